@@ -1,0 +1,60 @@
+// Every failure that quipu knows by name. The native side reports the same codes (native/core/error.h).
+
+/**
+ * What went wrong, stable across versions. The exit status that the command line gives for each is in {@link EXIT_CODES}.
+ */
+export type QuipuErrorCode =
+  | "ERR_USAGE"
+  | "ERR_MODEL_NOT_FOUND"
+  | "ERR_MODEL_INVALID"
+  | "ERR_MODEL_UNSUPPORTED"
+  | "ERR_TOKENIZER_INVALID"
+  | "ERR_CHAT_TEMPLATE"
+  | "ERR_NOT_A_NUMBER"
+  | "ERR_CONTEXT_OVERFLOW"
+  | "ERR_OUT_OF_MEMORY"
+  | "ERR_DEVICE_UNAVAILABLE"
+  | "ERR_ADDON"
+  | "ERR_ABORTED"
+  | "ERR_DISPOSED"
+  | "ERR_INTERNAL";
+
+/** The process exit status for each code (docs/cli.md, "Exit codes"). */
+export const EXIT_CODES: Readonly<Record<QuipuErrorCode, number>> = {
+  ERR_USAGE: 2,
+  ERR_MODEL_NOT_FOUND: 3,
+  ERR_MODEL_INVALID: 3,
+  ERR_MODEL_UNSUPPORTED: 3,
+  ERR_TOKENIZER_INVALID: 3,
+  ERR_CHAT_TEMPLATE: 3,
+  ERR_NOT_A_NUMBER: 3,
+  ERR_CONTEXT_OVERFLOW: 4,
+  ERR_OUT_OF_MEMORY: 5,
+  ERR_DEVICE_UNAVAILABLE: 6,
+  ERR_ADDON: 1,
+  ERR_ABORTED: 130,
+  ERR_DISPOSED: 1,
+  ERR_INTERNAL: 1,
+};
+
+const BRAND: unique symbol = Symbol.for("quipu-llm.error") as never;
+
+/**
+ * An error with a stable `code`. The message says what failed, what was expected and got, and what to do next.
+ * Recognise it with {@link isQuipuError}: the brand survives several copies of the package in one process.
+ */
+export class QuipuError extends Error {
+  readonly code: QuipuErrorCode;
+  readonly [BRAND] = true;
+
+  constructor(code: QuipuErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = "QuipuError";
+    this.code = code;
+  }
+}
+
+/** Whether `value` is an error made by quipu, from this or another copy of the package. */
+export function isQuipuError(value: unknown): value is QuipuError {
+  return typeof value === "object" && value !== null && BRAND in value;
+}

@@ -1,0 +1,1 @@
+export { EXIT_CODES, isQuipuError, QuipuError, type QuipuErrorCode } from "./errors.js";
