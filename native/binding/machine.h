@@ -1,0 +1,15 @@
+// What this machine offers, for `quipu doctor` and `--benchmark`.
+#pragma once
+
+#include <napi.h>
+
+namespace quipu::binding {
+
+// targets() → names of the instruction sets this machine can run, slowest first
+Napi::Value targets(const Napi::CallbackInfo& info);
+// availableThreads() → threads the machine gives this process
+Napi::Value availableThreads(const Napi::CallbackInfo& info);
+// measureRoofs(target, threads, bytes, passes) → Promise<[bytes per second, floating-point operations per second]>
+Napi::Value measureRoofs(const Napi::CallbackInfo& info);
+
+}  // namespace quipu::binding

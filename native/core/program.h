@@ -1,0 +1,67 @@
+// A program: tensors and a list of ops over them, parsed from the u32 stream that src/graph/program.ts writes and checked
+// once, so that running it needs no checks. Stream, in 32-bit words (64-bit numbers low word first):
+//
+//   magic "QUIP", version 1, arena bytes (2), tensors, ops
+//   tensor: buffer (0xFFFFFFFF: the arena), byte offset (2), dtype, rank, dims[4]
+//   op:     code, operands, attributes, operand tensors…, attribute words…
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/buffer.h"
+#include "core/dtype.h"
+#include "core/error.h"
+#include "core/op_table.h"
+
+namespace quipu {
+
+inline constexpr uint32_t kProgramMagic = 0x51554950;
+inline constexpr uint32_t kProgramVersion = 1;
+inline constexpr uint32_t kArenaBuffer = 0xFFFFFFFF;
+
+struct Tensor {
+  uint32_t buffer;
+  size_t offset;  // bytes
+  size_t bytes;
+  DType dtype;
+  uint32_t rank;
+  uint32_t dims[4];  // 1 beyond the rank
+};
+
+struct Op {
+  OpCode code;
+  uint32_t operandCount;
+  uint32_t attributeCount;
+  uint32_t operands[kMaxOperands];
+  const uint32_t* attributes;  // into Program's stream
+};
+
+class Program {
+ public:
+  static Status parse(std::vector<uint32_t> stream, std::vector<std::shared_ptr<Buffer>> buffers,
+                      std::shared_ptr<const Program>& out);
+
+  size_t arenaBytes() const { return arenaBytes_; }
+  const std::vector<Tensor>& tensors() const { return tensors_; }
+  const std::vector<Op>& ops() const { return ops_; }
+
+  bool inArena(const Tensor& tensor) const { return tensor.buffer == kArenaBuffer; }
+  const Buffer& bufferOf(const Tensor& tensor) const { return *buffers_[tensor.buffer]; }
+  std::byte* address(const Tensor& tensor, std::byte* arena) const {
+    return (inArena(tensor) ? arena : bufferOf(tensor).data()) + tensor.offset;
+  }
+
+ private:
+  Program() = default;
+
+  std::vector<uint32_t> stream_;
+  std::vector<std::shared_ptr<Buffer>> buffers_;  // kept alive as long as the program
+  std::vector<Tensor> tensors_;
+  std::vector<Op> ops_;
+  size_t arenaBytes_ = 0;
+};
+
+}  // namespace quipu

@@ -1,0 +1,67 @@
+#include "core/run_queue.h"
+
+#include <cstring>
+
+namespace quipu {
+
+RunQueue::RunQueue(std::unique_ptr<Backend> backend) : backend_(std::move(backend)), thread_([this] { loop(); }) {}
+
+RunQueue::~RunQueue() {
+  {
+    const std::lock_guard lock(mutex_);
+    closing_ = true;
+    if (running_ != nullptr) running_->cancel->cancelled = true;
+    for (const auto& job : jobs_) job->cancel->cancelled = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void RunQueue::push(std::shared_ptr<Job> job) {
+  {
+    const std::lock_guard lock(mutex_);
+    jobs_.push_back(std::move(job));
+  }
+  wake_.notify_one();
+}
+
+void RunQueue::loop() {
+  for (;;) {
+    std::shared_ptr<Job> job;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return closing_ || !jobs_.empty(); });
+      if (jobs_.empty()) return;
+      job = std::move(jobs_.front());
+      jobs_.pop_front();
+      running_ = job;
+    }
+    execute(*job);
+    {
+      const std::lock_guard lock(mutex_);
+      running_.reset();
+    }
+    workspaceBytes_.store(backend_->workspaceBytes(), std::memory_order_relaxed);
+    job->done(job);
+  }
+}
+
+void RunQueue::execute(Job& job) {
+  if (job.cancel->cancelled) {
+    job.status = Status::error(ErrorCode::kAborted, "the run was cancelled before it started");
+    return;
+  }
+  for (const BufferWrite& write : job.writes) {
+    memcpy(write.buffer->data() + write.offset, write.data.data(), write.data.size());
+  }
+  if (job.program != nullptr) {
+    job.status = backend_->prepare(job.program);
+    if (job.status.ok()) job.status = backend_->run(job.cancel->cancelled);
+  }
+  if (!job.status.ok()) return;
+  for (BufferRead& read : job.reads) {
+    memcpy(read.data.data(), read.buffer->data() + read.offset, read.data.size());
+  }
+}
+
+}  // namespace quipu

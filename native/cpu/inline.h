@@ -1,0 +1,5 @@
+// How functions of the per-target files are declared. Internal linkage and forced inlining: a copy that the linker
+// could share between targets would run AVX-512 code on a machine without it.
+#pragma once
+
+#define QUIPU_INLINE static inline __attribute__((always_inline))

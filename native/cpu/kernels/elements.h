@@ -1,0 +1,34 @@
+// Stored element types as C++ types, so that a kernel written once for `const E*` reads f32, f16 and bf16.
+//   loadWide(p) loadWidePart(p, n)     sixteen (the first n) elements widened to f32, see simd/scalar.h
+
+struct F16 {
+  uint16_t bits;
+};
+
+struct Bf16 {
+  uint16_t bits;
+};
+
+QUIPU_INLINE f32x16 loadWide(const float* p) { return load(p); }
+QUIPU_INLINE f32x16 loadWide(const F16* p) { return widenF16(&p->bits); }
+QUIPU_INLINE f32x16 loadWide(const Bf16* p) { return widenBf16(&p->bits); }
+
+QUIPU_INLINE f32x16 loadWidePart(const float* p, size_t n) { return loadPart(p, n); }
+QUIPU_INLINE f32x16 loadWidePart(const F16* p, size_t n) { return widenF16Part(&p->bits, n); }
+QUIPU_INLINE f32x16 loadWidePart(const Bf16* p, size_t n) { return widenBf16Part(&p->bits, n); }
+
+// Calls f(typed pointer) for a floating-point tensor.
+template <typename F>
+QUIPU_INLINE void withElements(const View& view, F f) {
+  switch (view.dtype) {
+    case DType::kF32:
+      return f(view.as<const float>());
+    case DType::kF16:
+      return f(view.as<const F16>());
+    case DType::kBF16:
+      return f(view.as<const Bf16>());
+    case DType::kI32:
+    case DType::kI8:
+      return;  // refused by op_table.cc
+  }
+}

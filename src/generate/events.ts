@@ -1,0 +1,129 @@
+// What a generation yields, and what can be asked of it.
+
+/** A message of a conversation, for the checkpoint's chat template. */
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: string;
+}
+
+/** A prompt: text, messages, or ids as they are (no BOS is added to ids). */
+export type Prompt = string | readonly ChatMessage[] | Int32Array;
+
+/** What to do with a prompt that does not fit: refuse it, or leave out ids at its head (BOS stays) or in its middle. */
+export type OnOverflow = "error" | "truncate-head" | "truncate-middle";
+
+export interface GenerateOptions {
+  /** Default: generation_config.json's max_new_tokens, else 256; −1: until a stop or the context is full. */
+  readonly maxTokens?: number | undefined;
+  /** Default: generation_config.json, else 0.8; 0 always takes the most likely token. */
+  readonly temperature?: number | undefined;
+  /** Default: generation_config.json, else 0 (all). */
+  readonly topK?: number | undefined;
+  /** Default: generation_config.json, else 1. */
+  readonly topP?: number | undefined;
+  /** Default: generation_config.json, else 0. */
+  readonly minP?: number | undefined;
+  /** Divides the logits of ids in prompt and completion; default: generation_config.json, else 1. */
+  readonly repeatPenalty?: number | undefined;
+  /** Subtracted from the logits of ids in the completion; default 0. */
+  readonly presencePenalty?: number | undefined;
+  /** Subtracted once for each time the id is in the completion; default 0. */
+  readonly frequencyPenalty?: number | undefined;
+  /** Added to logits: by id, or by a text that is one token. */
+  readonly logitBias?: ReadonlyMap<number | string, number> | undefined;
+  /** A whole number from 0 to 2⁵³ − 1; default: drawn, and told in the start and end events. */
+  readonly seed?: number | undefined;
+  /** Texts that end the completion, matched across token borders, never part of it. */
+  readonly stop?: readonly string[] | undefined;
+  /** Goes on past the checkpoint's end-of-sequence ids. */
+  readonly ignoreEos?: boolean | undefined;
+  /** How many of the most likely alternatives of every token to report, 0 to 20; default 0. */
+  readonly logprobs?: number | undefined;
+  /** A string is never put into the chat template; default true. With false it becomes a user message. */
+  readonly raw?: boolean | undefined;
+  /** System message before a templated prompt. */
+  readonly system?: string | undefined;
+  /** Default "error". */
+  readonly onOverflow?: OnOverflow | undefined;
+  /** Ends the generation after the current token: the end event's reason is "abort". */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Why a generation ended. */
+export type EndReason =
+  /** An end-of-sequence id. */
+  | "eos"
+  /** A stop text. */
+  | "stop"
+  /** maxTokens. */
+  | "length"
+  /** The context is full. */
+  | "context"
+  /** The signal. */
+  | "abort";
+
+export interface TokenLogprob {
+  readonly id: number;
+  /** The token's text; U+FFFD where its bytes are no whole characters. Empty without a tokenizer. */
+  readonly text: string;
+  /** Natural log of its probability under the model's own logits, before penalties and temperature. */
+  readonly logprob: number;
+}
+
+export interface StartEvent {
+  readonly type: "start";
+  readonly promptTokens: number;
+  /** Ids left out of the prompt by `onOverflow`. */
+  readonly droppedTokens: number;
+  readonly seed: number;
+  /** The settings in force, after defaults. */
+  readonly settings: EffectiveSettings;
+}
+
+export interface TokenEvent {
+  readonly type: "token";
+  readonly id: number;
+  /** The text that is whole and certain with this token: empty while a character or a possible stop text is open. */
+  readonly text: string;
+  readonly logprob: number;
+  /** The best alternatives, best first, when `logprobs` asks for them. */
+  readonly top?: readonly TokenLogprob[];
+}
+
+export interface EndEvent {
+  readonly type: "end";
+  /** What was held back and turned out to belong to the completion. */
+  readonly text: string;
+  readonly reason: EndReason;
+  readonly usage: { readonly promptTokens: number; readonly completionTokens: number };
+  readonly timings: Timings;
+  readonly seed: number;
+}
+
+export interface Timings {
+  /** Milliseconds from the start to the first token. */
+  readonly firstTokenMs: number;
+  /** Milliseconds for the prompt, and its tokens a second. */
+  readonly promptMs: number;
+  readonly promptTokensPerSecond: number;
+  /** Milliseconds for the tokens after the first, and their rate. */
+  readonly decodeMs: number;
+  readonly decodeTokensPerSecond: number;
+}
+
+export type GenerateEvent = StartEvent | TokenEvent | EndEvent;
+
+/** Every sampling setting after defaults: what must be repeated to repeat a run. */
+export interface EffectiveSettings {
+  readonly maxTokens: number;
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly repeatPenalty: number;
+  readonly presencePenalty: number;
+  readonly frequencyPenalty: number;
+  readonly stop: readonly string[];
+  readonly ignoreEos: boolean;
+  readonly seed: number;
+}

@@ -1,0 +1,72 @@
+// The KV cache: pages of 64 keys, and a table [slots, blocks] that says which page holds which block of a slot. A page keeps
+// keys with the keys across the lanes [G, d, 64] and values row by row [G, 64, d] (docs/numerics.md, attention).
+import type { Device } from "../device/device.js";
+import { bytesOf, type Tensor } from "../device/tensor.js";
+import { PAGE_KEYS } from "../graph/ops.js";
+import type { CacheState } from "../graph/recorder.js";
+import type { LlamaConfig } from "./config.js";
+
+/** Storage of keys and values: f32 exactly, f16 rounded, int8 with one scale a key and a value of each head. */
+export type KvCacheType = "f32" | "f16" | "int8";
+
+export interface KvCacheShape {
+  /** Sequences that can be in it at once. */
+  readonly slots: number;
+  /** Positions of each; rounded up to whole pages. */
+  readonly contextLength: number;
+  readonly type: KvCacheType;
+}
+
+/** Bytes that one position of one sequence takes in all layers. */
+export function bytesPerPosition(config: LlamaConfig, type: KvCacheType): number {
+  const head = { f32: 4 * config.headSize, f16: 2 * config.headSize, int8: config.headSize + 4 }[type];
+  return 2 * config.layers * config.kvHeads * head;
+}
+
+export class KvCache {
+  readonly slots: number;
+  /** Pages that a slot can hold. */
+  readonly blocks: number;
+  readonly layers: readonly CacheState<Tensor>[];
+  /** [slots, blocks] → page. */
+  readonly pageTable: Tensor;
+  readonly bytes: number;
+  readonly #device: Device;
+
+  private constructor(device: Device, config: LlamaConfig, { slots, contextLength, type }: KvCacheShape) {
+    this.#device = device;
+    this.slots = slots;
+    this.blocks = Math.ceil(contextLength / PAGE_KEYS);
+    const pages = slots * this.blocks;
+    const dtype = type === "int8" ? "i8" : type;
+    const { kvHeads, headSize } = config;
+    const allocate = (name: string, shape: number[]) => device.allocate(name, dtype, shape);
+    const scales = (name: string) =>
+      type === "int8" ? device.allocate(name, "f32", [pages, kvHeads, PAGE_KEYS]) : undefined;
+    this.layers = Array.from({ length: config.layers }, (_, i) => ({
+      keys: allocate(`cache.${i}.keys`, [pages, kvHeads, headSize, PAGE_KEYS]),
+      values: allocate(`cache.${i}.values`, [pages, kvHeads, PAGE_KEYS, headSize]),
+      keyScales: scales(`cache.${i}.keyScales`),
+      valueScales: scales(`cache.${i}.valueScales`),
+    }));
+    this.pageTable = device.allocate("cache.pageTable", "i32", [slots, this.blocks], pages);
+    this.bytes = this.#tensors().reduce((sum, tensor) => sum + bytesOf(tensor.dtype, tensor.shape), 0);
+  }
+
+  /** @throws {QuipuError} ERR_OUT_OF_MEMORY */
+  static async create(device: Device, config: LlamaConfig, shape: KvCacheShape): Promise<KvCache> {
+    const cache = new KvCache(device, config, shape);
+    const identity = Int32Array.from({ length: cache.slots * cache.blocks }, (_, page) => page);
+    await device.run(null, { writes: [[cache.pageTable, identity]] });
+    return cache;
+  }
+
+  dispose(): void {
+    for (const tensor of this.#tensors()) this.#device.free(tensor);
+  }
+
+  #tensors(): Tensor[] {
+    const layers = this.layers.flatMap((layer) => [layer.keys, layer.values, layer.keyScales, layer.valueScales]);
+    return [...layers.filter((tensor) => tensor !== undefined), this.pageTable];
+  }
+}

@@ -1,0 +1,231 @@
+// A model ready to run: weights, cache and programs on a device, ids in and ids out. What a text is, when to stop and how to
+// sample belong to src/generate.
+import type { Device, Transfer } from "../device/device.js";
+import type { Tensor } from "../device/tensor.js";
+import { QuipuError } from "../errors.js";
+import type { LlamaConfig } from "./config.js";
+import { KvCache, type KvCacheShape } from "./kv-cache.js";
+import type { LlamaWeights } from "./llama.js";
+import { type SamplerCapacity, SamplerState, type SamplingSettings } from "./sampler-state.js";
+import { type StepKind, type StepProgram, StepPrograms } from "./step-programs.js";
+
+/** One row of a step: this id, at this position of this slot's sequence. */
+export interface Row {
+  readonly id: number;
+  readonly slot: number;
+  readonly position: number;
+}
+
+/** What `sample` picked for one wanted row. */
+export interface SampledToken {
+  readonly id: number;
+  readonly logprob: number;
+  /** The most likely ids, best first. */
+  readonly best: readonly { readonly id: number; readonly logprob: number }[];
+}
+
+export interface Tap {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** Steps of more rows than this are rounded up to a multiple of it with padding rows, so that few programs serve all prompts. */
+const ROW_MULTIPLE = 8;
+
+/** Ids that a request may bias or stop at before the state tensors are made anew for more. */
+const CAPACITY: SamplerCapacity = { biases: 16, stops: 16 };
+
+export class Runtime {
+  readonly device: Device;
+  readonly config: LlamaConfig;
+  readonly cache: KvCache;
+  readonly contextLength: number;
+  readonly #weights: LlamaWeights;
+  #sampler: SamplerState;
+  #programs: StepPrograms;
+
+  private constructor(
+    device: Device,
+    config: LlamaConfig,
+    weights: LlamaWeights,
+    cache: KvCache,
+    contextLength: number,
+  ) {
+    this.device = device;
+    this.config = config;
+    this.cache = cache;
+    this.contextLength = contextLength;
+    this.#weights = weights;
+    [this.#sampler, this.#programs] = this.#makePrograms(CAPACITY);
+  }
+
+  /** @throws {QuipuError} ERR_OUT_OF_MEMORY */
+  static async create(
+    device: Device,
+    config: LlamaConfig,
+    weights: LlamaWeights,
+    shape: KvCacheShape,
+  ): Promise<Runtime> {
+    const cache = await KvCache.create(device, config, shape);
+    return new Runtime(device, config, weights, cache, shape.contextLength);
+  }
+
+  dispose(): void {
+    this.#programs.dispose();
+    this.#sampler.dispose();
+    this.cache.dispose();
+  }
+
+  /** Fills the cache with `rows` and returns nothing. Rows of a slot are adjacent, with ascending positions. */
+  async fill(rows: readonly Row[], signal?: AbortSignal): Promise<void> {
+    const step = this.#step("fill", rows, []);
+    await step.program.run({ writes: inputsOf(step, rows, []), signal });
+  }
+
+  /** Fills the cache with `rows` and returns the logits of those named by `outputRows`, [R, V]. */
+  async logits(rows: readonly Row[], outputRows: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
+    const step = this.#step("logits", rows, outputRows);
+    const result = new Float32Array(outputRows.length * this.config.vocabSize);
+    await step.program.run({ writes: inputsOf(step, rows, outputRows), reads: [[step.logits!, result]], signal });
+    return result;
+  }
+
+  /** Like {@link logits}, and every tap on the way: for finding the first layer that differs. */
+  async taps(rows: readonly Row[], outputRows: readonly number[]): Promise<Tap[]> {
+    const step = this.#step("logits", rows, outputRows, { taps: true });
+    const taps = step.taps.map(({ name, tensor }) => ({
+      name,
+      shape: tensor.shape,
+      tensor,
+      data: new Float32Array(size(tensor)),
+    }));
+    await step.program.run({
+      writes: inputsOf(step, rows, outputRows),
+      reads: taps.map(({ tensor, data }) => [tensor, data]),
+    });
+    return taps.map(({ name, shape, data }) => ({ name, shape, data }));
+  }
+
+  /** Fills the cache with `rows` and samples the token after each of `outputRows`, with the settings of its slot. */
+  sample(
+    rows: readonly Row[],
+    outputRows: readonly number[],
+    best: number,
+    signal?: AbortSignal,
+  ): Promise<SampledToken[]> {
+    const step = this.#step("sample", rows, outputRows, { best });
+    return runSampling(step, inputsOf(step, rows, outputRows), signal);
+  }
+
+  /**
+   * Decodes one slot a token at a time. The first step takes `row`; every later one continues on the device with what the one
+   * before has sampled, so it can be queued before that is known.
+   */
+  decoder(row: Row, best: number): { next(signal?: AbortSignal): Promise<SampledToken> } {
+    const step = this.#step("decode", [row], [0], { best, owner: row.slot });
+    let writes: Transfer[] = [...inputsOf(step, [row], [0]), ...this.#historyOf(row)];
+    return {
+      next: async (signal) => {
+        const now = writes;
+        writes = [];
+        const [token] = await runSampling(step, now, signal);
+        return token!;
+      },
+    };
+  }
+
+  /** Sets how `slot` samples after `prompt`, and the ids at which its decoding stops on the device. */
+  async prepare(
+    slot: number,
+    settings: SamplingSettings,
+    prompt: Int32Array,
+    stopIds: readonly number[],
+  ): Promise<void> {
+    const { biases, stops } = this.#sampler.capacity;
+    if (settings.logitBias.size > biases || stopIds.length > stops) {
+      this.#programs.dispose();
+      this.#sampler.dispose();
+      const capacity = { biases: Math.max(biases, settings.logitBias.size), stops: Math.max(stops, stopIds.length) };
+      [this.#sampler, this.#programs] = this.#makePrograms(capacity);
+    }
+    await this.device.run(null, { writes: this.#sampler.settings(slot, settings, prompt, stopIds) });
+  }
+
+  #makePrograms(capacity: SamplerCapacity): [SamplerState, StepPrograms] {
+    const { device, config, cache } = this;
+    const sampler = new SamplerState(device, cache.slots, this.contextLength, config.vocabSize, capacity);
+    return [sampler, new StepPrograms(device, config, this.#weights, cache, sampler)];
+  }
+
+  #historyOf({ id, slot, position }: Row): Transfer[] {
+    const { history } = this.#sampler;
+    const offset = history.offset + 4 * (slot * this.contextLength + position);
+    return [[{ ...history, offset, shape: [1] }, Int32Array.of(id)]];
+  }
+
+  #step(
+    kind: StepKind,
+    rows: readonly Row[],
+    outputRows: readonly number[],
+    { best = 1, taps = false, owner = -1 } = {},
+  ): StepProgram {
+    const padded = rows.length <= ROW_MULTIPLE ? rows.length : Math.ceil(rows.length / ROW_MULTIPLE) * ROW_MULTIPLE;
+    for (const { position } of rows) {
+      if (position >= this.contextLength) {
+        throw new QuipuError("ERR_INTERNAL", `position ${position} is beyond the context of ${this.contextLength}`);
+      }
+    }
+    return this.#programs.get({ kind, rows: padded, outputRows: outputRows.length, best, taps, owner });
+  }
+}
+
+function size(tensor: Tensor): number {
+  return tensor.shape.reduce((product, dim) => product * dim, 1);
+}
+
+/** The step's inputs, with padding rows (slot −1) after `rows`. */
+function inputsOf({ inputs }: StepProgram, rows: readonly Row[], outputRows: readonly number[]): Transfer[] {
+  const [length] = inputs.ids.shape;
+  const column = (pick: (row: Row) => number, padding: number) =>
+    Int32Array.from({ length: length! }, (_, t) => (t < rows.length ? pick(rows[t]!) : padding));
+  const writes: Transfer[] = [
+    [inputs.ids, column((row) => row.id, 0)],
+    [inputs.slots as Tensor, column((row) => row.slot, -1)],
+    [inputs.positions, column((row) => row.position, -1)],
+  ];
+  return inputs.outputRows === undefined ? writes : [...writes, [inputs.outputRows, Int32Array.from(outputRows)]];
+}
+
+async function runSampling(
+  { program, sampled }: StepProgram,
+  writes: Transfer[],
+  signal: AbortSignal | undefined,
+): Promise<SampledToken[]> {
+  const { ids, logprobs, bestIds, bestLogprobs } = sampled!;
+  const [rows, best] = bestIds.shape as [number, number];
+  const read = {
+    ids: new Int32Array(rows),
+    logprobs: new Float32Array(rows),
+    bestIds: new Int32Array(rows * best),
+    bestLogprobs: new Float32Array(rows * best),
+  };
+  await program.run({
+    writes,
+    reads: [
+      [ids, read.ids],
+      [logprobs, read.logprobs],
+      [bestIds, read.bestIds],
+      [bestLogprobs, read.bestLogprobs],
+    ],
+    signal,
+  });
+  return Array.from(read.ids, (id, row) => ({
+    id,
+    logprob: read.logprobs[row]!,
+    best: Array.from({ length: best }, (_, i) => ({
+      id: read.bestIds[row * best + i]!,
+      logprob: read.bestLogprobs[row * best + i]!,
+    })),
+  }));
+}

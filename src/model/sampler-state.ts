@@ -1,0 +1,86 @@
+// Sampling settings as contents: one row a slot in state tensors that every program of the model reads, so that a program
+// serves any mixture of requests.
+import type { Device, Transfer } from "../device/device.js";
+import { bytesOf, type Tensor } from "../device/tensor.js";
+import { SAMPLE_FLOATS, SAMPLE_INTS } from "../graph/ops.js";
+
+/** How the next token is picked (docs/numerics.md, sample). */
+export interface SamplingSettings {
+  /** 0: always the most likely. */
+  readonly temperature: number;
+  /** 0: all. */
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  /** Over prompt and completion; 1: none. */
+  readonly repeatPenalty: number;
+  /** Over the completion; 0: none. */
+  readonly presencePenalty: number;
+  /** Over the completion, by count; 0: none. */
+  readonly frequencyPenalty: number;
+  readonly seed: number;
+  /** Added to the logits of these ids. */
+  readonly logitBias: ReadonlyMap<number, number>;
+}
+
+/** How many ids each slot can bias, and how many end it on the device. */
+export interface SamplerCapacity {
+  readonly biases: number;
+  readonly stops: number;
+}
+
+export class SamplerState {
+  readonly history: Tensor; // [S, C] ids by position, −1 none
+  readonly floats: Tensor; // [S, 6]
+  readonly ints: Tensor; // [S, 4]
+  readonly biasIds: Tensor; // [S, n], −1 unused
+  readonly biases: Tensor; // [S, n]
+  readonly stops: Tensor; // [S, n], −1 unused
+  readonly capacity: SamplerCapacity;
+  readonly #device: Device;
+
+  constructor(device: Device, slots: number, contextLength: number, vocabSize: number, capacity: SamplerCapacity) {
+    this.#device = device;
+    this.capacity = capacity;
+    this.history = device.allocate("history", "i32", [slots, contextLength], vocabSize);
+    this.floats = device.allocate("sampling.floats", "f32", [slots, SAMPLE_FLOATS.length]);
+    this.ints = device.allocate("sampling.ints", "i32", [slots, SAMPLE_INTS.length]);
+    this.biasIds = device.allocate("sampling.biasIds", "i32", [slots, capacity.biases], vocabSize);
+    this.biases = device.allocate("sampling.biases", "f32", [slots, capacity.biases]);
+    this.stops = device.allocate("stops", "i32", [slots, capacity.stops]);
+  }
+
+  /** What must be written so that `slot` samples with `settings` after `prompt`, and stops at `stopIds`. */
+  settings(slot: number, settings: SamplingSettings, prompt: Int32Array, stopIds: readonly number[]): Transfer[] {
+    const { biases, stops } = this.capacity;
+    const padded = (values: Iterable<number>, length: number, fill: number) => {
+      const list = [...values];
+      return [...list, ...new Array<number>(length - list.length).fill(fill)];
+    };
+    const ints: Record<(typeof SAMPLE_INTS)[number], number> = {
+      topK: settings.topK,
+      promptLength: prompt.length,
+      seedLow: (settings.seed % 2 ** 32) | 0,
+      seedHigh: Math.floor(settings.seed / 2 ** 32) | 0,
+    };
+    return [
+      [rowOf(this.history, slot), prompt],
+      [rowOf(this.floats, slot), Float32Array.from(SAMPLE_FLOATS, (name) => settings[name])],
+      [rowOf(this.ints, slot), Int32Array.from(SAMPLE_INTS, (name) => ints[name])],
+      [rowOf(this.biasIds, slot), Int32Array.from(padded(settings.logitBias.keys(), biases, -1))],
+      [rowOf(this.biases, slot), Float32Array.from(padded(settings.logitBias.values(), biases, 0))],
+      [rowOf(this.stops, slot), Int32Array.from(padded(stopIds, stops, -1))],
+    ];
+  }
+
+  dispose(): void {
+    for (const tensor of [this.history, this.floats, this.ints, this.biasIds, this.biases, this.stops])
+      this.#device.free(tensor);
+  }
+}
+
+/** Row `index` of a matrix, as a tensor of its own: a view for transfers. */
+export function rowOf(tensor: Tensor, index: number): Tensor {
+  const [, columns = 1] = tensor.shape;
+  return { ...tensor, offset: tensor.offset + index * bytesOf(tensor.dtype, [columns]), shape: [columns] };
+}

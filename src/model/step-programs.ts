@@ -1,0 +1,131 @@
+// The programs of a model, keyed by the shape of the step: recorded when first needed, kept while they are used.
+import type { Device } from "../device/device.js";
+import type { Tensor } from "../device/tensor.js";
+import { compile, type Program } from "../graph/program.js";
+import { Recorder, type Sampled, type Value } from "../graph/recorder.js";
+import type { LlamaConfig } from "./config.js";
+import type { KvCache } from "./kv-cache.js";
+import { type LlamaWeights, recordLayers, recordLogits, type StepInputs } from "./llama.js";
+import type { SamplerState } from "./sampler-state.js";
+
+/** What a step ends with: "fill" only fills the cache, "logits" and "sample" serve the wanted rows, "decode" also makes what
+ * it sampled the next step's input, so that the same program runs again without the host writing anything. */
+export type StepKind = "fill" | "logits" | "sample" | "decode";
+
+export interface StepShape {
+  readonly kind: StepKind;
+  /** T: rows in the step. */
+  readonly rows: number;
+  /** R: rows whose logits are wanted; 0 for "fill". */
+  readonly outputRows: number;
+  /** How many of the best ids to report. */
+  readonly best: number;
+  /** Keep the taps of the recording as outputs. */
+  readonly taps: boolean;
+  /** Steps of one owner have their own inputs, so that "decode" steps of several slots do not meet. */
+  readonly owner: number;
+}
+
+export interface StepProgram {
+  readonly program: Program;
+  readonly inputs: StepInputs & { readonly outputRows: Tensor | undefined };
+  /** [R, V], for "logits". */
+  readonly logits: Tensor | undefined;
+  /** For "sample" and "decode". */
+  readonly sampled: Readonly<Record<keyof Sampled, Tensor>> | undefined;
+  readonly taps: readonly { readonly name: string; readonly tensor: Tensor }[];
+}
+
+// Chunks of a prompt, the decode step of each slot, and some for verifying or scoring: more shapes than that are not in use at once.
+const MAX_PROGRAMS = 24;
+
+export class StepPrograms {
+  readonly #programs = new Map<string, StepProgram>();
+  readonly #device: Device;
+  readonly #config: LlamaConfig;
+  readonly #weights: LlamaWeights;
+  readonly #cache: KvCache;
+  readonly #sampler: SamplerState;
+
+  constructor(device: Device, config: LlamaConfig, weights: LlamaWeights, cache: KvCache, sampler: SamplerState) {
+    this.#device = device;
+    this.#config = config;
+    this.#weights = weights;
+    this.#cache = cache;
+    this.#sampler = sampler;
+  }
+
+  /** The program of this shape; the least recently used one makes room where there are many. */
+  get(shape: StepShape): StepProgram {
+    const key = Object.values(shape).join("/");
+    const step = this.#programs.get(key) ?? this.#record(shape);
+    this.#programs.delete(key);
+    this.#programs.set(key, step);
+    const [oldest] = this.#programs.keys();
+    if (this.#programs.size > MAX_PROGRAMS && oldest !== undefined) {
+      this.#release(this.#programs.get(oldest)!);
+      this.#programs.delete(oldest);
+    }
+    return step;
+  }
+
+  dispose(): void {
+    for (const step of this.#programs.values()) this.#release(step);
+    this.#programs.clear();
+  }
+
+  #release({ program, inputs }: StepProgram): void {
+    program.dispose();
+    for (const tensor of [inputs.ids, inputs.slots, inputs.positions, inputs.outputRows]) {
+      if (tensor !== undefined) this.#device.free(tensor as Tensor);
+    }
+  }
+
+  #record({ kind, rows, outputRows, best, taps }: StepShape): StepProgram {
+    const cache = this.#cache;
+    const index = (name: string, length: number, bound: number) => this.#device.allocate(name, "i32", [length], bound);
+    const inputs = {
+      ids: index("ids", rows, this.#config.vocabSize),
+      slots: index("slots", rows, cache.slots),
+      positions: index("positions", rows, this.#sampler.history.shape[1]!),
+      outputRows: outputRows === 0 ? undefined : index("outputRows", outputRows, rows),
+      pageTable: cache.pageTable,
+    };
+    const r = new Recorder({ taps });
+    const hidden = recordLayers(r, this.#config, this.#weights, cache.layers, inputs);
+    let logits: Value | undefined;
+    let sampled: Sampled | undefined;
+    if (kind !== "fill" && inputs.outputRows !== undefined) {
+      logits = recordLogits(r, this.#config, this.#weights, hidden, inputs.outputRows);
+      if (kind === "logits") r.output(logits);
+      else sampled = this.#recordSample(r, kind, logits, { ...inputs, outputRows: inputs.outputRows }, best);
+    }
+    const program = compile(this.#device, r.finish());
+    return {
+      program,
+      inputs,
+      logits: kind === "logits" && logits ? program.output(logits) : undefined,
+      sampled: sampled && {
+        ids: program.output(sampled.ids),
+        logprobs: program.output(sampled.logprobs),
+        bestIds: program.output(sampled.bestIds),
+        bestLogprobs: program.output(sampled.bestLogprobs),
+      },
+      taps: r.taps.map((value) => ({ name: value.name, tensor: program.output(value) })),
+    };
+  }
+
+  #recordSample(
+    r: Recorder,
+    kind: StepKind,
+    logits: Value,
+    inputs: StepInputs & { readonly outputRows: Tensor },
+    best: number,
+  ): Sampled {
+    const sampled = r.sample(logits, { ...this.#sampler, ...inputs }, best);
+    for (const value of Object.values(sampled)) r.output(value);
+    if (kind === "decode")
+      r.advance(sampled.ids, { ...inputs, stops: this.#sampler.stops, history: this.#sampler.history });
+    return sampled;
+  }
+}
