@@ -1,0 +1,151 @@
+// What happens to a device when its process, its worker or its owner goes away: in child processes, as a crash would take
+// jest with it.
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+
+const root = process.cwd();
+const module = (path: string) => JSON.stringify(join(root, "dist", path));
+
+/** A device, and a program that keeps it busy for about `seconds`: matrix products in a row. */
+const PRELUDE = `
+const { openDevice } = await import(${module("device/device.js")});
+const { Recorder } = await import(${module("graph/recorder.js")});
+const { compile } = await import(${module("graph/program.js")});
+function busy(device, products) {
+  const a = device.allocate("a", "f32", [512, 1024]), b = device.allocate("b", "f32", [1024, 1024]);
+  const r = new Recorder();
+  let x = r.matmul(a, b);
+  for (let i = 1; i < products; i++) x = r.matmul(x, b);
+  r.output(x);
+  return compile(device, r.finish());
+}
+`;
+
+function node(script: string, flags: string[] = []) {
+  const result = spawnSync(process.execPath, [...flags, "--input-type=module", "-e", PRELUDE + script], {
+    encoding: "utf8",
+    timeout: 50_000,
+  });
+  return { ...result, output: result.stdout.trim() };
+}
+
+describe("a device", () => {
+  test("does not keep the process alive when it is idle", () => {
+    const { status, output } = node(`openDevice({ threads: 2 }); console.log("end");`);
+    expect({ status, output }).toEqual({ status: 0, output: "end" });
+  });
+
+  test("keeps the process alive while a run is awaited", () => {
+    const { status, output } = node(`busy(openDevice({ threads: 2 }), 20).run().then(() => console.log("done"));`);
+    expect({ status, output }).toEqual({ status: 0, output: "done" });
+  });
+
+  test("process.exit() in mid-run ends the process with its own status", () => {
+    const { status, signal } = node(
+      `busy(openDevice({ threads: 2 }), 2000).run(); setTimeout(() => process.exit(7), 50);`,
+    );
+    expect({ status, signal }).toEqual({ status: 7, signal: null });
+  });
+
+  test("dispose() in mid-run rejects the run with ERR_ABORTED, soon", () => {
+    const { output, status } = node(`
+      const device = openDevice({ threads: 2 });
+      const run = busy(device, 2000).run().catch((error) => console.log(error.code));
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      const start = performance.now();
+      await device.dispose();
+      await run;
+      console.log(performance.now() - start < 1000);
+      await device.run(null).catch((error) => console.log(error.code));`);
+    expect({ status, output }).toEqual({ status: 0, output: "ERR_ABORTED\ntrue\nERR_DISPOSED" });
+  });
+
+  test("terminating a worker in mid-run leaves the process whole", () => {
+    const { output, status } = node(`
+      const { Worker } = await import("node:worker_threads");
+      const worker = new Worker(${JSON.stringify(PRELUDE)} + 'busy(openDevice({ threads: 2 }), 2000).run(); (await import("node:worker_threads")).parentPort.postMessage(1);', { eval: true, type: "module" });
+      await new Promise((resolve, reject) => worker.once("message", resolve).once("error", reject));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      await worker.terminate();
+      await busy(openDevice({ threads: 2 }), 2).run();
+      console.log("whole");`);
+    expect({ status, output }).toEqual({ status: 0, output: "whole" });
+  });
+
+  test("runs in the main thread and in workers at once, each with its own", () => {
+    const { output, status } = node(`
+      const { Worker } = await import("node:worker_threads");
+      const code = ${JSON.stringify(PRELUDE)} + 'for (let i = 0; i < 20; i++) await busy(openDevice({ threads: 1 }), 2).run();';
+      const workers = [1, 2].map(() => new Worker(code, { eval: true, type: "module" }));
+      await Promise.all(workers.map((worker) => new Promise((resolve, reject) => worker.once("exit", resolve).once("error", reject))));
+      await busy(openDevice({ threads: 1 }), 2).run();
+      console.log("ok");`);
+    expect({ status, output }).toEqual({ status: 0, output: "ok" });
+  });
+
+  test("what is let go without dispose() is collected: devices, programs and buffers do not pile up", () => {
+    const { output, status } = node(
+      `
+      const rss = () => { globalThis.gc(); return process.memoryUsage().rss; };
+      async function use() {
+        const device = openDevice({ threads: 2 });
+        const program = busy(device, 2);
+        await program.run();
+      }
+      const settle = async () => { for (let i = 0; i < 5; i++) { globalThis.gc(); await new Promise((resolve) => setTimeout(resolve, 10)); } };
+      for (let i = 0; i < 10; i++) await use();
+      await settle();
+      const before = rss();
+      for (let i = 0; i < 60; i++) await use(); // each touches 10 MB
+      await settle();
+      const grown = (rss() - before) / 2 ** 20;
+      console.log(grown < 60 ? "steady" : "grew by " + grown + " MB");`,
+      ["--expose-gc"],
+    );
+    expect({ status, output }).toEqual({ status: 0, output: "steady" });
+  });
+
+  test("an object of native memory may be collected while its run is in flight", () => {
+    const { output, status } = node(
+      `
+      let device = openDevice({ threads: 2 });
+      let program = busy(device, 300);
+      const run = program.run();
+      program = device = undefined;
+      for (let i = 0; i < 5; i++) { globalThis.gc(); await new Promise((resolve) => setTimeout(resolve, 5)); }
+      await run;
+      console.log("done");`,
+      ["--expose-gc"],
+    );
+    expect({ status, output }).toEqual({ status: 0, output: "done" });
+  });
+});
+
+describe("cancellation", () => {
+  test("ends a run within 200 ms, in the middle of long ops too, and the device goes on", () => {
+    const { output, status } = node(`
+      const device = openDevice({ threads: 2 });
+      const a = device.allocate("a", "f32", [2048, 2048]), b = device.allocate("b", "f32", [8192, 2048]);
+      const r = new Recorder();
+      r.output(r.matmul(a, b)); // one op of about half a second
+      const long = compile(device, r.finish());
+      const controller = new AbortController();
+      const run = long.run({ signal: controller.signal }).then(() => console.log("finished"), (error) => console.log(error.code));
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      const start = performance.now();
+      controller.abort();
+      await run;
+      const took = performance.now() - start;
+      console.log(took < 200 ? "prompt" : took);
+      await busy(device, 2).run();
+      console.log("goes on");`);
+    expect({ status, output }).toEqual({ status: 0, output: "ERR_ABORTED\nprompt\ngoes on" });
+  });
+
+  test("a signal that is aborted already starts nothing", () => {
+    const { output } = node(
+      `await busy(openDevice({ threads: 1 }), 2).run({ signal: AbortSignal.abort() }).catch((error) => console.log(error.code));`,
+    );
+    expect(output).toBe("ERR_ABORTED");
+  });
+});
