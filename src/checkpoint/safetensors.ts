@@ -1,0 +1,175 @@
+// The header of a safetensors file (https://github.com/huggingface/safetensors, "Format"): 8 bytes little-endian length,
+// JSON {name: {dtype, shape, data_offsets: [begin, end]}, "__metadata__"?: {string: string}}, then the data, which the ranges
+// cover exactly: no gaps, no overlaps, nothing after the last. Reads the header alone; the data stays on disk.
+import { open } from "node:fs/promises";
+import { basename } from "node:path";
+import { QuipuError } from "../errors.js";
+import { isJsonObject, type JsonObject, parseJsonObject } from "./json.js";
+
+/** Bits of an element, by dtype. Quipu computes with F32, F16 and BF16; the others are known so that files with them open. */
+const DTYPE_BITS: Readonly<Record<string, number>> = {
+  BOOL: 8,
+  U8: 8,
+  I8: 8,
+  F8_E5M2: 8,
+  F8_E4M3: 8,
+  F8_E8M0: 8,
+  F4: 4,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  I16: 16,
+  U16: 16,
+  F16: 16,
+  BF16: 16,
+  I32: 32,
+  U32: 32,
+  F32: 32,
+  I64: 64,
+  U64: 64,
+  F64: 64,
+  C64: 64,
+};
+
+/** The format's own limit. */
+const MAX_HEADER_BYTES = 100_000_000;
+
+export interface TensorInfo {
+  readonly name: string;
+  /** As the file spells it: "BF16". */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /** From the start of the file. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export interface SafetensorsFile {
+  readonly path: string;
+  readonly size: number;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+}
+
+/**
+ * Reads and checks the header of one file.
+ *
+ * @throws {QuipuError} ERR_MODEL_INVALID naming the file, the tensor, what was expected and what is there.
+ */
+export async function readSafetensors(path: string): Promise<SafetensorsFile> {
+  const name = basename(path);
+  const fail = (what: string): never => {
+    throw new QuipuError("ERR_MODEL_INVALID", `${name}: ${what}`);
+  };
+  const file = await open(path).catch((cause: Error) => {
+    throw new QuipuError("ERR_MODEL_INVALID", `${name}: cannot be opened: ${cause.message}`, { cause });
+  });
+  try {
+    const info = await file.stat();
+    if (!info.isFile()) fail("expected a file");
+    if (info.size < 8) fail(`expected a safetensors file, got ${info.size} bytes. Is the download complete?`);
+    const start = await readExactly(file, 0, 8, name);
+    const headerBytes = start.readBigUInt64LE();
+    if (headerBytes > BigInt(info.size - 8)) {
+      fail(
+        `the header's length is ${headerBytes} bytes, the file has ${info.size}. Is the download complete, and is it a safetensors file?`,
+      );
+    }
+    if (headerBytes > MAX_HEADER_BYTES)
+      fail(`the header's length is ${headerBytes} bytes; the format allows ${MAX_HEADER_BYTES}`);
+    if (headerBytes < 2) fail(`the header's length is ${headerBytes} bytes`);
+    const length = Number(headerBytes);
+    const text = await readExactly(file, 8, length, name);
+    if (text[0] !== 0x7b) fail("the header does not begin with '{'. Is it a safetensors file?");
+    const header = parseJsonObject(text, `${name}: header`, "ERR_MODEL_INVALID");
+    return { path, size: info.size, tensors: readHeader(header, 8 + length, info.size, name) };
+  } finally {
+    await file.close();
+  }
+}
+
+async function readExactly(
+  file: Awaited<ReturnType<typeof open>>,
+  position: number,
+  length: number,
+  name: string,
+): Promise<Buffer> {
+  const buffer = Buffer.alloc(length);
+  let done = 0;
+  while (done < length) {
+    const { bytesRead } = await file.read(buffer, done, length - done, position + done);
+    if (bytesRead === 0) throw new QuipuError("ERR_MODEL_INVALID", `${name}: ended early while its header was read`);
+    done += bytesRead;
+  }
+  return buffer;
+}
+
+function readHeader(
+  header: JsonObject,
+  dataStart: number,
+  fileSize: number,
+  fileName: string,
+): Map<string, TensorInfo> {
+  const tensors = new Map<string, TensorInfo>();
+  for (const [name, entry] of Object.entries(header)) {
+    if (name === "__metadata__") checkMetadata(entry, fileName);
+    else tensors.set(name, readTensor(name, entry, dataStart, fileSize - dataStart, fileName));
+  }
+  let end = dataStart;
+  let previous = "the header";
+  for (const tensor of [...tensors.values()].sort((a, b) => a.offset - b.offset || a.bytes - b.bytes)) {
+    if (tensor.offset !== end) {
+      const what = tensor.offset < end ? "overlaps" : `leaves ${tensor.offset - end} unused bytes after`;
+      throw new QuipuError("ERR_MODEL_INVALID", `${tensor.name} in ${fileName}: its data ${what} ${previous}`);
+    }
+    end += tensor.bytes;
+    previous = tensor.name;
+  }
+  if (end !== fileSize) {
+    throw new QuipuError(
+      "ERR_MODEL_INVALID",
+      `${fileName}: the data of its tensors ends at byte ${end}, the file at ${fileSize}. Is the download complete?`,
+    );
+  }
+  return tensors;
+}
+
+function readTensor(name: string, entry: unknown, dataStart: number, dataBytes: number, fileName: string): TensorInfo {
+  const fail = (what: string): never => {
+    throw new QuipuError(
+      "ERR_MODEL_INVALID",
+      `${JSON.stringify(name).slice(1, -1).slice(0, 200)} in ${fileName}: ${what}`,
+    );
+  };
+  if (!isJsonObject(entry)) return fail(`expected {dtype, shape, data_offsets}, got ${short(entry)}`);
+  const { dtype, shape, data_offsets: range } = entry;
+  const bits = typeof dtype === "string" && Object.hasOwn(DTYPE_BITS, dtype) ? DTYPE_BITS[dtype] : undefined;
+  if (typeof dtype !== "string" || bits === undefined) return fail(`unknown dtype ${short(dtype)}`);
+  if (!isSizes(shape)) return fail(`expected a shape of whole numbers, got ${short(shape)}`);
+  if (!isSizes(range) || range.length !== 2) return fail(`expected data_offsets [begin, end], got ${short(range)}`);
+  const [begin, end] = range as readonly [number, number];
+  if (begin > end || end > dataBytes)
+    return fail(
+      `its data_offsets [${begin}, ${end}] do not lie in the file's ${dataBytes} bytes of data. Is the download complete?`,
+    );
+  const totalBits = shape.reduce((product, dim) => product * BigInt(dim), BigInt(bits));
+  if (totalBits !== BigInt(end - begin) * 8n) {
+    return fail(`${dtype} [${shape.join(", ")}] is ${totalBits / 8n} bytes, its data_offsets span ${end - begin}`);
+  }
+  return { name, dtype, shape, offset: dataStart + begin, bytes: end - begin };
+}
+
+function checkMetadata(entry: unknown, fileName: string): void {
+  if (isJsonObject(entry) && Object.values(entry).every((value) => typeof value === "string")) return;
+  throw new QuipuError("ERR_MODEL_INVALID", `${fileName}: __metadata__: expected texts by name, got ${short(entry)}`);
+}
+
+function isSizes(value: unknown): value is readonly number[] {
+  return (
+    Array.isArray(value) &&
+    value.length <= 32 &&
+    value.every((size) => Number.isSafeInteger(size) && size >= 0 && !Object.is(size, -0))
+  );
+}
+
+function short(value: unknown): string {
+  return (JSON.stringify(value) ?? "nothing").slice(0, 80);
+}

@@ -1,0 +1,62 @@
+// generation_config.json: the sampling defaults that come with a checkpoint, and its end-of-sequence ids.
+import { join } from "node:path";
+import { type JsonObject, readJsonFile } from "../checkpoint/json.js";
+import { QuipuError } from "../errors.js";
+import { type LlamaConfig, readIds } from "./config.js";
+
+const FILE = "generation_config.json";
+
+export interface GenerationConfig {
+  /** Undefined where the file says nothing; 0 for do_sample false. */
+  readonly temperature: number | undefined;
+  readonly topK: number | undefined;
+  readonly topP: number | undefined;
+  readonly minP: number | undefined;
+  readonly repetitionPenalty: number | undefined;
+  readonly maxNewTokens: number | undefined;
+  /** Every id that ends a completion: those of generation_config.json and of config.json. */
+  readonly eosIds: readonly number[];
+}
+
+/**
+ * Reads a folder's generation_config.json; without one only config.json's end-of-sequence ids are there.
+ *
+ * @throws {QuipuError} ERR_MODEL_INVALID naming the field.
+ */
+export async function readGenerationConfig(dir: string, config: LlamaConfig): Promise<GenerationConfig> {
+  return parseGenerationConfig((await readJsonFile(join(dir, FILE), "ERR_MODEL_INVALID")) ?? {}, config);
+}
+
+/** {@link readGenerationConfig} for JSON already read. */
+export function parseGenerationConfig(json: JsonObject, config: LlamaConfig): GenerationConfig {
+  const number = (field: string, good: (value: number) => boolean, expected: string): number | undefined => {
+    const value = json[field];
+    if (value == null) return undefined;
+    if (typeof value === "number" && good(value)) return value;
+    throw new QuipuError(
+      "ERR_MODEL_INVALID",
+      `${FILE}: ${field}: expected ${expected}, got ${JSON.stringify(value)?.slice(0, 80)}`,
+    );
+  };
+  const whole = (value: number) => Number.isSafeInteger(value) && value >= 0;
+  if (json.do_sample != null && typeof json.do_sample !== "boolean") {
+    throw new QuipuError(
+      "ERR_MODEL_INVALID",
+      `${FILE}: do_sample: expected true or false, got ${JSON.stringify(json.do_sample)?.slice(0, 80)}`,
+    );
+  }
+  const temperature = number("temperature", (value) => value >= 0 && value <= 100, "a number from 0 to 100");
+  return {
+    temperature: json.do_sample === false ? 0 : temperature,
+    topK: number("top_k", whole, "a whole number"),
+    topP: number("top_p", (value) => value > 0 && value <= 1, "a number above 0, at most 1"),
+    minP: number("min_p", (value) => value >= 0 && value <= 1, "a number from 0 to 1"),
+    repetitionPenalty: number(
+      "repetition_penalty",
+      (value) => value > 0 && value <= 100,
+      "a number above 0, at most 100",
+    ),
+    maxNewTokens: number("max_new_tokens", (value) => whole(value) && value > 0, "a whole number above 0"),
+    eosIds: [...new Set([...readIds(json, "eos_token_id", config.vocabSize, FILE), ...config.eosIds])],
+  };
+}
