@@ -34,7 +34,8 @@ const std::shared_ptr<Buffer>& BufferWrap::get(Napi::Env env) const {
   return buffer_;
 }
 
-// Tells the garbage collector what hangs on this object. Views of files are not counted: their pages belong to the system.
+// Tells the garbage collector what hangs on this object. Views of files are not counted: their pages belong to the
+// system.
 void BufferWrap::account(Napi::Env env, bool add) {
   if (!buffer_->writable()) return;
   const auto bytes = static_cast<int64_t>(buffer_->bytes());

@@ -1,5 +1,5 @@
-// The classes that JavaScript sees. Each wraps a shared pointer to a core object, so that programs and runs keep alive what
-// they use; dispose() drops the wrapper's own reference at once, the garbage collector is the backstop.
+// The classes that JavaScript sees. Each wraps a shared pointer to a core object, so that programs and runs keep alive
+// what they use; dispose() drops the wrapper's own reference at once, the garbage collector is the backstop.
 #pragma once
 
 #include <napi.h>

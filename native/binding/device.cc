@@ -13,7 +13,7 @@ namespace quipu::binding {
 struct DeviceWrap::Pending {
   std::shared_ptr<Job> job;
   Napi::Promise::Deferred deferred;
-  Napi::ObjectReference device;                     // keeps the device from being collected in mid-run
+  Napi::ObjectReference device;                            // keeps the device from being collected in mid-run
   std::vector<Napi::Reference<Napi::TypedArray>> targets;  // of job->reads, in their order
 };
 
@@ -51,8 +51,8 @@ void DeviceWrap::close(Napi::Env env) {
   completion_.Release();
 }
 
-// The process or worker ends, perhaps with runs in flight: stop them and join. Their promises are never settled, as nobody
-// is left to hear of it.
+// The process or worker ends, perhaps with runs in flight: stop them and join. Their promises are never settled, as
+// nobody is left to hear of it.
 void DeviceWrap::onEnvironmentExit(void* self) { static_cast<DeviceWrap*>(self)->queue_.reset(); }
 
 void DeviceWrap::dispose(const Napi::CallbackInfo& info) { close(info.Env()); }
@@ -61,8 +61,8 @@ Napi::Value DeviceWrap::workspaceBytes(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), queue_ == nullptr ? 0.0 : static_cast<double>(queue_->workspaceBytes()));
 }
 
-// run(program | null, writes, reads, cancel) → Promise. writes and reads are flat lists of (Buffer, byte offset, typed array):
-// arrays to write are copied now, arrays to read into are filled before the promise resolves.
+// run(program | null, writes, reads, cancel) → Promise. writes and reads are flat lists of (Buffer, byte offset, typed
+// array): arrays to write are copied now, arrays to read into are filled before the promise resolves.
 Napi::Value DeviceWrap::run(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (queue_ == nullptr) throw toError(env, Status::error(ErrorCode::kDisposed, "the device is disposed"));

@@ -1,5 +1,5 @@
-// From native failures to JavaScript errors: an Error with a `code` of src/errors.ts, which src/device/addon.ts turns into a
-// QuipuError.
+// From native failures to JavaScript errors: an Error with a `code` of src/errors.ts, which src/device/addon.ts turns
+// into a QuipuError.
 #pragma once
 
 #include <napi.h>

@@ -66,7 +66,8 @@ Napi::Value measureRoofs(const Napi::CallbackInfo& info) {
   if (target == nullptr || threads < 1 || threads > 1024 || bytes < 4096 * threads || passes < 1) {
     wrongArgument(info.Env(), "a target of this machine, threads, bytes and passes");
   }
-  auto* worker = new RoofWorker(info.Env(), *target, static_cast<uint32_t>(threads), bytes, static_cast<uint32_t>(passes));
+  auto* worker =
+      new RoofWorker(info.Env(), *target, static_cast<uint32_t>(threads), bytes, static_cast<uint32_t>(passes));
   const Napi::Promise promise = worker->promise();
   worker->Queue();  // deletes itself when it is done
   return promise;

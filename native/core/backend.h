@@ -14,8 +14,8 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
-  // Makes `program` the one that run() runs, with room for its arena and its kernels' workspace. Both calls are made on the
-  // thread of the device's queue.
+  // Makes `program` the one that run() runs, with room for its arena and its kernels' workspace. Both calls are made on
+  // the thread of the device's queue.
   virtual Status prepare(const std::shared_ptr<const Program>& program) = 0;
   // Runs all ops of the prepared program. `cancelled` is looked at between ops and inside long ones.
   virtual Status run(const std::atomic<bool>& cancelled) = 0;

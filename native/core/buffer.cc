@@ -38,11 +38,13 @@ std::shared_ptr<Buffer> Buffer::view(const void* data, size_t bytes, std::shared
 Status Buffer::checkWrite(size_t offset, const void* source, size_t bytes) const {
   if (!writable()) return Status::error(ErrorCode::kInternal, "write to a read-only buffer");
   if (offset > bytes_ || bytes > bytes_ - offset) {
-    return Status::error(ErrorCode::kInternal, "write of " + std::to_string(bytes) + " bytes at " + std::to_string(offset) +
-                                                   " leaves the buffer of " + std::to_string(bytes_));
+    return Status::error(ErrorCode::kInternal, "write of " + std::to_string(bytes) + " bytes at " +
+                                                   std::to_string(offset) + " leaves the buffer of " +
+                                                   std::to_string(bytes_));
   }
   if (indexBound_ == 0) return {};
-  if (offset % 4 != 0 || bytes % 4 != 0) return Status::error(ErrorCode::kInternal, "index writes are whole 32-bit words");
+  if (offset % 4 != 0 || bytes % 4 != 0)
+    return Status::error(ErrorCode::kInternal, "index writes are whole 32-bit words");
   for (size_t i = 0; i < bytes; i += 4) {
     int32_t index;
     memcpy(&index, static_cast<const std::byte*>(source) + i, 4);

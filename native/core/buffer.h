@@ -1,4 +1,5 @@
-// A range of memory that tensors lie in: allocated (zeroed, written by the device) or a read-only view of a mapped file.
+// A range of memory that tensors lie in: allocated (zeroed, written by the device) or a read-only view of a mapped
+// file.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
-// How native code reports failure: a Status with one of the codes of src/errors.ts. Nothing here throws, prints or aborts.
+// How native code reports failure: a Status with one of the codes of src/errors.ts. Nothing here throws, prints or
+// aborts.
 #pragma once
 
 #include <string>

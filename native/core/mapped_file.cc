@@ -53,8 +53,8 @@ Status MappedFile::open(const std::string& path, size_t expectedBytes, bool map,
   }
   void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (data == MAP_FAILED) {
-    return Status::error(ErrorCode::kOutOfMemory,
-                         path + ": reading it needs " + std::to_string(bytes) + " bytes of memory, which the system refused");
+    return Status::error(ErrorCode::kOutOfMemory, path + ": reading it needs " + std::to_string(bytes) +
+                                                      " bytes of memory, which the system refused");
   }
   std::shared_ptr<MappedFile> whole(new MappedFile(data, bytes));
   size_t done = 0;
@@ -71,8 +71,9 @@ Status MappedFile::open(const std::string& path, size_t expectedBytes, bool map,
 
 Status MappedFile::view(size_t offset, size_t bytes, size_t alignment, std::shared_ptr<Buffer>& out) const {
   if (offset > bytes_ || bytes > bytes_ - offset) {
-    return Status::error(ErrorCode::kInternal, "view of " + std::to_string(bytes) + " bytes at " + std::to_string(offset) +
-                                                   " leaves the file of " + std::to_string(bytes_));
+    return Status::error(ErrorCode::kInternal, "view of " + std::to_string(bytes) + " bytes at " +
+                                                   std::to_string(offset) + " leaves the file of " +
+                                                   std::to_string(bytes_));
   }
   const std::byte* start = static_cast<const std::byte*>(data_) + offset;
   if (reinterpret_cast<uintptr_t>(start) % alignment == 0) {

@@ -91,7 +91,8 @@ class Checker {
   void written(uint32_t index) {
     if (!good()) return;
     const Tensor& t = at(index);
-    require(program_.inArena(t) || program_.bufferOf(t).writable(), "operand " + std::to_string(index) + " is read-only");
+    require(program_.inArena(t) || program_.bufferOf(t).writable(),
+            "operand " + std::to_string(index) + " is read-only");
   }
   // `output` shares no byte with `input`, unless `inPlace` allows that they are the same bytes.
   void disjoint(uint32_t output, uint32_t input, bool inPlace = false) {

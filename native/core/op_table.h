@@ -1,5 +1,6 @@
 // The ops that a program may name, and the check that makes each safe to run: operand count, dtypes, shapes, index
-// bounds, aliasing. src/graph/ops.ts is the same table for the recorder; test/unit/op-table.test.ts holds them together.
+// bounds, aliasing. src/graph/ops.ts is the same table for the recorder; test/unit/op-table.test.ts holds them
+// together.
 //
 // T rows in the step, R rows wanted, D features, H query heads, K key/value heads, d head size, F feed-forward, V
 // vocabulary, S slots, B blocks (pages a slot can hold), P keys in a page, C context positions.
@@ -70,12 +71,36 @@ enum { kInverse /* 1 rotates back */, kAttributes };
 namespace append_kv {
 // k, v [T, K · d] f32; state keys [pages, K, d, P], values [pages, K, P, d] f32|f16|i8; slots, positions [T] i32;
 // pageTable [S, B] i32; i8 caches also have state keyScales, valueScales [pages, K, P] f32.
-enum { kK, kV, kSlots, kPositions, kPageTable, kKeys, kValues, kOperands, kKeyScales = kOperands, kValueScales, kOperandsI8 };
+enum {
+  kK,
+  kV,
+  kSlots,
+  kPositions,
+  kPageTable,
+  kKeys,
+  kValues,
+  kOperands,
+  kKeyScales = kOperands,
+  kValueScales,
+  kOperandsI8
+};
 enum { kAttributes };
 }  // namespace append_kv
 namespace attention {
 // q [T, H · d] f32, the cache as above → out [T, H · d] f32 (out may not be q)
-enum { kQ, kKeys, kValues, kSlots, kPositions, kPageTable, kOut, kOperands, kKeyScales = kOperands, kValueScales, kOperandsI8 };
+enum {
+  kQ,
+  kKeys,
+  kValues,
+  kSlots,
+  kPositions,
+  kPageTable,
+  kOut,
+  kOperands,
+  kKeyScales = kOperands,
+  kValueScales,
+  kOperandsI8
+};
 enum { kScale /* f32 bits */, kAttributes };
 }  // namespace attention
 namespace swiglu {
@@ -88,8 +113,20 @@ namespace sample {
 // floats [S, kFloats] f32, ints [S, kInts] i32, biasIds [S, n] i32 (−1 unused), biases [S, n] f32
 // → ids [R] i32, logprobs [R] f32, bestIds [R, k] i32, bestLogprobs [R, k] f32. Meaning: docs/numerics.md.
 enum {
-  kLogits, kOutputRows, kSlots, kPositions, kHistory, kFloats, kInts, kBiasIds, kBiases,
-  kIds, kLogprobs, kBestIds, kBestLogprobs, kOperands
+  kLogits,
+  kOutputRows,
+  kSlots,
+  kPositions,
+  kHistory,
+  kFloats,
+  kInts,
+  kBiasIds,
+  kBiases,
+  kIds,
+  kLogprobs,
+  kBestIds,
+  kBestLogprobs,
+  kOperands
 };
 enum { kAttributes };
 enum { kTemperature, kTopP, kMinP, kRepeatPenalty, kPresencePenalty, kFrequencyPenalty, kFloatSettings };

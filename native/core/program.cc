@@ -39,7 +39,8 @@ Status Program::parse(std::vector<uint32_t> stream, std::vector<std::shared_ptr<
   program->arenaBytes_ = in.wide();
   const uint32_t tensorCount = in.word();
   const uint32_t opCount = in.word();
-  if (!in.good || tensorCount > program->stream_.size() || opCount > program->stream_.size()) return malformed("header");
+  if (!in.good || tensorCount > program->stream_.size() || opCount > program->stream_.size())
+    return malformed("header");
 
   program->tensors_.reserve(tensorCount);
   for (uint32_t i = 0; i < tensorCount; ++i) {

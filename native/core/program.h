@@ -1,5 +1,5 @@
-// A program: tensors and a list of ops over them, parsed from the u32 stream that src/graph/program.ts writes and checked
-// once, so that running it needs no checks. Stream, in 32-bit words (64-bit numbers low word first):
+// A program: tensors and a list of ops over them, parsed from the u32 stream that src/graph/program.ts writes and
+// checked once, so that running it needs no checks. Stream, in 32-bit words (64-bit numbers low word first):
 //
 //   magic "QUIP", version 1, arena bytes (2), tensors, ops
 //   tensor: buffer (0xFFFFFFFF: the arena), byte offset (2), dtype, rank, dims[4]

@@ -1,5 +1,5 @@
-// The run queue of a device: one thread, first in first out. Callers hand in jobs and are told on that thread when each is
-// done; the thread of the caller never waits.
+// The run queue of a device: one thread, first in first out. Callers hand in jobs and are told on that thread when each
+// is done; the thread of the caller never waits.
 #pragma once
 
 #include <atomic>

@@ -104,7 +104,8 @@ Status CpuBackend::failureOf(uint32_t failure) const {
     return Status::error(code, "a logit is not a number (" + where +
                                    "): the checkpoint holds NaN or infinite weights, or its activations overflow");
   }
-  return Status::error(code, "op " + std::to_string(op) + " (" + where + ") met an index that its operands do not allow");
+  return Status::error(code,
+                       "op " + std::to_string(op) + " (" + where + ") met an index that its operands do not allow");
 }
 
 }  // namespace quipu::cpu

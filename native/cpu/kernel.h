@@ -1,6 +1,6 @@
 // What a CPU kernel is: one function that every thread of the pool calls with the same op ("single program, multiple
-// data"). Threads share work by taking task numbers from a common counter; which thread takes a task never changes a bit
-// of the result. The backend puts a barrier after every op.
+// data"). Threads share work by taking task numbers from a common counter; which thread takes a task never changes a
+// bit of the result. The backend puts a barrier after every op.
 #pragma once
 
 #include <bit>
@@ -25,7 +25,7 @@ struct View {
 };
 
 struct OpCall {
-  const View* operands;        // in the order of core/op_table.h
+  const View* operands;  // in the order of core/op_table.h
   uint32_t operandCount;
   const uint32_t* attributes;  // words; f32 attributes as bits
 
@@ -47,8 +47,8 @@ class Worker {
   // Ends the run with an error once the op is finished (the first one reported wins).
   virtual void fail(ErrorCode code, uint32_t row) = 0;
 
-  uint32_t index = 0;          // of this thread, 0 ≤ index < count
-  uint32_t count = 1;          // threads of the pool
+  uint32_t index = 0;            // of this thread, 0 ≤ index < count
+  uint32_t count = 1;            // threads of the pool
   std::byte* scratch = nullptr;  // this thread's, at least Kernel::scratchBytes, 64-byte aligned
   std::byte* shared = nullptr;   // of the op, at least Kernel::sharedBytes, 64-byte aligned
 };

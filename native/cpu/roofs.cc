@@ -13,9 +13,7 @@ namespace quipu::cpu {
 
 namespace {
 
-double seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // The shortest time that `passes` calls of body(thread) on all threads took.
 double best(ThreadPool& pool, uint32_t passes, const std::function<void(uint32_t)>& body) {
@@ -30,7 +28,8 @@ double best(ThreadPool& pool, uint32_t passes, const std::function<void(uint32_t
 
 }  // namespace
 
-Status measureReadBandwidth(const Target& target, uint32_t threads, size_t bytes, uint32_t passes, double& bytesPerSecond) {
+Status measureReadBandwidth(const Target& target, uint32_t threads, size_t bytes, uint32_t passes,
+                            double& bytesPerSecond) {
   ThreadPool pool(threads);
   const size_t share = bytes / threads / 4096 * 4096;
   std::shared_ptr<Buffer> memory;
@@ -38,9 +37,8 @@ Status measureReadBandwidth(const Target& target, uint32_t threads, size_t bytes
   std::vector<uint64_t> sums(threads);
   // Every page is written first: pages never written are all one page of zeros, which stays in the cache.
   pool.run([&](uint32_t thread) { memset(memory->data() + thread * share, static_cast<int>(thread) + 1, share); });
-  const double time = best(pool, passes, [&](uint32_t thread) {
-    sums[thread] += target.readLoop(memory->data() + thread * share, share);
-  });
+  const double time = best(
+      pool, passes, [&](uint32_t thread) { sums[thread] += target.readLoop(memory->data() + thread * share, share); });
   std::atomic_signal_fence(std::memory_order_seq_cst);  // the sums count as used
   bytesPerSecond = static_cast<double>(share) * threads / time;
   return {};
@@ -54,7 +52,8 @@ double measureMultiplyAdd(const Target& target, uint32_t threads, uint32_t passe
   while (best(pool, 1, [&](uint32_t thread) { operations[thread] = target.multiplyAddLoop(iterations); }) < 0.05) {
     iterations *= 2;
   }
-  const double time = best(pool, passes, [&](uint32_t thread) { operations[thread] = target.multiplyAddLoop(iterations); });
+  const double time =
+      best(pool, passes, [&](uint32_t thread) { operations[thread] = target.multiplyAddLoop(iterations); });
   double total = 0;
   for (const double done : operations) total += done;
   return total / time;

@@ -11,7 +11,8 @@ namespace quipu::cpu {
 // Those this machine can run, slowest first; "scalar" is always there.
 std::vector<const Target*> availableTargets();
 
-// The named target, or the fastest for an empty name; null when this machine cannot run it or there is none of that name.
+// The named target, or the fastest for an empty name; null when this machine cannot run it or there is none of that
+// name.
 const Target* findTarget(const std::string& name);
 
 }  // namespace quipu::cpu

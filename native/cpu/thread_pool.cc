@@ -15,8 +15,8 @@ namespace quipu::cpu {
 
 namespace {
 
-// Rounds of waiting on the core before the thread sleeps in the kernel. A wake-up costs tens of microseconds, an op as little
-// as one; but where another program needs the core, spinning on is what starves the thread that is waited for.
+// Rounds of waiting on the core before the thread sleeps in the kernel. A wake-up costs tens of microseconds, an op as
+// little as one; but where another program needs the core, spinning on is what starves the thread that is waited for.
 constexpr int kSpins = 2000;
 
 void pause() {

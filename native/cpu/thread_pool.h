@@ -1,5 +1,5 @@
-// The threads of a CPU device. A run is "single program, multiple data": every thread walks the same list of ops and meets
-// the others at barriers, so a token of hundreds of ops wakes the threads once.
+// The threads of a CPU device. A run is "single program, multiple data": every thread walks the same list of ops and
+// meets the others at barriers, so a token of hundreds of ops wakes the threads once.
 #pragma once
 
 #include <atomic>

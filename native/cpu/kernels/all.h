@@ -1,14 +1,27 @@
 // Every kernel, and the table that a target is made of. Included after simd/<isa>.h in the target's namespace; the
 // kernels/<op>.h include nothing themselves, so a file that another one builds on comes first.
-#include "cpu/kernels/add.h"
 #include "cpu/kernels/elements.h"
+// clang-format keeps the order
+#include "cpu/kernels/matmul_dot.h"
+#include "cpu/kernels/matmul_panel.h"
+//
+#include "cpu/kernels/add.h"
+#include "cpu/kernels/gather_rows.h"
+#include "cpu/kernels/matmul.h"
 #include "cpu/kernels/rms_norm.h"
+#include "cpu/kernels/roofline.h"
+#include "cpu/kernels/rope.h"
 
 static constexpr Target makeTarget(const char* name) {
   Target target = {};
   const auto set = [&target](OpCode code, Kernel kernel) { target.kernels[uint32_t(code)] = kernel; };
   target.name = name;
+  target.multiplyAddLoop = multiplyAddLoop;
+  target.readLoop = readLoop;
   set(OpCode::kAdd, {addElements});
+  set(OpCode::kGatherRows, {gatherRows});
+  set(OpCode::kMatmul, {matmulRun, matmulScratchBytes, matmulSharedBytes});
   set(OpCode::kRmsNorm, {rmsNorm});
+  set(OpCode::kRope, {rope, ropeScratchBytes});
   return target;
 }

@@ -1,5 +1,7 @@
 // f32x16 as two 256-bit registers (AVX2, FMA, F16C). The functions are described in simd/scalar.h.
 
+static constexpr int kWideRegisters = 8;
+
 struct f32x16 {
   __m256 low, high;  // lanes 0 … 7 and 8 … 15
 };

@@ -1,5 +1,7 @@
 // f32x16 as one 512-bit register (AVX-512 F, BW, VL, DQ). The functions are described in simd/scalar.h.
 
+static constexpr int kWideRegisters = 32;
+
 struct f32x16 {
   __m512 v;
 };

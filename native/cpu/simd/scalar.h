@@ -21,6 +21,8 @@
 //
 // Pointers need no more alignment than their element. Bits of a NaN are not defined beyond being NaN.
 
+static constexpr int kWideRegisters = 4;  // of f32x16 that stay in registers: tile sizes follow from it
+
 struct f32x16 {
   float lane[16];
 };

@@ -1,0 +1,47 @@
+// rope: rotates the pairs (j, j + d/2) of every head by the row's angles (RoFormer, arXiv:2104.09864, in the half-split
+// arrangement of Hugging Face checkpoints). Moves 8 bytes and does 3 flops an element: bound by memory. A task is a
+// row.
+//
+// Angles come as (cos, sin) pairs; they are unzipped once per row, because all heads use them:
+//   scratch   cosines [d/2], then sines [d/2]
+
+QUIPU_INLINE void rotatePairs(f32x16 first, f32x16 second, f32x16 cosine, f32x16 sine, f32x16* outFirst,
+                              f32x16* outSecond) {
+  *outFirst = fma(negate(second), sine, mul(first, cosine));
+  *outSecond = fma(first, sine, mul(second, cosine));
+}
+
+static size_t ropeScratchBytes(const OpCall& call) { return size_t(call[rope::kAngles].dims[1]) * 2 * sizeof(float); }
+
+static void rope(const OpCall& call, Worker& worker) {
+  const View& x = call[rope::kX];
+  const size_t rows = x.dims[0], width = x.dims[1], half = call[rope::kAngles].dims[1];
+  const bool inverse = call.attributes[rope::kInverse] != 0;
+  float *cosines = reinterpret_cast<float*>(worker.scratch), *sines = cosines + half;
+  for (size_t row = worker.next(rows); row < rows; row = worker.next(rows)) {
+    const float* angles = call[rope::kAngles].as<float>() + row * half * 2;
+    for (size_t j = 0; j < half; ++j) {
+      cosines[j] = angles[2 * j];
+      sines[j] = inverse ? -angles[2 * j + 1] : angles[2 * j + 1];
+    }
+    const float* in = x.as<float>() + row * width;
+    float* out = call[rope::kOut].as<float>() + row * width;
+    for (size_t head = 0; head < width; head += 2 * half) {
+      const float *first = in + head, *second = first + half;
+      float *toFirst = out + head, *toSecond = toFirst + half;
+      f32x16 a, b;
+      size_t j = 0;
+      for (; j + 16 <= half; j += 16) {
+        rotatePairs(load(first + j), load(second + j), load(cosines + j), load(sines + j), &a, &b);
+        store(toFirst + j, a);
+        store(toSecond + j, b);
+      }
+      if (const size_t rest = half - j; rest > 0) {
+        rotatePairs(loadPart(first + j, rest), loadPart(second + j, rest), loadPart(cosines + j, rest),
+                    loadPart(sines + j, rest), &a, &b);
+        storePart(toFirst + j, a, rest);
+        storePart(toSecond + j, b, rest);
+      }
+    }
+  }
+}

@@ -1,0 +1,156 @@
+// The loop: prompt in chunks, then a token at a time, the next step queued on the device before this one's text is worked out.
+
+import { isQuipuError } from "../errors.js";
+import type { Row, Runtime, SampledToken } from "../model/runtime.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import type { EffectiveSettings, EndReason, GenerateEvent, TokenEvent, TokenLogprob } from "./events.js";
+import { StopStrings } from "./stop-strings.js";
+
+export interface GenerationRequest {
+  readonly ids: Int32Array;
+  readonly droppedTokens: number;
+  readonly settings: EffectiveSettings;
+  readonly logitBias: ReadonlyMap<number, number>;
+  /** Ids that end the completion; empty when end-of-sequence is ignored. */
+  readonly eosIds: readonly number[];
+  /** Alternatives to report with every token. */
+  readonly logprobs: number;
+  readonly slot: number;
+  /** Rows of the prompt in one step. */
+  readonly batchSize: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Runs a request on `slot` of the runtime. Ends with an end event, also when the signal ends it. */
+export async function* runGeneration(
+  runtime: Runtime,
+  tokenizer: Tokenizer | undefined,
+  request: GenerationRequest,
+): AsyncGenerator<GenerateEvent, void, void> {
+  const { ids, settings, eosIds, slot, signal, logprobs } = request;
+  const maxTokens = Math.min(
+    settings.maxTokens < 0 ? Number.POSITIVE_INFINITY : settings.maxTokens,
+    runtime.contextLength - ids.length,
+  );
+  const best = Math.max(1, logprobs);
+  const decoder = tokenizer?.streamDecoder();
+  const stops = new StopStrings(settings.stop);
+  const clock = new Clock();
+  let tokens = 0;
+  let reason: EndReason | undefined;
+  yield {
+    type: "start",
+    promptTokens: ids.length,
+    droppedTokens: request.droppedTokens,
+    seed: settings.seed,
+    settings,
+  };
+
+  let ahead: Promise<SampledToken> | undefined;
+  try {
+    if (maxTokens > 0) ahead = promptThenSample(runtime, request, best);
+    let decode: ReturnType<Runtime["decoder"]> | undefined;
+    while (reason === undefined && ahead !== undefined) {
+      const token = await ahead;
+      ahead = undefined;
+      if (tokens === 0) clock.firstToken();
+      else clock.laterToken();
+      if (eosIds.includes(token.id)) {
+        reason = "eos";
+        break;
+      }
+      tokens += 1;
+      if (tokens < maxTokens && !signal?.aborted) {
+        decode ??= runtime.decoder({ id: token.id, slot, position: ids.length }, best);
+        ahead = decode.next(signal);
+        ahead.catch(() => {}); // awaited above, unless a stop text makes it moot
+      }
+      const piece = decoder?.push(token.id) ?? "";
+      const { text, stopped } = stops.push(piece);
+      yield tokenEvent(token, text, logprobs, tokenizer);
+      if (stopped) reason = "stop";
+      else if (signal?.aborted) reason = "abort";
+    }
+    reason ??= settings.maxTokens >= 0 && tokens >= settings.maxTokens ? "length" : "context";
+  } catch (error) {
+    if (!(signal?.aborted && isQuipuError(error) && error.code === "ERR_ABORTED")) throw error;
+    reason = "abort";
+  } finally {
+    await ahead?.catch(() => {}); // the slot is free only when nothing runs on it any more
+  }
+  let text = "";
+  if (reason !== "stop") {
+    const last = stops.push(decoder?.end() ?? "");
+    text = last.text + stops.flush();
+    if (last.stopped) reason = "stop";
+  }
+  yield {
+    type: "end",
+    text,
+    reason,
+    usage: { promptTokens: ids.length, completionTokens: tokens },
+    timings: clock.timings(ids.length),
+    seed: settings.seed,
+  };
+}
+
+/** The rows of `ids` in a slot, from position 0. */
+export function rowsOf(ids: Int32Array, slot: number): Row[] {
+  return Array.from(ids, (id, position) => ({ id, slot, position }));
+}
+
+async function promptThenSample(runtime: Runtime, request: GenerationRequest, best: number): Promise<SampledToken> {
+  const { ids, slot, settings, logitBias, eosIds, signal, batchSize } = request;
+  await runtime.prepare(slot, { ...settings, logitBias }, ids, eosIds);
+  const rows = rowsOf(ids, slot);
+  const lastChunk = Math.floor((rows.length - 1) / batchSize) * batchSize;
+  for (let start = 0; start < lastChunk; start += batchSize) {
+    await runtime.fill(rows.slice(start, start + batchSize), signal);
+  }
+  const last = rows.slice(lastChunk);
+  const [token] = await runtime.sample(last, [last.length - 1], best, signal);
+  return token!;
+}
+
+function tokenEvent(token: SampledToken, text: string, logprobs: number, tokenizer: Tokenizer | undefined): TokenEvent {
+  const event = { type: "token", id: token.id, text, logprob: token.logprob } as const;
+  if (logprobs === 0) return event;
+  return { ...event, top: token.best.map((entry) => withText(entry, tokenizer)) };
+}
+
+/** An id and its logprob with the text of the token. */
+export function withText(
+  { id, logprob }: { id: number; logprob: number },
+  tokenizer: Tokenizer | undefined,
+): TokenLogprob {
+  return { id, logprob, text: tokenizer?.decode([id]) ?? "" };
+}
+
+class Clock {
+  readonly #start = performance.now();
+  #first: number | undefined;
+  #last = 0;
+  #later = 0;
+
+  firstToken(): void {
+    this.#first = performance.now();
+    this.#last = this.#first;
+  }
+
+  laterToken(): void {
+    this.#last = performance.now();
+    this.#later += 1;
+  }
+
+  timings(promptTokens: number) {
+    const promptMs = (this.#first ?? performance.now()) - this.#start;
+    const decodeMs = this.#first === undefined ? 0 : this.#last - this.#first;
+    return {
+      firstTokenMs: promptMs,
+      promptMs,
+      promptTokensPerSecond: promptMs > 0 ? (promptTokens / promptMs) * 1000 : 0,
+      decodeMs,
+      decodeTokensPerSecond: decodeMs > 0 ? (this.#later / decodeMs) * 1000 : 0,
+    };
+  }
+}

@@ -1,0 +1,344 @@
+// loadModel: a checkpoint folder, or a name, to something that answers. The command line uses nothing below this.
+import { existsSync, statSync } from "node:fs";
+import { freemem } from "node:os";
+import { fileURLToPath } from "node:url";
+import { openCheckpoint } from "../checkpoint/checkpoint.js";
+import { type Device, openDevice } from "../device/device.js";
+import { QuipuError } from "../errors.js";
+import { type LlamaConfig, readConfig } from "../model/config.js";
+import { type GenerationConfig, readGenerationConfig } from "../model/generation-config.js";
+import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
+import { Runtime } from "../model/runtime.js";
+import { disposeWeights, type LoadedWeights, loadWeights } from "../model/weights.js";
+import { type ChatTemplate, loadChatTemplate } from "../tokenizer/chat-template.js";
+import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
+import type { GenerateEvent, GenerateOptions, Prompt, TokenLogprob } from "./events.js";
+import { rowsOf, runGeneration, withText } from "./generate.js";
+import { encodePrompt, fitPrompt } from "./prompt.js";
+import { resolveBias, resolveSettings } from "./sampling.js";
+import { SlotPool } from "./slot-pool.js";
+
+export interface LoadOptions {
+  /** "auto" takes the best there is; in this version the CPU. */
+  readonly device?: "auto" | "cpu" | "cuda" | undefined;
+  /** Threads of the kernels; default: what the machine gives this process. */
+  readonly threads?: number | undefined;
+  /** Positions of a sequence; default: what the model supports, capped by half of the free memory. */
+  readonly contextLength?: number | undefined;
+  /** Storage of the KV cache; default "f16". */
+  readonly kvCache?: KvCacheType | undefined;
+  /** false reads the files whole in place of mapping them: for files that others may truncate. */
+  readonly mmap?: boolean | undefined;
+  /** false needs no tokenizer files: prompts are ids. */
+  readonly tokenizer?: boolean | undefined;
+  /** Rows of a prompt in one step; default 512. */
+  readonly batchSize?: number | undefined;
+  /** Quantized weights come with a later version: "none" is the only value. */
+  readonly quantize?: "none" | undefined;
+  /** Sequences that can be generated at once; more wait. Default 1. */
+  readonly slots?: number | undefined;
+  /** Bytes of weight files opened so far, and in all. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ModelStats {
+  /** Parameters, and bytes of the weights in use. */
+  readonly parameters: number;
+  readonly weightBytes: number;
+  /** Bytes of weights that a decoded token reads. */
+  readonly weightBytesPerToken: number;
+  /** Floating-point operations of the matrix products of one prompt row without logits, and of the logits of one row. */
+  readonly flopsPerPromptToken: number;
+  readonly flopsPerLogits: number;
+  /** Bytes of the cache at full context, and of one position in it. */
+  readonly cacheBytes: number;
+  readonly cacheBytesPerPosition: number;
+  /** Bytes of arena and kernel workspace held now. */
+  readonly arenaBytes: number;
+  readonly device: string;
+  readonly target: string;
+  readonly threads: number;
+  readonly contextLength: number;
+  readonly kvCache: KvCacheType;
+}
+
+const DEFAULT_BATCH_SIZE = 512;
+const EMBEDDED = "storyteller";
+
+/**
+ * The folder of a model: undefined or "storyteller" is the embedded one.
+ *
+ * @throws {QuipuError} ERR_MODEL_NOT_FOUND
+ */
+export function modelFolder(pathOrName: string | undefined): string {
+  if (pathOrName !== undefined && existsSync(pathOrName)) {
+    if (statSync(pathOrName).isDirectory()) return pathOrName;
+    throw new QuipuError(
+      "ERR_MODEL_NOT_FOUND",
+      `${pathOrName} is a file: expected a folder with config.json and *.safetensors. Give its folder.`,
+    );
+  }
+  if (pathOrName === undefined || pathOrName === EMBEDDED) {
+    return fileURLToPath(new URL(`../../models/${EMBEDDED}`, import.meta.url));
+  }
+  throw new QuipuError(
+    "ERR_MODEL_NOT_FOUND",
+    `${pathOrName}: no such folder, and no model of that name. Give a checkpoint folder (config.json, *.safetensors, tokenizer.json), or "${EMBEDDED}" for the embedded one.`,
+  );
+}
+
+/**
+ * Loads a checkpoint. Weights are mapped, checked by name, dtype and shape, and read as they are first used.
+ *
+ * @param pathOrName a folder in the published layout, a name, or nothing for the embedded storyteller.
+ * @throws {QuipuError} ERR_MODEL_NOT_FOUND, ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED, ERR_TOKENIZER_INVALID,
+ *   ERR_OUT_OF_MEMORY, ERR_DEVICE_UNAVAILABLE, ERR_USAGE.
+ */
+export async function loadModel(pathOrName?: string, options: LoadOptions = {}): Promise<Model> {
+  const dir = modelFolder(pathOrName);
+  const {
+    threads,
+    contextLength,
+    kvCache = "f16",
+    mmap = true,
+    batchSize = DEFAULT_BATCH_SIZE,
+    slots = 1,
+    signal,
+  } = options;
+  checkWhole("batchSize", batchSize, 1, 65536);
+  checkWhole("slots", slots, 1, 4096);
+  if (!["f32", "f16", "int8"].includes(kvCache))
+    throw new QuipuError("ERR_USAGE", `kvCache: expected f32, f16 or int8, got ${kvCache}`);
+  if (options.quantize !== undefined && options.quantize !== "none") {
+    throw new QuipuError(
+      "ERR_USAGE",
+      `quantize: this version computes with the checkpoint's own weights: expected none, got ${options.quantize}`,
+    );
+  }
+  signal?.throwIfAborted();
+  const config = await readConfig(dir);
+  const [checkpoint, generationConfig, tokenizer, chatTemplate] = await Promise.all([
+    openCheckpoint(dir),
+    readGenerationConfig(dir, config),
+    options.tokenizer === false ? undefined : loadTokenizer(dir),
+    options.tokenizer === false ? undefined : loadChatTemplate(dir),
+  ]);
+  const positions = chooseContext(config, kvCache, slots, contextLength);
+  const device = openDevice({ device: options.device, threads });
+  try {
+    const loaded = await loadWeights(device, checkpoint, config, { mmap, onProgress: options.onProgress, signal });
+    const runtime = await Runtime.create(device, config, loaded.weights, {
+      slots,
+      contextLength: positions,
+      type: kvCache,
+    });
+    return new Model({
+      device,
+      runtime,
+      loaded,
+      config,
+      generationConfig,
+      tokenizer,
+      chatTemplate,
+      kvCache,
+      batchSize,
+      slots,
+    });
+  } catch (error) {
+    await device.dispose();
+    throw error;
+  }
+}
+
+interface ModelParts {
+  readonly device: Device;
+  readonly runtime: Runtime;
+  readonly loaded: LoadedWeights;
+  readonly config: LlamaConfig;
+  readonly generationConfig: GenerationConfig;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly chatTemplate: ChatTemplate | undefined;
+  readonly kvCache: KvCacheType;
+  readonly batchSize: number;
+  readonly slots: number;
+}
+
+/** A loaded model. Dispose of it (or use `await using`) to give its memory back at once. */
+export class Model {
+  readonly config: LlamaConfig;
+  readonly generationConfig: GenerationConfig;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly chatTemplate: ChatTemplate | undefined;
+  readonly #parts: ModelParts;
+  readonly #slots: SlotPool;
+  #disposed: Promise<void> | undefined;
+
+  /** Made by {@link loadModel}. */
+  constructor(parts: ModelParts) {
+    this.config = parts.config;
+    this.generationConfig = parts.generationConfig;
+    this.tokenizer = parts.tokenizer;
+    this.chatTemplate = parts.chatTemplate;
+    this.#parts = parts;
+    this.#slots = new SlotPool(parts.slots);
+  }
+
+  /**
+   * Generates after `prompt`: a start event, token events, an end event. Leaving the loop early ends the generation.
+   *
+   * @throws {QuipuError} ERR_USAGE, ERR_CONTEXT_OVERFLOW, ERR_NOT_A_NUMBER, ERR_CHAT_TEMPLATE, ERR_DISPOSED.
+   */
+  async *generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GenerateEvent, void, void> {
+    const { runtime, tokenizer, config, batchSize, generationConfig } = this.#live();
+    const settings = resolveSettings(options, generationConfig);
+    const logitBias = resolveBias(options.logitBias, tokenizer, config.vocabSize);
+    if (settings.stop.length > 0 && tokenizer === undefined) {
+      throw new QuipuError("ERR_USAGE", "stop: stop texts need a tokenizer");
+    }
+    const whole = this.encode(prompt, options);
+    const ids = fitPrompt(whole, runtime.contextLength, settings, options.onOverflow, tokenizer?.bosId ?? config.bosId);
+    const slot = await this.#slots.acquire();
+    try {
+      this.#live();
+      yield* runGeneration(runtime, tokenizer, {
+        ids,
+        droppedTokens: whole.length - ids.length,
+        settings,
+        logitBias,
+        eosIds: settings.ignoreEos ? [] : generationConfig.eosIds,
+        logprobs: options.logprobs ?? 0,
+        slot,
+        batchSize,
+        signal: options.signal,
+      });
+    } finally {
+      this.#slots.release(slot);
+    }
+  }
+
+  /** The ids that `prompt` stands for: templated or not, BOS once. */
+  encode(prompt: Prompt, options: GenerateOptions = {}): Int32Array {
+    const { tokenizer, chatTemplate, config } = this.#parts;
+    return encodePrompt(prompt, options, { tokenizer, chatTemplate, vocabSize: config.vocabSize });
+  }
+
+  /** The `top` most likely next tokens after `prompt`, best first, under the model's own distribution. */
+  async next(
+    prompt: Prompt,
+    { top = 10, ...options }: GenerateOptions & { top?: number } = {},
+  ): Promise<TokenLogprob[]> {
+    checkWhole("top", top, 1, this.config.vocabSize);
+    const { runtime, tokenizer, generationConfig, batchSize } = this.#live();
+    const settings = { ...resolveSettings({ ...options, temperature: 0 }, generationConfig), maxTokens: 1 };
+    const ids = fitPrompt(this.encode(prompt, options), runtime.contextLength, settings, options.onOverflow);
+    const slot = await this.#slots.acquire();
+    try {
+      await runtime.prepare(slot, { ...settings, logitBias: new Map() }, ids, []);
+      const rows = rowsOf(ids, slot);
+      const last = Math.floor((rows.length - 1) / batchSize) * batchSize;
+      for (let start = 0; start < last; start += batchSize) {
+        await runtime.fill(rows.slice(start, start + batchSize), options.signal);
+      }
+      const [token] = await runtime.sample(rows.slice(last), [rows.length - last - 1], top, options.signal);
+      return token!.best.map((entry) => withText(entry, tokenizer));
+    } finally {
+      this.#slots.release(slot);
+    }
+  }
+
+  /**
+   * The logits after every id, for scoring and evaluation: row-major [ids.length, vocabSize].
+   *
+   * @throws {QuipuError} ERR_CONTEXT_OVERFLOW, ERR_USAGE, ERR_ABORTED.
+   */
+  async logits(ids: Int32Array, { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
+    const { runtime, config, batchSize } = this.#live();
+    const checked = this.encode(ids);
+    if (checked.length > runtime.contextLength) {
+      throw new QuipuError(
+        "ERR_CONTEXT_OVERFLOW",
+        `logits of ${ids.length} ids: the context holds ${runtime.contextLength}`,
+      );
+    }
+    const result = new Float32Array(ids.length * config.vocabSize);
+    const slot = await this.#slots.acquire();
+    try {
+      const rows = rowsOf(checked, slot);
+      for (let start = 0; start < rows.length; start += batchSize) {
+        const chunk = rows.slice(start, start + batchSize);
+        const logits = await runtime.logits(chunk, [...chunk.keys()], signal);
+        result.set(logits, start * config.vocabSize);
+      }
+      return result;
+    } finally {
+      this.#slots.release(slot);
+    }
+  }
+
+  stats(): ModelStats {
+    const { device, runtime, loaded, config, kvCache } = this.#live();
+    const { hiddenSize, heads, kvHeads, headSize, intermediateSize, layers, vocabSize } = config;
+    const blockWeights = layers * hiddenSize * (2 * heads * headSize + 2 * kvHeads * headSize + 3 * intermediateSize);
+    return {
+      parameters: loaded.parameters,
+      weightBytes: loaded.bytes,
+      weightBytesPerToken: loaded.bytesPerToken,
+      flopsPerPromptToken: 2 * blockWeights,
+      flopsPerLogits: 2 * hiddenSize * vocabSize,
+      cacheBytes: runtime.cache.bytes,
+      cacheBytesPerPosition: bytesPerPosition(config, kvCache),
+      arenaBytes: device.memory().arena,
+      device: device.kind,
+      target: device.target,
+      threads: device.threads,
+      contextLength: runtime.contextLength,
+      kvCache,
+    };
+  }
+
+  /** Ends what runs and gives up weights, cache and threads. */
+  dispose(): Promise<void> {
+    this.#disposed ??= (async () => {
+      const { device, runtime, loaded } = this.#parts;
+      await device.dispose();
+      runtime.dispose();
+      disposeWeights(device, loaded.weights);
+    })();
+    return this.#disposed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  #live(): ModelParts {
+    if (this.#disposed !== undefined) throw new QuipuError("ERR_DISPOSED", "the model is disposed");
+    return this.#parts;
+  }
+}
+
+/** The context that was asked for, or what the model supports within half of the free memory. */
+function chooseContext(config: LlamaConfig, type: KvCacheType, slots: number, wanted: number | undefined): number {
+  const position = bytesPerPosition(config, type) * slots;
+  const free = freemem();
+  if (wanted === undefined) {
+    const fits = Math.floor(free / 2 / position);
+    return Math.max(Math.min(config.maxPositions, 64), Math.min(config.maxPositions, fits));
+  }
+  checkWhole("contextLength", wanted, 2, config.maxPositions, `: the model supports ${config.maxPositions} positions`);
+  if (wanted * position > free) {
+    const fits = Math.floor(free / position);
+    throw new QuipuError(
+      "ERR_OUT_OF_MEMORY",
+      `a ${type} cache of ${wanted} positions needs ${wanted * position} bytes, ${free} are free: ` +
+        `--ctx-size ${Math.max(2, fits)} would fit${type === "f32" ? ", or --kv-cache f16 takes half" : ""}.`,
+    );
+  }
+  return wanted;
+}
+
+function checkWhole(name: string, value: number, from: number, to: number, why = ""): void {
+  if (Number.isInteger(value) && value >= from && value <= to) return;
+  throw new QuipuError("ERR_USAGE", `${name}: expected a whole number from ${from} to ${to}, got ${value}${why}`);
+}

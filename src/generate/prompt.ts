@@ -1,0 +1,101 @@
+// From a prompt to ids: template or not, BOS exactly once, and what to do with a prompt that is too long.
+import { QuipuError } from "../errors.js";
+import { type ChatTemplate, encodeChat } from "../tokenizer/chat-template.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import type { ChatMessage, EffectiveSettings, GenerateOptions, OnOverflow, Prompt } from "./events.js";
+
+export interface PromptContext {
+  readonly tokenizer: Tokenizer | undefined;
+  readonly chatTemplate: ChatTemplate | undefined;
+  readonly vocabSize: number;
+}
+
+/**
+ * The ids of a prompt.
+ *
+ * @throws {QuipuError} ERR_USAGE for an empty prompt, ids outside the vocabulary, text without a tokenizer, or messages
+ *   without a chat template.
+ */
+export function encodePrompt(
+  prompt: Prompt,
+  options: GenerateOptions,
+  { tokenizer, chatTemplate, vocabSize }: PromptContext,
+): Int32Array {
+  if (ArrayBuffer.isView(prompt)) return checkIds(Int32Array.from(prompt as Int32Array), vocabSize);
+  if (tokenizer === undefined) {
+    throw new QuipuError(
+      "ERR_USAGE",
+      "the model was loaded without a tokenizer: give the prompt as an Int32Array of ids",
+    );
+  }
+  const messages = toMessages(prompt, options);
+  if (messages === undefined) {
+    return checkIds(tokenizer.encode(prompt as string, { bos: tokenizer.addsBos }), vocabSize);
+  }
+  if (chatTemplate === undefined) {
+    throw new QuipuError(
+      "ERR_USAGE",
+      "the checkpoint has no chat template (tokenizer_config.json or chat_template.jinja): give plain text (--raw), or use an instruct checkpoint",
+    );
+  }
+  return checkIds(encodeChat(tokenizer, chatTemplate, messages, { addGenerationPrompt: true }), vocabSize);
+}
+
+/** The conversation that a prompt stands for, or undefined for plain text. */
+export function toMessages(
+  prompt: Prompt,
+  { raw = true, system }: GenerateOptions,
+): readonly ChatMessage[] | undefined {
+  const head = system === undefined ? [] : [{ role: "system", content: system }];
+  if (typeof prompt !== "string") return [...head, ...(prompt as readonly ChatMessage[])];
+  if (!raw) return [...head, { role: "user", content: prompt }];
+  if (system !== undefined) {
+    throw new QuipuError(
+      "ERR_USAGE",
+      "system: a raw prompt has no place for a system message; use the chat template (--chat)",
+    );
+  }
+  return undefined;
+}
+
+/**
+ * Cuts a prompt that leaves no room in the context, if asked to.
+ *
+ * @throws {QuipuError} ERR_CONTEXT_OVERFLOW with the counts and the ways out.
+ */
+export function fitPrompt(
+  ids: Int32Array,
+  contextLength: number,
+  { maxTokens }: EffectiveSettings,
+  onOverflow: OnOverflow = "error",
+  bosId?: number,
+): Int32Array {
+  if (ids.length < contextLength) return ids;
+  if (onOverflow === "error") {
+    throw new QuipuError(
+      "ERR_CONTEXT_OVERFLOW",
+      `the prompt has ${ids.length} tokens, the context holds ${contextLength} and needs room for at least one more. ` +
+        "Shorten it, raise --ctx-size if the model supports more, or choose --on-overflow truncate-head or truncate-middle.",
+    );
+  }
+  const reserve = Math.min(maxTokens < 1 ? 256 : maxTokens, Math.floor(contextLength / 2));
+  const keep = Math.max(1, contextLength - reserve);
+  const head = onOverflow === "truncate-middle" ? Math.ceil(keep / 2) : ids[0] === bosId && keep > 1 ? 1 : 0;
+  const fitted = new Int32Array(keep);
+  fitted.set(ids.subarray(0, head));
+  fitted.set(ids.subarray(ids.length - (keep - head)), head);
+  return fitted;
+}
+
+function checkIds(ids: Int32Array, vocabSize: number): Int32Array {
+  if (ids.length === 0)
+    throw new QuipuError("ERR_USAGE", "the prompt is empty, and the tokenizer adds no beginning-of-text token to it");
+  const wrong = ids.findIndex((id) => id < 0 || id >= vocabSize);
+  if (wrong >= 0) {
+    throw new QuipuError(
+      "ERR_USAGE",
+      `prompt id ${ids[wrong]} at index ${wrong}: the model's ids are 0 to ${vocabSize - 1}`,
+    );
+  }
+  return ids;
+}

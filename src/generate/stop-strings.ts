@@ -1,0 +1,41 @@
+// Stop texts in a stream: text that might be the beginning of one is held back until that is decided.
+
+export class StopStrings {
+  readonly #stops: readonly string[];
+  #held = "";
+
+  constructor(stops: readonly string[]) {
+    this.#stops = stops;
+  }
+
+  /**
+   * Takes the next piece of text; returns what is certain by now. `stopped`: a stop text is complete, `text` is what came
+   * before it, and nothing after it counts. Of several the one that begins first wins.
+   */
+  push(piece: string): { text: string; stopped: boolean } {
+    const text = this.#held + piece;
+    const found = this.#stops.map((stop) => text.indexOf(stop)).filter((index) => index >= 0);
+    if (found.length > 0) {
+      this.#held = "";
+      return { text: text.slice(0, Math.min(...found)), stopped: true };
+    }
+    const open = Math.max(0, ...this.#stops.map((stop) => openEnd(text, stop)));
+    this.#held = text.slice(text.length - open);
+    return { text: text.slice(0, text.length - open), stopped: false };
+  }
+
+  /** The end of the stream: what was held back is text after all. */
+  flush(): string {
+    const text = this.#held;
+    this.#held = "";
+    return text;
+  }
+}
+
+/** Length of the longest end of `text` that is a beginning of `stop`, but not all of it. */
+function openEnd(text: string, stop: string): number {
+  for (let length = Math.min(stop.length - 1, text.length); length > 0; length--) {
+    if (text.endsWith(stop.slice(0, length))) return length;
+  }
+  return 0;
+}

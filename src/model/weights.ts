@@ -1,0 +1,105 @@
+// The weights of a checkpoint on a device: every tensor checked before anything is computed, none copied to the JS heap.
+import type { Checkpoint } from "../checkpoint/checkpoint.js";
+import { type Device, WeightFile } from "../device/device.js";
+import type { DType, Tensor } from "../device/tensor.js";
+import type { LlamaConfig } from "./config.js";
+import type { LlamaLayer, LlamaWeights } from "./llama.js";
+import { inverseFrequencies } from "./rope.js";
+import { checkTensors } from "./tensors.js";
+
+const DTYPES: Readonly<Record<string, DType>> = { F32: "f32", F16: "f16", BF16: "bf16" };
+
+/** Names inside a layer, as the checkpoint spells them (model.layers.N.…). */
+const LAYER_NAMES: Readonly<Record<keyof LlamaLayer, string>> = {
+  inputNorm: "input_layernorm",
+  qProj: "self_attn.q_proj",
+  kProj: "self_attn.k_proj",
+  vProj: "self_attn.v_proj",
+  oProj: "self_attn.o_proj",
+  postAttentionNorm: "post_attention_layernorm",
+  gateProj: "mlp.gate_proj",
+  upProj: "mlp.up_proj",
+  downProj: "mlp.down_proj",
+};
+
+export interface LoadedWeights {
+  readonly weights: LlamaWeights;
+  /** Bytes of the weights that the model uses. */
+  readonly bytes: number;
+  /** Bytes that a decoded token reads: all but the embedding, of which it reads a row, unless that is the head too. */
+  readonly bytesPerToken: number;
+  readonly parameters: number;
+}
+
+/**
+ * Opens the weights. With `mmap` they stay in the page cache and come in as they are first read.
+ *
+ * @throws {QuipuError} ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED (checkTensors), ERR_OUT_OF_MEMORY.
+ */
+export async function loadWeights(
+  device: Device,
+  checkpoint: Checkpoint,
+  config: LlamaConfig,
+  {
+    mmap,
+    onProgress,
+    signal,
+  }: {
+    mmap: boolean;
+    onProgress?: ((done: number, total: number) => void) | undefined;
+    signal?: AbortSignal | undefined;
+  },
+): Promise<LoadedWeights> {
+  checkTensors(config, checkpoint);
+  const files = new Map<number, WeightFile>();
+  const total = checkpoint.files.reduce((sum, file) => sum + file.size, 0);
+  let opened = 0;
+  for (const [index, { path, size }] of checkpoint.files.entries()) {
+    signal?.throwIfAborted();
+    files.set(index, new WeightFile(path, size, mmap));
+    opened += size;
+    onProgress?.(opened, total);
+    await new Promise(setImmediate); // reading a shard whole takes long: let Ctrl-C and progress through
+  }
+  let bytes = 0;
+  let parameters = 0;
+  const tensor = (name: string): Tensor => {
+    const info = checkpoint.tensors.get(name)!;
+    bytes += info.bytes;
+    parameters += info.shape.reduce((product, dim) => product * dim, 1);
+    return files.get(info.file)!.tensor(name, info.offset, DTYPES[info.dtype]!, info.shape);
+  };
+  const layer = (i: number) =>
+    Object.fromEntries(
+      Object.entries(LAYER_NAMES).map(([key, name]) => [key, tensor(`model.layers.${i}.${name}.weight`)]),
+    ) as unknown as LlamaLayer;
+
+  const embedTokens = tensor("model.embed_tokens.weight");
+  const layers = Array.from({ length: config.layers }, (_, i) => layer(i));
+  const norm = tensor("model.norm.weight");
+  const lmHead = config.tiedEmbeddings ? embedTokens : tensor("lm_head.weight");
+  for (const file of files.values()) file.dispose();
+
+  const frequencies = inverseFrequencies(config.rope, config.headSize);
+  const inverse = device.allocate("inverseFrequencies", "f32", [frequencies.length]);
+  await device.run(null, { writes: [[inverse, frequencies]] });
+  const embedding = checkpoint.tensors.get("model.embed_tokens.weight")!.bytes;
+  const row = embedding / config.vocabSize;
+  return {
+    weights: { embedTokens, inverseFrequencies: inverse, layers, norm, lmHead },
+    bytes,
+    bytesPerToken: config.tiedEmbeddings ? bytes : bytes - embedding + row,
+    parameters,
+  };
+}
+
+/** Lets the weights go; programs that use them must be gone. */
+export function disposeWeights(
+  device: Device,
+  { embedTokens, inverseFrequencies, layers, norm, lmHead }: LlamaWeights,
+): void {
+  for (const tensor of [embedTokens, norm, lmHead, ...layers.flatMap((layer) => Object.values(layer) as Tensor[])]) {
+    tensor.buffer.dispose();
+  }
+  device.free(inverseFrequencies);
+}
