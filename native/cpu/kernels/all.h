@@ -1,16 +1,23 @@
 // Every kernel, and the table that a target is made of. Included after simd/<isa>.h in the target's namespace; the
 // kernels/<op>.h include nothing themselves, so a file that another one builds on comes first.
+#include "cpu/kernels/cache_places.h"
 #include "cpu/kernels/elements.h"
+#include "cpu/kernels/exp.h"
 // clang-format keeps the order
+#include "cpu/kernels/attention_page.h"
 #include "cpu/kernels/matmul_dot.h"
 #include "cpu/kernels/matmul_panel.h"
 //
 #include "cpu/kernels/add.h"
+#include "cpu/kernels/append_kv.h"
+#include "cpu/kernels/attention.h"
 #include "cpu/kernels/gather_rows.h"
 #include "cpu/kernels/matmul.h"
 #include "cpu/kernels/rms_norm.h"
 #include "cpu/kernels/roofline.h"
 #include "cpu/kernels/rope.h"
+#include "cpu/kernels/rope_angles.h"
+#include "cpu/kernels/swiglu.h"
 
 static constexpr Target makeTarget(const char* name) {
   Target target = {};
@@ -19,9 +26,13 @@ static constexpr Target makeTarget(const char* name) {
   target.multiplyAddLoop = multiplyAddLoop;
   target.readLoop = readLoop;
   set(OpCode::kAdd, {addElements});
+  set(OpCode::kAppendKv, {appendKv});
+  set(OpCode::kAttention, {attention, attentionScratchBytes, attentionSharedBytes});
   set(OpCode::kGatherRows, {gatherRows});
   set(OpCode::kMatmul, {matmulRun, matmulScratchBytes, matmulSharedBytes});
   set(OpCode::kRmsNorm, {rmsNorm});
   set(OpCode::kRope, {rope, ropeScratchBytes});
+  set(OpCode::kRopeAngles, {ropeAngles});
+  set(OpCode::kSwiglu, {swiglu});
   return target;
 }

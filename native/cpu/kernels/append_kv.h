@@ -1,0 +1,88 @@
+// appendKv: writes each row's keys and values to the page of its slot and position: keys [pages, G, d, 64] with the
+// keys across the lanes, values [pages, G, 64, d] row by row. Moves 8 T G d bytes in and as much (or half, or a
+// quarter) out, the keys scattered: bound by memory. A task is one key/value head of 64 rows, so that the scattered
+// lines of a page stay with one thread.
+
+// Narrows one head of one row to the cache's element type; `lanes` is scratch for 16 of them.
+QUIPU_INLINE void storeHead(const float* key, const float* value, float* keys, float* values, size_t size) {
+  for (size_t c = 0; c < size; ++c) keys[c * kPageKeys] = key[c];
+  size_t c = 0;
+  for (; c + 16 <= size; c += 16) store(values + c, load(value + c));
+  if (c < size) storePart(values + c, loadPart(value + c, size - c), size - c);
+}
+
+QUIPU_INLINE void storeHead(const float* key, const float* value, F16* keys, F16* values, size_t size) {
+  uint16_t lanes[16];
+  for (size_t c = 0; c < size; c += 16) {
+    const size_t n = size - c < 16 ? size - c : 16;
+    narrowF16(lanes, loadPart(key + c, n));
+    for (size_t i = 0; i < n; ++i) keys[(c + i) * kPageKeys].bits = lanes[i];
+    narrowF16Part(&values[c].bits, loadPart(value + c, n), n);
+  }
+}
+
+// Rounds a vector to i8 with one scale, amax / 127; returns the scale. `stride` is that of the stored elements.
+QUIPU_INLINE float storeI8(const float* vector, int8_t* stored, size_t stride, size_t size) {
+  f32x16 greatest = zero();
+  for (size_t c = 0; c < size; c += 16) {
+    greatest = max(abs(loadPart(vector + c, size - c < 16 ? size - c : 16)), greatest);
+  }
+  const float scale = maximum(greatest) / 127.0f;
+  // An infinite or NaN activation has no i8 form: it is kept in the scale, and shows up as NaN in the logits.
+  const f32x16 divisor = broadcast(scale > 0.0f && scale < __builtin_inff() ? scale : 1.0f);
+  int8_t lanes[16];
+  for (size_t c = 0; c < size; c += 16) {
+    const size_t n = size - c < 16 ? size - c : 16;
+    const f32x16 rounded = rint(div(loadPart(vector + c, n), divisor));
+    const f32x16 bounded = max(min(select(isNan(rounded), zero(), rounded), broadcast(127.0f)), broadcast(-127.0f));
+    narrowI8(lanes, bounded);
+    for (size_t i = 0; i < n; ++i) stored[(c + i) * stride] = lanes[i];
+  }
+  return scale;
+}
+
+template <typename E>
+static void appendKvAs(const OpCall& call, Worker& worker) {
+  const View &keys = call[append_kv::kKeys], &k = call[append_kv::kK];
+  const size_t rows = k.dims[0], heads = keys.dims[1], size = keys.dims[2], chunks = (rows + 63) / 64;
+  const CachePlaces places =
+      placesOf(call[append_kv::kSlots], call[append_kv::kPositions], call[append_kv::kPageTable], keys);
+  const size_t tasks = heads * chunks;
+  for (size_t task = worker.next(tasks); task < tasks; task = worker.next(tasks)) {
+    const size_t head = task / chunks, first = task % chunks * 64, end = first + 64 < rows ? first + 64 : rows;
+    for (size_t row = first; row < end; ++row) {
+      if (places.padding(row)) continue;
+      const auto position = uint32_t(places.positions[row]);
+      const int64_t page = places.page(row, position / kPageKeys);
+      if (page < 0) {
+        worker.fail(ErrorCode::kInternal, uint32_t(row));
+        continue;
+      }
+      const size_t unit = size_t(page) * heads + head, at = position % kPageKeys;
+      const float* key = k.as<float>() + (row * heads + head) * size;
+      const float* value = call[append_kv::kV].as<float>() + (row * heads + head) * size;
+      E* keyPage = keys.as<E>() + unit * size * kPageKeys + at;
+      E* valueRow = call[append_kv::kValues].as<E>() + (unit * kPageKeys + at) * size;
+      if constexpr (sizeof(E) == 1) {
+        call[append_kv::kKeyScales].as<float>()[unit * kPageKeys + at] = storeI8(key, keyPage, kPageKeys, size);
+        call[append_kv::kValueScales].as<float>()[unit * kPageKeys + at] = storeI8(value, valueRow, 1, size);
+      } else {
+        storeHead(key, value, keyPage, valueRow, size);
+      }
+    }
+  }
+}
+
+static void appendKv(const OpCall& call, Worker& worker) {
+  switch (call[append_kv::kKeys].dtype) {
+    case DType::kF32:
+      return appendKvAs<float>(call, worker);
+    case DType::kF16:
+      return appendKvAs<F16>(call, worker);
+    case DType::kI8:
+      return appendKvAs<int8_t>(call, worker);
+    case DType::kBF16:
+    case DType::kI32:
+      return;  // refused by op_table.cc
+  }
+}
