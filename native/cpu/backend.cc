@@ -60,7 +60,9 @@ Status CpuBackend::prepare(const std::shared_ptr<const Program>& program) {
     const View* first = views_.data() + views_.size();
     for (uint32_t i = 0; i < op.operandCount; ++i) {
       const Tensor& t = program->tensors()[op.operands[i]];
-      views_.push_back({program->address(t, arena_->data()), t.dtype, {t.dims[0], t.dims[1], t.dims[2], t.dims[3]}});
+      const uint32_t bound = program->inArena(t) ? 0 : program->bufferOf(t).indexBound();
+      views_.push_back(
+          {program->address(t, arena_->data()), t.dtype, {t.dims[0], t.dims[1], t.dims[2], t.dims[3]}, bound});
     }
     const OpCall& call = calls_.emplace_back(OpCall{first, op.operandCount, op.attributes});
     const Kernel& kernel = target_.kernels[static_cast<uint32_t>(op.code)];

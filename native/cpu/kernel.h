@@ -17,6 +17,7 @@ struct View {
   void* data;
   DType dtype;
   uint32_t dims[4];  // 1 beyond the tensor's rank
+  uint32_t bound;    // of an index operand's contents, which lie in [−1, bound); 0 where nothing is promised
 
   template <typename T>
   T* as() const {

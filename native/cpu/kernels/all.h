@@ -7,8 +7,11 @@
 #include "cpu/kernels/attention_page.h"
 #include "cpu/kernels/matmul_dot.h"
 #include "cpu/kernels/matmul_panel.h"
+#include "cpu/kernels/philox.h"
+#include "cpu/kernels/ranking.h"
 //
 #include "cpu/kernels/add.h"
+#include "cpu/kernels/advance.h"
 #include "cpu/kernels/append_kv.h"
 #include "cpu/kernels/attention.h"
 #include "cpu/kernels/gather_rows.h"
@@ -17,6 +20,7 @@
 #include "cpu/kernels/roofline.h"
 #include "cpu/kernels/rope.h"
 #include "cpu/kernels/rope_angles.h"
+#include "cpu/kernels/sample.h"
 #include "cpu/kernels/swiglu.h"
 
 static constexpr Target makeTarget(const char* name) {
@@ -26,6 +30,7 @@ static constexpr Target makeTarget(const char* name) {
   target.multiplyAddLoop = multiplyAddLoop;
   target.readLoop = readLoop;
   set(OpCode::kAdd, {addElements});
+  set(OpCode::kAdvance, {advanceRows});
   set(OpCode::kAppendKv, {appendKv});
   set(OpCode::kAttention, {attention, attentionScratchBytes, attentionSharedBytes});
   set(OpCode::kGatherRows, {gatherRows});
@@ -33,6 +38,7 @@ static constexpr Target makeTarget(const char* name) {
   set(OpCode::kRmsNorm, {rmsNorm});
   set(OpCode::kRope, {rope, ropeScratchBytes});
   set(OpCode::kRopeAngles, {ropeAngles});
+  set(OpCode::kSample, {sampleRows, sampleScratchBytes});
   set(OpCode::kSwiglu, {swiglu});
   return target;
 }
