@@ -1,0 +1,48 @@
+// tokenizer_config.json: which tokens begin a text, which are special, and the chat template.
+import { join } from "node:path";
+import { isJsonObject, type JsonObject, readJsonFile } from "../checkpoint/json.js";
+
+export interface TokenizerConfig {
+  readonly bosToken: string | undefined;
+  readonly eosToken: string | undefined;
+  readonly padToken: string | undefined;
+  readonly unkToken: string | undefined;
+  readonly addsBos: boolean | undefined;
+  /** added_tokens_decoder: text by id. */
+  readonly addedTokens: ReadonlyMap<number, { readonly text: string; readonly special: boolean }>;
+  /** A template, or of several the one named "default". */
+  readonly chatTemplate: string | undefined;
+}
+
+/** @throws {QuipuError} ERR_TOKENIZER_INVALID. A missing file is an empty configuration. */
+export async function readTokenizerConfig(dir: string): Promise<TokenizerConfig> {
+  const config = (await readJsonFile(join(dir, "tokenizer_config.json"), "ERR_TOKENIZER_INVALID")) ?? {};
+  const added = isJsonObject(config.added_tokens_decoder) ? Object.entries(config.added_tokens_decoder) : [];
+  return {
+    bosToken: textOf(config.bos_token),
+    eosToken: textOf(config.eos_token),
+    padToken: textOf(config.pad_token),
+    unkToken: textOf(config.unk_token),
+    addsBos: typeof config.add_bos_token === "boolean" ? config.add_bos_token : undefined,
+    addedTokens: new Map(
+      added.flatMap(([id, token]) => {
+        const text = textOf(token);
+        return text === undefined ? [] : [[Number(id), { text, special: (token as JsonObject).special !== false }]];
+      }),
+    ),
+    chatTemplate: templateOf(config.chat_template),
+  };
+}
+
+/** A token is written as its text, or as an object with its `content`. */
+function textOf(token: unknown): string | undefined {
+  const text = isJsonObject(token) ? token.content : token;
+  return typeof text === "string" && text !== "" ? text : undefined;
+}
+
+function templateOf(value: unknown): string | undefined {
+  if (typeof value === "string") return value;
+  if (!Array.isArray(value)) return undefined;
+  const named = value.filter(isJsonObject).find((entry) => entry.name === "default");
+  return typeof named?.template === "string" ? named.template : undefined;
+}
