@@ -1,8 +1,13 @@
 // The public API of quipu-llm: exports, no code.
+export { describeMachine, type Machine, measureRoofs, type Roofs } from "./device/machine.js";
 export { EXIT_CODES, isQuipuError, QuipuError, type QuipuErrorCode } from "./errors.js";
+export { type BenchmarkOptions, type BenchmarkResult, type BenchmarkRow, runBenchmark } from "./generate/benchmark.js";
 export type * from "./generate/events.js";
-export { type LoadOptions, loadModel, type Model, type ModelStats, modelFolder } from "./generate/model.js";
+export { inspectModel, type ModelReport } from "./generate/inspect.js";
+export { type LoadOptions, loadModel, type Model, type ModelStats } from "./generate/model.js";
+export { modelFolder } from "./generate/model-folder.js";
 export type { LlamaConfig, RopeConfig } from "./model/config.js";
 export type { GenerationConfig } from "./model/generation-config.js";
 export type { KvCacheType } from "./model/kv-cache.js";
+export { ChatTemplate, encodeChat, loadChatTemplate } from "./tokenizer/chat-template.js";
 export { loadTokenizer, type Tokenizer } from "./tokenizer/tokenizer.js";

@@ -1,4 +1,6 @@
 // What this machine offers: for `quipu doctor`, `--benchmark` and defaults.
+import { createRequire } from "node:module";
+import { cpus, freemem, totalmem } from "node:os";
 import { callNative, fromNative, nativeAddon } from "./addon.js";
 
 export interface Roofs {
@@ -6,6 +8,21 @@ export interface Roofs {
   readBandwidth: number;
   /** f32 operations per second (a fused multiply-add is two): the best of ten. */
   peak: number;
+}
+
+/** What can be said of a machine without measuring. */
+export interface Machine {
+  readonly version: string;
+  readonly node: string;
+  readonly platform: string;
+  readonly cpu: string;
+  /** Instruction sets with kernels, slowest first, and the one that is used. */
+  readonly targets: readonly string[];
+  readonly target: string;
+  readonly threads: number;
+  /** Bytes. */
+  readonly totalMemory: number;
+  readonly freeMemory: number;
 }
 
 /** Instruction sets with kernels that this CPU can run, slowest first. */
@@ -26,4 +43,21 @@ export async function measureRoofs(target: string, threads: number): Promise<Roo
   } catch (error) {
     throw fromNative(error);
   }
+}
+
+/** @throws {QuipuError} ERR_ADDON where the native addon cannot be loaded. */
+export function describeMachine(): Machine {
+  const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
+  const targets = availableTargets();
+  return {
+    version,
+    node: process.version,
+    platform: `${process.platform} ${process.arch}`,
+    cpu: cpus()[0]?.model.trim() ?? "unknown",
+    targets,
+    target: process.env.QUIPU_CPU ?? targets.at(-1) ?? "scalar",
+    threads: availableThreads(),
+    totalMemory: totalmem(),
+    freeMemory: freemem(),
+  };
 }

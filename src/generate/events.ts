@@ -45,6 +45,8 @@ export interface GenerateOptions {
   readonly system?: string | undefined;
   /** Default "error". */
   readonly onOverflow?: OnOverflow | undefined;
+  /** Told after every step of the prompt but the last: tokens done, and in all. */
+  readonly onPromptProgress?: ((done: number, total: number) => void) | undefined;
   /** Ends the generation after the current token: the end event's reason is "abort". */
   readonly signal?: AbortSignal | undefined;
 }

@@ -18,6 +18,7 @@ export interface GenerationRequest {
   readonly slot: number;
   /** Rows of the prompt in one step. */
   readonly batchSize: number;
+  readonly onPromptProgress: ((done: number, total: number) => void) | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -106,6 +107,7 @@ async function promptThenSample(runtime: Runtime, request: GenerationRequest, be
   const lastChunk = Math.floor((rows.length - 1) / batchSize) * batchSize;
   for (let start = 0; start < lastChunk; start += batchSize) {
     await runtime.fill(rows.slice(start, start + batchSize), signal);
+    request.onPromptProgress?.(start + batchSize, rows.length);
   }
   const last = rows.slice(lastChunk);
   const [token] = await runtime.sample(last, [last.length - 1], best, signal);

@@ -1,7 +1,5 @@
 // loadModel: a checkpoint folder, or a name, to something that answers. The command line uses nothing below this.
-import { existsSync, statSync } from "node:fs";
 import { freemem } from "node:os";
-import { fileURLToPath } from "node:url";
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import { type Device, openDevice } from "../device/device.js";
 import { QuipuError } from "../errors.js";
@@ -14,6 +12,7 @@ import { type ChatTemplate, loadChatTemplate } from "../tokenizer/chat-template.
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
 import type { GenerateEvent, GenerateOptions, Prompt, TokenLogprob } from "./events.js";
 import { rowsOf, runGeneration, withText } from "./generate.js";
+import { modelFolder } from "./model-folder.js";
 import { encodePrompt, fitPrompt } from "./prompt.js";
 import { resolveBias, resolveSettings } from "./sampling.js";
 import { SlotPool } from "./slot-pool.js";
@@ -64,29 +63,6 @@ export interface ModelStats {
 }
 
 const DEFAULT_BATCH_SIZE = 512;
-const EMBEDDED = "storyteller";
-
-/**
- * The folder of a model: undefined or "storyteller" is the embedded one.
- *
- * @throws {QuipuError} ERR_MODEL_NOT_FOUND
- */
-export function modelFolder(pathOrName: string | undefined): string {
-  if (pathOrName !== undefined && existsSync(pathOrName)) {
-    if (statSync(pathOrName).isDirectory()) return pathOrName;
-    throw new QuipuError(
-      "ERR_MODEL_NOT_FOUND",
-      `${pathOrName} is a file: expected a folder with config.json and *.safetensors. Give its folder.`,
-    );
-  }
-  if (pathOrName === undefined || pathOrName === EMBEDDED) {
-    return fileURLToPath(new URL(`../../models/${EMBEDDED}`, import.meta.url));
-  }
-  throw new QuipuError(
-    "ERR_MODEL_NOT_FOUND",
-    `${pathOrName}: no such folder, and no model of that name. Give a checkpoint folder (config.json, *.safetensors, tokenizer.json), or "${EMBEDDED}" for the embedded one.`,
-  );
-}
 
 /**
  * Loads a checkpoint. Weights are mapped, checked by name, dtype and shape, and read as they are first used.
@@ -210,6 +186,7 @@ export class Model {
         logprobs: options.logprobs ?? 0,
         slot,
         batchSize,
+        onPromptProgress: options.onPromptProgress,
         signal: options.signal,
       });
     } finally {

@@ -74,6 +74,11 @@ export class Recorder {
     return { ops: [...this.#ops], outputs: [...this.#outputs] };
   }
 
+  /** A tensor of the device as a value, where an op takes values. */
+  input(tensor: Tensor): Value {
+    return this.#valueOf(tensor);
+  }
+
   /** Makes `value` an output: readable after the run. */
   output(value: Value): Value {
     this.#outputs.push(value);

@@ -1,0 +1,109 @@
+// quipu --benchmark: measured figures as a table, Markdown, JSON or CSV, in llama-bench's columns where they mean the same.
+import { basename } from "node:path";
+import { type BenchmarkResult, modelFolder, runBenchmark } from "../../index.js";
+import { loadOptions, type ModelOptions } from "../model-options.js";
+import type { Context } from "../program.js";
+import { write } from "../terminal/output.js";
+import { Progress } from "../terminal/progress.js";
+import { type Cell, csv, formatBytes, formatCount, markdownTable, table } from "../terminal/tables.js";
+
+export interface BenchmarkCommandOptions extends ModelOptions {
+  readonly promptTokens?: number;
+  readonly genTokens?: number;
+  readonly repeats?: number;
+  readonly depth?: number;
+  readonly format?: "table" | "md" | "json" | "csv";
+  readonly temp?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly minP?: number;
+  readonly quiet?: boolean;
+}
+
+export async function benchmark(options: BenchmarkCommandOptions, { signal }: Context): Promise<void> {
+  const { promptTokens, genTokens, repeats, depth, temp, topK, topP, minP } = options;
+  const progress = new Progress({ quiet: options.quiet === true });
+  const result = await runBenchmark(options.model, loadOptions(options, { signal }), {
+    ...{ promptTokens, genTokens, repeats, depth, signal },
+    sampling: { temperature: temp, topK, topP, minP },
+    onProgress: (done, total) => progress.draw("measuring", done, total),
+  }).finally(() => progress.erase());
+  const name = basename(modelFolder(options.model));
+  if (options.format === "json") return write(`${JSON.stringify(jsonOf(name, result))}\n`);
+  const { header, rows } = columnsOf(name, result, options.format ?? "table");
+  const render = { table, md: markdownTable, csv }[options.format ?? "table"];
+  const { readBandwidth, peak } = result.roofs;
+  const roofs = `${result.cpu}: reads ${(readBandwidth / 1e9).toFixed(1)} GB/s, ${(peak / 1e9).toFixed(1)} GFLOP/s f32 (measured in this run)\n`;
+  if (options.format !== "csv") await write(options.format === "md" ? `${roofs}\n` : roofs);
+  await write(render(header, rows));
+}
+
+function columnsOf(
+  name: string,
+  { stats, rows }: BenchmarkResult,
+  format: string,
+): { header: string[]; rows: Cell[][] } {
+  const model = [
+    name,
+    formatBytes(stats.weightBytes),
+    formatCount(stats.parameters),
+    `${stats.device} ${stats.target}`,
+    stats.threads,
+  ];
+  const number = (value: number) => (value >= 100 ? value.toFixed(1) : value.toFixed(2));
+  if (format === "csv") {
+    const header = [
+      "model",
+      "size",
+      "params",
+      "backend",
+      "threads",
+      "test",
+      "value",
+      "sd",
+      "unit",
+      "roof value",
+      "roof unit",
+      "share",
+    ];
+    const cells = rows.map(({ test, value, sd, unit, roof }) => [
+      ...[
+        name,
+        stats.weightBytes,
+        stats.parameters,
+        `${stats.device} ${stats.target}`,
+        stats.threads,
+        test,
+        value,
+        sd,
+        unit,
+      ],
+      ...[roof?.value ?? "", roof?.unit ?? "", roof?.share ?? ""],
+    ]);
+    return { header, rows: cells };
+  }
+  return {
+    header: ["model", "size", "params", "backend", "threads", "test", "t/s", "of the roof", "share"],
+    rows: rows.map(({ test, unit, value, sd, roof }) => [
+      ...model,
+      test,
+      `${number(value)}${sd > 0 ? ` ± ${number(sd)}` : ""}${unit === "t/s" ? "" : ` ${unit}`}`,
+      roof === undefined ? "" : `${number(roof.value)} ${roof.unit}`,
+      roof === undefined ? "" : `${(100 * roof.share).toFixed(0)} %`,
+    ]),
+  };
+}
+
+function jsonOf(model: string, { cpu, roofs, stats, settings, rows }: BenchmarkResult) {
+  return {
+    cpu,
+    settings: { model, size: stats.weightBytes, params: stats.parameters, ...settings },
+    roofs: { "GB/s": roofs.readBandwidth / 1e9, "GFLOP/s": roofs.peak / 1e9 },
+    rows: rows.map(({ test, unit, value, sd, roof }) => ({
+      test,
+      [unit]: value,
+      sd,
+      ...(roof === undefined ? {} : { [roof.unit]: roof.value, share: roof.share }),
+    })),
+  };
+}

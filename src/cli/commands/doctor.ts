@@ -1,0 +1,21 @@
+// quipu doctor: what this machine offers, measured where measuring is the only honest answer.
+import { describeMachine, measureRoofs } from "../../index.js";
+import { write } from "../terminal/output.js";
+import { formatBytes } from "../terminal/tables.js";
+
+export async function doctor({ json }: { json?: boolean }): Promise<void> {
+  const machine = describeMachine();
+  const roofs = await measureRoofs(machine.target, machine.threads);
+  if (json) return write(`${JSON.stringify({ ...machine, roofs })}\n`);
+  const lines: [string, string][] = [
+    ["version", `quipu ${machine.version}, Node ${machine.node}, ${machine.platform}`],
+    ["cpu", machine.cpu],
+    ["kernels", `${machine.targets.map((name) => (name === machine.target ? `${name} (in use)` : name)).join(", ")}`],
+    ["threads", `${machine.threads}`],
+    ["memory", `${formatBytes(machine.totalMemory)}, ${formatBytes(machine.freeMemory)} free`],
+    ["bandwidth", `${(roofs.readBandwidth / 1e9).toFixed(1)} GB/s, best of 10 read-only passes over 1 GiB`],
+    ["f32 peak", `${(roofs.peak / 1e9).toFixed(1)} GFLOP/s, best of 10 runs of fused multiply-adds`],
+    ["cuda", "none: this version has no CUDA kernels"],
+  ];
+  await write(lines.map(([name, value]) => `${name.padEnd(11)}${value}\n`).join(""));
+}

@@ -1,0 +1,53 @@
+// quipu inspect: what a checkpoint is, from its headers alone.
+import { inspectModel, type ModelReport } from "../../index.js";
+import { write } from "../terminal/output.js";
+import { formatBytes, formatCount, table } from "../terminal/tables.js";
+
+export interface InspectOptions {
+  readonly model?: string;
+  readonly ctxSize?: number;
+  readonly kvCache?: "f32" | "f16" | "int8";
+  readonly tensors?: boolean;
+  readonly json?: boolean;
+}
+
+export async function inspect(model: string | undefined, options: InspectOptions): Promise<void> {
+  const report = await inspectModel(model ?? options.model, {
+    contextLength: options.ctxSize,
+    kvCache: options.kvCache,
+  });
+  if (options.json) return write(`${JSON.stringify(report)}\n`);
+  await write(describe(report, options.tensors === true));
+}
+
+function describe(
+  { dir, config, files, dtypes, parameters, memory, tensors, tokenizer }: ModelReport,
+  all: boolean,
+): string {
+  const { rope } = config;
+  const lines: [string, string][] = [
+    ["folder", dir],
+    ["files", files.map(({ name, bytes }) => `${name} (${formatBytes(bytes)})`).join(", ")],
+    ["parameters", `${formatCount(parameters)} (${parameters})`],
+    [
+      "dtypes",
+      dtypes.map(({ dtype, tensors: count, bytes }) => `${dtype} ${count} tensors, ${formatBytes(bytes)}`).join("; "),
+    ],
+    ["layers", `${config.layers} of ${config.hiddenSize} features, feed-forward ${config.intermediateSize}`],
+    ["attention", `${config.heads} query heads, ${config.kvHeads} key/value heads of ${config.headSize}`],
+    ["vocabulary", `${config.vocabSize} ids${config.tiedEmbeddings ? ", head tied to the embedding" : ""}`],
+    [
+      "positions",
+      `${config.maxPositions}, rope theta ${rope.theta}${rope.scaling === undefined ? "" : `, llama3 scaling × ${rope.scaling.factor}`}`,
+    ],
+    ["tokenizer", tokenizer],
+    [
+      "memory",
+      `weights ${formatBytes(memory.weightBytes)} + ${memory.kvCache} cache ${formatBytes(memory.cacheBytes)} at ${memory.contextLength} positions (${formatBytes(memory.cacheBytesPerPosition)} each)`,
+    ],
+  ];
+  const text = lines.map(([name, value]) => `${name.padEnd(11)}${value}\n`).join("");
+  if (!all) return `${text}tensors    ${tensors.length} (--tensors lists them)\n`;
+  const rows = tensors.map(({ name, dtype, shape, file }) => [name, dtype, `[${shape.join(", ")}]`, file]);
+  return `${text}\n${table(["tensor", "dtype", "shape", "file"], rows)}`;
+}

@@ -1,0 +1,34 @@
+// Ctrl-C and SIGTERM: the first ends the work after the current token and keeps what was printed, a second ends the process.
+
+const STATUS = { SIGINT: 130, SIGTERM: 143 } as const;
+
+export class Interrupt {
+  readonly #controller = new AbortController();
+  #status: number | undefined;
+
+  constructor() {
+    process.on("SIGINT", this.#onSignal);
+    process.on("SIGTERM", this.#onSignal);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** The exit status that the signal asks for; undefined where none came. */
+  get status(): number | undefined {
+    return this.#status;
+  }
+
+  /** Lets the process end by itself. */
+  release(): void {
+    process.off("SIGINT", this.#onSignal);
+    process.off("SIGTERM", this.#onSignal);
+  }
+
+  readonly #onSignal = (signal: "SIGINT" | "SIGTERM") => {
+    if (this.#status !== undefined) process.exit(this.#status);
+    this.#status = STATUS[signal];
+    this.#controller.abort();
+  };
+}

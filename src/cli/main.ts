@@ -1,0 +1,36 @@
+// The command line: parse, run, and give the documented exit status. Commands are loaded when they run, so that --help is quick.
+import { CommanderError } from "commander";
+import { EXIT_CODES, isQuipuError } from "../errors.js";
+import { normalizeAliases } from "./aliases.js";
+import { Interrupt } from "./interrupt.js";
+import { makeProgram } from "./program.js";
+import { OutputClosedError, watchOutput } from "./terminal/output.js";
+
+/** Runs `quipu` with these arguments and sets the exit status of the process. */
+export async function main(args: readonly string[]): Promise<void> {
+  const interrupt = new Interrupt();
+  watchOutput();
+  let status = 0;
+  try {
+    const program = makeProgram({ signal: interrupt.signal });
+    await program.parseAsync(normalizeAliases(program, args), { from: "user" });
+  } catch (error) {
+    status = report(error);
+  }
+  process.exitCode = interrupt.status ?? status;
+  interrupt.release();
+}
+
+/** Says on stderr what went wrong; returns the exit status. */
+function report(error: unknown): number {
+  if (error instanceof OutputClosedError) return 0;
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_CODES.ERR_USAGE; // it has said why
+  if (isQuipuError(error)) {
+    if (error.code !== "ERR_ABORTED") process.stderr.write(`quipu: ${error.message}\n`);
+    return EXIT_CODES[error.code];
+  }
+  const failure = error instanceof Error ? error : new Error(String(error));
+  const system = "syscall" in failure; // a file or stream of the user's, not a fault of ours
+  process.stderr.write(`quipu: ${system ? failure.message : (failure.stack ?? failure.message)}\n`);
+  return 1;
+}

@@ -1,0 +1,55 @@
+// The options of a model, from the command line's names to the library's.
+import { type LoadOptions, loadModel, type Model, QuipuError } from "../index.js";
+import type { Context } from "./program.js";
+import type { Progress } from "./terminal/progress.js";
+
+export interface ModelOptions {
+  readonly model?: string;
+  readonly ctxSize?: number;
+  readonly quantize?: "none" | "q8" | "q4";
+  readonly device?: "auto" | "cpu" | "cuda";
+  readonly nGpuLayers?: number;
+  readonly threads?: number;
+  readonly batchSize?: number;
+  readonly kvCache?: "f32" | "f16" | "int8";
+  readonly mmap: boolean;
+}
+
+/** @throws {QuipuError} ERR_USAGE for weights that this version does not make. */
+export function loadOptions(options: ModelOptions, { signal }: Context): LoadOptions {
+  if (options.quantize !== undefined && options.quantize !== "none") {
+    throw new QuipuError(
+      "ERR_USAGE",
+      `-q ${options.quantize}: this version computes with the checkpoint's own weights; quantized ones are not in it. Leave -q out.`,
+    );
+  }
+  return {
+    device: (options.nGpuLayers ?? 0) > 0 ? "cuda" : options.device,
+    threads: options.threads,
+    contextLength: options.ctxSize,
+    kvCache: options.kvCache,
+    batchSize: options.batchSize,
+    mmap: options.mmap,
+    signal,
+  };
+}
+
+/** @throws {QuipuError} as {@link loadModel} does. */
+export async function loadFrom(options: ModelOptions, progress: Progress, context: Context): Promise<Model> {
+  try {
+    return await loadModel(options.model, {
+      ...loadOptions(options, context),
+      onProgress: (done, total) => progress.draw("loading", done, total),
+    });
+  } finally {
+    progress.erase();
+  }
+}
+
+/** Whether a prompt goes through the chat template: as asked, else where the checkpoint has one. */
+export function usesTemplate(
+  { chat, raw, system }: { chat?: boolean; raw?: boolean; system?: string },
+  hasTemplate: boolean,
+): boolean {
+  return chat === true || (raw !== true && (hasTemplate || system !== undefined));
+}

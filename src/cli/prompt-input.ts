@@ -1,0 +1,123 @@
+// Where a prompt comes from: words, -p, a file, stdin; and how they go together.
+import { readFile } from "node:fs/promises";
+import { QuipuError } from "../errors.js";
+
+export interface PromptOptions {
+  readonly prompt?: string;
+  readonly file?: string;
+  readonly stdin: boolean;
+}
+
+/**
+ * The prompt: piped text first, then a newline, then what the arguments give; byte for byte as it came.
+ *
+ * @param words the positional arguments, one text.
+ * @throws {QuipuError} ERR_USAGE where there is none, for two at once, and for bytes that are no UTF-8.
+ */
+export async function readPrompt(
+  words: readonly string[],
+  { prompt, file, stdin }: PromptOptions,
+  signal?: AbortSignal,
+): Promise<string> {
+  const given = [
+    words.length > 0 ? "words" : undefined,
+    prompt === undefined ? undefined : "-p",
+    file === undefined ? undefined : "-f",
+  ].filter((source) => source !== undefined);
+  if (given.length > 1) {
+    throw new QuipuError("ERR_USAGE", `a prompt comes from one place: got it from ${given.join(" and from ")}`);
+  }
+  const argument = words.length > 0 ? words.join(" ") : prompt;
+  const wantsStdin = argument === "-";
+  if (wantsStdin && !stdin) throw new QuipuError("ERR_USAGE", "the prompt '-' reads stdin, and --no-stdin forbids it");
+  const piped = stdin && (wantsStdin || process.stdin.isTTY !== true) ? await readStdin(signal) : "";
+  const text = file === undefined ? (wantsStdin ? undefined : argument) : decode(await readBytes(file), file);
+  if (text === undefined && piped === "") {
+    throw new QuipuError(
+      "ERR_USAGE",
+      `no prompt${stdin && process.stdin.isTTY !== true ? " (stdin is empty)" : ""}: give words, -p, -f or text on stdin. Try: quipu "Once upon a time", or quipu --help`,
+    );
+  }
+  if (text === undefined) return piped;
+  return piped === "" ? text : `${piped}\n${text}`;
+}
+
+async function readBytes(file: string): Promise<Uint8Array> {
+  try {
+    return await readFile(file);
+  } catch (cause) {
+    throw new QuipuError("ERR_USAGE", `-f ${file}: cannot be read: ${(cause as Error).message}`, { cause });
+  }
+}
+
+async function readStdin(signal: AbortSignal | undefined): Promise<string> {
+  const chunks: Buffer[] = [];
+  const read = async () => {
+    for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  };
+  const aborted = new Promise<never>((_, reject) => {
+    const abort = () => {
+      process.stdin.destroy();
+      reject(new QuipuError("ERR_ABORTED", "interrupted while reading stdin"));
+    };
+    if (signal?.aborted) abort();
+    signal?.addEventListener("abort", abort, { once: true });
+  });
+  aborted.catch(() => {});
+  try {
+    await Promise.race([read(), aborted]);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "EISDIR" || (cause as NodeJS.ErrnoException).code === "EAGAIN") {
+      throw new QuipuError("ERR_USAGE", `stdin cannot be read: ${(cause as Error).message}`, { cause });
+    }
+    throw cause;
+  }
+  return decode(Buffer.concat(chunks), "stdin");
+}
+
+/** UTF-8 to text, a byte-order mark kept. @throws {QuipuError} ERR_USAGE with the offset of the first wrong byte. */
+export function decode(bytes: Uint8Array, from: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    const offset = invalidOffset(bytes);
+    const byte = bytes[offset]?.toString(16).padStart(2, "0");
+    throw new QuipuError(
+      "ERR_USAGE",
+      `${from}: not valid UTF-8 at byte ${offset}${byte === undefined ? "" : ` (0x${byte})`}. Convert it first, for example with iconv.`,
+      { cause },
+    );
+  }
+}
+
+/** The offset of the first byte that is no part of a whole character. */
+function invalidOffset(bytes: Uint8Array): number {
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  const valid = (end: number) => {
+    try {
+      decoder.decode(bytes.subarray(0, end), { stream: true });
+      return true;
+    } catch {
+      return false;
+    } finally {
+      try {
+        decoder.decode(); // forgets what was open
+      } catch {}
+    }
+  };
+  let good = 0;
+  let bad = bytes.length;
+  if (!valid(bad)) {
+    // The longest beginning that may still become text ends before the byte that spoils it.
+    while (bad - good > 1) {
+      const middle = (good + bad) >> 1;
+      if (valid(middle)) good = middle;
+      else bad = middle;
+    }
+    return bad - 1;
+  }
+  // Valid but for an end in the middle of a character: the beginning of that character.
+  let start = bytes.length - 1;
+  while (start > 0 && (bytes[start]! & 0xc0) === 0x80) start--;
+  return start;
+}

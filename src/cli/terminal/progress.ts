@@ -1,0 +1,25 @@
+// Progress on a terminal's stderr: one line, drawn over, erased before anything else is printed.
+
+export class Progress {
+  readonly #shown: boolean;
+  #drawn = false;
+  #last = 0;
+
+  constructor({ quiet }: { quiet: boolean }) {
+    this.#shown = !quiet && process.stderr.isTTY === true;
+  }
+
+  /** "loading 40 %"; drawn at most twenty times a second. */
+  draw(what: string, done: number, total: number): void {
+    const now = performance.now();
+    if (!this.#shown || now - this.#last < 50 || total <= 0) return;
+    this.#last = now;
+    this.#drawn = true;
+    process.stderr.write(`\r\x1b[K${what} ${Math.floor((100 * done) / total)} %`);
+  }
+
+  erase(): void {
+    if (this.#drawn) process.stderr.write("\r\x1b[K");
+    this.#drawn = false;
+  }
+}

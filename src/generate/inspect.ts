@@ -1,0 +1,80 @@
+// What a checkpoint is, from its headers alone: no weight is read.
+import { existsSync } from "node:fs";
+import { basename, join } from "node:path";
+import { openCheckpoint } from "../checkpoint/checkpoint.js";
+import { type LlamaConfig, readConfig } from "../model/config.js";
+import { type GenerationConfig, readGenerationConfig } from "../model/generation-config.js";
+import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
+import { checkTensors } from "../model/tensors.js";
+import { modelFolder } from "./model-folder.js";
+
+export interface ModelReport {
+  readonly dir: string;
+  readonly config: LlamaConfig;
+  readonly generationConfig: GenerationConfig;
+  readonly parameters: number;
+  readonly files: readonly { readonly name: string; readonly bytes: number }[];
+  readonly dtypes: readonly { readonly dtype: string; readonly tensors: number; readonly bytes: number }[];
+  readonly tensors: readonly {
+    readonly name: string;
+    readonly dtype: string;
+    readonly shape: readonly number[];
+    readonly file: string;
+  }[];
+  /** The tokenizer's file, or "none". */
+  readonly tokenizer: string;
+  /** What running it takes, in bytes, beside the arena of a step. */
+  readonly memory: {
+    readonly weightBytes: number;
+    readonly contextLength: number;
+    readonly kvCache: KvCacheType;
+    readonly cacheBytes: number;
+    readonly cacheBytesPerPosition: number;
+  };
+}
+
+const ELEMENT_BYTES: Readonly<Record<string, number>> = { F32: 4, F16: 2, BF16: 2 };
+
+/**
+ * Describes a checkpoint, checked as {@link loadModel} checks it.
+ *
+ * @throws {QuipuError} ERR_MODEL_NOT_FOUND, ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED.
+ */
+export async function inspectModel(
+  pathOrName?: string,
+  { contextLength, kvCache = "f16" }: { contextLength?: number | undefined; kvCache?: KvCacheType | undefined } = {},
+): Promise<ModelReport> {
+  const dir = modelFolder(pathOrName);
+  const config = await readConfig(dir);
+  const [checkpoint, generationConfig] = await Promise.all([openCheckpoint(dir), readGenerationConfig(dir, config)]);
+  checkTensors(config, checkpoint);
+  const tensors = [...checkpoint.tensors.values()].map(({ name, dtype, shape, fileName }) => {
+    const elements = shape.reduce((product, dim) => product * dim, 1);
+    return { name, dtype, shape, file: fileName, elements, bytes: elements * (ELEMENT_BYTES[dtype] ?? 0) };
+  });
+  const total = (list: typeof tensors, what: "elements" | "bytes") =>
+    list.reduce((sum, tensor) => sum + tensor[what], 0);
+  const positions = Math.min(contextLength ?? config.maxPositions, config.maxPositions);
+  const perPosition = bytesPerPosition(config, kvCache);
+  const tokenizer = ["tokenizer.json", "tokenizer.model"].find((name) => existsSync(join(dir, name)));
+  return {
+    dir,
+    config,
+    generationConfig,
+    parameters: total(tensors, "elements"),
+    files: checkpoint.files.map(({ path, size }) => ({ name: basename(path), bytes: size })),
+    dtypes: [...new Set(tensors.map(({ dtype }) => dtype))].map((dtype) => {
+      const same = tensors.filter((tensor) => tensor.dtype === dtype);
+      return { dtype, tensors: same.length, bytes: total(same, "bytes") };
+    }),
+    tensors: tensors.map(({ name, dtype, shape, file }) => ({ name, dtype, shape, file })),
+    tokenizer: tokenizer ?? "none",
+    memory: {
+      weightBytes: total(tensors, "bytes"),
+      contextLength: positions,
+      kvCache,
+      cacheBytes: positions * perPosition,
+      cacheBytesPerPosition: perPosition,
+    },
+  };
+}

