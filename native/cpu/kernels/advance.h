@@ -9,8 +9,8 @@ static void advanceRows(const OpCall& call, Worker& worker) {
   for (uint32_t row = 0; row < sampled.dims[0]; ++row) {
     const int32_t stepRow = call[advance::kOutputRows].as<int32_t>()[row];
     if (stepRow < 0) continue;
-    int32_t &slot = call[advance::kSlots].as<int32_t>()[stepRow];
-    int32_t &position = call[advance::kPositions].as<int32_t>()[stepRow];
+    int32_t& slot = call[advance::kSlots].as<int32_t>()[stepRow];
+    int32_t& position = call[advance::kPositions].as<int32_t>()[stepRow];
     if (slot < 0 || position < 0) continue;
     const int32_t id = sampled.as<int32_t>()[row];
     if (id < 0 || uint32_t(id) >= bound) {  // the promise that both buffers make of their contents

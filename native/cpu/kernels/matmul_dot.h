@@ -4,7 +4,7 @@
 // A task is some groups of 16 weight rows. In a block of k (docs/numerics.md) the rows of a group are visited kDotRows
 // at a time, all activation rows against them; their lanes go to `lanes`, which is then halved for 16 rows at once.
 
-static constexpr size_t kBlock = 512;    // of k, see docs/numerics.md
+static constexpr size_t kBlock = 1024;   // of k, see docs/numerics.md
 static constexpr size_t kDotGroup = 16;  // weight rows
 static constexpr size_t kDotTaskBytes = 1 << 16;
 static constexpr int kDotRows = 4;

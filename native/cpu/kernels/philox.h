@@ -1,6 +1,6 @@
 // Philox 4x32-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011): a random number is a function
-// of a key and a counter, so that a token's draw depends on the request's seed and its position alone, never on what ran
-// before it or beside it.
+// of a key and a counter, so that a token's draw depends on the request's seed and its position alone, never on what
+// ran before it or beside it.
 
 struct Philox {
   uint32_t word[4];

@@ -36,23 +36,59 @@ static void sortHeap(uint64_t* heap, size_t count) {
   }
 }
 
-// All ids, spread by their distance to the greatest logit into bins of 1/32, the bins sorted as they are reached.
+// The k best of `count` logits, sorted; k ≤ count.
+static void bestRanks(const float* logits, uint32_t count, uint32_t k, uint64_t* ranks) {
+  for (uint32_t id = 0; id < k; ++id) ranks[id] = rankOf(logits[id], id);
+  makeHeap(ranks, k);
+  for (uint32_t first = k; first < count; first += 16) {
+    const uint32_t n = count - first < 16 ? count - first : 16;
+    const m16 hopeful = lessEqual(broadcast(logits[idOf(ranks[0])]), loadPart(logits + first, n));
+    for (uint32_t left = bits(both(hopeful, firstLanes(n))); left != 0; left &= left - 1) {
+      const uint32_t id = first + uint32_t(__builtin_ctz(left));
+      const uint64_t rank = rankOf(logits[id], id);
+      if (rank <= ranks[0]) continue;
+      ranks[0] = rank;
+      sink(ranks, k, 0);
+    }
+  }
+  sortHeap(ranks, k);
+}
+
+// The ids that may be kept, spread by their distance to the greatest logit into bins of 1/32, the bins sorted as they
+// are reached.
 class Ranking {
  public:
   static constexpr uint32_t kBins = 2048;  // 64 units of logit; what is further off shares the last bin
 
   static size_t bytes(size_t count) { return count * sizeof(uint64_t) + (kBins + 1) * sizeof(uint32_t); }
 
-  Ranking(std::byte* memory, const float* logits, uint32_t count, float greatest)
+  // Of the ids whose weight is at least `least`: all that come before one of them are among them, too.
+  Ranking(std::byte* memory, const float* logits, uint32_t count, float greatest, const float* weights, float least)
       : ranks_(reinterpret_cast<uint64_t*>(memory)), ends_(reinterpret_cast<uint32_t*>(ranks_ + count)) {
     for (uint32_t bin = 0; bin <= kBins; ++bin) ends_[bin] = 0;
-    for (uint32_t id = 0; id < count; ++id) ++ends_[binOf(logits[id], greatest) + 1];
+    const auto forEach = [=](auto take) {
+      for (uint32_t first = 0; first < count; first += 16) {
+        const uint32_t n = count - first < 16 ? count - first : 16;
+        const m16 enough = lessEqual(broadcast(least), loadPart(weights + first, n));
+        for (uint32_t left = bits(both(enough, firstLanes(n))); left != 0; left &= left - 1) {
+          take(first + uint32_t(__builtin_ctz(left)));
+        }
+      }
+    };
+    forEach([&](uint32_t id) { ++ends_[binOf(logits[id], greatest) + 1]; });
     for (uint32_t bin = 1; bin <= kBins; ++bin) ends_[bin] += ends_[bin - 1];
+    size_ = ends_[kBins];
     // ends_[bin] is where the bin begins now, and where it ends when its ids are in.
-    for (uint32_t id = 0; id < count; ++id) {
-      ranks_[ends_[binOf(logits[id], greatest)]++] = rankOf(logits[id], id);
-    }
+    forEach([&](uint32_t id) { ranks_[ends_[binOf(logits[id], greatest)]++] = rankOf(logits[id], id); });
   }
+
+  // Of the k best of all.
+  Ranking(std::byte* memory, const float* logits, uint32_t count, uint32_t k)
+      : ranks_(reinterpret_cast<uint64_t*>(memory)), ends_(nullptr), size_(k), sorted_(k) {
+    bestRanks(logits, count, k, ranks_);
+  }
+
+  uint32_t size() const { return size_; }
 
   // The id of this rank, 0 being the best. Ranks are asked for in ascending order, from 0, or again.
   uint32_t operator[](uint32_t rank) {
@@ -73,6 +109,7 @@ class Ranking {
 
   uint64_t* ranks_;
   uint32_t* ends_;
+  uint32_t size_;
   uint32_t sorted_ = 0;
   uint32_t bin_ = 0;
 };

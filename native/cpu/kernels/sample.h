@@ -27,7 +27,8 @@ QUIPU_INLINE float greatestOf(const float* logits, size_t count) {
   return any(nan) ? __builtin_nanf("") : maximum(greatest);
 }
 
-// Σ of sixteen lanes over one block of at most 512 numbers exp((logits − greatest) / temperature); keeps them if told to.
+// Σ of sixteen lanes over one block of at most 512 numbers exp((logits − greatest) / temperature); keeps them if told
+// to.
 QUIPU_INLINE float blockOfWeights(const float* logits, size_t count, float greatest, float temperature, float* kept) {
   f32x16 lanes = zero();
   for (size_t i = 0; i < count; i += 16) {
@@ -72,11 +73,23 @@ struct SampleRow {
   uint32_t biasCount, position, vocabulary;
 };
 
+QUIPU_INLINE bool penalizes(const SampleRow& row) {
+  return row.floats[sample::kRepeatPenalty] != 1.0f || row.floats[sample::kPresencePenalty] != 0.0f ||
+         row.floats[sample::kFrequencyPenalty] != 0.0f;
+}
+
+QUIPU_INLINE bool biases(const SampleRow& row) {
+  for (uint32_t i = 0; i < row.biasCount; ++i) {
+    if (row.biasIds[i] >= 0) return true;
+  }
+  return false;
+}
+
 // Penalties and biases on `logits`, which are this row's to change. `counts`: V words of scratch.
 static void penalize(const SampleRow& row, float* logits, uint32_t* counts) {
   const float repeat = row.floats[sample::kRepeatPenalty], presence = row.floats[sample::kPresencePenalty];
   const float frequency = row.floats[sample::kFrequencyPenalty];
-  if (repeat != 1.0f || presence != 0.0f || frequency != 0.0f) {
+  if (penalizes(row)) {
     constexpr uint32_t kSeen = 0x80000000;  // beside the count of its places in the completion
     for (uint32_t id = 0; id < row.vocabulary; ++id) counts[id] = 0;
     for (uint32_t p = 0; p <= row.position; ++p) {
@@ -126,16 +139,34 @@ static uint32_t drawFromAll(const float* logits, float* weights, const SampleRow
   return bestOf(logits, row.vocabulary, greatest);  // not reached: target < the sum of all blocks
 }
 
+static constexpr uint32_t kHeapLimit = 1024;  // best ids up to which a heap of them beats sorting all
+
+// The ids that top-k, top-p and min-p can keep, ranked. Ids with less than half of (1 − p) / V of the mass are never in
+// the shortest run that reaches p: all of them together are less than what that run leaves.
+static Ranking rankingOf(const float* logits, const float* weights, const SampleRow& row, float greatest, double mass,
+                         std::byte* memory) {
+  const float topP = row.floats[sample::kTopP], minP = row.floats[sample::kMinP];
+  const auto topK = uint32_t(row.ints[sample::kTopK]);
+  const uint32_t vocabulary = row.vocabulary;
+  if (topK > 0 && topK <= kHeapLimit && topK < vocabulary) return {memory, logits, vocabulary, topK};
+  float least = minP;
+  if (topK == 0 && topP < 1) {
+    const auto mayBeKept = float(0.5 * (1 - double(topP)) * mass / vocabulary);
+    least = mayBeKept > least ? mayBeKept : least;
+  }
+  return {memory, logits, vocabulary, greatest, weights, least};
+}
+
 // Draws from what top-k, top-p and min-p keep, which is a beginning of the ranking.
 static uint32_t drawFromKept(const float* logits, float* weights, const SampleRow& row, float greatest, double random,
                              std::byte* memory) {
   const float topP = row.floats[sample::kTopP], minP = row.floats[sample::kMinP];
   const auto topK = uint32_t(row.ints[sample::kTopK]);
-  const double all = sumOfWeights(logits, row.vocabulary, greatest, row.floats[sample::kTemperature], weights);
-  Ranking ranking(memory, logits, row.vocabulary, greatest);
-  const uint32_t limit = topK > 0 && topK < row.vocabulary ? topK : row.vocabulary;
-  double mass = all;
-  if (limit < row.vocabulary) {
+  double mass = sumOfWeights(logits, row.vocabulary, greatest, row.floats[sample::kTemperature], weights);
+  Ranking ranking = rankingOf(logits, weights, row, greatest, mass, memory);
+  uint32_t limit = ranking.size();
+  if (topK > 0 && topK < row.vocabulary) {  // top-p is of what top-k leaves
+    limit = topK < limit ? topK : limit;
     mass = 0;
     for (uint32_t rank = 0; rank < limit; ++rank) mass += double(weights[ranking[rank]]);
   }
@@ -156,15 +187,14 @@ static uint32_t drawFromKept(const float* logits, float* weights, const SampleRo
   return ranking[count - 1];
 }
 
-static uint32_t pick(const SampleRow& row, float* logits, float* weights, std::byte* memory) {
-  const float greatest = greatestOf(logits, row.vocabulary), temperature = row.floats[sample::kTemperature];
+static uint32_t pick(const SampleRow& row, const float* logits, float greatest, float* weights, std::byte* memory) {
+  const float temperature = row.floats[sample::kTemperature];
   // An infinite bias decides alone, and nothing can be drawn where everything is forbidden.
   const bool finite = greatest - greatest == 0;
   if (!(temperature > 0) || !finite) return bestOf(logits, row.vocabulary, greatest);
   const uint64_t seed = uint64_t(uint32_t(row.ints[sample::kSeedHigh])) << 32 | uint32_t(row.ints[sample::kSeedLow]);
   const double random = uniform(seed, row.position);
-  const bool filtered =
-      row.ints[sample::kTopK] > 0 || row.floats[sample::kTopP] < 1 || row.floats[sample::kMinP] > 0;
+  const bool filtered = row.ints[sample::kTopK] > 0 || row.floats[sample::kTopP] < 1 || row.floats[sample::kMinP] > 0;
   return filtered ? drawFromKept(logits, weights, row, greatest, random, memory)
                   : drawFromAll(logits, weights, row, greatest, random);
 }
@@ -172,22 +202,14 @@ static uint32_t pick(const SampleRow& row, float* logits, float* weights, std::b
 // The k best by the model's own logits, sorted.
 static void reportBest(const float* logits, uint32_t vocabulary, float greatest, double logSum, uint32_t k,
                        int32_t* ids, float* logprobs, std::byte* memory) {
-  auto* heap = reinterpret_cast<uint64_t*>(memory);
+  auto* ranks = reinterpret_cast<uint64_t*>(memory);
   if (k == 1) {
-    heap[0] = rankOf(greatest, bestOf(logits, vocabulary, greatest));
+    ranks[0] = rankOf(greatest, bestOf(logits, vocabulary, greatest));
   } else {
-    for (uint32_t id = 0; id < k; ++id) heap[id] = rankOf(logits[id], id);
-    makeHeap(heap, k);
-    for (uint32_t id = k; id < vocabulary; ++id) {
-      const uint64_t rank = rankOf(logits[id], id);
-      if (rank <= heap[0]) continue;
-      heap[0] = rank;
-      sink(heap, k, 0);
-    }
-    sortHeap(heap, k);
+    bestRanks(logits, vocabulary, k, ranks);
   }
   for (uint32_t i = 0; i < k; ++i) {
-    ids[i] = int32_t(idOf(heap[i]));
+    ids[i] = int32_t(idOf(ranks[i]));
     logprobs[i] = float(double(logits[ids[i]]) - double(greatest) - logSum);
   }
 }
@@ -196,7 +218,7 @@ static void sampleRow(const OpCall& call, const SampleRow* request, uint32_t row
   const View& best = call[sample::kBestIds];
   const uint32_t vocabulary = call[sample::kLogits].dims[1], k = best.dims[1];
   int32_t &id = call[sample::kIds].as<int32_t>()[row], *bestIds = best.as<int32_t>() + size_t(row) * k;
-  float &logprob = call[sample::kLogprobs].as<float>()[row];
+  float& logprob = call[sample::kLogprobs].as<float>()[row];
   float* bestLogprobs = call[sample::kBestLogprobs].as<float>() + size_t(row) * k;
   id = -1, logprob = 0;
   for (uint32_t i = 0; i < k; ++i) bestIds[i] = -1, bestLogprobs[i] = 0;
@@ -210,9 +232,14 @@ static void sampleRow(const OpCall& call, const SampleRow* request, uint32_t row
   float* weights = processed + vocabulary;
   auto* memory = worker.scratch + (2 * size_t(vocabulary) * sizeof(float) + 63) / 64 * 64;
   reportBest(logits, vocabulary, greatest, logSum, k, bestIds, bestLogprobs, memory);
-  for (uint32_t i = 0; i < vocabulary; ++i) processed[i] = logits[i];
-  penalize(*request, processed, reinterpret_cast<uint32_t*>(weights));
-  const uint32_t picked = pick(*request, processed, weights, memory);
+  uint32_t picked;
+  if (penalizes(*request) || biases(*request)) {
+    for (uint32_t i = 0; i < vocabulary; ++i) processed[i] = logits[i];
+    penalize(*request, processed, reinterpret_cast<uint32_t*>(weights));
+    picked = pick(*request, processed, greatestOf(processed, vocabulary), weights, memory);
+  } else {
+    picked = pick(*request, logits, greatest, weights, memory);
+  }
   id = int32_t(picked);
   logprob = float(double(logits[picked]) - double(greatest) - logSum);
 }
