@@ -5,9 +5,7 @@ static constexpr size_t kDotLimit = 8;  // activation rows up to which the dot f
 
 QUIPU_INLINE bool usesPanels(const OpCall& call) { return kHasPanels && call[matmul::kA].dims[0] > kDotLimit; }
 
-static size_t matmulScratchBytes(const OpCall& call) {
-  return usesPanels(call) ? panelScratchBytes() : dotScratchBytes(call);
-}
+static size_t matmulScratchBytes(const OpCall& call) { return usesPanels(call) ? panelScratchBytes() : 0; }
 
 static size_t matmulSharedBytes(const OpCall& call) { return usesPanels(call) ? panelSharedBytes(call) : 0; }
 

@@ -1,86 +1,94 @@
 // matmul for few rows of activations (a decode step, a few sequences, drafted tokens): weights are read once from where
 // they lie, k across the lanes. Moves the weights, N K · bytesOf(b); 2 T N K flops: bound by memory.
 //
-// A task is some groups of 16 weight rows. In a block of k (docs/numerics.md) the rows of a group are visited kDotRows
-// at a time, all activation rows against them; their lanes go to `lanes`, which is then halved for 16 rows at once.
+// A task is a run of weight rows, read as kDotStreams streams side by side, each a quarter of the run from its first
+// byte to its last: four streams that stay in order are read at the memory's bandwidth, four neighbouring rows, which
+// jump after every row, at half to two thirds of it (docs/benchmarks.md).
 
-static constexpr size_t kBlock = 1024;   // of k, see docs/numerics.md
-static constexpr size_t kDotGroup = 16;  // weight rows
+static constexpr size_t kBlock = 1024;  // of k, see docs/numerics.md
 static constexpr size_t kDotTaskBytes = 1 << 16;
-static constexpr int kDotRows = 4;
-static constexpr int kDotColumns = kWideRegisters >= 32 ? 4 : 1;  // activation rows against kDotRows at a time
+static constexpr size_t kDotStreams = 4;
+static constexpr size_t kDotAhead = 512;  // bytes; the hardware's own prefetch stops at every page
 
-// lanes[c · 16 + r] = the lanes of weight row r and activation row c over [begin, end). `ahead` elements after a row
-// lies what is visited next.
+// Rows b, b + stride, … against kColumns rows of a; the results go to out[column · pitch + row · rowStride].
 template <typename E, int kRows, int kColumns>
-QUIPU_INLINE void dotTile(const float* a, size_t pitch, const E* const* rows, size_t begin, size_t end, ptrdiff_t ahead,
-                          f32x16* lanes) {
+QUIPU_INLINE void dotTile(const float* a, size_t depth, const E* b, size_t stride, float* out, size_t pitch,
+                          size_t rowStride) {
   constexpr size_t kStep = 64 / sizeof(E);  // a cache line of weights
-  f32x16 tile[kRows][kColumns];
+  float sums[kRows][kColumns] = {};
+  for (size_t begin = 0; begin < depth; begin += kBlock) {
+    const size_t end = begin + kBlock < depth ? begin + kBlock : depth;
+    f32x16 tile[kRows][kColumns];
 #pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
+    for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) tile[r][c] = zero();
-  }
-  size_t k = begin;
-  for (; k + kStep <= end; k += kStep) {
+      for (int c = 0; c < kColumns; ++c) tile[r][c] = zero();
+    }
+    size_t k = begin;
+    for (; k + kStep <= end; k += kStep) {
 #pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) __builtin_prefetch(rows[r] + ptrdiff_t(k) + ahead, 0, 3);
+      for (int r = 0; r < kRows; ++r) __builtin_prefetch(b + r * stride + k + kDotAhead / sizeof(E), 0, 3);
 #pragma GCC unroll 2
-    for (size_t i = 0; i < kStep; i += 16) {
+      for (size_t i = 0; i < kStep; i += 16) {
+#pragma GCC unroll 8
+        for (int r = 0; r < kRows; ++r) {
+          const f32x16 weight = loadWide(b + r * stride + k + i);
+#pragma GCC unroll 8
+          for (int c = 0; c < kColumns; ++c) tile[r][c] = fma(load(a + c * depth + k + i), weight, tile[r][c]);
+        }
+      }
+    }
+    for (; k < end; k += 16) {
+      const size_t n = end - k < 16 ? end - k : 16;
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
-        const f32x16 weight = loadWide(rows[r] + k + i);
+        const f32x16 weight = loadWidePart(b + r * stride + k, n);
 #pragma GCC unroll 8
-        for (int c = 0; c < kColumns; ++c) tile[r][c] = fma(load(a + c * pitch + k + i), weight, tile[r][c]);
+        for (int c = 0; c < kColumns; ++c) tile[r][c] = fma(loadPart(a + c * depth + k, n), weight, tile[r][c]);
+      }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+      for (int c = 0; c < kColumns; ++c) {
+        const float blockSum = sum(tile[r][c]);
+        sums[r][c] = begin == 0 ? blockSum : sums[r][c] + blockSum;
       }
     }
   }
-  for (; k < end; k += 16) {
-    const size_t n = end - k < 16 ? end - k : 16;
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const f32x16 weight = loadWidePart(rows[r] + k, n);
-#pragma GCC unroll 8
-      for (int c = 0; c < kColumns; ++c) tile[r][c] = fma(loadPart(a + c * pitch + k, n), weight, tile[r][c]);
-    }
-  }
-#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) lanes[c * kDotGroup + r] = tile[r][c];
+    for (int c = 0; c < kColumns; ++c) out[c * pitch + r * rowStride] = sums[r][c];
   }
 }
 
-// Up to 16 weight rows from `firstRow` against all rows of a.
+// The streams' current rows, `part` rows apart, kRows at a time against kColumns rows of a.
+template <typename E, int kRows, int kColumns>
+QUIPU_INLINE void dotStreams(const float* a, size_t depth, const E* b, size_t part, float* out, size_t pitch) {
+  for (size_t r = 0; r < kDotStreams; r += kRows) {
+    dotTile<E, kRows, kColumns>(a, depth, b + r * part * depth, part * depth, out + r * part, pitch, part);
+  }
+}
+
+// The same against all rows of a. A tile fills the registers: 4 × 1, 2 × 2 or 2 × 3, on AVX-512 also 4 × 4.
 template <typename E>
-static void dotGroup(const float* a, size_t columns, const E* b, size_t firstRow, size_t rowCount, size_t depth,
-                     float* out, f32x16* lanes) {
-  const E* rows[kDotGroup];
-  const size_t valid = rowCount - firstRow < kDotGroup ? rowCount - firstRow : kDotGroup;
-  // Rows past the end repeat the last one; their results are not stored.
-  for (size_t r = 0; r < kDotGroup; ++r) rows[r] = b + (firstRow + (r < valid ? r : valid - 1)) * depth;
-  for (size_t begin = 0; begin < depth; begin += kBlock) {
-    const size_t end = begin + kBlock < depth ? begin + kBlock : depth;
-    for (size_t r = 0; r < kDotGroup; r += kDotRows) {
-      const ptrdiff_t ahead = r + kDotRows < kDotGroup ? ptrdiff_t(kDotRows * depth)
-                              : end < depth            ? ptrdiff_t(kBlock) - ptrdiff_t(r * depth)
-                                                       : ptrdiff_t(kDotRows * depth) - ptrdiff_t(begin);
-      size_t c = 0;
-      for (; c + kDotColumns <= columns; c += kDotColumns) {
-        dotTile<E, kDotRows, kDotColumns>(a + c * depth, depth, rows + r, begin, end, ahead, lanes + c * kDotGroup + r);
-      }
-      for (; c < columns; ++c) {
-        dotTile<E, kDotRows, 1>(a + c * depth, depth, rows + r, begin, end, ahead, lanes + c * kDotGroup + r);
-      }
-    }
-    for (size_t c = 0; c < columns; ++c) {
-      f32x16 group[kDotGroup];
-      for (size_t r = 0; r < kDotGroup; ++r) group[r] = lanes[c * kDotGroup + r];
-      f32x16 sums = sumRows(group);
-      float* to = out + c * rowCount + firstRow;
-      if (begin > 0) sums = add(loadPart(to, valid), sums);
-      storePart(to, sums, valid);
+QUIPU_INLINE void dotStreams(const float* a, size_t columns, size_t depth, const E* b, size_t part, float* out,
+                             size_t pitch) {
+  for (size_t c = 0; c < columns;) {
+    const float* from = a + c * depth;
+    float* to = out + c * pitch;
+    const size_t left = columns - c;
+    if (kWideRegisters >= 32 && left >= 4) {
+      dotStreams<E, 4, 4>(from, depth, b, part, to, pitch);
+      c += 4;
+    } else if (left == 1) {
+      dotStreams<E, 4, 1>(from, depth, b, part, to, pitch);
+      c += 1;
+    } else if (left == 2 || left == 4) {
+      dotStreams<E, 2, 2>(from, depth, b, part, to, pitch);
+      c += 2;
+    } else {
+      dotStreams<E, 2, 3>(from, depth, b, part, to, pitch);
+      c += 3;
     }
   }
 }
@@ -88,17 +96,22 @@ static void dotGroup(const float* a, size_t columns, const E* b, size_t firstRow
 template <typename E>
 QUIPU_INLINE void matmulDot(const OpCall& call, const E* b, Worker& worker) {
   const View &a = call[matmul::kA], &out = call[matmul::kOut];
-  const size_t columns = a.dims[0], depth = a.dims[1], rowCount = out.dims[1];
-  const size_t groups = (rowCount + kDotGroup - 1) / kDotGroup, groupBytes = kDotGroup * depth * sizeof(E);
-  const size_t perTask = groupBytes < kDotTaskBytes ? kDotTaskBytes / groupBytes : 1;
-  const size_t tasks = (groups + perTask - 1) / perTask;
-  f32x16* lanes = reinterpret_cast<f32x16*>(worker.scratch);
+  const size_t columns = a.dims[0], depth = a.dims[1], rows = out.dims[1], rowBytes = depth * sizeof(E);
+  const size_t perStream = rowBytes * kDotStreams < kDotTaskBytes ? kDotTaskBytes / kDotStreams / rowBytes : 1;
+  const size_t perTask = perStream * kDotStreams;
+  const size_t tasks = (rows + perTask - 1) / perTask;
   for (size_t task = worker.next(tasks); task < tasks; task = worker.next(tasks)) {
-    const size_t end = (task + 1) * perTask < groups ? (task + 1) * perTask : groups;
-    for (size_t group = task * perTask; group < end; ++group) {
-      dotGroup(a.as<float>(), columns, b, group * kDotGroup, rowCount, depth, out.as<float>(), lanes);
+    const size_t first = task * perTask, count = rows - first < perTask ? rows - first : perTask;
+    const size_t part = count / kDotStreams;
+    const E* weights = b + first * depth;
+    float* to = out.as<float>() + first;
+    for (size_t r = 0; r < part; ++r) {
+      dotStreams(a.as<float>(), columns, depth, weights + r * depth, part, to + r, rows);
+    }
+    for (size_t r = part * kDotStreams; r < count; ++r) {
+      for (size_t c = 0; c < columns; ++c) {
+        dotTile<E, 1, 1>(a.as<float>() + c * depth, depth, weights + r * depth, 0, to + c * rows + r, rows, 0);
+      }
     }
   }
 }
-
-static size_t dotScratchBytes(const OpCall& call) { return call[matmul::kA].dims[0] * kDotGroup * sizeof(f32x16); }

@@ -139,22 +139,6 @@ QUIPU_INLINE float sum(f32x16 v) {
   return _mm_cvtss_f32(_mm_add_ss(s2, _mm_movehdup_ps(s2)));
 }
 
-// Eight rows to one register: halves two rows at a time.
-QUIPU_INLINE __m256 sumEightRows(const f32x16* rows) {
-  __m256 s[4];
-  for (int i = 0; i < 4; ++i) {  // halves: s4 of row i, of row i + 4
-    const __m256 a = _mm256_add_ps(rows[i].low, rows[i].high), b = _mm256_add_ps(rows[i + 4].low, rows[i + 4].high);
-    s[i] = _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
-  }
-  for (int i = 0; i < 2; ++i) {  // in each half: s2 of row …+2i (two), of row …+2i + 1 (two)
-    const __m256 a = s[2 * i], b = s[2 * i + 1];
-    s[i] = _mm256_add_ps(_mm256_shuffle_ps(a, b, 0x44), _mm256_shuffle_ps(a, b, 0xee));
-  }
-  return _mm256_add_ps(_mm256_shuffle_ps(s[0], s[1], 0x88), _mm256_shuffle_ps(s[0], s[1], 0xdd));
-}
-
-QUIPU_INLINE f32x16 sumRows(const f32x16 (&rows)[16]) { return {sumEightRows(rows), sumEightRows(rows + 8)}; }
-
 QUIPU_INLINE float maximum(f32x16 v) {
   const __m256 m8 = _mm256_max_ps(v.low, v.high);
   const __m128 m4 = _mm_max_ps(_mm256_castps256_ps128(m8), _mm256_extractf128_ps(m8, 1));

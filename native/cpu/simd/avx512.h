@@ -74,24 +74,6 @@ QUIPU_INLINE float sum(f32x16 v) {
   return sumOfEight(_mm256_add_ps(_mm512_castps512_ps256(v.v), _mm512_extractf32x8_ps(v.v, 1)));
 }
 
-// Halves two rows with one addition: 15 additions for 16 rows.
-QUIPU_INLINE f32x16 sumRows(const f32x16 (&rows)[16]) {
-  __m512 s[16];
-  for (int i = 0; i < 8; ++i) {  // quarters: s8 of row a (two), s8 of row b (two)
-    const __m512 a = rows[i].v, b = rows[i + 8].v;
-    s[i] = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
-  }
-  for (int i = 0; i < 4; ++i) {  // quarters: s4 of rows i, i + 8, i + 4, i + 12
-    s[i] = _mm512_add_ps(_mm512_shuffle_f32x4(s[i], s[i + 4], 0x88), _mm512_shuffle_f32x4(s[i], s[i + 4], 0xdd));
-  }
-  for (int i = 0; i < 2; ++i) {  // in each quarter: s2 of row …+i (two), of row …+i + 2 (two)
-    s[i] = _mm512_add_ps(_mm512_shuffle_ps(s[i], s[i + 2], 0x44), _mm512_shuffle_ps(s[i], s[i + 2], 0xee));
-  }
-  // quarters: rows 0 2 1 3, 8 10 9 11, 4 6 5 7, 12 14 13 15
-  const __m512 r = _mm512_add_ps(_mm512_shuffle_ps(s[0], s[1], 0x88), _mm512_shuffle_ps(s[0], s[1], 0xdd));
-  return {_mm512_permutexvar_ps(_mm512_setr_epi32(0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15), r)};
-}
-
 QUIPU_INLINE float maximum(f32x16 v) { return _mm512_reduce_max_ps(v.v); }
 
 QUIPU_INLINE m16 less(f32x16 a, f32x16 b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ); }
