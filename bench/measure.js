@@ -1,0 +1,45 @@
+// What the measurements share: medians, child processes, Markdown.
+import { spawn, spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+export const ROOT = fileURLToPath(new URL("..", import.meta.url));
+
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** Runs a command to its end; returns stdout, or throws with what it said. */
+export function output(command, args, env = {}) {
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    cwd: ROOT,
+    encoding: "utf8",
+    maxBuffer: 2 ** 28,
+    env: { ...process.env, ...env },
+  });
+  if (status !== 0) throw new Error(`${command} ${args.join(" ")}: ${error?.message ?? stderr}`);
+  return stdout;
+}
+
+/** Milliseconds until the process `node …args` writes its first byte, and until it ends. */
+export function times(args) {
+  return new Promise((resolve, reject) => {
+    const start = performance.now();
+    let first;
+    const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
+    child.stdout.on("data", () => {
+      first ??= performance.now() - start;
+    });
+    child.on("error", reject);
+    child.on("close", (status) => {
+      if (status !== 0) reject(new Error(`node ${args.join(" ")}: exit status ${status}`));
+      else resolve({ first, end: performance.now() - start });
+    });
+  });
+}
+
+export function markdown(header, rows) {
+  const line = (cells) => `| ${cells.join(" | ")} |\n`;
+  return line(header) + line(header.map((_, i) => (i === 0 ? "---" : "---:"))) + rows.map(line).join("");
+}

@@ -1,0 +1,22 @@
+// The measurements of docs/benchmarks.md, each a file beside this one that prints Markdown.
+//
+//   node bench/run.js                       all of them
+//   node bench/run.js roofs speed …         some
+//
+// Build first (npm run build). What a measurement compares with is installed by hand; it says how where it is missing.
+import { cpus } from "node:os";
+import process from "node:process";
+
+const BENCHES = ["roofs", "speed", "start", "memory"];
+
+const names = process.argv.slice(2);
+const unknown = names.filter((name) => !BENCHES.includes(name));
+if (unknown.length > 0) {
+  console.error(`bench: expected ${BENCHES.join(", ")}; got ${unknown.join(", ")}`);
+  process.exit(2);
+}
+console.log(`${cpus()[0].model.trim()}, ${cpus().length} cores, Node ${process.version}\n`);
+for (const name of names.length > 0 ? names : BENCHES) {
+  const { measure } = await import(`./${name}.js`);
+  console.log(`## ${name}\n\n${await measure()}`);
+}
