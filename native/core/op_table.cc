@@ -88,11 +88,14 @@ class Checker {
     require(declared > 0, name + " has no declared bound");
     require(declared <= bound, name + " has a bound beyond what it indexes");
   }
-  void written(uint32_t index) {
+  // An index buffer's promise holds for every word of it, so that only an op that keeps it may write there.
+  void written(uint32_t index, bool keepsBound = false) {
     if (!good()) return;
     const Tensor& t = at(index);
-    require(program_.inArena(t) || program_.bufferOf(t).writable(),
-            "operand " + std::to_string(index) + " is read-only");
+    const std::string name = "operand " + std::to_string(index);
+    require(program_.inArena(t) || program_.bufferOf(t).writable(), name + " is read-only");
+    require(keepsBound || program_.inArena(t) || program_.bufferOf(t).indexBound() == 0,
+            name + " would break the promise of an index buffer");
   }
   // `output` shares no byte with `input`, unless `inPlace` allows that they are the same bytes.
   void disjoint(uint32_t output, uint32_t input, bool inPlace = false) {
@@ -152,6 +155,7 @@ void checkMatmul(Checker& c) {
   c.rank(kA, 2);
   c.shape(kB, {c.dim(kB, 0), c.dim(kA, 1)});
   c.shape(kOut, {c.dim(kA, 0), c.dim(kB, 0)});
+  c.require(c.good() && c.dim(kA, 1) > 0, "rows are empty");
   c.written(kOut);
   c.disjoint(kOut, kA);
   c.disjoint(kOut, kB);
@@ -331,7 +335,7 @@ void checkAdvance(Checker& c) {
   c.shape(kPositions, {rows});
   c.shape(kStops, {slots, c.dim(kStops, 1)});
   for (const uint32_t state : {kIds, kSlots, kPositions, kHistory}) {
-    c.written(state);
+    c.written(state, true);
     for (const uint32_t input : {kSampled, kOutputRows, kStops}) c.disjoint(state, input);
     for (uint32_t other = kIds; other < state; ++other) c.disjoint(state, other);
   }

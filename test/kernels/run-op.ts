@@ -1,116 +1,159 @@
-// Runs one op on one instruction set with given contents, and makes the contents. Kernel tests compare every target with the
-// scalar one bit for bit, and the scalar one with float64 (docs/numerics.md).
-import { openDevice } from "#quipu/device/device.js";
+// Runs one op with given contents: on one instruction set, or on every one of this machine at several thread counts, which
+// must all give the scalar target's bits (docs/numerics.md).
+//
+// Every operand and result lies between guards of 0xff bytes, which are NaN, index −1 or −1: a kernel that reads past an
+// end shows NaN, one that writes there is caught. Where a tensor starts in its buffer depends on the thread count: at a cache
+// line with one thread, at odd elements with others, as weights lie in a mapped file.
+import { type Device, openDevice } from "#quipu/device/device.js";
 import { availableTargets } from "#quipu/device/machine.js";
-import type { DType, Tensor } from "#quipu/device/tensor.js";
-import { compile } from "#quipu/graph/program.js";
+import { DTYPE_BYTES, type DType, type Tensor } from "#quipu/device/tensor.js";
+import { planMemory } from "#quipu/graph/passes/plan-memory.js";
+import { Program } from "#quipu/graph/program.js";
 import { Recorder, type Value } from "#quipu/graph/recorder.js";
-
-/** Stored elements: bf16 and f16 as their 16 bits. */
-export type Elements = Float32Array | Int32Array | Uint16Array | Int8Array;
-
-export interface Contents {
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  readonly data: Elements;
-  /** Of index contents: they lie in [−1, bound). */
-  readonly bound?: number;
-}
+import { type Contents, type Elements, elements, sizeOf } from "./contents.js";
 
 /** Every instruction set that this machine can run, the scalar definition first. */
 export const TARGETS = ["scalar", ...availableTargets().filter((target) => target !== "scalar")];
 export const THREADS = [1, 2, 3];
 
-/**
- * Runs what `record` records over `inputs`; returns its outputs in order, and the inputs' contents afterwards (state that the
- * op has written in place).
- */
+export interface Ran<Name extends string> {
+  /** In the order in which they were recorded. */
+  readonly outputs: Elements[];
+  /** The inputs' contents afterwards: state that the op has written in place. */
+  readonly state: Record<Name, Elements>;
+}
+
+type RecordOp<Name extends string> = (recorder: Recorder, inputs: Readonly<Record<Name, Value>>) => readonly Value[];
+
+/** Runs what `record` records over `inputs`. */
 export async function runOp<Name extends string>(
   { target, threads }: { target: string; threads: number },
   inputs: Readonly<Record<Name, Contents>>,
-  record: (recorder: Recorder, inputs: Readonly<Record<Name, Value>>) => readonly Value[],
-): Promise<{ outputs: Elements[]; state: Record<Name, Elements> }> {
+  record: RecordOp<Name>,
+): Promise<Ran<Name>> {
   const device = openDevice({ target, threads });
   try {
-    const tensors = mapValues(inputs, ({ dtype, shape, bound }, name) => device.allocate(name, dtype, shape, bound));
+    const given = mapValues(inputs, ({ dtype, shape, bound, data }, name) =>
+      guarded(device, name, dtype, shape, data, bound),
+    );
     const recorder = new Recorder();
     // A recorder takes tensors wherever it takes values; its signatures are stricter to keep models readable.
-    const outputs = record(recorder, tensors as unknown as Readonly<Record<Name, Value>>);
-    for (const value of outputs) recorder.output(value);
-    const program = compile(device, recorder.finish());
-    const names = Object.keys(inputs) as Name[];
-    await device.run(null, { writes: names.map((name) => [tensors[name], inputs[name].data]) });
-    await program.run();
-    const read = outputs.map((value) => ({ tensor: program.output(value), data: elements(value.dtype, value.shape) }));
-    const state = mapValues(inputs, ({ dtype, shape }) => elements(dtype, shape));
-    await device.run(null, {
-      reads: [
-        ...read.map(({ tensor, data }) => [tensor, data] as const),
-        ...names.map((name) => [tensors[name] as Tensor, state[name]] as const),
-      ],
+    const tensors = mapValues(given, ({ tensor }) => tensor) as unknown as Readonly<Record<Name, Value>>;
+    const made = record(recorder, tensors).map((value) => {
+      recorder.output(value);
+      return { value, ...guarded(device, value.name, value.dtype, value.shape) };
     });
-    return { outputs: read.map(({ data }) => data), state };
+    const recording = recorder.finish();
+    const places = new Map(made.map(({ value, tensor }) => [value.id, tensor]));
+    const program = new Program(device, recording, planMemory(recording), places);
+    const all: Guarded[] = [...made, ...(Object.values(given) as Guarded[])];
+    await device.run(null, { writes: all.map(({ whole, contents }) => [whole, contents]) });
+    const failure = await program.run().then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    await device.run(null, { reads: all.map(({ whole, contents }) => [whole, contents]) });
+    for (const { tensor, contents, start, size } of all) expectGuards(tensor.name, contents, start, size);
+    if (failure !== undefined) throw failure;
+    const inner = ({ contents, start, size }: Guarded) => contents.slice(start, start + size);
+    return { outputs: made.map(inner), state: mapValues(given, inner) };
   } finally {
     await device.dispose();
   }
 }
 
-/** Bits of f32 elements, so that −0, +0 and NaN are told apart in comparisons. */
-export function bitsOf(data: Elements): Uint32Array {
-  if (!(data instanceof Float32Array)) throw new Error("bitsOf: expected f32");
-  return new Uint32Array(data.buffer, data.byteOffset, data.length);
+/** Runs on every target at every thread count and expects the same bits everywhere; returns what the scalar target gave. */
+export async function runEverywhere<Name extends string>(
+  inputs: Readonly<Record<Name, Contents>>,
+  record: RecordOp<Name>,
+): Promise<Ran<Name>> {
+  const definition = await runOp({ target: "scalar", threads: 1 }, inputs, record);
+  for (const { target, threads } of setups().slice(1)) {
+    const { outputs, state } = await runOp({ target, threads }, inputs, record);
+    const where = `${target}, ${threads} threads`;
+    outputs.forEach((output, i) => {
+      expectSameBits(output, definition.outputs[i]!, `output ${i} (${where})`);
+    });
+    for (const name of Object.keys(inputs) as Name[])
+      expectSameBits(state[name], definition.state[name], `${name} (${where})`);
+  }
+  return definition;
 }
 
-/** A generator of numbers in [−1, 1) (mulberry32): the same contents in every run. */
-export function randomNumbers(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 31 - 1;
-  };
+/** Expects that the run fails alike everywhere, and that it stays inside its memory. */
+export async function expectFailureEverywhere<Name extends string>(
+  inputs: Readonly<Record<Name, Contents>>,
+  record: RecordOp<Name>,
+  failure: { code: string; message?: string },
+) {
+  for (const setup of setups()) await expect(runOp(setup, inputs, record)).rejects.toMatchObject(failure);
 }
 
-/** f32 contents drawn from `next`. */
-export function randomF32(next: () => number, shape: readonly number[], scale = 1): Contents & { data: Float32Array } {
-  return { dtype: "f32", shape, data: Float32Array.from({ length: sizeOf(shape) }, () => next() * scale) };
+export function setups(): { target: string; threads: number }[] {
+  return TARGETS.flatMap((target) => THREADS.map((threads) => ({ target, threads })));
 }
 
-export function i32(
+/** The same elements, bit for bit; but a NaN is a NaN. */
+export function expectSameBits(actual: Elements, expected: Elements, what: string) {
+  if (actual.length !== expected.length)
+    throw new Error(`${what}: expected ${expected.length} elements, got ${actual.length}`);
+  if (Buffer.compare(bytesOf(actual), bytesOf(expected)) === 0) return;
+  for (let i = 0; i < expected.length; i++) {
+    if (Object.is(actual[i], expected[i])) continue;
+    throw new Error(`${what}: element ${i} of ${expected.length}: expected ${expected[i]}, got ${actual[i]}`);
+  }
+}
+
+/** |actual − reference| ≤ bound, element by element; NaN and infinities only where the reference has them. */
+export function expectWithin(
+  actual: Elements,
+  reference: ArrayLike<number>,
+  bound: (index: number) => number,
+  what: string,
+) {
+  if (actual.length !== reference.length) throw new Error(`${what}: ${actual.length} elements of ${reference.length}`);
+  for (let i = 0; i < actual.length; i++) {
+    if (Object.is(actual[i], reference[i]) || Math.abs(actual[i]! - reference[i]!) <= bound(i)) continue;
+    throw new Error(`${what}: element ${i}: expected ${reference[i]} ± ${bound(i)}, got ${actual[i]}`);
+  }
+}
+
+const bytesOf = (data: Elements) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
+interface Guarded {
+  readonly tensor: Tensor;
+  /** The tensor with its guards. */
+  readonly whole: Tensor;
+  readonly contents: Elements;
+  readonly start: number;
+  readonly size: number;
+}
+
+const GUARD = 64;
+
+function guarded(
+  device: Device,
+  name: string,
+  dtype: DType,
   shape: readonly number[],
-  values: Iterable<number>,
-  bound?: number,
-): Contents & { data: Int32Array } {
-  const data = Int32Array.from(values);
-  if (data.length !== sizeOf(shape)) throw new Error(`i32: ${data.length} values for shape [${shape}]`);
-  return { dtype: "i32", shape, data, ...(bound === undefined ? {} : { bound }) };
-}
-
-/** Contents rounded to `dtype`, and what the stored values are as numbers. */
-export function stored(
-  dtype: "f32" | "f16" | "bf16",
-  { shape, data }: { shape: readonly number[]; data: Float32Array },
-): { contents: Contents; values: Float64Array } {
-  if (dtype === "f32") return { contents: { dtype, shape, data }, values: Float64Array.from(data) };
-  const bits = Uint16Array.from(data, dtype === "bf16" ? bf16Bits : f16Bits);
-  return { contents: { dtype, shape, data: bits }, values: widen(dtype, bits) };
-}
-
-/** The numbers that stored 16-bit elements are. */
-export function widen(dtype: "f16" | "bf16", bits: Uint16Array): Float64Array {
-  return Float64Array.from(bits, dtype === "bf16" ? (half) => f32OfBits(half << 16) : f16Value);
-}
-
-function sizeOf(shape: readonly number[]): number {
-  return shape.reduce((product, dim) => product * dim, 1);
-}
-
-function elements(dtype: DType, shape: readonly number[]): Elements {
+  data?: Elements,
+  bound = 0,
+): Guarded {
   const size = sizeOf(shape);
-  if (dtype === "f32") return new Float32Array(size);
-  if (dtype === "i32") return new Int32Array(size);
-  return dtype === "i8" ? new Int8Array(size) : new Uint16Array(size);
+  const start = device.threads === 1 ? 64 / DTYPE_BYTES[dtype] : 2 * device.threads - 3;
+  const whole = device.allocate(name, dtype, [start + size + GUARD], bound);
+  const contents = elements(dtype, start + size + GUARD);
+  new Uint8Array(contents.buffer).fill(0xff);
+  if (data !== undefined) contents.set(data, start);
+  return { tensor: { ...whole, offset: start * DTYPE_BYTES[dtype], shape }, whole, contents, start, size };
+}
+
+function expectGuards(name: string, contents: Elements, start: number, size: number) {
+  const width = contents.BYTES_PER_ELEMENT;
+  const before = new Uint8Array(contents.buffer, 0, start * width);
+  const after = new Uint8Array(contents.buffer, (start + size) * width);
+  if (before.every((byte) => byte === 0xff) && after.every((byte) => byte === 0xff)) return;
+  throw new Error(`${name}: memory beside its ${size} elements was overwritten`);
 }
 
 function mapValues<Name extends string, A, B>(
@@ -120,41 +163,4 @@ function mapValues<Name extends string, A, B>(
   return Object.fromEntries(
     (Object.entries(record) as [Name, A][]).map(([name, value]) => [name, map(value, name)]),
   ) as Record<Name, B>;
-}
-
-const word = new DataView(new ArrayBuffer(4));
-
-function f32OfBits(bits: number): number {
-  word.setUint32(0, bits >>> 0);
-  return word.getFloat32(0);
-}
-
-/** Nearest even, for finite numbers. */
-function bf16Bits(x: number): number {
-  word.setFloat32(0, x);
-  const bits = word.getUint32(0);
-  return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
-}
-
-function f16Value(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1;
-  const exponent = (half >>> 10) & 31;
-  const fraction = half & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
-/** Nearest even, by the spacing of f16 at x; overflow becomes infinity. */
-export function f16Bits(x: number): number {
-  const sign = x < 0 || Object.is(x, -0) ? 0x8000 : 0;
-  const magnitude = Math.abs(x);
-  if (Number.isNaN(x)) return 0x7e00;
-  const exponent = Math.max(-14, Math.floor(Math.log2(magnitude)));
-  const steps = magnitude / 2 ** (exponent - 10); // exact: a power of two
-  const below = Math.floor(steps);
-  const rest = steps - below;
-  const rounded = below + (rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? 1 : 0);
-  const bits = rounded + (exponent + 14) * 1024; // a carry moves into the exponent by itself
-  return sign | Math.min(bits, 0x7c00);
 }

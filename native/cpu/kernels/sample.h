@@ -141,20 +141,25 @@ static uint32_t drawFromAll(const float* logits, float* weights, const SampleRow
 
 static constexpr uint32_t kHeapLimit = 1024;  // best ids up to which a heap of them beats sorting all
 
-// The ids that top-k, top-p and min-p can keep, ranked. Ids with less than half of (1 − p) / V of the mass are never in
-// the shortest run that reaches p: all of them together are less than what that run leaves.
+// The ids that top-k, top-p and min-p can keep, ranked. The mass that top-p is of is all that top-k leaves, so that
+// min-p may leave nothing out before it is known. Ids with less than (1 − p − 2⁻¹⁸) / V of the mass of all are never in
+// the shortest run that reaches p: together they are less than what that run leaves, roundings of the mass (36 in a
+// block) included.
 static Ranking rankingOf(const float* logits, const float* weights, const SampleRow& row, float greatest, double mass,
                          std::byte* memory) {
-  const float topP = row.floats[sample::kTopP], minP = row.floats[sample::kMinP];
+  const float topP = row.floats[sample::kTopP];
   const auto topK = uint32_t(row.ints[sample::kTopK]);
   const uint32_t vocabulary = row.vocabulary;
-  if (topK > 0 && topK <= kHeapLimit && topK < vocabulary) return {memory, logits, vocabulary, topK};
-  float least = minP;
-  if (topK == 0 && topP < 1) {
-    const auto mayBeKept = float(0.5 * (1 - double(topP)) * mass / vocabulary);
+  const bool cut = topK > 0 && topK < vocabulary;
+  if (cut && topK <= kHeapLimit) return {memory, logits, vocabulary, topK};
+  float least = row.floats[sample::kMinP];
+  if (topP < 1 && cut) {
+    least = 0;
+  } else if (topP < 1) {
+    const auto mayBeKept = float((1 - double(topP) - 0x1p-18) * mass / vocabulary);
     least = mayBeKept > least ? mayBeKept : least;
   }
-  return {memory, logits, vocabulary, greatest, weights, least};
+  return {memory, logits, vocabulary, greatest, weights, least < 1 ? least : 1};  // the best one always stays
 }
 
 // Draws from what top-k, top-p and min-p keep, which is a beginning of the ranking.

@@ -1,0 +1,111 @@
+// attention of one query, to the letter of docs/numerics.md and in f64 with the bound that the letter has against it.
+import { PAGE_KEYS } from "#quipu/graph/ops.js";
+import { type CacheContents, type CacheShape, numbers, placeIn } from "./cache.js";
+import { exp, fma, fround, gamma, sumLanes } from "./canonical.js";
+
+const { abs, ceil, exp: exp64, expm1, floor, max, min } = Math;
+const U = 2 ** -24;
+
+/** A cache as numbers, and the pages of each slot. */
+export class ReferenceCache {
+  readonly shape: CacheShape;
+  readonly #table: readonly (readonly number[])[];
+  readonly #keys: Float64Array;
+  readonly #values: Float64Array;
+  readonly #scales: { keys: Float64Array; values: Float64Array } | undefined;
+
+  constructor(shape: CacheShape, contents: CacheContents, table: readonly (readonly number[])[]) {
+    this.shape = shape;
+    this.#table = table;
+    this.#keys = numbers(contents.keys);
+    this.#values = numbers(contents.values);
+    if (contents.keyScales !== undefined && contents.valueScales !== undefined)
+      this.#scales = { keys: numbers(contents.keyScales), values: numbers(contents.valueScales) };
+  }
+
+  /** Calls back with the page of every block of `slot` up to `position`, and how many of its keys are visible. */
+  #forPages(slot: number, position: number, visit: (page: number, visible: number) => void) {
+    for (let block = 0; block <= floor(position / PAGE_KEYS); block++)
+      visit(this.#table[slot]![block]!, min(PAGE_KEYS, position + 1 - block * PAGE_KEYS));
+  }
+
+  /** docs/numerics.md, attention: query `q` of key/value head `head` at `position` of `slot`. */
+  canonical(q: Float32Array, head: number, slot: number, position: number, scale: number): Float32Array {
+    const { size } = this.shape;
+    const [keys, values, scales] = [this.#keys, this.#values, this.#scales];
+    let [m, l] = [Number.NEGATIVE_INFINITY, 0];
+    const o = new Float32Array(size);
+    this.#forPages(slot, position, (page, visible) => {
+      const at = placeIn(this.shape, page, head, 0);
+      const s = new Float32Array(visible);
+      let mp = Number.NEGATIVE_INFINITY;
+      for (let j = 0; j < visible; j++) {
+        let chain = 0;
+        for (let c = 0; c < size; c++) chain = fma(q[c]!, keys[at.key + c * PAGE_KEYS + j]!, chain);
+        if (scales !== undefined) chain = fround(chain * scales.keys[at.scale + j]!);
+        s[j] = chain * scale;
+        if (s[j]! > mp) mp = s[j]!;
+      }
+      const lanes = new Float32Array(16);
+      const p = s.map((score) => exp(fround(score - mp)));
+      for (let j = 0; j < PAGE_KEYS; j++) lanes[j % 16]! += j < visible ? p[j]! : 0;
+      if (scales !== undefined) for (let j = 0; j < visible; j++) p[j]! *= scales.values[at.scale + j]!;
+      const after = max(m, mp);
+      const [f, g] = [exp(fround(m - after)), exp(fround(mp - after))];
+      l = fma(l, f, fround(sumLanes(lanes) * g));
+      for (let c = 0; c < size; c++) {
+        let chain = 0;
+        for (let j = 0; j < visible; j++) chain = fma(p[j]!, values[at.value + j * size + c]!, chain);
+        o[c] = fma(o[c]!, f, fround(chain * g));
+      }
+      m = after;
+    });
+    return o.map((value) => value / l);
+  }
+
+  /** Softmax in f64, and the bound of an f32 result, both [d]. */
+  exact(q: Float32Array, head: number, slot: number, position: number, scale: number) {
+    const { size } = this.shape;
+    const [keys, values, scales] = [this.#keys, this.#values, this.#scales];
+    const [scores, magnitudes, rows, factors]: number[][] = [[], [], [], []];
+    this.#forPages(slot, position, (page, visible) => {
+      const at = placeIn(this.shape, page, head, 0);
+      for (let j = 0; j < visible; j++) {
+        const keyScale = scale * (scales?.keys[at.scale + j] ?? 1);
+        let [score, magnitude] = [0, 0];
+        for (let c = 0; c < size; c++) {
+          const term = q[c]! * keys[at.key + c * PAGE_KEYS + j]! * keyScale;
+          score += term;
+          magnitude += abs(term);
+        }
+        scores!.push(score);
+        magnitudes!.push(magnitude);
+        rows!.push(at.value + j * size);
+        factors!.push(scales?.values[at.scale + j] ?? 1);
+      }
+    });
+    const greatest = scores!.reduce((a, b) => max(a, b));
+    const weights = scores!.map((score) => exp64(score - greatest));
+    const total = weights.reduce((a, b) => a + b);
+    // A weight's exponent is off by the score's error (d fma, two products) and one rounding of each difference on its
+    // way to the final maximum, which add up to u (m − s); each exp (its own, g, and f of every later page) by 1 ulp.
+    const pages = ceil((position + 1) / PAGE_KEYS);
+    const exponent = scores!.map((s, j) => gamma(size + 2) * magnitudes![j]! + U * (greatest - s));
+    const inWeight = expm1(exponent.reduce((a, b) => max(a, b)) + 2.01 * U * (pages + 1));
+    // Numerator and denominator then pass at most 64 fma in a page, the value's scale, g, and a fma a page; one division.
+    const relative = (1 + inWeight) * (1 + gamma(PAGE_KEYS + 2 + pages)) - 1;
+    const out = new Float64Array(size);
+    const bounds = new Float64Array(size);
+    for (let c = 0; c < size; c++) {
+      let [sum, magnitude] = [0, 0];
+      for (let j = 0; j < weights.length; j++) {
+        const term = weights[j]! * factors![j]! * values[rows![j]! + c]!;
+        sum += term;
+        magnitude += abs(term);
+      }
+      out[c] = sum / total;
+      bounds[c] = (magnitude / total) * ((2 * relative) / (1 - relative) + U);
+    }
+    return { out, bounds };
+  }
+}

@@ -1,0 +1,298 @@
+import type { CacheState, Recorder, Value } from "#quipu/graph/recorder.js";
+import { ReferenceCache } from "./attention-reference.js";
+import {
+  CACHE_DTYPES,
+  type CacheContents,
+  type CacheDType,
+  type Place,
+  placeIn,
+  randomCache,
+  rowContents,
+} from "./cache.js";
+import { type Contents, elements, f32, randomF32, randomNumbers } from "./contents.js";
+import { expectFailureEverywhere, expectSameBits, expectWithin, runEverywhere, runOp, setups } from "./run-op.js";
+
+const { floor, max, sqrt } = Math;
+
+type Inputs = { q: Contents; slots: Contents; positions: Contents; pageTable: Contents } & Required<CacheContents>;
+
+interface Scenario {
+  readonly dtype: CacheDType;
+  /** Key/value heads, query heads of each, head size. */
+  readonly heads: number;
+  readonly group: number;
+  readonly size: number;
+  readonly places: readonly Place[];
+  readonly seed?: number;
+}
+
+const scaleOf = (size: number) => Math.fround(1 / sqrt(size));
+
+const recordWith = (size: number) => (r: Recorder, inputs: Readonly<Record<keyof Inputs, Value>>) => [
+  r.attention(inputs.q, inputs as CacheState<Value>, inputs, scaleOf(size)),
+];
+
+/** Contents for rows at `places`: every slot has pages for its rows, in no order, and two pages are nobody's. */
+function contentsOf({ dtype, heads, group, size, places, seed = 1 }: Scenario) {
+  const next = randomNumbers(seed);
+  const slots = max(1, ...places.map(([slot]) => slot + 1));
+  const blocks = max(1, ...places.map(([, position]) => floor(position / 64) + 1));
+  const pages = slots * blocks + 2;
+  const free = Array.from({ length: pages }, (_, page) => page);
+  const takePage = () => free.splice(floor(((next() + 1) / 2) * free.length), 1)[0]!;
+  const table = Array.from({ length: slots }, () => Array.from({ length: blocks }, takePage));
+  const shape = { dtype, pages, heads, size };
+  const cache = randomCache(shape, next);
+  const q = randomF32(next, [places.length, heads * group * size], 4);
+  const inputs = { q, ...rowContents(places, table, pages), ...cache } as unknown as Inputs;
+  return { inputs, table, shape, cache, q };
+}
+
+/** Query head `h` of row `t`. */
+const queryAt = ({ heads, group, size }: Scenario, t: number, h: number) => {
+  const from = (t * heads * group + h) * size;
+  return [from, from + size] as const;
+};
+
+/** Runs a scenario everywhere and measures `sampled` of its queries, spread evenly, by both references. */
+async function expectAttention(scenario: Scenario, sampled: number) {
+  const { heads, group, size, places } = scenario;
+  const { inputs, table, shape, cache, q } = contentsOf(scenario);
+  const out = (await runEverywhere(inputs, recordWith(size))).outputs[0]!;
+  const reference = new ReferenceCache(shape, cache, table);
+  const queries = places.length * heads * group;
+  const step = max(1, floor(queries / sampled)) | 1;
+  for (let i = queries - 1; i >= 0; i -= step) {
+    const [t, h] = [floor(i / (heads * group)), i % (heads * group)];
+    const [from, end] = queryAt(scenario, t, h);
+    const [slot, position] = places[t]!;
+    const got = out.subarray(from, end);
+    if (slot < 0 || position < 0) {
+      expectSameBits(got, new Float32Array(size), `padding row ${t}`);
+      continue;
+    }
+    const given = [q.data.subarray(from, end), floor(h / group), slot, position, scaleOf(size)] as const;
+    const what = `row ${t} (slot ${slot}, position ${position}), head ${h}`;
+    expectSameBits(got, reference.canonical(...given), `${what} against numerics.md`);
+    const exact = reference.exact(...given);
+    expectWithin(got, exact.out, (c) => exact.bounds[c]!, `${what} against f64`);
+  }
+}
+
+const GROUPS = [
+  { heads: 3, group: 1 },
+  { heads: 2, group: 3 },
+  { heads: 2, group: 4 },
+  { heads: 1, group: 6 },
+] as const;
+
+describe.each(CACHE_DTYPES)("attention over a cache of %s", (dtype) => {
+  test.each(
+    [2, 16, 40, 64, 128].flatMap((size, i) =>
+      (process.env.QUIPU_EXHAUSTIVE ? GROUPS : [GROUPS[i % 4]!, GROUPS[(i + 2) % 4]!]).map((group) => ({
+        size,
+        ...group,
+      })),
+    ),
+  )("heads of $size, $heads × $group: slots at the ends of pages", async (heads) => {
+    const places: Place[] = [
+      [0, 0],
+      [1, 63],
+      [2, 64],
+      [-1, -1],
+      [3, 65],
+      [4, 200],
+    ];
+    await expectAttention({ dtype, ...heads, places }, 12);
+  });
+
+  test.each([1, 2, 3, 7, 8, 9, 12, 13, 64, 65])("%i rows of a chunk", async (rows) => {
+    // One head and up to 64 rows share pages out over threads; more rows walk the pages in runs.
+    const places = Array.from({ length: rows }, (_, t): Place => [0, 200 - rows + 1 + t]);
+    await expectAttention({ dtype, heads: 1, group: 3, size: 18, places }, 8);
+  });
+
+  test.each([
+    { heads: 1, group: 1, size: 5 },
+    { heads: 3, group: 5, size: 17 },
+    { heads: 2, group: 7, size: 33 },
+    { heads: 1, group: 50, size: 4 },
+    { heads: 4, group: 13, size: 1 },
+  ])("%j: many rows of several slots with padding between", async (shape) => {
+    const chunk = (slot: number, first: number, count: number) =>
+      Array.from({ length: count }, (_, i): Place => [slot, first + i]);
+    const places = [
+      ...chunk(1, 60, 9),
+      [-1, 3],
+      ...chunk(0, 0, 30),
+      ...chunk(2, 130, 1),
+      [0, -1],
+      ...chunk(3, 190, 40),
+    ];
+    await expectAttention({ dtype, ...shape, places: places as Place[] }, 12);
+  });
+});
+
+// The row alone shares its pages out over threads ("pages"), in a large step it is in a run ("rows"): kSplitUnits.
+describe.each(setups())("$target, $threads threads", (setup) => {
+  test.each(
+    CACHE_DTYPES.flatMap((dtype) => [
+      { dtype, heads: 1, group: 4, size: 20 },
+      { dtype, heads: 3, group: 1, size: 16 },
+    ]),
+  )("%j: a row is the same alone, in a chunk and among other sequences", async (shape) => {
+    const chunk = Array.from({ length: 66 }, (_, i): Place => [1, 140 + i]);
+    const places: Place[] = [[0, 3], ...chunk, [-1, -1], [2, 63], [3, 64], [3, 65]];
+    const scenario = { ...shape, places };
+    const { inputs } = contentsOf(scenario);
+    const width = shape.heads * shape.group * shape.size;
+    const attend = async (rows: number[]) => {
+      const pick = ({ data, shape: [, ...rest], ...contents }: Contents): Contents => {
+        const length = rest.reduce((a, b) => a * b, 1);
+        const picked = elements(contents.dtype, rows.length * length);
+        for (const [i, t] of rows.entries()) picked.set(data.subarray(t * length, (t + 1) * length), i * length);
+        return { ...contents, shape: [rows.length, ...rest], data: picked };
+      };
+      const some = { ...inputs, q: pick(inputs.q), slots: pick(inputs.slots), positions: pick(inputs.positions) };
+      return (await runOp(setup, some, recordWith(shape.size))).outputs[0]!;
+    };
+    const all = await attend(places.map((_, t) => t));
+    const others = [
+      [0],
+      [1],
+      [45],
+      [66],
+      [69, 70],
+      [0, 30, 68],
+      [1, 2, 3, 4, 5, 6, 7, 67],
+      [60, 61, 62, 63, 64, 65, 66, 67, 68],
+    ];
+    for (const rows of others) {
+      const some = await attend(rows);
+      rows.forEach((t, i) => {
+        const expected = all.subarray(t * width, (t + 1) * width);
+        expectSameBits(some.subarray(i * width, (i + 1) * width), expected, `row ${t} of rows ${rows}`);
+      });
+    }
+  });
+});
+
+/** Places of 7 rows or of 71, so that pages are shared out, or walked in runs. */
+const few: Place[] = [
+  [0, 0],
+  [0, 1],
+  [1, 63],
+  [1, 64],
+  [1, 70],
+  [-1, 9],
+  [2, 130],
+];
+const many: Place[] = [...few, ...Array.from({ length: 64 }, (_, i): Place => [3, 100 + i])];
+
+describe.each([
+  ["pages", few],
+  ["rows", many],
+] as const)("in the form of %s", (_, places) => {
+  const base = { heads: 1, group: 3, size: 20, places };
+
+  test.each(CACHE_DTYPES)("what no row sees may be anything: %s", async (dtype) => {
+    const { inputs, table, shape, cache } = contentsOf({ ...base, dtype });
+    const clean = await runEverywhere(inputs, recordWith(20));
+    const last = table.map((_, slot) => max(...places.filter(([s]) => s === slot).map(([, position]) => position)));
+    for (let page = 0; page < shape.pages; page++) {
+      const slot = table.findIndex((row) => row.includes(page));
+      const block = slot < 0 ? 0 : table[slot]!.indexOf(page);
+      for (let key = 0; key < 64; key++) {
+        if (slot >= 0 && block * 64 + key <= last[slot]!) continue;
+        const at = placeIn(shape, page, 0, key);
+        const poison = { f32: Number.NaN, f16: 0x7e00, i8: 127 }[dtype];
+        for (let c = 0; c < 20; c++) cache.keys.data[at.key + 64 * c] = cache.values.data[at.value + c] = poison;
+        for (const scales of [cache.keyScales, cache.valueScales])
+          scales?.data.fill(Number.NaN, at.scale, at.scale + 1);
+      }
+    }
+    const { outputs } = await runEverywhere(inputs, recordWith(20));
+    expectSameBits(outputs[0]!, clean.outputs[0]!, "out");
+  });
+
+  test.each([
+    ["keys", Number.NaN],
+    ["keys", Number.POSITIVE_INFINITY],
+    ["values", Number.NaN],
+    ["values", Number.POSITIVE_INFINITY],
+  ] as const)("among the %s, %d reaches the rows that see it, and no other", async (which, value) => {
+    const { inputs, table, shape, cache, q } = contentsOf({ ...base, dtype: "f32" });
+    const clean = (await runEverywhere(inputs, recordWith(20))).outputs[0]!;
+    const at = placeIn(shape, table[1]![1]!, 0, 64); // the key at position 64 of slot 1
+    cache[which].data[which === "keys" ? at.key : at.value] = value;
+    const out = (await runEverywhere(inputs, recordWith(20))).outputs[0]!;
+    for (let i = 0; i < out.length; i += 20) {
+      const [slot, position] = places[floor(i / 60)]!;
+      const head = out.slice(i, i + 20);
+      const finite = head.filter(Number.isFinite).length;
+      if (slot !== 1 || position < 64) expectSameBits(head, clean.slice(i, i + 20), `query ${i / 20}`);
+      else if (which === "values") expect(finite).toBe(19);
+      // A score of −∞ weighs nothing, unless its page has no other.
+      else expect(finite).toBe(value === Number.POSITIVE_INFINITY && q.data[i]! < 0 && position === 70 ? 20 : 0);
+    }
+  });
+
+  test("a query that is no number is its own row's and head's", async () => {
+    const { inputs, q } = contentsOf({ ...base, dtype: "f16" });
+    const clean = (await runEverywhere(inputs, recordWith(20))).outputs[0]!;
+    q.data[60 + 25] = Number.NaN; // row 1, head 1
+    const out = (await runEverywhere(inputs, recordWith(20))).outputs[0]!;
+    out.forEach((value, i) => {
+      if (i >= 80 && i < 100) expect(value).toBeNaN();
+      else if (value !== clean[i]) throw new Error(`element ${i}: expected ${clean[i]}, got ${value}`);
+    });
+  });
+
+  test.each(CACHE_DTYPES)("a missing page of a visible position fails the run: %s", async (dtype) => {
+    const { inputs } = contentsOf({ ...base, dtype });
+    const blocks = inputs.pageTable.shape[1]!;
+    (inputs.pageTable.data as Int32Array).set([-1], 1 * blocks + 1); // block 1 of slot 1
+    await expectFailureEverywhere(inputs, recordWith(20), {
+      code: "ERR_INTERNAL",
+      message: expect.stringMatching(/attention, row [2-4]\) met an index that its operands do not allow/),
+    });
+  });
+
+  test("a missing page that no row reaches does not matter", async () => {
+    const { inputs } = contentsOf({ ...base, dtype: "f32" });
+    const clean = await runEverywhere(inputs, recordWith(20));
+    (inputs.pageTable.data as Int32Array).set([-1], 1); // block 1 of slot 0
+    const { outputs } = await runEverywhere(inputs, recordWith(20));
+    expectSameBits(outputs[0]!, clean.outputs[0]!, "out");
+  });
+});
+
+test("scores far apart: the online maximum loses nothing, and far keys weigh nothing", async () => {
+  // Keys are one-hot by page: page 0 scores −200, page 1 +200, page 2 −200; every value is its page.
+  const [size, pages] = [3, 3];
+  const shape = { dtype: "f32" as const, pages, heads: 1, size };
+  const cache = randomCache(shape, () => 0);
+  for (let page = 0; page < pages; page++) {
+    for (let key = 0; key < 64; key++) {
+      const at = placeIn(shape, page, 0, key);
+      cache.keys.data[at.key + 64 * page] = 1;
+      cache.values.data[at.value] = page;
+    }
+  }
+  const q = f32(
+    [1, size],
+    [-200, 200, -200].map((x) => x * sqrt(3)),
+  );
+  const inputs = { q, ...rowContents([[0, 191]], [[0, 1, 2]], pages), ...cache } as unknown as Inputs;
+  const { outputs } = await runEverywhere(inputs, recordWith(size));
+  expect([...outputs[0]!]).toEqual([1, 0, 0]);
+});
+
+test("positions up to the end of the last page; contexts of many pages", async () => {
+  const places: Place[] = [
+    [0, 64 * 11 - 1],
+    [0, 64 * 17 - 1],
+    [1, 64 * 9],
+  ];
+  await expectAttention({ dtype: "f16", heads: 2, group: 2, size: 8, places }, 12);
+});

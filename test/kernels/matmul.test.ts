@@ -1,0 +1,161 @@
+import { dot, gamma } from "./canonical.js";
+import { type Contents, f32, randomF32, randomNumbers, stored, WEIGHT_DTYPES } from "./contents.js";
+import { expectSameBits, expectWithin, runEverywhere, runOp, setups } from "./run-op.js";
+
+const { abs, floor } = Math;
+
+const BLOCK = 1024;
+const ROWS = [1, 2, 3, 7, 8, 9, 12, 13, 64, 65]; // the dot form up to 8, panels of 6 or 12 rows above
+const FEATURES = [1, 15, 16, 17, 33, 420, 1003];
+const DEPTHS = [1, 15, 16, 17, 33, 420, 1008, 1023, 1024, 1025, 2048, 2100, 3090];
+
+interface Case {
+  readonly rows: number;
+  readonly depth: number;
+  readonly features: number;
+  readonly dtype: (typeof WEIGHT_DTYPES)[number];
+}
+
+/** Every depth with every dtype; every count of rows with features around the panels' 16 and 32; the widest features. */
+function cases(): Case[] {
+  if (process.env.QUIPU_EXHAUSTIVE) {
+    return WEIGHT_DTYPES.flatMap((dtype) =>
+      DEPTHS.flatMap((depth) => ROWS.flatMap((rows) => FEATURES.map((features) => ({ rows, depth, features, dtype })))),
+    );
+  }
+  const byDepth = DEPTHS.flatMap((depth, i) =>
+    WEIGHT_DTYPES.map((dtype, k) => {
+      const [rows, features] = [ROWS[(3 * i + 4 * k) % ROWS.length]!, FEATURES[(i + 2 * k) % 5]!];
+      return { rows, depth, features, dtype };
+    }),
+  );
+  const byRows = ROWS.flatMap((rows, i) =>
+    [15, 17, 33, 49].map((features, k) => ({ rows, depth: 40, features, dtype: WEIGHT_DTYPES[(i + k) % 3]! })),
+  );
+  const wide = WEIGHT_DTYPES.flatMap((dtype, k) => [
+    { rows: 1 + k, depth: 420, features: 1003, dtype },
+    { rows: 64 + k, depth: 33, features: 1003, dtype },
+    { rows: 7 + 2 * k, depth: 1025, features: 420, dtype },
+  ]);
+  return [...byDepth, ...byRows, ...wide];
+}
+
+/** Σ a[t] · b[n] in f64, and Σ |a[t] · b[n]|. */
+function product(a: Float32Array, t: number, b: Float64Array, n: number, depth: number): [number, number] {
+  let [sum, magnitude] = [0, 0];
+  for (let k = 0; k < depth; k++) {
+    const term = a[t * depth + k]! * b[n * depth + k]!;
+    sum += term;
+    magnitude += abs(term);
+  }
+  return [sum, magnitude];
+}
+
+const multiply = (inputs: { a: Contents; b: Contents }) => runEverywhere(inputs, (r, { a, b }) => [r.matmul(a, b)]);
+
+test.each(cases())("$rows × $depth by $features rows of $dtype", async ({ rows, depth, features, dtype }) => {
+  const next = randomNumbers(rows * depth + features);
+  const a = randomF32(next, [rows, depth]);
+  const { contents: b, values } = stored(dtype, randomF32(next, [features, depth]));
+  const out = (await multiply({ a, b })).outputs[0]!;
+  // A product passes the fma of its lane, up to 64 in a block, the 4 halvings and one addition a further block.
+  const blocks = Math.ceil(depth / BLOCK);
+  const bound = gamma(Math.ceil(Math.min(depth, BLOCK) / 16) + 4 + blocks - 1);
+  const stride = floor(out.length / 1000) | 1; // odd: all rows and features in turn, the last included
+  for (let i = out.length - 1, count = 0; i >= 0; i -= stride, count++) {
+    const [t, n] = [floor(i / features), i % features];
+    const [sum, magnitude] = product(a.data, t, values, n, depth);
+    expectWithin(out.subarray(i, i + 1), [sum], () => bound * magnitude, `row ${t}, feature ${n}`);
+    if (count % 25 !== 0) continue; // the definition in TypeScript is slow
+    const canonical = Float32Array.of(dot(a.data, t * depth, values, n * depth, depth, BLOCK));
+    expectSameBits(out.subarray(i, i + 1), canonical, `row ${t}, feature ${n} against numerics.md`);
+  }
+});
+
+test.each(ROWS)("%i rows of small whole numbers: no rounding, so no bound", async (rows) => {
+  const next = randomNumbers(rows);
+  const whole = (shape: number[]) => {
+    const { data } = randomF32(next, shape, 8);
+    return f32(shape, data.map(Math.round));
+  };
+  const [features, depth] = [35, 2063];
+  const a = whole([rows, depth]);
+  const { contents: b, values } = stored("bf16", whole([features, depth]));
+  const { outputs } = await multiply({ a, b });
+  const exact = Float32Array.from(
+    { length: rows * features },
+    (_, i) => product(a.data, floor(i / features), values, i % features, depth)[0],
+  );
+  expectSameBits(outputs[0]!, exact, "out");
+});
+
+describe.each(setups())("$target, $threads threads", (setup) => {
+  test.each(WEIGHT_DTYPES)("a row is the same alone, among eight and in panels: %s", async (dtype) => {
+    const next = randomNumbers(7);
+    const [rows, depth, features] = [65, 1100, 50];
+    const a = randomF32(next, [rows, depth]);
+    const { contents: b } = stored(dtype, randomF32(next, [features, depth]));
+    const part = async (first: number, count: number) => {
+      const some = f32([count, depth], a.data.subarray(first * depth, (first + count) * depth));
+      return (await runOp(setup, { a: some, b }, (r, { a, b }) => [r.matmul(a, b)])).outputs[0]!;
+    };
+    const all = await part(0, rows);
+    for (const [first, count] of [
+      [0, 1],
+      [64, 1],
+      [11, 1],
+      [5, 2],
+      [30, 8],
+      [30, 9],
+      [1, 13],
+      [1, 64],
+    ] as const) {
+      const expected = all.subarray(first * features, (first + count) * features);
+      expectSameBits(await part(first, count), expected, `rows ${first} … ${first + count - 1}`);
+    }
+  });
+});
+
+test.each([1, 9])("NaN and infinity stay in their row and feature (%i rows)", async (rows) => {
+  const next = randomNumbers(8);
+  const [depth, features] = [40, 20];
+  const [a, b] = [randomF32(next, [rows, depth]), randomF32(next, [features, depth])];
+  const clean = (await multiply({ a, b })).outputs[0]!;
+  b.data[3 * depth + 39] = Number.NaN;
+  b.data[19 * depth] = Number.POSITIVE_INFINITY;
+  a.data[(rows - 1) * depth + 17] = Number.NEGATIVE_INFINITY;
+  const { outputs } = await multiply({ a, b });
+  outputs[0]!.forEach((value, i) => {
+    const [t, n] = [floor(i / features), i % features];
+    if (t === rows - 1 || n === 3 || n === 19) expect(Number.isFinite(value)).toBe(false);
+    else expect(value).toBe(clean[i]);
+  });
+});
+
+test("products below the normal numbers are kept, and a lane past the end ends in +0", async () => {
+  // −2⁻¹⁵⁰ rounds to −0; the lane goes on with +0 × +0, and (−0) + (+0) = +0. A lane of a whole step keeps −0.
+  const tiny = (depth: number) => f32([1, depth], new Array<number>(depth).fill(2 ** -75));
+  for (const [depth, expected] of [
+    [16, -0],
+    [17, 0],
+    [32, -0],
+  ] as const) {
+    const b = f32([1, depth], new Array<number>(depth).fill(-(2 ** -75)));
+    const { outputs } = await multiply({ a: tiny(depth), b });
+    expect(outputs[0]![0]).toBe(expected);
+    expect(dot(tiny(depth).data, 0, b.data, 0, depth, BLOCK)).toBe(expected);
+  }
+  const { outputs } = await multiply({ a: f32([1, 2], [2 ** -70, 1]), b: f32([1, 2], [2 ** -70, 0]) });
+  expect(outputs[0]![0]).toBe(2 ** -140);
+});
+
+test("no rows, no features", async () => {
+  for (const [rows, features] of [
+    [0, 3],
+    [3, 0],
+    [20, 0],
+  ] as const) {
+    const inputs = { a: randomF32(randomNumbers(1), [rows, 5]), b: randomF32(randomNumbers(2), [features, 5]) };
+    expect((await multiply(inputs)).outputs[0]).toHaveLength(0);
+  }
+});

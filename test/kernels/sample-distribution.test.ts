@@ -1,0 +1,77 @@
+// What sample draws over many positions is distributed as plain f64 says, and nothing else is ever drawn.
+import { f32, i32, randomNumbers } from "./contents.js";
+import { runEverywhere } from "./run-op.js";
+import { PLAIN, type Settings } from "./sample-reference.js";
+import { recordSample, sampleInputs } from "./sample-rows.js";
+
+const VOCABULARY = 24;
+const POSITIONS = process.env.QUIPU_EXHAUSTIVE ? 50_000 : 3000;
+
+/** Probabilities by id, the textbook way: softmax, then the filters one after another, each renormalised. */
+function probabilities(logits: readonly number[], { temperature, topK, topP, minP }: Settings): number[] {
+  const greatest = Math.max(...logits);
+  let left = logits
+    .map((logit, id) => ({ id, weight: Math.exp((logit - greatest) / temperature) }))
+    .sort((a, b) => b.weight - a.weight || a.id - b.id);
+  const total = () => left.reduce((sum, { weight }) => sum + weight, 0);
+  if (topK > 0) left = left.slice(0, topK);
+  const mass = total();
+  let before = 0;
+  left = left.filter(({ weight }, rank) => {
+    const kept = rank === 0 || before < topP * mass;
+    before += weight;
+    return kept;
+  });
+  left = left.filter(({ weight }) => weight >= minP);
+  const kept = total();
+  const result = new Array<number>(logits.length).fill(0);
+  for (const { id, weight } of left) result[id] = weight / kept;
+  return result;
+}
+
+/** The χ² of n degrees of freedom that chance exceeds once in 10⁵ (Wilson and Hilferty's approximation). */
+const limit = (n: number) => n * (1 - 2 / (9 * n) + 4.265 * Math.sqrt(2 / (9 * n))) ** 3;
+
+test.each<Partial<Settings>>([
+  {},
+  { temperature: 0.5 },
+  { temperature: 3 },
+  { topK: 7 },
+  { topP: 0.8 },
+  { minP: 0.15 },
+  { topK: 12, topP: 0.7, minP: 0.1, temperature: 1.5 },
+  { seedLow: 12345, seedHigh: 6789 },
+])("%j", async (changes) => {
+  const next = randomNumbers(11);
+  const logits = Array.from({ length: VOCABULARY }, () => Math.fround(2 * next()));
+  const settings = { ...PLAIN, ...changes };
+  const expected = probabilities(logits, settings);
+  // One request, at every position at once.
+  const inputs = sampleInputs([{ logits: Float32Array.from(logits), settings, history: [], position: POSITIONS - 1 }]);
+  const rows = [...Array(POSITIONS).keys()];
+  const { outputs } = await runEverywhere(
+    {
+      ...inputs,
+      logits: f32(
+        [POSITIONS, VOCABULARY],
+        rows.flatMap(() => logits),
+      ),
+      outputRows: i32([POSITIONS], rows, POSITIONS),
+      slots: i32([POSITIONS], new Int32Array(POSITIONS), 1),
+      positions: i32([POSITIONS], rows, POSITIONS),
+    },
+    recordSample(1),
+  );
+  const counts = new Array<number>(VOCABULARY).fill(0);
+  for (const id of outputs[0]!) counts[id]! += 1;
+  let [chiSquare, cells] = [0, 0];
+  expected.forEach((probability, id) => {
+    if (probability === 0) expect(counts[id]).toBe(0);
+    else {
+      chiSquare += (counts[id]! - POSITIONS * probability) ** 2 / (POSITIONS * probability);
+      cells += 1;
+    }
+  });
+  expect(cells).toBeGreaterThan(2);
+  expect(chiSquare).toBeLessThan(limit(cells - 1));
+});
