@@ -1,7 +1,7 @@
 // A model ready to run: weights, cache and programs on a device, ids in and ids out. What a text is, when to stop and how to
 // sample belong to src/generate.
 import type { Device, Transfer } from "../device/device.js";
-import type { Tensor } from "../device/tensor.js";
+import { elementsOf, type Tensor } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";
 import type { LlamaConfig } from "./config.js";
 import { KvCache, type KvCacheShape } from "./kv-cache.js";
@@ -94,12 +94,11 @@ export class Runtime {
   /** Like {@link logits}, and every tap on the way: for finding the first layer that differs. */
   async taps(rows: readonly Row[], outputRows: readonly number[]): Promise<Tap[]> {
     const step = this.#step("logits", rows, outputRows, { taps: true });
-    const taps = step.taps.map(({ name, tensor }) => ({
-      name,
-      shape: tensor.shape,
-      tensor,
-      data: new Float32Array(size(tensor)),
-    }));
+    const taps = step.taps.map(({ name, tensor }) => {
+      const [length, ...rest] = tensor.shape as [number, ...number[]];
+      const shape = [Math.min(length, rows.length), ...rest]; // without padding rows
+      return { name, shape, tensor, data: new Float32Array(elementsOf(shape)) };
+    });
     await step.program.run({
       writes: inputsOf(step, rows, outputRows),
       reads: taps.map(({ tensor, data }) => [tensor, data]),
@@ -178,10 +177,6 @@ export class Runtime {
     }
     return this.#programs.get({ kind, rows: padded, outputRows: outputRows.length, best, taps, owner });
   }
-}
-
-function size(tensor: Tensor): number {
-  return tensor.shape.reduce((product, dim) => product * dim, 1);
 }
 
 /** The step's inputs, with padding rows (slot −1) after `rows`. */
