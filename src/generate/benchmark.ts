@@ -206,7 +206,7 @@ async function tokenizeRates(pathOrName: string | undefined, repeats: number): P
 async function samplingTimes({ config }: Model, sampling: GenerateOptions, stats: ModelStats): Promise<number[]> {
   const device = openDevice({ threads: stats.threads });
   try {
-    const state = new SamplerState(device, 1, 2, config.vocabSize, { biases: 1, stops: 1 });
+    const state = new SamplerState(device, 1, 2, config.vocabSize);
     const index = (name: string, bound: number) => device.allocate(name, "i32", [1], bound);
     const inputs = {
       ...state,
