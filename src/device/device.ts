@@ -106,6 +106,7 @@ export class Device {
    * @throws {QuipuError} ERR_ABORTED when `signal` ends it, ERR_DISPOSED when dispose() does, ERR_NOT_A_NUMBER, ERR_OUT_OF_MEMORY.
    */
   async run(program: NativeProgram | null, { writes = [], reads = [], signal }: RunOptions = {}): Promise<void> {
+    if (this.#disposing) throw new QuipuError("ERR_DISPOSED", "the device is disposed");
     if (signal?.aborted) throw abortedError(signal);
     const flag = callNative((addon) => new addon.CancelFlag());
     const cancel = () => this.#native.cancel(flag);

@@ -102,8 +102,9 @@ export interface EndEvent {
   readonly seed: number;
 }
 
+/** All 0 where no token was made. */
 export interface Timings {
-  /** Milliseconds from the start to the first token. */
+  /** Milliseconds from the start event to the first token: waiting for a free slot, and the prompt. */
   readonly firstTokenMs: number;
   /** Milliseconds for the prompt, and its tokens a second. */
   readonly promptMs: number;

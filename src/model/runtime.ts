@@ -85,11 +85,23 @@ export class Runtime {
     await step.program.run({ writes: inputsOf(step, rows, []), signal });
   }
 
-  /** Fills the cache with `rows` and returns the logits of those named by `outputRows`, [R, V]. */
+  /**
+   * Fills the cache with `rows` and returns the logits of those named by `outputRows`, [R, V].
+   *
+   * @throws {QuipuError} ERR_NOT_A_NUMBER where one is NaN or infinite, as sample() does.
+   */
   async logits(rows: readonly Row[], outputRows: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
     const step = this.#programs.get(this.#shape("logits", rows, outputRows));
     const result = new Float32Array(outputRows.length * this.config.vocabSize);
     await step.program.run({ writes: inputsOf(step, rows, outputRows), reads: [[step.logits!, result]], signal });
+    const wrong = firstNotANumber(result);
+    if (wrong >= 0) {
+      const { position } = rows[outputRows[Math.floor(wrong / this.config.vocabSize)]!]!;
+      throw new QuipuError(
+        "ERR_NOT_A_NUMBER",
+        `a logit is not a number (position ${position}): the checkpoint holds NaN or infinite weights, or its activations overflow`,
+      );
+    }
     return result;
   }
 
@@ -143,8 +155,9 @@ export class Runtime {
     settings: SamplingSettings,
     prompt: Int32Array,
     stopIds: readonly number[],
+    signal?: AbortSignal,
   ): Promise<void> {
-    await this.device.run(null, { writes: this.#sampler.settings(slot, settings, prompt, stopIds) });
+    await this.device.run(null, { writes: this.#sampler.settings(slot, settings, prompt, stopIds), signal });
   }
 
   #historyOf({ id, slot, position }: Row): Transfer[] {
@@ -180,6 +193,14 @@ function inputsOf({ inputs }: StepProgram, rows: readonly Row[], outputRows: rea
     [inputs.positions, column((row) => row.position, -1)],
   ];
   return inputs.outputRows === undefined ? writes : [...writes, [inputs.outputRows, Int32Array.from(outputRows)]];
+}
+
+/** Index of the first logit that is NaN or +∞ (a −∞ forbids an id), or −1. */
+function firstNotANumber(logits: Float32Array): number {
+  for (let i = 0; i < logits.length; i++) {
+    if (!(logits[i]! < Number.POSITIVE_INFINITY)) return i;
+  }
+  return -1;
 }
 
 async function runSampling(
