@@ -128,7 +128,7 @@ export class Runtime {
     signal?: AbortSignal,
   ): Promise<SampledToken[]> {
     const step = this.#programs.get(this.#shape("sample", rows, outputRows, { best }));
-    return runSampling(step, inputsOf(step, rows, outputRows), signal);
+    return runSampling(step, [...inputsOf(step, rows, outputRows), ...this.#historyOf(rows)], signal);
   }
 
   /**
@@ -137,7 +137,7 @@ export class Runtime {
    */
   decoder(row: Row, best: number): Decoder {
     const { step, release } = this.#programs.lease(this.#shape("decode", [row], [0], { best, owner: row.slot }));
-    let writes: Transfer[] = [...inputsOf(step, [row], [0]), ...this.#historyOf(row)];
+    let writes: Transfer[] = [...inputsOf(step, [row], [0]), ...this.#historyOf([row])];
     return {
       next: async (signal) => {
         const now = writes;
@@ -160,10 +160,19 @@ export class Runtime {
     await this.device.run(null, { writes: this.#sampler.settings(slot, settings, prompt, stopIds), signal });
   }
 
-  #historyOf({ id, slot, position }: Row): Transfer[] {
+  /** The ids of `rows` where sampling looks for what a slot has said. */
+  #historyOf(rows: readonly Row[]): Transfer[] {
     const { history } = this.#sampler;
-    const offset = history.offset + 4 * (slot * this.contextLength + position);
-    return [[{ ...history, offset, shape: [1] }, Int32Array.of(id)]];
+    const starts = rows.flatMap(({ slot, position }, t) => {
+      const before = rows[t - 1];
+      return before?.slot === slot && before.position === position - 1 ? [] : [t];
+    });
+    return starts.map((start, i) => {
+      const ids = Int32Array.from(rows.slice(start, starts[i + 1]), ({ id }) => id);
+      const { slot, position } = rows[start]!;
+      const offset = history.offset + 4 * (slot * this.contextLength + position);
+      return [{ ...history, offset, shape: [ids.length] }, ids];
+    });
   }
 
   #shape(
