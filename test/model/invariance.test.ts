@@ -114,8 +114,8 @@ const smollm2 = process.env.QUIPU_EXHAUSTIVE ? smollm2Folder() : undefined;
 (smollm2 ? test : test.skip)(
   "SmolLM2",
   () => {
-    const quick = Object.entries(VARIATIONS).filter(([name]) => !name.startsWith("scalar")); // they take minutes
-    return expectSame(smollm2!, "f16", Object.fromEntries(quick));
+    const some = ["1 threads", "3 threads", "chunks of 7", "a batch of four"]; // the scalar kernels would take minutes
+    return expectSame(smollm2!, "f16", Object.fromEntries(some.map((name) => [name, VARIATIONS[name]!])));
   },
   300_000,
 );
