@@ -133,7 +133,7 @@ enum { kTemperature, kTopP, kMinP, kRepeatPenalty, kPresencePenalty, kFrequencyP
 enum { kTopK, kPromptLength, kSeedLow, kSeedHigh, kIntSettings };
 }  // namespace sample
 namespace advance {
-// sampled, outputRows [R] i32, stops [S, n] i32 (−1 ends them); state ids, slots, positions [T] i32, history [S, C] i32.
+// sampled, outputRows [R] i32, stops [S, n] i32 (−1 unused); state ids, slots, positions [T] i32, history [S, C] i32.
 // The row's next id and position become step inputs, the id joins the history; a stop id or a full context sets the
 // row's slot to −1 (padding), so further runs of the program leave it alone.
 enum { kSampled, kOutputRows, kStops, kIds, kSlots, kPositions, kHistory, kOperands };

@@ -23,13 +23,16 @@ export interface SamplingSettings {
   readonly logitBias: ReadonlyMap<number, number>;
 }
 
+/** Ids that end a slot's decoding on the device. Beyond these a step that is queued behind a stop is computed for nothing. */
+const STOPS = 16;
+
 export class SamplerState {
   readonly history: Tensor; // [S, C] ids by position, −1 none
   readonly floats: Tensor; // [S, 6]
   readonly ints: Tensor; // [S, 4]
   readonly biasIds: Tensor; // [S, V], −1 ends them; room for every id, as memory that is never written costs nothing
   readonly biases: Tensor; // [S, V]
-  readonly stops: Tensor; // [S, V], −1 ends them
+  readonly stops: Tensor; // [S, STOPS], −1 unused
   readonly #device: Device;
 
   constructor(device: Device, slots: number, contextLength: number, vocabSize: number) {
@@ -39,13 +42,12 @@ export class SamplerState {
     this.ints = device.allocate("sampling.ints", "i32", [slots, SAMPLE_INTS.length]);
     this.biasIds = device.allocate("sampling.biasIds", "i32", [slots, vocabSize], vocabSize);
     this.biases = device.allocate("sampling.biases", "f32", [slots, vocabSize]);
-    this.stops = device.allocate("stops", "i32", [slots, vocabSize]);
+    this.stops = device.allocate("stops", "i32", [slots, STOPS]);
   }
 
   /** What must be written so that `slot` samples with `settings` after `prompt`, and stops at `stopIds`. */
   settings(slot: number, settings: SamplingSettings, prompt: Int32Array, stopIds: readonly number[]): Transfer[] {
-    const [, room] = this.stops.shape;
-    const ended = (ids: Iterable<number>) => Int32Array.from([...ids, -1]).subarray(0, room);
+    const [, room] = this.biasIds.shape;
     const ints: Record<(typeof SAMPLE_INTS)[number], number> = {
       topK: settings.topK,
       promptLength: prompt.length,
@@ -56,9 +58,9 @@ export class SamplerState {
       [rowOf(this.history, slot), prompt],
       [rowOf(this.floats, slot), Float32Array.from(SAMPLE_FLOATS, (name) => settings[name])],
       [rowOf(this.ints, slot), Int32Array.from(SAMPLE_INTS, (name) => ints[name])],
-      [rowOf(this.biasIds, slot), ended(settings.logitBias.keys())],
+      [rowOf(this.biasIds, slot), Int32Array.from([...settings.logitBias.keys(), -1]).subarray(0, room)],
       [rowOf(this.biases, slot), Float32Array.from(settings.logitBias.values())],
-      [rowOf(this.stops, slot), ended(stopIds)],
+      [rowOf(this.stops, slot), Int32Array.from({ length: STOPS }, (_, i) => stopIds[i] ?? -1)],
     ];
   }
 

@@ -21,7 +21,7 @@ static void advanceRows(const OpCall& call, Worker& worker) {
     const uint32_t next = uint32_t(position) + 1;
     const int32_t* stop = stops.as<int32_t>() + size_t(slot) * stops.dims[1];
     bool ends = next >= context;
-    for (uint32_t i = 0; i < stops.dims[1] && stop[i] >= 0; ++i) ends = ends || stop[i] == id;
+    for (uint32_t i = 0; i < stops.dims[1]; ++i) ends = ends || stop[i] == id;
     if (next < context) {
       history.as<int32_t>()[size_t(slot) * context + next] = id;
       ids.as<int32_t>()[stepRow] = id;

@@ -24,10 +24,13 @@ QUIPU_INLINE void storeHead(const float* key, const float* value, F16* keys, F16
 // Rounds a vector to i8 with one scale, amax / 127; returns the scale. `stride` is that of the stored elements.
 QUIPU_INLINE float storeI8(const float* vector, int8_t* stored, size_t stride, size_t size) {
   f32x16 greatest = zero();
+  m16 nan = firstLanes(0);
   for (size_t c = 0; c < size; c += 16) {
-    greatest = max(abs(loadPart(vector + c, size - c < 16 ? size - c : 16)), greatest);
+    const f32x16 v = loadPart(vector + c, size - c < 16 ? size - c : 16);
+    nan = either(nan, isNan(v));  // max() drops it
+    greatest = max(abs(v), greatest);
   }
-  const float scale = maximum(greatest) / 127.0f;
+  const float scale = any(nan) ? __builtin_nanf("") : maximum(greatest) / 127.0f;
   // An infinite or NaN activation has no i8 form: it is kept in the scale, and shows up as NaN in the logits.
   const f32x16 divisor = broadcast(scale > 0.0f && scale < __builtin_inff() ? scale : 1.0f);
   int8_t lanes[16];
