@@ -145,7 +145,9 @@ export function withText(
   { id, logprob }: { id: number; logprob: number },
   tokenizer: Tokenizer | undefined,
 ): TokenLogprob {
-  return { id, logprob, text: tokenizer?.decode([id]) ?? "" };
+  // A model's vocabulary may be padded beyond the tokenizer's.
+  const known = tokenizer !== undefined && id < tokenizer.vocabSize;
+  return { id, logprob, text: known ? tokenizer.decode([id], { special: true }) : "" };
 }
 
 class Clock {

@@ -1,10 +1,14 @@
 // generate(): events, limits, stops, seeds and what sampling options do, on the embedded model.
+import { cpSync } from "node:fs";
+import { join } from "node:path";
 import { loadModel, type Model } from "#quipu/generate/model.js";
+import { TINY_CONFIG, temporaryFolder, writeCheckpoint } from "../checkpoint-writer.js";
 import { loadTiny } from "../model/reference.js";
 import { complete, rowAt, someIds, withModel } from "../model/run-model.js";
 
 const PROMPT = "Once upon a time";
 const greedy = { temperature: 0, ignoreEos: true } as const;
+const padded = temporaryFolder();
 let model: Model;
 beforeAll(async () => {
   model = await loadModel(undefined, { threads: 2 });
@@ -45,6 +49,21 @@ describe("events", () => {
     expect(text).toBe(tokenizer.decode(ids));
     expect(tokens.filter((token) => token.text === "").length).toBeGreaterThan(20); // held back until they are whole
     expect(text).toMatch(/[\u0080-\u07ff]/);
+  });
+
+  test("ids beyond the tokenizer's vocabulary have no text, control tokens the one they are known by", async () => {
+    const config = { ...TINY_CONFIG, vocab_size: 2100 }; // padded, as published embeddings are
+    writeCheckpoint(padded, { config });
+    cpSync("models/storyteller/tokenizer.json", join(padded, "tokenizer.json"));
+    await withModel(padded, { tokenizer: true }, async (wide) => {
+      const logitBias = new Map([[2099, 1000]]);
+      const { text, ids, tokens } = await complete(wide, PROMPT, { logitBias, maxTokens: 2, logprobs: 20 });
+      expect({ text, ids }).toEqual({ text: "", ids: [2099, 2099] });
+      expect(tokens[0]!.top).toHaveLength(20);
+      const texts = new Map((await wide.next(PROMPT, { top: 2100 })).map(({ id, text }) => [id, text]));
+      const [special, id] = [...wide.tokenizer!.specialTokens][0]!;
+      expect([texts.get(2099), texts.get(id), texts.get(32)]).toEqual(["", special, wide.tokenizer!.decode([32])]);
+    });
   });
 
   test("progress of the prompt is told after every step but the last", async () => {
@@ -157,7 +176,9 @@ describe("logprobs", () => {
       const logSum = Math.log(row.reduce((sum, x) => sum + Math.exp(x), 0));
       const best = [...row.keys()].sort((a, b) => row[b]! - row[a]! || a - b).slice(0, 5);
       expect(top!.map((entry) => entry.id)).toEqual(best);
-      expect(top!.map(({ text }) => text)).toEqual(best.map((entry) => model.tokenizer!.decode([entry])));
+      expect(top!.map(({ text }) => text)).toEqual(
+        best.map((entry) => model.tokenizer!.decode([entry], { special: true })),
+      );
       for (const entry of [...top!, { id, logprob }]) expect(entry.logprob).toBeCloseTo(row[entry.id]! - logSum, 4);
     }
   });
