@@ -18,10 +18,10 @@ struct DeviceWrap::Pending {
 };
 
 Napi::Function DeviceWrap::define(Napi::Env env) {
-  return DefineClass(env, "Device",
-                     {InstanceMethod<&DeviceWrap::run>("run"), InstanceMethod<&DeviceWrap::cancel>("cancel"),
-                      InstanceMethod<&DeviceWrap::dispose>("dispose"),
-                      InstanceMethod<&DeviceWrap::workspaceBytes>("workspaceBytes")});
+  return DefineClass(
+      env, "Device",
+      {InstanceMethod<&DeviceWrap::run>("run"), InstanceMethod<&DeviceWrap::cancel>("cancel"),
+       InstanceMethod<&DeviceWrap::dispose>("dispose"), InstanceMethod<&DeviceWrap::workspaceBytes>("workspaceBytes")});
 }
 
 // new Device(target, threads): the CPU with kernels of the named instruction set

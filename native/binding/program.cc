@@ -31,9 +31,7 @@ const std::shared_ptr<const Program>& ProgramWrap::get(Napi::Env env) const {
 
 void ProgramWrap::dispose(const Napi::CallbackInfo&) { program_.reset(); }
 
-Napi::Function CancelFlagWrap::define(Napi::Env env) {
-  return DefineClass(env, "CancelFlag", {});
-}
+Napi::Function CancelFlagWrap::define(Napi::Env env) { return DefineClass(env, "CancelFlag", {}); }
 
 CancelFlagWrap::CancelFlagWrap(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<CancelFlagWrap>(info), flag_(std::make_shared<CancelFlag>()) {

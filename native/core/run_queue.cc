@@ -38,8 +38,8 @@ void RunQueue::cancel(CancelFlag& flag) {
   {
     const std::lock_guard lock(mutex_);
     flag.cancelled = true;
-    const auto first = std::stable_partition(jobs_.begin(), jobs_.end(),
-                                             [&](const std::shared_ptr<Job>& job) { return job->cancel.get() != &flag; });
+    const auto first = std::stable_partition(
+        jobs_.begin(), jobs_.end(), [&](const std::shared_ptr<Job>& job) { return job->cancel.get() != &flag; });
     std::move(first, jobs_.end(), std::back_inserter(dropped));
     jobs_.erase(first, jobs_.end());
   }

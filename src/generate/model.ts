@@ -163,7 +163,8 @@ export class Model {
   }
 
   /**
-   * Generates after `prompt`: a start event, token events, an end event. Leaving the loop early ends the generation.
+   * Generates after `prompt`: a start event, token events, an end event. Leaving the loop early ends the generation. Where all
+   * slots are taken it waits for one: a loop inside the loop of another generation needs `slots: 2`.
    *
    * @throws {QuipuError} ERR_USAGE, ERR_CONTEXT_OVERFLOW, ERR_NOT_A_NUMBER, ERR_CHAT_TEMPLATE, ERR_DISPOSED.
    */
