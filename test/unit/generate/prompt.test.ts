@@ -45,12 +45,12 @@ test("a system message has no place in a raw prompt", () => {
 });
 
 const ids = Int32Array.from({ length: 20 }, (_, i) => i);
-const fit = (context: number, maxTokens: number, onOverflow: GenerateOptions["onOverflow"], bosId?: number) => [
+const fitted = (context: number, maxTokens: number, onOverflow: GenerateOptions["onOverflow"], bosId?: number) => [
   ...fitPrompt(ids, context, { maxTokens } as EffectiveSettings, onOverflow, bosId),
 ];
 
 test("a prompt that leaves room for one token is left alone", () => {
-  expect(fit(21, 100, "truncate-head")).toEqual([...ids]);
+  expect(fitted(21, 100, "truncate-head")).toEqual([...ids]);
 });
 
 test.each([
@@ -58,20 +58,20 @@ test.each([
   [20, 100, "truncate-head", undefined, [10, 20]], // at most half of the context is kept free
   [16, -1, "truncate-head", undefined, [12, 20]],
 ] as const)("context %i, %i tokens, %s: ids %p go", (context, maxTokens, how, bosId, [from, to]) => {
-  expect(fit(context, maxTokens, how, bosId)).toEqual([...ids.subarray(from, to)]);
+  expect(fitted(context, maxTokens, how, bosId)).toEqual([...ids.subarray(from, to)]);
 });
 
 test("the begin-of-text id stays at the head", () => {
-  expect(fit(10, 4, "truncate-head", 0)).toEqual([0, 15, 16, 17, 18, 19]);
-  expect(fit(10, 4, "truncate-head", 7)).toEqual([14, 15, 16, 17, 18, 19]);
+  expect(fitted(10, 4, "truncate-head", 0)).toEqual([0, 15, 16, 17, 18, 19]);
+  expect(fitted(10, 4, "truncate-head", 7)).toEqual([14, 15, 16, 17, 18, 19]);
 });
 
 test("truncate-middle keeps both ends", () => {
-  expect(fit(10, 4, "truncate-middle")).toEqual([0, 1, 2, 17, 18, 19]);
+  expect(fitted(10, 4, "truncate-middle")).toEqual([0, 1, 2, 17, 18, 19]);
 });
 
 test("the error says how many tokens there are and what can be done", () => {
-  expect(() => fit(20, 4, "error")).toThrow(
+  expect(() => fitted(20, 4, "error")).toThrow(
     expect.objectContaining({
       code: "ERR_CONTEXT_OVERFLOW",
       message: expect.stringMatching(/20 tokens.*holds 20.*--on-overflow/s),
