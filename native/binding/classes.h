@@ -75,8 +75,6 @@ class CancelFlagWrap : public Napi::ObjectWrap<CancelFlagWrap> {
   const std::shared_ptr<CancelFlag>& get() const { return flag_; }
 
  private:
-  void cancel(const Napi::CallbackInfo& info);
-
   std::shared_ptr<CancelFlag> flag_;
 };
 

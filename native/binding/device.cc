@@ -18,9 +18,10 @@ struct DeviceWrap::Pending {
 };
 
 Napi::Function DeviceWrap::define(Napi::Env env) {
-  return DefineClass(env, "Device",
-                     {InstanceMethod<&DeviceWrap::run>("run"), InstanceMethod<&DeviceWrap::dispose>("dispose"),
-                      InstanceMethod<&DeviceWrap::workspaceBytes>("workspaceBytes")});
+  return DefineClass(
+      env, "Device",
+      {InstanceMethod<&DeviceWrap::run>("run"), InstanceMethod<&DeviceWrap::cancel>("cancel"),
+       InstanceMethod<&DeviceWrap::dispose>("dispose"), InstanceMethod<&DeviceWrap::workspaceBytes>("workspaceBytes")});
 }
 
 // new Device(target, threads): the CPU with kernels of the named instruction set
@@ -59,6 +60,12 @@ void DeviceWrap::dispose(const Napi::CallbackInfo& info) { close(info.Env()); }
 
 Napi::Value DeviceWrap::workspaceBytes(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), queue_ == nullptr ? 0.0 : static_cast<double>(queue_->workspaceBytes()));
+}
+
+// cancel(flag): ends the runs that were given this flag, also before they start.
+void DeviceWrap::cancel(const Napi::CallbackInfo& info) {
+  const std::shared_ptr<CancelFlag> flag = unwrap<CancelFlagWrap>(info[0]).get();
+  if (queue_ != nullptr) queue_->cancel(*flag);
 }
 
 // run(program | null, writes, reads, cancel) → Promise. writes and reads are flat lists of (Buffer, byte offset, typed

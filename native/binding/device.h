@@ -23,6 +23,7 @@ class DeviceWrap : public Napi::ObjectWrap<DeviceWrap> {
   using Completion = Napi::TypedThreadSafeFunction<std::nullptr_t, Pending, settle>;
 
   Napi::Value run(const Napi::CallbackInfo& info);
+  void cancel(const Napi::CallbackInfo& info);
   Napi::Value workspaceBytes(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
   void close(Napi::Env env);

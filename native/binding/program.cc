@@ -31,15 +31,11 @@ const std::shared_ptr<const Program>& ProgramWrap::get(Napi::Env env) const {
 
 void ProgramWrap::dispose(const Napi::CallbackInfo&) { program_.reset(); }
 
-Napi::Function CancelFlagWrap::define(Napi::Env env) {
-  return DefineClass(env, "CancelFlag", {InstanceMethod<&CancelFlagWrap::cancel>("cancel")});
-}
+Napi::Function CancelFlagWrap::define(Napi::Env env) { return DefineClass(env, "CancelFlag", {}); }
 
 CancelFlagWrap::CancelFlagWrap(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<CancelFlagWrap>(info), flag_(std::make_shared<CancelFlag>()) {
   info.This().As<Napi::Object>().TypeTag(&kTag);
 }
-
-void CancelFlagWrap::cancel(const Napi::CallbackInfo&) { flag_->cancelled = true; }
 
 }  // namespace quipu::binding

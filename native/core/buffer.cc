@@ -22,7 +22,7 @@ Status Buffer::allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<Buffe
       return Status::error(ErrorCode::kOutOfMemory, "the system refused " + std::to_string(bytes) + " bytes of memory");
     }
 #ifdef MADV_HUGEPAGE
-    if (bytes >= (size_t{8} << 20)) madvise(memory, bytes, MADV_NOHUGEPAGE);  // untouched cache pages must cost nothing
+    if (bytes >= (size_t{1} << 17)) madvise(memory, bytes, MADV_NOHUGEPAGE);  // untouched cache pages must cost nothing
 #endif
     data = static_cast<std::byte*>(memory);
   }

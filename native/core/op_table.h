@@ -110,7 +110,7 @@ enum { kAttributes };
 }  // namespace swiglu
 namespace sample {
 // logits [R, V] f32, outputRows [R] i32 (< T), slots, positions [T] i32, history [S, C] i32 (ids by position, −1 none),
-// floats [S, kFloats] f32, ints [S, kInts] i32, biasIds [S, n] i32 (−1 unused), biases [S, n] f32
+// floats [S, kFloats] f32, ints [S, kInts] i32, biasIds [S, n] i32 (−1 ends them), biases [S, n] f32
 // → ids [R] i32, logprobs [R] f32, bestIds [R, k] i32, bestLogprobs [R, k] f32. Meaning: docs/numerics.md.
 enum {
   kLogits,

@@ -1,8 +1,16 @@
 #include "core/run_queue.h"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 
 namespace quipu {
+
+namespace {
+
+Status neverStarted() { return Status::error(ErrorCode::kAborted, "the run was cancelled before it started"); }
+
+}  // namespace
 
 RunQueue::RunQueue(std::unique_ptr<Backend> backend) : backend_(std::move(backend)), thread_([this] { loop(); }) {}
 
@@ -23,6 +31,22 @@ void RunQueue::push(std::shared_ptr<Job> job) {
     jobs_.push_back(std::move(job));
   }
   wake_.notify_one();
+}
+
+void RunQueue::cancel(CancelFlag& flag) {
+  std::vector<std::shared_ptr<Job>> dropped;
+  {
+    const std::lock_guard lock(mutex_);
+    flag.cancelled = true;
+    const auto first = std::stable_partition(
+        jobs_.begin(), jobs_.end(), [&](const std::shared_ptr<Job>& job) { return job->cancel.get() != &flag; });
+    std::move(first, jobs_.end(), std::back_inserter(dropped));
+    jobs_.erase(first, jobs_.end());
+  }
+  for (const auto& job : dropped) {
+    job->status = neverStarted();
+    job->done(job);
+  }
 }
 
 void RunQueue::loop() {
@@ -48,7 +72,7 @@ void RunQueue::loop() {
 
 void RunQueue::execute(Job& job) {
   if (job.cancel->cancelled) {
-    job.status = Status::error(ErrorCode::kAborted, "the run was cancelled before it started");
+    job.status = neverStarted();
     return;
   }
   for (const BufferWrite& write : job.writes) {

@@ -38,7 +38,7 @@ struct Job {
   std::vector<BufferRead> reads;
   std::shared_ptr<CancelFlag> cancel;
   Status status;
-  std::function<void(std::shared_ptr<Job>)> done;  // called on the queue's thread
+  std::function<void(std::shared_ptr<Job>)> done;  // called on the queue's thread, or by cancel()
 };
 
 class RunQueue {
@@ -47,6 +47,8 @@ class RunQueue {
   ~RunQueue();  // cancels what runs and what waits, then joins
 
   void push(std::shared_ptr<Job> job);
+  // Ends the jobs of `flag`: one that waits never starts and is done at once, one that runs ends soon.
+  void cancel(CancelFlag& flag);
   size_t workspaceBytes() const { return workspaceBytes_.load(std::memory_order_relaxed); }
 
  private:

@@ -17,9 +17,8 @@ export interface NativeProgram {
   dispose(): void;
 }
 
-export interface NativeCancelFlag {
-  cancel(): void;
-}
+/** Names the runs that it is given to. */
+export type NativeCancelFlag = object;
 
 /** (buffer, byte offset, array) one after another. */
 export type NativeTransfers = (NativeBuffer | number | NativeTypedArray)[];
@@ -32,6 +31,8 @@ export interface NativeDevice {
     reads: NativeTransfers,
     cancel: NativeCancelFlag,
   ): Promise<void>;
+  /** Ends the runs of `flag`: those that wait at once, one that runs soon. */
+  cancel(flag: NativeCancelFlag): void;
   /** Bytes of arena and kernel workspace held now. */
   workspaceBytes(): number;
   dispose(): void;

@@ -1,5 +1,5 @@
 // A device: memory, programs and a run queue. The CPU is the only one yet; CUDA will be a second module behind this interface.
-import { QuipuError } from "../errors.js";
+import { abortedError, QuipuError } from "../errors.js";
 import { callNative, fromNative } from "./addon.js";
 import type {
   NativeBuffer,
@@ -29,7 +29,7 @@ export interface RunOptions {
   writes?: readonly Transfer[];
   /** Filled when the program is done. */
   reads?: readonly Transfer[];
-  /** Ends the run within 200 ms, also in the middle of a long op. */
+  /** Ends the run within 200 ms, also in the middle of a long op, and at once where it waits behind others. */
   signal?: AbortSignal | undefined;
 }
 
@@ -63,6 +63,7 @@ export class Device {
   readonly #native: NativeDevice;
   readonly #flights = new Set<{ flag: NativeCancelFlag; done: Promise<void> }>();
   #allocated = 0;
+  #disposing = false;
 
   constructor(target: string, threads: number) {
     this.target = target;
@@ -102,12 +103,13 @@ export class Device {
   /**
    * Runs a program (or, with null, only the transfers) after everything queued before it.
    *
-   * @throws {QuipuError} ERR_ABORTED when `signal` ends it, ERR_NOT_A_NUMBER, ERR_OUT_OF_MEMORY.
+   * @throws {QuipuError} ERR_ABORTED when `signal` ends it, ERR_DISPOSED when dispose() does, ERR_NOT_A_NUMBER, ERR_OUT_OF_MEMORY.
    */
   async run(program: NativeProgram | null, { writes = [], reads = [], signal }: RunOptions = {}): Promise<void> {
-    if (signal?.aborted) throw abortError(signal);
+    if (this.#disposing) throw new QuipuError("ERR_DISPOSED", "the device is disposed");
+    if (signal?.aborted) throw abortedError(signal);
     const flag = callNative((addon) => new addon.CancelFlag());
-    const cancel = () => flag.cancel();
+    const cancel = () => this.#native.cancel(flag);
     const native = callNative(() => this.#native.run(program, transfers(writes), transfers(reads), flag));
     const flight = { flag, done: native };
     this.#flights.add(flight);
@@ -115,7 +117,9 @@ export class Device {
     try {
       await native;
     } catch (error) {
-      throw signal?.aborted ? abortError(signal) : fromNative(error);
+      if (signal?.aborted) throw abortedError(signal);
+      if (this.#disposing) throw new QuipuError("ERR_DISPOSED", "the device was disposed of during the run");
+      throw fromNative(error);
     } finally {
       signal?.removeEventListener("abort", cancel);
       this.#flights.delete(flight);
@@ -124,7 +128,8 @@ export class Device {
 
   /** Cancels what runs, waits for it and gives up threads and arena. */
   async dispose(): Promise<void> {
-    for (const { flag } of this.#flights) flag.cancel();
+    this.#disposing = true;
+    for (const { flag } of this.#flights) this.#native.cancel(flag);
     await Promise.allSettled([...this.#flights].map(({ done }) => done));
     this.#native.dispose();
   }
@@ -163,8 +168,4 @@ function transfers(list: readonly Transfer[]): NativeTransfers {
     }
     return [tensor.buffer, tensor.offset, array];
   });
-}
-
-function abortError(signal: AbortSignal): QuipuError {
-  return new QuipuError("ERR_ABORTED", "the run was aborted", { cause: signal.reason });
 }

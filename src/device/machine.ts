@@ -1,6 +1,8 @@
 // What this machine offers: for `quipu doctor`, `--benchmark` and defaults.
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus, freemem, totalmem } from "node:os";
+import { join } from "node:path";
 import { callNative, fromNative, nativeAddon } from "./addon.js";
 
 export interface Roofs {
@@ -35,6 +37,31 @@ export function availableThreads(): number {
   return callNative((addon) => addon.availableThreads());
 }
 
+/** Bytes that this process can still take: what the system can give, within the limit of its cgroup. */
+export function availableMemory(): number {
+  const free = freemem(); // on Linux what can be made available, page cache included
+  const limit = process.constrainedMemory();
+  if (!(limit > 0 && limit < totalmem())) return free;
+  // A cgroup is charged for the page cache of the files that it has read, but gets it back before it is out of memory.
+  return Math.min(free, process.availableMemory() + fileCacheBytes(readCgroupFile("memory.stat")));
+}
+
+/** Bytes of page cache in a cgroup's memory.stat. */
+export function fileCacheBytes(memoryStat: string): number {
+  const counts = [...memoryStat.matchAll(/^(?:active|inactive)_file (\d+)$/gm)];
+  return counts.reduce((sum, [, bytes]) => sum + Number(bytes), 0);
+}
+
+/** A file of this process's cgroup (version 2); empty where there is none. */
+function readCgroupFile(name: string): string {
+  try {
+    const [, path = "/"] = /^0::(.*)$/m.exec(readFileSync("/proc/self/cgroup", "utf8")) ?? [];
+    return readFileSync(join("/sys/fs/cgroup", path, name), "utf8");
+  } catch {
+    return "";
+  }
+}
+
 /** Measures the roofs of this CPU: about two seconds, 1 GiB of memory. */
 export async function measureRoofs(target: string, threads: number): Promise<Roofs> {
   try {
@@ -58,6 +85,6 @@ export function describeMachine(): Machine {
     target: process.env.QUIPU_CPU ?? targets.at(-1) ?? "scalar",
     threads: availableThreads(),
     totalMemory: totalmem(),
-    freeMemory: freemem(),
+    freeMemory: availableMemory(),
   };
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openDevice } from "../device/device.js";
 import { describeMachine, measureRoofs, type Roofs } from "../device/machine.js";
-import { QuipuError } from "../errors.js";
+import { abortedError, QuipuError } from "../errors.js";
 import { compile } from "../graph/program.js";
 import { Recorder } from "../graph/recorder.js";
 import { SamplerState } from "../model/sampler-state.js";
@@ -88,7 +88,7 @@ export async function runBenchmark(
   const prompts: Run[] = [];
   const decodes: Run[] = [];
   for (let i = 0; i < repeats; i++) {
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw abortedError(signal);
     // A prompt after `depth` tokens costs what the whole costs beyond the beginning.
     const without = depth === 0 ? 0 : (await run(model, before, 1, options)).promptMs;
     const whole = await run(model, prompt, 1, options);
@@ -146,7 +146,7 @@ async function run(
   for await (const event of model.generate(ids, request)) {
     if (event.type === "token") times.push(performance.now());
   }
-  signal?.throwIfAborted();
+  if (signal?.aborted) throw abortedError(signal);
   const gapsMs = times.slice(2).map((time, i) => time - times[i + 1]!);
   return { promptMs: times[1]! - times[0]!, decodeMs: times.at(-1)! - times[1]!, gapsMs };
 }
@@ -209,7 +209,7 @@ async function samplingTimes(model: Model, sampling: GenerateOptions, stats: Mod
   const values = (await model.logits(ids)).slice((ids.length - 1) * config.vocabSize);
   const device = openDevice({ threads: stats.threads });
   try {
-    const state = new SamplerState(device, 1, 2, config.vocabSize, { biases: 1, stops: 1 });
+    const state = new SamplerState(device, 1, 2, config.vocabSize);
     const index = (name: string, bound: number) => device.allocate(name, "i32", [1], bound);
     const inputs = {
       ...state,

@@ -66,7 +66,7 @@ export type EndReason =
 
 export interface TokenLogprob {
   readonly id: number;
-  /** The token's text; U+FFFD where its bytes are no whole characters. Empty without a tokenizer. */
+  /** The token's text; U+FFFD where its bytes are no whole characters. Empty without a tokenizer, and for an id that it lacks. */
   readonly text: string;
   /** Natural log of its probability under the model's own logits, before penalties and temperature. */
   readonly logprob: number;
@@ -102,8 +102,9 @@ export interface EndEvent {
   readonly seed: number;
 }
 
+/** All 0 where no token was made. */
 export interface Timings {
-  /** Milliseconds from the start to the first token. */
+  /** Milliseconds from the start event to the first token: waiting for a free slot, and the prompt. */
   readonly firstTokenMs: number;
   /** Milliseconds for the prompt, and its tokens a second. */
   readonly promptMs: number;

@@ -1,9 +1,10 @@
 // The loop: prompt in chunks, then a token at a time, the next step queued on the device before this one's text is worked out.
 
 import { isQuipuError } from "../errors.js";
-import type { Row, Runtime, SampledToken } from "../model/runtime.js";
+import type { Decoder, Row, Runtime, SampledToken } from "../model/runtime.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import type { EffectiveSettings, EndReason, GenerateEvent, TokenEvent, TokenLogprob } from "./events.js";
+import type { EffectiveSettings, EndReason, GenerateEvent, Timings, TokenEvent, TokenLogprob } from "./events.js";
+import type { SlotPool } from "./slot-pool.js";
 import { StopStrings } from "./stop-strings.js";
 
 export interface GenerationRequest {
@@ -15,28 +16,27 @@ export interface GenerationRequest {
   readonly eosIds: readonly number[];
   /** Alternatives to report with every token. */
   readonly logprobs: number;
-  readonly slot: number;
   /** Rows of the prompt in one step. */
   readonly batchSize: number;
   readonly onPromptProgress: ((done: number, total: number) => void) | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
-/** Runs a request on `slot` of the runtime. Ends with an end event, also when the signal ends it. */
+/** Runs a request on a slot, once one is free. Ends with an end event, also when the signal ends it. */
 export async function* runGeneration(
   runtime: Runtime,
   tokenizer: Tokenizer | undefined,
+  slots: SlotPool,
   request: GenerationRequest,
 ): AsyncGenerator<GenerateEvent, void, void> {
-  const { ids, settings, eosIds, slot, signal, logprobs } = request;
+  const { ids, settings, eosIds, signal, logprobs } = request;
   const maxTokens = Math.min(
     settings.maxTokens < 0 ? Number.POSITIVE_INFINITY : settings.maxTokens,
     runtime.contextLength - ids.length,
   );
   const best = Math.max(1, logprobs);
-  const decoder = tokenizer?.streamDecoder();
+  const texts = tokenizer?.streamDecoder();
   const stops = new StopStrings(settings.stop);
-  const clock = new Clock();
   let tokens = 0;
   let reason: EndReason | undefined;
   yield {
@@ -47,11 +47,21 @@ export async function* runGeneration(
     settings,
   };
 
+  const clock = new Clock();
+  const steps = new AbortController(); // ends the steps of this request: by its signal, or as nobody wants them any more
+  const abort = () => steps.abort(signal?.reason);
+  let slot: number | undefined;
+  let decoder: Decoder | undefined;
   let ahead: Promise<SampledToken> | undefined;
   try {
-    if (maxTokens > 0) ahead = promptThenSample(runtime, request, best);
-    let decode: ReturnType<Runtime["decoder"]> | undefined;
-    while (reason === undefined && ahead !== undefined) {
+    signal?.addEventListener("abort", abort);
+    if (signal?.aborted) abort();
+    if (maxTokens > 0) {
+      slot = await slots.acquire(steps.signal);
+      clock.prompt();
+      ahead = promptThenSample(runtime, request, slot, best, steps.signal);
+    }
+    while (reason === undefined && ahead !== undefined && slot !== undefined) {
       const token = await ahead;
       ahead = undefined;
       if (tokens === 0) clock.firstToken();
@@ -62,11 +72,11 @@ export async function* runGeneration(
       }
       tokens += 1;
       if (tokens < maxTokens && !signal?.aborted) {
-        decode ??= runtime.decoder({ id: token.id, slot, position: ids.length }, best);
-        ahead = decode.next(signal);
+        decoder ??= runtime.decoder({ id: token.id, slot, position: ids.length }, best);
+        ahead = decoder.next(steps.signal);
         ahead.catch(() => {}); // awaited above, unless a stop text makes it moot
       }
-      const piece = decoder?.push(token.id) ?? "";
+      const piece = texts?.push(token.id) ?? "";
       const { text, stopped } = stops.push(piece);
       yield tokenEvent(token, text, logprobs, tokenizer);
       if (stopped) reason = "stop";
@@ -77,11 +87,15 @@ export async function* runGeneration(
     if (!(signal?.aborted && isQuipuError(error) && error.code === "ERR_ABORTED")) throw error;
     reason = "abort";
   } finally {
+    signal?.removeEventListener("abort", abort);
+    steps.abort();
     await ahead?.catch(() => {}); // the slot is free only when nothing runs on it any more
+    decoder?.release();
+    if (slot !== undefined) slots.release(slot);
   }
   let text = "";
   if (reason !== "stop") {
-    const last = stops.push(decoder?.end() ?? "");
+    const last = stops.push(texts?.end() ?? "");
     text = last.text + stops.flush();
     if (last.stopped) reason = "stop";
   }
@@ -100,9 +114,15 @@ export function rowsOf(ids: Int32Array, slot: number): Row[] {
   return Array.from(ids, (id, position) => ({ id, slot, position }));
 }
 
-async function promptThenSample(runtime: Runtime, request: GenerationRequest, best: number): Promise<SampledToken> {
-  const { ids, slot, settings, logitBias, eosIds, signal, batchSize } = request;
-  await runtime.prepare(slot, { ...settings, logitBias }, ids, eosIds);
+async function promptThenSample(
+  runtime: Runtime,
+  request: GenerationRequest,
+  slot: number,
+  best: number,
+  signal: AbortSignal,
+): Promise<SampledToken> {
+  const { ids, settings, logitBias, eosIds, batchSize } = request;
+  await runtime.prepare(slot, { ...settings, logitBias }, ids, eosIds, signal);
   const rows = rowsOf(ids, slot);
   const lastChunk = Math.floor((rows.length - 1) / batchSize) * batchSize;
   for (let start = 0; start < lastChunk; start += batchSize) {
@@ -125,14 +145,21 @@ export function withText(
   { id, logprob }: { id: number; logprob: number },
   tokenizer: Tokenizer | undefined,
 ): TokenLogprob {
-  return { id, logprob, text: tokenizer?.decode([id]) ?? "" };
+  // A model's vocabulary may be padded beyond the tokenizer's.
+  const known = tokenizer !== undefined && id < tokenizer.vocabSize;
+  return { id, logprob, text: known ? tokenizer.decode([id], { special: true }) : "" };
 }
 
 class Clock {
   readonly #start = performance.now();
+  #prompt = 0;
   #first: number | undefined;
   #last = 0;
   #later = 0;
+
+  prompt(): void {
+    this.#prompt = performance.now();
+  }
 
   firstToken(): void {
     this.#first = performance.now();
@@ -144,11 +171,14 @@ class Clock {
     this.#later += 1;
   }
 
-  timings(promptTokens: number) {
-    const promptMs = (this.#first ?? performance.now()) - this.#start;
-    const decodeMs = this.#first === undefined ? 0 : this.#last - this.#first;
+  timings(promptTokens: number): Timings {
+    if (this.#first === undefined) {
+      return { firstTokenMs: 0, promptMs: 0, promptTokensPerSecond: 0, decodeMs: 0, decodeTokensPerSecond: 0 };
+    }
+    const promptMs = this.#first - this.#prompt;
+    const decodeMs = this.#last - this.#first;
     return {
-      firstTokenMs: promptMs,
+      firstTokenMs: this.#first - this.#start,
       promptMs,
       promptTokensPerSecond: promptMs > 0 ? (promptTokens / promptMs) * 1000 : 0,
       decodeMs,

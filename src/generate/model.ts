@@ -1,8 +1,8 @@
 // loadModel: a checkpoint folder, or a name, to something that answers. The command line uses nothing below this.
-import { freemem } from "node:os";
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import { type Device, openDevice } from "../device/device.js";
-import { QuipuError } from "../errors.js";
+import { availableMemory } from "../device/machine.js";
+import { abortedError, QuipuError } from "../errors.js";
 import { type LlamaConfig, readConfig } from "../model/config.js";
 import { type GenerationConfig, readGenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
@@ -10,7 +10,7 @@ import { Runtime } from "../model/runtime.js";
 import { disposeWeights, type LoadedWeights, loadWeights } from "../model/weights.js";
 import { type ChatTemplate, loadChatTemplate } from "../tokenizer/chat-template.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
-import type { GenerateEvent, GenerateOptions, Prompt, TokenLogprob } from "./events.js";
+import type { EffectiveSettings, GenerateEvent, GenerateOptions, Prompt, TokenLogprob } from "./events.js";
 import { rowsOf, runGeneration, withText } from "./generate.js";
 import { modelFolder } from "./model-folder.js";
 import { encodePrompt, fitPrompt } from "./prompt.js";
@@ -63,13 +63,15 @@ export interface ModelStats {
 }
 
 const DEFAULT_BATCH_SIZE = 512;
+/** Rows of a step of logits(): more are no faster, and their logits would take hundreds of megabytes. */
+const SCORED_ROWS = 64;
 
 /**
  * Loads a checkpoint. Weights are mapped, checked by name, dtype and shape, and read as they are first used.
  *
  * @param pathOrName a folder in the published layout, a name, or nothing for the embedded storyteller.
  * @throws {QuipuError} ERR_MODEL_NOT_FOUND, ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED, ERR_TOKENIZER_INVALID,
- *   ERR_OUT_OF_MEMORY, ERR_DEVICE_UNAVAILABLE, ERR_USAGE.
+ *   ERR_OUT_OF_MEMORY, ERR_DEVICE_UNAVAILABLE, ERR_USAGE, ERR_ABORTED.
  */
 export async function loadModel(pathOrName?: string, options: LoadOptions = {}): Promise<Model> {
   const dir = modelFolder(pathOrName);
@@ -92,7 +94,7 @@ export async function loadModel(pathOrName?: string, options: LoadOptions = {}):
       `quantize: this version computes with the checkpoint's own weights: expected none, got ${options.quantize}`,
     );
   }
-  signal?.throwIfAborted();
+  if (signal?.aborted) throw abortedError(signal);
   const config = await readConfig(dir);
   const [checkpoint, generationConfig, tokenizer, chatTemplate] = await Promise.all([
     openCheckpoint(dir),
@@ -161,7 +163,8 @@ export class Model {
   }
 
   /**
-   * Generates after `prompt`: a start event, token events, an end event. Leaving the loop early ends the generation.
+   * Generates after `prompt`: a start event, token events, an end event. Leaving the loop early ends the generation. Where all
+   * slots are taken it waits for one: a loop inside the loop of another generation needs `slots: 2`.
    *
    * @throws {QuipuError} ERR_USAGE, ERR_CONTEXT_OVERFLOW, ERR_NOT_A_NUMBER, ERR_CHAT_TEMPLATE, ERR_DISPOSED.
    */
@@ -173,25 +176,18 @@ export class Model {
       throw new QuipuError("ERR_USAGE", "stop: stop texts need a tokenizer");
     }
     const whole = this.encode(prompt, options);
-    const ids = fitPrompt(whole, runtime.contextLength, settings, options.onOverflow, tokenizer?.bosId ?? config.bosId);
-    const slot = await this.#slots.acquire();
-    try {
-      this.#live();
-      yield* runGeneration(runtime, tokenizer, {
-        ids,
-        droppedTokens: whole.length - ids.length,
-        settings,
-        logitBias,
-        eosIds: settings.ignoreEos ? [] : generationConfig.eosIds,
-        logprobs: options.logprobs ?? 0,
-        slot,
-        batchSize,
-        onPromptProgress: options.onPromptProgress,
-        signal: options.signal,
-      });
-    } finally {
-      this.#slots.release(slot);
-    }
+    const ids = this.#fit(whole, settings, options);
+    yield* runGeneration(runtime, tokenizer, this.#slots, {
+      ids,
+      droppedTokens: whole.length - ids.length,
+      settings,
+      logitBias,
+      eosIds: settings.ignoreEos ? [] : generationConfig.eosIds,
+      logprobs: options.logprobs ?? 0,
+      batchSize,
+      onPromptProgress: options.onPromptProgress,
+      signal: options.signal,
+    });
   }
 
   /** The ids that `prompt` stands for: templated or not, BOS once. */
@@ -200,7 +196,11 @@ export class Model {
     return encodePrompt(prompt, options, { tokenizer, chatTemplate, vocabSize: config.vocabSize });
   }
 
-  /** The `top` most likely next tokens after `prompt`, best first, under the model's own distribution. */
+  /**
+   * The `top` most likely next tokens after `prompt`, best first, under the model's own distribution.
+   *
+   * @throws {QuipuError} as {@link generate} does, ERR_ABORTED.
+   */
   async next(
     prompt: Prompt,
     { top = 10, ...options }: GenerateOptions & { top?: number } = {},
@@ -208,10 +208,9 @@ export class Model {
     checkWhole("top", top, 1, this.config.vocabSize);
     const { runtime, tokenizer, generationConfig, batchSize } = this.#live();
     const settings = { ...resolveSettings({ ...options, temperature: 0 }, generationConfig), maxTokens: 1 };
-    const ids = fitPrompt(this.encode(prompt, options), runtime.contextLength, settings, options.onOverflow);
-    const slot = await this.#slots.acquire();
-    try {
-      await runtime.prepare(slot, { ...settings, logitBias: new Map() }, ids, []);
+    const ids = this.#fit(this.encode(prompt, options), settings, options);
+    return this.#onSlot(options.signal, async (slot) => {
+      await runtime.prepare(slot, { ...settings, logitBias: new Map() }, ids, [], options.signal);
       const rows = rowsOf(ids, slot);
       const last = Math.floor((rows.length - 1) / batchSize) * batchSize;
       for (let start = 0; start < last; start += batchSize) {
@@ -219,15 +218,13 @@ export class Model {
       }
       const [token] = await runtime.sample(rows.slice(last), [rows.length - last - 1], top, options.signal);
       return token!.best.map((entry) => withText(entry, tokenizer));
-    } finally {
-      this.#slots.release(slot);
-    }
+    });
   }
 
   /**
    * The logits after every id, for scoring and evaluation: row-major [ids.length, vocabSize].
    *
-   * @throws {QuipuError} ERR_CONTEXT_OVERFLOW, ERR_USAGE, ERR_ABORTED.
+   * @throws {QuipuError} ERR_CONTEXT_OVERFLOW, ERR_USAGE, ERR_NOT_A_NUMBER, ERR_ABORTED, ERR_DISPOSED.
    */
   async logits(ids: Int32Array, { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
     const { runtime, config, batchSize } = this.#live();
@@ -239,18 +236,16 @@ export class Model {
       );
     }
     const result = new Float32Array(ids.length * config.vocabSize);
-    const slot = await this.#slots.acquire();
-    try {
+    return this.#onSlot(signal, async (slot) => {
       const rows = rowsOf(checked, slot);
-      for (let start = 0; start < rows.length; start += batchSize) {
-        const chunk = rows.slice(start, start + batchSize);
+      const step = Math.min(batchSize, SCORED_ROWS);
+      for (let start = 0; start < rows.length; start += step) {
+        const chunk = rows.slice(start, start + step);
         const logits = await runtime.logits(chunk, [...chunk.keys()], signal);
         result.set(logits, start * config.vocabSize);
       }
       return result;
-    } finally {
-      this.#slots.release(slot);
-    }
+    });
   }
 
   stats(): ModelStats {
@@ -274,10 +269,11 @@ export class Model {
     };
   }
 
-  /** Ends what runs and gives up weights, cache and threads. */
+  /** Ends what runs, with ERR_DISPOSED, and gives up weights, cache and threads. */
   dispose(): Promise<void> {
     this.#disposed ??= (async () => {
       const { device, runtime, loaded } = this.#parts;
+      this.#slots.close();
       await device.dispose();
       runtime.dispose();
       disposeWeights(device, loaded.weights);
@@ -289,6 +285,20 @@ export class Model {
     return this.dispose();
   }
 
+  #fit(ids: Int32Array, settings: EffectiveSettings, { onOverflow }: GenerateOptions): Int32Array {
+    const { runtime, tokenizer, config } = this.#parts;
+    return fitPrompt(ids, runtime.contextLength, settings, onOverflow, tokenizer?.bosId ?? config.bosId);
+  }
+
+  async #onSlot<T>(signal: AbortSignal | undefined, body: (slot: number) => Promise<T>): Promise<T> {
+    const slot = await this.#slots.acquire(signal);
+    try {
+      return await body(slot);
+    } finally {
+      this.#slots.release(slot);
+    }
+  }
+
   #live(): ModelParts {
     if (this.#disposed !== undefined) throw new QuipuError("ERR_DISPOSED", "the model is disposed");
     return this.#parts;
@@ -298,7 +308,7 @@ export class Model {
 /** The context that was asked for, or what the model supports within half of the free memory. */
 function chooseContext(config: LlamaConfig, type: KvCacheType, slots: number, wanted: number | undefined): number {
   const position = bytesPerPosition(config, type) * slots;
-  const free = freemem();
+  const free = availableMemory();
   if (wanted === undefined) {
     const fits = Math.floor(free / 2 / position);
     return Math.max(Math.min(config.maxPositions, 64), Math.min(config.maxPositions, fits));

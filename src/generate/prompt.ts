@@ -21,7 +21,10 @@ export function encodePrompt(
   options: GenerateOptions,
   { tokenizer, chatTemplate, vocabSize }: PromptContext,
 ): Int32Array {
-  if (ArrayBuffer.isView(prompt)) return checkIds(Int32Array.from(prompt as Int32Array), vocabSize);
+  if (isIds(prompt)) return checkIds(prompt, vocabSize);
+  if (typeof prompt !== "string" && !(Array.isArray(prompt) && prompt.every(isMessage))) {
+    throw new QuipuError("ERR_USAGE", "prompt: expected a text, an Int32Array of ids, or messages { role, content }");
+  }
   if (tokenizer === undefined) {
     throw new QuipuError(
       "ERR_USAGE",
@@ -87,15 +90,25 @@ export function fitPrompt(
   return fitted;
 }
 
+function isIds(prompt: Prompt): prompt is Int32Array {
+  return ArrayBuffer.isView(prompt) && !(prompt instanceof DataView);
+}
+
+function isMessage(value: unknown): value is ChatMessage {
+  const { role, content } = (value ?? {}) as Partial<ChatMessage>;
+  return typeof role === "string" && typeof content === "string";
+}
+
+/** A copy of ids that are all in the vocabulary. */
 function checkIds(ids: Int32Array, vocabSize: number): Int32Array {
   if (ids.length === 0)
-    throw new QuipuError("ERR_USAGE", "the prompt is empty, and the tokenizer adds no beginning-of-text token to it");
-  const wrong = ids.findIndex((id) => id < 0 || id >= vocabSize);
+    throw new QuipuError("ERR_USAGE", "the prompt is empty, and no beginning-of-text id is put before it");
+  const wrong = ids.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize));
   if (wrong >= 0) {
     throw new QuipuError(
       "ERR_USAGE",
       `prompt id ${ids[wrong]} at index ${wrong}: the model's ids are 0 to ${vocabSize - 1}`,
     );
   }
-  return ids;
+  return Int32Array.from(ids);
 }

@@ -2,7 +2,7 @@
 import { QuipuError } from "../errors.js";
 import type { GenerationConfig } from "../model/generation-config.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import type { EffectiveSettings, GenerateOptions } from "./events.js";
+import type { EffectiveSettings, GenerateOptions, OnOverflow } from "./events.js";
 
 export const DEFAULT_MAX_TOKENS = 256;
 export const DEFAULT_TEMPERATURE = 0.8;
@@ -28,34 +28,27 @@ export function resolveSettings(options: GenerateOptions, defaults: GenerationCo
     ignoreEos: options.ignoreEos ?? false,
     seed: options.seed ?? drawSeed(),
   };
-  const whole = (name: string, value: number, from: number, to: number) =>
-    check(
-      name,
-      value,
-      Number.isSafeInteger(value) && value >= from && value <= to,
-      `a whole number from ${from} to ${to}`,
-    );
-  const real = (name: string, value: number, from: number, to: number) =>
-    check(name, value, value >= from && value <= to, `a number from ${from} to ${to}`);
+  const whole = (name: string, value: unknown, from: number, to: number) =>
+    check(name, value, isFrom(value, from, to) && Number.isInteger(value), `a whole number from ${from} to ${to}`);
+  const real = (name: string, value: unknown, from: number, to: number) =>
+    check(name, value, isFrom(value, from, to), `a number from ${from} to ${to}`);
+  const positive = (name: string, value: unknown, to: number) =>
+    check(name, value, isFrom(value, Number.MIN_VALUE, to), `a number above 0, at most ${to}`);
   whole("maxTokens", settings.maxTokens, -1, Number.MAX_SAFE_INTEGER);
   real("temperature", settings.temperature, 0, 100);
   whole("topK", settings.topK, 0, 2 ** 31 - 1);
-  check("topP", settings.topP, settings.topP > 0 && settings.topP <= 1, "a number above 0, at most 1");
+  positive("topP", settings.topP, 1);
   real("minP", settings.minP, 0, 1);
-  check(
-    "repeatPenalty",
-    settings.repeatPenalty,
-    settings.repeatPenalty > 0 && settings.repeatPenalty <= 100,
-    "a number above 0, at most 100",
-  );
+  positive("repeatPenalty", settings.repeatPenalty, 100);
   real("presencePenalty", settings.presencePenalty, -100, 100);
   real("frequencyPenalty", settings.frequencyPenalty, -100, 100);
   whole("seed", settings.seed, 0, Number.MAX_SAFE_INTEGER);
   whole("logprobs", options.logprobs ?? 0, 0, MAX_LOGPROBS);
-  for (const stop of settings.stop) {
-    if (typeof stop !== "string" || stop === "")
-      throw new QuipuError("ERR_USAGE", "stop: expected texts that are not empty");
-  }
+  const { stop } = settings;
+  const texts = Array.isArray(stop) && stop.every((text) => typeof text === "string" && text !== "");
+  check("stop", stop, texts, "a list of texts that are not empty");
+  const overflows: readonly OnOverflow[] = ["error", "truncate-head", "truncate-middle"];
+  check("onOverflow", options.onOverflow, overflows.includes(options.onOverflow ?? "error"), overflows.join(", "));
   return settings;
 }
 
@@ -66,9 +59,13 @@ export function resolveBias(
   vocabSize: number,
 ): ReadonlyMap<number, number> {
   const byId = new Map<number, number>();
+  if (bias !== undefined && typeof bias[Symbol.iterator] !== "function") {
+    throw new QuipuError("ERR_USAGE", "logitBias: expected a Map from ids or texts to numbers");
+  }
   for (const [key, value] of bias ?? []) {
-    if (Number.isNaN(value))
-      throw new QuipuError("ERR_USAGE", `logitBias of ${JSON.stringify(key)}: expected a number, got NaN`);
+    if (typeof value !== "number" || Number.isNaN(value)) {
+      throw new QuipuError("ERR_USAGE", `logitBias of ${JSON.stringify(key)}: expected a number, got ${value}`);
+    }
     const id = typeof key === "number" ? key : idOfText(key, tokenizer);
     if (!(Number.isInteger(id) && id >= 0 && id < vocabSize)) {
       throw new QuipuError("ERR_USAGE", `logitBias: expected an id from 0 to ${vocabSize - 1}, got ${id}`);
@@ -91,7 +88,13 @@ function idOfText(text: string, tokenizer: Tokenizer | undefined): number {
 }
 
 function check(name: string, value: unknown, good: boolean, expected: string): void {
-  if (!good) throw new QuipuError("ERR_USAGE", `${name}: expected ${expected}, got ${String(value)}`);
+  if (good) return;
+  const got = typeof value === "number" ? value : JSON.stringify(value);
+  throw new QuipuError("ERR_USAGE", `${name}: expected ${expected}, got ${got}`);
+}
+
+function isFrom(value: unknown, from: number, to: number): boolean {
+  return typeof value === "number" && value >= from && value <= to;
 }
 
 /** 32 bits: short enough to type. */

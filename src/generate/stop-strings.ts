@@ -10,14 +10,18 @@ export class StopStrings {
 
   /**
    * Takes the next piece of text; returns what is certain by now. `stopped`: a stop text is complete, `text` is what came
-   * before it, and nothing after it counts. Of several the one that begins first wins.
+   * before it, and nothing after it counts. Of several the one that is complete first wins, of those that end together the
+   * longest: wherever the text is cut into pieces.
    */
   push(piece: string): { text: string; stopped: boolean } {
     const text = this.#held + piece;
-    const found = this.#stops.map((stop) => text.indexOf(stop)).filter((index) => index >= 0);
-    if (found.length > 0) {
+    const found = this.#stops
+      .map((stop) => ({ start: text.indexOf(stop), length: stop.length }))
+      .filter(({ start }) => start >= 0)
+      .sort((a, b) => a.start + a.length - (b.start + b.length) || a.start - b.start);
+    if (found[0] !== undefined) {
       this.#held = "";
-      return { text: text.slice(0, Math.min(...found)), stopped: true };
+      return { text: text.slice(0, found[0].start), stopped: true };
     }
     const open = Math.max(0, ...this.#stops.map((stop) => openEnd(text, stop)));
     this.#held = text.slice(text.length - open);

@@ -1,13 +1,13 @@
 // A model ready to run: weights, cache and programs on a device, ids in and ids out. What a text is, when to stop and how to
 // sample belong to src/generate.
 import type { Device, Transfer } from "../device/device.js";
-import type { Tensor } from "../device/tensor.js";
+import { elementsOf, type Tensor } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";
 import type { LlamaConfig } from "./config.js";
 import { KvCache, type KvCacheShape } from "./kv-cache.js";
 import type { LlamaWeights } from "./llama.js";
-import { type SamplerCapacity, SamplerState, type SamplingSettings } from "./sampler-state.js";
-import { type StepKind, type StepProgram, StepPrograms } from "./step-programs.js";
+import { SamplerState, type SamplingSettings } from "./sampler-state.js";
+import { type StepKind, type StepProgram, StepPrograms, type StepShape } from "./step-programs.js";
 
 /** One row of a step: this id, at this position of this slot's sequence. */
 export interface Row {
@@ -24,6 +24,12 @@ export interface SampledToken {
   readonly best: readonly { readonly id: number; readonly logprob: number }[];
 }
 
+/** Decodes a slot a token at a time. Its program is its own until it is released. */
+export interface Decoder {
+  next(signal?: AbortSignal): Promise<SampledToken>;
+  release(): void;
+}
+
 export interface Tap {
   readonly name: string;
   readonly shape: readonly number[];
@@ -33,17 +39,13 @@ export interface Tap {
 /** Steps of more rows than this are rounded up to a multiple of it with padding rows, so that few programs serve all prompts. */
 const ROW_MULTIPLE = 8;
 
-/** Ids that a request may bias or stop at before the state tensors are made anew for more. */
-const CAPACITY: SamplerCapacity = { biases: 16, stops: 16 };
-
 export class Runtime {
   readonly device: Device;
   readonly config: LlamaConfig;
   readonly cache: KvCache;
   readonly contextLength: number;
-  readonly #weights: LlamaWeights;
-  #sampler: SamplerState;
-  #programs: StepPrograms;
+  readonly #sampler: SamplerState;
+  readonly #programs: StepPrograms;
 
   private constructor(
     device: Device,
@@ -56,8 +58,8 @@ export class Runtime {
     this.config = config;
     this.cache = cache;
     this.contextLength = contextLength;
-    this.#weights = weights;
-    [this.#sampler, this.#programs] = this.#makePrograms(CAPACITY);
+    this.#sampler = new SamplerState(device, cache.slots, contextLength, config.vocabSize);
+    this.#programs = new StepPrograms(device, config, weights, cache, this.#sampler);
   }
 
   /** @throws {QuipuError} ERR_OUT_OF_MEMORY */
@@ -79,27 +81,38 @@ export class Runtime {
 
   /** Fills the cache with `rows` and returns nothing. Rows of a slot are adjacent, with ascending positions. */
   async fill(rows: readonly Row[], signal?: AbortSignal): Promise<void> {
-    const step = this.#step("fill", rows, []);
+    const step = this.#programs.get(this.#shape("fill", rows, []));
     await step.program.run({ writes: inputsOf(step, rows, []), signal });
   }
 
-  /** Fills the cache with `rows` and returns the logits of those named by `outputRows`, [R, V]. */
+  /**
+   * Fills the cache with `rows` and returns the logits of those named by `outputRows`, [R, V].
+   *
+   * @throws {QuipuError} ERR_NOT_A_NUMBER where one is NaN or infinite, as sample() does.
+   */
   async logits(rows: readonly Row[], outputRows: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
-    const step = this.#step("logits", rows, outputRows);
+    const step = this.#programs.get(this.#shape("logits", rows, outputRows));
     const result = new Float32Array(outputRows.length * this.config.vocabSize);
     await step.program.run({ writes: inputsOf(step, rows, outputRows), reads: [[step.logits!, result]], signal });
+    const wrong = firstNotANumber(result);
+    if (wrong >= 0) {
+      const { position } = rows[outputRows[Math.floor(wrong / this.config.vocabSize)]!]!;
+      throw new QuipuError(
+        "ERR_NOT_A_NUMBER",
+        `a logit is not a number (position ${position}): the checkpoint holds NaN or infinite weights, or its activations overflow`,
+      );
+    }
     return result;
   }
 
   /** Like {@link logits}, and every tap on the way: for finding the first layer that differs. */
   async taps(rows: readonly Row[], outputRows: readonly number[]): Promise<Tap[]> {
-    const step = this.#step("logits", rows, outputRows, { taps: true });
-    const taps = step.taps.map(({ name, tensor }) => ({
-      name,
-      shape: tensor.shape,
-      tensor,
-      data: new Float32Array(size(tensor)),
-    }));
+    const step = this.#programs.get(this.#shape("logits", rows, outputRows, { taps: true }));
+    const taps = step.taps.map(({ name, tensor }) => {
+      const [length, ...rest] = tensor.shape as [number, ...number[]];
+      const shape = [Math.min(length, rows.length), ...rest]; // without padding rows
+      return { name, shape, tensor, data: new Float32Array(elementsOf(shape)) };
+    });
     await step.program.run({
       writes: inputsOf(step, rows, outputRows),
       reads: taps.map(({ tensor, data }) => [tensor, data]),
@@ -114,17 +127,17 @@ export class Runtime {
     best: number,
     signal?: AbortSignal,
   ): Promise<SampledToken[]> {
-    const step = this.#step("sample", rows, outputRows, { best });
-    return runSampling(step, inputsOf(step, rows, outputRows), signal);
+    const step = this.#programs.get(this.#shape("sample", rows, outputRows, { best }));
+    return runSampling(step, [...inputsOf(step, rows, outputRows), ...this.#historyOf(rows)], signal);
   }
 
   /**
    * Decodes one slot a token at a time. The first step takes `row`; every later one continues on the device with what the one
    * before has sampled, so it can be queued before that is known.
    */
-  decoder(row: Row, best: number): { next(signal?: AbortSignal): Promise<SampledToken> } {
-    const step = this.#step("decode", [row], [0], { best, owner: row.slot });
-    let writes: Transfer[] = [...inputsOf(step, [row], [0]), ...this.#historyOf(row)];
+  decoder(row: Row, best: number): Decoder {
+    const { step, release } = this.#programs.lease(this.#shape("decode", [row], [0], { best, owner: row.slot }));
+    let writes: Transfer[] = [...inputsOf(step, [row], [0]), ...this.#historyOf([row])];
     return {
       next: async (signal) => {
         const now = writes;
@@ -132,6 +145,7 @@ export class Runtime {
         const [token] = await runSampling(step, now, signal);
         return token!;
       },
+      release,
     };
   }
 
@@ -141,47 +155,40 @@ export class Runtime {
     settings: SamplingSettings,
     prompt: Int32Array,
     stopIds: readonly number[],
+    signal?: AbortSignal,
   ): Promise<void> {
-    const { biases, stops } = this.#sampler.capacity;
-    if (settings.logitBias.size > biases || stopIds.length > stops) {
-      this.#programs.dispose();
-      this.#sampler.dispose();
-      const capacity = { biases: Math.max(biases, settings.logitBias.size), stops: Math.max(stops, stopIds.length) };
-      [this.#sampler, this.#programs] = this.#makePrograms(capacity);
-    }
-    await this.device.run(null, { writes: this.#sampler.settings(slot, settings, prompt, stopIds) });
+    await this.device.run(null, { writes: this.#sampler.settings(slot, settings, prompt, stopIds), signal });
   }
 
-  #makePrograms(capacity: SamplerCapacity): [SamplerState, StepPrograms] {
-    const { device, config, cache } = this;
-    const sampler = new SamplerState(device, cache.slots, this.contextLength, config.vocabSize, capacity);
-    return [sampler, new StepPrograms(device, config, this.#weights, cache, sampler)];
-  }
-
-  #historyOf({ id, slot, position }: Row): Transfer[] {
+  /** The ids of `rows` where sampling looks for what a slot has said. */
+  #historyOf(rows: readonly Row[]): Transfer[] {
     const { history } = this.#sampler;
-    const offset = history.offset + 4 * (slot * this.contextLength + position);
-    return [[{ ...history, offset, shape: [1] }, Int32Array.of(id)]];
+    const starts = rows.flatMap(({ slot, position }, t) => {
+      const before = rows[t - 1];
+      return before?.slot === slot && before.position === position - 1 ? [] : [t];
+    });
+    return starts.map((start, i) => {
+      const ids = Int32Array.from(rows.slice(start, starts[i + 1]), ({ id }) => id);
+      const { slot, position } = rows[start]!;
+      const offset = history.offset + 4 * (slot * this.contextLength + position);
+      return [{ ...history, offset, shape: [ids.length] }, ids];
+    });
   }
 
-  #step(
+  #shape(
     kind: StepKind,
     rows: readonly Row[],
     outputRows: readonly number[],
     { best = 1, taps = false, owner = -1 } = {},
-  ): StepProgram {
+  ): StepShape {
     const padded = rows.length <= ROW_MULTIPLE ? rows.length : Math.ceil(rows.length / ROW_MULTIPLE) * ROW_MULTIPLE;
     for (const { position } of rows) {
       if (position >= this.contextLength) {
         throw new QuipuError("ERR_INTERNAL", `position ${position} is beyond the context of ${this.contextLength}`);
       }
     }
-    return this.#programs.get({ kind, rows: padded, outputRows: outputRows.length, best, taps, owner });
+    return { kind, rows: padded, outputRows: outputRows.length, best, taps, owner };
   }
-}
-
-function size(tensor: Tensor): number {
-  return tensor.shape.reduce((product, dim) => product * dim, 1);
 }
 
 /** The step's inputs, with padding rows (slot −1) after `rows`. */
@@ -195,6 +202,14 @@ function inputsOf({ inputs }: StepProgram, rows: readonly Row[], outputRows: rea
     [inputs.positions, column((row) => row.position, -1)],
   ];
   return inputs.outputRows === undefined ? writes : [...writes, [inputs.outputRows, Int32Array.from(outputRows)]];
+}
+
+/** Index of the first logit that is NaN or +∞ (a −∞ forbids an id), or −1. */
+function firstNotANumber(logits: Float32Array): number {
+  for (let i = 0; i < logits.length; i++) {
+    if (!(logits[i]! < Number.POSITIVE_INFINITY)) return i;
+  }
+  return -1;
 }
 
 async function runSampling(

@@ -23,40 +23,31 @@ export interface SamplingSettings {
   readonly logitBias: ReadonlyMap<number, number>;
 }
 
-/** How many ids each slot can bias, and how many end it on the device. */
-export interface SamplerCapacity {
-  readonly biases: number;
-  readonly stops: number;
-}
+/** Ids that end a slot's decoding on the device. Beyond these a step that is queued behind a stop is computed for nothing. */
+const STOPS = 16;
 
 export class SamplerState {
   readonly history: Tensor; // [S, C] ids by position, −1 none
   readonly floats: Tensor; // [S, 6]
   readonly ints: Tensor; // [S, 4]
-  readonly biasIds: Tensor; // [S, n], −1 unused
-  readonly biases: Tensor; // [S, n]
-  readonly stops: Tensor; // [S, n], −1 unused
-  readonly capacity: SamplerCapacity;
+  readonly biasIds: Tensor; // [S, V], −1 ends them; room for every id, as memory that is never written costs nothing
+  readonly biases: Tensor; // [S, V]
+  readonly stops: Tensor; // [S, STOPS], −1 unused
   readonly #device: Device;
 
-  constructor(device: Device, slots: number, contextLength: number, vocabSize: number, capacity: SamplerCapacity) {
+  constructor(device: Device, slots: number, contextLength: number, vocabSize: number) {
     this.#device = device;
-    this.capacity = capacity;
     this.history = device.allocate("history", "i32", [slots, contextLength], vocabSize);
     this.floats = device.allocate("sampling.floats", "f32", [slots, SAMPLE_FLOATS.length]);
     this.ints = device.allocate("sampling.ints", "i32", [slots, SAMPLE_INTS.length]);
-    this.biasIds = device.allocate("sampling.biasIds", "i32", [slots, capacity.biases], vocabSize);
-    this.biases = device.allocate("sampling.biases", "f32", [slots, capacity.biases]);
-    this.stops = device.allocate("stops", "i32", [slots, capacity.stops]);
+    this.biasIds = device.allocate("sampling.biasIds", "i32", [slots, vocabSize], vocabSize);
+    this.biases = device.allocate("sampling.biases", "f32", [slots, vocabSize]);
+    this.stops = device.allocate("stops", "i32", [slots, STOPS]);
   }
 
   /** What must be written so that `slot` samples with `settings` after `prompt`, and stops at `stopIds`. */
   settings(slot: number, settings: SamplingSettings, prompt: Int32Array, stopIds: readonly number[]): Transfer[] {
-    const { biases, stops } = this.capacity;
-    const padded = (values: Iterable<number>, length: number, fill: number) => {
-      const list = [...values];
-      return [...list, ...new Array<number>(length - list.length).fill(fill)];
-    };
+    const [, room] = this.biasIds.shape;
     const ints: Record<(typeof SAMPLE_INTS)[number], number> = {
       topK: settings.topK,
       promptLength: prompt.length,
@@ -67,9 +58,9 @@ export class SamplerState {
       [rowOf(this.history, slot), prompt],
       [rowOf(this.floats, slot), Float32Array.from(SAMPLE_FLOATS, (name) => settings[name])],
       [rowOf(this.ints, slot), Int32Array.from(SAMPLE_INTS, (name) => ints[name])],
-      [rowOf(this.biasIds, slot), Int32Array.from(padded(settings.logitBias.keys(), biases, -1))],
-      [rowOf(this.biases, slot), Float32Array.from(padded(settings.logitBias.values(), biases, 0))],
-      [rowOf(this.stops, slot), Int32Array.from(padded(stopIds, stops, -1))],
+      [rowOf(this.biasIds, slot), Int32Array.from([...settings.logitBias.keys(), -1]).subarray(0, room)],
+      [rowOf(this.biases, slot), Float32Array.from(settings.logitBias.values())],
+      [rowOf(this.stops, slot), Int32Array.from({ length: STOPS }, (_, i) => stopIds[i] ?? -1)],
     ];
   }
 

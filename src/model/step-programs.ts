@@ -26,6 +26,12 @@ export interface StepShape {
   readonly owner: number;
 }
 
+/** A step that continues on its inputs as the last run has left them: nobody else's until it is released. */
+export interface StepLease {
+  readonly step: StepProgram;
+  release(): void;
+}
+
 export interface StepProgram {
   readonly program: Program;
   readonly inputs: StepInputs & { readonly outputRows: Tensor | undefined };
@@ -36,11 +42,12 @@ export interface StepProgram {
   readonly taps: readonly { readonly name: string; readonly tensor: Tensor }[];
 }
 
-// Chunks of a prompt, the decode step of each slot, and some for verifying or scoring: more shapes than that are not in use at once.
+// Chunks of a prompt, a decode step for each of some slots, and some for verifying or scoring. Leased ones are not counted.
 const MAX_PROGRAMS = 24;
 
 export class StepPrograms {
   readonly #programs = new Map<string, StepProgram>();
+  readonly #leased = new Set<StepProgram>();
   readonly #device: Device;
   readonly #config: LlamaConfig;
   readonly #weights: LlamaWeights;
@@ -55,26 +62,48 @@ export class StepPrograms {
     this.#sampler = sampler;
   }
 
-  /** The program of this shape; the least recently used one makes room where there are many. */
+  /** The program of this shape, for one run that is queued at once: a later call may let it go. */
   get(shape: StepShape): StepProgram {
-    const key = Object.values(shape).join("/");
+    const key = keyOf(shape);
     const step = this.#programs.get(key) ?? this.#record(shape);
+    this.#keep(key, step);
+    return step;
+  }
+
+  /** The program of this shape, kept from other users and from being let go. */
+  lease(shape: StepShape): StepLease {
+    const key = keyOf(shape);
+    const step = this.#programs.get(key) ?? this.#record(shape);
+    this.#programs.delete(key);
+    this.#leased.add(step);
+    return {
+      step,
+      release: () => {
+        if (this.#leased.delete(step)) this.#keep(key, step);
+      },
+    };
+  }
+
+  dispose(): void {
+    for (const step of [...this.#programs.values(), ...this.#leased]) this.#free(step);
+    this.#programs.clear();
+    this.#leased.clear();
+  }
+
+  /** Puts a step last in the order of use; the first makes room where there are many. */
+  #keep(key: string, step: StepProgram): void {
+    const same = this.#programs.get(key);
+    if (same !== undefined && same !== step) this.#free(same);
     this.#programs.delete(key);
     this.#programs.set(key, step);
     const [oldest] = this.#programs.keys();
     if (this.#programs.size > MAX_PROGRAMS && oldest !== undefined) {
-      this.#release(this.#programs.get(oldest)!);
+      this.#free(this.#programs.get(oldest)!);
       this.#programs.delete(oldest);
     }
-    return step;
   }
 
-  dispose(): void {
-    for (const step of this.#programs.values()) this.#release(step);
-    this.#programs.clear();
-  }
-
-  #release({ program, inputs }: StepProgram): void {
+  #free({ program, inputs }: StepProgram): void {
     program.dispose();
     for (const tensor of [inputs.ids, inputs.slots, inputs.positions, inputs.outputRows]) {
       if (tensor !== undefined) this.#device.free(tensor as Tensor);
@@ -128,4 +157,8 @@ export class StepPrograms {
       r.advance(sampled.ids, { ...inputs, stops: this.#sampler.stops, history: this.#sampler.history });
     return sampled;
   }
+}
+
+function keyOf(shape: StepShape): string {
+  return Object.values(shape).join("/");
 }

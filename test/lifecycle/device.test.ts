@@ -47,7 +47,7 @@ describe("a device", () => {
     expect({ status, signal }).toEqual({ status: 7, signal: null });
   });
 
-  test("dispose() in mid-run rejects the run with ERR_ABORTED, soon", () => {
+  test("dispose() in mid-run rejects the run with ERR_DISPOSED, soon", () => {
     const { output, status } = node(`
       const device = openDevice({ threads: 2 });
       const run = busy(device, 2000).run().catch((error) => console.log(error.code));
@@ -57,7 +57,7 @@ describe("a device", () => {
       await run;
       console.log(performance.now() - start < 1000);
       await device.run(null).catch((error) => console.log(error.code));`);
-    expect({ status, output }).toEqual({ status: 0, output: "ERR_ABORTED\ntrue\nERR_DISPOSED" });
+    expect({ status, output }).toEqual({ status: 0, output: "ERR_DISPOSED\ntrue\nERR_DISPOSED" });
   });
 
   test("terminating a worker in mid-run leaves the process whole", () => {
@@ -140,6 +140,19 @@ describe("cancellation", () => {
       await busy(device, 2).run();
       console.log("goes on");`);
     expect({ status, output }).toEqual({ status: 0, output: "ERR_ABORTED\nprompt\ngoes on" });
+  });
+
+  test("ends a run that waits behind another at once, and the other goes on", () => {
+    const { output, status } = node(`
+      const device = openDevice({ threads: 2 });
+      const long = busy(device, 300), short = busy(device, 2);
+      const controller = new AbortController();
+      const first = long.run().then(() => console.log("first"));
+      const second = short.run({ signal: controller.signal }).catch((error) => console.log(error.code));
+      const third = short.run().then(() => console.log("third"));
+      controller.abort();
+      await Promise.all([first, second, third]);`);
+    expect({ status, output }).toEqual({ status: 0, output: "ERR_ABORTED\nfirst\nthird" });
   });
 
   test("a signal that is aborted already starts nothing", () => {

@@ -78,12 +78,7 @@ QUIPU_INLINE bool penalizes(const SampleRow& row) {
          row.floats[sample::kFrequencyPenalty] != 0.0f;
 }
 
-QUIPU_INLINE bool biases(const SampleRow& row) {
-  for (uint32_t i = 0; i < row.biasCount; ++i) {
-    if (row.biasIds[i] >= 0) return true;
-  }
-  return false;
-}
+QUIPU_INLINE bool biases(const SampleRow& row) { return row.biasCount > 0 && row.biasIds[0] >= 0; }
 
 // Penalties and biases on `logits`, which are this row's to change. `counts`: V words of scratch.
 static void penalize(const SampleRow& row, float* logits, uint32_t* counts) {
@@ -105,7 +100,7 @@ static void penalize(const SampleRow& row, float* logits, uint32_t* counts) {
       if (count > 0) logit = logit - float(count) * frequency - presence;
     }
   }
-  for (uint32_t i = 0; i < row.biasCount; ++i) {
+  for (uint32_t i = 0; i < row.biasCount && row.biasIds[i] >= 0; ++i) {
     const auto id = uint32_t(row.biasIds[i]);
     if (id >= row.vocabulary) continue;
     const float biased = logits[id] + row.biases[i];

@@ -1,0 +1,122 @@
+// loadModel() and inspectModel(): what they take, what they refuse, and several models at once.
+import { chmodSync, cpSync } from "node:fs";
+import { join } from "node:path";
+import { availableTargets, availableThreads } from "#quipu/device/machine.js";
+import { inspectModel } from "#quipu/generate/inspect.js";
+import { type LoadOptions, loadModel } from "#quipu/generate/model.js";
+import { temporaryFolder } from "../checkpoint-writer.js";
+import { loadTiny, tinyNames } from "../model/reference.js";
+import { complete, someIds, withModel } from "../model/run-model.js";
+
+const { folder, vocabSize } = loadTiny("gqa-f32");
+const greedy = { temperature: 0, ignoreEos: true, maxTokens: 8 } as const;
+const say = (dir: string, options: LoadOptions = {}) =>
+  withModel(dir, options, async (model) => (await complete(model, someIds(9, vocabSize), greedy)).ids);
+
+describe("loadModel", () => {
+  test("defaults: the embedded model, every thread, the fastest kernels, an f16 cache, all its positions", async () => {
+    await using model = await loadModel();
+    expect(model.config).toMatchObject({ vocabSize: 2048, layers: 5, maxPositions: 512 });
+    expect(model.stats()).toEqual({
+      ...{ parameters: 2361408, weightBytes: 4722816, weightBytesPerToken: 4722816 },
+      ...{ flopsPerPromptToken: 3932160, flopsPerLogits: 786432 },
+      ...{ cacheBytes: expect.any(Number), cacheBytesPerPosition: 2 * 5 * 2 * 32 * 2, arenaBytes: expect.any(Number) },
+      ...{ device: "cpu", target: availableTargets().at(-1), threads: availableThreads() },
+      ...{ contextLength: 512, kvCache: "f16" },
+    });
+    expect(model.tokenizer?.vocabSize).toBe(2048);
+  });
+
+  test("options are in force", async () => {
+    const options: LoadOptions = { threads: 3, contextLength: 100, kvCache: "int8", device: "auto", quantize: "none" };
+    await withModel(folder, { ...options, slots: 2 }, async (model) => {
+      expect(model.stats()).toMatchObject({ threads: 3, contextLength: 100, kvCache: "int8" });
+      const scaled = 8 + 4; // an i8 head and its scale
+      expect(model.stats().cacheBytesPerPosition).toBe(2 * 2 * 2 * scaled);
+      expect(model.stats().cacheBytes).toBe(2 * 128 * 2 * 2 * 2 * scaled + 2 * 2 * 4); // whole pages, and their table
+      expect(model.tokenizer).toBeUndefined();
+    });
+  });
+
+  test("QUIPU_CPU names the kernels", async () => {
+    process.env.QUIPU_CPU = "scalar";
+    try {
+      await withModel(folder, {}, async (model) => expect(model.stats().target).toBe("scalar"));
+      process.env.QUIPU_CPU = "neon";
+      await expect(loadModel(folder, { tokenizer: false })).rejects.toMatchObject({ code: "ERR_DEVICE_UNAVAILABLE" });
+    } finally {
+      delete process.env.QUIPU_CPU;
+    }
+  });
+
+  test.each<[unknown, string]>([
+    [{ threads: 0 }, "ERR_USAGE"],
+    [{ contextLength: 1 }, "ERR_USAGE"],
+    [{ contextLength: 513 }, "ERR_USAGE"],
+    [{ contextLength: 100.5 }, "ERR_USAGE"],
+    [{ batchSize: 0 }, "ERR_USAGE"],
+    [{ slots: 0 }, "ERR_USAGE"],
+    [{ kvCache: "q4" }, "ERR_USAGE"],
+    [{ quantize: "q8" }, "ERR_USAGE"],
+    [{ device: "cuda" }, "ERR_DEVICE_UNAVAILABLE"],
+    [{ tokenizer: true }, "ERR_MODEL_NOT_FOUND"], // it has none
+  ])("%j is refused with %s", async (options, code) => {
+    await expect(loadModel(folder, { tokenizer: false, ...(options as LoadOptions) })).rejects.toMatchObject({ code });
+  });
+
+  test.each(["no/such/folder", "package.json", "src"])("%s is no model", async (path) => {
+    await expect(loadModel(path)).rejects.toMatchObject({ code: "ERR_MODEL_NOT_FOUND" });
+  });
+
+  test("progress tells bytes of files that are opened", async () => {
+    const told: [number, number][] = [];
+    const onProgress = (done: number, total: number) => told.push([done, total]);
+    await withModel(loadTiny("llama3-rope-sharded-bf16").folder, { onProgress }, async () => {});
+    expect(told).toHaveLength(3);
+    expect(told[2]![0]).toBe(told[2]![1]);
+  });
+});
+
+const temporary = temporaryFolder();
+test("a folder that is read-only, with spaces and letters of all kinds in its path", async () => {
+  const dir = join(temporary, "mit Leerzeichen", "モデル-ñ-🦙 (1)");
+  cpSync(folder, dir, { recursive: true });
+  chmodSync(dir, 0o555);
+  try {
+    const expected = await say(folder);
+    expect(await say(dir)).toEqual(expected);
+    expect(await say(dir, { mmap: false })).toEqual(expected);
+  } finally {
+    chmodSync(dir, 0o755);
+  }
+});
+
+test("several models at once, each with threads of its own", async () => {
+  const dirs = tinyNames().map((name) => loadTiny(name).folder);
+  const models = await Promise.all(dirs.map((dir) => loadModel(dir, { tokenizer: false, threads: 2 })));
+  const prompt = someIds(9, 200);
+  const atOnce = await Promise.all(models.map((model) => complete(model, prompt, greedy)));
+  const one = await complete(models[0]!, prompt, greedy);
+  await models[0]!.dispose(); // the others go on
+  const others = [];
+  for (const model of models.slice(1)) others.push(await complete(model, prompt, greedy));
+  expect(atOnce.map(({ ids }) => ids)).toEqual([one, ...others].map(({ ids }) => ids));
+  await Promise.all(models.map((model) => model.dispose()));
+});
+
+test("inspectModel tells what the headers say", async () => {
+  const report = await inspectModel(loadTiny("llama3-rope-sharded-bf16").folder, { contextLength: 64, kvCache: "f32" });
+  expect(report).toMatchObject({
+    config: { hiddenSize: 96, layers: 2, heads: 6, kvHeads: 2 },
+    generationConfig: { eosIds: [2] },
+    tokenizer: "none",
+    dtypes: [{ dtype: "BF16", tensors: 21, bytes: 2 * report.parameters }],
+    memory: { weightBytes: 2 * report.parameters, contextLength: 64, kvCache: "f32" },
+  });
+  expect(report.files.map(({ name }) => name)).toEqual([1, 2, 3].map((i) => `model-0000${i}-of-00003.safetensors`));
+  expect(report.tensors).toContainEqual({
+    ...{ name: "model.layers.1.self_attn.k_proj.weight", dtype: "BF16", shape: [32, 96], file: expect.any(String) },
+  });
+  expect(report.memory.cacheBytes).toBe(64 * report.memory.cacheBytesPerPosition);
+  await expect(inspectModel("src")).rejects.toMatchObject({ code: "ERR_MODEL_NOT_FOUND" });
+});

@@ -1,0 +1,99 @@
+// What a prompt becomes: text with BOS, messages through the chat template, ids, and what does not fit the context.
+import { cpSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { GenerateOptions, Prompt } from "#quipu/generate/events.js";
+import { loadModel, type Model } from "#quipu/generate/model.js";
+import { temporaryFolder } from "../checkpoint-writer.js";
+import { complete, someIds } from "../model/run-model.js";
+
+const TEMPLATE =
+  "{% for message in messages %}<{{ message.role }}>{{ message.content }}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}";
+const CONTEXT = 64;
+const dir = join(temporaryFolder(), "chat");
+let model: Model; // the embedded one
+let chat: Model; // the same with a template
+beforeAll(async () => {
+  cpSync("models/storyteller", dir, { recursive: true });
+  writeFileSync(join(dir, "chat_template.jinja"), TEMPLATE);
+  model = await loadModel(undefined, { threads: 2, contextLength: CONTEXT });
+  chat = await loadModel(dir, { threads: 2, contextLength: CONTEXT });
+});
+afterAll(() => Promise.all([model.dispose(), chat.dispose()]));
+
+const system = { role: "system", content: "Be brief." };
+const user = { role: "user", content: "Who?" };
+test.each<[string, Prompt, GenerateOptions, string]>([
+  ["a text", "Who?", {}, "Who?"],
+  ["a raw text", "Who?", { raw: true }, "Who?"],
+  ["a text for the template", "Who?", { raw: false }, "<user>Who?\n<assistant>"],
+  [
+    "one with a system message",
+    "Who?",
+    { raw: false, system: "Be brief." },
+    "<system>Be brief.\n<user>Who?\n<assistant>",
+  ],
+  ["messages", [system, user], {}, "<system>Be brief.\n<user>Who?\n<assistant>"],
+  ["messages beside a system option", [user], { system: "Be brief." }, "<system>Be brief.\n<user>Who?\n<assistant>"],
+  ["no text", "", {}, ""],
+])("%s", async (_, prompt, options, text) => {
+  const tokenizer = chat.tokenizer!;
+  const ids = Int32Array.of(tokenizer.bosId!, ...tokenizer.encode(text));
+  expect(chat.encode(prompt, options)).toEqual(ids);
+  const { start, ids: said } = await complete(chat, prompt, { ...options, temperature: 0, maxTokens: 5 });
+  expect(start.promptTokens).toBe(ids.length);
+  expect((await complete(chat, ids, { temperature: 0, maxTokens: 5 })).ids).toEqual(said);
+});
+
+test("special tokens in what a user says are plain text", () => {
+  const bos = [...model.tokenizer!.specialTokens].find(([, id]) => id === model.tokenizer!.bosId)![0];
+  for (const prompt of [bos, [{ role: "user", content: bos }]]) {
+    expect(chat.encode(prompt).filter((id) => id === chat.tokenizer!.bosId)).toHaveLength(1);
+  }
+});
+
+test.each<[string, Prompt, GenerateOptions]>([
+  ["messages without a template", [user], {}],
+  ["a text for a template that is not there", "Who?", { raw: false }],
+  ["a system message without a template", "Who?", { system: "Be brief." }],
+  ["ids beyond the vocabulary", Int32Array.of(1, 2048), {}],
+  ["no ids", Int32Array.of(), {}],
+  ["a bad option", "Who?", { topP: -1 }],
+])("%s: ERR_USAGE before anything is computed", async (_, prompt, options) => {
+  await expect(complete(model, prompt, options)).rejects.toMatchObject({ code: "ERR_USAGE" });
+  await expect(model.next(prompt, options)).rejects.toMatchObject({ code: "ERR_USAGE" });
+});
+
+describe("a prompt that leaves no room", () => {
+  const bos = () => model.tokenizer!.bosId!;
+  const prompt = () => Int32Array.of(bos(), ...someIds(99, 2000));
+  const run = (onOverflow: NonNullable<GenerateOptions["onOverflow"]>) =>
+    complete(model, prompt(), { onOverflow, temperature: 0, maxTokens: 14, ignoreEos: true });
+  const same = (ids: Int32Array) => complete(model, ids, { temperature: 0, maxTokens: 14, ignoreEos: true });
+
+  test("is refused with the counts", async () => {
+    const refused = { code: "ERR_CONTEXT_OVERFLOW", message: expect.stringContaining("100 tokens") };
+    await expect(run("error")).rejects.toMatchObject(refused);
+    await expect(complete(model, prompt())).rejects.toMatchObject(refused);
+    await expect(model.next(prompt())).rejects.toMatchObject(refused);
+    await expect(model.logits(prompt())).rejects.toMatchObject({ code: "ERR_CONTEXT_OVERFLOW" });
+  });
+
+  test("loses its head, but for the begin-of-text id", async () => {
+    const cut = Int32Array.of(bos(), ...prompt().subarray(100 - 49));
+    const { start, ids, end } = await run("truncate-head");
+    expect(start).toMatchObject({ promptTokens: 50, droppedTokens: 50 });
+    expect({ ids, reason: end.reason }).toEqual({ ids: (await same(cut)).ids, reason: "length" });
+  });
+
+  test("loses its middle", async () => {
+    const cut = Int32Array.of(...prompt().subarray(0, 25), ...prompt().subarray(75));
+    const { start, ids } = await run("truncate-middle");
+    expect(start).toMatchObject({ promptTokens: 50, droppedTokens: 50 });
+    expect(ids).toEqual((await same(cut)).ids);
+  });
+
+  test("next() keeps the begin-of-text id too", async () => {
+    const cut = Int32Array.of(bos(), ...prompt().subarray(100 - 62));
+    expect(await model.next(prompt(), { onOverflow: "truncate-head" })).toEqual(await model.next(cut));
+  });
+});

@@ -1,0 +1,121 @@
+// The same bits whatever the threads, the chunks of the prompt, the batch, the instruction set and the way weights are read: logits,
+// and what is sampled after them (docs/numerics.md).
+import type { KvCacheType } from "#quipu/model/kv-cache.js";
+import type { Row, Runtime, SampledToken } from "#quipu/model/runtime.js";
+import { bitsOf, TARGETS, THREADS } from "../kernels/run-op.js";
+import { loadTiny, smollm2Folder } from "./reference.js";
+import { type RuntimeOptions, rows, someIds, withRuntime } from "./run-model.js";
+
+const PROMPT = 150; // more than two key pages
+const TOKENS = 12;
+const SETTINGS = {
+  ...{ temperature: 1.3, topK: 40, topP: 0.95, minP: 0.01, seed: 7 },
+  ...{ repeatPenalty: 1.2, presencePenalty: 0.1, frequencyPenalty: 0.1, logitBias: new Map([[5, 0.5]]) },
+};
+
+/** What a model says: bits of the logits at every position of a prompt, and what it samples next. */
+interface Said {
+  readonly logits: Uint32Array;
+  readonly sampled: readonly SampledToken[];
+}
+
+/** The prompt in chunks of `chunk` rows with all logits, then again without them, and tokens that are decoded one by one. */
+async function say(runtime: Runtime, ids: Int32Array, chunk: number, slot = 0): Promise<Said> {
+  const prompt = rows(ids, slot);
+  const { vocabSize } = runtime.config;
+  const logits = new Float32Array(ids.length * vocabSize);
+  const chunks = Array.from({ length: Math.ceil(ids.length / chunk) }, (_, i) =>
+    prompt.slice(i * chunk, (i + 1) * chunk),
+  );
+  for (const [i, part] of chunks.entries()) {
+    logits.set(await runtime.logits(part, [...part.keys()]), i * chunk * vocabSize);
+  }
+  await runtime.prepare(slot, SETTINGS, ids, []);
+  const last = chunks.pop()!;
+  for (const part of chunks) await runtime.fill(part);
+  const sampled = await runtime.sample(last, [last.length - 1], 3);
+  const decoder = runtime.decoder({ id: sampled[0]!.id, slot, position: ids.length }, 3);
+  for (let i = 1; i < TOKENS; i++) sampled.push(await decoder.next());
+  decoder.release();
+  return { logits: bitsOf(logits), sampled };
+}
+
+/** {@link say} for a sequence in slot 2 that shares every step with three others, of other lengths and settings. */
+async function sayInBatch(runtime: Runtime, ids: Int32Array): Promise<Said> {
+  const { vocabSize } = runtime.config;
+  const others = [ids.length - 70, ids.length - 1, ids.length - 30];
+  const all = others.map((length, i) => someIds(length, vocabSize, 100 + i));
+  all.splice(2, 0, ids);
+  const batch = all.flatMap((sequence, slot) => rows(sequence, slot));
+  const at = batch.findIndex(({ slot }) => slot === 2);
+  const logits = await runtime.logits(batch, [...batch.keys()]);
+  for (const [slot, sequence] of all.entries()) {
+    await runtime.prepare(slot, { ...SETTINGS, ...(slot === 2 ? {} : { seed: slot, temperature: 0 }) }, sequence, []);
+  }
+  const sampled: SampledToken[] = [];
+  let step: Row[] = batch;
+  for (let i = 0; i < TOKENS; i++) {
+    const last = all.map((_, slot) => step.findLastIndex((row) => row.slot === slot));
+    const tokens = await runtime.sample(step, last, 3);
+    sampled.push(tokens[2]!);
+    step = tokens.map(({ id }, slot) => ({ id, slot, position: all[slot]!.length + i }));
+  }
+  return { logits: bitsOf(logits).slice(at * vocabSize, (at + ids.length) * vocabSize), sampled };
+}
+
+/** Where two answers differ first; nothing where they are the same to the bit. */
+function difference(a: Said, b: Said): string | undefined {
+  const at = a.logits.findIndex((bits, i) => bits !== b.logits[i]);
+  if (at >= 0 || a.logits.length !== b.logits.length) return `logit ${at}`;
+  const token = a.sampled.findIndex((sampled, i) => JSON.stringify(sampled) !== JSON.stringify(b.sampled[i]));
+  return token >= 0 ? `token ${token}` : undefined;
+}
+
+interface Variation extends RuntimeOptions {
+  readonly chunk?: number;
+  readonly batch?: boolean;
+}
+
+const VARIATIONS: Record<string, Variation> = {
+  ...Object.fromEntries(THREADS.map((threads) => [`${threads} threads`, { threads }])),
+  ...Object.fromEntries([1, 7, 64].map((chunk) => [`chunks of ${chunk}`, { chunk }])),
+  ...Object.fromEntries(TARGETS.map((target) => [`${target} kernels`, { target }])),
+  ...Object.fromEntries(
+    TARGETS.map((target) => [`${target} kernels, chunks of 7, 3 threads`, { target, chunk: 7, threads: 3 }]),
+  ),
+  "a batch of four": { batch: true },
+  "a batch of four on 3 threads": { batch: true, threads: 3 },
+  "weights that are read, not mapped": { mmap: false },
+};
+
+/** Compares every variation of a checkpoint with the prompt in one chunk on two threads. */
+async function expectSame(dir: string, kvCache: KvCacheType, variations: Record<string, Variation>) {
+  const run = ({ chunk = PROMPT, batch = false, ...options }: Variation) =>
+    withRuntime(dir, { kvCache, slots: batch ? 4 : 1, contextLength: 256, ...options }, (runtime) => {
+      const ids = someIds(PROMPT, runtime.config.vocabSize);
+      return batch ? sayInBatch(runtime, ids) : say(runtime, ids, chunk);
+    });
+  const plain = await run({});
+  expect(new Set(plain.sampled.map(({ id }) => id)).size).toBeGreaterThan(TOKENS / 3); // it has something to say
+  const differences: Record<string, string | undefined> = {};
+  for (const [name, variation] of Object.entries(variations)) {
+    differences[name] = difference(plain, await run(variation));
+  }
+  expect(differences).toEqual(Object.fromEntries(Object.keys(variations).map((name) => [name, undefined])));
+}
+
+describe.each(["gqa-f32", "llama3-rope-sharded-bf16", "mha-f16"])("tiny checkpoint %s", (name) => {
+  test.each(["f32", "f16", "int8"] as const)("with a cache of %s", (kvCache) =>
+    expectSame(loadTiny(name).folder, kvCache, VARIATIONS),
+  );
+});
+
+const smollm2 = process.env.QUIPU_EXHAUSTIVE ? smollm2Folder() : undefined;
+(smollm2 ? test : test.skip)(
+  "SmolLM2",
+  () => {
+    const some = ["1 threads", "3 threads", "chunks of 7", "a batch of four"]; // the scalar kernels would take minutes
+    return expectSame(smollm2!, "f16", Object.fromEntries(some.map((name) => [name, VARIATIONS[name]!])));
+  },
+  300_000,
+);

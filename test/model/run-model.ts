@@ -1,0 +1,86 @@
+// Runs models in tests: a whole completion at once, and the runtime below the library where a test decides what is in a step.
+import { openCheckpoint } from "#quipu/checkpoint/checkpoint.js";
+import { type DeviceOptions, openDevice } from "#quipu/device/device.js";
+import type { EndEvent, GenerateOptions, Prompt, StartEvent, TokenEvent } from "#quipu/generate/events.js";
+import { type LoadOptions, loadModel, type Model } from "#quipu/generate/model.js";
+import { readConfig } from "#quipu/model/config.js";
+import type { KvCacheType } from "#quipu/model/kv-cache.js";
+import { type Row, Runtime } from "#quipu/model/runtime.js";
+import { disposeWeights, loadWeights } from "#quipu/model/weights.js";
+
+export interface Completion {
+  readonly start: StartEvent;
+  readonly tokens: readonly TokenEvent[];
+  readonly end: EndEvent;
+  readonly ids: readonly number[];
+  readonly text: string;
+}
+
+/** Generates to the end; checks that the events come as promised: one start, tokens, one end. */
+export async function complete(model: Model, prompt: Prompt, options: GenerateOptions = {}): Promise<Completion> {
+  const events = [];
+  for await (const event of model.generate(prompt, options)) events.push(event);
+  const [start, ...rest] = events;
+  const end = rest.pop();
+  const tokens = rest.filter((event) => event.type === "token");
+  if (start?.type !== "start" || end?.type !== "end" || tokens.length !== rest.length) {
+    throw new Error(`events out of order: ${events.map(({ type }) => type)}`);
+  }
+  const text = tokens.map((token) => token.text).join("") + end.text;
+  return { start, tokens, end, ids: tokens.map(({ id }) => id), text };
+}
+
+/** Loads a model without a tokenizer unless told otherwise, and disposes of it afterwards. */
+export async function withModel<T>(dir: string, options: LoadOptions, body: (model: Model) => Promise<T>): Promise<T> {
+  const model = await loadModel(dir, { tokenizer: false, ...options });
+  try {
+    return await body(model);
+  } finally {
+    await model.dispose();
+  }
+}
+
+export interface RuntimeOptions extends DeviceOptions {
+  readonly kvCache?: KvCacheType;
+  readonly slots?: number;
+  readonly contextLength?: number;
+  readonly mmap?: boolean;
+}
+
+/** A runtime of a checkpoint, gone afterwards. */
+export async function withRuntime<T>(
+  dir: string,
+  { kvCache = "f32", slots = 1, contextLength = 512, mmap = true, ...options }: RuntimeOptions,
+  body: (runtime: Runtime) => Promise<T>,
+): Promise<T> {
+  const device = openDevice({ threads: 2, ...options });
+  const config = await readConfig(dir);
+  const { weights } = await loadWeights(device, await openCheckpoint(dir), config, { mmap });
+  const runtime = await Runtime.create(device, config, weights, { slots, contextLength, type: kvCache });
+  try {
+    return await body(runtime);
+  } finally {
+    await device.dispose();
+    runtime.dispose();
+    disposeWeights(device, weights);
+  }
+}
+
+/** The rows of `ids` in a slot, the first at position `from`. */
+export function rows(ids: Iterable<number>, slot = 0, from = 0): Row[] {
+  return Array.from(ids, (id, i) => ({ id, slot, position: from + i }));
+}
+
+/** Row `index` of a matrix with `columns` columns. */
+export function rowAt(matrix: Float32Array, index: number, columns: number): Float32Array {
+  return matrix.subarray(index * columns, (index + 1) * columns);
+}
+
+/** `count` ids spread over a vocabulary: a prompt as long as a test likes. */
+export function someIds(count: number, vocabSize: number, seed = 1): Int32Array {
+  let state = seed >>> 0;
+  return Int32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * vocabSize);
+  });
+}

@@ -1,0 +1,61 @@
+import { resolveBias, resolveSettings } from "#quipu/generate/sampling.js";
+import { parseConfig } from "#quipu/model/config.js";
+import { parseGenerationConfig } from "#quipu/model/generation-config.js";
+import { TINY_CONFIG } from "../../checkpoint-writer.js";
+
+const defaults = (json = {}) => parseGenerationConfig(json, parseConfig(TINY_CONFIG));
+
+test("a caller's options come before the checkpoint's, those before ours", () => {
+  const checkpoint = defaults({ temperature: 0.5, top_p: 0.9, max_new_tokens: 7, repetition_penalty: 1.1 });
+  expect(resolveSettings({ temperature: 0, seed: 3 }, checkpoint)).toEqual({
+    ...{ maxTokens: 7, temperature: 0, topK: 0, topP: 0.9, minP: 0, repeatPenalty: 1.1, presencePenalty: 0 },
+    ...{ frequencyPenalty: 0, stop: [], ignoreEos: false, seed: 3 },
+  });
+  expect(resolveSettings({}, defaults())).toMatchObject({ maxTokens: 256, temperature: 0.8, topP: 1 });
+});
+
+test("seeds are drawn anew", () => {
+  const seeds = Array.from({ length: 20 }, () => resolveSettings({}, defaults()).seed);
+  expect(new Set(seeds).size).toBeGreaterThan(15);
+});
+
+test.each([
+  ["maxTokens", -2],
+  ["maxTokens", 1.5],
+  ["temperature", -0.1],
+  ["temperature", Number.NaN],
+  ["temperature", "1"],
+  ["topK", -1],
+  ["topP", 0],
+  ["topP", 1.1],
+  ["topP", "0.9"],
+  ["minP", 2],
+  ["repeatPenalty", 0],
+  ["presencePenalty", Number.POSITIVE_INFINITY],
+  ["frequencyPenalty", -101],
+  ["seed", -1],
+  ["seed", 2 ** 53],
+  ["logprobs", 21],
+  ["stop", "text"],
+  ["stop", [""]],
+  ["stop", [1]],
+  ["onOverflow", "slide"],
+])("%s %p is refused by name", (name, value) => {
+  expect(() => resolveSettings({ [name]: value }, defaults())).toThrow(
+    expect.objectContaining({ code: "ERR_USAGE", message: expect.stringMatching(new RegExp(`^${name}: expected`)) }),
+  );
+});
+
+test.each([
+  [new Map([[32, 1]])],
+  [new Map([[-1, 1]])],
+  [new Map([[0.5, 1]])],
+  [new Map([[1, Number.NaN]])],
+  [new Map([[1, "2"]])],
+  [new Map([["text", 1]])], // without a tokenizer
+  [{ 1: 2 }],
+])("logitBias %p is refused", (bias) => {
+  expect(() => resolveBias(bias as never, undefined, 32)).toThrow(
+    expect.objectContaining({ code: "ERR_USAGE", message: expect.stringContaining("logitBias") }),
+  );
+});
