@@ -54,6 +54,11 @@ export class QuipuError extends Error {
   }
 }
 
+/** The error of work that `signal` ended. */
+export function abortedError(signal: AbortSignal): QuipuError {
+  return new QuipuError("ERR_ABORTED", "the work was aborted", { cause: signal.reason });
+}
+
 /** Whether `value` is an error made by quipu, from this or another copy of the package. */
 export function isQuipuError(value: unknown): value is QuipuError {
   return typeof value === "object" && value !== null && BRAND in value;

@@ -1,6 +1,7 @@
 // What this machine offers: for `quipu doctor`, `--benchmark` and defaults.
 import { createRequire } from "node:module";
-import { cpus, freemem, totalmem } from "node:os";
+import { cpus, totalmem } from "node:os";
+import { QuipuError } from "../errors.js";
 import { callNative, fromNative, nativeAddon } from "./addon.js";
 
 export interface Roofs {
@@ -30,6 +31,21 @@ export function availableTargets(): string[] {
   return callNative((addon) => addon.targets());
 }
 
+/**
+ * The instruction set to use: the one asked for, else QUIPU_CPU, else the fastest here.
+ *
+ * @throws {QuipuError} ERR_DEVICE_UNAVAILABLE for one that this CPU has no kernels of.
+ */
+export function chooseTarget(wanted = process.env.QUIPU_CPU): string {
+  const available = availableTargets();
+  const target = wanted ?? available.at(-1) ?? "scalar";
+  if (available.includes(target)) return target;
+  throw new QuipuError(
+    "ERR_DEVICE_UNAVAILABLE",
+    `this CPU has no kernels "${target}" (QUIPU_CPU); it can run: ${available.join(", ")}`,
+  );
+}
+
 /** Threads that the machine gives this process: its affinity, cut to its cgroup's quota. */
 export function availableThreads(): number {
   return callNative((addon) => addon.availableThreads());
@@ -45,19 +61,20 @@ export async function measureRoofs(target: string, threads: number): Promise<Roo
   }
 }
 
-/** @throws {QuipuError} ERR_ADDON where the native addon cannot be loaded. */
+/** @throws {QuipuError} ERR_ADDON where the native addon cannot be loaded, ERR_DEVICE_UNAVAILABLE for a QUIPU_CPU that is not here. */
 export function describeMachine(): Machine {
   const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
   const targets = availableTargets();
+  const target = chooseTarget();
   return {
     version,
     node: process.version,
     platform: `${process.platform} ${process.arch}`,
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     targets,
-    target: process.env.QUIPU_CPU ?? targets.at(-1) ?? "scalar",
+    target,
     threads: availableThreads(),
     totalMemory: totalmem(),
-    freeMemory: freemem(),
+    freeMemory: process.availableMemory(),
   };
 }

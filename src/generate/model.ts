@@ -1,8 +1,7 @@
 // loadModel: a checkpoint folder, or a name, to something that answers. The command line uses nothing below this.
-import { freemem } from "node:os";
-import { openCheckpoint } from "../checkpoint/checkpoint.js";
+import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { type Device, openDevice } from "../device/device.js";
-import { QuipuError } from "../errors.js";
+import { abortedError, QuipuError } from "../errors.js";
 import { type LlamaConfig, readConfig } from "../model/config.js";
 import { type GenerationConfig, readGenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
@@ -92,7 +91,7 @@ export async function loadModel(pathOrName?: string, options: LoadOptions = {}):
       `quantize: this version computes with the checkpoint's own weights: expected none, got ${options.quantize}`,
     );
   }
-  signal?.throwIfAborted();
+  if (signal?.aborted) throw abortedError(signal);
   const config = await readConfig(dir);
   const [checkpoint, generationConfig, tokenizer, chatTemplate] = await Promise.all([
     openCheckpoint(dir),
@@ -101,6 +100,7 @@ export async function loadModel(pathOrName?: string, options: LoadOptions = {}):
     options.tokenizer === false ? undefined : loadChatTemplate(dir),
   ]);
   const positions = chooseContext(config, kvCache, slots, contextLength);
+  if (!mmap) checkRoomForFiles(checkpoint);
   const device = openDevice({ device: options.device, threads });
   try {
     const loaded = await loadWeights(device, checkpoint, config, { mmap, onProgress: options.onProgress, signal });
@@ -173,7 +173,9 @@ export class Model {
       throw new QuipuError("ERR_USAGE", "stop: stop texts need a tokenizer");
     }
     const whole = this.encode(prompt, options);
-    const ids = fitPrompt(whole, runtime.contextLength, settings, options.onOverflow, tokenizer?.bosId ?? config.bosId);
+    const { contextLength } = runtime;
+    const room = { contextLength, supported: config.maxPositions, needed: 1 };
+    const ids = fitPrompt(whole, room, settings, options.onOverflow, tokenizer?.bosId ?? config.bosId);
     const slot = await this.#slots.acquire();
     try {
       this.#live();
@@ -206,9 +208,11 @@ export class Model {
     { top = 10, ...options }: GenerateOptions & { top?: number } = {},
   ): Promise<TokenLogprob[]> {
     checkWhole("top", top, 1, this.config.vocabSize);
-    const { runtime, tokenizer, generationConfig, batchSize } = this.#live();
+    const { runtime, tokenizer, config, generationConfig, batchSize } = this.#live();
     const settings = { ...resolveSettings({ ...options, temperature: 0 }, generationConfig), maxTokens: 1 };
-    const ids = fitPrompt(this.encode(prompt, options), runtime.contextLength, settings, options.onOverflow);
+    const room = { contextLength: runtime.contextLength, supported: config.maxPositions, needed: 0 };
+    const bosId = tokenizer?.bosId ?? config.bosId;
+    const ids = fitPrompt(this.encode(prompt, options), room, settings, options.onOverflow, bosId);
     const slot = await this.#slots.acquire();
     try {
       await runtime.prepare(slot, { ...settings, logitBias: new Map() }, ids, []);
@@ -298,21 +302,35 @@ export class Model {
 /** The context that was asked for, or what the model supports within half of the free memory. */
 function chooseContext(config: LlamaConfig, type: KvCacheType, slots: number, wanted: number | undefined): number {
   const position = bytesPerPosition(config, type) * slots;
-  const free = freemem();
+  const free = process.availableMemory();
   if (wanted === undefined) {
     const fits = Math.floor(free / 2 / position);
     return Math.max(Math.min(config.maxPositions, 64), Math.min(config.maxPositions, fits));
   }
   checkWhole("contextLength", wanted, 2, config.maxPositions, `: the model supports ${config.maxPositions} positions`);
-  if (wanted * position > free) {
-    const fits = Math.floor(free / position);
-    throw new QuipuError(
-      "ERR_OUT_OF_MEMORY",
-      `a ${type} cache of ${wanted} positions needs ${wanted * position} bytes, ${free} are free: ` +
-        `--ctx-size ${Math.max(2, fits)} would fit${type === "f32" ? ", or --kv-cache f16 takes half" : ""}.`,
-    );
-  }
-  return wanted;
+  if (wanted * position <= free) return wanted;
+  const fits = Math.max(2, Math.floor((0.9 * free) / position)); // what is free now may be less in a moment
+  const smaller = (["f16", "int8"] as const).find((other) => wanted * bytesPerPosition(config, other) * slots <= free);
+  throw new QuipuError(
+    "ERR_OUT_OF_MEMORY",
+    `a ${type} cache of ${wanted} positions needs ${mebibytes(wanted * position)}, ${mebibytes(free)} are free: ` +
+      `--ctx-size ${fits} would fit${smaller === undefined ? "" : `, and so would --kv-cache ${smaller}`}.`,
+  );
+}
+
+/** Files that are read, not mapped, must fit into memory whole. */
+function checkRoomForFiles({ files }: Checkpoint): void {
+  const bytes = files.reduce((sum, { size }) => sum + size, 0);
+  const free = process.availableMemory();
+  if (bytes <= free) return;
+  throw new QuipuError(
+    "ERR_OUT_OF_MEMORY",
+    `reading the weights whole needs ${mebibytes(bytes)}, ${mebibytes(free)} are free: leave out --no-mmap, and they are mapped.`,
+  );
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.ceil(bytes / 2 ** 20)} MiB`;
 }
 
 function checkWhole(name: string, value: number, from: number, to: number, why = ""): void {

@@ -2,6 +2,7 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import { type Device, WeightFile } from "../device/device.js";
 import type { DType, Tensor } from "../device/tensor.js";
+import { abortedError } from "../errors.js";
 import type { LlamaConfig } from "./config.js";
 import type { LlamaLayer, LlamaWeights } from "./llama.js";
 import { inverseFrequencies } from "./rope.js";
@@ -55,7 +56,7 @@ export async function loadWeights(
   const total = checkpoint.files.reduce((sum, file) => sum + file.size, 0);
   let opened = 0;
   for (const [index, { path, size }] of checkpoint.files.entries()) {
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw abortedError(signal);
     files.set(index, new WeightFile(path, size, mmap));
     opened += size;
     onProgress?.(opened, total);
