@@ -4,7 +4,7 @@ import { EXIT_CODES, isQuipuError } from "../errors.js";
 import { normalizeAliases } from "./aliases.js";
 import { Interrupt } from "./interrupt.js";
 import { makeProgram } from "./program.js";
-import { OutputClosedError, OutputError, watchOutput } from "./terminal/output.js";
+import { OutputClosedError, OutputError, watchOutput, write } from "./terminal/output.js";
 
 /** Runs `quipu` with these arguments and sets the exit status of the process. */
 export async function main(args: readonly string[]): Promise<void> {
@@ -12,8 +12,7 @@ export async function main(args: readonly string[]): Promise<void> {
   watchOutput();
   let status = 0;
   try {
-    const program = makeProgram({ signal: interrupt.signal });
-    await program.parseAsync(normalizeAliases(program, args), { from: "user" });
+    await run(args, interrupt.signal);
   } catch (error) {
     status = report(error);
   }
@@ -21,11 +20,23 @@ export async function main(args: readonly string[]): Promise<void> {
   interrupt.release();
 }
 
+async function run(args: readonly string[], signal: AbortSignal): Promise<void> {
+  let help = "";
+  const program = makeProgram({ signal }, (text) => {
+    help += text;
+  });
+  try {
+    await program.parseAsync(normalizeAliases(program, args), { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError && error.exitCode === 0)) throw error;
+    await write(help); // --help, --version
+  }
+}
+
 /** Says on stderr what went wrong; returns the exit status. */
 function report(error: unknown): number {
   if (error instanceof OutputClosedError) return 0;
   if (error instanceof CommanderError) {
-    if (error.exitCode === 0) return 0; // --help, --version
     process.stderr.write(`${error.message.replace(/^error: /, "quipu: ")}\n`);
     return EXIT_CODES.ERR_USAGE;
   }

@@ -1,5 +1,5 @@
 // The commands and what each is given. What they do is in commands/, loaded when it runs.
-import { createRequire } from "node:module";
+import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { QuipuError } from "../errors.js";
 import { QuipuCommand } from "./command.js";
@@ -22,7 +22,9 @@ export interface Context {
   readonly signal: AbortSignal;
 }
 
-const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
 
 /** Commands that the design has and this version has not: their names are theirs already. */
 const LATER = ["chat", "pull", "models", "plan", "replay", "train", "tokenizer", "data", "eval", "serve"];
@@ -40,7 +42,8 @@ Exit status: 0 done, 1 unexpected failure, 2 usage, 3 the model cannot be used,
 4 the prompt does not fit, 5 out of memory, 6 device not available,
 130 and 143 interrupted by Ctrl-C and SIGTERM.`;
 
-export function makeProgram(context: Context): Command {
+/** @param print takes the text of --help and --version. */
+export function makeProgram(context: Context, print: (text: string) => void): Command {
   const program = new QuipuCommand("quipu")
     .usage("[options] [prompt...]\n       quipu <command> [options]")
     .description(
@@ -49,7 +52,7 @@ export function makeProgram(context: Context): Command {
     .helpOption("-h, --help", "print this help")
     .helpCommand(false)
     .enablePositionalOptions()
-    .configureOutput({ outputError: () => {} }) // main says it
+    .configureOutput({ writeOut: print, outputError: () => {} }) // main writes both
     .exitOverride()
     .argument("[prompt...]", "what to continue, or what to say to a chat model");
   addTemplateOptions(addPromptOptions(program));
@@ -129,7 +132,7 @@ export function makeProgram(context: Context): Command {
     .addOption(JSON_OBJECT())
     .action(async (_options, command: QuipuCommand) => {
       const { doctor } = await import("./commands/doctor.js");
-      await doctor(command.allOptions());
+      await doctor(command.allOptions(), context);
     });
 
   for (const name of LATER) {

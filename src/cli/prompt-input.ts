@@ -84,14 +84,7 @@ async function readStdin(signal: AbortSignal): Promise<string> {
     signal.addEventListener("abort", abort, { once: true });
   });
   aborted.catch(() => {});
-  try {
-    await Promise.race([read(), aborted]);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "EISDIR" || (cause as NodeJS.ErrnoException).code === "EAGAIN") {
-      throw new QuipuError("ERR_USAGE", `stdin cannot be read: ${(cause as Error).message}`, { cause });
-    }
-    throw cause;
-  }
+  await Promise.race([read(), aborted]);
   return decode(Buffer.concat(chunks), "stdin");
 }
 

@@ -1,7 +1,7 @@
 // What this machine offers: for `quipu doctor`, `--benchmark` and defaults.
 import { createRequire } from "node:module";
 import { cpus, totalmem } from "node:os";
-import { QuipuError } from "../errors.js";
+import { abortedError, QuipuError } from "../errors.js";
 import { callNative, fromNative, nativeAddon } from "./addon.js";
 
 export interface Roofs {
@@ -51,13 +51,23 @@ export function availableThreads(): number {
   return callNative((addon) => addon.availableThreads());
 }
 
-/** Measures the roofs of this CPU: about two seconds, 1 GiB of memory. */
-export async function measureRoofs(target: string, threads: number): Promise<Roofs> {
+/**
+ * Measures the roofs of this CPU: about two seconds, 1 GiB of memory.
+ *
+ * @throws {QuipuError} ERR_ABORTED when `signal` ends it, ERR_OUT_OF_MEMORY.
+ */
+export async function measureRoofs(target: string, threads: number, signal?: AbortSignal): Promise<Roofs> {
+  if (signal?.aborted) throw abortedError(signal);
+  const stop = new Int32Array(1);
+  const abort = () => Atomics.store(stop, 0, 1);
+  signal?.addEventListener("abort", abort);
   try {
-    const [readBandwidth, peak] = await nativeAddon().measureRoofs(target, threads, 2 ** 30, 10);
+    const [readBandwidth, peak] = await nativeAddon().measureRoofs(target, threads, 2 ** 30, 10, stop);
     return { readBandwidth, peak };
   } catch (error) {
-    throw fromNative(error);
+    throw signal?.aborted ? abortedError(signal) : fromNative(error);
+  } finally {
+    signal?.removeEventListener("abort", abort);
   }
 }
 

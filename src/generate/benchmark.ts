@@ -96,7 +96,7 @@ export async function runBenchmark(
   }
   const peakMemory = process.resourceUsage().maxRSS / 1024; // before the roofs are measured, which takes 1 GiB
   const machine = describeMachine();
-  const roofs = await measureRoofs(stats.target, stats.threads);
+  const roofs = await measureRoofs(stats.target, stats.threads, signal);
   const gaps = decodes.flatMap(({ gapsMs }) => gapsMs).sort((a, b) => a - b);
   const promptRates = promptTimes.map((ms) => (1000 * promptTokens) / ms);
   const decodeRates = decodes.map(({ ms }) => (1000 * (genTokens - 1)) / ms);
