@@ -19,6 +19,7 @@ export interface TerminalOptions {
   readonly terminal?: readonly ("stdin" | "stdout" | "stderr")[];
   /** Keys to send, each when a text has appeared. */
   readonly steps?: readonly { readonly after: string; readonly send: string }[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Whether pseudo-terminals can be had here; says so where not. */
@@ -30,11 +31,14 @@ export const hasTerminal = (() => {
 
 export async function quipuOnTerminal(
   args: readonly string[],
-  { terminal = ["stdin", "stdout", "stderr"], steps = [] }: TerminalOptions = {},
+  { terminal = ["stdin", "stdout", "stderr"], steps = [], env = {} }: TerminalOptions = {},
 ): Promise<TerminalResult> {
   const spec = JSON.stringify({ argv: [process.execPath, CLI, ...args], terminal, steps });
   const script = join(ROOT, "test/e2e/terminal.py");
-  const { status, stdout, stderr } = await finish(spawn("python3", [script, spec]), "");
+  const { status, stdout, stderr } = await finish(
+    spawn("python3", [script, spec], { env: { ...process.env, ...env } }),
+    "",
+  );
   if (status !== 0) throw new Error(`terminal.py: ${stderr}`);
   const { stepsLeft, ...result } = JSON.parse(stdout);
   if (stepsLeft > 0) throw new Error(`${stepsLeft} steps never came up; the terminal showed ${result.terminal}`);

@@ -131,7 +131,7 @@ function describeStart(
       : `${contextLength} positions`;
   return [
     `model     ${modelFolder(options.model)}, ${parameters} parameters, weights ${formatBytes(weightBytes)}`,
-    `device    ${device} ${target}, ${threads} threads`,
+    `device    ${device} ${target}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
     `context   ${context}, ${kvCache} cache of ${formatBytes(cacheBytes)}`,
     `prompt    ${promptTokens} tokens${droppedTokens > 0 ? ` (${droppedTokens} left out)` : ""}, ${request.raw ? "raw" : "chat template"}`,
     `sampling  temp ${temperature}, top-k ${topK}, top-p ${topP}, min-p ${minP}, repeat ${repeatPenalty}, presence ${presencePenalty}, frequency ${frequencyPenalty}`,
