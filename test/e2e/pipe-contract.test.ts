@@ -19,9 +19,12 @@ async function completion(prompt: string): Promise<string> {
   return text;
 }
 
+/** What the command line must give for PROMPT. */
+const whole = await completion(PROMPT);
+
 describe("stdout", () => {
   test("is the library's completion, byte for byte, and nothing else is written", async () => {
-    expect(await quipu([PROMPT, ...OPTIONS])).toEqual({ status: 0, stdout: await completion(PROMPT), stderr: "" });
+    expect(await quipu([PROMPT, ...OPTIONS])).toEqual({ status: 0, stdout: whole, stderr: "" });
   });
 
   test("is the text of the --json events", async () => {
@@ -32,7 +35,7 @@ describe("stdout", () => {
   });
 
   test("is only the completion with --verbose too; --quiet changes nothing in a pipe", async () => {
-    const stdout = await completion(PROMPT);
+    const stdout = whole;
     const [verbose, quiet] = await Promise.all(
       ["--verbose", "--quiet"].map((option) => quipu([PROMPT, ...OPTIONS, option])),
     );
@@ -105,7 +108,7 @@ describe("a prompt", () => {
     child.stdin!.write("on a");
     await sleep(300);
     child.stdin!.end(" time");
-    expect(await finish(child)).toEqual({ status: 0, stdout: await completion(PROMPT), stderr: "" });
+    expect(await finish(child)).toEqual({ status: 0, stdout: whole, stderr: "" });
   });
 
   test("a model that is not there is said before stdin has ended", async () => {
@@ -157,15 +160,17 @@ describe("text is written", () => {
   });
 
   test.concurrent.each<[string, string[], string, string]>([
-    // The completion of PROMPT with seed 1 begins ", there was a big, impressive tree. It was very nice and fun."
-    ["a stop text inside a token", ["--stop", "mpress"], ", there was a big, i", "stop"],
-    ["a stop text across tokens", ["--stop", "big, imp"], ", there was a ", "stop"],
-    ["a stop text at the very beginning", ["--stop", ", there"], "", "stop"],
-    ["the first of several stop texts", ["--stop", "tree", "--stop", "was", "--stop", "big"], ", there ", "stop"],
-    ["a stop text that never becomes whole", ["--stop", "big, brown", "-n", "6"], ", there was a big,", "length"],
-    ["a stop text that is open at the end", ["--stop", "big, brown", "-n", "5"], ", there was a big", "length"],
-  ])("%s is held back and not printed", async (_, options, expected, reason) => {
-    const all = [PROMPT, ...OPTIONS, ...options];
+    ["at the very beginning", [whole.slice(0, 4)], "", "stop"],
+    ["of one character", [whole[12]!], whole.slice(0, whole.indexOf(whole[12]!)), "stop"],
+    ...[9, 14, 17, 22, 31].map((start): [string, string[], string, string] => {
+      const stop = whole.slice(start, start + 9);
+      return [`at character ${start}, across tokens`, [stop], whole.slice(0, whole.indexOf(stop)), "stop"];
+    }),
+    ["inside one that is still open", [whole.slice(20, 40), whole.slice(30, 36)], whole.slice(0, 30), "stop"],
+    ["that never becomes whole", [`${whole.slice(9, 15)}\u0001`], whole, "length"],
+    ["that is open at the end", [`${whole.slice(-5)}\n\n`], whole, "length"],
+  ])("a stop text %s is held back and not printed", async (_, stops, expected, reason) => {
+    const all = [PROMPT, ...OPTIONS, ...stops.flatMap((stop) => ["--stop", stop])];
     const [plain, json] = await Promise.all([quipu(all), quipu([...all, "--json"])]);
     expect(plain).toEqual({ status: 0, stdout: expected, stderr: "" });
     const events = eventsOf(json.stdout);
@@ -199,7 +204,11 @@ describe("text is written", () => {
   });
 
   test.concurrent.each([
-    ["head -1", `quipu "${PROMPT}" -n -1 --ignore-eos -t 1 | head -c 5; echo " \${PIPESTATUS[0]}"`, ", the 0\n"],
+    [
+      "head -1",
+      `quipu "${PROMPT}" -n -1 --ignore-eos -t 1 | head -c 5; echo " \${PIPESTATUS[0]}"`,
+      `${whole.slice(0, 5)} 0\n`,
+    ],
     ["a reader that reads nothing", `quipu "${PROMPT}" -n 50 -t 1 | true; echo "\${PIPESTATUS[0]}"`, "0\n"],
     [
       "head -1 of events",
@@ -224,7 +233,7 @@ describe("text is written", () => {
 
   test("also where stderr is closed", async () => {
     const { status, stdout } = await bash(`quipu "${PROMPT}" ${OPTIONS.join(" ")} --verbose 2>&-`);
-    expect({ status, stdout }).toEqual({ status: 0, stdout: await completion(PROMPT) });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: whole });
     expect(await bash("quipu --no-such-option 2>&-")).toMatchObject({ status: 2, stdout: "" });
   });
 });
