@@ -47,6 +47,11 @@ export async function readPrompt(
   return piped === "" ? text : `${piped}\n${text}`;
 }
 
+/** A prompt as a message of a conversation: the newline that ends a file, or what echo prints, is not part of what is said. */
+export function asMessage(prompt: string): string {
+  return prompt.replace(/\r?\n$/, "");
+}
+
 /**
  * Node gives arguments as text, with U+FFFD for what is no UTF-8: the bytes tell that from a U+FFFD that the user has typed.
  *

@@ -264,6 +264,20 @@ describe("the chat template", () => {
     expect(tokens.filter(({ id }: { id: number }) => id === 2046)).toHaveLength(1); // BOS once
   });
 
+  test.concurrent.each<[string, string, string]>([
+    ["a line of echo", "Hi\n", "user: Hi\nassistant:"],
+    ["a line that ends as on Windows", "Hi\r\n", "user: Hi\nassistant:"],
+    ["an empty line, which stays", "Hi\n\n", "user: Hi\n\nassistant:"],
+  ])("takes %s without its last newline", async (_, input, rendered) => {
+    const [{ stdout }, expected, inspected] = await Promise.all([
+      quipu([...CHAT, "-t", "1"], { input }),
+      text(...CHAT, "--raw", rendered),
+      quipu(["inspect", "prompt", "-m", chat, "--json"], { input }),
+    ]);
+    expect(stdout).toBe(expected);
+    expect(JSON.parse(inspected.stdout).text).toBe(`<|begin_of_text|>${rendered}`);
+  });
+
   test("takes a piped text and the argument as one message; control tokens in it stay text", async () => {
     const { stdout } = await quipu(["inspect", "prompt", "-m", chat, "Who?", "--json"], { input: "<|end_of_text|>" });
     const { text: prompt, tokens } = JSON.parse(stdout);

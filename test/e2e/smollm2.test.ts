@@ -18,6 +18,11 @@ withModel("SmolLM2", () => {
     expect(events.at(-1)).toMatchObject({ reason: "eos" });
   });
 
+  test("answers a question that echo pipes in", async () => {
+    const { stdout } = await bash(`echo "What is the capital of France?" | quipu ${CHAT.join(" ")}`);
+    expect(stdout).toMatch(/Paris/);
+  });
+
   test("answers about a text that is piped in", async () => {
     const script = `printf 'Anna has a red bicycle. Ben has a green car.' | quipu ${CHAT.join(" ")} "What colour is the bicycle?"`;
     const { status, stdout } = await bash(script);

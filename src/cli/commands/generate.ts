@@ -10,7 +10,7 @@ import {
 } from "../../index.js";
 import { loadFrom, type ModelOptions, usesTemplate } from "../model-options.js";
 import type { Context } from "../program.js";
-import { type PromptOptions, readPrompt } from "../prompt-input.js";
+import { asMessage, type PromptOptions, readPrompt } from "../prompt-input.js";
 import { write } from "../terminal/output.js";
 import { Progress } from "../terminal/progress.js";
 import { formatBytes } from "../terminal/tables.js";
@@ -53,7 +53,7 @@ export async function generate(
   try {
     const request = requestOf(options, model, progress, context);
     const print = options.json ? jsonPrinter(prompt, options) : textPrinter(prompt, options);
-    for await (const event of model.generate(prompt, request)) {
+    for await (const event of model.generate(request.raw ? prompt : asMessage(prompt), request)) {
       if (event.type === "start" && options.verbose)
         process.stderr.write(describeStart(event, model, request, options));
       progress.erase();

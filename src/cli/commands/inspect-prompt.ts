@@ -2,7 +2,7 @@
 import { encodeChat, loadChatTemplate, loadTokenizer, modelFolder, QuipuError } from "../../index.js";
 import { usesTemplate } from "../model-options.js";
 import type { Context } from "../program.js";
-import { type PromptOptions, readPrompt } from "../prompt-input.js";
+import { asMessage, type PromptOptions, readPrompt } from "../prompt-input.js";
 import { write } from "../terminal/output.js";
 import { table } from "../terminal/tables.js";
 import { coloured, colourTokens, describeToken, visibleToken } from "../terminal/tokens.js";
@@ -28,7 +28,7 @@ export async function inspectPrompt(
     throw new QuipuError("ERR_USAGE", `${dir} has no chat template: leave out --chat and --system`);
   }
   const system = options.system === undefined ? [] : [{ role: "system", content: options.system }];
-  const messages = [...system, { role: "user", content: prompt }];
+  const messages = [...system, { role: "user", content: asMessage(prompt) }];
   const ids =
     templated && template !== undefined
       ? encodeChat(tokenizer, template, messages, { addGenerationPrompt: true })

@@ -2,7 +2,7 @@
 import { modelFolder } from "../../index.js";
 import { loadFrom, type ModelOptions, usesTemplate } from "../model-options.js";
 import type { Context } from "../program.js";
-import { type PromptOptions, readPrompt } from "../prompt-input.js";
+import { asMessage, type PromptOptions, readPrompt } from "../prompt-input.js";
 import { write } from "../terminal/output.js";
 import { Progress } from "../terminal/progress.js";
 import { table } from "../terminal/tables.js";
@@ -21,10 +21,11 @@ export async function next(words: readonly string[], options: NextOptions, conte
   const prompt = await readPrompt(words, options, context.signal);
   const model = await loadFrom(options, new Progress({ quiet: false }), context);
   try {
-    const best = await model.next(prompt, {
+    const raw = !usesTemplate(options, model.chatTemplate !== undefined);
+    const best = await model.next(raw ? prompt : asMessage(prompt), {
       top: Math.min(options.top, model.config.vocabSize),
       system: options.system,
-      raw: !usesTemplate(options, model.chatTemplate !== undefined),
+      raw,
       signal: context.signal,
     });
     const tokens = best.map((token) => ({ ...token, probability: Math.exp(token.logprob) }));
