@@ -29,7 +29,7 @@ let wrong = 0;
 for (const file of ["README.md", "docs/cli.md"]) {
   const path = join(root, file);
   const text = readFileSync(path, "utf8");
-  const mended = text.replace(/```console\n\$ (.*)\n([^]*?)\n?```/g, (block, command, output) => {
+  const mended = text.replace(/```console\n\$ (.*)\n([\s\S]*?)\n?```/g, (block, command, output) => {
     if (command.includes(SHOWN) && !existsSync(HERE)) return block;
     const now = outputOf(command);
     if (now === output) return block;

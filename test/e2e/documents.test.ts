@@ -58,7 +58,7 @@ test("--help names the aliases and nothing of a later version", async () => {
 });
 
 test("README's code runs as it stands and prints what it says", () => {
-  const [, code, output] = /```js\n([^]*?)```\n\n```text\n([^]*?)```/.exec(README)!;
+  const [, code, output] = /```js\n([\s\S]*?)```\n\n```text\n([\s\S]*?)```/.exec(README)!;
   const { status, stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", code!], {
     cwd: ROOT,
     encoding: "utf8",
