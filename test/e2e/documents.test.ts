@@ -9,7 +9,13 @@ import { quipu, ROOT } from "./run-cli.js";
 const read = (file: string) => readFileSync(join(ROOT, file), "utf8");
 const README = read("README.md");
 const REFERENCE = read("docs/cli.md");
-const help = async (...command: string[]) => (await quipu([...command, "--help"])).stdout;
+const helps = new Map<string, Promise<string>>();
+function help(...command: string[]): Promise<string> {
+  const key = command.join(" ");
+  const text = helps.get(key) ?? quipu([...command, "--help"]).then(({ stdout }) => stdout);
+  helps.set(key, text);
+  return text;
+}
 
 /** "tokens", "inspect prompt", …: what --help lists, and below it. */
 async function commands(above: readonly string[] = []): Promise<string[][]> {
