@@ -9,7 +9,8 @@ namespace quipu::binding {
 Napi::Value targets(const Napi::CallbackInfo& info);
 // availableThreads() → threads the machine gives this process
 Napi::Value availableThreads(const Napi::CallbackInfo& info);
-// measureRoofs(target, threads, bytes, passes) → Promise<[bytes per second, floating-point operations per second]>
+// measureRoofs(target, threads, bytes, passes, stop) → Promise<[bytes per second, floating-point operations per
+// second]>; stop[0] other than 0 ends it.
 Napi::Value measureRoofs(const Napi::CallbackInfo& info);
 
 }  // namespace quipu::binding

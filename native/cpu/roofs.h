@@ -3,19 +3,24 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 
 #include "core/error.h"
 #include "cpu/kernel.h"
 
 namespace quipu::cpu {
 
+// Whether to stop: asked often enough to end within 100 ms.
+using Stop = std::function<bool()>;
+
 // The best of `passes` read-only passes over `bytes` of memory, shared by `threads`. bytesPerSecond is written on
-// success.
-Status measureReadBandwidth(const Target& target, uint32_t threads, size_t bytes, uint32_t passes,
+// success; stopped, it fails with kAborted.
+Status measureReadBandwidth(const Target& target, uint32_t threads, size_t bytes, uint32_t passes, const Stop& stop,
                             double& bytesPerSecond);
 
 // The best of `passes` of independent f32 multiply-adds in registers on `threads`, in floating-point operations per
-// second.
-double measureMultiplyAdd(const Target& target, uint32_t threads, uint32_t passes);
+// second; like measureReadBandwidth when stopped.
+Status measureMultiplyAdd(const Target& target, uint32_t threads, uint32_t passes, const Stop& stop,
+                          double& operationsPerSecond);
 
 }  // namespace quipu::cpu

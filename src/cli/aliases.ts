@@ -2,7 +2,7 @@
 // -ngl as -n gl.
 import type { Command } from "commander";
 
-const ALIASES: Readonly<Record<string, string>> = {
+export const ALIASES: Readonly<Record<string, string>> = {
   "--predict": "--max-tokens",
   "--n-predict": "--max-tokens",
   "--max_tokens": "--max-tokens",

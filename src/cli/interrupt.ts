@@ -2,6 +2,9 @@
 
 const STATUS = { SIGINT: 130, SIGTERM: 143 } as const;
 
+/** Milliseconds that work has to end in good order; what cannot (a reader that does not read, a measurement) ends with the process. */
+const GRACE = 250;
+
 export class Interrupt {
   readonly #controller = new AbortController();
   #status: number | undefined;
@@ -28,7 +31,9 @@ export class Interrupt {
 
   readonly #onSignal = (signal: "SIGINT" | "SIGTERM") => {
     if (this.#status !== undefined) process.exit(this.#status);
-    this.#status = STATUS[signal];
+    const status = STATUS[signal];
+    this.#status = status;
     this.#controller.abort();
+    setTimeout(() => process.exit(status), GRACE).unref();
   };
 }

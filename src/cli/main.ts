@@ -4,7 +4,7 @@ import { EXIT_CODES, isQuipuError } from "../errors.js";
 import { normalizeAliases } from "./aliases.js";
 import { Interrupt } from "./interrupt.js";
 import { makeProgram } from "./program.js";
-import { OutputClosedError, watchOutput } from "./terminal/output.js";
+import { OutputClosedError, OutputError, watchOutput, write } from "./terminal/output.js";
 
 /** Runs `quipu` with these arguments and sets the exit status of the process. */
 export async function main(args: readonly string[]): Promise<void> {
@@ -12,8 +12,7 @@ export async function main(args: readonly string[]): Promise<void> {
   watchOutput();
   let status = 0;
   try {
-    const program = makeProgram({ signal: interrupt.signal });
-    await program.parseAsync(normalizeAliases(program, args), { from: "user" });
+    await run(args, interrupt.signal);
   } catch (error) {
     status = report(error);
   }
@@ -21,16 +20,39 @@ export async function main(args: readonly string[]): Promise<void> {
   interrupt.release();
 }
 
+async function run(args: readonly string[], signal: AbortSignal): Promise<void> {
+  let help = "";
+  const program = makeProgram({ signal }, (text) => {
+    help += text;
+  });
+  try {
+    await program.parseAsync(normalizeAliases(program, args), { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError && error.exitCode === 0)) throw error;
+    await write(help); // --help, --version
+  }
+}
+
 /** Says on stderr what went wrong; returns the exit status. */
 function report(error: unknown): number {
   if (error instanceof OutputClosedError) return 0;
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_CODES.ERR_USAGE; // it has said why
+  if (error instanceof CommanderError) {
+    process.stderr.write(`${error.message.replace(/^error: /, "quipu: ")}\n`);
+    return EXIT_CODES.ERR_USAGE;
+  }
   if (isQuipuError(error)) {
-    if (error.code !== "ERR_ABORTED") process.stderr.write(`quipu: ${error.message}\n`);
+    if (error.code !== "ERR_ABORTED") process.stderr.write(`quipu: ${inOptionNames(error.message)}\n`);
     return EXIT_CODES[error.code];
   }
   const failure = error instanceof Error ? error : new Error(String(error));
-  const system = "syscall" in failure; // a file or stream of the user's, not a fault of ours
-  process.stderr.write(`quipu: ${system ? failure.message : (failure.stack ?? failure.message)}\n`);
+  const known = failure instanceof OutputError || "syscall" in failure; // the user's files and streams, not a fault of ours
+  process.stderr.write(`quipu: ${known ? failure.message : (failure.stack ?? failure.message)}\n`);
   return 1;
+}
+
+/** The library calls an option by its own name, the command line by the option's. */
+function inOptionNames(message: string): string {
+  return message.replace(/^(contextLength|logitBias)\b/, (name) =>
+    name === "logitBias" ? "--logit-bias" : "--ctx-size",
+  );
 }

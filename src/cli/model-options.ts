@@ -1,12 +1,12 @@
 // The options of a model, from the command line's names to the library's.
-import { type LoadOptions, loadModel, type Model, QuipuError } from "../index.js";
+import { type LoadOptions, loadModel, type Model } from "../index.js";
 import type { Context } from "./program.js";
 import type { Progress } from "./terminal/progress.js";
 
 export interface ModelOptions {
   readonly model?: string;
   readonly ctxSize?: number;
-  readonly quantize?: "none" | "q8" | "q4";
+  readonly quantize?: "none";
   readonly device?: "auto" | "cpu" | "cuda";
   readonly nGpuLayers?: number;
   readonly threads?: number;
@@ -15,20 +15,14 @@ export interface ModelOptions {
   readonly mmap: boolean;
 }
 
-/** @throws {QuipuError} ERR_USAGE for weights that this version does not make. */
 export function loadOptions(options: ModelOptions, { signal }: Context): LoadOptions {
-  if (options.quantize !== undefined && options.quantize !== "none") {
-    throw new QuipuError(
-      "ERR_USAGE",
-      `-q ${options.quantize}: this version computes with the checkpoint's own weights; quantized ones are not in it. Leave -q out.`,
-    );
-  }
   return {
     device: (options.nGpuLayers ?? 0) > 0 ? "cuda" : options.device,
     threads: options.threads,
     contextLength: options.ctxSize,
     kvCache: options.kvCache,
     batchSize: options.batchSize,
+    quantize: options.quantize,
     mmap: options.mmap,
     signal,
   };

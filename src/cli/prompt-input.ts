@@ -1,4 +1,5 @@
 // Where a prompt comes from: words, -p, a file, stdin; and how they go together.
+import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { QuipuError } from "../errors.js";
 
@@ -12,12 +13,14 @@ export interface PromptOptions {
  * The prompt: piped text first, then a newline, then what the arguments give; byte for byte as it came.
  *
  * @param words the positional arguments, one text.
- * @throws {QuipuError} ERR_USAGE where there is none, for two at once, and for bytes that are no UTF-8.
+ * @param allowEmpty takes an empty stdin for an empty text.
+ * @throws {QuipuError} ERR_USAGE where there is none, for two at once, and for bytes that are no UTF-8; ERR_ABORTED.
  */
 export async function readPrompt(
   words: readonly string[],
   { prompt, file, stdin }: PromptOptions,
-  signal?: AbortSignal,
+  signal: AbortSignal,
+  { allowEmpty = false } = {},
 ): Promise<string> {
   const given = [
     words.length > 0 ? "words" : undefined,
@@ -28,18 +31,40 @@ export async function readPrompt(
     throw new QuipuError("ERR_USAGE", `a prompt comes from one place: got it from ${given.join(" and from ")}`);
   }
   const argument = words.length > 0 ? words.join(" ") : prompt;
+  if (argument?.includes("\uFFFD")) checkArguments();
   const wantsStdin = argument === "-";
   if (wantsStdin && !stdin) throw new QuipuError("ERR_USAGE", "the prompt '-' reads stdin, and --no-stdin forbids it");
-  const piped = stdin && (wantsStdin || process.stdin.isTTY !== true) ? await readStdin(signal) : "";
+  const readsStdin = stdin && (wantsStdin || process.stdin.isTTY !== true);
+  const piped = readsStdin ? await readStdin(signal) : "";
   const text = file === undefined ? (wantsStdin ? undefined : argument) : decode(await readBytes(file), file);
-  if (text === undefined && piped === "") {
+  if (text === undefined && piped === "" && !(allowEmpty && readsStdin)) {
     throw new QuipuError(
       "ERR_USAGE",
-      `no prompt${stdin && process.stdin.isTTY !== true ? " (stdin is empty)" : ""}: give words, -p, -f or text on stdin. Try: quipu "Once upon a time", or quipu --help`,
+      `no prompt${readsStdin ? " (stdin is empty)" : ""}: give words, -p, -f or text on stdin. Try: quipu "Once upon a time", or quipu --help`,
     );
   }
   if (text === undefined) return piped;
   return piped === "" ? text : `${piped}\n${text}`;
+}
+
+/** A prompt as a message of a conversation: the newline that ends a file, or what echo prints, is not part of what is said. */
+export function asMessage(prompt: string): string {
+  return prompt.replace(/\r?\n$/, "");
+}
+
+/**
+ * Node gives arguments as text, with U+FFFD for what is no UTF-8: the bytes tell that from a U+FFFD that the user has typed.
+ *
+ * @throws {QuipuError} ERR_USAGE
+ */
+function checkArguments(): void {
+  let line: string;
+  try {
+    line = readFileSync("/proc/self/cmdline", "latin1");
+  } catch {
+    return; // not Linux: nothing to compare with
+  }
+  for (const argument of line.split("\0")) decode(Buffer.from(argument, "latin1"), "the prompt's argument");
 }
 
 async function readBytes(file: string): Promise<Uint8Array> {
@@ -50,7 +75,7 @@ async function readBytes(file: string): Promise<Uint8Array> {
   }
 }
 
-async function readStdin(signal: AbortSignal | undefined): Promise<string> {
+async function readStdin(signal: AbortSignal): Promise<string> {
   const chunks: Buffer[] = [];
   const read = async () => {
     for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
@@ -60,18 +85,11 @@ async function readStdin(signal: AbortSignal | undefined): Promise<string> {
       process.stdin.destroy();
       reject(new QuipuError("ERR_ABORTED", "interrupted while reading stdin"));
     };
-    if (signal?.aborted) abort();
-    signal?.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
   });
   aborted.catch(() => {});
-  try {
-    await Promise.race([read(), aborted]);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "EISDIR" || (cause as NodeJS.ErrnoException).code === "EAGAIN") {
-      throw new QuipuError("ERR_USAGE", `stdin cannot be read: ${(cause as Error).message}`, { cause });
-    }
-    throw cause;
-  }
+  await Promise.race([read(), aborted]);
   return decode(Buffer.concat(chunks), "stdin");
 }
 

@@ -10,16 +10,29 @@ export function wholeNumber(from: number, to: number = Number.MAX_SAFE_INTEGER):
   };
 }
 
-export function realNumber(from: number, to: number): (text: string) => number {
+/** @param above leaves `from` itself out. */
+export function realNumber(from: number, to: number, above = false): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (text.trim() !== "" && value >= from && value <= to) return value;
-    throw new InvalidArgumentError(`Expected a number from ${from} to ${to}.`);
+    if (text.trim() !== "" && value >= from && value <= to && !(above && value === from)) return value;
+    throw new InvalidArgumentError(
+      `Expected a number ${above ? `above ${from}, at most ${to}` : `from ${from} to ${to}`}.`,
+    );
+  };
+}
+
+/** One of some words; `later` are those that a coming version takes. */
+export function choice(words: readonly string[], later: readonly string[] = []): (text: string) => string {
+  return (text) => {
+    if (words.includes(text)) return text;
+    const absent = later.includes(text) ? `${text} is not in this version. ` : "";
+    throw new InvalidArgumentError(`${absent}Expected ${words.join(" or ")}.`);
   };
 }
 
 /** For options that may be given several times. */
 export function collect(text: string, previous: string[] | undefined): string[] {
+  if (text === "") throw new InvalidArgumentError("Expected a text that is not empty.");
   return [...(previous ?? []), text];
 }
 
@@ -28,9 +41,9 @@ export function logitBias(
   text: string,
   previous: ReadonlyMap<number | string, number> | undefined,
 ): ReadonlyMap<number | string, number> {
-  const [, key, value] = /^(.+)=([^=]+)$/s.exec(text) ?? [];
-  const bias = Number(value === "-inf" ? Number.NEGATIVE_INFINITY : value === "inf" ? Number.POSITIVE_INFINITY : value);
-  if (key === undefined || Number.isNaN(bias)) {
+  const [, key, value = ""] = /^(.+)=([^=]+)$/s.exec(text) ?? [];
+  const bias = Number(value.replace(/^([+-]?)inf$/, "$1Infinity"));
+  if (key === undefined || value.trim() === "" || Number.isNaN(bias)) {
     throw new InvalidArgumentError('Expected an id or a text, "=", and a number (or inf, -inf).');
   }
   return new Map([...(previous ?? []), [/^\d+$/.test(key) ? Number(key) : key, bias]]);

@@ -48,6 +48,12 @@ export interface NativeAddon {
   targets(): string[];
   /** Threads that the machine gives this process: affinity and cgroup quota. */
   availableThreads(): number;
-  /** [bytes per second, floating-point operations per second], each the best of `passes`. */
-  measureRoofs(target: string, threads: number, bytes: number, passes: number): Promise<[number, number]>;
+  /** [bytes per second, floating-point operations per second], each the best of `passes`; a stop[0] other than 0 ends it. */
+  measureRoofs(
+    target: string,
+    threads: number,
+    bytes: number,
+    passes: number,
+    stop: Int32Array,
+  ): Promise<[number, number]>;
 }

@@ -10,6 +10,7 @@ import type {
   NativeTransfers,
   NativeTypedArray,
 } from "./addon-types.js";
+import { availableThreads, chooseTarget } from "./machine.js";
 import { bytesOf, DTYPE_BYTES, type DType, type Shape, type Tensor } from "./tensor.js";
 
 export interface DeviceOptions {
@@ -150,15 +151,7 @@ export function openDevice({ device = "auto", threads, target }: DeviceOptions =
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 1024)) {
     throw new QuipuError("ERR_USAGE", `threads: expected a whole number from 1 to 1024, got ${threads}`);
   }
-  const available = callNative((addon) => addon.targets());
-  const wanted = target ?? process.env.QUIPU_CPU ?? available.at(-1) ?? "scalar";
-  if (!available.includes(wanted)) {
-    throw new QuipuError(
-      "ERR_DEVICE_UNAVAILABLE",
-      `this CPU has no kernels "${wanted}" (QUIPU_CPU); it can run: ${available.join(", ")}`,
-    );
-  }
-  return new Device(wanted, threads ?? callNative((addon) => addon.availableThreads()));
+  return new Device(chooseTarget(target), threads ?? availableThreads());
 }
 
 function transfers(list: readonly Transfer[]): NativeTransfers {

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus, freemem, totalmem } from "node:os";
 import { join } from "node:path";
+import { abortedError, QuipuError } from "../errors.js";
 import { callNative, fromNative, nativeAddon } from "./addon.js";
 
 export interface Roofs {
@@ -30,6 +31,21 @@ export interface Machine {
 /** Instruction sets with kernels that this CPU can run, slowest first. */
 export function availableTargets(): string[] {
   return callNative((addon) => addon.targets());
+}
+
+/**
+ * The instruction set to use: the one asked for, else QUIPU_CPU, else the fastest here.
+ *
+ * @throws {QuipuError} ERR_DEVICE_UNAVAILABLE for one that this CPU has no kernels of.
+ */
+export function chooseTarget(wanted = process.env.QUIPU_CPU): string {
+  const available = availableTargets();
+  const target = wanted ?? available.at(-1) ?? "scalar";
+  if (available.includes(target)) return target;
+  throw new QuipuError(
+    "ERR_DEVICE_UNAVAILABLE",
+    `this CPU has no kernels "${target}" (QUIPU_CPU); it can run: ${available.join(", ")}`,
+  );
 }
 
 /** Threads that the machine gives this process: its affinity, cut to its cgroup's quota. */
@@ -62,27 +78,38 @@ function readCgroupFile(name: string): string {
   }
 }
 
-/** Measures the roofs of this CPU: about two seconds, 1 GiB of memory. */
-export async function measureRoofs(target: string, threads: number): Promise<Roofs> {
+/**
+ * Measures the roofs of this CPU: about two seconds, 1 GiB of memory.
+ *
+ * @throws {QuipuError} ERR_ABORTED when `signal` ends it, ERR_OUT_OF_MEMORY.
+ */
+export async function measureRoofs(target: string, threads: number, signal?: AbortSignal): Promise<Roofs> {
+  if (signal?.aborted) throw abortedError(signal);
+  const stop = new Int32Array(1);
+  const abort = () => Atomics.store(stop, 0, 1);
+  signal?.addEventListener("abort", abort);
   try {
-    const [readBandwidth, peak] = await nativeAddon().measureRoofs(target, threads, 2 ** 30, 10);
+    const [readBandwidth, peak] = await nativeAddon().measureRoofs(target, threads, 2 ** 30, 10, stop);
     return { readBandwidth, peak };
   } catch (error) {
-    throw fromNative(error);
+    throw signal?.aborted ? abortedError(signal) : fromNative(error);
+  } finally {
+    signal?.removeEventListener("abort", abort);
   }
 }
 
-/** @throws {QuipuError} ERR_ADDON where the native addon cannot be loaded. */
+/** @throws {QuipuError} ERR_ADDON where the native addon cannot be loaded, ERR_DEVICE_UNAVAILABLE for a QUIPU_CPU that is not here. */
 export function describeMachine(): Machine {
   const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
   const targets = availableTargets();
+  const target = chooseTarget();
   return {
     version,
     node: process.version,
     platform: `${process.platform} ${process.arch}`,
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     targets,
-    target: process.env.QUIPU_CPU ?? targets.at(-1) ?? "scalar",
+    target,
     threads: availableThreads(),
     totalMemory: totalmem(),
     freeMemory: availableMemory(),

@@ -14,7 +14,7 @@ import { type LoadOptions, loadModel, type Model, type ModelStats } from "./mode
 import { modelFolder } from "./model-folder.js";
 
 export interface BenchmarkOptions {
-  /** Default 512. */
+  /** Default 512, or what the context holds after `depth`. */
   readonly promptTokens?: number | undefined;
   /** Default 128. */
   readonly genTokens?: number | undefined;
@@ -62,7 +62,7 @@ export async function runBenchmark(
   load: LoadOptions,
   options: BenchmarkOptions = {},
 ): Promise<BenchmarkResult> {
-  const { promptTokens = 512, genTokens = 128, repeats = 5, depth = 0, signal, onProgress } = options;
+  const { repeats = 5, depth = 0, signal, onProgress } = options;
   const loads = await timesOf(3, async () => {
     const started = performance.now();
     await (await loadModel(pathOrName, load)).dispose();
@@ -70,35 +70,36 @@ export async function runBenchmark(
   });
   await using model = await loadModel(pathOrName, load);
   const stats = model.stats();
-  const longest = depth + Math.max(promptTokens, genTokens + 1);
-  if (longest > stats.contextLength) {
+  const room = stats.contextLength - depth;
+  const { promptTokens = Math.min(512, room), genTokens = Math.min(128, room - 1) } = options;
+  if (Math.max(promptTokens, genTokens + 1) > room || genTokens < 2) {
     throw new QuipuError(
       "ERR_USAGE",
-      `benchmark: depth ${depth} with ${Math.max(promptTokens, genTokens + 1)} tokens needs a context of ${longest}, this one has ${stats.contextLength}: lower --prompt-tokens, --gen-tokens or --depth`,
+      `benchmark: depth ${depth} with a prompt of ${promptTokens} and ${genTokens} generated tokens does not fit a context of ${stats.contextLength}: lower --depth, --prompt-tokens or --gen-tokens (2 at least)`,
     );
   }
-  const machine = describeMachine();
-  const roofs = await measureRoofs(stats.target, stats.threads);
   const before = idsFor(model, depth);
   const prompt = Int32Array.of(...before, ...idsFor(model, promptTokens));
   const start = depth === 0 ? idsFor(model, 1) : before;
-  await run(model, prompt, 1, options); // maps the weights in, records the programs
-  await run(model, start, genTokens, options);
+  await promptTime(model, prompt, signal); // maps the weights in, records the programs
+  await decode(model, start, genTokens, options);
 
-  const prompts: Run[] = [];
-  const decodes: Run[] = [];
+  const promptTimes: number[] = [];
+  const decodes: Decode[] = [];
   for (let i = 0; i < repeats; i++) {
     if (signal?.aborted) throw abortedError(signal);
     // A prompt after `depth` tokens costs what the whole costs beyond the beginning.
-    const without = depth === 0 ? 0 : (await run(model, before, 1, options)).promptMs;
-    const whole = await run(model, prompt, 1, options);
-    prompts.push({ ...whole, promptMs: whole.promptMs - without });
-    decodes.push(await run(model, start, genTokens, options));
+    const without = depth === 0 ? 0 : await promptTime(model, before, signal);
+    promptTimes.push((await promptTime(model, prompt, signal)) - without);
+    decodes.push(await decode(model, start, genTokens, options));
     onProgress?.(i + 1, repeats);
   }
+  const peakMemory = process.resourceUsage().maxRSS / 1024; // before the roofs are measured, which takes 1 GiB
+  const machine = describeMachine();
+  const roofs = await measureRoofs(stats.target, stats.threads, signal);
   const gaps = decodes.flatMap(({ gapsMs }) => gapsMs).sort((a, b) => a - b);
-  const promptRates = prompts.map(({ promptMs }) => (1000 * promptTokens) / promptMs);
-  const decodeRates = decodes.map(({ decodeMs }) => (1000 * (genTokens - 1)) / decodeMs);
+  const promptRates = promptTimes.map((ms) => (1000 * promptTokens) / ms);
+  const decodeRates = decodes.map(({ ms }) => (1000 * (genTokens - 1)) / ms);
   const suffix = depth === 0 ? "" : `@d${depth}`;
   const tokenize = await tokenizeRates(pathOrName, Math.min(repeats, 3));
   const rows: BenchmarkRow[] = [
@@ -113,14 +114,10 @@ export async function runBenchmark(
       roof: decodeRoof(stats, roofs, decodeRates, genTokens, depth),
     },
     row("sampling", "µs", await samplingTimes(model, options.sampling ?? {}, stats)),
-    row(
-      "first token",
-      "ms",
-      prompts.map(({ promptMs }) => promptMs),
-    ),
+    row("first token", "ms", promptTimes),
     { test: "inter-token p50", unit: "ms", value: quantile(gaps, 0.5), sd: 0 },
     { test: "inter-token p95", unit: "ms", value: quantile(gaps, 0.95), sd: 0 },
-    { test: "peak memory", unit: "MiB", value: process.resourceUsage().maxRSS / 1024, sd: 0 },
+    { test: "peak memory", unit: "MiB", value: peakMemory, sd: 0 },
   ];
   const settings = {
     ...{ promptTokens, genTokens, repeats, depth },
@@ -129,26 +126,33 @@ export async function runBenchmark(
   return { cpu: machine.cpu, roofs, stats, settings, rows };
 }
 
-interface Run {
-  readonly promptMs: number;
-  readonly decodeMs: number;
+/** Milliseconds from a prompt to the first token. */
+async function promptTime(model: Model, ids: Int32Array, signal: AbortSignal | undefined): Promise<number> {
+  const started = performance.now();
+  await model.next(ids, { top: 1, signal });
+  return performance.now() - started;
+}
+
+/** Milliseconds from the first token to the last, and between neighbours. */
+interface Decode {
+  readonly ms: number;
   readonly gapsMs: readonly number[];
 }
 
-async function run(
+async function decode(
   model: Model,
   ids: Int32Array,
   maxTokens: number,
   { sampling, signal }: BenchmarkOptions,
-): Promise<Run> {
-  const times: number[] = [performance.now()];
+): Promise<Decode> {
+  const times: number[] = [];
   const request = { seed: 1, ...sampling, maxTokens, ignoreEos: true, signal };
   for await (const event of model.generate(ids, request)) {
     if (event.type === "token") times.push(performance.now());
   }
   if (signal?.aborted) throw abortedError(signal);
-  const gapsMs = times.slice(2).map((time, i) => time - times[i + 1]!);
-  return { promptMs: times[1]! - times[0]!, decodeMs: times.at(-1)! - times[1]!, gapsMs };
+  const gapsMs = times.slice(1).map((time, i) => time - times[i]!);
+  return { ms: times.at(-1)! - times[0]!, gapsMs };
 }
 
 /** Ids spread over the vocabulary: what they say does not change what they cost. */

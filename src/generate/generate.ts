@@ -140,7 +140,7 @@ function tokenEvent(token: SampledToken, text: string, logprobs: number, tokeniz
   return { ...event, top: token.best.map((entry) => withText(entry, tokenizer)) };
 }
 
-/** An id and its logprob with the text of the token. */
+/** An id and its logprob with the text of the token; ids that only pad the model's vocabulary have none. */
 export function withText(
   { id, logprob }: { id: number; logprob: number },
   tokenizer: Tokenizer | undefined,

@@ -1,5 +1,5 @@
 // loadModel: a checkpoint folder, or a name, to something that answers. The command line uses nothing below this.
-import { openCheckpoint } from "../checkpoint/checkpoint.js";
+import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { type Device, openDevice } from "../device/device.js";
 import { availableMemory } from "../device/machine.js";
 import { abortedError, QuipuError } from "../errors.js";
@@ -103,6 +103,7 @@ export async function loadModel(pathOrName?: string, options: LoadOptions = {}):
     options.tokenizer === false ? undefined : loadChatTemplate(dir),
   ]);
   const positions = chooseContext(config, kvCache, slots, contextLength);
+  if (!mmap) checkRoomForFiles(checkpoint);
   const device = openDevice({ device: options.device, threads });
   try {
     const loaded = await loadWeights(device, checkpoint, config, { mmap, onProgress: options.onProgress, signal });
@@ -176,7 +177,7 @@ export class Model {
       throw new QuipuError("ERR_USAGE", "stop: stop texts need a tokenizer");
     }
     const whole = this.encode(prompt, options);
-    const ids = this.#fit(whole, settings, options);
+    const ids = this.#fit(whole, 1, settings, options);
     yield* runGeneration(runtime, tokenizer, this.#slots, {
       ids,
       droppedTokens: whole.length - ids.length,
@@ -208,7 +209,7 @@ export class Model {
     checkWhole("top", top, 1, this.config.vocabSize);
     const { runtime, tokenizer, generationConfig, batchSize } = this.#live();
     const settings = { ...resolveSettings({ ...options, temperature: 0 }, generationConfig), maxTokens: 1 };
-    const ids = this.#fit(this.encode(prompt, options), settings, options);
+    const ids = this.#fit(this.encode(prompt, options), 0, settings, options);
     return this.#onSlot(options.signal, async (slot) => {
       await runtime.prepare(slot, { ...settings, logitBias: new Map() }, ids, [], options.signal);
       const rows = rowsOf(ids, slot);
@@ -285,9 +286,11 @@ export class Model {
     return this.dispose();
   }
 
-  #fit(ids: Int32Array, settings: EffectiveSettings, { onOverflow }: GenerateOptions): Int32Array {
+  /** Cuts a prompt, if asked to, so that `needed` more tokens fit behind it. */
+  #fit(ids: Int32Array, needed: number, settings: EffectiveSettings, { onOverflow }: GenerateOptions): Int32Array {
     const { runtime, tokenizer, config } = this.#parts;
-    return fitPrompt(ids, runtime.contextLength, settings, onOverflow, tokenizer?.bosId ?? config.bosId);
+    const room = { contextLength: runtime.contextLength, supported: config.maxPositions, needed };
+    return fitPrompt(ids, room, settings, onOverflow, tokenizer?.bosId ?? config.bosId);
   }
 
   async #onSlot<T>(signal: AbortSignal | undefined, body: (slot: number) => Promise<T>): Promise<T> {
@@ -314,15 +317,29 @@ function chooseContext(config: LlamaConfig, type: KvCacheType, slots: number, wa
     return Math.max(Math.min(config.maxPositions, 64), Math.min(config.maxPositions, fits));
   }
   checkWhole("contextLength", wanted, 2, config.maxPositions, `: the model supports ${config.maxPositions} positions`);
-  if (wanted * position > free) {
-    const fits = Math.floor(free / position);
-    throw new QuipuError(
-      "ERR_OUT_OF_MEMORY",
-      `a ${type} cache of ${wanted} positions needs ${wanted * position} bytes, ${free} are free: ` +
-        `--ctx-size ${Math.max(2, fits)} would fit${type === "f32" ? ", or --kv-cache f16 takes half" : ""}.`,
-    );
-  }
-  return wanted;
+  if (wanted * position <= free) return wanted;
+  const fits = Math.max(2, Math.floor((0.9 * free) / position)); // what is free now may be less in a moment
+  const smaller = (["f16", "int8"] as const).find((other) => wanted * bytesPerPosition(config, other) * slots <= free);
+  throw new QuipuError(
+    "ERR_OUT_OF_MEMORY",
+    `a ${type} cache of ${wanted} positions needs ${mebibytes(wanted * position)}, ${mebibytes(free)} are free: ` +
+      `--ctx-size ${fits} would fit${smaller === undefined ? "" : `, and so would --kv-cache ${smaller}`}.`,
+  );
+}
+
+/** Files that are read, not mapped, must fit into memory whole. */
+function checkRoomForFiles({ files }: Checkpoint): void {
+  const bytes = files.reduce((sum, { size }) => sum + size, 0);
+  const free = availableMemory();
+  if (bytes <= free) return;
+  throw new QuipuError(
+    "ERR_OUT_OF_MEMORY",
+    `reading the weights whole needs ${mebibytes(bytes)}, ${mebibytes(free)} are free: leave out --no-mmap, and they are mapped.`,
+  );
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.ceil(bytes / 2 ** 20)} MiB`;
 }
 
 function checkWhole(name: string, value: number, from: number, to: number, why = ""): void {

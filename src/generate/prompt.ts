@@ -38,7 +38,7 @@ export function encodePrompt(
   if (chatTemplate === undefined) {
     throw new QuipuError(
       "ERR_USAGE",
-      "the checkpoint has no chat template (tokenizer_config.json or chat_template.jinja): give plain text (--raw), or use an instruct checkpoint",
+      "the checkpoint has no chat template (tokenizer_config.json or chat_template.jinja): leave out --chat and --system, or use an instruct checkpoint",
     );
   }
   return checkIds(encodeChat(tokenizer, chatTemplate, messages, { addGenerationPrompt: true }), vocabSize);
@@ -61,24 +61,33 @@ export function toMessages(
   return undefined;
 }
 
+export interface ContextRoom {
+  readonly contextLength: number;
+  /** What --ctx-size could be raised to. */
+  readonly supported: number;
+  /** Positions that the prompt must leave free. */
+  readonly needed: number;
+}
+
 /**
- * Cuts a prompt that leaves no room in the context, if asked to.
+ * Cuts a prompt that leaves too little room in the context, if asked to.
  *
  * @throws {QuipuError} ERR_CONTEXT_OVERFLOW with the counts and the ways out.
  */
 export function fitPrompt(
   ids: Int32Array,
-  contextLength: number,
+  { contextLength, supported, needed }: ContextRoom,
   { maxTokens }: EffectiveSettings,
   onOverflow: OnOverflow = "error",
   bosId?: number,
 ): Int32Array {
-  if (ids.length < contextLength) return ids;
+  if (ids.length + needed <= contextLength) return ids;
   if (onOverflow === "error") {
+    const raise = supported > contextLength ? `raise --ctx-size (the model supports ${supported}), ` : "";
     throw new QuipuError(
       "ERR_CONTEXT_OVERFLOW",
-      `the prompt has ${ids.length} tokens, the context holds ${contextLength} and needs room for at least one more. ` +
-        "Shorten it, raise --ctx-size if the model supports more, or choose --on-overflow truncate-head or truncate-middle.",
+      `the prompt has ${ids.length} tokens, the context holds ${contextLength}${needed > 0 ? " and needs room for at least one more" : ""}. ` +
+        `Shorten it, ${raise}or choose --on-overflow truncate-head or truncate-middle.`,
     );
   }
   const reserve = Math.min(maxTokens < 1 ? 256 : maxTokens, Math.floor(contextLength / 2));

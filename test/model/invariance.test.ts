@@ -2,7 +2,7 @@
 // and what is sampled after them (docs/numerics.md).
 import type { KvCacheType } from "#quipu/model/kv-cache.js";
 import type { Row, Runtime, SampledToken } from "#quipu/model/runtime.js";
-import { bitsOf, TARGETS, THREADS } from "../kernels/run-op.js";
+import { TARGETS, THREADS } from "../kernels/run-op.js";
 import { loadTiny, smollm2Folder } from "./reference.js";
 import { type RuntimeOptions, rows, someIds, withRuntime } from "./run-model.js";
 
@@ -12,6 +12,8 @@ const SETTINGS = {
   ...{ temperature: 1.3, topK: 40, topP: 0.95, minP: 0.01, seed: 7 },
   ...{ repeatPenalty: 1.2, presencePenalty: 0.1, frequencyPenalty: 0.1, logitBias: new Map([[5, 0.5]]) },
 };
+
+const bitsOf = (data: Float32Array) => new Uint32Array(data.buffer, data.byteOffset, data.length);
 
 /** What a model says: bits of the logits at every position of a prompt, and what it samples next. */
 interface Said {

@@ -27,7 +27,8 @@ function write(bytes) {
 function idsOf(content, isBytes) {
   const ids = tokenizer.encode(isBytes ? content : decoder.decode(content));
   const back = tokenizer.decodeBytes(ids);
-  if (!content.equals(back)) throw new Error(`does not decode to itself: ${JSON.stringify(content.toString("latin1"))}`);
+  if (!content.equals(back))
+    throw new Error(`does not decode to itself: ${JSON.stringify(content.toString("latin1"))}`);
   return ids;
 }
 

@@ -1,11 +1,12 @@
 // quipu doctor: what this machine offers, measured where measuring is the only honest answer.
 import { describeMachine, measureRoofs } from "../../index.js";
+import type { Context } from "../program.js";
 import { write } from "../terminal/output.js";
 import { formatBytes } from "../terminal/tables.js";
 
-export async function doctor({ json }: { json?: boolean }): Promise<void> {
+export async function doctor({ json }: { json?: boolean }, { signal }: Context): Promise<void> {
   const machine = describeMachine();
-  const roofs = await measureRoofs(machine.target, machine.threads);
+  const roofs = await measureRoofs(machine.target, machine.threads, signal);
   if (json) return write(`${JSON.stringify({ ...machine, roofs })}\n`);
   const lines: [string, string][] = [
     ["version", `quipu ${machine.version}, Node ${machine.node}, ${machine.platform}`],

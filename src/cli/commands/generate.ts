@@ -1,18 +1,23 @@
 // quipu [prompt…]: text to stdout as it becomes whole, everything else to stderr.
-import type { EndEvent, GenerateOptions, Model, StartEvent } from "../../index.js";
+import {
+  type EndEvent,
+  type GenerateEvent,
+  type GenerateOptions,
+  type Model,
+  modelFolder,
+  QuipuError,
+  type StartEvent,
+} from "../../index.js";
 import { loadFrom, type ModelOptions, usesTemplate } from "../model-options.js";
 import type { Context } from "../program.js";
-import { type PromptOptions, readPrompt } from "../prompt-input.js";
+import { asMessage, type PromptOptions, readPrompt } from "../prompt-input.js";
 import { write } from "../terminal/output.js";
 import { Progress } from "../terminal/progress.js";
 import { formatBytes } from "../terminal/tables.js";
+import type { BenchmarkCommandOptions } from "./benchmark.js";
 
-export interface GenerateCommandOptions extends PromptOptions, ModelOptions {
+export interface GenerateCommandOptions extends PromptOptions, ModelOptions, BenchmarkCommandOptions {
   readonly maxTokens?: number;
-  readonly temp?: number;
-  readonly topK?: number;
-  readonly topP?: number;
-  readonly minP?: number;
   readonly repeatPenalty?: number;
   readonly presencePenalty?: number;
   readonly frequencyPenalty?: number;
@@ -28,7 +33,6 @@ export interface GenerateCommandOptions extends PromptOptions, ModelOptions {
   readonly logprobs?: number;
   readonly echo?: boolean;
   readonly verbose?: boolean;
-  readonly quiet?: boolean;
   readonly benchmark?: boolean;
 }
 
@@ -37,20 +41,44 @@ export async function generate(
   options: GenerateCommandOptions,
   context: Context,
 ): Promise<void> {
+  checkTogether(words, options);
   if (options.benchmark) {
     const { benchmark } = await import("./benchmark.js");
     return benchmark(options, context);
   }
+  modelFolder(options.model); // a wrong name is said before stdin is waited for
   const prompt = await readPrompt(words, options, context.signal);
   const progress = new Progress({ quiet: options.quiet === true });
   const model = await loadFrom(options, progress, context);
   try {
     const request = requestOf(options, model, progress, context);
-    if (options.json) await writeEvents(model, prompt, request, options);
-    else await writeText(model, prompt, request, options, progress);
+    const print = options.json ? jsonPrinter(prompt, options) : textPrinter(prompt, options);
+    for await (const event of model.generate(request.raw ? prompt : asMessage(prompt), request)) {
+      if (event.type === "start" && options.verbose)
+        process.stderr.write(describeStart(event, model, request, options));
+      progress.erase();
+      await print(event);
+      if (event.type === "end" && options.verbose) process.stderr.write(describeEnd(event));
+    }
   } finally {
     progress.erase();
     await model.dispose();
+  }
+}
+
+/** @throws {QuipuError} ERR_USAGE for options that mean nothing without another. */
+function checkTogether(words: readonly string[], options: GenerateCommandOptions): void {
+  const { benchmark, promptTokens, genTokens, repeats, depth, format, logprobs, json } = options;
+  const measuring = { "prompt-tokens": promptTokens, "gen-tokens": genTokens, repeats, depth, format };
+  const [lone] = Object.entries(measuring).find(([, value]) => value !== undefined) ?? [];
+  if (lone !== undefined && !benchmark) {
+    throw new QuipuError("ERR_USAGE", `--${lone} is an option of --benchmark: give both, or leave it out`);
+  }
+  if (benchmark && (words.length > 0 || options.prompt !== undefined || options.file !== undefined)) {
+    throw new QuipuError("ERR_USAGE", "--benchmark makes its own prompt: expected none");
+  }
+  if (logprobs !== undefined && !json) {
+    throw new QuipuError("ERR_USAGE", "--logprobs shows in the events of --json: give both, or see quipu next");
   }
 }
 
@@ -71,44 +99,28 @@ function requestOf(
   };
 }
 
-async function writeText(
-  model: Model,
-  prompt: string,
-  request: GenerateOptions,
-  options: GenerateCommandOptions,
-  progress: Progress,
-): Promise<void> {
-  for await (const event of model.generate(prompt, request)) {
-    if (event.type === "start") {
-      if (options.verbose) process.stderr.write(describeStart(event, model, request));
-      if (options.echo) await write(prompt);
-      continue;
-    }
-    progress.erase();
-    await write(event.text);
-    if (event.type === "end") {
-      if (process.stdout.isTTY) await write("\n");
-      if (options.verbose) process.stderr.write(describeEnd(event));
-    }
-  }
+type Printer = (event: GenerateEvent) => Promise<void>;
+
+function textPrinter(prompt: string, { echo }: GenerateCommandOptions): Printer {
+  return async (event) => {
+    if (event.type === "start") return write(echo ? prompt : "");
+    const newline = event.type === "end" && process.stdout.isTTY ? "\n" : "";
+    await write(event.text + newline);
+  };
 }
 
-async function writeEvents(
-  model: Model,
-  prompt: string,
-  request: GenerateOptions,
-  { echo }: GenerateCommandOptions,
-): Promise<void> {
-  for await (const event of model.generate(prompt, request)) {
+function jsonPrinter(prompt: string, { echo }: GenerateCommandOptions): Printer {
+  return async (event) => {
     const shown = echo && event.type === "start" ? { ...event, prompt } : event;
     await write(`${JSON.stringify(shown)}\n`);
-  }
+  };
 }
 
 function describeStart(
   { settings, promptTokens, droppedTokens }: StartEvent,
   model: Model,
   request: GenerateOptions,
+  options: GenerateCommandOptions,
 ): string {
   const { parameters, weightBytes, target, threads, device, contextLength, cacheBytes, kvCache } = model.stats();
   const { temperature, topK, topP, minP, repeatPenalty, presencePenalty, frequencyPenalty, maxTokens, seed } = settings;
@@ -118,8 +130,8 @@ function describeStart(
       ? `${contextLength} of ${supported} positions that the model supports`
       : `${contextLength} positions`;
   return [
-    `model     ${parameters} parameters, weights ${formatBytes(weightBytes)}`,
-    `device    ${device} ${target}, ${threads} threads`,
+    `model     ${modelFolder(options.model)}, ${parameters} parameters, weights ${formatBytes(weightBytes)}`,
+    `device    ${device} ${target}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
     `context   ${context}, ${kvCache} cache of ${formatBytes(cacheBytes)}`,
     `prompt    ${promptTokens} tokens${droppedTokens > 0 ? ` (${droppedTokens} left out)` : ""}, ${request.raw ? "raw" : "chat template"}`,
     `sampling  temp ${temperature}, top-k ${topK}, top-p ${topP}, min-p ${minP}, repeat ${repeatPenalty}, presence ${presencePenalty}, frequency ${frequencyPenalty}`,

@@ -1,10 +1,11 @@
 // quipu inspect prompt: the prompt as the model sees it.
 import { encodeChat, loadChatTemplate, loadTokenizer, modelFolder, QuipuError } from "../../index.js";
 import { usesTemplate } from "../model-options.js";
-import { type PromptOptions, readPrompt } from "../prompt-input.js";
+import type { Context } from "../program.js";
+import { asMessage, type PromptOptions, readPrompt } from "../prompt-input.js";
 import { write } from "../terminal/output.js";
 import { table } from "../terminal/tables.js";
-import { coloured, colourTokens, visible } from "../terminal/tokens.js";
+import { coloured, colourTokens, describeToken, visibleToken } from "../terminal/tokens.js";
 
 export interface InspectPromptOptions extends PromptOptions {
   readonly model?: string;
@@ -14,28 +15,31 @@ export interface InspectPromptOptions extends PromptOptions {
   readonly json?: boolean;
 }
 
-export async function inspectPrompt(words: readonly string[], options: InspectPromptOptions): Promise<void> {
-  const prompt = await readPrompt(words, options);
+export async function inspectPrompt(
+  words: readonly string[],
+  options: InspectPromptOptions,
+  { signal }: Context,
+): Promise<void> {
   const dir = modelFolder(options.model);
+  const prompt = await readPrompt(words, options, signal);
   const [tokenizer, template] = await Promise.all([loadTokenizer(dir), loadChatTemplate(dir)]);
   const templated = usesTemplate(options, template !== undefined);
   if (templated && template === undefined) {
     throw new QuipuError("ERR_USAGE", `${dir} has no chat template: leave out --chat and --system`);
   }
   const system = options.system === undefined ? [] : [{ role: "system", content: options.system }];
-  const messages = [...system, { role: "user", content: prompt }];
+  const messages = [...system, { role: "user", content: asMessage(prompt) }];
   const ids =
     templated && template !== undefined
       ? encodeChat(tokenizer, template, messages, { addGenerationPrompt: true })
       : tokenizer.encode(prompt, { bos: tokenizer.addsBos });
-  const texts = Array.from(ids, (id) => tokenizer.decode([id], { special: true }));
   const rendered = tokenizer.decode(ids, { special: true });
   if (options.json) {
-    const tokens = texts.map((text, index) => ({ id: ids[index], text }));
+    const tokens = Array.from(ids, (id) => describeToken(tokenizer, id));
     return write(`${JSON.stringify({ template: templated, text: rendered, count: ids.length, tokens })}\n`);
   }
-  const shown = coloured() ? colourTokens(texts) : rendered;
-  const rows = texts.map((text, index) => [ids[index]!, visible(text)]);
+  const shown = coloured() ? colourTokens(tokenizer, ids) : rendered;
+  const rows = Array.from(ids, (id) => [id, visibleToken(tokenizer, id)]);
   await write(
     `${shown}\n\n${table(["id", "text"], rows)}${ids.length} tokens, ${templated ? "chat template" : "raw"}\n`,
   );

@@ -1,11 +1,12 @@
 // quipu next: what the model holds likely after the prompt.
+import { modelFolder } from "../../index.js";
 import { loadFrom, type ModelOptions, usesTemplate } from "../model-options.js";
 import type { Context } from "../program.js";
-import { type PromptOptions, readPrompt } from "../prompt-input.js";
+import { asMessage, type PromptOptions, readPrompt } from "../prompt-input.js";
 import { write } from "../terminal/output.js";
 import { Progress } from "../terminal/progress.js";
 import { table } from "../terminal/tables.js";
-import { visible } from "../terminal/tokens.js";
+import { visibleToken } from "../terminal/tokens.js";
 
 export interface NextOptions extends PromptOptions, ModelOptions {
   readonly top: number;
@@ -16,23 +17,26 @@ export interface NextOptions extends PromptOptions, ModelOptions {
 }
 
 export async function next(words: readonly string[], options: NextOptions, context: Context): Promise<void> {
+  modelFolder(options.model); // a wrong name is said before stdin is waited for
   const prompt = await readPrompt(words, options, context.signal);
   const model = await loadFrom(options, new Progress({ quiet: false }), context);
   try {
-    const best = await model.next(prompt, {
+    const raw = !usesTemplate(options, model.chatTemplate !== undefined);
+    const best = await model.next(raw ? prompt : asMessage(prompt), {
       top: Math.min(options.top, model.config.vocabSize),
       system: options.system,
-      raw: !usesTemplate(options, model.chatTemplate !== undefined),
+      raw,
       signal: context.signal,
     });
     const tokens = best.map((token) => ({ ...token, probability: Math.exp(token.logprob) }));
     if (options.json) return await write(`${JSON.stringify({ tokens })}\n`);
-    const rows = tokens.map(({ id, text, logprob, probability }, rank) => [
+    const { tokenizer } = model;
+    const rows = tokens.map(({ id, logprob, probability }, rank) => [
       rank + 1,
       id,
       `${(100 * probability).toFixed(2)} %`,
       logprob.toFixed(4),
-      visible(text),
+      tokenizer === undefined ? "" : visibleToken(tokenizer, id),
     ]);
     await write(table(["rank", "id", "probability", "logprob", "text"], rows));
   } finally {

@@ -1,9 +1,10 @@
 // quipu tokens: count, show or decode.
 import { loadTokenizer, modelFolder, QuipuError, type Tokenizer } from "../../index.js";
+import type { Context } from "../program.js";
 import { type PromptOptions, readPrompt } from "../prompt-input.js";
 import { write } from "../terminal/output.js";
 import { table } from "../terminal/tables.js";
-import { coloured, colourTokens, visible } from "../terminal/tokens.js";
+import { coloured, colourTokens, describeToken, visibleToken } from "../terminal/tokens.js";
 
 export interface TokensOptions extends PromptOptions {
   readonly model?: string;
@@ -15,17 +16,18 @@ export interface TokensOptions extends PromptOptions {
   readonly json?: boolean;
 }
 
-export async function tokens(words: readonly string[], options: TokensOptions): Promise<void> {
+export async function tokens(words: readonly string[], options: TokensOptions, { signal }: Context): Promise<void> {
   const { count, ids: onlyIds, decode, special, bos, json } = options;
-  const text = await readPrompt(words, options);
-  const tokenizer = await loadTokenizer(modelFolder(options.model));
+  const dir = modelFolder(options.model);
+  const text = await readPrompt(words, options, signal, { allowEmpty: true });
+  const tokenizer = await loadTokenizer(dir);
   const ids = decode ? parseIds(text) : tokenizer.encode(text, { special, bos });
   if (json) return write(`${JSON.stringify(describe(tokenizer, ids))}\n`);
   if (count) return write(`${ids.length}\n`);
   if (onlyIds) return write(`${ids.join(" ")}\n`);
-  if (decode) return write(tokenizer.decode(ids, { special: true }));
-  const rows = Array.from(ids, (id) => [id, visible(tokenizer.decode([id], { special: true }))]);
-  const shown = coloured() ? `${colourTokens(textsOf(tokenizer, ids))}\n\n` : "";
+  if (decode) return write(tokenizer.decode(ids, { special: true }) + (process.stdout.isTTY ? "\n" : ""));
+  const rows = Array.from(ids, (id) => [id, visibleToken(tokenizer, id)]);
+  const shown = coloured() ? `${colourTokens(tokenizer, ids)}\n\n` : "";
   await write(`${shown}${table(["id", "text"], rows)}${ids.length} tokens\n`);
 }
 
@@ -33,15 +35,9 @@ function describe(tokenizer: Tokenizer, ids: Int32Array) {
   return {
     count: ids.length,
     ids: [...ids],
-    tokens: Array.from(ids, (id) => ({ id, text: tokenizer.decode([id], { special: true }) })),
+    tokens: Array.from(ids, (id) => describeToken(tokenizer, id)),
     text: tokenizer.decode(ids, { special: true }),
   };
-}
-
-/** Texts of whole characters: a token in the middle of one shows with the token that ends it. */
-function textsOf(tokenizer: Tokenizer, ids: Int32Array): string[] {
-  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  return Array.from(ids, (id) => decoder.decode(tokenizer.decodeSingleTokenBytes(id), { stream: true }));
 }
 
 function parseIds(text: string): Int32Array {

@@ -9,10 +9,10 @@ export class Progress {
     this.#shown = !quiet && process.stderr.isTTY === true;
   }
 
-  /** "loading 40 %"; drawn at most twenty times a second. */
+  /** "loading 40 %"; drawn at most twenty times a second, and not for what is done. */
   draw(what: string, done: number, total: number): void {
     const now = performance.now();
-    if (!this.#shown || now - this.#last < 50 || total <= 0) return;
+    if (!this.#shown || now - this.#last < 50 || done >= total) return;
     this.#last = now;
     this.#drawn = true;
     process.stderr.write(`\r\x1b[K${what} ${Math.floor((100 * done) / total)} %`);

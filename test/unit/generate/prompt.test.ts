@@ -46,11 +46,17 @@ test("a system message has no place in a raw prompt", () => {
 
 const ids = Int32Array.from({ length: 20 }, (_, i) => i);
 const fitted = (context: number, maxTokens: number, onOverflow: GenerateOptions["onOverflow"], bosId?: number) => [
-  ...fitPrompt(ids, context, { maxTokens } as EffectiveSettings, onOverflow, bosId),
+  ...fitPrompt(ids, room(context), { maxTokens } as EffectiveSettings, onOverflow, bosId),
 ];
+const room = (contextLength: number, needed = 1) => ({ contextLength, supported: 64, needed });
 
 test("a prompt that leaves room for one token is left alone", () => {
   expect(fitted(21, 100, "truncate-head")).toEqual([...ids]);
+});
+
+test("a prompt that needs no room behind it may fill the context", () => {
+  expect(fitPrompt(ids, room(20, 0), {} as EffectiveSettings)).toBe(ids);
+  expect(() => fitPrompt(ids, room(19, 0), {} as EffectiveSettings)).toThrow("20 tokens");
 });
 
 test.each([
@@ -74,7 +80,7 @@ test("the error says how many tokens there are and what can be done", () => {
   expect(() => fitted(20, 4, "error")).toThrow(
     expect.objectContaining({
       code: "ERR_CONTEXT_OVERFLOW",
-      message: expect.stringMatching(/20 tokens.*holds 20.*--on-overflow/s),
+      message: expect.stringMatching(/20 tokens.*holds 20.*--ctx-size.*supports 64.*--on-overflow/s),
     }),
   );
 });

@@ -1,0 +1,135 @@
+// The options of the command line, as --help shows them. Each group is one heading of the help.
+import { type Command, Option } from "commander";
+import { choice, collect, logitBias, realNumber, wholeNumber } from "./values.js";
+
+/** Options that the design has and this version has not: their names are theirs already. */
+export const LATER_OPTIONS: ReadonlySet<string> = new Set([
+  ...["--lines", "--json-schema", "--regex", "--choice", "--draft", "--lookup", "--receipt", "--no-cache"],
+]);
+
+const option = (flags: string, description: string) => new Option(flags, description);
+const whole = (flags: string, description: string, from: number, to?: number) =>
+  option(flags, description).argParser(wholeNumber(from, to));
+const real = (flags: string, description: string, from: number, to: number, above = false) =>
+  option(flags, description).argParser(realNumber(from, to, above));
+
+export const MODEL = () =>
+  option("-m, --model <dir|name>", "checkpoint folder, or a name (default: the embedded storyteller)");
+export const CONTEXT = () =>
+  whole("-c, --ctx-size <n>", "positions of the context (default: what the model supports, capped by memory)", 2);
+export const KV_CACHE = () =>
+  option("--kv-cache <type>", "storage of keys and values: f32, f16, int8 (default: f16)").argParser(
+    choice(["f32", "f16", "int8"]),
+  );
+export const JSON_OBJECT = () => option("--json", "one JSON object");
+
+export function addPromptOptions(command: Command): Command {
+  return command
+    .optionsGroup("Prompt:")
+    .option("-p, --prompt <text>", "the prompt, in place of the words; '-' reads stdin")
+    .option("-f, --file <path>", "prompt from a file")
+    .option("--no-stdin", "leave stdin alone, for loops that read lines");
+}
+
+export function addTemplateOptions(command: Command): Command {
+  return command
+    .optionsGroup("Prompt:")
+    .addOption(option("--chat", "put the prompt into the chat template (default where the model has one)"))
+    .addOption(option("--raw", "continue the prompt as it is").conflicts("chat"))
+    .option("--system <text>", "system message before the prompt, with the chat template");
+}
+
+export function addModelOptions(command: Command): Command {
+  return command
+    .optionsGroup("Model:")
+    .addOption(MODEL())
+    .addOption(CONTEXT())
+    .addOption(KV_CACHE())
+    .addOption(
+      option("-d, --device <name>", "auto, cpu, cuda (default: auto; cuda is not in this version)").argParser(
+        choice(["auto", "cpu", "cuda"]),
+      ),
+    )
+    .addOption(whole("--n-gpu-layers <n>", "above 0: --device cuda", -1).hideHelp())
+    .addOption(whole("-t, --threads <n>", "threads (default: what the machine gives)", 1, 1024))
+    .addOption(whole("-b, --batch-size <n>", "tokens of the prompt in one step (default: 512)", 1, 65536))
+    .addOption(
+      option("-q, --quantize <type>", "none: the weights as they are; no other type in this version").argParser(
+        choice(["none"], ["q8", "q4"]),
+      ),
+    )
+    .option("--no-mmap", "read the weights in place of mapping them");
+}
+
+export function addBenchmarkOptions(command: Command, heading = "Options:"): Command {
+  return command
+    .optionsGroup(heading)
+    .addOption(whole("--prompt-tokens <n>", "tokens of the prompt (default: 512, less where the context is)", 1))
+    .addOption(whole("--gen-tokens <n>", "tokens to generate (default: 128)", 2))
+    .addOption(whole("--repeats <n>", "times to measure (default: 5)", 1, 1000))
+    .addOption(whole("--depth <n>", "tokens in the context before those measured (default: 0)", 0))
+    .addOption(
+      option("--format <name>", "table, md, json, csv (default: table)").argParser(
+        choice(["table", "md", "json", "csv"]),
+      ),
+    );
+}
+
+export function addSamplingOptions(command: Command): Command {
+  return command
+    .optionsGroup("Sampling:")
+    .addOption(
+      whole(
+        "-n, --max-tokens <n>",
+        "most tokens to generate (default: the model's, else 256); -1: until a stop or the context is full",
+        -1,
+      ),
+    )
+    .addOption(real("--temp <x>", "temperature (default: the model's, else 0.8); 0 is greedy", 0, 100))
+    .addOption(
+      whole("--top-k <k>", "only the k most likely tokens (default: the model's, else 0: all)", 0, 2 ** 31 - 1),
+    )
+    .addOption(
+      real("--top-p <p>", "only the most likely of probability p in all (default: the model's, else 1)", 0, 1, true),
+    )
+    .addOption(
+      real("--min-p <p>", "only those at least p times as likely as the best (default: the model's, else 0)", 0, 1),
+    )
+    .addOption(
+      real(
+        "--repeat-penalty <x>",
+        "divides the logits of tokens in prompt and completion (default: the model's, else 1)",
+        0,
+        100,
+        true,
+      ),
+    )
+    .addOption(real("--presence-penalty <x>", "subtracted from the logits of generated tokens (default: 0)", -100, 100))
+    .addOption(
+      real("--frequency-penalty <x>", "subtracted for every time a token was generated (default: 0)", -100, 100),
+    )
+    .addOption(
+      option("--logit-bias <id|text=x>", "added to the logit of a token, given by id or text; repeatable").argParser(
+        logitBias,
+      ),
+    )
+    .addOption(whole("-s, --seed <n>", "the same seed repeats a run (default: drawn, shown by --verbose)", 0))
+    .addOption(option("--stop <text>", "ends the completion and is not printed; repeatable").argParser(collect))
+    .option("--ignore-eos", "go on past end-of-sequence tokens")
+    .addOption(
+      option(
+        "--on-overflow <way>",
+        "a prompt that does not fit: error, truncate-head, truncate-middle (default: error)",
+      ).argParser(choice(["error", "truncate-head", "truncate-middle"], ["slide"])),
+    );
+}
+
+export function addOutputOptions(command: Command): Command {
+  return command
+    .optionsGroup("Output:")
+    .option("--json", "JSON Lines: a start event, one for every token, an end event")
+    .addOption(whole("--logprobs <k>", "with --json: the k best alternatives of every token (most: 20)", 0, 20))
+    .option("--echo", "the prompt before the completion")
+    .option("--verbose", "settings in force and timings, on stderr")
+    .addOption(option("--quiet", "no progress on a terminal, only the text").conflicts("verbose"));
+}

@@ -1,0 +1,265 @@
+// tokens, next, inspect, doctor and benchmark.
+import { loadModel } from "#quipu/index.js";
+import { bash, quipu } from "./run-cli.js";
+
+/** stdout of a command that must succeed in silence. */
+async function output(args: readonly string[], input = ""): Promise<string> {
+  const { status, stdout, stderr } = await quipu(args, { input });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  return stdout;
+}
+
+describe("tokens", () => {
+  const TEXT = "Once upon a time, Tom saw ö 🌍.";
+  const ids = async (...args: string[]) => (await output(["tokens", "--ids", ...args])).trim().split(" ").map(Number);
+
+  test("shows ids and texts; bytes that are no character as \\xNN, white space as JSON has it", async () => {
+    expect(await output(["tokens", "Tom\nran ö"])).toBe(
+      [
+        " id  text",
+        '753  "Tom"',
+        '198  "\\n"',
+        ' 81  "r"',
+        '302  "an"',
+        '220  " "',
+        '127  "\\xc3"',
+        '114  "\\xb6"',
+        "7 tokens",
+        "",
+      ].join("\n"),
+    );
+  });
+
+  test("--ids, --count, --decode and --json agree", async () => {
+    const [list, count, json] = await Promise.all([
+      ids(TEXT),
+      output(["tokens", "--count", TEXT]),
+      output(["tokens", "--json", TEXT]),
+    ]);
+    expect(count).toBe(`${list.length}\n`);
+    const parsed = JSON.parse(json);
+    expect(parsed).toMatchObject({ count: list.length, ids: list, text: TEXT });
+    expect(parsed.tokens.map(({ id }: { id: number }) => id)).toEqual(list);
+    expect(parsed.tokens.find(({ bytes }: { bytes?: number[] }) => bytes)).toEqual({
+      id: 127,
+      text: "\uFFFD",
+      bytes: [0xc3],
+    });
+    expect(await output(["tokens", "--decode", ...list.map(String)])).toBe(TEXT);
+    expect(await output(["tokens", "--decode"], JSON.stringify(list))).toBe(TEXT); // commas and brackets too
+  });
+
+  test("--bos comes first, --special takes control tokens as such", async () => {
+    const [plain, bos, special] = await Promise.all([
+      ids("hi<|end_of_text|>"),
+      ids("--bos", "hi"),
+      ids("--special", "hi<|end_of_text|>"),
+    ]);
+    expect(plain).not.toContain(2047);
+    expect(bos).toEqual([2046, ...special.slice(0, -1)]);
+    expect(special.at(-1)).toBe(2047);
+    expect(await output(["tokens", "--decode", "2046", "71", "72"])).toBe("<|begin_of_text|>hi");
+  });
+
+  test("from a pipe: what came, a newline, the words; nothing is a text of no tokens", async () => {
+    expect(await output(["tokens", "--count"])).toBe("0\n");
+    const [piped, both] = await Promise.all([
+      output(["tokens", "--json"], "a\n"),
+      output(["tokens", "--json", "c"], "a\n"),
+    ]);
+    expect([JSON.parse(piped).text, JSON.parse(both).text]).toEqual(["a\n", "a\n\nc"]);
+    expect((await bash("echo not this | quipu tokens --no-stdin --count hi")).stdout).toBe("2\n");
+  });
+});
+
+describe("next", () => {
+  test("ranks what the library ranks, with probabilities", async () => {
+    await using model = await loadModel();
+    const expected = await model.next("Once upon a", { top: 3 });
+    const { tokens } = JSON.parse(await output(["next", "--top", "3", "--json", "Once upon a"]));
+    expect(tokens).toEqual(expected.map((token) => ({ ...token, probability: Math.exp(token.logprob) })));
+    expect(tokens[0]).toMatchObject({ text: " time" });
+  });
+
+  test("as a table", async () => {
+    const lines = (await output(["next", "Once upon a"])).split("\n");
+    expect(lines[0]).toMatch(/^rank +id +probability +logprob +text$/);
+    expect(lines[1]).toMatch(/^ +1 +397 +99.\d\d % +-0.\d{4} +" time"$/);
+    expect(lines).toHaveLength(12); // header, ten, the end
+  });
+
+  test("takes a prompt that fills the context, and refuses a longer one", async () => {
+    const fill = ["next", "-c", "8", "--json", "a b c d e f g"]; // BOS and seven
+    expect(JSON.parse(await output(fill)).tokens).toHaveLength(10);
+    expect(await quipu([...fill, "h"])).toMatchObject({ status: 4, stdout: "" });
+  });
+});
+
+describe("inspect", () => {
+  test("says what a checkpoint is", async () => {
+    const text = await output(["inspect"]);
+    expect(text).toMatch(/^folder +.*models\/storyteller$/m);
+    expect(text).toMatch(/^parameters 2.36 M \(2361408\)$/m);
+    expect(text).toMatch(/^dtypes {5}BF16 47 tensors, 4.5 MiB$/m);
+    expect(text).toMatch(/^attention {2}6 query heads, 2 key\/value heads of 32$/m);
+    expect(text).toMatch(/^memory {5}weights 4.5 MiB \+ f16 cache 640.0 KiB at 512 positions \(1.3 KiB each\)$/m);
+    expect(await output(["inspect", "storyteller"])).toBe(text);
+    expect(await output(["inspect", "-m", "storyteller"])).toBe(text);
+    expect(await output(["-m", "storyteller", "inspect"])).toBe(text);
+  });
+
+  test("--tensors lists them, --json has it all", async () => {
+    const [list, json] = await Promise.all([
+      output(["inspect", "--tensors"]),
+      output(["inspect", "--json", "-c", "100", "--kv-cache", "int8"]),
+    ]);
+    expect(list).toMatch(/^model.layers.4.mlp.down_proj.weight +BF16 +\[192, 512\] +model.safetensors$/m);
+    const report = JSON.parse(json);
+    expect(report.tensors).toHaveLength(47);
+    expect(report.memory).toEqual({
+      weightBytes: 4722816,
+      contextLength: 100,
+      kvCache: "int8",
+      cacheBytes: 72000,
+      cacheBytesPerPosition: 720,
+    });
+  });
+
+  test("prompt shows the ids that generate uses", async () => {
+    expect(await output(["inspect", "prompt", "hi there"])).toBe(
+      `<|begin_of_text|>hi there
+
+  id  text
+2046  "<|begin_of_text|>"
+  71  "h"
+  72  "i"
+ 400  " there"
+4 tokens, raw
+`,
+    );
+    expect(JSON.parse(await output(["inspect", "prompt", "--json"], "hi"))).toEqual({
+      ...{ template: false, text: "<|begin_of_text|>hi", count: 3 },
+      tokens: [
+        { id: 2046, text: "<|begin_of_text|>" },
+        { id: 71, text: "h" },
+        { id: 72, text: "i" },
+      ],
+    });
+  });
+});
+
+describe("doctor", () => {
+  test("says what the machine offers, measured", async () => {
+    const [text, json] = await Promise.all([
+      output(["doctor"]),
+      output(["doctor", "--json"]).then((line) => JSON.parse(line)),
+    ]);
+    expect(text).toMatch(/^version +quipu \d+\.\d+\.\d+, Node v\d+/);
+    expect(text).toMatch(/^kernels +scalar.*\(in use\)$/m);
+    expect(text).toMatch(/^bandwidth +[\d.]+ GB\/s/m);
+    expect(text).toMatch(/^f32 peak +[\d.]+ GFLOP\/s/m);
+    expect(text).toMatch(/^cuda +none/m);
+    expect(json).toMatchObject({
+      version: expect.any(String),
+      targets: expect.arrayContaining(["scalar", json.target]),
+      threads: expect.any(Number),
+    });
+    expect(json.roofs.readBandwidth).toBeGreaterThan(1e8);
+    expect(json.roofs.peak).toBeGreaterThan(1e8);
+  });
+});
+
+describe("benchmark", () => {
+  const SHORT = ["--prompt-tokens", "16", "--gen-tokens", "4", "--repeats", "1", "-t", "1"];
+  const TESTS = [
+    "load",
+    "tokenize",
+    "pp16",
+    "tg4",
+    "sampling",
+    "first token",
+    "inter-token p50",
+    "inter-token p95",
+    "peak memory",
+  ];
+
+  test.concurrent("a table for people", async () => {
+    const [roofs, header, ...rows] = (await output(["--benchmark", ...SHORT])).trimEnd().split("\n");
+    expect(roofs).toMatch(/: reads [\d.]+ GB\/s, [\d.]+ GFLOP\/s f32 \(measured in this run\)$/);
+    expect(header!.split(/ {2,}/)).toEqual([
+      "model",
+      "size",
+      "params",
+      "backend",
+      "threads",
+      "test",
+      "t/s",
+      "of the roof",
+      "share",
+    ]);
+    expect(rows).toHaveLength(TESTS.length);
+    for (const [i, row] of rows.entries())
+      expect(row).toMatch(new RegExp(`^storyteller +4.5 MiB +2.36 M +cpu \\w+ +\\d+  ${TESTS[i]} `));
+    expect(rows[2]).toMatch(/GFLOP\/s +\d+ %$/);
+    expect(rows[3]).toMatch(/GB\/s +\d+ %$/);
+  });
+
+  test.concurrent("Markdown; where nothing is asked, what a context of 96 positions holds", async () => {
+    const [, , header, rule, ...rows] = (
+      await output(["benchmark", "-c", "96", "--repeats", "1", "-t", "1", "--format", "md"])
+    )
+      .trimEnd()
+      .split("\n");
+    expect(header).toBe("| model | size | params | backend | threads | test | t/s | of the roof | share |");
+    expect(rule).toMatch(/^\|( ---:? \|)+$/);
+    const names = TESTS.map((name) => ({ pp16: "pp96", tg4: "tg95" })[name] ?? name);
+    expect(rows.map((row) => row.split(" | ")[5])).toEqual(names);
+  });
+
+  test.concurrent("CSV, at a depth", async () => {
+    const [header, ...rows] = (await output(["benchmark", ...SHORT, "--format", "csv", "--depth", "8"]))
+      .trimEnd()
+      .split("\n");
+    expect(header).toBe("model,size,params,backend,threads,test,value,sd,unit,roof value,roof unit,share");
+    expect(rows.map((row) => row.split(",")[5])).toEqual(TESTS.map((name) => name.replace(/^(pp16|tg4)$/, "$1@d8")));
+  });
+
+  test.concurrent("JSON", async () => {
+    const { cpu, settings, rows } = JSON.parse(await output(["benchmark", ...SHORT, "--format", "json"]));
+    expect(cpu).not.toBe("");
+    expect(settings).toMatchObject({
+      model: "storyteller",
+      params: 2361408,
+      promptTokens: 16,
+      genTokens: 4,
+      repeats: 1,
+      depth: 0,
+      kvCache: "f16",
+    });
+    expect(rows.map(({ test }: { test: string }) => test)).toEqual(TESTS);
+    expect(rows[2]).toEqual({
+      test: "pp16",
+      "t/s": expect.any(Number),
+      sd: 0,
+      "GFLOP/s": expect.any(Number),
+      share: expect.any(Number),
+    });
+    expect(rows[3]).toEqual({
+      test: "tg4",
+      "t/s": expect.any(Number),
+      sd: 0,
+      "GB/s": expect.any(Number),
+      share: expect.any(Number),
+    });
+    for (const { share } of rows.slice(2, 4)) expect(share).toBeGreaterThan(0);
+    expect(rows.at(-1).MiB).toBeLessThan(500); // the model's, not that of measuring the roofs
+  });
+
+  test.concurrent("a depth that leaves no room is a usage error", async () => {
+    const { status, stderr } = await quipu(["benchmark", "-c", "96", "--depth", "96"]);
+    expect({ status, stderr }).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/does not fit a context of 96/),
+    });
+  });
+});

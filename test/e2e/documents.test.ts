@@ -1,0 +1,81 @@
+// README.md and docs/cli.md against the program: what they show it print, what they name, what they tell to run.
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ALIASES } from "#quipu/cli/aliases.js";
+import { LATER_OPTIONS } from "#quipu/cli/options.js";
+import { quipu, ROOT } from "./run-cli.js";
+
+const read = (file: string) => readFileSync(join(ROOT, file), "utf8");
+const README = read("README.md");
+const REFERENCE = read("docs/cli.md");
+const helps = new Map<string, Promise<string>>();
+function help(...command: string[]): Promise<string> {
+  const key = command.join(" ");
+  const text = helps.get(key) ?? quipu([...command, "--help"]).then(({ stdout }) => stdout);
+  helps.set(key, text);
+  return text;
+}
+
+/** "tokens", "inspect prompt", …: what --help lists, and below it. */
+async function commands(above: readonly string[] = []): Promise<string[][]> {
+  const [, list = ""] = (await help(...above)).split("\nCommands:\n");
+  const names = [...list.split("\n\n")[0]!.matchAll(/^ {2}(\w+)/gm)].map(([, name]) => [...above, name!]);
+  const below = await Promise.all(names.map((name) => commands(name)));
+  return [...names, ...below.flat()];
+}
+
+test("what the documents show is what is printed", () => {
+  const { status, stderr } = spawnSync(process.execPath, ["scripts/documented-output.js"], {
+    cwd: ROOT,
+    encoding: "utf8",
+  });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+});
+
+test("docs/cli.md has the --help of every command", async () => {
+  const all = [[], ...(await commands())];
+  expect(all.map((command) => command.join(" "))).toEqual([
+    "",
+    "benchmark",
+    "tokens",
+    "next",
+    "inspect",
+    "doctor",
+    "inspect prompt",
+  ]);
+  for (const command of all) expect(REFERENCE).toContain(`$ ${["npx quipu", ...command, "--help"].join(" ")}\n`);
+});
+
+test("every option that the documents name is there, or known as one of a later version", async () => {
+  const texts = await Promise.all([[], ...(await commands())].map((command) => help(...command)));
+  const known = new Set([...texts.join("\n").matchAll(/--[a-z][a-z_-]*/g)].map(([option]) => option));
+  for (const option of [...Object.keys(ALIASES), ...LATER_OPTIONS]) known.add(option);
+  const prose = (README + REFERENCE).replace(/^npm .*$/gm, "");
+  const named = new Set([...prose.matchAll(/(?<![\w-])--[a-z][a-z_-]*/g)].map(([option]) => option));
+  expect(named.size).toBeGreaterThan(40);
+  expect([...named].filter((option) => !known.has(option))).toEqual([]);
+});
+
+test("--help names the aliases and nothing of a later version", async () => {
+  const text = await help();
+  for (const alias of Object.keys(ALIASES)) expect(text).toContain(alias);
+  for (const option of LATER_OPTIONS) expect(text).not.toContain(option);
+});
+
+test("README's code runs as it stands and prints what it says", () => {
+  const [, code, output] = /```js\n([\s\S]*?)```\n\n```text\n([\s\S]*?)```/.exec(README)!;
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", code!], {
+    cwd: ROOT,
+    encoding: "utf8",
+  });
+  expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: output, stderr: "" });
+});
+
+test("README's two commands are those that CI runs first", () => {
+  const ci = read(".ci/run");
+  for (const command of ['npm install && npx quipu "Once upon a time"', "npm test"]) {
+    expect(README).toMatch(new RegExp(`^${command} +#`, "m"));
+    expect(ci).toContain(command);
+  }
+});

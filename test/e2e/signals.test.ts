@@ -1,0 +1,122 @@
+// Rule 5 of the pipe contract: Ctrl-C and SIGTERM, whatever the process is doing.
+import type { ChildProcess } from "node:child_process";
+import { join } from "node:path";
+import { temporaryFolder } from "../checkpoint-writer.js";
+import { alteredStoryteller } from "./models.js";
+import { bash, eventsOf, finish, handlesSignals, quipu, sleep, startQuipu } from "./run-cli.js";
+
+// The run ends within 200 ms; the rest is for a busy machine, and far below what is left to do.
+const SOON = 600;
+
+const dir = temporaryFolder();
+/** Generates for ten seconds, and takes as long for a prompt that fills it. */
+const LONG = alteredStoryteller(join(dir, "long"), { max_position_embeddings: 16384 });
+const GENERATE = ["-m", LONG, "Once upon a time", "-n", "-1", "-s", "1", "--ignore-eos", "-t", "1"];
+
+/** Sends the signal and waits for the end. */
+async function interrupt(child: ChildProcess, signal: NodeJS.Signals = "SIGINT") {
+  const done = finish(child);
+  const start = performance.now();
+  child.kill(signal);
+  const result = await done;
+  return { ...result, took: performance.now() - start };
+}
+
+const firstData = (child: ChildProcess) => new Promise<void>((resolve) => child.stdout!.once("readable", resolve));
+
+describe("while text is generated", () => {
+  test.each([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const)("%s ends it with %i, and what was printed is whole", async (signal, status) => {
+    const child = startQuipu(GENERATE);
+    child.stdin!.end();
+    await firstData(child);
+    const { stdout, took, ...rest } = await interrupt(child, signal);
+    expect(rest).toEqual({ status, stderr: "" });
+    expect(took).toBeLessThan(SOON);
+    const known = (await quipu([...GENERATE, "-n", "400"])).stdout;
+    const [short = "", long = ""] = [stdout, known].sort((a, b) => a.length - b.length);
+    expect(stdout).not.toBe("");
+    expect(long.startsWith(short)).toBe(true);
+  });
+
+  test("the events of --json end with an end event that says abort", async () => {
+    const child = startQuipu([...GENERATE, "--json"]);
+    child.stdin!.end();
+    await firstData(child);
+    const { status, stdout } = await interrupt(child);
+    expect(status).toBe(130);
+    const events = eventsOf(stdout);
+    const tokens = events.filter(({ type }) => type === "token");
+    expect(events.at(-1)).toMatchObject({ type: "end", reason: "abort", usage: { completionTokens: tokens.length } });
+  });
+});
+
+test("in the middle of a long prompt it ends as soon", async () => {
+  const child = startQuipu(["-m", LONG, "-t", "1", "--json"]);
+  child.stdin!.end("Once upon a time there was a dog. ".repeat(1600)); // 14,400 tokens
+  await firstData(child); // the start event: the prompt is encoded, its first step begins
+  const { status, stdout, took } = await interrupt(child);
+  expect({ status, types: eventsOf(stdout).map(({ type }) => type) }).toEqual({ status: 130, types: ["start", "end"] });
+  expect(took).toBeLessThan(SOON);
+});
+
+test.each<[string, string[]]>([
+  ["generate", []],
+  ["tokens", ["tokens"]],
+  ["next", ["next"]],
+  ["inspect prompt", ["inspect", "prompt"]],
+])("while stdin is read: %s", async (_, args) => {
+  const child = startQuipu(args);
+  child.stdin!.write("not yet at its end");
+  await handlesSignals(child);
+  const { took, ...rest } = await interrupt(child);
+  expect(rest).toEqual({ status: 130, stdout: "", stderr: "" });
+  expect(took).toBeLessThan(SOON);
+});
+
+test.each<[string, number, string[]]>([
+  ["a model that is loading", 0, ["hi", "-n", "500", "--ignore-eos"]],
+  ["a benchmark", 0, ["benchmark", "-m", LONG, "--prompt-tokens", "16000"]],
+  ["a benchmark's long prompt", 500, ["benchmark", "-m", LONG, "--prompt-tokens", "16000"]],
+  ["the measuring of doctor", 500, ["doctor"]],
+])("while it works: %s", async (_, after, args) => {
+  const child = startQuipu(args);
+  child.stdin!.end();
+  await handlesSignals(child);
+  await sleep(after);
+  const { status, stderr, took } = await interrupt(child, "SIGTERM");
+  expect({ status, stderr }).toEqual({ status: 143, stderr: "" });
+  expect(took).toBeLessThan(SOON);
+});
+
+test("while a reader does not read, the process ends all the same", async () => {
+  const child = startQuipu([...GENERATE, "--json", "--logprobs", "20"]);
+  child.stdin!.end();
+  await firstData(child);
+  await sleep(700); // the pipes are full by now
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  const start = performance.now();
+  child.kill("SIGINT");
+  expect(await ended).toBe(130);
+  expect(performance.now() - start).toBeLessThan(SOON);
+  child.stdout!.resume();
+});
+
+test("a second signal finds nothing to wait for", async () => {
+  const child = startQuipu(GENERATE);
+  child.stdin!.end();
+  await firstData(child);
+  child.kill("SIGINT");
+  const { status, stderr, took } = await interrupt(child);
+  expect({ status, stderr }).toEqual({ status: 130, stderr: "" });
+  expect(took).toBeLessThan(SOON);
+});
+
+test("timeout(1) and a pipeline see the status", async () => {
+  const { stdout } = await bash(
+    `timeout 1 "${process.execPath}" bin/quipu.js ${GENERATE.map((arg) => `"${arg}"`).join(" ")} --no-stdin | cat > /dev/null; echo "\${PIPESTATUS[0]}"`,
+  );
+  expect(stdout).toBe("124\n"); // timeout's own: quipu has ended at its SIGTERM
+});

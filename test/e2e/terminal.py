@@ -1,0 +1,80 @@
+"""Runs a command with some of its streams on a pseudo-terminal and does things to it on the way; prints what came of it as JSON.
+
+argv[1] is JSON: {"argv": [...], "terminal": ["stdin", "stdout", "stderr"], "steps": [{"after": text, "send": text}], "timeout": s}
+A step waits until `after` has appeared on the terminal since the step before, then sends keys. Streams that are not on the
+terminal are pipes; stdin as a pipe is empty. The result: {"status", "terminal", "stdout", "stderr", "ms"}; `ms` is the time
+from the last step to the end, and a status of -N is a signal N that was not caught.
+"""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+
+spec = json.loads(sys.argv[1])
+main, side = pty.openpty()
+streams = {name: side if name in spec["terminal"] else subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+if streams["stdin"] == subprocess.PIPE:
+    streams["stdin"] = subprocess.DEVNULL
+
+
+def own_terminal():
+    os.setsid()
+    import fcntl
+    import termios
+
+    fcntl.ioctl(side, termios.TIOCSCTTY, 0)  # keys such as Ctrl-C become signals for this session
+
+
+child = subprocess.Popen(spec["argv"], preexec_fn=own_terminal, **streams)
+os.close(side)
+taken = {main: b""}
+for name in ("stdout", "stderr"):
+    stream = getattr(child, name)
+    if stream is not None:
+        taken[stream.fileno()] = b""
+files = set(taken)
+steps = list(spec.get("steps", []))
+deadline = time.monotonic() + spec.get("timeout", 40)
+seen, since = 0, time.monotonic()
+while files and time.monotonic() < deadline:
+    for file in select.select(list(files), [], [], 0.05)[0]:
+        try:
+            data = os.read(file, 65536)
+        except OSError:  # the terminal's other end is closed
+            data = b""
+        taken[file] += data
+        if data == b"":
+            files.discard(file)
+    while steps and steps[0]["after"].encode() in taken[main][seen:]:
+        step = steps.pop(0)
+        seen = len(taken[main])
+        os.write(main, step["send"].encode())
+        since = time.monotonic()
+    if child.poll() is not None and not select.select(list(files), [], [], 0)[0]:
+        break
+if child.poll() is None and time.monotonic() >= deadline:
+    child.kill()
+status = child.wait()
+ended = time.monotonic()
+
+
+def text(stream):
+    return None if stream is None else taken[stream.fileno()].decode()
+
+
+print(
+    json.dumps(
+        {
+            "status": status,
+            "terminal": taken[main].decode(),
+            "stdout": text(child.stdout),
+            "stderr": text(child.stderr),
+            "ms": round(1000 * (ended - since)),
+            "stepsLeft": len(steps),
+        }
+    )
+)

@@ -1,0 +1,46 @@
+// The command line on a pseudo-terminal, through Python's pty.
+import { spawn, spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { CLI, finish, ROOT } from "./run-cli.js";
+
+export interface TerminalResult {
+  readonly status: number;
+  /** What was shown, with the keys that the terminal echoes and its \r\n. */
+  readonly terminal: string;
+  /** Of a stream that is not on the terminal; else null. */
+  readonly stdout: string | null;
+  readonly stderr: string | null;
+  /** Milliseconds from the last step to the end. */
+  readonly ms: number;
+}
+
+export interface TerminalOptions {
+  /** The streams on the terminal; default: all. */
+  readonly terminal?: readonly ("stdin" | "stdout" | "stderr")[];
+  /** Keys to send, each when a text has appeared. */
+  readonly steps?: readonly { readonly after: string; readonly send: string }[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Whether pseudo-terminals can be had here; says so where not. */
+export const hasTerminal = (() => {
+  if (spawnSync("python3", ["-c", "import pty"]).status === 0) return true;
+  console.warn("skipped: terminal tests need python3 with its pty module");
+  return false;
+})();
+
+export async function quipuOnTerminal(
+  args: readonly string[],
+  { terminal = ["stdin", "stdout", "stderr"], steps = [], env = {} }: TerminalOptions = {},
+): Promise<TerminalResult> {
+  const spec = JSON.stringify({ argv: [process.execPath, CLI, ...args], terminal, steps });
+  const script = join(ROOT, "test/e2e/terminal.py");
+  const { status, stdout, stderr } = await finish(
+    spawn("python3", [script, spec], { env: { ...process.env, ...env } }),
+    "",
+  );
+  if (status !== 0) throw new Error(`terminal.py: ${stderr}`);
+  const { stepsLeft, ...result } = JSON.parse(stdout);
+  if (stepsLeft > 0) throw new Error(`${stepsLeft} steps never came up; the terminal showed ${result.terminal}`);
+  return result;
+}
