@@ -38,7 +38,7 @@ export function availableTargets(): string[] {
  *
  * @throws {QuipuError} ERR_DEVICE_UNAVAILABLE for one that this CPU has no kernels of.
  */
-export function chooseTarget(wanted = process.env.QUIPU_CPU): string {
+export function chooseTarget(wanted = process.env.QUIPU_CPU || undefined): string {
   const available = availableTargets();
   const target = wanted ?? available.at(-1) ?? "scalar";
   if (available.includes(target)) return target;
