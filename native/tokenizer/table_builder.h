@@ -24,6 +24,7 @@ class TableBuilder {
   void add(uint32_t id, bool encodes);
 
   size_t tokens() const { return tokens_.size(); }
+  uint32_t idOf(size_t index) const { return tokens_[index].id; }
 
   // After the last add(). Ids and bytes must differ: else the index of the token that is there twice, by id or by
   // bytes.
