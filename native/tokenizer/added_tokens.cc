@@ -83,7 +83,8 @@ void AddedTokens::splitPass(const Pass& pass, const uint8_t* text, size_t from, 
   if (done < to) each({done, to, Segment::kText});
 }
 
-void AddedTokens::split(const uint8_t* text, size_t bytes, const std::vector<uint8_t>& allowed, const Each& each) const {
+void AddedTokens::split(const uint8_t* text, size_t bytes, const std::vector<uint8_t>& allowed,
+                        const Each& each) const {
   splitPass(raw_, text, 0, bytes, allowed, [&](const Segment& segment) {
     if (segment.token != Segment::kText || normalized_.sorted.empty()) return each(segment);
     splitPass(normalized_, text, segment.start, segment.end, allowed, each);
@@ -91,22 +92,28 @@ void AddedTokens::split(const uint8_t* text, size_t bytes, const std::vector<uin
 }
 
 size_t AddedTokens::unfinished(const uint8_t* text, size_t bytes, const std::vector<uint8_t>& allowed) const {
-  bool strips = false;
+  bool looksAround = false;
   size_t at = bytes;
   const size_t first = bytes > longest_ ? bytes - longest_ : 0;
   for (uint32_t i = 0; i < tokens_.size(); ++i) {
     const AddedToken& token = tokens_[i];
-    if (token.text.empty()) continue;
-    strips = strips || (allowed[i] && (token.stripLeft || token.stripRight || token.singleWord));
-    // The whole token too: a longer one may begin with it, and what follows decides about single words.
+    // The beginning of a token, or all of it: a longer one may begin so.
     for (size_t start = first; start < at; ++start) {
-      const size_t length = std::min(bytes - start, token.text.size());
-      if (start + length == bytes && memcmp(text + start, token.text.data(), length) == 0) at = start;
+      const size_t length = bytes - start;
+      if (length <= token.text.size() && memcmp(text + start, token.text.data(), length) == 0) at = start;
     }
+    looksAround = looksAround || (allowed[i] && (token.stripLeft || token.stripRight || token.singleWord));
   }
-  // White space at the end may yet belong to a token, and a token there may take what comes.
-  if (strips) {
-    while (at > 0 && isAt(text, characterBefore(text, at), kSpace)) at = characterBefore(text, at);
+  if (!looksAround) return at;
+  // White space may yet belong to a token before or after it, and what follows a word decides about it.
+  const auto beforeSpace = [&](size_t end) {
+    while (end > 0 && isAt(text, characterBefore(text, end), kSpace)) end = characterBefore(text, end);
+    return end;
+  };
+  at = beforeSpace(at);
+  for (const AddedToken& token : tokens_) {
+    const size_t size = token.text.size();
+    if (size > 0 && size <= at && memcmp(text + at - size, token.text.data(), size) == 0) return beforeSpace(at - size);
   }
   return at;
 }

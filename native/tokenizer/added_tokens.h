@@ -33,13 +33,13 @@ class AddedTokens {
 
   const std::vector<AddedToken>& list() const { return tokens_; }
 
-  // Calls `each` for the parts of text[0, bytes), valid UTF-8, in order. `allowed` has a byte for each token: those with 0
-  // are plain text, though nothing else is looked for inside them.
+  // Calls `each` for the parts of text[0, bytes), valid UTF-8, in order. `allowed` has a byte for each token: those
+  // with 0 are plain text, though nothing else is looked for inside them.
   using Each = std::function<void(const Segment&)>;
   void split(const uint8_t* text, size_t bytes, const std::vector<uint8_t>& allowed, const Each& each) const;
 
-  // Where the last part of text[0, bytes) begins that more text could turn into an added token: text before it stays as it is
-  // cut. `bytes` where there is none.
+  // Where the last part of text[0, bytes) begins that more text could turn into an added token: text before it stays as
+  // it is cut. `bytes` where there is none.
   size_t unfinished(const uint8_t* text, size_t bytes, const std::vector<uint8_t>& allowed) const;
 
  private:

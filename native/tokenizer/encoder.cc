@@ -13,30 +13,31 @@ constexpr uint32_t kIdBits = 24;
 Encoder::Encoder(std::shared_ptr<const Tables> tables, bool wholePieces)
     : tables_(std::move(tables)), wholePieces_(wholePieces), bpe_(*tables_), cache_(kCached) {}
 
-void Encoder::encode(Pattern pattern, const uint8_t* text, size_t bytes, size_t readable, IdSink& out) {
-  const uint8_t *const end = text + bytes, *const limit = text + readable;
+void Encoder::encode(Pattern pattern, const Range& range, IdSink& out) {
   switch (pattern) {
     case Pattern::kLlama3:
-      return encodeBy<Pattern::kLlama3>(text, end, limit, out);
+      return encodeBy<Pattern::kLlama3>(range, out);
     case Pattern::kCl100k:
-      return encodeBy<Pattern::kCl100k>(text, end, limit, out);
+      return encodeBy<Pattern::kCl100k>(range, out);
     case Pattern::kO200k:
-      return encodeBy<Pattern::kO200k>(text, end, limit, out);
+      return encodeBy<Pattern::kO200k>(range, out);
     case Pattern::kGpt2:
-      return encodeBy<Pattern::kGpt2>(text, end, limit, out);
+      return encodeBy<Pattern::kGpt2>(range, out);
     case Pattern::kGpt2Digits:
-      return encodeBy<Pattern::kGpt2Digits>(text, end, limit, out);
+      return encodeBy<Pattern::kGpt2Digits>(range, out);
   }
 }
 
 template <Pattern P>
-void Encoder::encodeBy(const uint8_t* text, const uint8_t* end, const uint8_t* readable, IdSink& sink) {
-  while (text < end) {
+void Encoder::encodeBy(const Range& range, IdSink& sink) {
+  const auto [start, stop, end, readable] = range;
+  const uint8_t* text = start;
+  while (text < stop) {
     // As many short pieces as there is room for, then one of any length.
     uint32_t* const room = sink.room(1024);
     uint32_t *out = room, *const full = room + 1024 - kShort;
     const uint8_t* after = text;
-    while (text < end && out < full) {
+    while (text < stop && out < full) {
       after = pieceOf<P>(text, end);
       const auto bytes = static_cast<size_t>(after - text);
       if (bytes > kShort) break;

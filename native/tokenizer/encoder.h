@@ -21,8 +21,12 @@ class Encoder {
   // tokenizer.json).
   Encoder(std::shared_ptr<const Tables> tables, bool wholePieces);
 
-  // Text whose bytes are valid UTF-8. `readable`: where what may be read from text ends, not before its end.
-  void encode(Pattern pattern, const uint8_t* text, size_t bytes, size_t readable, IdSink& out);
+  // The pieces of text [start, end), valid UTF-8, that begin before `stop`, where one must begin. Up to `readable` may
+  // be read.
+  struct Range {
+    const uint8_t *start, *stop, *end, *readable;
+  };
+  void encode(Pattern pattern, const Range& range, IdSink& out);
 
   // One piece, of any bytes.
   void encodePiece(const uint8_t* piece, size_t bytes, size_t readable, IdSink& out);
@@ -38,7 +42,7 @@ class Encoder {
   };
 
   template <Pattern P>
-  void encodeBy(const uint8_t* text, const uint8_t* end, const uint8_t* readable, IdSink& out);
+  void encodeBy(const Range& range, IdSink& out);
   uint32_t* encodeUncached(const uint8_t* piece, size_t bytes, size_t readable, uint32_t* out);
   uint32_t* encodeShort(const uint8_t* piece, size_t bytes, size_t readable, uint32_t* out);
 

@@ -1,5 +1,5 @@
-// A forward reader of JSON text that is valid UTF-8: enough to walk through objects and lists, and to skip what is not wanted.
-// It follows strings and brackets exactly; what it skips it does not check otherwise.
+// A forward reader of JSON text that is valid UTF-8: enough to walk through objects and lists, and to skip what is not
+// wanted. It follows strings and brackets exactly; what it skips it does not check otherwise.
 #pragma once
 
 #include <cstddef>
@@ -30,8 +30,8 @@ class JsonReader {
   size_t at_;
 };
 
-// Appends what a raw string stands for, as UTF-8; halves of surrogate pairs become U+FFFD. False for a bad escape or a control
-// character.
+// Appends what a raw string stands for, as UTF-8; halves of surrogate pairs become U+FFFD. False for a bad escape or a
+// control character.
 bool unescape(std::string_view raw, std::string& out);
 
 }  // namespace quipu::tokenizer

@@ -13,8 +13,8 @@ namespace {
 
 constexpr uint32_t kNoByte = 0x100;
 
-// The byte that a character below U+0144 stands for in GPT-2's byte-level alphabet (openai/gpt-2, encoder.py): printable bytes are
-// themselves, the others moved to U+0100 and up.
+// The byte that a character below U+0144 stands for in GPT-2's byte-level alphabet (openai/gpt-2, encoder.py):
+// printable bytes are themselves, the others moved to U+0100 and up.
 constexpr std::array<uint16_t, 0x144> byteAlphabet() {
   std::array<uint16_t, 0x144> bytes{};
   uint32_t moved = 0x100;
@@ -184,7 +184,8 @@ bool Reader::readVocab(JsonReader& json) {
   if (!out_.problem.empty()) return true;
   if (const auto twice = builder_.indexTokens(); twice.index != TableBuilder::kNone) {
     const std::string id = std::to_string(builder_.idOf(twice.index));
-    fail(twice.sameId ? "model.vocab: id " + id + " has two tokens" : "model.vocab: the token of id " + id + " is there twice");
+    fail(twice.sameId ? "model.vocab: id " + id + " has two tokens"
+                      : "model.vocab: the token of id " + id + " is there twice");
   }
   return true;
 }
