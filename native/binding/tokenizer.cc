@@ -120,6 +120,13 @@ Napi::Value VocabularyWrap::problem(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), vocabulary_.problem);
 }
 
+Napi::Value VocabularyWrap::tokens(const Napi::CallbackInfo& info) {
+  double count = 0;
+  const tokenizer::Tables* tables = vocabulary_.tables.get();
+  for (uint32_t id = 0; tables != nullptr && id < tables->vocabSize(); ++id) count += !tables->bytesOf(id).empty();
+  return Napi::Number::New(info.Env(), count);
+}
+
 Napi::Value VocabularyWrap::prepared(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), prepared_);
 }

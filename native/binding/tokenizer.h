@@ -31,7 +31,7 @@ class TextInput {
 
 class VocabularyWrap : public Napi::ObjectWrap<VocabularyWrap> {
  public:
-  static constexpr napi_type_tag kTag = {0x71756970755f0006, 0x766f636162000000};
+  static constexpr napi_type_tag kTag = {0x71756970755f0007, 0x766f636162000000};
   static Napi::Function define(Napi::Env env);
   explicit VocabularyWrap(const Napi::CallbackInfo& info);
 
@@ -40,6 +40,7 @@ class VocabularyWrap : public Napi::ObjectWrap<VocabularyWrap> {
  private:
   Napi::Value document(const Napi::CallbackInfo& info);
   Napi::Value problem(const Napi::CallbackInfo& info);
+  Napi::Value tokens(const Napi::CallbackInfo& info);
   Napi::Value prepared(const Napi::CallbackInfo& info);
 
   tokenizer::Vocabulary vocabulary_;
@@ -48,7 +49,7 @@ class VocabularyWrap : public Napi::ObjectWrap<VocabularyWrap> {
 
 class TokenizerWrap : public Napi::ObjectWrap<TokenizerWrap> {
  public:
-  static constexpr napi_type_tag kTag = {0x71756970755f0007, 0x746f6b656e697a65};
+  static constexpr napi_type_tag kTag = {0x71756970755f0008, 0x746f6b656e697a65};
   static Napi::Function define(Napi::Env env);
   explicit TokenizerWrap(const Napi::CallbackInfo& info);
 
@@ -71,7 +72,7 @@ class TokenizerWrap : public Napi::ObjectWrap<TokenizerWrap> {
 
 class EncodeStreamWrap : public Napi::ObjectWrap<EncodeStreamWrap> {
  public:
-  static constexpr napi_type_tag kTag = {0x71756970755f0008, 0x73747265616d0000};
+  static constexpr napi_type_tag kTag = {0x71756970755f0009, 0x73747265616d0000};
   static Napi::Function define(Napi::Env env);
   explicit EncodeStreamWrap(const Napi::CallbackInfo& info);
 
