@@ -89,7 +89,7 @@ Napi::Function VocabularyWrap::define(Napi::Env env) {
   return DefineClass(
       env, "Vocabulary",
       {InstanceMethod<&VocabularyWrap::document>("document"), InstanceMethod<&VocabularyWrap::problem>("problem"),
-       InstanceMethod<&VocabularyWrap::prepared>("prepared")});
+       InstanceMethod<&VocabularyWrap::tokens>("tokens"), InstanceMethod<&VocabularyWrap::prepared>("prepared")});
 }
 
 // new Vocabulary("tokenizer.json" | "ranks", path, preparedPath) or ("packed", text)
