@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus, freemem, totalmem } from "node:os";
 import { join } from "node:path";
+import { callNative, fromNative, nativeAddon } from "../addon/addon.js";
 import { abortedError, QuipuError } from "../errors.js";
-import { callNative, fromNative, nativeAddon } from "./addon.js";
 
 export interface Roofs {
   /** Bytes per second: the best of ten read-only passes over 1 GiB. */
