@@ -30,7 +30,7 @@ void Encoder::encode(Pattern pattern, const Range& range, IdSink& out) {
 
 template <Pattern P>
 void Encoder::encodeBy(const Range& range, IdSink& sink) {
-  const auto [start, stop, end, readable] = range;
+  const auto [start, stop, end] = range;
   const uint8_t* text = start;
   while (text < stop) {
     // As many short pieces as there is room for, then one of any length.
@@ -41,37 +41,37 @@ void Encoder::encodeBy(const Range& range, IdSink& sink) {
       after = pieceOf<P>(text, end);
       const auto bytes = static_cast<size_t>(after - text);
       if (bytes > kShort) break;
-      out = encodeShort(text, bytes, static_cast<size_t>(readable - text), out);
+      out = encodeShort(text, bytes, out);
       text = after;
     }
     sink.advance(static_cast<size_t>(out - room));
     if (after != text) {
       const auto bytes = static_cast<size_t>(after - text);
       uint32_t* const at = sink.room(bytes);
-      sink.advance(static_cast<size_t>(encodeUncached(text, bytes, static_cast<size_t>(readable - text), at) - at));
+      sink.advance(static_cast<size_t>(encodeUncached(text, bytes, at) - at));
       text = after;
     }
   }
 }
 
-void Encoder::encodePiece(const uint8_t* piece, size_t bytes, size_t readable, IdSink& sink) {
+void Encoder::encodePiece(const uint8_t* piece, size_t bytes, IdSink& sink) {
   if (bytes == 0) return;
   uint32_t* const room = sink.room(bytes + kCachedIds);
   uint32_t* const end =
-      bytes <= kShort ? encodeShort(piece, bytes, readable, room) : encodeUncached(piece, bytes, readable, room);
+      bytes <= kShort ? encodeShort(piece, bytes, room) : encodeUncached(piece, bytes, room);
   sink.advance(static_cast<size_t>(end - room));
 }
 
 // Writes up to kShort ids, and may write kCachedIds at `out` in any case.
-inline uint32_t* Encoder::encodeShort(const uint8_t* piece, size_t bytes, size_t readable, uint32_t* out) {
-  const Key key = shortKey(piece, bytes, readable);
+inline uint32_t* Encoder::encodeShort(const uint8_t* piece, size_t bytes, uint32_t* out) {
+  const Key key = shortKey(piece, bytes);
   CachedPiece& cached = cache_[hashOf(key) & (kCached - 1)];
   if (cached.key == key) {
     memcpy(out, cached.ids, sizeof cached.ids);
     out[0] &= (1u << kIdBits) - 1;
     return out + (cached.ids[0] >> kIdBits);
   }
-  uint32_t* const end = encodeUncached(piece, bytes, readable, out);
+  uint32_t* const end = encodeUncached(piece, bytes, out);
   const auto count = static_cast<uint32_t>(end - out);
   if (count >= 1 && count <= kCachedIds) {
     cached.key = key;
@@ -81,9 +81,9 @@ inline uint32_t* Encoder::encodeShort(const uint8_t* piece, size_t bytes, size_t
   return end;
 }
 
-uint32_t* Encoder::encodeUncached(const uint8_t* piece, size_t bytes, size_t readable, uint32_t* out) {
+uint32_t* Encoder::encodeUncached(const uint8_t* piece, size_t bytes, uint32_t* out) {
   if (bytes <= kMaxTokenBytes) {
-    const uint32_t whole = tables_->find(piece, bytes, readable);
+    const uint32_t whole = tables_->find(piece, bytes);
     if (whole != kNoToken && (wholePieces_ || bpe_.encodesItself(whole))) {
       *out = whole;
       return out + 1;
@@ -95,7 +95,9 @@ uint32_t* Encoder::encodeUncached(const uint8_t* piece, size_t bytes, size_t rea
   for (size_t i = 0; i < bytes; ++i) {
     if (tables_->byteToken(piece[i]) != kNoToken) kept_.push_back(piece[i]);
   }
-  return kept_.empty() ? out : out + bpe_.encode(kept_.data(), kept_.size(), out);
+  if (kept_.empty()) return out;
+  kept_.reserve(kept_.size() + kPadding);
+  return out + bpe_.encode(kept_.data(), kept_.size(), out);
 }
 
 }  // namespace quipu::tokenizer

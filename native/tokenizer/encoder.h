@@ -21,15 +21,15 @@ class Encoder {
   // tokenizer.json).
   Encoder(std::shared_ptr<const Tables> tables, bool wholePieces);
 
-  // The pieces of text [start, end), valid UTF-8, that begin before `stop`, where one must begin. Up to `readable` may
-  // be read.
+  // The pieces of text [start, end), valid UTF-8, that begin before `stop`, where one must begin. kPadding more may be
+  // read, here and below.
   struct Range {
-    const uint8_t *start, *stop, *end, *readable;
+    const uint8_t *start, *stop, *end;
   };
   void encode(Pattern pattern, const Range& range, IdSink& out);
 
   // One piece, of any bytes.
-  void encodePiece(const uint8_t* piece, size_t bytes, size_t readable, IdSink& out);
+  void encodePiece(const uint8_t* piece, size_t bytes, IdSink& out);
 
  private:
   static constexpr size_t kCached = 1 << 13;
@@ -43,8 +43,8 @@ class Encoder {
 
   template <Pattern P>
   void encodeBy(const Range& range, IdSink& out);
-  uint32_t* encodeUncached(const uint8_t* piece, size_t bytes, size_t readable, uint32_t* out);
-  uint32_t* encodeShort(const uint8_t* piece, size_t bytes, size_t readable, uint32_t* out);
+  uint32_t* encodeUncached(const uint8_t* piece, size_t bytes, uint32_t* out);
+  uint32_t* encodeShort(const uint8_t* piece, size_t bytes, uint32_t* out);
 
   std::shared_ptr<const Tables> tables_;
   bool wholePieces_;

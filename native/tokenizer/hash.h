@@ -8,6 +8,9 @@
 
 namespace quipu::tokenizer {
 
+// What is hashed lies in memory of which this much more may be read.
+constexpr size_t kPadding = 16;
+
 // Longest bytes that a key holds in full.
 constexpr size_t kShort = 15;
 
@@ -21,16 +24,11 @@ struct Key {
 // Bits that belong to the first `bytes` ≤ 8 of a little-endian word.
 inline uint64_t firstBytes(size_t bytes) { return bytes >= 8 ? ~0ull : (1ull << bytes * 8) - 1; }
 
-// `readable`: bytes that may be read from p on, at least `bytes`.
-inline Key shortKey(const uint8_t* p, size_t bytes, size_t readable) {
-  Key key{0, 0};
-  if (readable >= 16) {
-    memcpy(&key, p, 16);
-    key.low &= firstBytes(bytes);
-    key.high &= bytes > 8 ? firstBytes(bytes - 8) : 0;
-  } else {
-    memcpy(&key, p, bytes);
-  }
+inline Key shortKey(const uint8_t* p, size_t bytes) {
+  Key key;
+  memcpy(&key, p, sizeof key);
+  key.low &= firstBytes(bytes);
+  key.high &= bytes > 8 ? firstBytes(bytes - 8) : 0;
   key.high |= static_cast<uint64_t>(bytes) << 56;
   return key;
 }
@@ -52,8 +50,8 @@ inline uint64_t hashLong(const uint8_t* p, size_t bytes) {
   return mixed(words[0] ^ hash, words[1]);
 }
 
-inline uint64_t hashOf(const uint8_t* p, size_t bytes, size_t readable) {
-  return bytes <= kShort ? hashOf(shortKey(p, bytes, readable)) : hashLong(p, bytes);
+inline uint64_t hashOf(const uint8_t* p, size_t bytes) {
+  return bytes <= kShort ? hashOf(shortKey(p, bytes)) : hashLong(p, bytes);
 }
 
 }  // namespace quipu::tokenizer

@@ -34,7 +34,7 @@ TableBuilder::Duplicate TableBuilder::indexTokens() {
     tokenOfId_[token.id] = static_cast<uint32_t>(index) + 1;
     if (!token.encodes) continue;
     const uint8_t* bytes = blob_.data() + token.start;
-    const uint64_t hash = hashOf(bytes, token.bytes, token.bytes + kPadding);
+    const uint64_t hash = hashOf(bytes, token.bytes);
     const auto tag = static_cast<uint32_t>(hash >> 32);
     size_t slot = hash & mask;
     for (; slots_[slot].number != 0; slot = (slot + 1) & mask) {
@@ -50,7 +50,7 @@ TableBuilder::Duplicate TableBuilder::indexTokens() {
 }
 
 uint32_t TableBuilder::find(const uint8_t* p, size_t bytes) const {
-  const uint64_t hash = hashOf(p, bytes, bytes);
+  const uint64_t hash = hashOf(p, bytes);
   const size_t mask = slots_.size() - 1;
   for (size_t slot = hash & mask; slots_[slot].number != 0; slot = (slot + 1) & mask) {
     if (slots_[slot].tag != hash >> 32) continue;

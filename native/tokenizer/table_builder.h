@@ -35,7 +35,7 @@ class TableBuilder {
   static constexpr size_t kNone = ~static_cast<size_t>(0);
   Duplicate indexTokens();
 
-  // The token with these bytes, after indexTokens().
+  // The token with these bytes, after indexTokens(). kPadding more than the bytes may be read.
   uint32_t find(const uint8_t* p, size_t bytes) const;
 
   // The next in the list of merges. Of the same pair the last counts, as in tokenizers.

@@ -18,7 +18,6 @@ namespace quipu::tokenizer {
 
 constexpr uint32_t kNoToken = 0xffffff;  // ids are below it: 24 bits, the largest published are below 300 000
 constexpr size_t kMaxTokenBytes = 4096;  // published tokens have at most a few hundred
-constexpr size_t kPadding = 16;          // bytes that may be read beyond the tokens' last
 
 // Rows of open-addressing tables, whose size is a power of two. Zeros are an empty row.
 
@@ -83,7 +82,7 @@ class Tables {
   std::span<const uint8_t> bytesOf(uint32_t id) const {
     return {blob_ + offsets_[id], offsets_[id + 1] - offsets_[id]};
   }
-  // Offsets of all tokens in blob(); blob() may be read 16 bytes beyond its end.
+  // Offsets of all tokens in blob(); kPadding more than blob() may be read.
   const uint32_t* offsets() const { return offsets_; }
   const uint8_t* blob() const { return blob_; }
 
@@ -91,15 +90,13 @@ class Tables {
   uint32_t byteToken(uint8_t byte) const { return byteTokens_[byte]; }
   bool hasAllBytes() const { return hasAllBytes_; }
 
-  // The token with these bytes, or kNoToken.
-  uint32_t find(const uint8_t* p, size_t bytes, size_t readable) const {
-    const uint64_t hash = hashOf(p, bytes, readable);
+  // The token with these bytes, or kNoToken. kPadding more than the bytes may be read.
+  uint32_t find(const uint8_t* p, size_t bytes) const {
+    const uint64_t hash = hashOf(p, bytes);
     for (size_t slot = hash & tokenMask_;; slot = (slot + 1) & tokenMask_) {
       const TokenSlot entry = tokenSlots_[slot];
       if (entry.number == 0) return kNoToken;
-      if (entry.tag != hash >> 32) continue;
-      const uint32_t id = entry.number - 1;
-      if (offsets_[id + 1] - offsets_[id] == bytes && memcmp(blob_ + offsets_[id], p, bytes) == 0) return id;
+      if (entry.tag == hash >> 32 && hasBytes(entry.number - 1, p, bytes)) return entry.number - 1;
     }
   }
 
@@ -139,6 +136,12 @@ class Tables {
   }
 
  private:
+  bool hasBytes(uint32_t id, const uint8_t* p, size_t bytes) const {
+    if (offsets_[id + 1] - offsets_[id] != bytes) return false;
+    const uint8_t* token = blob_ + offsets_[id];
+    return bytes <= kShort ? shortKey(token, bytes) == shortKey(p, bytes) : memcmp(token, p, bytes) == 0;
+  }
+
   template <typename T>
   const T* section(Section which, size_t& count) const;
 

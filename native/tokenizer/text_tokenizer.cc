@@ -77,7 +77,7 @@ Status TextTokenizer::segments(Text text, const EncodeOptions& options, const Ad
 void TextTokenizer::encodeSegment(Encoder& encoder, Text text, const Segment& segment, size_t stop, IdSink& out) const {
   if (segment.token != Segment::kText) return out.push(added_.list()[segment.token].id);
   const uint8_t* start = text.data + segment.start;
-  encoder.encode(*pattern_, {start, text.data + stop, text.data + segment.end, text.data + text.bytes + kPadding}, out);
+  encoder.encode(*pattern_, {start, text.data + stop, text.data + segment.end}, out);
 }
 
 Status TextTokenizer::encode(Text text, const EncodeOptions& options, IdSink& out) const {
@@ -112,7 +112,7 @@ void TextTokenizer::encodeInvalid(Text text, size_t valid, const EncodeOptions& 
   });
   size_t joined = valid - last, kept = ids.ids().size();
   if (joined > 0) {
-    (*encoder).encodePiece(text.data + last, joined, text.bytes - last + kPadding, piece);
+    (*encoder).encodePiece(text.data + last, joined, piece);
     const auto isSpace = [&](uint32_t id) {
       const auto bytes = bytesOf(id);
       return std::all_of(bytes.begin(), bytes.end(), [](uint8_t b) { return b == ' ' || b == '\n' || b == '\t'; });
@@ -123,7 +123,7 @@ void TextTokenizer::encodeInvalid(Text text, size_t valid, const EncodeOptions& 
   }
   for (const uint32_t id : ids.ids().first(kept)) out.push(id);
   const size_t start = valid - joined;
-  (*encoder).encodePiece(text.data + start, text.bytes - start, text.bytes - start + kPadding, out);
+  (*encoder).encodePiece(text.data + start, text.bytes - start, out);
 }
 
 Status TextTokenizer::encodePieces(Text text, std::span<const int32_t> ends, IdSink& out) const {
@@ -134,7 +134,7 @@ Status TextTokenizer::encodePieces(Text text, std::span<const int32_t> ends, IdS
       return Status::error(ErrorCode::kInternal, "pieces out of order");
     }
     const auto bytes = static_cast<size_t>(end) - at;
-    (*encoder).encodePiece(text.data + at, bytes, text.bytes - at + kPadding, out);
+    (*encoder).encodePiece(text.data + at, bytes, out);
     at = static_cast<size_t>(end);
   }
   return {};

@@ -192,7 +192,10 @@ bool Reader::readVocab(JsonReader& json) {
 
 uint32_t Reader::find(std::string_view text, std::vector<uint8_t>& bytes) const {
   const size_t start = bytes.size();
-  if (appendAlphabet(text, bytes)) return builder_.find(bytes.data() + start, bytes.size() - start);
+  if (appendAlphabet(text, bytes)) {
+    bytes.reserve(bytes.size() + kPadding);
+    return builder_.find(bytes.data() + start, bytes.size() - start);
+  }
   const auto found = plain_.find(std::string(text));
   return found == plain_.end() ? kNoToken : found->second;
 }
