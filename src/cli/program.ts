@@ -2,7 +2,7 @@
 import { createRequire } from "node:module";
 import { Command, Option } from "commander";
 import { QuipuError } from "../errors.js";
-import { collect, logitBias, realNumber, wholeNumber } from "./values.js";
+import { byteSize, collect, logitBias, realNumber, wholeNumber } from "./values.js";
 
 /** What every command gets beside its options. */
 export interface Context {
@@ -12,7 +12,7 @@ export interface Context {
 const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
 
 /** Commands that the design has and this version has not: their names are theirs already. */
-const LATER = ["chat", "pull", "models", "plan", "replay", "train", "tokenizer", "data", "eval", "serve"];
+const LATER = ["chat", "pull", "models", "plan", "replay", "train", "data", "eval", "serve"];
 
 export function makeProgram(context: Context): Command {
   const program = new Command("quipu")
@@ -94,6 +94,20 @@ export function makeProgram(context: Context): Command {
       await doctor(command.opts());
     });
 
+  const tokenizer = sub("tokenizer", "tokenizer train: learn a vocabulary from texts").helpCommand(false);
+  const train = tokenizer
+    .command("train")
+    .description(
+      "Learns a byte-level BPE vocabulary: text or JSON Lines, either may be gzipped, '-' for stdin. A plain file is one text.",
+    )
+    .helpOption("-h, --help", "print this help")
+    .exitOverride()
+    .argument("<files...>", "texts to learn from");
+  addTrainOptions(train).action(async (files: string[], _options, command: Command) => {
+    const { tokenizerTrain } = await import("./commands/tokenizer-train.js");
+    await tokenizerTrain(files, command.opts(), context);
+  });
+
   for (const name of LATER) {
     program
       .command(name, { hidden: true })
@@ -174,6 +188,60 @@ function addBenchmarkOptions(command: Command): Command {
         "csv",
       ]),
     );
+}
+
+function addTrainOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--vocab-size <n>", "ids in all: 256 bytes, merges, special tokens")
+        .argParser(wholeNumber(256, 2 ** 24))
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option("--pattern <name>", "how text is cut into pieces (default: llama3)").choices(["llama3", "gpt2"]),
+    )
+    .addOption(
+      new Option(
+        "--special <text>",
+        "a special token, repeatable; llama3: its 256; none (default: <|begin_of_text|>, <|end_of_text|>)",
+      ).argParser(collect),
+    )
+    .option("--bos <text>", "the special token that begins a text (default: <|begin_of_text|>, if it is one)")
+    .option("--eos <text>", "the one that ends it (default: <|end_of_text|>, if it is one)")
+    .option(
+      "-o, --output <file>",
+      "rank file to write; tokenizer.json and tokenizer_config.json go beside it",
+      "tokenizer.model",
+    )
+    .option("--force", "overwrite these files (default: refuse, before anything is read)")
+    .addOption(
+      new Option("--format <name>", "auto: *.jsonl and *.ndjson are JSON Lines (default: auto)").choices([
+        "auto",
+        "text",
+        "jsonl",
+      ]),
+    )
+    .option("--field <name>", "member of a JSON line that holds its text (default: text)")
+    .addOption(
+      new Option("--min-frequency <n>", "do not merge pairs that are rarer (default: 1)").argParser(wholeNumber(1)),
+    )
+    .addOption(
+      new Option("--min-piece-count <n>", "leave out pieces that are rarer (default: 1)").argParser(wholeNumber(1, 64)),
+    )
+    .addOption(
+      new Option("-t, --threads <n>", "threads that count (default: what the machine gives)").argParser(
+        wholeNumber(1, 1024),
+      ),
+    )
+    .addOption(
+      new Option(
+        "--memory <size>",
+        "for counts and learning, as 512M or 8G (default: half of the machine's)",
+      ).argParser(byteSize(2 ** 20)),
+    )
+    .option("--checkpoint <dir>", "keep counts there: after an interruption, the same command goes on")
+    .option("--json", "one JSON object")
+    .option("--quiet", "print nothing but errors");
 }
 
 function addGenerateOptions(command: Command): Command {

@@ -18,6 +18,16 @@ export function realNumber(from: number, to: number): (text: string) => number {
   };
 }
 
+/** "512M", "8G", "65536": bytes, with units of 1024. */
+export function byteSize(from: number): (text: string) => number {
+  return (text) => {
+    const [, number, unit] = /^(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?$/i.exec(text) ?? [];
+    const bytes = Math.floor(Number(number) * 1024 ** " KMGT".indexOf(unit?.toUpperCase() || " "));
+    if (Number.isSafeInteger(bytes) && bytes >= from) return bytes;
+    throw new InvalidArgumentError(`Expected a size of at least ${from} bytes, such as 512M or 8G.`);
+  };
+}
+
 /** For options that may be given several times. */
 export function collect(text: string, previous: string[] | undefined): string[] {
   return [...(previous ?? []), text];
