@@ -1,5 +1,8 @@
 #include "binding/trainer.h"
 
+#include <optional>
+#include <string_view>
+
 #include "binding/errors.h"
 
 namespace quipu::binding {
@@ -23,6 +26,12 @@ Napi::Function TrainerWrap::define(Napi::Env env) {
 }
 
 namespace {
+
+std::optional<tokenizer::Pattern> patternNamed(std::string_view name) {
+  if (name == "llama3") return tokenizer::Pattern::kLlama3;
+  if (name == "gpt2") return tokenizer::Pattern::kGpt2;
+  return std::nullopt;
+}
 
 std::vector<std::string> stringsOf(const Napi::Value& value) {
   if (!value.IsArray()) wrongArgument(value.Env(), "a list of strings");
@@ -50,15 +59,14 @@ TrainerWrap::TrainerWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Trai
   const Napi::Env env = info.Env();
   info.This().As<Napi::Object>().TypeTag(&kTag);
   if (!info[0].IsString() || !info[3].IsString()) wrongArgument(env, "(pattern, threads, memoryBytes, folder, runs)");
-  const auto pattern = tokenizer::patternNamed(info[0].As<Napi::String>().Utf8Value());
+  const auto pattern = patternNamed(info[0].As<Napi::String>().Utf8Value());
   const size_t threads = toSize(info[1], "a count of threads"), memory = toSize(info[2], "a count of bytes");
   if (!pattern || threads < 1 || threads > 1024) wrongArgument(env, "the name of a pattern and 1 to 1024 threads");
   pattern_ = *pattern;
   completion_ = Completion::New(env, "quipu training", 0, 1, nullptr);
   completion_.Unref(env);
-  counter_ = std::make_unique<PieceCounter>(
-      tokenizer::CounterOptions{pattern_, static_cast<uint32_t>(threads), memory,
-                                info[3].As<Napi::String>().Utf8Value(), stringsOf(info[4])});
+  counter_ = std::make_unique<PieceCounter>(tokenizer::CounterOptions{
+      pattern_, static_cast<uint32_t>(threads), memory, info[3].As<Napi::String>().Utf8Value(), stringsOf(info[4])});
   // Registered after the completion, so it runs before that is torn down: the counter's threads are joined first.
   napi_add_env_cleanup_hook(env, onEnvironmentExit, this);
 }

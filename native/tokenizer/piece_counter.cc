@@ -56,8 +56,9 @@ void PieceCounter::loop(uint32_t thread) {
     try {
       status = cancelled_ ? Status::error(ErrorCode::kAborted, "the training was aborted") : task.work(tables_[thread]);
     } catch (const std::bad_alloc&) {
-      status = Status::error(ErrorCode::kOutOfMemory, "counting pieces needs more memory than the system gives: --memory " +
-                                                          std::to_string(options_.memoryBytes) + " is too much here");
+      status =
+          Status::error(ErrorCode::kOutOfMemory, "counting pieces needs more memory than the system gives: --memory " +
+                                                     std::to_string(options_.memoryBytes) + " is too much here");
     }
     task.done(status);
     lock.lock();
@@ -179,15 +180,14 @@ Status PieceCounter::trainNow(const MergeOptions& options, uint64_t minPieceCoun
   if (needed > options_.memoryBytes) {
     size_t fits = from + 1;
     while (fits <= kTold && MergeTrainer::memoryBytes(bytes[fits], pieces[fits]) > options_.memoryBytes) fits += 1;
-    return Status::error(
-        ErrorCode::kOutOfMemory,
-        "learning merges from " + std::to_string(pieces[from]) + " distinct pieces takes up to " +
-            std::to_string(needed) + " bytes, and --memory allows " + std::to_string(options_.memoryBytes) +
-            ". Give it more" +
-            (fits <= kTold ? ", or leave out pieces that occur fewer than " + std::to_string(fits) +
-                                 " times (--min-piece-count " + std::to_string(fits) + ")"
-                           : "") +
-            ".");
+    return Status::error(ErrorCode::kOutOfMemory,
+                         "learning merges from " + std::to_string(pieces[from]) + " distinct pieces takes up to " +
+                             std::to_string(needed) + " bytes, and --memory allows " +
+                             std::to_string(options_.memoryBytes) + ". Give it more" +
+                             (fits <= kTold ? ", or leave out pieces that occur fewer than " + std::to_string(fits) +
+                                                  " times (--min-piece-count " + std::to_string(fits) + ")"
+                                            : "") +
+                             ".");
   }
 
   MergeTrainer trainer;
@@ -207,25 +207,39 @@ Status PieceCounter::trainNow(const MergeOptions& options, uint64_t minPieceCoun
 
 size_t pieceCut(Pattern pattern, const uint8_t* text, size_t end) {
   const auto letter = [](uint8_t byte) { return static_cast<uint8_t>((byte | 0x20) - 'a') < 26; };
-  // A character beyond ASCII that its first two bytes tell from white space.
-  const auto beyond = [&](size_t at) {
+  // Whether the character at `at` is surely no white space: beyond ASCII, what the first two bytes tell.
+  const auto visible = [&](size_t at) {
     const uint8_t lead = text[at];
+    if (lead < 0x80) return lead > ' ' && lead < 0x7f;
     if (lead == 0xe3) return at + 1 < end && text[at + 1] >= 0x81;
     return lead >= 0xc3 && lead <= 0xf4 && lead != 0xe1 && lead != 0xe2;
   };
-  // In every pattern a piece ends behind a line when a letter follows, and behind a letter when a space and a letter follow.
+  const auto visibleBefore = [&](size_t at) {
+    while (at > 1 && (text[at - 1] & 0xc0) == 0x80) at -= 1;
+    return at > 0 && visible(at - 1);
+  };
+  // In every pattern a piece ends behind a letter when a space and a letter follow, and behind a single line's end when
+  // a letter follows; ending the text there changes nothing before it.
   for (size_t at = end; at-- > 1;) {
-    if (text[at - 1] == '\n' && (letter(text[at]) || beyond(at))) return at;
     if (text[at] == ' ' && at + 1 < end && letter(text[at - 1]) && letter(text[at + 1])) return at;
+    const bool follows = letter(text[at]) || (text[at] >= 0x80 && visible(at));
+    if (text[at - 1] == '\n' && follows && visibleBefore(at - 1)) return at;
   }
-  // Otherwise its end is settled by the white space behind it and a little of what follows that (at most a contraction).
+  // Otherwise the pattern tells. A piece's end is settled by the white space behind it and a little of what follows
+  // that (at most a contraction); the pieces before it must come out the same when the text ends there.
   constexpr size_t kBehind = 16;
   size_t settled = end > kBehind ? end - kBehind : 0;
-  while (settled > 0 && !beyond(settled) && (text[settled] <= ' ' || text[settled] >= 0x7f)) settled -= 1;
-  size_t cut = 0;
+  while (settled > 0 && !visible(settled)) settled -= 1;
+  size_t cut = 0, before = 0;
   for (size_t at = 0; at < settled;) {
-    at = pieceEnd(pattern, text, at, end);
-    if (at <= settled) cut = at;
+    const size_t next = pieceEnd(pattern, text, at, end);
+    if (next > settled) break;
+    if (pieceEnd(pattern, text, before, next) == (before == at ? next : at) &&
+        pieceEnd(pattern, text, at, next) == next) {
+      cut = next;
+    }
+    before = at;
+    at = next;
   }
   return cut;
 }

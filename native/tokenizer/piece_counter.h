@@ -1,5 +1,5 @@
-// Counts the pieces of many texts on several threads. Each has a table of its own; one that outgrows its share of the memory
-// goes to disk as a run. The sums are the same whatever thread counts which text.
+// Counts the pieces of many texts on several threads. Each has a table of its own; one that outgrows its share of the
+// memory goes to disk as a run. The sums are the same whatever thread counts which text.
 #pragma once
 
 #include <atomic>
@@ -40,8 +40,8 @@ class PieceCounter {
   PieceCounter(const PieceCounter&) = delete;
   PieceCounter& operator=(const PieceCounter&) = delete;
 
-  // Texts, each ending where ends says; eight bytes behind the last must be readable. One text never shares a piece with
-  // the next.
+  // Texts, each ending where ends says; eight bytes behind the last must be readable. One text never shares a piece
+  // with the next.
   struct Batch {
     std::vector<uint8_t> bytes;
     std::vector<size_t> ends;
@@ -92,8 +92,8 @@ class PieceCounter {
   std::vector<std::thread> threads_;
 };
 
-// A place in `text` where a piece ends whatever is in front of it and whatever follows its end, as far towards the end as can
-// be told; 0 where none can. Long texts are cut there, to be counted on several threads in constant memory.
+// A place in `text` where a piece ends whatever is in front of it and whatever follows its end, as far towards the end
+// as can be told; 0 where none can. Long texts are cut there, to be counted on several threads in constant memory.
 size_t pieceCut(Pattern pattern, const uint8_t* text, size_t end);
 
 }  // namespace quipu::tokenizer

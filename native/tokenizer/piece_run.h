@@ -1,5 +1,5 @@
-// Counts of pieces on disk: a run is a file of pieces in the order of their bytes, made when a table is full, and runs are
-// merged by reading them side by side.
+// Counts of pieces on disk: a run is a file of pieces in the order of their bytes, made when a table is full, and runs
+// are merged by reading them side by side.
 //
 //   "QPPIECE1", then of every piece: varint length, bytes, varint count; then a zero, u64 pieces and u64 checksum
 #pragma once

@@ -26,9 +26,7 @@ uint64_t mix(uint64_t a, uint64_t b) {
 
 constexpr uint64_t kA = 0x9e3779b97f4a7c15, kB = 0xd6e8feb86659fd93;
 
-uint32_t hashShort(uint64_t word, size_t length) {
-  return static_cast<uint32_t>(mix(word ^ kA, kB + length));
-}
+uint32_t hashShort(uint64_t word, size_t length) { return static_cast<uint32_t>(mix(word ^ kA, kB + length)); }
 
 uint32_t hashLong(const uint8_t* bytes, size_t length) {
   uint64_t state = kA ^ length;

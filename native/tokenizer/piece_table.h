@@ -1,5 +1,5 @@
-// Distinct pieces of text and how often each occurs: a hash table with open addressing. Pieces of at most eight bytes, most
-// of any text, lie in their slot; longer ones in blocks that live as long as the table.
+// Distinct pieces of text and how often each occurs: a hash table with open addressing. Pieces of at most eight bytes,
+// most of any text, lie in their slot; longer ones in blocks that live as long as the table.
 #pragma once
 
 #include <cstddef>
@@ -20,8 +20,8 @@ class PieceTable {
   // `limit` bounds memoryBytes() (0: no bound), but for a first piece that is larger by itself.
   explicit PieceTable(size_t limit = 0);
 
-  // Adds `count` occurrences. Eight bytes from `bytes` on must be readable. False, and nothing done: the table would outgrow
-  // its limit; the caller empties it.
+  // Adds `count` occurrences. Eight bytes from `bytes` on must be readable. False, and nothing done: the table would
+  // outgrow its limit; the caller empties it.
   [[nodiscard]] bool add(const uint8_t* bytes, size_t length, uint64_t count);
 
   size_t size() const { return size_; }

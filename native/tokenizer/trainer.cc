@@ -28,9 +28,10 @@ bool MergeTrainer::Candidate::operator<(const Candidate& other) const {
 
 Status MergeTrainer::reserve(size_t pieceBytes, size_t pieces) {
   if (pieceBytes >= kNone || pieces >= kNone) {
-    return Status::error(ErrorCode::kOutOfMemory,
-                         "the distinct pieces have " + std::to_string(pieceBytes) +
-                             " bytes; a training takes fewer than 2³². A greater --min-piece-count leaves rare ones out.");
+    return Status::error(
+        ErrorCode::kOutOfMemory,
+        "the distinct pieces have " + std::to_string(pieceBytes) +
+            " bytes; a training takes fewer than 2³². A greater --min-piece-count leaves rare ones out.");
   }
   try {
     symbols_.reserve(pieceBytes);

@@ -1,9 +1,10 @@
-// Byte-pair encoding learned from counted pieces (arXiv:1508.07909): the pair of neighbouring tokens that is most frequent
-// becomes a token, again and again. Of pairs equally frequent the one of smaller ids is taken, left id first, which is what
-// Hugging Face's BpeTrainer does; like there, "aaa" has the pair (a, a) twice.
+// Byte-pair encoding learned from counted pieces (arXiv:1508.07909): the pair of neighbouring tokens that is most
+// frequent becomes a token, again and again. Of pairs equally frequent the one of smaller ids is taken, left id first,
+// which is what Hugging Face's BpeTrainer does; like there, "aaa" has the pair (a, a) twice.
 //
-// The first 256 ids are the bytes in the order of GPT-2's byte-level alphabet; merge r makes id 256 + r. Counts are kept up to
-// date at the places where a merge changes them, so the whole training takes time by the bytes of the distinct pieces.
+// The first 256 ids are the bytes in the order of GPT-2's byte-level alphabet; merge r makes id 256 + r. Counts are
+// kept up to date at the places where a merge changes them, so the whole training takes time by the bytes of the
+// distinct pieces.
 #pragma once
 
 #include <array>

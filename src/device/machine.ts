@@ -1,7 +1,7 @@
 // What this machine offers: for `quipu doctor`, `--benchmark` and defaults.
 import { createRequire } from "node:module";
 import { cpus, freemem, totalmem } from "node:os";
-import { callNative, fromNative, nativeAddon } from "./addon.js";
+import { callNative, fromNative, nativeAddon } from "../addon/addon.js";
 
 export interface Roofs {
   /** Bytes per second: the best of ten read-only passes over 1 GiB. */

@@ -2,6 +2,7 @@
 
 import { fromNative } from "../../addon/addon.js";
 import type { NativeTokenizerTrainer } from "../../addon/addon-types.js";
+import { incompleteEnd } from "./utf8.js";
 
 const BATCH = 2 ** 20;
 
@@ -33,7 +34,8 @@ export class BatchCounter {
     const whole = typeof text === "string" ? Buffer.from(text) : text;
     let rest = whole;
     for (let wanted = BATCH; rest.length > wanted; ) {
-      const end = this.#native.cut(rest.subarray(0, wanted));
+      const part = rest.subarray(0, wanted);
+      const end = this.#native.cut(part.subarray(0, wanted - incompleteEnd(part)));
       if (end === 0) wanted *= 2;
       else {
         await this.#send(rest.subarray(0, end), [end]);
