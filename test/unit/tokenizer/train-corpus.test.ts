@@ -4,10 +4,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import fc from "fast-check";
+import { callNative } from "#quipu/addon/addon.js";
 import { isQuipuError } from "#quipu/errors.js";
 import { type TrainTokenizerOptions, trainTokenizer } from "#quipu/tokenizer/train.js";
 import { incompleteEnd, invalidAt } from "#quipu/tokenizer/training/utf8.js";
-import { countPieces } from "./train-reference.js";
+import { countPieces, piecesOf } from "./train-reference.js";
 
 let dir: string;
 beforeEach(() => {
@@ -107,6 +109,28 @@ describe("long texts are read in parts, and counted as one", () => {
       expect(stats).toMatchObject({ documents: 1, bytes: Buffer.byteLength(text), ...expected });
     }
   });
+});
+
+test.each(["llama3", "gpt2"] as const)("a cut changes no piece, whatever follows: %s", (pattern) => {
+  const trainer = callNative((addon) => new addon.TokenizerTrainer(pattern, 1, 2 ** 20, dir, []));
+  const unit = fc.constantFrom(..."aZ' \n\r\t1!/\u00a0\u3000é漢ſ", "'ll", "  ", "\n\n", "word", " 'RE", "。", "😀");
+  let cuts = 0;
+  fc.assert(
+    fc.property(
+      fc.string({ unit, minLength: 20, maxLength: 60, size: "max" }),
+      fc.string({ unit, maxLength: 6 }),
+      (begin, rest) => {
+        const bytes = Buffer.from(begin);
+        const cut = trainer.cut(bytes);
+        const [before, behind] = [bytes.subarray(0, cut).toString(), bytes.subarray(cut).toString() + rest];
+        expect([...piecesOf(before, pattern), ...piecesOf(behind, pattern)]).toEqual(piecesOf(begin + rest, pattern));
+        if (cut > 0) cuts += 1;
+      },
+    ),
+    { numRuns: 2000 },
+  );
+  expect(cuts).toBeGreaterThan(1000);
+  trainer.dispose();
 });
 
 describe("refused, with the place", () => {

@@ -1,16 +1,22 @@
 // The training in its plainest form: all pairs are counted anew for every merge. The tests hold the trainer to it.
 import { compileSplitPattern, GPT2_PATTERN, LLAMA3_PATTERN, splitBy } from "#quipu/tokenizer/split-pattern.js";
 
-const PATTERNS = { llama3: LLAMA3_PATTERN, gpt2: GPT2_PATTERN };
+const COMPILED = {
+  llama3: compileSplitPattern(LLAMA3_PATTERN, "llama3"),
+  gpt2: compileSplitPattern(GPT2_PATTERN, "gpt2"),
+};
 
 export type Pair = [left: number, right: number];
 
+export function piecesOf(text: string, pattern: keyof typeof COMPILED): string[] {
+  return splitBy(COMPILED[pattern], text);
+}
+
 /** How often each piece occurs. */
-export function countPieces(texts: readonly string[], pattern: keyof typeof PATTERNS = "llama3"): Map<string, number> {
-  const compiled = compileSplitPattern(PATTERNS[pattern], pattern);
+export function countPieces(texts: readonly string[], pattern: keyof typeof COMPILED = "llama3"): Map<string, number> {
   const counts = new Map<string, number>();
   for (const text of texts) {
-    for (const piece of splitBy(compiled, text)) counts.set(piece, (counts.get(piece) ?? 0) + 1);
+    for (const piece of piecesOf(text, pattern)) counts.set(piece, (counts.get(piece) ?? 0) + 1);
   }
   return counts;
 }
