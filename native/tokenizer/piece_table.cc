@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstring>
 
+#include "tokenizer/hash.h"
+
 namespace quipu::tokenizer {
 
 namespace {
@@ -17,21 +19,6 @@ uint64_t load(const uint8_t* bytes) {
   uint64_t word;
   memcpy(&word, bytes, sizeof word);
   return word;
-}
-
-uint64_t mix(uint64_t a, uint64_t b) {
-  const auto product = static_cast<unsigned __int128>(a) * b;
-  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
-}
-
-constexpr uint64_t kA = 0x9e3779b97f4a7c15, kB = 0xd6e8feb86659fd93;
-
-uint32_t hashShort(uint64_t word, size_t length) { return static_cast<uint32_t>(mix(word ^ kA, kB + length)); }
-
-uint32_t hashLong(const uint8_t* bytes, size_t length) {
-  uint64_t state = kA ^ length;
-  for (size_t at = 0; at + 8 < length; at += 8) state = mix(state ^ load(bytes + at), kB);
-  return static_cast<uint32_t>(mix(state ^ load(bytes + length - 8), kB));
 }
 
 }  // namespace
@@ -50,7 +37,7 @@ void PieceTable::clear() { reset(); }
 bool PieceTable::add(const uint8_t* bytes, size_t length, uint64_t count) {
   const bool isShort = length <= kInline;
   const uint64_t word = !isShort ? 0 : length == 8 ? load(bytes) : load(bytes) & ((uint64_t{1} << (8 * length)) - 1);
-  const uint32_t hash = isShort ? hashShort(word, length) : hashLong(bytes, length);
+  const uint32_t hash = static_cast<uint32_t>(isShort ? mixed(word, length) : hashOf(bytes, length, length + 8));
   const size_t mask = slots_.size() - 1;
   size_t at = hash & mask;
   for (;; at = (at + 1) & mask) {
