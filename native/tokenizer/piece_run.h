@@ -17,9 +17,9 @@ namespace quipu::tokenizer {
 // Writes the pieces of a table; the file appears under `path` when it is whole.
 Status writeRun(const std::string& path, const PieceTable& table);
 
-// Calls `visit` once for every distinct piece of all runs, in the order of their bytes, with its counts added up. Eight
-// bytes from the piece on are readable. Where there are more runs than may be open at once, the first are merged into
-// `path` + number. A false from `visit` ends it early, without error.
+// Calls `visit` once for every distinct piece of all runs, in the order of their bytes, with its counts added up. Where
+// there are more runs than may be open at once, the first are merged into `path` + number. A false from `visit` ends it
+// early, without error.
 Status mergeRuns(std::vector<std::string> runs, const std::string& path,
                  const std::function<bool(const PieceCount&)>& visit);
 

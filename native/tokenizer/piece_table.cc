@@ -37,7 +37,7 @@ void PieceTable::clear() { reset(); }
 bool PieceTable::add(const uint8_t* bytes, size_t length, uint64_t count) {
   const bool isShort = length <= kInline;
   const uint64_t word = !isShort ? 0 : length == 8 ? load(bytes) : load(bytes) & ((uint64_t{1} << (8 * length)) - 1);
-  const uint32_t hash = static_cast<uint32_t>(isShort ? mixed(word, length) : hashOf(bytes, length, length + 8));
+  const uint32_t hash = static_cast<uint32_t>(isShort ? mixed(word, length) : hashOf(bytes, length, length + kBehind));
   const size_t mask = slots_.size() - 1;
   size_t at = hash & mask;
   for (;; at = (at + 1) & mask) {
@@ -94,8 +94,8 @@ void PieceTable::grow() {
 uint8_t* PieceTable::allocate(size_t bytes) {
   if (bytes > blockFree_) {
     const size_t size = std::max(bytes, kBlock);
-    blocks_.push_back(std::make_unique_for_overwrite<uint8_t[]>(size));
-    blockBytes_ += size;
+    blocks_.push_back(std::make_unique<uint8_t[]>(size + kBehind));
+    blockBytes_ += size + kBehind;
     blockAt_ = blocks_.back().get();
     blockFree_ = size;
   }

@@ -17,11 +17,13 @@ struct PieceCount {
 
 class PieceTable {
  public:
+  static constexpr size_t kBehind = 8;
+
   // `limit` bounds memoryBytes() (0: no bound), but for a first piece that is larger by itself.
   explicit PieceTable(size_t limit = 0);
 
-  // Adds `count` occurrences. Eight bytes from `bytes` on must be readable. False, and nothing done: the table would
-  // outgrow its limit; the caller empties it.
+  // Adds `count` occurrences. kBehind bytes behind a piece must be readable (of one that each() gave, they are). False,
+  // and nothing done: the table would outgrow its limit; the caller empties it.
   [[nodiscard]] bool add(const uint8_t* bytes, size_t length, uint64_t count);
 
   size_t size() const { return size_; }
