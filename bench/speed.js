@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { markdown, median, output, ROOT } from "./measure.js";
 
-const ROUNDS = 5;
+const ROUNDS = 3;
 const MODEL = process.env.QUIPU_BENCH_MODEL ?? join(ROOT, "build/models/smollm2");
 const PYTHON = process.env.QUIPU_BENCH_PYTHON ?? join(ROOT, "build/reference-venv/bin/python");
 

@@ -5,6 +5,7 @@
 #include "binding/device.h"
 #include "binding/machine.h"
 #include "binding/tokenizer.h"
+#include "binding/trainer.h"
 
 namespace {
 
@@ -23,6 +24,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   define(classes->vocabulary, "Vocabulary", VocabularyWrap::define(env));
   define(classes->tokenizer, "Tokenizer", TokenizerWrap::define(env));
   define(classes->encodeStream, "EncodeStream", EncodeStreamWrap::define(env));
+  define(classes->trainer, "TokenizerTrainer", TrainerWrap::define(env));
   env.SetInstanceData<Classes>(classes);
   exports.Set("targets", Napi::Function::New(env, targets, "targets"));
   exports.Set("availableThreads", Napi::Function::New(env, availableThreads, "availableThreads"));

@@ -9,7 +9,13 @@ import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const out = join(root, "build", "sanitize");
-const TESTS = ["build/test/kernels", "build/test/lifecycle", "build/test/unit/device", "build/test/unit/checkpoint"];
+const TESTS = [
+  "build/test/kernels",
+  "build/test/lifecycle",
+  "build/test/unit/device",
+  "build/test/unit/checkpoint",
+  "build/test/unit/tokenizer/train",
+];
 
 const run = (command, args, env = {}) =>
   spawnSync(command, args, { cwd: root, stdio: "inherit", env: { ...process.env, ...env } });

@@ -11,3 +11,4 @@ export type { GenerationConfig } from "./model/generation-config.js";
 export type { KvCacheType } from "./model/kv-cache.js";
 export { ChatTemplate, encodeChat, loadChatTemplate } from "./tokenizer/chat-template.js";
 export { loadTokenizer, type Tokenizer } from "./tokenizer/tokenizer.js";
+export { TrainedTokenizer, type TrainTokenizerOptions, trainTokenizer } from "./tokenizer/train.js";

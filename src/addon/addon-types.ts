@@ -78,6 +78,26 @@ export interface NativeEncodeStream {
   end(): ArrayBuffer;
 }
 
+export interface NativeTokenizerTrainer {
+  /** Counts the pieces of texts, which end at `ends`. The bytes are copied at the call. */
+  count(bytes: Uint8Array, ends: Uint32Array): Promise<void>;
+  /** Brings all counts to disk, after everything asked for before. */
+  spill(): Promise<void>;
+  /** Learns at most so many merges from all counts; `forbidden` are texts that no token may have. */
+  train(merges: number, minFrequency: number, minPieceCount: number, forbidden: string[]): Promise<void>;
+  /** Files of counts that are complete. */
+  runs(): string[];
+  mergesDone(): number;
+  /** After train(): merges, pieces that were counted, distinct pieces. */
+  summary(): [merges: number, pieces: number, distinctPieces: number];
+  /** After train(): fills `pairs` [merges, 2] with ids and `counts` [merges]. */
+  merges(pairs: Uint32Array, counts: Float64Array): void;
+  /** Where a text that goes on may be cut without changing its pieces; 0 for nowhere yet. */
+  cut(bytes: Uint8Array): number;
+  cancel(): void;
+  dispose(): void;
+}
+
 export interface NativeAddon {
   Buffer: new (bytes: number, indexBound: number) => NativeBuffer;
   MappedFile: new (path: string, expectedBytes: number, map: boolean) => NativeMappedFile;
@@ -97,6 +117,14 @@ export interface NativeAddon {
     added: (number | string)[],
   ) => NativeTokenizer;
   EncodeStream: new (tokenizer: NativeTokenizer, ...options: NativeEncodeOptions) => NativeEncodeStream;
+  /** `folder` is where counts go that do not fit `memory`; `runs` are files of counts made before. */
+  TokenizerTrainer: new (
+    pattern: string,
+    threads: number,
+    memory: number,
+    folder: string,
+    runs: string[],
+  ) => NativeTokenizerTrainer;
   /** Instruction sets with kernels that this machine can run, slowest first. */
   targets(): string[];
   /** Threads that the machine gives this process: affinity and cgroup quota. */

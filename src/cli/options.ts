@@ -1,6 +1,6 @@
 // The options of the command line, as --help shows them. Each group is one heading of the help.
 import { type Command, Option } from "commander";
-import { choice, collect, logitBias, realNumber, wholeNumber } from "./values.js";
+import { byteSize, choice, collect, logitBias, realNumber, wholeNumber } from "./values.js";
 
 /** Options that the design has and this version has not: their names are theirs already. */
 export const LATER_OPTIONS: ReadonlySet<string> = new Set([
@@ -132,4 +132,58 @@ export function addOutputOptions(command: Command): Command {
     .option("--echo", "the prompt before the completion")
     .option("--verbose", "settings in force and timings, on stderr")
     .addOption(option("--quiet", "no progress on a terminal, only the text").conflicts("verbose"));
+}
+
+export function addTrainOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--vocab-size <n>", "ids in all: 256 bytes, merges, special tokens")
+        .argParser(wholeNumber(256, 2 ** 24))
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option("--pattern <name>", "how text is cut into pieces (default: llama3)").choices(["llama3", "gpt2"]),
+    )
+    .addOption(
+      new Option(
+        "--special <text>",
+        "a special token, repeatable; llama3: its 256; none (default: <|begin_of_text|>, <|end_of_text|>)",
+      ).argParser(collect),
+    )
+    .option("--bos <text>", "the special token that begins a text (default: <|begin_of_text|>, if it is one)")
+    .option("--eos <text>", "the one that ends it (default: <|end_of_text|>, if it is one)")
+    .option(
+      "-o, --output <file>",
+      "rank file to write; tokenizer.json and tokenizer_config.json go beside it",
+      "tokenizer.model",
+    )
+    .option("--force", "overwrite these files (default: refuse, before anything is read)")
+    .addOption(
+      new Option("--format <name>", "auto: *.jsonl and *.ndjson are JSON Lines (default: auto)").choices([
+        "auto",
+        "text",
+        "jsonl",
+      ]),
+    )
+    .option("--field <name>", "member of a JSON line that holds its text (default: text)")
+    .addOption(
+      new Option("--min-frequency <n>", "do not merge pairs that are rarer (default: 1)").argParser(wholeNumber(1)),
+    )
+    .addOption(
+      new Option("--min-piece-count <n>", "leave out pieces that are rarer (default: 1)").argParser(wholeNumber(1, 64)),
+    )
+    .addOption(
+      new Option("-t, --threads <n>", "threads that count (default: what the machine gives)").argParser(
+        wholeNumber(1, 1024),
+      ),
+    )
+    .addOption(
+      new Option(
+        "--memory <size>",
+        "for counts and learning, as 512M or 8G (default: half of the machine's)",
+      ).argParser(byteSize(2 ** 20)),
+    )
+    .option("--checkpoint <dir>", "keep counts there: after an interruption, the same command goes on")
+    .option("--json", "one JSON object")
+    .option("--quiet", "print nothing but errors");
 }

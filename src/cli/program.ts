@@ -10,6 +10,7 @@ import {
   addPromptOptions,
   addSamplingOptions,
   addTemplateOptions,
+  addTrainOptions,
   CONTEXT,
   JSON_OBJECT,
   KV_CACHE,
@@ -27,7 +28,7 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
 };
 
 /** Commands that the design has and this version has not: their names are theirs already. */
-const LATER = ["chat", "pull", "models", "plan", "replay", "train", "tokenizer", "data", "eval", "serve"];
+const LATER = ["chat", "pull", "models", "plan", "replay", "train", "data", "eval", "serve"];
 
 const HELP_AFTER = `
 Text on stdin comes before the prompt: cat notes.txt | quipu "Summary:"
@@ -134,6 +135,18 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
       const { doctor } = await import("./commands/doctor.js");
       await doctor(command.allOptions(), context);
     });
+
+  const tokenizer = sub("tokenizer", "tokenizer train: learn a vocabulary from texts").helpCommand(false);
+  const train = tokenizer
+    .command("train")
+    .description(
+      "Learns a byte-level BPE vocabulary: text or JSON Lines, either may be gzipped, '-' for stdin. A plain file is one text.",
+    )
+    .argument("<files...>", "texts to learn from");
+  addTrainOptions(train).action(async (files: string[], _options, command: QuipuCommand) => {
+    const { tokenizerTrain } = await import("./commands/tokenizer-train.js");
+    await tokenizerTrain(files, command.allOptions(), context);
+  });
 
   for (const name of LATER) {
     program

@@ -30,6 +30,16 @@ export function choice(words: readonly string[], later: readonly string[] = []):
   };
 }
 
+/** "512M", "8G", "65536": bytes, with units of 1024. */
+export function byteSize(from: number): (text: string) => number {
+  return (text) => {
+    const [, number, unit] = /^(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?$/i.exec(text) ?? [];
+    const bytes = Math.floor(Number(number) * 1024 ** " KMGT".indexOf(unit?.toUpperCase() || " "));
+    if (Number.isSafeInteger(bytes) && bytes >= from) return bytes;
+    throw new InvalidArgumentError(`Expected a size of at least ${from} bytes, such as 512M or 8G.`);
+  };
+}
+
 /** For options that may be given several times. */
 export function collect(text: string, previous: string[] | undefined): string[] {
   if (text === "") throw new InvalidArgumentError("Expected a text that is not empty.");
