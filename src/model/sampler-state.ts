@@ -47,7 +47,7 @@ export class SamplerState {
 
   /** What must be written so that `slot` samples with `settings` after `prompt`, and stops at `stopIds`. */
   settings(slot: number, settings: SamplingSettings, prompt: Int32Array, stopIds: readonly number[]): Transfer[] {
-    const [, room] = this.biasIds.shape;
+    const biases = [...settings.logitBias, [-1, 0] as const].slice(0, this.biasIds.shape[1]);
     const ints: Record<(typeof SAMPLE_INTS)[number], number> = {
       topK: settings.topK,
       promptLength: prompt.length,
@@ -58,8 +58,8 @@ export class SamplerState {
       [rowOf(this.history, slot), prompt],
       [rowOf(this.floats, slot), Float32Array.from(SAMPLE_FLOATS, (name) => settings[name])],
       [rowOf(this.ints, slot), Int32Array.from(SAMPLE_INTS, (name) => ints[name])],
-      [rowOf(this.biasIds, slot), Int32Array.from([...settings.logitBias.keys(), -1]).subarray(0, room)],
-      [rowOf(this.biases, slot), Float32Array.from(settings.logitBias.values())],
+      [rowOf(this.biasIds, slot), Int32Array.from(biases, ([id]) => id)],
+      [rowOf(this.biases, slot), Float32Array.from(biases, ([, bias]) => bias)],
       [rowOf(this.stops, slot), Int32Array.from({ length: STOPS }, (_, i) => stopIds[i] ?? -1)],
     ];
   }

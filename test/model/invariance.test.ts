@@ -86,7 +86,6 @@ const VARIATIONS: Record<string, Variation> = {
     TARGETS.map((target) => [`${target} kernels, chunks of 7, 3 threads`, { target, chunk: 7, threads: 3 }]),
   ),
   "a batch of four": { batch: true },
-  "a batch of four on 3 threads": { batch: true, threads: 3 },
   "weights that are read, not mapped": { mmap: false },
 };
 
