@@ -4,6 +4,7 @@
 #include "binding/classes.h"
 #include "binding/device.h"
 #include "binding/machine.h"
+#include "binding/tokenizer.h"
 
 namespace {
 
@@ -19,6 +20,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   define(classes->program, "Program", ProgramWrap::define(env));
   define(classes->cancelFlag, "CancelFlag", CancelFlagWrap::define(env));
   define(classes->device, "Device", DeviceWrap::define(env));
+  define(classes->vocabulary, "Vocabulary", VocabularyWrap::define(env));
+  define(classes->tokenizer, "Tokenizer", TokenizerWrap::define(env));
+  define(classes->encodeStream, "EncodeStream", EncodeStreamWrap::define(env));
   env.SetInstanceData<Classes>(classes);
   exports.Set("targets", Napi::Function::New(env, targets, "targets"));
   exports.Set("availableThreads", Napi::Function::New(env, availableThreads, "availableThreads"));

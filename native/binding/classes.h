@@ -15,7 +15,7 @@ namespace quipu::binding {
 
 // Constructors of one environment (main thread or worker): the addon keeps no global JavaScript state.
 struct Classes {
-  Napi::FunctionReference buffer, file, program, cancelFlag, device;
+  Napi::FunctionReference buffer, file, program, cancelFlag, device, vocabulary, tokenizer, encodeStream;
 };
 
 // Unwraps `value` if it was made by the class with this tag, and throws otherwise: a cast is never trusted.

@@ -1,4 +1,4 @@
-// From native failures to JavaScript errors: an Error with a `code` of src/errors.ts, which src/device/addon.ts turns
+// From native failures to JavaScript errors: an Error with a `code` of src/errors.ts, which src/addon/addon.ts turns
 // into a QuipuError.
 #pragma once
 

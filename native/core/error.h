@@ -10,6 +10,8 @@ namespace quipu {
 enum class ErrorCode {
   kOk,
   kModelInvalid,       // ERR_MODEL_INVALID
+  kTokenizerInvalid,   // ERR_TOKENIZER_INVALID
+  kUsage,              // ERR_USAGE
   kNotANumber,         // ERR_NOT_A_NUMBER
   kOutOfMemory,        // ERR_OUT_OF_MEMORY
   kDeviceUnavailable,  // ERR_DEVICE_UNAVAILABLE
@@ -24,6 +26,10 @@ constexpr const char* nameOf(ErrorCode code) {
       return "OK";
     case ErrorCode::kModelInvalid:
       return "ERR_MODEL_INVALID";
+    case ErrorCode::kTokenizerInvalid:
+      return "ERR_TOKENIZER_INVALID";
+    case ErrorCode::kUsage:
+      return "ERR_USAGE";
     case ErrorCode::kNotANumber:
       return "ERR_NOT_A_NUMBER";
     case ErrorCode::kOutOfMemory:

@@ -3,6 +3,9 @@ import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { QuipuError } from "../errors.js";
 
+/** Milliseconds without a byte on stdin, beside a prompt in the arguments, until a hint. */
+const SILENCE = 5000;
+
 export interface PromptOptions {
   readonly prompt?: string;
   readonly file?: string;
@@ -35,7 +38,7 @@ export async function readPrompt(
   const wantsStdin = argument === "-";
   if (wantsStdin && !stdin) throw new QuipuError("ERR_USAGE", "the prompt '-' reads stdin, and --no-stdin forbids it");
   const readsStdin = stdin && (wantsStdin || process.stdin.isTTY !== true);
-  const piped = readsStdin ? await readStdin(signal) : "";
+  const piped = readsStdin ? await readStdin(signal, { expected: given.length === 0 || wantsStdin }) : "";
   const text = file === undefined ? (wantsStdin ? undefined : argument) : decode(await readBytes(file), file);
   if (text === undefined && piped === "" && !(allowEmpty && readsStdin)) {
     throw new QuipuError(
@@ -75,10 +78,18 @@ async function readBytes(file: string): Promise<Uint8Array> {
   }
 }
 
-async function readStdin(signal: AbortSignal): Promise<string> {
+/** @param expected without it a silent stdin may be one that nobody writes to or closes, and after a while that is said. */
+async function readStdin(signal: AbortSignal, { expected }: { expected: boolean }): Promise<string> {
   const chunks: Buffer[] = [];
+  const hint = setTimeout(() => {
+    if (!expected) process.stderr.write("quipu: waiting for the end of stdin; --no-stdin leaves it alone\n");
+  }, SILENCE).unref();
   const read = async () => {
-    for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+    for await (const chunk of process.stdin) {
+      clearTimeout(hint);
+      chunks.push(chunk as Buffer);
+    }
+    clearTimeout(hint);
   };
   const aborted = new Promise<never>((_, reject) => {
     const abort = () => {

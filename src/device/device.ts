@@ -1,6 +1,5 @@
 // A device: memory, programs and a run queue. The CPU is the only one yet; CUDA will be a second module behind this interface.
-import { abortedError, QuipuError } from "../errors.js";
-import { callNative, fromNative } from "./addon.js";
+import { callNative, fromNative } from "../addon/addon.js";
 import type {
   NativeBuffer,
   NativeCancelFlag,
@@ -9,7 +8,8 @@ import type {
   NativeProgram,
   NativeTransfers,
   NativeTypedArray,
-} from "./addon-types.js";
+} from "../addon/addon-types.js";
+import { abortedError, QuipuError } from "../errors.js";
 import { availableThreads, chooseTarget } from "./machine.js";
 import { bytesOf, DTYPE_BYTES, type DType, type Shape, type Tensor } from "./tensor.js";
 

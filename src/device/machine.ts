@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus, freemem, totalmem } from "node:os";
 import { join } from "node:path";
+import { callNative, fromNative, nativeAddon } from "../addon/addon.js";
 import { abortedError, QuipuError } from "../errors.js";
-import { callNative, fromNative, nativeAddon } from "./addon.js";
 
 export interface Roofs {
   /** Bytes per second: the best of ten read-only passes over 1 GiB. */
@@ -38,7 +38,7 @@ export function availableTargets(): string[] {
  *
  * @throws {QuipuError} ERR_DEVICE_UNAVAILABLE for one that this CPU has no kernels of.
  */
-export function chooseTarget(wanted = process.env.QUIPU_CPU): string {
+export function chooseTarget(wanted = process.env.QUIPU_CPU || undefined): string {
   const available = availableTargets();
   const target = wanted ?? available.at(-1) ?? "scalar";
   if (available.includes(target)) return target;

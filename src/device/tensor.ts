@@ -1,5 +1,5 @@
 // A tensor: a place in a buffer of the device. Its elements are never in the JavaScript heap.
-import type { NativeBuffer } from "./addon-types.js";
+import type { NativeBuffer } from "../addon/addon-types.js";
 
 /** Element types. bf16, f16 and i8 are storage: activations are f32. */
 export type DType = "f32" | "f16" | "bf16" | "i32" | "i8";

@@ -1,6 +1,6 @@
 // From a recording to a program of a device: plan the memory, give outputs a place, write the flat stream of 32-bit words
 // that native code checks once and keeps (its form: native/core/program.h).
-import type { NativeBuffer, NativeProgram } from "../device/addon-types.js";
+import type { NativeBuffer, NativeProgram } from "../addon/addon-types.js";
 import type { Device, RunOptions } from "../device/device.js";
 import { DTYPE_CODES, type Tensor } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";

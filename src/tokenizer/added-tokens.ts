@@ -1,5 +1,8 @@
-// Added tokens: texts that are one id wherever they stand, found before anything is cut into pieces. Special ones (control
-// tokens) are found only where the caller asks for it, so that user text cannot speak as the system.
+// Added tokens: texts that are one id wherever they stand, found before anything is cut into pieces
+// (native/tokenizer/added_tokens.h). Special ones (control tokens) are found only where the caller asks for it, so that user text
+// cannot speak as the system.
+import { QuipuError } from "../errors.js";
+import type { SpecialText } from "./tokenizer.js";
 
 export interface AddedToken {
   readonly id: number;
@@ -7,45 +10,44 @@ export interface AddedToken {
   readonly special: boolean;
   /** White space before or after it belongs to it. */
   readonly strip?: { readonly left: boolean; readonly right: boolean };
+  /** Found only where no character of a word is beside it. */
+  readonly singleWord?: boolean;
+  /** Found after those that are not. */
+  readonly normalized?: boolean;
 }
 
-/** A part of a text: plain text, or an added token. */
-export type Segment = { readonly text: string } | { readonly id: number };
+/** id, text and flags of each, as the native tokenizer takes them. */
+export function toNative(tokens: readonly AddedToken[]): (number | string)[] {
+  return tokens.flatMap(({ id, text, special, strip, singleWord, normalized }) => {
+    const flags = [special, strip?.left, strip?.right, singleWord, normalized];
+    return [id, text, flags.reduce((bits, flag, i) => bits | (flag ? 1 << i : 0), 0)];
+  });
+}
 
-export class AddedTokens {
-  readonly #ids: ReadonlyMap<string, number>;
-  readonly #all: RegExp | undefined;
-  readonly #ordinary: RegExp | undefined;
+/** Which added tokens are found in text. */
+export class AllowedTokens {
+  readonly #tokens: readonly AddedToken[];
+  readonly #all: Uint8Array;
+  readonly #ordinary: Uint8Array;
 
   constructor(tokens: readonly AddedToken[]) {
-    this.#ids = new Map(tokens.map(({ text, id }) => [text, id]));
-    this.#all = matcherOf(tokens);
-    this.#ordinary = matcherOf(tokens.filter(({ special }) => !special));
+    this.#tokens = tokens;
+    this.#all = new Uint8Array(tokens.length).fill(1);
+    this.#ordinary = Uint8Array.from(tokens, ({ special }) => (special ? 0 : 1));
   }
 
-  /** Cuts `text` at its added tokens; at special ones only when `special` asks for it. */
-  split(text: string, special: boolean): Segment[] {
-    const matcher = special ? this.#all : this.#ordinary;
-    if (matcher === undefined) return text === "" ? [] : [{ text }];
-    const segments: Segment[] = [];
-    let end = 0;
-    for (const match of text.matchAll(matcher)) {
-      if (match.index > end) segments.push({ text: text.slice(end, match.index) });
-      segments.push({ id: this.#ids.get(match[0]) ?? this.#ids.get(match.groups!.token!.trim())! });
-      end = match.index + match[0].length;
+  /** A byte for each. @throws {QuipuError} ERR_USAGE for a name that is no special token. */
+  of(special: SpecialText): Uint8Array {
+    if (special === true) return this.#all;
+    if (special === false || special === "error") return this.#ordinary;
+    const names = new Set(special);
+    const allowed = Uint8Array.from(this.#tokens, (token) => (!token.special || names.delete(token.text) ? 1 : 0));
+    for (const name of names) {
+      throw new QuipuError(
+        "ERR_USAGE",
+        `special: expected special tokens of this tokenizer, got ${JSON.stringify(name)}`,
+      );
     }
-    if (end < text.length) segments.push({ text: text.slice(end) });
-    return segments;
+    return allowed;
   }
-}
-
-/** Finds the leftmost, of several the longest. */
-function matcherOf(tokens: readonly AddedToken[]): RegExp | undefined {
-  if (tokens.length === 0) return undefined;
-  const longestFirst = [...tokens].sort((a, b) => b.text.length - a.text.length);
-  const alternatives = longestFirst.map(({ text, strip }) => {
-    const escaped = text.replace(/[\\^$*+?.()|[\]{}/-]/g, "\\$&");
-    return `${strip?.left ? "\\p{White_Space}*" : ""}${escaped}${strip?.right ? "\\p{White_Space}*" : ""}`;
-  });
-  return new RegExp(`(?<token>${alternatives.join("|")})`, "gu");
 }

@@ -13,6 +13,16 @@ export const LLAMA3_PATTERN =
 /** GPT-2's, which tokenizer.json names by ByteLevel's use_regex (openai/gpt-2, encoder.py). */
 export const GPT2_PATTERN = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
+/** o200k's (openai/tiktoken, openai_public.py). */
+export const O200K_PATTERN = [
+  "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+  "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+  "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+].join("|");
+
+/** The patterns that the engine has a machine for (native/tokenizer/pretokenizer.h, in its order). */
+export const ENGINE_PATTERN = { llama3: 0, cl100k: 1, o200k: 2, gpt2: 3, gpt2Digits: 4 } as const;
+
 const SAME_ESCAPES = new Set([..."rntfv\\/.*+?()[]{}|^$-"]);
 const FOLDED: Readonly<Record<string, string>> = { s: "ſ", k: "\u212a" };
 

@@ -1,20 +1,22 @@
-// Hugging Face's tokenizer.json with a byte-level BPE model (SmolLM2, Llama 3): vocabulary, merges, pieces, added tokens. What the
-// file asks for and this version does not do is refused by name.
-import { isJsonObject, type JsonObject } from "../checkpoint/json.js";
+// Hugging Face's tokenizer.json with a byte-level BPE model (SmolLM2, Llama 3): the engine reads vocabulary and
+// merges, the rest is read here. What the file asks for and this version does not do is refused by name.
+import type { NativeVocabulary } from "../addon/addon-types.js";
+import { isJsonObject, parseJsonObject } from "../checkpoint/json.js";
 import { QuipuError } from "../errors.js";
 import type { AddedToken } from "./added-tokens.js";
-import { bytesOfAlphabet, CHARACTER_OF_BYTE } from "./byte-alphabet.js";
-import { mergePairs } from "./merge.js";
-import { type Merge, MergeTable } from "./merge-table.js";
+import { EngineTokenizer } from "./engine-tokenizer.js";
 import { parsePreTokenizer } from "./pre-tokenizer.js";
-import { TextTokenizer } from "./text-tokenizer.js";
 import type { TokenizerConfig } from "./tokenizer-config.js";
 
-/** Most ids that a vocabulary may have: the largest published are below 300 000. */
-export const MAX_VOCABULARY = 2 ** 24;
+/** One more than the greatest id that the engine takes: the largest published vocabularies are below 300 000. */
+const MAX_VOCABULARY = 2 ** 24 - 1;
 
-/** @throws {QuipuError} ERR_TOKENIZER_INVALID saying where in `what` the fault is. */
-export function parseTokenizerJson(file: JsonObject, config: TokenizerConfig, what: string): TextTokenizer {
+/**
+ * @param vocabulary what the engine read: vocab and merges. All else is in its document.
+ * @throws {QuipuError} ERR_TOKENIZER_INVALID saying where in `what` the fault is.
+ */
+export function tokenizerOfJson(vocabulary: NativeVocabulary, config: TokenizerConfig, what: string): EngineTokenizer {
+  const file = parseJsonObject(Buffer.from(vocabulary.document()), what, "ERR_TOKENIZER_INVALID");
   const refuse = (problem: string): never => {
     throw new QuipuError("ERR_TOKENIZER_INVALID", `${what}: ${problem}`);
   };
@@ -27,54 +29,19 @@ export function parseTokenizerJson(file: JsonObject, config: TokenizerConfig, wh
   if (model.byte_fallback === true) refuse("model.byte_fallback: expected false: this version has byte-level BPE");
   if (file.normalizer) refuse(`normalizer: expected none, got ${JSON.stringify(file.normalizer).slice(0, 120)}`);
 
-  const vocab = isJsonObject(model.vocab) ? model.vocab : refuse("model.vocab: expected an object");
-  const ids = new Map<string, number>();
-  const tokens = new Map<number, number[]>();
-  for (const [text, id] of Object.entries(vocab)) {
-    if (!isId(id))
-      refuse(`model.vocab: the id of ${JSON.stringify(text)}: expected a whole number, got ${JSON.stringify(id)}`);
-    if (tokens.has(id as number)) refuse(`model.vocab: id ${id} has two tokens`);
-    ids.set(text, id as number);
-    // Some vocabularies list their special tokens too, as plain text: those are added tokens below.
-    tokens.set(id as number, bytesOfAlphabet(text) ?? [...new TextEncoder().encode(text)]);
-  }
+  if (!isJsonObject(model.vocab)) refuse("model.vocab: expected an object");
+  if (!Array.isArray(model.merges)) refuse("model.merges: expected a list");
+  if (vocabulary.problem() !== "") refuse(vocabulary.problem());
   const addedTokens = addedTokensOf(file.added_tokens, refuse);
-  const merges = mergeTableOf(model.merges, ids, refuse);
   const bos = bosOf(file.post_processor, refuse);
-  const bosId = bos ?? addedTokens.find(({ text }) => text === config.bosToken)?.id;
-
-  // A byte that the vocabulary lacks has no id, and is left out as tokenizers leaves it out (SmolLM2 lacks 21, among them none
-  // but controls and those that UTF-8 never uses).
-  const byteIds = CHARACTER_OF_BYTE.map((character) => ids.get(character));
-  const wholePieces = model.ignore_merges === true ? ids : undefined;
-  const utf8 = new TextEncoder();
-  return new TextTokenizer({
-    tokens,
+  return new EngineTokenizer({
+    vocabulary,
+    pieces: parsePreTokenizer(file.pre_tokenizer, what),
+    wholePieces: model.ignore_merges === true,
     addedTokens,
-    preTokenize: parsePreTokenizer(file.pre_tokenizer, what),
-    encodePiece: (piece) => {
-      const bytes = utf8.encode(piece);
-      const whole = wholePieces?.get(inAlphabet(bytes));
-      return whole === undefined ? mergePairs(symbolsOf(bytes, byteIds), merges) : [whole];
-    },
-    bosId,
+    bosId: bos ?? addedTokens.find(({ text }) => text === config.bosToken)?.id,
     addsBos: bos !== undefined,
   });
-}
-
-function symbolsOf(bytes: Uint8Array, byteIds: readonly (number | undefined)[]): number[] {
-  const symbols: number[] = [];
-  for (const byte of bytes) {
-    const id = byteIds[byte];
-    if (id !== undefined) symbols.push(id);
-  }
-  return symbols;
-}
-
-function inAlphabet(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += CHARACTER_OF_BYTE[byte];
-  return text;
 }
 
 function isId(id: unknown): boolean {
@@ -92,37 +59,15 @@ function addedTokensOf(list: unknown, refuse: (problem: string) => never): Added
         `added_tokens[${index}]: expected an id and its content, got ${JSON.stringify(entry).slice(0, 80)}`,
       );
     }
-    if (token.single_word === true) refuse(`added_tokens[${index}] (${content}): single_word is not in this version`);
     return {
       id: id as number,
       text: content,
       special: token.special === true,
       strip: { left: token.lstrip === true, right: token.rstrip === true },
+      singleWord: token.single_word === true,
+      normalized: token.normalized === true,
     };
   });
-}
-
-/** Merges are written ["a", "b"], or in older files "a b". */
-function mergeTableOf(list: unknown, ids: ReadonlyMap<string, number>, refuse: (problem: string) => never): MergeTable {
-  if (!Array.isArray(list)) return refuse("model.merges: expected a list");
-  function* parsed(merges: readonly unknown[]): Generator<Merge> {
-    for (const [rank, merge] of merges.entries()) {
-      const [a, b] = typeof merge === "string" ? splitOnce(merge) : Array.isArray(merge) ? merge : [];
-      const left = ids.get(a as string);
-      const right = ids.get(b as string);
-      const merged = ids.get(`${a}${b}`);
-      if (left === undefined || right === undefined || merged === undefined) {
-        refuse(`model.merges[${rank}]: ${JSON.stringify(merge)?.slice(0, 80)} names a token that the vocabulary lacks`);
-      }
-      yield { left: left!, right: right!, rank, merged: merged! };
-    }
-  }
-  return new MergeTable(parsed(list), list.length);
-}
-
-function splitOnce(merge: string): [string, string] {
-  const space = merge.indexOf(" ");
-  return [merge.slice(0, space), merge.slice(space + 1)];
 }
 
 /** The id that the post-processor puts before a text, if any. */

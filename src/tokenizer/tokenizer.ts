@@ -1,18 +1,42 @@
 // What a tokenizer offers, whatever file it comes from. Narrow, so that another engine can take its place.
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { readJsonFile } from "../checkpoint/json.js";
+import { callNative } from "../addon/addon.js";
 import { QuipuError } from "../errors.js";
+import { preparedTable } from "./prepared-table.js";
 import type { StreamDecoder } from "./stream-decoder.js";
+import { tokenizerOfRanks } from "./tiktoken-file.js";
 import { readTokenizerConfig } from "./tokenizer-config.js";
+import { tokenizerOfJson } from "./tokenizer-json.js";
+
+/** Text, or its bytes. From bytes that are no UTF-8 on, all of it is one piece, as in tiktoken. */
+export type Text = string | Uint8Array;
+
+/**
+ * Special tokens in a text: false: plain text like any other; true: they become their ids; names: those become their ids, the
+ * others are plain text; "error": there may be none.
+ */
+export type SpecialText = boolean | "error" | readonly string[];
 
 export interface EncodeOptions {
   /** Puts the begin-of-text id first, where the tokenizer has one; default false. */
   readonly bos?: boolean | undefined;
-  /** Special tokens in the text become their ids; default false: they are plain text like any other. */
-  readonly special?: boolean | undefined;
+  /** Default false. */
+  readonly special?: SpecialText | undefined;
 }
 
+export interface BatchOptions extends EncodeOptions {
+  /** Default: as many as the machine has. */
+  readonly threads?: number | undefined;
+}
+
+export interface TokenizedText {
+  readonly text: string;
+  /** Where in `text` each token's first character begins, in UTF-16 units; one that a token before began counts as its. */
+  readonly offsets: Int32Array;
+}
+
+/** Methods that take text throw {@link QuipuError} ERR_USAGE for special text that the options refuse. */
 export interface Tokenizer {
   /** One more than the greatest id. */
   readonly vocabSize: number;
@@ -21,23 +45,30 @@ export interface Tokenizer {
   readonly bosId: number | undefined;
   /** Whether a text that is completed begins with the begin-of-text id. */
   readonly addsBos: boolean;
-  encode(text: string, options?: EncodeOptions): Int32Array;
-  count(text: string, options?: EncodeOptions): number;
+  encode(text: Text, options?: EncodeOptions): Int32Array;
+  count(text: Text, options?: EncodeOptions): number;
+  /** Off the event loop: for texts of a megabyte and more. */
+  encodeAsync(text: Text, options?: EncodeOptions): Promise<Int32Array>;
+  countAsync(text: Text, options?: EncodeOptions): Promise<number>;
+  /** The ids of each text, by several threads. */
+  encodeBatch(texts: readonly Text[], options?: BatchOptions): Promise<Int32Array[]>;
+  /** The ids of a text that comes in chunks, cut anywhere: together those of the whole. Holds only what can still change. */
+  encodeStream(chunks: Iterable<Text> | AsyncIterable<Text>, options?: EncodeOptions): AsyncGenerator<Int32Array>;
   /**
    * The text of ids, byte-exact; U+FFFD where the bytes are no UTF-8. Special tokens are left out unless asked for.
    *
-   * @throws {QuipuError} ERR_USAGE for an id outside the vocabulary.
+   * @throws {QuipuError} ERR_USAGE for an id outside the vocabulary; so do the others.
    */
   decode(ids: Iterable<number>, options?: { special?: boolean | undefined }): string;
-  /** @throws {QuipuError} ERR_USAGE for an id outside the vocabulary. */
+  decodeBytes(ids: Iterable<number>, options?: { special?: boolean | undefined }): Uint8Array;
   decodeSingleTokenBytes(id: number): Uint8Array;
+  /** The text of ids, special ones too, and where in it each begins. */
+  decodeTokensWithOffsets(ids: Iterable<number>): TokenizedText;
   /** Decodes ids as they come, never splitting a character. */
   streamDecoder(): StreamDecoder;
 }
 
 export type { StreamDecoder };
-
-const MAX_RANK_FILE_BYTES = 64 * 2 ** 20;
 
 /**
  * Loads the tokenizer of a checkpoint folder (tokenizer.json, else tokenizer.model), or of one such file.
@@ -65,21 +96,14 @@ export async function loadTokenizer(path: string): Promise<Tokenizer> {
 
 async function loadFile(path: string): Promise<Tokenizer> {
   const config = await readTokenizerConfig(dirname(path));
-  const name = basename(path);
-  if (name.endsWith(".json")) {
-    const file = await readJsonFile(path, "ERR_TOKENIZER_INVALID");
-    const { parseTokenizerJson } = await import("./tokenizer-json.js");
-    return parseTokenizerJson(file!, config, name);
-  }
   const { size } = await stat(path);
-  if (size > MAX_RANK_FILE_BYTES) {
-    throw new QuipuError(
-      "ERR_TOKENIZER_INVALID",
-      `${path}: ${size} bytes: expected a rank file of at most ${MAX_RANK_FILE_BYTES}`,
-    );
+  const prepared = preparedTable(path, size);
+  if (path.endsWith(".json")) {
+    const vocabulary = callNative((addon) => new addon.Vocabulary("tokenizer.json", path, prepared));
+    return tokenizerOfJson(vocabulary, config, basename(path));
   }
-  const bytes = await readFile(path);
-  // Not loaded for tokenizer.json: js-tiktoken and its tables would be paid for at every start.
-  const { parseTiktokenFile } = await import("./tiktoken-file.js");
-  return parseTiktokenFile(bytes.toString("latin1"), config, name);
+  return tokenizerOfRanks(
+    callNative((addon) => new addon.Vocabulary("ranks", path, prepared)),
+    config,
+  );
 }

@@ -2,7 +2,7 @@
 import { rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { TINY_CONFIG, temporaryFolder, tinyTensors, writeCheckpoint } from "../checkpoint-writer.js";
-import { alteredStoryteller, alterJson } from "./models.js";
+import { alteredStoryteller, alterJson, writeHollowWeights } from "./models.js";
 import { quipu } from "./run-cli.js";
 
 const dir = temporaryFolder();
@@ -193,8 +193,8 @@ describe("5: out of memory", () => {
     eos_token_id: 2047,
   };
   alteredStoryteller(wide);
-  rmSync(join(wide, "model.safetensors"));
-  writeCheckpoint(wide, { config });
+  writeHollowWeights(wide, config);
+  alterJson(join(wide, "config.json"), config);
 
   test("says what a context needs, what there is and what fits; and that does fit", async () => {
     const { status, stdout, stderr } = await quipu(["-m", wide, "-c", "16777216", "--kv-cache", "f32", "hi"]);
@@ -208,6 +208,16 @@ describe("5: out of memory", () => {
     expect(fits! / free!).toBeCloseTo(0.9, 1);
     const fitting = await quipu(["-m", wide, "-c", String(fits), "--kv-cache", "f32", "hi", "-n", "1", "-t", "1"]);
     expect(fitting).toMatchObject({ status: 0, stderr: "" });
+  });
+
+  test("weights that are read whole must fit", async () => {
+    const huge = { ...config, head_dim: 16, hidden_size: 2 ** 14, vocab_size: 2 ** 24 }; // an embedding of 1 TiB
+    const folder = alteredStoryteller(join(dir, "huge"));
+    writeHollowWeights(folder, huge);
+    alterJson(join(folder, "config.json"), huge);
+    const message =
+      /^reading the weights whole needs \d{7} MiB, \d+ MiB are free: leave out --no-mmap, and they are mapped\.$/;
+    await expectFailure(["-m", folder, "--no-mmap", "hi"], 5, message);
   });
 
   test("names a smaller cache where that would do", async () => {

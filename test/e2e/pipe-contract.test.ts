@@ -1,4 +1,5 @@
 // Rules 1, 2 and 4 of docs/cli.md's pipe contract: what is on stdout, where prompts come from, how text is written.
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadModel } from "#quipu/index.js";
@@ -109,6 +110,14 @@ describe("a prompt", () => {
     await sleep(300);
     child.stdin!.end(" time");
     expect(await finish(child)).toEqual({ status: 0, stdout: whole, stderr: "" });
+  });
+
+  test.concurrent("beside which a pipe stays open and silent: after a while stderr says what is waited for", async () => {
+    const child = startQuipu([PROMPT, ...OPTIONS]);
+    const [said] = await once(child.stderr!, "data");
+    expect(String(said)).toBe("quipu: waiting for the end of stdin; --no-stdin leaves it alone\n");
+    child.stdin!.end();
+    expect(await finish(child)).toMatchObject({ status: 0, stdout: whole });
   });
 
   test("a model that is not there is said before stdin has ended", async () => {

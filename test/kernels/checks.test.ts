@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { NativeBuffer } from "#quipu/device/addon-types.js";
+import type { NativeBuffer } from "#quipu/addon/addon-types.js";
 import { openDevice, WeightFile } from "#quipu/device/device.js";
 import { bytesOf, DTYPE_BYTES, DTYPE_CODES, type DType } from "#quipu/device/tensor.js";
 import { OPS, type OperandKind, type OpName, opRow } from "#quipu/graph/ops.js";

@@ -40,7 +40,6 @@ describe("tokenizer.json", () => {
     ["another pre-tokenizer", (f) => (f.pre_tokenizer = { type: "Metaspace" }), "Metaspace"],
     ["no pre-tokenizer", (f) => (f.pre_tokenizer = null), "pre_tokenizer"],
     ["an added token without content", (f) => f.added_tokens.push({ id: 9 }), "added_tokens[2]"],
-    ["an added token of single words", (f) => (f.added_tokens[0].single_word = true), "single_word"],
     ["a BOS without id", (f) => (f.post_processor.special_tokens = {}), "post_processor"],
   ];
   test.each(cases)("%s", async (_, change, said) => {

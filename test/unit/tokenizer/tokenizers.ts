@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { loadTokenizer, type Tokenizer } from "#quipu/tokenizer/tokenizer.js";
 
 const root = process.cwd();
+process.env.QUIPU_CACHE ??= join(root, "build/test/cache");
 export const SHARED = process.env.QUIPU_SHARED ?? join(root, "../shared");
 
 /** By the names of test/reference/tokenizers.golden.json. */

@@ -14,7 +14,7 @@ let loaded: NativeAddon | undefined;
  */
 export function nativeAddon(): NativeAddon {
   if (loaded !== undefined) return loaded;
-  const path = process.env.QUIPU_ADDON ?? fileURLToPath(new URL("../../build/Release/quipu.node", import.meta.url));
+  const path = process.env.QUIPU_ADDON || fileURLToPath(new URL("../../build/Release/quipu.node", import.meta.url));
   if (!existsSync(path)) {
     throw new QuipuError(
       "ERR_ADDON",

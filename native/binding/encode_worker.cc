@@ -1,0 +1,140 @@
+// Texts encoded on other threads. The JavaScript thread hands them over one by one, as only it may read its strings;
+// the others begin with the first.
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "binding/errors.h"
+#include "binding/tokenizer.h"
+
+namespace quipu::binding {
+
+namespace {
+
+using tokenizer::IdSink;
+
+class EncodeWorker final : public Napi::AsyncWorker {
+ public:
+  EncodeWorker(Napi::Env env, std::shared_ptr<const tokenizer::TextTokenizer> tokenizer, size_t texts, bool keep,
+               tokenizer::EncodeOptions options, size_t threads)
+      : Napi::AsyncWorker(env, "quipu encode"),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        tokenizer_(std::move(tokenizer)),
+        options_(std::move(options)),
+        keep_(keep),
+        inputs_(texts),
+        results_(texts) {
+    for (size_t i = 0; i < threads; ++i) sinks_.emplace_back(keep);
+  }
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+  // On the JavaScript thread: the next text is there.
+  void hand(const Napi::Value& text) {
+    const size_t index = handed_.load(std::memory_order_relaxed);
+    try {
+      inputs_[index].read(text);
+    } catch (const std::bad_alloc&) {
+      fail(Status::error(ErrorCode::kOutOfMemory, "not enough memory for these texts"));
+    }
+    handed_.store(index + 1, std::memory_order_release);
+    handed_.notify_all();
+  }
+
+ protected:
+  void Execute() override {
+    std::vector<std::thread> others;
+    for (size_t i = 1; i < sinks_.size(); ++i) others.emplace_back([this, i] { encodeTexts(sinks_[i]); });
+    encodeTexts(sinks_[0]);
+    for (std::thread& other : others) other.join();
+  }
+
+  void OnOK() override {
+    if (!status_.ok()) return deferred_.Reject(toError(Env(), status_).Value());
+    std::vector<double> ends;
+    double end = 0;
+    for (const Result& result : results_) ends.push_back(end += static_cast<double>(result.count));
+    auto value = Napi::Object::New(Env());
+    value.Set("ends", toArrayBuffer(Env(), ends.data(), ends.size() * sizeof(double)));
+    if (keep_) {
+      auto ids = Napi::ArrayBuffer::New(Env(), static_cast<size_t>(end) * sizeof(uint32_t));
+      auto* to = static_cast<uint32_t*>(ids.Data());
+      for (const Result& result : results_) {
+        if (result.count > 0) memcpy(to, result.sink->ids().data() + result.start, result.count * sizeof(uint32_t));
+        to += result.count;
+      }
+      value.Set("ids", ids);
+    }
+    deferred_.Resolve(value);
+  }
+
+  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
+
+ private:
+  // Ids of a text: a part of what its thread made.
+  struct Result {
+    const IdSink* sink = nullptr;
+    size_t start = 0, count = 0;
+  };
+
+  void encodeTexts(IdSink& sink) {
+    for (;;) {
+      const size_t index = next_.fetch_add(1, std::memory_order_relaxed);
+      if (index >= inputs_.size()) return;
+      for (size_t handed; (handed = handed_.load(std::memory_order_acquire)) <= index;) handed_.wait(handed);
+      if (failed_.load(std::memory_order_relaxed)) continue;
+      try {
+        const size_t start = sink.count();
+        const Status status = tokenizer_->encode(inputs_[index].text(), options_, sink);
+        results_[index] = {&sink, start, sink.count() - start};
+        if (!status.ok()) fail(status);
+        inputs_[index] = {};
+      } catch (const std::bad_alloc&) {
+        fail(Status::error(ErrorCode::kOutOfMemory, "not enough memory for these texts"));
+      }
+    }
+  }
+
+  void fail(Status status) {
+    const std::lock_guard lock(mutex_);
+    if (!failed_.exchange(true)) status_ = std::move(status);
+  }
+
+  Napi::Promise::Deferred deferred_;
+  std::shared_ptr<const tokenizer::TextTokenizer> tokenizer_;
+  tokenizer::EncodeOptions options_;
+  bool keep_;
+  std::vector<TextInput> inputs_;
+  std::vector<IdSink> sinks_;  // one for each thread
+  std::vector<Result> results_;
+  std::atomic<size_t> handed_{0}, next_{0};
+  std::atomic<bool> failed_{false};
+  std::mutex mutex_;
+  Status status_;
+};
+
+}  // namespace
+
+// encodeAll(texts, keep, threads, allowed, refusesOthers, beginning) → Promise<{ ends, ids? }>: where each text's ids
+// end (f64), and the ids of all of them
+Napi::Value encodeOffThread(const Napi::CallbackInfo& info, std::shared_ptr<const tokenizer::TextTokenizer> tokenizer) {
+  const Napi::Env env = info.Env();
+  if (!info[0].IsArray() || !info[1].IsBoolean()) wrongArgument(env, "(texts, keep, threads, …)");
+  const auto texts = info[0].As<Napi::Array>();
+  for (uint32_t i = 0; i < texts.Length(); ++i) {
+    if (!TextInput::accepts(texts.Get(i))) wrongArgument(env, "strings or arrays of bytes");
+  }
+  const size_t threads = std::clamp<size_t>(toSize(info[2], "a count of threads"), 1, 64);
+  auto options = encodeOptions(info, 3, *tokenizer);
+  auto* worker = new EncodeWorker(env, std::move(tokenizer), texts.Length(), info[1].As<Napi::Boolean>().Value(),
+                                  std::move(options), threads);
+  const Napi::Promise promise = worker->promise();
+  worker->Queue();  // deletes itself when it is done
+  for (uint32_t i = 0; i < texts.Length(); ++i) worker->hand(texts.Get(i));
+  return promise;
+}
+
+}  // namespace quipu::binding

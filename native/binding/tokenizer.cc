@@ -1,0 +1,299 @@
+#include "binding/tokenizer.h"
+
+#include "binding/classes.h"
+#include "binding/errors.h"
+#include "tokenizer/rank_file.h"
+
+namespace quipu::binding {
+
+using tokenizer::IdSink;
+using tokenizer::Segment;
+
+namespace {
+
+constexpr size_t kKeptBuffer = 1 << 20;  // larger ones are given back after the call
+
+// Calls into the tokenizer, whose containers may throw when memory is out.
+template <typename Call>
+auto guarded(Napi::Env env, Call call) {
+  try {
+    return call();
+  } catch (const std::bad_alloc&) {
+    throw toError(env, Status::error(ErrorCode::kOutOfMemory, "not enough memory for this text"));
+  }
+}
+
+template <typename T>
+std::span<const T> contents(const Napi::Value& value, napi_typedarray_type type) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) {
+    wrongArgument(value.Env(), "another typed array");
+  }
+  const auto array = value.As<Napi::TypedArray>();
+  const auto* bytes = static_cast<const uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset();
+  return {reinterpret_cast<const T*>(bytes), array.ElementLength()};
+}
+
+Napi::ArrayBuffer idsOf(Napi::Env env, const IdSink& ids) {
+  return toArrayBuffer(env, ids.ids().data(), ids.ids().size_bytes());
+}
+
+}  // namespace
+
+Napi::ArrayBuffer toArrayBuffer(Napi::Env env, const void* data, size_t bytes) {
+  auto buffer = Napi::ArrayBuffer::New(env, bytes);
+  if (bytes > 0) memcpy(buffer.Data(), data, bytes);
+  return buffer;
+}
+
+void TextInput::reserve(size_t bytes) {
+  const size_t wanted = bytes + tokenizer::kPadding;
+  if (wanted <= capacity_ && capacity_ <= kKeptBuffer) return;
+  bytes_.reset(static_cast<uint8_t*>(malloc(wanted)));
+  capacity_ = bytes_ == nullptr ? 0 : wanted;
+  if (bytes_ == nullptr) throw std::bad_alloc();
+}
+
+void TextInput::read(const Napi::Value& value) {
+  const Napi::Env env = value.Env();
+  if (value.IsString()) {
+    size_t units = 0;
+    napi_get_value_string_utf16(env, value, nullptr, 0, &units);
+    // At most three bytes for each UTF-16 unit; pages beyond what is written are never touched.
+    reserve(units * 3 + 1);
+    if (napi_get_value_string_utf8(env, value, reinterpret_cast<char*>(bytes_.get()), units * 3 + 1, &size_) !=
+        napi_ok) {
+      wrongArgument(env, "a string");
+    }
+    return;
+  }
+  const auto bytes = contents<uint8_t>(value, napi_uint8_array);
+  reserve(bytes.size());
+  if (!bytes.empty()) memcpy(bytes_.get(), bytes.data(), bytes.size());
+  size_ = bytes.size();
+}
+
+tokenizer::EncodeOptions encodeOptions(const Napi::CallbackInfo& info, size_t at, const tokenizer::TextTokenizer& of) {
+  const auto allowed = contents<uint8_t>(info[at], napi_uint8_array);
+  if (allowed.size() != of.added().list().size() || !info[at + 1].IsBoolean() || !info[at + 2].IsNumber()) {
+    wrongArgument(info.Env(), "(allowed, refusesOthers, beginning)");
+  }
+  tokenizer::EncodeOptions options;
+  options.allowed.assign(allowed.begin(), allowed.end());
+  options.refusesOthers = info[at + 1].As<Napi::Boolean>().Value();
+  const int32_t beginning = info[at + 2].As<Napi::Number>().Int32Value();
+  if (beginning >= 0) options.beginning = static_cast<uint32_t>(beginning);
+  return options;
+}
+
+Napi::Function VocabularyWrap::define(Napi::Env env) {
+  return DefineClass(
+      env, "Vocabulary",
+      {InstanceMethod<&VocabularyWrap::document>("document"), InstanceMethod<&VocabularyWrap::problem>("problem"),
+       InstanceMethod<&VocabularyWrap::tokens>("tokens"), InstanceMethod<&VocabularyWrap::prepared>("prepared")});
+}
+
+// new Vocabulary("tokenizer.json" | "ranks", path, preparedPath) or ("packed", text)
+VocabularyWrap::VocabularyWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<VocabularyWrap>(info) {
+  const Napi::Env env = info.Env();
+  info.This().As<Napi::Object>().TypeTag(&kTag);
+  if (!info[0].IsString() || !info[1].IsString()) wrongArgument(env, "(format, source)");
+  const std::string format = info[0].As<Napi::String>(), source = info[1].As<Napi::String>();
+  guarded(env, [&] {
+    if (format == "packed") {
+      std::shared_ptr<tokenizer::Tables> tables;
+      check(env, tokenizer::readPackedRanks(source, tables));
+      vocabulary_.tables = std::move(tables);
+      return;
+    }
+    const auto kind =
+        format == "ranks" ? tokenizer::VocabularyFormat::kRankFile : tokenizer::VocabularyFormat::kTokenizerJson;
+    const std::string preparedPath = info[2].IsString() ? info[2].As<Napi::String>().Utf8Value() : std::string();
+    check(env, tokenizer::loadVocabulary(source, kind, preparedPath, vocabulary_, prepared_));
+  });
+}
+
+Napi::Value VocabularyWrap::document(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), vocabulary_.document);
+}
+
+Napi::Value VocabularyWrap::problem(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), vocabulary_.problem);
+}
+
+Napi::Value VocabularyWrap::tokens(const Napi::CallbackInfo& info) {
+  double count = 0;
+  const tokenizer::Tables* tables = vocabulary_.tables.get();
+  for (uint32_t id = 0; tables != nullptr && id < tables->vocabSize(); ++id) count += !tables->bytesOf(id).empty();
+  return Napi::Number::New(info.Env(), count);
+}
+
+Napi::Value VocabularyWrap::prepared(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), prepared_);
+}
+
+Napi::Function TokenizerWrap::define(Napi::Env env) {
+  return DefineClass(
+      env, "Tokenizer",
+      {InstanceMethod<&TokenizerWrap::vocabSize>("vocabSize"), InstanceMethod<&TokenizerWrap::encode>("encode"),
+       InstanceMethod<&TokenizerWrap::count>("count"), InstanceMethod<&TokenizerWrap::segments>("segments"),
+       InstanceMethod<&TokenizerWrap::encodePieces>("encodePieces"),
+       InstanceMethod<&TokenizerWrap::encodeAll>("encodeAll"), InstanceMethod<&TokenizerWrap::decode>("decode"),
+       InstanceMethod<&TokenizerWrap::decodeBytes>("decodeBytes"), InstanceMethod<&TokenizerWrap::bytesOf>("bytesOf")});
+}
+
+// new Tokenizer(vocabulary, pattern or -1, wholePieces, added: [id, text, flags] one after another)
+TokenizerWrap::TokenizerWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TokenizerWrap>(info) {
+  const Napi::Env env = info.Env();
+  info.This().As<Napi::Object>().TypeTag(&kTag);
+  const tokenizer::Vocabulary& vocabulary = unwrap<VocabularyWrap>(info[0]).get();
+  if (vocabulary.tables == nullptr || !info[1].IsNumber() || !info[2].IsBoolean() || !info[3].IsArray()) {
+    wrongArgument(env, "(vocabulary, pattern, wholePieces, added)");
+  }
+  const int32_t pattern = info[1].As<Napi::Number>().Int32Value();
+  std::optional<tokenizer::Pattern> known;
+  if (pattern >= 0 && pattern < tokenizer::kPatterns) known = static_cast<tokenizer::Pattern>(pattern);
+  const auto list = info[3].As<Napi::Array>();
+  std::vector<tokenizer::AddedToken> added;
+  for (uint32_t i = 0; i + 2 < list.Length(); i += 3) {
+    const size_t id = toSize(list.Get(i), "an id"), flags = toSize(list.Get(i + 2), "flags");
+    if (id >= tokenizer::kNoToken) wrongArgument(env, "an id of 24 bits");
+    added.push_back({static_cast<uint32_t>(id), list.Get(i + 1).As<Napi::String>().Utf8Value(), (flags & 1) != 0,
+                     (flags & 2) != 0, (flags & 4) != 0, (flags & 8) != 0, (flags & 16) != 0});
+  }
+  const bool wholePieces = info[2].As<Napi::Boolean>().Value();
+  guarded(env, [&] {
+    tokenizer_ =
+        std::make_shared<const tokenizer::TextTokenizer>(vocabulary.tables, known, wholePieces, std::move(added));
+  });
+}
+
+Napi::Value TokenizerWrap::vocabSize(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), tokenizer_->vocabSize());
+}
+
+// encode(text, allowed, refusesOthers, beginning) → ArrayBuffer
+Napi::Value TokenizerWrap::encode(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    IdSink ids(true);
+    input_.read(info[0]);
+    check(info.Env(), tokenizer_->encode(input_.text(), encodeOptions(info, 1, *tokenizer_), ids));
+    return idsOf(info.Env(), ids);
+  });
+}
+
+// count(text, allowed, refusesOthers, beginning) → number
+Napi::Value TokenizerWrap::count(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    IdSink ids(false);
+    input_.read(info[0]);
+    check(info.Env(), tokenizer_->encode(input_.text(), encodeOptions(info, 1, *tokenizer_), ids));
+    return Napi::Number::New(info.Env(), static_cast<double>(ids.count()));
+  });
+}
+
+// segments(text, allowed, refusesOthers, beginning) → ArrayBuffer of (start, end, id or -1), in bytes
+Napi::Value TokenizerWrap::segments(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    std::vector<int32_t> segments;
+    input_.read(info[0]);
+    if (input_.text().bytes > INT32_MAX) wrongArgument(info.Env(), "a text of at most 2 GB for this pattern");
+    check(info.Env(),
+          tokenizer_->segments(input_.text(), encodeOptions(info, 1, *tokenizer_), [&](const Segment& segment) {
+            segments.push_back(static_cast<int32_t>(segment.start));
+            segments.push_back(static_cast<int32_t>(segment.end));
+            segments.push_back(segment.token == Segment::kText
+                                   ? -1
+                                   : static_cast<int32_t>(tokenizer_->added().list()[segment.token].id));
+          }));
+    return toArrayBuffer(info.Env(), segments.data(), segments.size() * sizeof(int32_t));
+  });
+}
+
+// encodePieces(text, ends: Int32Array) → ArrayBuffer
+Napi::Value TokenizerWrap::encodePieces(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    IdSink ids(true);
+    input_.read(info[0]);
+    check(info.Env(), tokenizer_->encodePieces(input_.text(), contents<int32_t>(info[1], napi_int32_array), ids));
+    return idsOf(info.Env(), ids);
+  });
+}
+
+Napi::Value TokenizerWrap::encodeAll(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] { return encodeOffThread(info, tokenizer_); });
+}
+
+// decode(ids: Int32Array, special) → string
+Napi::Value TokenizerWrap::decode(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    std::string text;
+    const auto ids = contents<int32_t>(info[0], napi_int32_array);
+    check(info.Env(), tokenizer_->decode(ids, info[1].As<Napi::Boolean>().Value(), text));
+    uint64_t high = 0;
+    size_t at = 0;
+    for (uint64_t word; at + sizeof word <= text.size(); at += sizeof word) {
+      memcpy(&word, text.data() + at, sizeof word);
+      high |= word;
+    }
+    for (; at < text.size(); ++at) high |= static_cast<uint8_t>(text[at]);
+    if ((high & 0x8080808080808080) != 0) return Napi::String::New(info.Env(), text);
+    // ASCII needs no decoding.
+    napi_value value;
+    if (napi_create_string_latin1(info.Env(), text.data(), text.size(), &value) != napi_ok) {
+      throw Napi::Error::New(info.Env());
+    }
+    return Napi::String(info.Env(), value);
+  });
+}
+
+// decodeBytes(ids: Int32Array, special) → ArrayBuffer
+Napi::Value TokenizerWrap::decodeBytes(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    std::string text;
+    const auto ids = contents<int32_t>(info[0], napi_int32_array);
+    check(info.Env(), tokenizer_->decode(ids, info[1].As<Napi::Boolean>().Value(), text));
+    return toArrayBuffer(info.Env(), text.data(), text.size());
+  });
+}
+
+// bytesOf(id) → ArrayBuffer
+Napi::Value TokenizerWrap::bytesOf(const Napi::CallbackInfo& info) {
+  const size_t id = toSize(info[0], "an id");
+  if (id >= tokenizer_->vocabSize()) wrongArgument(info.Env(), "an id of the vocabulary");
+  const auto bytes = tokenizer_->bytesOf(static_cast<uint32_t>(id));
+  return toArrayBuffer(info.Env(), bytes.data(), bytes.size());
+}
+
+Napi::Function EncodeStreamWrap::define(Napi::Env env) {
+  return DefineClass(env, "EncodeStream",
+                     {InstanceMethod<&EncodeStreamWrap::push>("push"), InstanceMethod<&EncodeStreamWrap::end>("end")});
+}
+
+// new EncodeStream(tokenizer, allowed, refusesOthers, beginning)
+EncodeStreamWrap::EncodeStreamWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EncodeStreamWrap>(info) {
+  info.This().As<Napi::Object>().TypeTag(&kTag);
+  const auto& tokenizer = unwrap<TokenizerWrap>(info[0]).get();
+  if (!tokenizer->pattern()) wrongArgument(info.Env(), "a tokenizer with a pattern");
+  stream_ = std::make_unique<tokenizer::StreamEncoder>(tokenizer, encodeOptions(info, 1, *tokenizer));
+}
+
+// push(text) → ArrayBuffer
+Napi::Value EncodeStreamWrap::push(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    IdSink ids(true);
+    input_.read(info[0]);
+    check(info.Env(), stream_->push(input_.text().data, input_.text().bytes, ids));
+    return idsOf(info.Env(), ids);
+  });
+}
+
+// end() → ArrayBuffer
+Napi::Value EncodeStreamWrap::end(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    IdSink ids(true);
+    check(info.Env(), stream_->end(ids));
+    return idsOf(info.Env(), ids);
+  });
+}
+
+}  // namespace quipu::binding

@@ -1,0 +1,95 @@
+// Vocabularies and tokenizers as JavaScript sees them. Ids come back as array buffers of i32.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "tokenizer/stream_encoder.h"
+#include "tokenizer/text_tokenizer.h"
+#include "tokenizer/vocabulary_file.h"
+
+namespace quipu::binding {
+
+// Text from JavaScript, with room after it that may be read.
+class TextInput {
+ public:
+  // A string (lone surrogates become U+FFFD) or a Uint8Array.
+  static bool accepts(const Napi::Value& value) { return value.IsString() || value.IsTypedArray(); }
+  void read(const Napi::Value& value);
+  tokenizer::Text text() const { return {bytes_.get(), size_}; }
+
+ private:
+  struct Free {
+    void operator()(uint8_t* bytes) const { free(bytes); }
+  };
+  void reserve(size_t bytes);
+
+  std::unique_ptr<uint8_t, Free> bytes_;
+  size_t size_ = 0, capacity_ = 0;
+};
+
+class VocabularyWrap : public Napi::ObjectWrap<VocabularyWrap> {
+ public:
+  static constexpr napi_type_tag kTag = {0x71756970755f0007, 0x766f636162000000};
+  static Napi::Function define(Napi::Env env);
+  explicit VocabularyWrap(const Napi::CallbackInfo& info);
+
+  const tokenizer::Vocabulary& get() const { return vocabulary_; }
+
+ private:
+  Napi::Value document(const Napi::CallbackInfo& info);
+  Napi::Value problem(const Napi::CallbackInfo& info);
+  Napi::Value tokens(const Napi::CallbackInfo& info);
+  Napi::Value prepared(const Napi::CallbackInfo& info);
+
+  tokenizer::Vocabulary vocabulary_;
+  bool prepared_ = false;
+};
+
+class TokenizerWrap : public Napi::ObjectWrap<TokenizerWrap> {
+ public:
+  static constexpr napi_type_tag kTag = {0x71756970755f0008, 0x746f6b656e697a65};
+  static Napi::Function define(Napi::Env env);
+  explicit TokenizerWrap(const Napi::CallbackInfo& info);
+
+  const std::shared_ptr<const tokenizer::TextTokenizer>& get() const { return tokenizer_; }
+
+ private:
+  Napi::Value vocabSize(const Napi::CallbackInfo& info);
+  Napi::Value encode(const Napi::CallbackInfo& info);
+  Napi::Value count(const Napi::CallbackInfo& info);
+  Napi::Value segments(const Napi::CallbackInfo& info);
+  Napi::Value encodePieces(const Napi::CallbackInfo& info);
+  Napi::Value encodeAll(const Napi::CallbackInfo& info);
+  Napi::Value decode(const Napi::CallbackInfo& info);
+  Napi::Value decodeBytes(const Napi::CallbackInfo& info);
+  Napi::Value bytesOf(const Napi::CallbackInfo& info);
+
+  std::shared_ptr<const tokenizer::TextTokenizer> tokenizer_;
+  TextInput input_;
+};
+
+class EncodeStreamWrap : public Napi::ObjectWrap<EncodeStreamWrap> {
+ public:
+  static constexpr napi_type_tag kTag = {0x71756970755f0009, 0x73747265616d0000};
+  static Napi::Function define(Napi::Env env);
+  explicit EncodeStreamWrap(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value push(const Napi::CallbackInfo& info);
+  Napi::Value end(const Napi::CallbackInfo& info);
+
+  std::unique_ptr<tokenizer::StreamEncoder> stream_;
+  TextInput input_;
+};
+
+// Of a tokenizer's call: (allowed: Uint8Array, refusesOthers, beginning or -1) from argument `at` on.
+tokenizer::EncodeOptions encodeOptions(const Napi::CallbackInfo& info, size_t at, const tokenizer::TextTokenizer& of);
+
+Napi::ArrayBuffer toArrayBuffer(Napi::Env env, const void* data, size_t bytes);
+
+// encodeAll on threads of its own; see encode_worker.cc.
+Napi::Value encodeOffThread(const Napi::CallbackInfo& info, std::shared_ptr<const tokenizer::TextTokenizer> tokenizer);
+
+}  // namespace quipu::binding

@@ -1,0 +1,103 @@
+#include "tokenizer/encoder.h"
+
+#include "tokenizer/split_patterns.h"
+
+namespace quipu::tokenizer {
+
+namespace {
+
+constexpr uint32_t kIdBits = 24;
+
+}  // namespace
+
+Encoder::Encoder(std::shared_ptr<const Tables> tables, bool wholePieces)
+    : tables_(std::move(tables)), wholePieces_(wholePieces), bpe_(*tables_), cache_(kCached) {}
+
+void Encoder::encode(Pattern pattern, const Range& range, IdSink& out) {
+  switch (pattern) {
+    case Pattern::kLlama3:
+      return encodeBy<Pattern::kLlama3>(range, out);
+    case Pattern::kCl100k:
+      return encodeBy<Pattern::kCl100k>(range, out);
+    case Pattern::kO200k:
+      return encodeBy<Pattern::kO200k>(range, out);
+    case Pattern::kGpt2:
+      return encodeBy<Pattern::kGpt2>(range, out);
+    case Pattern::kGpt2Digits:
+      return encodeBy<Pattern::kGpt2Digits>(range, out);
+  }
+}
+
+template <Pattern P>
+void Encoder::encodeBy(const Range& range, IdSink& sink) {
+  const auto [start, stop, end] = range;
+  const uint8_t* text = start;
+  while (text < stop) {
+    // As many short pieces as there is room for, then one of any length.
+    uint32_t* const room = sink.room(1024);
+    uint32_t *out = room, *const full = room + 1024 - kShort;
+    const uint8_t* after = text;
+    while (text < stop && out < full) {
+      after = pieceOf<P>(text, end);
+      const auto bytes = static_cast<size_t>(after - text);
+      if (bytes > kShort) break;
+      out = encodeShort(text, bytes, out);
+      text = after;
+    }
+    sink.advance(static_cast<size_t>(out - room));
+    if (after != text) {
+      const auto bytes = static_cast<size_t>(after - text);
+      uint32_t* const at = sink.room(bytes);
+      sink.advance(static_cast<size_t>(encodeUncached(text, bytes, at) - at));
+      text = after;
+    }
+  }
+}
+
+void Encoder::encodePiece(const uint8_t* piece, size_t bytes, IdSink& sink) {
+  if (bytes == 0) return;
+  uint32_t* const room = sink.room(bytes + kCachedIds);
+  uint32_t* const end =
+      bytes <= kShort ? encodeShort(piece, bytes, room) : encodeUncached(piece, bytes, room);
+  sink.advance(static_cast<size_t>(end - room));
+}
+
+// Writes up to kShort ids, and may write kCachedIds at `out` in any case.
+inline uint32_t* Encoder::encodeShort(const uint8_t* piece, size_t bytes, uint32_t* out) {
+  const Key key = shortKey(piece, bytes);
+  CachedPiece& cached = cache_[hashOf(key) & (kCached - 1)];
+  if (cached.key == key) {
+    memcpy(out, cached.ids, sizeof cached.ids);
+    out[0] &= (1u << kIdBits) - 1;
+    return out + (cached.ids[0] >> kIdBits);
+  }
+  uint32_t* const end = encodeUncached(piece, bytes, out);
+  const auto count = static_cast<uint32_t>(end - out);
+  if (count >= 1 && count <= kCachedIds) {
+    cached.key = key;
+    memcpy(cached.ids, out, count * sizeof(uint32_t));
+    cached.ids[0] |= count << kIdBits;
+  }
+  return end;
+}
+
+uint32_t* Encoder::encodeUncached(const uint8_t* piece, size_t bytes, uint32_t* out) {
+  if (bytes <= kMaxTokenBytes) {
+    const uint32_t whole = tables_->find(piece, bytes);
+    if (whole != kNoToken && (wholePieces_ || bpe_.encodesItself(whole))) {
+      *out = whole;
+      return out + 1;
+    }
+  }
+  if (tables_->hasAllBytes()) return out + bpe_.encode(piece, bytes, out);
+  // Bytes that the vocabulary lacks are left out, as tokenizers does (SmolLM2 lacks 21 that text rarely has).
+  kept_.clear();
+  for (size_t i = 0; i < bytes; ++i) {
+    if (tables_->byteToken(piece[i]) != kNoToken) kept_.push_back(piece[i]);
+  }
+  if (kept_.empty()) return out;
+  kept_.reserve(kept_.size() + kPadding);
+  return out + bpe_.encode(kept_.data(), kept_.size(), out);
+}
+
+}  // namespace quipu::tokenizer

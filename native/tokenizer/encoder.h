@@ -1,0 +1,56 @@
+// Text to ids, without the tokens that are found before text is cut (added_tokens.h). Most pieces are words seen
+// before: a small cache of short pieces answers those with one comparison, the tables answer what is one token, the
+// rest is merged.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "tokenizer/bpe.h"
+#include "tokenizer/id_sink.h"
+#include "tokenizer/pretokenizer.h"
+#include "tokenizer/tables.h"
+
+namespace quipu::tokenizer {
+
+// One for each thread, made for one vocabulary.
+class Encoder {
+ public:
+  // `wholePieces`: a piece that is a token becomes it even if merging would not (tiktoken; ignore_merges in
+  // tokenizer.json).
+  Encoder(std::shared_ptr<const Tables> tables, bool wholePieces);
+
+  // The pieces of text [start, end), valid UTF-8, that begin before `stop`, where one must begin. kPadding more may be
+  // read, here and below.
+  struct Range {
+    const uint8_t *start, *stop, *end;
+  };
+  void encode(Pattern pattern, const Range& range, IdSink& out);
+
+  // One piece, of any bytes.
+  void encodePiece(const uint8_t* piece, size_t bytes, IdSink& out);
+
+ private:
+  static constexpr size_t kCached = 1 << 13;
+  static constexpr size_t kCachedIds = 4;
+
+  // A piece of at most kShort bytes and its 1 to 4 ids; the count is in the upper bits of the first.
+  struct CachedPiece {
+    Key key;
+    uint32_t ids[kCachedIds];
+  };
+
+  template <Pattern P>
+  void encodeBy(const Range& range, IdSink& out);
+  uint32_t* encodeUncached(const uint8_t* piece, size_t bytes, uint32_t* out);
+  uint32_t* encodeShort(const uint8_t* piece, size_t bytes, uint32_t* out);
+
+  std::shared_ptr<const Tables> tables_;
+  bool wholePieces_;
+  Bpe bpe_;
+  std::vector<CachedPiece> cache_;
+  std::vector<uint8_t> kept_;  // a piece without the bytes that the vocabulary lacks
+};
+
+}  // namespace quipu::tokenizer

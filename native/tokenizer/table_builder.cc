@@ -1,0 +1,157 @@
+#include "tokenizer/table_builder.h"
+
+#include <bit>
+#include <cstdlib>
+
+namespace quipu::tokenizer {
+
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+}  // namespace
+
+// At most two thirds full.
+size_t slotsFor(size_t rows) { return std::bit_ceil(rows + rows / 2 + 1); }
+
+void TableBuilder::add(uint32_t id, bool encodes) {
+  tokens_.push_back({id, static_cast<uint32_t>(added_), static_cast<uint32_t>(pendingBytes()), encodes});
+  added_ = blob_.size();
+}
+
+TableBuilder::Duplicate TableBuilder::indexTokens() {
+  uint32_t vocabSize = 0;
+  for (const Token& token : tokens_) vocabSize = token.id < vocabSize ? vocabSize : token.id + 1;
+  tokenOfId_.assign(vocabSize, 0);
+  blob_.resize(added_ + kPadding);
+  slots_.assign(slotsFor(tokens_.size()), {0, 0});
+  const size_t mask = slots_.size() - 1;
+  for (size_t index = 0; index < tokens_.size(); ++index) {
+    const Token& token = tokens_[index];
+    if (tokenOfId_[token.id] != 0) return {index, true};
+    tokenOfId_[token.id] = static_cast<uint32_t>(index) + 1;
+    if (!token.encodes) continue;
+    const uint8_t* bytes = blob_.data() + token.start;
+    const uint64_t hash = hashOf(bytes, token.bytes);
+    const auto tag = static_cast<uint32_t>(hash >> 32);
+    size_t slot = hash & mask;
+    for (; slots_[slot].number != 0; slot = (slot + 1) & mask) {
+      const Token& other = tokens_[tokenOfId_[slots_[slot].number - 1] - 1];
+      if (slots_[slot].tag == tag && other.bytes == token.bytes &&
+          memcmp(blob_.data() + other.start, bytes, token.bytes) == 0) {
+        return {index, false};
+      }
+    }
+    slots_[slot] = {tag, token.id + 1};
+  }
+  return {kNone, false};
+}
+
+uint32_t TableBuilder::find(const uint8_t* p, size_t bytes) const {
+  const uint64_t hash = hashOf(p, bytes);
+  const size_t mask = slots_.size() - 1;
+  for (size_t slot = hash & mask; slots_[slot].number != 0; slot = (slot + 1) & mask) {
+    if (slots_[slot].tag != hash >> 32) continue;
+    const Token& token = tokens_[tokenOfId_[slots_[slot].number - 1] - 1];
+    if (token.bytes == bytes && memcmp(blob_.data() + token.start, p, bytes) == 0) return token.id;
+  }
+  return kNoToken;
+}
+
+void TableBuilder::addMerge(uint32_t left, uint32_t right, uint32_t merged) {
+  merges_.push_back({left, right, merged});
+}
+
+bool TableBuilder::fillTrie(TrieSlot* trie, size_t slots) const {
+  const size_t mask = slots - 1;
+  size_t nodes = 0;
+  for (const Token& token : tokens_) {
+    if (!token.encodes) continue;
+    uint32_t parent = Tables::kRoot;
+    for (uint32_t i = 0; i < token.bytes; ++i) {
+      const uint8_t byte = blob_[token.start + i];
+      const uint32_t key = static_cast<uint32_t>(byte) << 24;
+      size_t slot = Tables::trieHash(parent, byte) & mask;
+      while (trie[slot].parent != 0 && (trie[slot].parent != parent || (trie[slot].byteAndToken & ~kNoToken) != key)) {
+        slot = (slot + 1) & mask;
+      }
+      if (trie[slot].parent == 0) {
+        if (++nodes * 4 > slots * 3) return false;
+        trie[slot] = {parent, key | kNoToken};
+      }
+      if (i + 1 == token.bytes) trie[slot].byteAndToken = key | token.id;
+      parent = static_cast<uint32_t>(slot) + 2;
+    }
+  }
+  return true;
+}
+
+void TableBuilder::fillPairs(PairSlot* pairs, size_t slots) const {
+  const size_t mask = slots - 1;
+  for (size_t i = 0; i < merges_.size(); ++i) {
+    const Merge& merge = merges_[i];
+    size_t slot = Tables::pairHash(merge.left, merge.right) & mask;
+    while (pairs[slot].left != 0 && (pairs[slot].left != merge.left + 1 || pairs[slot].right != merge.right)) {
+      slot = (slot + 1) & mask;
+    }
+    pairs[slot] = {merge.left + 1, merge.right, {static_cast<uint32_t>(i), merge.merged}};
+  }
+}
+
+Status TableBuilder::finish(std::string_view document, std::shared_ptr<Tables>& out) {
+  const size_t vocabSize = tokenOfId_.size();
+  const size_t pairSlots = slotsFor(merges_.size());
+  // Published vocabularies have about two nodes for each token.
+  for (size_t trieSlots = slotsFor(tokens_.size() * 2);; trieSlots *= 2) {
+    if (trieSlots > UINT32_MAX / 4) {
+      return Status::error(ErrorCode::kTokenizerInvalid, "the tokens are too long for this version");
+    }
+    Header header{};
+    memcpy(header.magic, kTablesMagic, sizeof kTablesMagic);
+    header.version = kTablesVersion;
+    header.kind = kind_;
+    header.vocabSize = vocabSize;
+    size_t end = aligned(sizeof(Header));
+    const auto place = [&](Section section, size_t bytes, size_t padding) {
+      header.sections[section] = {end, bytes};
+      end = aligned(end + bytes + padding);
+    };
+    place(kOffsets, (vocabSize + 1) * sizeof(uint32_t), 0);
+    place(kBlob, added_, kPadding);
+    place(kTokenSlots, slots_.size() * sizeof(TokenSlot), 0);
+    place(kTrie, trieSlots * sizeof(TrieSlot), 0);
+    place(kPairs, pairSlots * sizeof(PairSlot), 0);
+    place(kDocument, document.size(), 0);
+    header.bytes = end;
+    // Large blocks come zeroed from the system, so that rows never touched cost nothing.
+    auto* block = static_cast<uint8_t*>(calloc(end / kAlignment + 1, kAlignment));
+    if (block == nullptr) {
+      return Status::error(ErrorCode::kOutOfMemory, "the vocabulary needs " + std::to_string(end) + " bytes");
+    }
+    std::shared_ptr<const void> owner(block, free);
+    if (!fillTrie(reinterpret_cast<TrieSlot*>(block + header.sections[kTrie].offset), trieSlots)) continue;
+    fillPairs(reinterpret_cast<PairSlot*>(block + header.sections[kPairs].offset), pairSlots);
+    for (uint32_t& token : header.byteTokens) token = kNoToken;
+    auto* offsets = reinterpret_cast<uint32_t*>(block + header.sections[kOffsets].offset);
+    uint8_t* blob = block + header.sections[kBlob].offset;
+    uint32_t at = 0;
+    for (size_t id = 0; id < vocabSize; ++id) {
+      offsets[id] = at;
+      if (tokenOfId_[id] == 0) continue;
+      const Token& token = tokens_[tokenOfId_[id] - 1];
+      memcpy(blob + at, blob_.data() + token.start, token.bytes);
+      if (token.bytes == 1 && token.encodes) header.byteTokens[blob[at]] = static_cast<uint32_t>(id);
+      at += token.bytes;
+    }
+    offsets[vocabSize] = at;
+    memcpy(block + header.sections[kTokenSlots].offset, slots_.data(), slots_.size() * sizeof(TokenSlot));
+    memcpy(block + header.sections[kDocument].offset, document.data(), document.size());
+    memcpy(block, &header, sizeof header);
+    out = std::make_shared<Tables>(std::move(owner), block);
+    return {};
+  }
+}
+
+}  // namespace quipu::tokenizer

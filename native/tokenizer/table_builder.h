@@ -1,0 +1,72 @@
+// Makes the tables of a vocabulary: tokens first, then merges, then finish().
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "core/error.h"
+#include "tokenizer/tables.h"
+
+namespace quipu::tokenizer {
+
+class TableBuilder {
+ public:
+  explicit TableBuilder(Tables::Kind kind) : kind_(kind) {}
+
+  // Where the bytes of the next token are to be appended; add() then takes what was appended.
+  std::vector<uint8_t>& bytes() { return blob_; }
+  size_t pendingBytes() const { return blob_.size() - added_; }
+
+  // The bytes appended since the last call are a token. `encodes`: text can become it, which is not so for what
+  // vocabularies list of tokens that are found before text is cut.
+  void add(uint32_t id, bool encodes);
+
+  size_t tokens() const { return tokens_.size(); }
+  uint32_t idOf(size_t index) const { return tokens_[index].id; }
+
+  // After the last add(). Ids and bytes must differ: else the index of the token that is there twice, by id or by
+  // bytes.
+  struct Duplicate {
+    size_t index;
+    bool sameId;
+  };
+  static constexpr size_t kNone = ~static_cast<size_t>(0);
+  Duplicate indexTokens();
+
+  // The token with these bytes, after indexTokens(). kPadding more than the bytes may be read.
+  uint32_t find(const uint8_t* p, size_t bytes) const;
+
+  // The next in the list of merges. Of the same pair the last counts, as in tokenizers.
+  void addMerge(uint32_t left, uint32_t right, uint32_t merged);
+
+  Status finish(std::string_view document, std::shared_ptr<Tables>& out);
+
+ private:
+  struct Token {
+    uint32_t id;
+    uint32_t start;
+    uint32_t bytes;
+    bool encodes;
+  };
+  struct Merge {
+    uint32_t left, right, merged;
+  };
+
+  bool fillTrie(TrieSlot* trie, size_t slots) const;
+  void fillPairs(PairSlot* pairs, size_t slots) const;
+
+  Tables::Kind kind_;
+  std::vector<uint8_t> blob_;
+  size_t added_ = 0;
+  std::vector<Token> tokens_;
+  std::vector<TokenSlot> slots_;
+  std::vector<uint32_t> tokenOfId_;  // index + 1
+  std::vector<Merge> merges_;
+};
+
+// How many slots an open-addressing table of `rows` has.
+size_t slotsFor(size_t rows);
+
+}  // namespace quipu::tokenizer

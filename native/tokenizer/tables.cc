@@ -1,0 +1,33 @@
+#include "tokenizer/tables.h"
+
+namespace quipu::tokenizer {
+
+template <typename T>
+const T* Tables::section(Section which, size_t& count) const {
+  const auto& place = reinterpret_cast<const Header*>(block_)->sections[which];
+  count = place.bytes / sizeof(T);
+  return reinterpret_cast<const T*>(block_ + place.offset);
+}
+
+Tables::Tables(std::shared_ptr<const void> owner, const uint8_t* block) : owner_(std::move(owner)), block_(block) {
+  const auto& header = *reinterpret_cast<const Header*>(block);
+  blockBytes_ = header.bytes;
+  kind_ = static_cast<Kind>(header.kind);
+  vocabSize_ = static_cast<uint32_t>(header.vocabSize);
+  byteTokens_ = header.byteTokens;
+  hasAllBytes_ = true;
+  for (const uint32_t token : header.byteTokens) hasAllBytes_ = hasAllBytes_ && token != kNoToken;
+  size_t count;
+  offsets_ = section<uint32_t>(kOffsets, count);
+  blob_ = section<uint8_t>(kBlob, count);
+  tokenSlots_ = section<TokenSlot>(kTokenSlots, count);
+  tokenMask_ = count - 1;
+  trie_ = section<TrieSlot>(kTrie, count);
+  trieMask_ = static_cast<uint32_t>(count - 1);
+  pairs_ = section<PairSlot>(kPairs, count);
+  pairMask_ = count - 1;
+  const char* document = section<char>(kDocument, count);
+  document_ = {document, count};
+}
+
+}  // namespace quipu::tokenizer

@@ -1,0 +1,211 @@
+#include "tokenizer/text_tokenizer.h"
+
+#include <algorithm>
+
+#include "tokenizer/unicode.h"
+
+namespace quipu::tokenizer {
+
+class TextTokenizer::Lease {
+ public:
+  explicit Lease(const TextTokenizer& tokenizer) : tokenizer_(tokenizer) {
+    {
+      const std::lock_guard lock(tokenizer.mutex_);
+      if (!tokenizer.idle_.empty()) {
+        encoder_ = std::move(tokenizer.idle_.back());
+        tokenizer.idle_.pop_back();
+      }
+    }
+    if (encoder_ == nullptr) encoder_ = std::make_unique<Encoder>(tokenizer.tables_, tokenizer.wholePieces_);
+  }
+  ~Lease() {
+    const std::lock_guard lock(tokenizer_.mutex_);
+    tokenizer_.idle_.push_back(std::move(encoder_));
+  }
+  Encoder& operator*() { return *encoder_; }
+
+ private:
+  const TextTokenizer& tokenizer_;
+  std::unique_ptr<Encoder> encoder_;
+};
+
+TextTokenizer::TextTokenizer(std::shared_ptr<const Tables> tables, std::optional<Pattern> pattern, bool wholePieces,
+                             std::vector<AddedToken> added)
+    : tables_(std::move(tables)),
+      pattern_(pattern),
+      wholePieces_(wholePieces),
+      added_(std::move(added)),
+      vocabSize_(tables_->vocabSize()) {
+  for (const AddedToken& token : added_.list()) vocabSize_ = std::max(vocabSize_, token.id + 1);
+  special_.resize(vocabSize_);
+  addedOfId_.resize(vocabSize_);
+  for (uint32_t i = 0; i < added_.list().size(); ++i) {
+    const AddedToken& token = added_.list()[i];
+    addedOfId_[token.id] = i + 1;
+    special_[token.id] = token.special;
+  }
+}
+
+std::span<const uint8_t> TextTokenizer::bytesOf(uint32_t id) const {
+  if (addedOfId_[id] != 0) {
+    const std::string& text = added_.list()[addedOfId_[id] - 1].text;
+    return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+  }
+  return id < tables_->vocabSize() ? tables_->bytesOf(id) : std::span<const uint8_t>();
+}
+
+Status TextTokenizer::refuse(Text text) const {
+  Status status;
+  const std::vector<uint8_t> all(added_.list().size(), 1);
+  added_.split(text.data, text.bytes, all, [&](const Segment& segment) {
+    if (segment.token == Segment::kText || !added_.list()[segment.token].special || !status.ok()) return;
+    status = Status::error(ErrorCode::kUsage, "the text has the special token " + added_.list()[segment.token].text +
+                                                  " at byte " + std::to_string(segment.start) +
+                                                  ": allow it, or encode it as plain text (special: false)");
+  });
+  return status;
+}
+
+Status TextTokenizer::segments(Text text, const EncodeOptions& options, const AddedTokens::Each& each) const {
+  if (options.refusesOthers) {
+    if (Status status = refuse(text); !status.ok()) return status;
+  }
+  added_.split(text.data, text.bytes, options.allowed, each);
+  return {};
+}
+
+void TextTokenizer::encodeSegment(Encoder& encoder, Text text, const Segment& segment, size_t stop, IdSink& out) const {
+  if (segment.token != Segment::kText) return out.push(added_.list()[segment.token].id);
+  const uint8_t* start = text.data + segment.start;
+  encoder.encode(*pattern_, {start, text.data + stop, text.data + segment.end}, out);
+}
+
+Status TextTokenizer::encode(Text text, const EncodeOptions& options, IdSink& out) const {
+  if (!pattern_) return Status::error(ErrorCode::kInternal, "text of an unknown pattern must come in pieces");
+  const size_t valid = validUtf8(text.data, text.bytes);
+  if (options.refusesOthers) {
+    if (Status status = refuse({text.data, valid}); !status.ok()) return status;
+  }
+  if (options.beginning) out.push(*options.beginning);
+  if (valid < text.bytes) {
+    encodeInvalid(text, valid, options, out);
+    return {};
+  }
+  Lease encoder(*this);
+  added_.split(text.data, text.bytes, options.allowed,
+               [&](const Segment& segment) { encodeSegment(*encoder, text, segment, segment.end, out); });
+  return {};
+}
+
+// openai/tiktoken, src/lib.rs, _encode_bytes: the last piece of the valid text is joined with what follows. If its
+// first token is white space, so are those of white space before it.
+void TextTokenizer::encodeInvalid(Text text, size_t valid, const EncodeOptions& options, IdSink& out) const {
+  Lease encoder(*this);
+  size_t last = valid;  // where the last piece begins
+  IdSink ids(true), piece(true);
+  added_.split(text.data, valid, options.allowed, [&](const Segment& segment) {
+    size_t stop = segment.end;
+    if (segment.token == Segment::kText && segment.end == valid) {
+      for (size_t at = segment.start; at < valid; at = pieceEnd(*pattern_, text.data, at, valid)) last = stop = at;
+    }
+    encodeSegment(*encoder, text, segment, stop, ids);
+  });
+  size_t joined = valid - last, kept = ids.ids().size();
+  if (joined > 0) {
+    (*encoder).encodePiece(text.data + last, joined, piece);
+    const auto isSpace = [&](uint32_t id) {
+      const auto bytes = bytesOf(id);
+      return std::all_of(bytes.begin(), bytes.end(), [](uint8_t b) { return b == ' ' || b == '\n' || b == '\t'; });
+    };
+    if (piece.count() > 0 && isSpace(piece.ids()[0])) {
+      while (kept > 0 && isSpace(ids.ids()[kept - 1])) joined += bytesOf(ids.ids()[--kept]).size();
+    }
+  }
+  for (const uint32_t id : ids.ids().first(kept)) out.push(id);
+  const size_t start = valid - joined;
+  (*encoder).encodePiece(text.data + start, text.bytes - start, out);
+}
+
+Status TextTokenizer::encodePieces(Text text, std::span<const int32_t> ends, IdSink& out) const {
+  Lease encoder(*this);
+  size_t at = 0;
+  for (const int32_t end : ends) {
+    if (end < 0 || static_cast<size_t>(end) < at || static_cast<size_t>(end) > text.bytes) {
+      return Status::error(ErrorCode::kInternal, "pieces out of order");
+    }
+    const auto bytes = static_cast<size_t>(end) - at;
+    (*encoder).encodePiece(text.data + at, bytes, out);
+    at = static_cast<size_t>(end);
+  }
+  return {};
+}
+
+// Where the last piece of text[start, end) ends that does not depend on what follows `end`. A piece depends on the run
+// of white space or of letters and marks after it and a little more (an apostrophe and two letters).
+size_t TextTokenizer::finishedIn(const uint8_t* text, size_t start, size_t end) const {
+  constexpr size_t kMore = 8;
+  size_t finished = start;
+  for (size_t at = start; at < end;) {
+    at = pieceEnd(*pattern_, text, at, end);
+    size_t after = at;
+    if (after < end) {
+      const uint8_t run = (characterAt(text + after).classes & kSpace) ? kSpace : kLetter | kMark;
+      while (after < end && (characterAt(text + after).classes & run)) after += characterAt(text + after).bytes;
+    }
+    if (after + kMore > end) break;
+    finished = at;
+  }
+  return finished;
+}
+
+size_t TextTokenizer::encodeFinished(Text text, const EncodeOptions& options, IdSink& out, Status& status) const {
+  const size_t limit = added_.unfinished(text.data, text.bytes, options.allowed);
+  if (options.refusesOthers) {
+    status = refuse(text);
+    if (!status.ok()) return 0;
+  }
+  Lease encoder(*this);
+  size_t done = 0;
+  bool open = true;
+  added_.split(text.data, text.bytes, options.allowed, [&](const Segment& segment) {
+    open = open && segment.start < limit;
+    if (!open) return;
+    if (segment.token != Segment::kText || segment.end < std::min(limit, text.bytes)) {
+      encodeSegment(*encoder, text, segment, segment.end, out);
+      done = segment.end;
+      return;
+    }
+    open = false;
+    done = finishedIn(text.data, segment.start, std::min(segment.end, limit));
+    encodeSegment(*encoder, text, segment, done, out);
+  });
+  return done;
+}
+
+Status TextTokenizer::decode(std::span<const int32_t> ids, bool special, std::string& out) const {
+  size_t bytes = 0;
+  for (const int32_t id : ids) {
+    if (id < 0 || static_cast<uint32_t>(id) >= vocabSize_) {
+      return Status::error(ErrorCode::kUsage, "token id: expected a whole number from 0 to " +
+                                                  std::to_string(vocabSize_ - 1) + ", got " + std::to_string(id));
+    }
+    bytes += special || !special_[static_cast<uint32_t>(id)] ? bytesOf(static_cast<uint32_t>(id)).size() : 0;
+  }
+  out.resize(bytes);
+  auto* to = out.data();
+  char* const end = to + bytes;
+  for (const int32_t id : ids) {
+    if (!special && special_[static_cast<uint32_t>(id)]) continue;
+    const auto token = bytesOf(static_cast<uint32_t>(id));
+    // Most tokens are short, and 16 bytes may be read of each that is not added.
+    if (token.size() <= 16 && end - to >= 16 && addedOfId_[static_cast<uint32_t>(id)] == 0) {
+      memcpy(to, token.data(), 16);
+    } else {
+      memcpy(to, token.data(), token.size());
+    }
+    to += token.size();
+  }
+  return {};
+}
+
+}  // namespace quipu::tokenizer

@@ -1,0 +1,55 @@
+// Characters of valid UTF-8 and the classes by which split patterns tell them apart (Unicode 16.0, see unicode.cc).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace quipu::tokenizer {
+
+// Classes of a character, as bits. One of the first six at most; none is "anything else" ([^\s\p{L}\p{N}] and no mark).
+enum Class : uint8_t {
+  kSpace = 1,         // White_Space, \s
+  kNumber = 2,        // \p{N}
+  kUpper = 4,         // \p{Lu} \p{Lt}
+  kLower = 8,         // \p{Ll}
+  kOtherLetter = 16,  // \p{Lm} \p{Lo}
+  kMark = 32,         // \p{M}
+  kWord = 64,         // \w
+  kLetter = kUpper | kLower | kOtherLetter,
+};
+
+struct ClassTable {
+  uint8_t ascii[128];
+  uint8_t blockOf[0x1100];    // of the code points c >> 8
+  uint8_t classes[256][256];  // of each block
+};
+
+extern const ClassTable kClassTable;
+
+inline uint8_t classOf(uint32_t c) { return kClassTable.classes[kClassTable.blockOf[c >> 8]][c & 0xff]; }
+
+struct Character {
+  uint8_t classes;
+  uint8_t bytes;
+};
+
+// The character at p, which must begin one in valid UTF-8.
+inline Character characterAt(const uint8_t* p) {
+  const uint32_t lead = *p;
+  if (lead < 0x80) return {kClassTable.ascii[lead], 1};
+  if (lead < 0xe0) return {classOf((lead & 0x1f) << 6 | (p[1] & 0x3f)), 2};
+  if (lead < 0xf0) return {classOf((lead & 0x0f) << 12 | (p[1] & 0x3f) << 6 | (p[2] & 0x3f)), 3};
+  return {classOf((lead & 0x07) << 18 | (p[1] & 0x3f) << 12 | (p[2] & 0x3f) << 6 | (p[3] & 0x3f)), 4};
+}
+
+// Where the character before `at` begins.
+inline size_t characterBefore(const uint8_t* text, size_t at) {
+  do --at;
+  while ((text[at] & 0xc0) == 0x80);
+  return at;
+}
+
+// How many bytes from the start are valid UTF-8 (no surrogates, no overlong forms).
+size_t validUtf8(const uint8_t* text, size_t bytes);
+
+}  // namespace quipu::tokenizer
