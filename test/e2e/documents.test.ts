@@ -42,7 +42,9 @@ test("docs/cli.md has the --help of every command", async () => {
     "next",
     "inspect",
     "doctor",
+    "tokenizer",
     "inspect prompt",
+    "tokenizer train",
   ]);
   for (const command of all) expect(REFERENCE).toContain(`$ ${["npx quipu", ...command, "--help"].join(" ")}\n`);
 });
