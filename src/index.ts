@@ -10,5 +10,6 @@ export type { LlamaConfig, RopeConfig } from "./model/config.js";
 export type { GenerationConfig } from "./model/generation-config.js";
 export type { KvCacheType } from "./model/kv-cache.js";
 export { ChatTemplate, encodeChat, loadChatTemplate } from "./tokenizer/chat-template.js";
+export { ENCODING_NAMES, type EncodingName, loadEncoding } from "./tokenizer/encodings.js";
 export { loadTokenizer, type Tokenizer } from "./tokenizer/tokenizer.js";
 export { TrainedTokenizer, type TrainTokenizerOptions, trainTokenizer } from "./tokenizer/train.js";
