@@ -5,7 +5,8 @@
 
 Needs tiktoken and tokenizers (requirements.txt), a built quipu, and ../shared for the real text. For each oracle: the
 documents of corpora() in an order that mixes the kinds, until the size is reached. Prints what was compared, the first
-differences in full, and exits with 1 where there is one. Ids of quipu also have to decode to the text.
+differences in full, and exits with 1 where there is one. Ids of quipu also have to decode to the
+text, but for SmolLM2's, whose vocabulary lacks 21 bytes.
 
 oracle            quipu's file                                      compared with
 llama3-ranks      a rank file of Llama 3.1's vocabulary             tiktoken, str and (kind bytes) bytes input
@@ -218,7 +219,7 @@ def oracles(folder):
     return {
         "llama3-ranks": (lambda: tiktoken_of(llama3), ("file", rank_file), True),
         "llama3-json": (lambda: tokenizers_of(LLAMA3), ("file", LLAMA3), False),
-        "smollm2-json": (lambda: tokenizers_of(SMOLLM2), ("file", SMOLLM2), False),
+        "smollm2-json": (lambda: tokenizers_of(SMOLLM2), ("file", SMOLLM2, "lossy"), False),
         "cl100k": (lambda: tiktoken_of(public_encoding("cl100k_base")), ("encoding", "cl100k_base"), True),
         "o200k": (lambda: tiktoken_of(public_encoding("o200k_base")), ("encoding", "o200k_base"), True),
     }
