@@ -14,7 +14,7 @@ const TESTS = [
   "build/test/lifecycle",
   "build/test/unit/device",
   "build/test/unit/checkpoint",
-  "build/test/unit/tokenizer/train",
+  "build/test/unit/tokenizer",
 ];
 
 const run = (command, args, env = {}) =>
