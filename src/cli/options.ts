@@ -57,7 +57,7 @@ export function addTokensOptions(command: Command): Command {
     .option("--special", "control tokens in the text become their ids")
     .option("--bos", "begin with the begin-of-text id")
     .optionsGroup("Output:")
-    .option("--count", "the number of tokens in all and nothing else (default; of several files a table)")
+    .option("--count", "the number of tokens in all and nothing else (default: of several files a table)")
     .addOption(option("--ids", "the ids, a line for each text").conflicts(["count", "show"]))
     .addOption(option("--show", "ids and texts; in colours on a terminal").conflicts(["count"]))
     .addOption(

@@ -14,11 +14,11 @@ import {
 import { readMessages } from "../chat-input.js";
 import type { Context } from "../program.js";
 import { checkOneSource } from "../prompt-input.js";
+import { SourceEncoder } from "../source-encoder.js";
 import { write } from "../terminal/output.js";
-import { Progress } from "../terminal/progress.js";
 import { coloured, colourTokens, describeToken, tokenTable } from "../terminal/tokens.js";
 import { type TextOptions, type TextSource, textSources } from "../text-sources.js";
-import { costOf, countTable, type Measured, refuseOverflow } from "./token-counts.js";
+import { costOf, countTable, type Measured, refuseOverflow } from "../token-counts.js";
 
 export interface TokensOptions extends TextOptions {
   readonly model?: string;
@@ -36,16 +36,16 @@ export interface TokensOptions extends TextOptions {
   readonly quiet?: boolean;
 }
 
-/** Of a length that is not known: what is less is read before anybody looks. */
-const SHOWN_FROM = 2 ** 20;
-
 export async function tokens(words: readonly string[], options: TokensOptions, { signal }: Context): Promise<void> {
   if (options.chat !== undefined) return chatTokens(words, options, signal);
   const sources = textSources(words, options, signal);
-  const { tokenizer, limit, bosId } = await prepare(options);
+  const { tokenizer, limit } = await prepare(options);
   if (options.decode) return decode(tokenizer, sources, options);
   hintAtFiles(words);
-  const encoder = new SourceEncoder(tokenizer, sources, { ...options, bosId }, signal);
+  const { special = false, bos = false } = options;
+  const printsMeanwhile = (options.ids || options.show) === true && process.stdout.isTTY === true;
+  const quiet = options.quiet === true || printsMeanwhile;
+  const encoder = new SourceEncoder(tokenizer, sources, { special, bos, quiet }, signal);
   const measured: Measured[] = [];
   const keeps = options.show || (options.ids && options.json);
   for (const source of sources) {
@@ -66,7 +66,8 @@ async function chatTokens(words: readonly string[], options: TokensOptions, sign
     throw new QuipuError("ERR_USAGE", "--chat: tokens takes a file of messages: quipu tokens --chat messages.json");
   }
   checkOneSource({ words: words.length > 0, "-p": prompt !== undefined, "-f": file !== undefined, "--chat": true });
-  const { tokenizer, limit, dir, bosId } = await prepare(options);
+  const { tokenizer, limit, dir } = await prepare(options);
+  const { bosId } = tokenizer;
   const template = dir === undefined ? undefined : await loadChatTemplate(dir);
   if (template === undefined) {
     throw new QuipuError(
@@ -78,7 +79,12 @@ async function chatTokens(words: readonly string[], options: TokensOptions, sign
   const addGenerationPrompt = messages.at(-1)?.role !== "assistant";
   const rendered = encodeChat(tokenizer, template, messages, { addGenerationPrompt });
   if (bosId !== undefined && rendered[0] === bosId) {
-    if (bos) throw twiceBos("--bos: the chat template begins with the begin-of-text token already. Leave out --bos.");
+    if (bos) {
+      throw new QuipuError(
+        "ERR_USAGE",
+        "--bos: the chat template begins with the begin-of-text token. Leave out --bos.",
+      );
+    }
     if (rendered[1] === bosId) {
       const text = "the chat template begins with the begin-of-text token twice";
       throw new QuipuError("ERR_CHAT_TEMPLATE", `${dir}: ${text}, which the model has never seen. Mend the template.`);
@@ -103,7 +109,6 @@ interface Prepared {
   /** The model's folder; undefined for an encoding. */
   readonly dir: string | undefined;
   readonly limit: number | undefined;
-  readonly bosId: number | undefined;
 }
 
 async function prepare({ model, encoding, limit, bos }: TokensOptions): Promise<Prepared> {
@@ -111,110 +116,17 @@ async function prepare({ model, encoding, limit, bos }: TokensOptions): Promise<
   const path = isFile ? model! : encoding === undefined ? modelFolder(model) : "";
   const tokenizer = await (encoding === undefined ? loadTokenizer(path) : loadEncoding(encoding));
   const dir = encoding === undefined ? (isFile ? dirname(path) : path) : undefined;
-  const { bosId } = tokenizer;
-  if (bos && bosId === undefined) {
+  if (bos && tokenizer.bosId === undefined) {
     throw new QuipuError("ERR_USAGE", `--bos: ${encoding ?? path} has no begin-of-text token`);
   }
-  if (limit !== "context") return { tokenizer, dir, limit, bosId };
+  if (limit !== "context") return { tokenizer, dir, limit };
   if (dir === undefined) {
     throw new QuipuError(
       "ERR_USAGE",
       "--limit context: an encoding has no context. Give a number, or a model with -m.",
     );
   }
-  return { tokenizer, dir, limit: (await readConfig(dir)).maxPositions, bosId };
-}
-
-/** Encodes sources one after another; draws how far it is. */
-class SourceEncoder {
-  readonly #tokenizer: Tokenizer;
-  readonly #options: { special?: boolean; bos?: boolean; bosId: number | undefined };
-  readonly #signal: AbortSignal;
-  readonly #progress: Progress;
-  readonly #total: number | undefined;
-  #done = 0;
-
-  constructor(
-    tokenizer: Tokenizer,
-    sources: readonly TextSource[],
-    options: TokensOptions & { bosId: number | undefined },
-    signal: AbortSignal,
-  ) {
-    this.#tokenizer = tokenizer;
-    this.#options = options;
-    this.#signal = signal;
-    const printsMeanwhile = (options.ids || options.show) && process.stdout.isTTY === true;
-    this.#progress = new Progress({ quiet: options.quiet === true || printsMeanwhile === true });
-    const sizes = sources.map(({ bytes }) => bytes);
-    this.#total = sizes.includes(undefined) ? undefined : sizes.reduce((sum: number, size) => sum + size!, 0);
-  }
-
-  async measure(source: TextSource, keep: boolean): Promise<Measured> {
-    const parts: Int32Array[] = [];
-    const measured = await this.#encode(source, (ids) => keep && parts.push(ids));
-    return keep ? { ...measured, ids: concatenate(parts, measured.count) } : measured;
-  }
-
-  /** Prints the ids as they come, in one line. */
-  async print(source: TextSource): Promise<Measured> {
-    let separator = "";
-    const measured = await this.#encode(source, async (ids) => {
-      await write(separator + ids.join(" "));
-      separator = " ";
-    });
-    await write("\n");
-    return measured;
-  }
-
-  async #encode({ file, chunks }: TextSource, take: (ids: Int32Array) => unknown): Promise<Measured> {
-    const { special, bos, bosId } = this.#options;
-    let count = 0;
-    let bytes = 0;
-    let second: number | undefined;
-    const counted = async function* (this: SourceEncoder) {
-      for await (const chunk of chunks) {
-        if (this.#signal.aborted) throw new QuipuError("ERR_ABORTED", "interrupted while counting");
-        const length = typeof chunk === "string" ? Buffer.byteLength(chunk) : chunk.length;
-        bytes += length;
-        this.#done += length;
-        this.#draw();
-        yield chunk;
-      }
-    }.call(this);
-    try {
-      for await (const ids of this.#tokenizer.encodeStream(counted, { special, bos })) {
-        second ??= ids[1 - count];
-        if (bos && second === bosId) {
-          throw twiceBos("--bos: the text begins with the begin-of-text token already. Leave out --bos or --special.");
-        }
-        count += ids.length;
-        await take(ids);
-      }
-    } finally {
-      this.#progress.erase();
-    }
-    return { ...(file === undefined ? {} : { file }), count, bytes };
-  }
-
-  #draw(): void {
-    if (this.#total !== undefined || this.#done >= SHOWN_FROM) {
-      this.#progress.draw("counting", this.#done, this.#total);
-    }
-  }
-}
-
-function twiceBos(message: string): QuipuError {
-  return new QuipuError("ERR_USAGE", message);
-}
-
-function concatenate(parts: readonly Int32Array[], length: number): Int32Array {
-  const ids = new Int32Array(length);
-  let at = 0;
-  for (const part of parts) {
-    ids.set(part, at);
-    at += part.length;
-  }
-  return ids;
+  return { tokenizer, dir, limit: (await readConfig(dir)).maxPositions };
 }
 
 async function show(tokenizer: Tokenizer, { file, ids, count }: Measured, named: boolean): Promise<void> {

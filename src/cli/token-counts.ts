@@ -1,6 +1,6 @@
 // What was counted: as a number or a table, against a limit, and what it costs.
-import { QuipuError } from "../../errors.js";
-import { type Cell, table } from "../terminal/tables.js";
+import { QuipuError } from "../errors.js";
+import { type Cell, table } from "./terminal/tables.js";
 
 export interface Measured {
   readonly file?: string;
@@ -44,6 +44,6 @@ export function refuseOverflow(measured: readonly Measured[], limit: number | un
   const long = measured.filter(({ count }) => count > limit);
   if (long.length === 0) return;
   const each = long.map(({ file, count }) => `${file ?? "the text"} has ${count} tokens, ${count - limit} too many`);
-  const of = measured.length === 1 ? "" : `${long.length} of ${measured.length} texts are too long: `;
-  throw new QuipuError("ERR_CONTEXT_OVERFLOW", `${of}${each.join("; ")} for a limit of ${limit}`);
+  const several = measured.length === 1 ? "" : `${long.length} of ${measured.length} texts: `;
+  throw new QuipuError("ERR_CONTEXT_OVERFLOW", `over the limit of ${limit} tokens: ${several}${each.join("; ")}`);
 }
