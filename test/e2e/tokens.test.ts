@@ -29,7 +29,8 @@ const json = async (...args: string[]) => JSON.parse(await output(["--json", ...
 
 async function expectFailure(args: readonly string[], status: number, message: string | RegExp) {
   const result = await quipu(["tokens", ...args]);
-  expect(result).toMatchObject({ status, stderr: expect.stringMatching(message) });
+  const matches = typeof message === "string" ? expect.stringContaining(message) : expect.stringMatching(message);
+  expect(result).toMatchObject({ status, stderr: matches });
   expect(result.stderr).toMatch(/^quipu: .*\n$/);
   return result;
 }
@@ -86,7 +87,7 @@ describe("a text", () => {
     expect(bos).toEqual([BOS, ...special.slice(0, -1)]);
     expect(special.at(-1)).toBe(2047);
     expect(await output(["--decode", `${BOS}`, "71", "72"])).toBe("<|begin_of_text|>hi");
-    expect(await ids("--bos", "<|begin_of_text|>hi")).toHaveLength(20); // plain text
+    expect((await ids("--bos", "<|begin_of_text|>hi")).filter((id) => id === BOS)).toHaveLength(1); // the text's is plain
     await expectFailure(
       ["--bos", "--special", "<|begin_of_text|>hi"],
       2,
@@ -124,16 +125,16 @@ describe("files", () => {
     const table = [
       "tokens  bytes  bytes/token  file",
       `     4     16         4.00  ${A}`,
-      `     9      9         1.00  ${B}`,
+      `     8      9         1.13  ${B}`,
       `     0      0               ${EMPTY}`,
-      "    13     25         1.92  total",
+      "    12     25         2.08  total",
       "",
     ].join("\n");
     expect(await output(["-f", A, B, EMPTY])).toBe(table);
     expect(await output(["-f", A, "-f", B, "-f", EMPTY])).toBe(table);
-    expect(await output(["--count", "-f", A, B, EMPTY])).toBe("13\n");
-    expect(await output(["-f", B], "not read")).toBe("9\n");
-    expect((await bash(`quipu -f ${B} tokens`)).stdout).toBe("9\n");
+    expect(await output(["--count", "-f", A, B, EMPTY])).toBe("12\n");
+    expect(await output(["-f", B], "not read")).toBe("8\n");
+    expect((await bash(`quipu -f ${B} tokens`)).stdout).toBe("8\n");
   });
 
   test("are told apart by --ids, --show and --json", async () => {
@@ -216,8 +217,10 @@ describe("large files", () => {
   };
 
   test("are read in constant memory, and counted as a whole is", async () => {
-    const peak =
-      'data:text/javascript,process.on("exit",()=>process.stderr.write(`${process.resourceUsage().maxRSS}`))';
+    const peak = file(
+      "peak.mjs",
+      'process.on("exit", () => process.stderr.write(String(process.resourceUsage().maxRSS)));',
+    );
     const run = async (name: "small" | "large") => {
       const path = grow(`${name}.txt`, size[name]);
       const { stdout, stderr } = await quipu(["tokens", "--encoding", "r50k_base", "-f", path], {
@@ -255,9 +258,7 @@ describe("large files", () => {
 
 describe("encodings", () => {
   test.concurrent.each([...ENCODING_NAMES])("%s is its own", async (name) => {
-    const expected = [...(await loadEncoding(name)).encode(TEXT)];
-    expect(await ids("--encoding", name, TEXT)).toEqual(expected);
-    expect(await output(["--encoding", name, "--decode", ...expected.map(String)])).toBe(TEXT);
+    expect(await ids("--encoding", name, TEXT)).toEqual([...(await loadEncoding(name)).encode(TEXT)]);
   });
 
   test("-m takes a tokenizer's file too", async () => {
@@ -289,22 +290,22 @@ describe("--limit and --price", () => {
     const files = await expectFailure(
       ["--json", "--limit", "3", "-f", A, EMPTY, B],
       4,
-      `limit of 3 tokens: 2 of 3 texts: ${A} has 4 tokens, 1 too many; ${B} has 9 tokens, 6 too many`,
+      `limit of 3 tokens: 2 of 3 texts: ${A} has 4 tokens, 1 too many; ${B} has 8 tokens, 5 too many`,
     );
     expect(JSON.parse(files.stdout).files).toMatchObject([
       { limit: 3, over: 1 },
       { limit: 3, over: 0 },
-      { limit: 3, over: 6 },
+      { limit: 3, over: 5 },
     ]);
   });
 
   test("'context' is the model's", async () => {
-    const short = alteredStoryteller(join(dir, "short"), { max_position_embeddings: 8 });
+    const short = alteredStoryteller(join(dir, "short"), { max_position_embeddings: 7 });
     expect(await output(["-m", short, "--limit", "context", "-f", A])).toBe("4\n");
     await expectFailure(
       ["-m", short, "--limit", "context", "-f", B],
       4,
-      /limit of 8 tokens: .*b.txt has 9 tokens, 1 too many/,
+      /limit of 7 tokens: .*b.txt has 8 tokens, 1 too many/,
     );
   });
 
@@ -313,7 +314,7 @@ describe("--limit and --price", () => {
       "tokens  bytes  bytes/token      cost\n     4     16         4.00  0.000010\n",
     );
     expect((await output(["--price", "2.5", "-f", A, B])).split("\n").at(-2)).toBe(
-      "    13     25         1.92  0.000033  total",
+      "    12     25         2.08  0.000030  total",
     );
     expect(await json("--price", "500000", "Once upon a time")).toMatchObject({ count: 4, cost: 2 });
   });
