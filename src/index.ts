@@ -6,10 +6,19 @@ export type * from "./generate/events.js";
 export { inspectModel, type ModelReport } from "./generate/inspect.js";
 export { type LoadOptions, loadModel, type Model, type ModelStats } from "./generate/model.js";
 export { modelFolder } from "./generate/model-folder.js";
-export type { LlamaConfig, RopeConfig } from "./model/config.js";
+export { type LlamaConfig, type RopeConfig, readConfig } from "./model/config.js";
 export type { GenerationConfig } from "./model/generation-config.js";
 export type { KvCacheType } from "./model/kv-cache.js";
 export { ChatTemplate, encodeChat, loadChatTemplate } from "./tokenizer/chat-template.js";
 export { ENCODING_NAMES, type EncodingName, loadEncoding } from "./tokenizer/encodings.js";
-export { loadTokenizer, type Tokenizer } from "./tokenizer/tokenizer.js";
+export {
+  type BatchOptions,
+  type EncodeOptions,
+  loadTokenizer,
+  type SpecialText,
+  type StreamDecoder,
+  type Text,
+  type TokenizedText,
+  type Tokenizer,
+} from "./tokenizer/tokenizer.js";
 export { TrainedTokenizer, type TrainTokenizerOptions, trainTokenizer } from "./tokenizer/train.js";

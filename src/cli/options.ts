@@ -31,6 +31,55 @@ export function addPromptOptions(command: Command): Command {
     .option("--no-stdin", "leave stdin alone, for loops that read lines");
 }
 
+const ENCODINGS = ["cl100k_base", "o200k_base", "p50k_base", "r50k_base"];
+
+export function addTokensOptions(command: Command): Command {
+  return command
+    .optionsGroup("Text:")
+    .option("-p, --prompt <text>", "the text, in place of the words; '-' reads stdin")
+    .option("-f, --file <path...>", "texts from files; '-' is stdin; repeatable")
+    .option("--no-stdin", "leave stdin alone, for loops that read lines")
+    .addOption(
+      option("--chat <path>", "messages as JSON ([{role, content}]), shown in the chat template").conflicts([
+        "special",
+      ]),
+    )
+    .optionsGroup("Tokenizer:")
+    .addOption(MODEL())
+    .addOption(
+      option(
+        "--encoding <name>",
+        "a public encoding in place of a model's: cl100k_base, o200k_base, p50k_base, r50k_base",
+      )
+        .argParser(choice(ENCODINGS))
+        .conflicts(["model"]),
+    )
+    .option("--special", "control tokens in the text become their ids")
+    .option("--bos", "begin with the begin-of-text id")
+    .optionsGroup("Output:")
+    .option("--count", "the number of tokens in all and nothing else (default: of several files a table)")
+    .addOption(option("--ids", "the ids, a line for each text").conflicts(["count", "show"]))
+    .addOption(option("--show", "ids and texts; in colours on a terminal").conflicts(["count"]))
+    .addOption(
+      option("--decode", "take ids and print their text").conflicts([
+        ...["count", "ids", "show", "limit", "price", "special", "bos", "chat"],
+      ]),
+    )
+    .addOption(
+      option(
+        "--limit <n>",
+        "exit status 4 for a text of more tokens; 'context': more than the model's context",
+      ).argParser((text) => (text === "context" ? text : wholeNumber(0)(text))),
+    )
+    .addOption(
+      real("--price <x>", "what a million tokens cost: adds bytes per token and the cost", 0, 1e9).conflicts([
+        ...["count", "ids", "show"],
+      ]),
+    )
+    .option("--json", "one JSON object; with --ids or --show, these in it")
+    .option("--quiet", "no progress on a terminal");
+}
+
 export function addTemplateOptions(command: Command): Command {
   return command
     .optionsGroup("Prompt:")

@@ -10,6 +10,7 @@ import {
   addPromptOptions,
   addSamplingOptions,
   addTemplateOptions,
+  addTokensOptions,
   addTrainOptions,
   CONTEXT,
   JSON_OBJECT,
@@ -42,6 +43,12 @@ Also understood: --temperature, --predict, --n-predict, --max_tokens, -sys,
 Exit status: 0 done, 1 unexpected failure, 2 usage, 3 the model cannot be used,
 4 the prompt does not fit, 5 out of memory, 6 device not available,
 130 and 143 interrupted by Ctrl-C and SIGTERM.`;
+
+const TOKENS_HELP_AFTER = `
+Words are the text, as everywhere in quipu; piped text comes before them. Files
+need -f: each is a text of its own, and stdin is then read only as '-'.
+  quipu tokens -f src/*.ts              a table with a total
+  git diff | quipu tokens --limit 8000  exit status 4 where it is too long`;
 
 /** @param print takes the text of --help and --version. */
 export function makeProgram(context: Context, print: (text: string) => void): Command {
@@ -82,15 +89,8 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
     await benchmark(command.allOptions(), context);
   });
 
-  addPromptOptions(sub("tokens", "count, show or decode tokens").argument("[text...]", "text, or ids with --decode"))
-    .optionsGroup("Options:")
-    .addOption(MODEL())
-    .option("--count", "print the number of tokens and nothing else")
-    .option("--ids", "print the ids and nothing else")
-    .option("--decode", "take ids and print their text")
-    .option("--special", "control tokens in the text become their ids")
-    .option("--bos", "begin with the begin-of-text id")
-    .addOption(JSON_OBJECT().conflicts(["count", "ids"]))
+  addTokensOptions(sub("tokens", "count, show or decode tokens").argument("[text...]", "text, or ids with --decode"))
+    .addHelpText("after", TOKENS_HELP_AFTER)
     .action(async (words: string[], _options, command: QuipuCommand) => {
       const { tokens } = await import("./commands/tokens.js");
       await tokens(words, command.allOptions(), context);

@@ -2,9 +2,7 @@
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { QuipuError } from "../errors.js";
-
-/** Milliseconds without a byte on stdin, beside a prompt in the arguments, until a hint. */
-const SILENCE = 5000;
+import { checkedUtf8, concatenated, decode, stdinChunks, unreadable } from "./byte-input.js";
 
 export interface PromptOptions {
   readonly prompt?: string;
@@ -16,43 +14,75 @@ export interface PromptOptions {
  * The prompt: piped text first, then a newline, then what the arguments give; byte for byte as it came.
  *
  * @param words the positional arguments, one text.
- * @param allowEmpty takes an empty stdin for an empty text.
  * @throws {QuipuError} ERR_USAGE where there is none, for two at once, and for bytes that are no UTF-8; ERR_ABORTED.
  */
 export async function readPrompt(
   words: readonly string[],
-  { prompt, file, stdin }: PromptOptions,
+  options: PromptOptions,
   signal: AbortSignal,
-  { allowEmpty = false } = {},
 ): Promise<string> {
-  const given = [
-    words.length > 0 ? "words" : undefined,
-    prompt === undefined ? undefined : "-p",
-    file === undefined ? undefined : "-f",
-  ].filter((source) => source !== undefined);
-  if (given.length > 1) {
-    throw new QuipuError("ERR_USAGE", `a prompt comes from one place: got it from ${given.join(" and from ")}`);
-  }
-  const argument = words.length > 0 ? words.join(" ") : prompt;
-  if (argument?.includes("\uFFFD")) checkArguments();
-  const wantsStdin = argument === "-";
-  if (wantsStdin && !stdin) throw new QuipuError("ERR_USAGE", "the prompt '-' reads stdin, and --no-stdin forbids it");
-  const readsStdin = stdin && (wantsStdin || process.stdin.isTTY !== true);
-  const piped = readsStdin ? await readStdin(signal, { expected: given.length === 0 || wantsStdin }) : "";
-  const text = file === undefined ? (wantsStdin ? undefined : argument) : decode(await readBytes(file), file);
-  if (text === undefined && piped === "" && !(allowEmpty && readsStdin)) {
-    throw new QuipuError(
-      "ERR_USAGE",
-      `no prompt${readsStdin ? " (stdin is empty)" : ""}: give words, -p, -f or text on stdin. Try: quipu "Once upon a time", or quipu --help`,
-    );
-  }
+  const { argument, readsStdin, expected } = given(words, options);
+  const piped = readsStdin ? decode(await concatenated(stdinChunks(signal, { expected })), "stdin") : "";
+  const { file } = options;
+  const text = file === undefined ? argument : decode(await readBytes(file), file);
+  if (text === undefined && piped === "") throw noPrompt(readsStdin);
   if (text === undefined) return piped;
   return piped === "" ? text : `${piped}\n${text}`;
+}
+
+/**
+ * {@link readPrompt} of words, -p and stdin, in chunks as they come: for texts of any length. An empty stdin is an empty text.
+ *
+ * @throws {QuipuError} as it does.
+ */
+export async function* promptChunks(
+  words: readonly string[],
+  options: PromptOptions,
+  signal: AbortSignal,
+): AsyncGenerator<string | Uint8Array> {
+  const { argument, readsStdin, expected } = given(words, options);
+  if (argument === undefined && !readsStdin) throw noPrompt(readsStdin);
+  let piped = false;
+  if (readsStdin) {
+    for await (const chunk of checkedUtf8(stdinChunks(signal, { expected }), "stdin")) {
+      piped = true;
+      yield chunk;
+    }
+  }
+  if (argument !== undefined) yield piped ? `\n${argument}` : argument;
 }
 
 /** A prompt as a message of a conversation: the newline that ends a file, or what echo prints, is not part of what is said. */
 export function asMessage(prompt: string): string {
   return prompt.replace(/\r?\n$/, "");
+}
+
+/** @throws {QuipuError} ERR_USAGE where more than one of them is given. */
+export function checkOneSource(sources: Readonly<Record<string, boolean>>): void {
+  const names = Object.keys(sources).filter((name) => sources[name]);
+  if (names.length <= 1) return;
+  throw new QuipuError("ERR_USAGE", `a prompt comes from one place: got it from ${names.join(" and from ")}`);
+}
+
+/** What the arguments give, beside a file; and whether stdin is read, alone (`expected`) or before it. */
+function given(words: readonly string[], { prompt, file, stdin }: PromptOptions) {
+  checkOneSource({ words: words.length > 0, "-p": prompt !== undefined, "-f": file !== undefined });
+  const argument = words.length > 0 ? words.join(" ") : prompt;
+  if (argument?.includes("\uFFFD")) checkArguments();
+  const wantsStdin = argument === "-";
+  if (wantsStdin && !stdin) throw new QuipuError("ERR_USAGE", "the prompt '-' reads stdin, and --no-stdin forbids it");
+  return {
+    argument: wantsStdin ? undefined : argument,
+    readsStdin: stdin && (wantsStdin || process.stdin.isTTY !== true),
+    expected: wantsStdin || (argument === undefined && file === undefined),
+  };
+}
+
+function noPrompt(readsStdin: boolean): QuipuError {
+  return new QuipuError(
+    "ERR_USAGE",
+    `no prompt${readsStdin ? " (stdin is empty)" : ""}: give words, -p, -f or text on stdin. Try: quipu "Once upon a time", or quipu --help`,
+  );
 }
 
 /**
@@ -74,79 +104,6 @@ async function readBytes(file: string): Promise<Uint8Array> {
   try {
     return await readFile(file);
   } catch (cause) {
-    throw new QuipuError("ERR_USAGE", `-f ${file}: cannot be read: ${(cause as Error).message}`, { cause });
+    throw unreadable(file, cause);
   }
-}
-
-/** @param expected without it a silent stdin may be one that nobody writes to or closes, and after a while that is said. */
-async function readStdin(signal: AbortSignal, { expected }: { expected: boolean }): Promise<string> {
-  const chunks: Buffer[] = [];
-  const hint = setTimeout(() => {
-    if (!expected) process.stderr.write("quipu: waiting for the end of stdin; --no-stdin leaves it alone\n");
-  }, SILENCE).unref();
-  const read = async () => {
-    for await (const chunk of process.stdin) {
-      clearTimeout(hint);
-      chunks.push(chunk as Buffer);
-    }
-    clearTimeout(hint);
-  };
-  const aborted = new Promise<never>((_, reject) => {
-    const abort = () => {
-      process.stdin.destroy();
-      reject(new QuipuError("ERR_ABORTED", "interrupted while reading stdin"));
-    };
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-  });
-  aborted.catch(() => {});
-  await Promise.race([read(), aborted]);
-  return decode(Buffer.concat(chunks), "stdin");
-}
-
-/** UTF-8 to text, a byte-order mark kept. @throws {QuipuError} ERR_USAGE with the offset of the first wrong byte. */
-export function decode(bytes: Uint8Array, from: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (cause) {
-    const offset = invalidOffset(bytes);
-    const byte = bytes[offset]?.toString(16).padStart(2, "0");
-    throw new QuipuError(
-      "ERR_USAGE",
-      `${from}: not valid UTF-8 at byte ${offset}${byte === undefined ? "" : ` (0x${byte})`}. Convert it first, for example with iconv.`,
-      { cause },
-    );
-  }
-}
-
-/** The offset of the first byte that is no part of a whole character. */
-function invalidOffset(bytes: Uint8Array): number {
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  const valid = (end: number) => {
-    try {
-      decoder.decode(bytes.subarray(0, end), { stream: true });
-      return true;
-    } catch {
-      return false;
-    } finally {
-      try {
-        decoder.decode(); // forgets what was open
-      } catch {}
-    }
-  };
-  let good = 0;
-  let bad = bytes.length;
-  if (!valid(bad)) {
-    // The longest beginning that may still become text ends before the byte that spoils it.
-    while (bad - good > 1) {
-      const middle = (good + bad) >> 1;
-      if (valid(middle)) good = middle;
-      else bad = middle;
-    }
-    return bad - 1;
-  }
-  // Valid but for an end in the middle of a character: the beginning of that character.
-  let start = bytes.length - 1;
-  while (start > 0 && (bytes[start]! & 0xc0) === 0x80) start--;
-  return start;
 }

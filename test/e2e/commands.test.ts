@@ -1,6 +1,6 @@
-// tokens, next, inspect, doctor and benchmark.
+// next, inspect, doctor and benchmark.
 import { loadModel } from "#quipu/index.js";
-import { bash, quipu } from "./run-cli.js";
+import { quipu } from "./run-cli.js";
 
 /** stdout of a command that must succeed in silence. */
 async function output(args: readonly string[], input = ""): Promise<string> {
@@ -8,69 +8,6 @@ async function output(args: readonly string[], input = ""): Promise<string> {
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   return stdout;
 }
-
-describe("tokens", () => {
-  const TEXT = "Once upon a time, Tom saw ö 🌍.";
-  const ids = async (...args: string[]) => (await output(["tokens", "--ids", ...args])).trim().split(" ").map(Number);
-
-  test("shows ids and texts; bytes that are no character as \\xNN, white space as JSON has it", async () => {
-    expect(await output(["tokens", "Tom\nran ö"])).toBe(
-      [
-        " id  text",
-        '753  "Tom"',
-        '198  "\\n"',
-        ' 81  "r"',
-        '302  "an"',
-        '220  " "',
-        '127  "\\xc3"',
-        '114  "\\xb6"',
-        "7 tokens",
-        "",
-      ].join("\n"),
-    );
-  });
-
-  test("--ids, --count, --decode and --json agree", async () => {
-    const [list, count, json] = await Promise.all([
-      ids(TEXT),
-      output(["tokens", "--count", TEXT]),
-      output(["tokens", "--json", TEXT]),
-    ]);
-    expect(count).toBe(`${list.length}\n`);
-    const parsed = JSON.parse(json);
-    expect(parsed).toMatchObject({ count: list.length, ids: list, text: TEXT });
-    expect(parsed.tokens.map(({ id }: { id: number }) => id)).toEqual(list);
-    expect(parsed.tokens.find(({ bytes }: { bytes?: number[] }) => bytes)).toEqual({
-      id: 127,
-      text: "\uFFFD",
-      bytes: [0xc3],
-    });
-    expect(await output(["tokens", "--decode", ...list.map(String)])).toBe(TEXT);
-    expect(await output(["tokens", "--decode"], JSON.stringify(list))).toBe(TEXT); // commas and brackets too
-  });
-
-  test("--bos comes first, --special takes control tokens as such", async () => {
-    const [plain, bos, special] = await Promise.all([
-      ids("hi<|end_of_text|>"),
-      ids("--bos", "hi"),
-      ids("--special", "hi<|end_of_text|>"),
-    ]);
-    expect(plain).not.toContain(2047);
-    expect(bos).toEqual([2046, ...special.slice(0, -1)]);
-    expect(special.at(-1)).toBe(2047);
-    expect(await output(["tokens", "--decode", "2046", "71", "72"])).toBe("<|begin_of_text|>hi");
-  });
-
-  test("from a pipe: what came, a newline, the words; nothing is a text of no tokens", async () => {
-    expect(await output(["tokens", "--count"])).toBe("0\n");
-    const [piped, both] = await Promise.all([
-      output(["tokens", "--json"], "a\n"),
-      output(["tokens", "--json", "c"], "a\n"),
-    ]);
-    expect([JSON.parse(piped).text, JSON.parse(both).text]).toEqual(["a\n", "a\n\nc"]);
-    expect((await bash("echo not this | quipu tokens --no-stdin --count hi")).stdout).toBe("2\n");
-  });
-});
 
 describe("next", () => {
   test("ranks what the library ranks, with probabilities", async () => {

@@ -1,6 +1,7 @@
 // What changes where a stream is a terminal: a last newline, progress that is erased, colours, keys.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { alteredStoryteller } from "./models.js";
 import { quipu } from "./run-cli.js";
@@ -107,9 +108,9 @@ onTerminal("a terminal", () => {
     expect(ms).toBeLessThan(600);
   });
 
-  test("colours the tokens of `tokens` and `inspect prompt`, unless NO_COLOR is set", async () => {
+  test("colours the tokens of `tokens --show` and `inspect prompt`, unless NO_COLOR is set", async () => {
     const commands = [
-      ["tokens", "Hello you"],
+      ["tokens", "--show", "Hello you"],
       ["inspect", "prompt", "Hello you"],
     ];
     for (const command of commands) expect((await quipuOnTerminal(command)).terminal).toContain(`${ESC}[36m`);
@@ -117,5 +118,12 @@ onTerminal("a terminal", () => {
       expect((await quipuOnTerminal(command, { env: { NO_COLOR: "1" } })).terminal).not.toContain(ESC);
     }
     for (const command of commands) expect((await quipu(command)).stdout).not.toContain(ESC);
+  });
+
+  test("shows bytes of split characters and control characters, and obeys none", async () => {
+    const { terminal } = await quipuOnTerminal(["tokens", "--show", `ö${ESC}[31m`]);
+    const [shown = ""] = terminal.split("\r\n");
+    expect(stripVTControlCharacters(shown)).toBe("\\xc3\\xb6\\x1b[31m");
+    expect(shown).not.toContain(`${ESC}[31m`);
   });
 });

@@ -80,6 +80,7 @@ test.each<[string, number, string[]]>([
   ["a model that is loading", 0, ["hi", "-n", "500", "--ignore-eos"]],
   ["a benchmark", 0, ["benchmark", "-m", LONG, "--prompt-tokens", "16000"]],
   ["a benchmark's long prompt", 500, ["benchmark", "-m", LONG, "--prompt-tokens", "16000"]],
+  ["a count that has no end", 500, ["tokens", "-f", "/dev/zero"]],
   ["the measuring of doctor", 500, ["doctor"]],
 ])("while it works: %s", async (_, after, args) => {
   const child = startQuipu(args);

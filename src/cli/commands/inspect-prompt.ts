@@ -4,8 +4,7 @@ import { usesTemplate } from "../model-options.js";
 import type { Context } from "../program.js";
 import { asMessage, type PromptOptions, readPrompt } from "../prompt-input.js";
 import { write } from "../terminal/output.js";
-import { table } from "../terminal/tables.js";
-import { coloured, colourTokens, describeToken, visibleToken } from "../terminal/tokens.js";
+import { coloured, colourTokens, describeToken, tokenTable } from "../terminal/tokens.js";
 
 export interface InspectPromptOptions extends PromptOptions {
   readonly model?: string;
@@ -39,8 +38,6 @@ export async function inspectPrompt(
     return write(`${JSON.stringify({ template: templated, text: rendered, count: ids.length, tokens })}\n`);
   }
   const shown = coloured() ? colourTokens(tokenizer, ids) : rendered;
-  const rows = Array.from(ids, (id) => [id, visibleToken(tokenizer, id)]);
-  await write(
-    `${shown}\n\n${table(["id", "text"], rows)}${ids.length} tokens, ${templated ? "chat template" : "raw"}\n`,
-  );
+  const kind = templated ? "chat template" : "raw";
+  await write(`${shown}\n\n${tokenTable(tokenizer, ids)}${ids.length} tokens, ${kind}\n`);
 }

@@ -1,4 +1,5 @@
 // Progress on a terminal's stderr: one line, drawn over, erased before anything else is printed.
+import { formatBytes } from "./tables.js";
 
 export class Progress {
   readonly #shown: boolean;
@@ -9,13 +10,18 @@ export class Progress {
     this.#shown = !quiet && process.stderr.isTTY === true;
   }
 
-  /** "loading 40 %"; drawn at most twenty times a second, and not for what is done. */
-  draw(what: string, done: number, total: number): void {
+  /**
+   * "loading 40 %"; drawn at most twenty times a second, and not for what is done.
+   *
+   * @param total undefined where nobody knows: `done` are bytes, "counting 1.5 MiB".
+   */
+  draw(what: string, done: number, total: number | undefined): void {
     const now = performance.now();
-    if (!this.#shown || now - this.#last < 50 || done >= total) return;
+    if (!this.#shown || now - this.#last < 50 || (total !== undefined && done >= total)) return;
     this.#last = now;
     this.#drawn = true;
-    process.stderr.write(`\r\x1b[K${what} ${Math.floor((100 * done) / total)} %`);
+    const far = total === undefined ? formatBytes(done) : `${Math.floor((100 * done) / total)} %`;
+    process.stderr.write(`\r\x1b[K${what} ${far}`);
   }
 
   erase(): void {

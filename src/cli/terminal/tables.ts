@@ -6,7 +6,7 @@ export type Cell = string | number;
 export function table(header: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const numeric = header.map((_, column) => rows.length > 0 && rows.every((row) => isNumeric(row[column])));
   const texts = [header, ...rows].map((row) => row.map(String));
-  const widths = header.map((_, column) => Math.max(...texts.map((row) => row[column]!.length)));
+  const widths = header.map((_, column) => texts.reduce((most, row) => Math.max(most, row[column]!.length), 0));
   return texts
     .map((row) =>
       row

@@ -1,6 +1,8 @@
 // Tokens made visible: where one ends and the next begins, what in them is white space, and which bytes are only part of a character.
+import { isUtf8 } from "node:buffer";
 import { styleText } from "node:util";
 import type { Tokenizer } from "../../index.js";
+import { table } from "./tables.js";
 
 const COLOURS = ["cyan", "yellow", "green", "magenta"] as const;
 
@@ -11,26 +13,64 @@ export function coloured(): boolean {
 
 /** A token as a JSON string; bytes that are no whole character as \xNN. */
 export function visibleToken(tokenizer: Tokenizer, id: number): string {
-  const { text, bytes } = describeToken(tokenizer, id);
-  if (bytes === undefined) return JSON.stringify(text);
-  const shown = bytes.map((byte) =>
-    byte < 0x80 ? JSON.stringify(String.fromCharCode(byte)).slice(1, -1) : `\\x${byte.toString(16)}`,
+  const shown = pieces(bytesOf(tokenizer, id)).map((piece) =>
+    typeof piece === "string" ? JSON.stringify(piece).slice(1, -1) : hex(piece),
   );
   return `"${shown.join("")}"`;
 }
 
-/** A token's text, and its bytes where they are not all whole characters. */
-export function describeToken(tokenizer: Tokenizer, id: number): { id: number; text: string; bytes?: number[] } {
-  if (id >= tokenizer.vocabSize) return { id, text: "" }; // a vocabulary that the model pads
-  const text = tokenizer.decode([id], { special: true });
-  return text.includes("\uFFFD") ? { id, text, bytes: [...tokenizer.decodeSingleTokenBytes(id)] } : { id, text };
+/** Ids and texts, a row for each token. */
+export function tokenTable(tokenizer: Tokenizer, ids: Int32Array): string {
+  return table(
+    ["id", "text"],
+    Array.from(ids, (id) => [id, visibleToken(tokenizer, id)]),
+  );
 }
 
-/** The text of the tokens, neighbours in different colours; a character shows with the token that ends it. */
+/** A token's text, and its bytes where they are not all whole characters. */
+export function describeToken(tokenizer: Tokenizer, id: number): { id: number; text: string; bytes?: number[] } {
+  const bytes = bytesOf(tokenizer, id);
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+  return isUtf8(bytes) ? { id, text } : { id, text, bytes: [...bytes] };
+}
+
+/** The text of the tokens, neighbours in different colours; control characters and bytes of split characters as \xNN. */
 export function colourTokens(tokenizer: Tokenizer, ids: Int32Array): string {
-  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  const texts = Array.from(ids, (id) => decoder.decode(tokenizer.decodeSingleTokenBytes(id), { stream: true }));
+  const texts = Array.from(ids, (id) =>
+    pieces(bytesOf(tokenizer, id))
+      .map((piece) => (typeof piece === "string" ? piece.replace(CONTROL, escapeControl) : hex(piece)))
+      .join(""),
+  );
   return texts.map((text, index) => paint(COLOURS[index % COLOURS.length]!, text)).join("");
+}
+
+/** What a terminal would obey rather than show. */
+const CONTROL = /[^\P{Cc}\n\t]/gu;
+
+function escapeControl(character: string): string {
+  return hex(character.codePointAt(0)!);
+}
+
+function hex(byte: number): string {
+  return `\\x${byte.toString(16).padStart(2, "0")}`;
+}
+
+function bytesOf(tokenizer: Tokenizer, id: number): Uint8Array {
+  return id < tokenizer.vocabSize ? tokenizer.decodeSingleTokenBytes(id) : new Uint8Array(); // a vocabulary that the model pads
+}
+
+/** Whole characters as text; other bytes as numbers. */
+function pieces(bytes: Uint8Array): (string | number)[] {
+  if (isUtf8(bytes)) return [Buffer.from(bytes).toString()];
+  const found: (string | number)[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const byte = bytes[at]!;
+    const character = bytes.subarray(at, at + (byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4));
+    const whole = isUtf8(character);
+    found.push(whole ? Buffer.from(character).toString() : byte);
+    at += whole ? character.length : 1;
+  }
+  return found;
 }
 
 function paint(colour: (typeof COLOURS)[number], text: string): string {

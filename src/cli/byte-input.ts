@@ -1,0 +1,144 @@
+// Bytes of files and of stdin as they come, and the check that they are UTF-8.
+import { isUtf8 } from "node:buffer";
+import { createReadStream, fstatSync } from "node:fs";
+import { QuipuError } from "../errors.js";
+
+/** Milliseconds without a byte on stdin, beside a prompt in the arguments, until a hint. */
+const SILENCE = 5000;
+
+/** Of a file, at a time. */
+const CHUNK = 2 ** 20;
+
+/**
+ * @param expected without it a silent stdin may be one that nobody writes to or closes, and after a while that is said.
+ * @throws {QuipuError} ERR_ABORTED as soon as `signal` says so.
+ */
+export async function* stdinChunks(
+  signal: AbortSignal,
+  { expected }: { expected: boolean },
+): AsyncGenerator<Uint8Array> {
+  const hint = setTimeout(() => {
+    if (!expected) process.stderr.write("quipu: waiting for the end of stdin; --no-stdin leaves it alone\n");
+  }, SILENCE).unref();
+  const aborted = () => new QuipuError("ERR_ABORTED", "interrupted while reading stdin");
+  const abort = () => process.stdin.destroy(aborted());
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    if (signal.aborted) throw aborted();
+    for await (const chunk of process.stdin) {
+      clearTimeout(hint);
+      yield chunk as Buffer;
+    }
+  } finally {
+    clearTimeout(hint);
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** The length of stdin, where it is a file. */
+export function stdinBytes(): number | undefined {
+  try {
+    const stdin = fstatSync(0);
+    return stdin.isFile() ? stdin.size : undefined;
+  } catch {
+    return undefined; // closed
+  }
+}
+
+/** @throws {QuipuError} ERR_USAGE where it cannot be read. */
+export async function* fileChunks(file: string): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of createReadStream(file, { highWaterMark: CHUNK })) yield chunk as Buffer;
+  } catch (cause) {
+    throw unreadable(file, cause);
+  }
+}
+
+export function unreadable(file: string, cause: unknown): QuipuError {
+  return new QuipuError("ERR_USAGE", `-f ${file}: cannot be read: ${(cause as Error).message}`, { cause });
+}
+
+export async function concatenated(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const chunk of chunks) parts.push(chunk);
+  return Buffer.concat(parts);
+}
+
+/**
+ * The chunks, cut between characters.
+ *
+ * @param from names them in errors.
+ * @throws {QuipuError} ERR_USAGE with the offset of the first wrong byte.
+ */
+export async function* checkedUtf8(chunks: AsyncIterable<Uint8Array>, from: string): AsyncGenerator<Uint8Array> {
+  let before = 0;
+  let open: Uint8Array = new Uint8Array(); // the beginning of a character that the next chunk ends
+  for await (const chunk of chunks) {
+    const bytes = open.length === 0 ? chunk : Buffer.concat([open, chunk]);
+    const end = bytes.length - openBytes(bytes);
+    const whole = bytes.subarray(0, end);
+    if (!isUtf8(whole)) throw invalidUtf8(whole, from, before);
+    open = bytes.slice(end);
+    before += end;
+    if (end > 0) yield whole;
+  }
+  if (open.length > 0) throw invalidUtf8(open, from, before);
+}
+
+/** UTF-8 to text, a byte-order mark kept. @throws {QuipuError} ERR_USAGE with the offset of the first wrong byte. */
+export function decode(bytes: Uint8Array, from: string): string {
+  if (!isUtf8(bytes)) throw invalidUtf8(bytes, from, 0);
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+}
+
+/** How many bytes at the end may begin a character that is not whole yet. */
+function openBytes(bytes: Uint8Array): number {
+  for (let count = 1; count <= Math.min(3, bytes.length); count++) {
+    const byte = bytes[bytes.length - count]!;
+    if ((byte & 0xc0) === 0x80) continue;
+    const length = byte < 0xc0 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+    return count < length ? count : 0;
+  }
+  return 0;
+}
+
+function invalidUtf8(bytes: Uint8Array, from: string, before: number): QuipuError {
+  const offset = invalidOffset(bytes);
+  const byte = bytes[offset]!.toString(16).padStart(2, "0");
+  return new QuipuError(
+    "ERR_USAGE",
+    `${from}: not valid UTF-8 at byte ${before + offset} (0x${byte}). Convert it first, for example with iconv.`,
+  );
+}
+
+/** The offset of the first byte that is no part of a whole character. */
+function invalidOffset(bytes: Uint8Array): number {
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  const valid = (end: number) => {
+    try {
+      decoder.decode(bytes.subarray(0, end), { stream: true });
+      return true;
+    } catch {
+      return false;
+    } finally {
+      try {
+        decoder.decode(); // forgets what was open
+      } catch {}
+    }
+  };
+  let good = 0;
+  let bad = bytes.length;
+  if (!valid(bad)) {
+    // The longest beginning that may still become text ends before the byte that spoils it.
+    while (bad - good > 1) {
+      const middle = (good + bad) >> 1;
+      if (valid(middle)) good = middle;
+      else bad = middle;
+    }
+    return bad - 1;
+  }
+  // Valid but for an end in the middle of a character: the beginning of that character.
+  let start = bytes.length - 1;
+  while (start > 0 && (bytes[start]! & 0xc0) === 0x80) start--;
+  return start;
+}

@@ -1,0 +1,101 @@
+// Texts to ids as they are read, with progress.
+import { QuipuError, type Tokenizer } from "../index.js";
+import { write } from "./terminal/output.js";
+import { Progress } from "./terminal/progress.js";
+import type { TextSource } from "./text-sources.js";
+import type { Measured } from "./token-counts.js";
+
+/** Of a length that is not known: what is less is read before anybody looks. */
+const SHOWN_FROM = 2 ** 20;
+
+export interface EncoderOptions {
+  readonly special: boolean;
+  readonly bos: boolean;
+  /** No progress. */
+  readonly quiet: boolean;
+}
+
+/** Encodes sources one after another; draws how far it is. */
+export class SourceEncoder {
+  readonly #tokenizer: Tokenizer;
+  readonly #options: EncoderOptions;
+  readonly #signal: AbortSignal;
+  readonly #progress: Progress;
+  readonly #total: number | undefined;
+  #done = 0;
+
+  constructor(tokenizer: Tokenizer, sources: readonly TextSource[], options: EncoderOptions, signal: AbortSignal) {
+    this.#tokenizer = tokenizer;
+    this.#options = options;
+    this.#signal = signal;
+    this.#progress = new Progress({ quiet: options.quiet });
+    const sizes = sources.map(({ bytes }) => bytes);
+    this.#total = sizes.includes(undefined) ? undefined : sizes.reduce((sum: number, size) => sum + size!, 0);
+  }
+
+  async measure(source: TextSource, keep: boolean): Promise<Measured> {
+    const parts: Int32Array[] = [];
+    const measured = await this.#encode(source, (ids) => keep && parts.push(ids));
+    return keep ? { ...measured, ids: concatenate(parts, measured.count) } : measured;
+  }
+
+  /** Prints the ids as they come, in one line. */
+  async print(source: TextSource): Promise<Measured> {
+    let separator = "";
+    const measured = await this.#encode(source, async (ids) => {
+      await write(separator + ids.join(" "));
+      separator = " ";
+    });
+    await write("\n");
+    return measured;
+  }
+
+  async #encode({ file, chunks }: TextSource, take: (ids: Int32Array) => unknown): Promise<Measured> {
+    const { special, bos } = this.#options;
+    let count = 0;
+    let bytes = 0;
+    let second: number | undefined;
+    const counted = async function* (this: SourceEncoder) {
+      for await (const chunk of chunks) {
+        if (this.#signal.aborted) throw new QuipuError("ERR_ABORTED", "interrupted while counting");
+        const length = typeof chunk === "string" ? Buffer.byteLength(chunk) : chunk.length;
+        bytes += length;
+        this.#done += length;
+        this.#draw();
+        yield chunk;
+      }
+    }.call(this);
+    try {
+      for await (const ids of this.#tokenizer.encodeStream(counted, { special, bos })) {
+        second ??= ids[1 - count];
+        if (bos && second === this.#tokenizer.bosId) {
+          throw new QuipuError(
+            "ERR_USAGE",
+            "--bos: the text begins with the begin-of-text token. Leave out --bos or --special.",
+          );
+        }
+        count += ids.length;
+        await take(ids);
+      }
+    } finally {
+      this.#progress.erase();
+    }
+    return { ...(file === undefined ? {} : { file }), count, bytes };
+  }
+
+  #draw(): void {
+    if (this.#total !== undefined || this.#done >= SHOWN_FROM) {
+      this.#progress.draw("counting", this.#done, this.#total);
+    }
+  }
+}
+
+function concatenate(parts: readonly Int32Array[], length: number): Int32Array {
+  const ids = new Int32Array(length);
+  let at = 0;
+  for (const part of parts) {
+    ids.set(part, at);
+    at += part.length;
+  }
+  return ids;
+}
