@@ -64,9 +64,9 @@ MergeResult Bpe::mergeOf(uint32_t left, uint32_t right, const uint8_t* start, si
   return result;
 }
 
-// Where each token's merges happen in the order of their priorities, the merges of both are undone from the last on. The
-// symbols at the boundary would have merged if their pair comes before the merge undone last; of equal priorities the one
-// further left comes first.
+// Where each token's merges happen in the order of their priorities, the merges of both are undone from the last on.
+// The symbols at the boundary would have merged if their pair comes before the merge undone last; of equal priorities
+// the one further left comes first.
 bool Bpe::crosses(uint32_t a, uint32_t b, const uint8_t* boundary) {
   uint32_t limit = kNever;
   for (;;) {
@@ -114,8 +114,7 @@ const Bpe::History& Bpe::historyOf(uint32_t token) {
   const size_t count = mergeAll(bytes.data(), bytes.size(), [&](size_t i, size_t, const MergeResult& result) {
     const uint32_t left = symbols_.ids[i], right = symbols_.ids[i + 1], time = result.priority + 1;
     const History &l = history_[left], &r = history_[right];
-    const bool ordered =
-        l.kind == History::kOrdered && r.kind == History::kOrdered && time > l.time && time > r.time;
+    const bool ordered = l.kind == History::kOrdered && r.kind == History::kOrdered && time > l.time && time > r.time;
     history_[result.merged] = {left, right, time, ordered ? History::kOrdered : History::kMixed};
     return true;
   });
@@ -123,8 +122,8 @@ const Bpe::History& Bpe::historyOf(uint32_t token) {
   return history_[token];
 }
 
-// Merges p[0, bytes), all of which are tokens, and returns how many symbols are left. Calls `merged(i, middle, result)` before
-// the symbols i and i + 1, which meet at the byte `middle`, merge; false ends it.
+// Merges p[0, bytes), all of which are tokens, and returns how many symbols are left. Calls `merged(i, middle, result)`
+// before the symbols i and i + 1, which meet at the byte `middle`, merge; false ends it.
 template <typename Merged>
 size_t Bpe::mergeAll(const uint8_t* p, size_t bytes, Merged merged) {
   auto& [starts, ids, priorities, results] = symbols_;

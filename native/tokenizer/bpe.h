@@ -1,11 +1,11 @@
 // Byte-pair encoding of one piece, exact and in linear time (docs/decisions/0005-tokenizer-engine.md).
 //
-// The encoding of a string merges its pair of lowest priority, of equals the leftmost, until none merges. A sequence of tokens
-// is the encoding of its bytes exactly if each adjacent pair (a, b) is the encoding of the bytes of a and b: merges inside
-// different tokens do not see each other, so a first wrong merge would be one across a boundary, and needs only the two
-// tokens there. So the longest token that may follow the last one is taken; where none fits, the last is taken back and its
-// place never tried again. (The idea, and that of crosses(), are those of github/rust-gems, crate bpe, which needs ids in the
-// order of merges; here any order will do.)
+// The encoding of a string merges its pair of lowest priority, of equals the leftmost, until none merges. A sequence of
+// tokens is the encoding of its bytes exactly if each adjacent pair (a, b) is the encoding of the bytes of a and b:
+// merges inside different tokens do not see each other, so a first wrong merge would be one across a boundary, and
+// needs only the two tokens there. So the longest token that may follow the last one is taken; where none fits, the
+// last is taken back and its place never tried again. (The idea, and that of crosses(), are those of github/rust-gems,
+// crate bpe, which needs ids in the order of merges; here any order will do.)
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@ class Bpe {
  public:
   explicit Bpe(const Tables& tables);
 
-  // The ids of p[0, bytes), bytes > 0, every one of which is a token: at most `bytes` ids at `out`; returns their count.
-  // kPadding more may be read.
+  // The ids of p[0, bytes), bytes > 0, every one of which is a token: at most `bytes` ids at `out`; returns their
+  // count. kPadding more may be read.
   size_t encode(const uint8_t* p, size_t bytes, uint32_t* out);
 
   // Whether a token is the encoding of its own bytes.

@@ -57,8 +57,7 @@ void Encoder::encodeBy(const Range& range, IdSink& sink) {
 void Encoder::encodePiece(const uint8_t* piece, size_t bytes, IdSink& sink) {
   if (bytes == 0) return;
   uint32_t* const room = sink.room(bytes + kCachedIds);
-  uint32_t* const end =
-      bytes <= kShort ? encodeShort(piece, bytes, room) : encodeUncached(piece, bytes, room);
+  uint32_t* const end = bytes <= kShort ? encodeShort(piece, bytes, room) : encodeUncached(piece, bytes, room);
   sink.advance(static_cast<size_t>(end - room));
 }
 
