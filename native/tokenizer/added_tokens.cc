@@ -56,7 +56,7 @@ bool AddedTokens::next(const Pass& pass, const uint8_t* text, size_t from, size_
   return false;
 }
 
-void AddedTokens::splitPass(const Pass& pass, const uint8_t* text, size_t from, size_t to,
+void AddedTokens::splitPass(const Pass& pass, const uint8_t* text, size_t from, size_t to, uint8_t classesBefore,
                             const std::vector<uint8_t>& allowed, const Each& each) const {
   size_t done = from, at = from;
   Found found;
@@ -65,7 +65,8 @@ void AddedTokens::splitPass(const Pass& pass, const uint8_t* text, size_t from, 
     const AddedToken& token = tokens_[found.token];
     if (!allowed[found.token]) continue;
     if (token.singleWord) {
-      const bool before = found.start > from && isAt(text, characterBefore(text, found.start), kWord);
+      const bool before =
+          found.start > from ? isAt(text, characterBefore(text, found.start), kWord) : (classesBefore & kWord) != 0;
       const bool after = found.end < to && isAt(text, found.end, kWord);
       if (before || after) continue;
     }
@@ -83,11 +84,11 @@ void AddedTokens::splitPass(const Pass& pass, const uint8_t* text, size_t from, 
   if (done < to) each({done, to, Segment::kText});
 }
 
-void AddedTokens::split(const uint8_t* text, size_t bytes, const std::vector<uint8_t>& allowed,
-                        const Each& each) const {
-  splitPass(raw_, text, 0, bytes, allowed, [&](const Segment& segment) {
+void AddedTokens::split(const uint8_t* text, size_t bytes, const std::vector<uint8_t>& allowed, const Each& each,
+                        Before before) const {
+  splitPass(raw_, text, 0, bytes, before.raw, allowed, [&](const Segment& segment) {
     if (segment.token != Segment::kText || normalized_.sorted.empty()) return each(segment);
-    splitPass(normalized_, text, segment.start, segment.end, allowed, each);
+    splitPass(normalized_, text, segment.start, segment.end, segment.start == 0 ? before.normalized : 0, allowed, each);
   });
 }
 

@@ -27,6 +27,12 @@ struct Segment {
   uint32_t token;
 };
 
+// Classes of the character before a text that goes on: for tokens of the first pass, and for the others, to which an
+// added token is the beginning of the text.
+struct Before {
+  uint8_t raw = 0, normalized = 0;
+};
+
 class AddedTokens {
  public:
   explicit AddedTokens(std::vector<AddedToken> tokens);
@@ -36,7 +42,8 @@ class AddedTokens {
   // Calls `each` for the parts of text[0, bytes), valid UTF-8, in order. `allowed` has a byte for each token: those
   // with 0 are plain text, though nothing else is looked for inside them.
   using Each = std::function<void(const Segment&)>;
-  void split(const uint8_t* text, size_t bytes, const std::vector<uint8_t>& allowed, const Each& each) const;
+  void split(const uint8_t* text, size_t bytes, const std::vector<uint8_t>& allowed, const Each& each,
+             Before before = {}) const;
 
   // Where the last part of text[0, bytes) begins that more text could turn into an added token: text before it stays as
   // it is cut. `bytes` where there is none.
@@ -54,8 +61,8 @@ class AddedTokens {
   };
 
   bool next(const Pass& pass, const uint8_t* text, size_t from, size_t to, Found& found) const;
-  void splitPass(const Pass& pass, const uint8_t* text, size_t from, size_t to, const std::vector<uint8_t>& allowed,
-                 const Each& each) const;
+  void splitPass(const Pass& pass, const uint8_t* text, size_t from, size_t to, uint8_t classesBefore,
+                 const std::vector<uint8_t>& allowed, const Each& each) const;
 
   std::vector<AddedToken> tokens_;
   Pass raw_, normalized_;

@@ -54,4 +54,8 @@ inline uint64_t hashOf(const uint8_t* p, size_t bytes) {
   return bytes <= kShort ? hashOf(shortKey(p, bytes)) : hashLong(p, bytes);
 }
 
+inline bool sameBytes(const uint8_t* a, const uint8_t* b, size_t bytes) {
+  return bytes <= kShort ? shortKey(a, bytes) == shortKey(b, bytes) : memcmp(a, b, bytes) == 0;
+}
+
 }  // namespace quipu::tokenizer

@@ -38,26 +38,42 @@ TableBuilder::Duplicate TableBuilder::indexTokens() {
     const auto tag = static_cast<uint32_t>(hash >> 32);
     size_t slot = hash & mask;
     for (; slots_[slot].number != 0; slot = (slot + 1) & mask) {
-      const Token& other = tokens_[tokenOfId_[slots_[slot].number - 1] - 1];
+      const Token& other = tokens_[slots_[slot].number - 1];
       if (slots_[slot].tag == tag && other.bytes == token.bytes &&
-          memcmp(blob_.data() + other.start, bytes, token.bytes) == 0) {
+          sameBytes(blob_.data() + other.start, bytes, token.bytes)) {
         return {index, false};
       }
     }
-    slots_[slot] = {tag, token.id + 1};
+    slots_[slot] = {tag, static_cast<uint32_t>(index) + 1};
   }
   return {kNone, false};
 }
 
-uint32_t TableBuilder::find(const uint8_t* p, size_t bytes) const {
-  const uint64_t hash = hashOf(p, bytes);
+void TableBuilder::find(std::span<Query> queries) const {
   const size_t mask = slots_.size() - 1;
-  for (size_t slot = hash & mask; slots_[slot].number != 0; slot = (slot + 1) & mask) {
-    if (slots_[slot].tag != hash >> 32) continue;
-    const Token& token = tokens_[tokenOfId_[slots_[slot].number - 1] - 1];
-    if (token.bytes == bytes && memcmp(blob_.data() + token.start, p, bytes) == 0) return token.id;
+  for (Query& query : queries) {
+    query.hash = hashOf(query.bytes, query.size);
+    __builtin_prefetch(&slots_[query.hash & mask]);
   }
-  return kNoToken;
+  for (const Query& query : queries) {
+    const uint32_t number = slots_[query.hash & mask].number;
+    if (number != 0) __builtin_prefetch(&tokens_[number - 1]);
+  }
+  for (const Query& query : queries) {
+    const uint32_t number = slots_[query.hash & mask].number;
+    if (number != 0) __builtin_prefetch(&blob_[tokens_[number - 1].start]);
+  }
+  for (Query& query : queries) {
+    query.token = kNoToken;
+    for (size_t slot = query.hash & mask; slots_[slot].number != 0; slot = (slot + 1) & mask) {
+      if (slots_[slot].tag != query.hash >> 32) continue;
+      const Token& token = tokens_[slots_[slot].number - 1];
+      if (token.bytes == query.size && sameBytes(blob_.data() + token.start, query.bytes, query.size)) {
+        query.token = token.id;
+        break;
+      }
+    }
+  }
 }
 
 void TableBuilder::addMerge(uint32_t left, uint32_t right, uint32_t merged) {
@@ -90,7 +106,12 @@ bool TableBuilder::fillTrie(TrieSlot* trie, size_t slots) const {
 
 void TableBuilder::fillPairs(PairSlot* pairs, size_t slots) const {
   const size_t mask = slots - 1;
+  constexpr size_t kAhead = 16;
   for (size_t i = 0; i < merges_.size(); ++i) {
+    if (i + kAhead < merges_.size()) {
+      const Merge& later = merges_[i + kAhead];
+      __builtin_prefetch(&pairs[Tables::pairHash(later.left, later.right) & mask], 1);
+    }
     const Merge& merge = merges_[i];
     size_t slot = Tables::pairHash(merge.left, merge.right) & mask;
     while (pairs[slot].left != 0 && (pairs[slot].left != merge.left + 1 || pairs[slot].right != merge.right)) {
@@ -146,7 +167,10 @@ Status TableBuilder::finish(std::string_view document, std::shared_ptr<Tables>& 
       at += token.bytes;
     }
     offsets[vocabSize] = at;
-    memcpy(block + header.sections[kTokenSlots].offset, slots_.data(), slots_.size() * sizeof(TokenSlot));
+    auto* slots = reinterpret_cast<TokenSlot*>(block + header.sections[kTokenSlots].offset);
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      if (slots_[i].number != 0) slots[i] = {slots_[i].tag, tokens_[slots_[i].number - 1].id + 1};
+    }
     memcpy(block + header.sections[kDocument].offset, document.data(), document.size());
     memcpy(block, &header, sizeof header);
     out = std::make_shared<Tables>(std::move(owner), block);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -35,8 +36,15 @@ class TableBuilder {
   static constexpr size_t kNone = ~static_cast<size_t>(0);
   Duplicate indexTokens();
 
-  // The token with these bytes, after indexTokens(). kPadding more than the bytes may be read.
-  uint32_t find(const uint8_t* p, size_t bytes) const;
+  // Looks up many tokens by their bytes, after indexTokens(): `token` becomes the id or kNoToken. kPadding more than
+  // the bytes may be read. Together they wait for memory once, not each for itself.
+  struct Query {
+    const uint8_t* bytes;
+    size_t size;
+    uint32_t token = kNoToken;
+    uint64_t hash = 0;
+  };
+  void find(std::span<Query> queries) const;
 
   // The next in the list of merges. Of the same pair the last counts, as in tokenizers.
   void addMerge(uint32_t left, uint32_t right, uint32_t merged);
@@ -61,7 +69,7 @@ class TableBuilder {
   std::vector<uint8_t> blob_;
   size_t added_ = 0;
   std::vector<Token> tokens_;
-  std::vector<TokenSlot> slots_;
+  std::vector<TokenSlot> slots_;     // numbers are index + 1 here
   std::vector<uint32_t> tokenOfId_;  // index + 1
   std::vector<Merge> merges_;
 };

@@ -137,9 +137,7 @@ class Tables {
 
  private:
   bool hasBytes(uint32_t id, const uint8_t* p, size_t bytes) const {
-    if (offsets_[id + 1] - offsets_[id] != bytes) return false;
-    const uint8_t* token = blob_ + offsets_[id];
-    return bytes <= kShort ? shortKey(token, bytes) == shortKey(p, bytes) : memcmp(token, p, bytes) == 0;
+    return offsets_[id + 1] - offsets_[id] == bytes && sameBytes(blob_ + offsets_[id], p, bytes);
   }
 
   template <typename T>

@@ -92,8 +92,9 @@ Status TextTokenizer::encode(Text text, const EncodeOptions& options, IdSink& ou
     return {};
   }
   Lease encoder(*this);
-  added_.split(text.data, text.bytes, options.allowed,
-               [&](const Segment& segment) { encodeSegment(*encoder, text, segment, segment.end, out); });
+  added_.split(
+      text.data, text.bytes, options.allowed,
+      [&](const Segment& segment) { encodeSegment(*encoder, text, segment, segment.end, out); }, options.before);
   return {};
 }
 
@@ -103,13 +104,16 @@ void TextTokenizer::encodeInvalid(Text text, size_t valid, const EncodeOptions& 
   Lease encoder(*this);
   size_t last = valid;  // where the last piece begins
   IdSink ids(true), piece(true);
-  added_.split(text.data, valid, options.allowed, [&](const Segment& segment) {
-    size_t stop = segment.end;
-    if (segment.token == Segment::kText && segment.end == valid) {
-      for (size_t at = segment.start; at < valid; at = pieceEnd(*pattern_, text.data, at, valid)) last = stop = at;
-    }
-    encodeSegment(*encoder, text, segment, stop, ids);
-  });
+  added_.split(
+      text.data, valid, options.allowed,
+      [&](const Segment& segment) {
+        size_t stop = segment.end;
+        if (segment.token == Segment::kText && segment.end == valid) {
+          for (size_t at = segment.start; at < valid; at = pieceEnd(*pattern_, text.data, at, valid)) last = stop = at;
+        }
+        encodeSegment(*encoder, text, segment, stop, ids);
+      },
+      options.before);
   size_t joined = valid - last, kept = ids.ids().size();
   if (joined > 0) {
     (*encoder).encodePiece(text.data + last, joined, piece);
@@ -158,7 +162,7 @@ size_t TextTokenizer::finishedIn(const uint8_t* text, size_t start, size_t end) 
   return finished;
 }
 
-size_t TextTokenizer::encodeFinished(Text text, const EncodeOptions& options, IdSink& out, Status& status) const {
+size_t TextTokenizer::encodeFinished(Text text, EncodeOptions& options, IdSink& out, Status& status) const {
   const size_t limit = added_.unfinished(text.data, text.bytes, options.allowed);
   if (options.refusesOthers) {
     status = refuse(text);
@@ -166,19 +170,23 @@ size_t TextTokenizer::encodeFinished(Text text, const EncodeOptions& options, Id
   }
   Lease encoder(*this);
   size_t done = 0;
-  bool open = true;
-  added_.split(text.data, text.bytes, options.allowed, [&](const Segment& segment) {
+  bool open = true, afterToken = false;
+  const auto each = [&](const Segment& segment) {
     open = open && segment.start < limit;
     if (!open) return;
-    if (segment.token != Segment::kText || segment.end < std::min(limit, text.bytes)) {
-      encodeSegment(*encoder, text, segment, segment.end, out);
-      done = segment.end;
-      return;
-    }
-    open = false;
-    done = finishedIn(text.data, segment.start, std::min(segment.end, limit));
-    encodeSegment(*encoder, text, segment, done, out);
-  });
+    const bool isText = segment.token == Segment::kText;
+    open = !isText || segment.end < limit;
+    const size_t stop = open ? segment.end : finishedIn(text.data, segment.start, std::min(segment.end, limit));
+    if (stop == segment.start) return;
+    encodeSegment(*encoder, text, segment, stop, out);
+    done = stop;
+    afterToken = !isText;
+  };
+  added_.split(text.data, text.bytes, options.allowed, each, options.before);
+  if (done > 0) {
+    const uint8_t classes = characterAt(text.data + characterBefore(text.data, done)).classes;
+    options.before = {classes, afterToken ? uint8_t{0} : classes};
+  }
   return done;
 }
 

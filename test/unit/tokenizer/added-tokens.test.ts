@@ -1,0 +1,67 @@
+// Added tokens as tokenizers finds them, and which of them the caller allows.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { loadTokenizer, type Tokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { namedTokenizer, TOKENIZER_FILES } from "./tokenizers.js";
+
+const golden: { added_tokens: object[]; texts: string[]; ids: Record<"true" | "false", number[][]> }[] = JSON.parse(
+  readFileSync("test/reference/added_tokens.golden.json", "utf8"),
+);
+const storyteller = JSON.parse(readFileSync(TOKENIZER_FILES["storyteller.json"]!, "utf8"));
+
+test.each(golden.map((set, index) => [index, set] as const))("set %i of tokenizers", async (_, set) => {
+  const dir = mkdtempSync(join(tmpdir(), "quipu-added-"));
+  writeFileSync(join(dir, "tokenizer.json"), JSON.stringify({ ...storyteller, added_tokens: set.added_tokens }));
+  const tokenizer = await loadTokenizer(dir);
+  rmSync(dir, { recursive: true });
+  for (const special of [false, true]) {
+    for (const [index, text] of set.texts.entries()) {
+      const ids = [...tokenizer.encode(text, { special })];
+      expect({ text, special, ids }).toEqual({ text, special, ids: set.ids[`${special}`][index] });
+      const cut = Math.floor(text.length / 2);
+      const streamed: number[] = [];
+      for await (const part of tokenizer.encodeStream([text.slice(0, cut), text.slice(cut)], { special })) {
+        streamed.push(...part);
+      }
+      expect({ text, cut, streamed }).toEqual({ text, cut, streamed: ids });
+    }
+  }
+});
+
+describe("special text", () => {
+  let tokenizer: Tokenizer;
+  const text = "a<|eot_id|>b<|end_of_text|>";
+  const [eot, end] = [128009, 128001];
+  beforeAll(async () => {
+    tokenizer = (await namedTokenizer("llama3"))!;
+  });
+
+  test.each([
+    [false, []],
+    [true, [eot, end]],
+    [["<|eot_id|>"], [eot]],
+    [[], []],
+  ])("special: %j", (special, found) => {
+    expect([...tokenizer.encode(text, { special })].filter((id) => id >= 128000)).toEqual(found);
+    expect(tokenizer.decode(tokenizer.encode(text, { special }), { special: true })).toBe(text);
+  });
+
+  test("may be an error, also in a stream that cuts it", async () => {
+    const refused = expect.objectContaining({ code: "ERR_USAGE", message: expect.stringContaining("<|eot_id|>") });
+    expect(() => tokenizer.encode(text, { special: "error" })).toThrow(refused);
+    expect(() => tokenizer.count(text, { special: "error" })).toThrow(refused);
+    await expect(tokenizer.encodeBatch(["x", text], { special: "error" })).rejects.toEqual(refused);
+    const streamed = async () => {
+      for await (const _ of tokenizer.encodeStream(["a<|eot", "_id|>b"], { special: "error" }));
+    };
+    await expect(streamed()).rejects.toEqual(refused);
+    expect([...tokenizer.encode("a<|eot", { special: "error" })]).toEqual([...tokenizer.encode("a<|eot")]);
+  });
+
+  test("a name that is none is an error", () => {
+    expect(() => tokenizer.encode("a", { special: ["<|nothing|>"] })).toThrow(
+      expect.objectContaining({ code: "ERR_USAGE" }),
+    );
+  });
+});

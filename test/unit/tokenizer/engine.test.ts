@@ -1,0 +1,273 @@
+// The engine against js-tiktoken and a plain encoder, and what must hold for any text.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { Tiktoken } from "js-tiktoken/lite";
+import { CHARACTER_OF_BYTE } from "#quipu/tokenizer/byte-alphabet.js";
+import { ENCODING_NAMES, loadEncoding } from "#quipu/tokenizer/encodings.js";
+import { compileSplitPattern, GPT2_PATTERN, LLAMA3_PATTERN, O200K_PATTERN } from "#quipu/tokenizer/split-pattern.js";
+import { loadTokenizer, type Tokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { namedTokenizer, TOKENIZER_FILES } from "./tokenizers.js";
+
+const exhaustive = process.env.QUIPU_EXHAUSTIVE !== undefined;
+const NASTY = [
+  ..." \n\r\t'sSdDtTmMrReEvVlL/.!,-_09aAzZ",
+  ..."\u0085\u00a0\u2003\u3000\u200d\ufeff\u017f\u0301\u0308\u20e3éÉßǅʰ日本اЖж한½²٣Ⅷ",
+  ...[
+    "  ",
+    "\r\n",
+    "😀",
+    "👨‍👩‍👧",
+    "𝐀",
+    " the",
+    "ing",
+    "'ll",
+    "'RE",
+    "aaaaaaaaaaaaaaaaa",
+    "AAAAAAAAAAAAAAAAA",
+    " ".repeat(20),
+  ],
+];
+const nasty = fc.array(fc.constantFrom(...NASTY), { maxLength: 40 }).map((parts) => parts.join(""));
+
+// As openai/tiktoken has it: \s++$ comes before what ends with a line break.
+const CL100K_PATTERN = LLAMA3_PATTERN.replace("\\s*[\\r\\n]+", "\\s+$|\\s*[\\r\\n]+");
+
+/** js-tiktoken cutting by our translation of the pattern: its own lacks 'ſ, and has JavaScript's \s. */
+async function oracle(name: string): Promise<(text: string) => number[]> {
+  const { default: ranks } = await import(`js-tiktoken/ranks/${name}`);
+  const patterns: Record<string, string> = { cl100k_base: CL100K_PATTERN, o200k_base: O200K_PATTERN };
+  const pat_str = compileSplitPattern(patterns[name] ?? GPT2_PATTERN, name).source;
+  const tiktoken = new Tiktoken({ ...ranks, pat_str });
+  return (text) => tiktoken.encode(text, [], []);
+}
+
+describe.each(ENCODING_NAMES)("%s", (name) => {
+  test("gives the ids of js-tiktoken", async () => {
+    const tokenizer = await loadEncoding(name);
+    const expected = await oracle(name);
+    fc.assert(
+      fc.property(nasty, (text) => {
+        const ids = tokenizer.encode(text);
+        expect([...ids]).toEqual(expected(text));
+        expect(tokenizer.count(text)).toBe(ids.length);
+      }),
+      { numRuns: exhaustive ? 20_000 : 1000 },
+    );
+    expect([...tokenizer.encode("<|endoftext|>", { special: true })]).toEqual([
+      tokenizer.specialTokens.get("<|endoftext|>"),
+    ]);
+  });
+});
+
+test("an encoding that there is not", async () => {
+  await expect(loadEncoding("toString")).rejects.toMatchObject({ code: "ERR_USAGE" });
+});
+
+/** Merges the pair of lowest rank, of equals the leftmost, until none merges. */
+function plainEncode(text: string, merges: readonly [string, string][], ids: Readonly<Record<string, number>>) {
+  const ranks = new Map(merges.map(([a, b], rank) => [`${a} ${b}`, rank]));
+  const symbols = [...text];
+  for (;;) {
+    const pairs = symbols.slice(1).map((right, i) => ranks.get(`${symbols[i]} ${right}`) ?? Number.POSITIVE_INFINITY);
+    const lowest = Math.min(...pairs);
+    if (lowest === Number.POSITIVE_INFINITY) return symbols.map((symbol) => ids[symbol]!);
+    const at = pairs.indexOf(lowest);
+    symbols.splice(at, 2, symbols[at]! + symbols[at + 1]!);
+  }
+}
+
+test("merges in any order, as a plain encoder does", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "quipu-merges-"));
+  const file = (vocab: object, merges: object) =>
+    JSON.stringify({
+      model: { type: "BPE", vocab, merges },
+      pre_tokenizer: { type: "ByteLevel", add_prefix_space: false },
+    });
+  // Each merge joins two tokens that there are; then their order is shuffled, so that parts may come after what needs them.
+  const seeds = fc.array(fc.tuple(fc.nat(), fc.nat(), fc.nat()), { minLength: 1, maxLength: 25 });
+  await fc.assert(
+    fc.asyncProperty(seeds, fc.array(fc.stringMatching(/^[abc]{1,40}$/), { minLength: 5 }), async (pairs, texts) => {
+      const tokens = ["a", "b", "c"];
+      const merges: [string, string, number][] = [];
+      for (const [left, right, order] of pairs) {
+        const [a, b] = [tokens[left % tokens.length]!, tokens[right % tokens.length]!];
+        if (a.length + b.length > 8 || merges.some(([x, y]) => x === a && y === b)) continue;
+        if (!tokens.includes(a + b)) tokens.push(a + b);
+        merges.push([a, b, order]);
+      }
+      merges.sort((x, y) => x[2] - y[2]);
+      const list = merges.map(([a, b]): [string, string] => [a, b]);
+      const ids = Object.fromEntries(tokens.map((token, i) => [token, (i * 7) % 101]));
+      writeFileSync(join(dir, "tokenizer.json"), file(ids, list));
+      const tokenizer = await loadTokenizer(dir);
+      for (const text of texts) expect([...tokenizer.encode(text)]).toEqual(plainEncode(text, list, ids));
+    }),
+    { numRuns: exhaustive ? 5000 : 300 },
+  );
+  rmSync(dir, { recursive: true });
+});
+
+test("a pattern of no published tokenizer is cut by a regular expression", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "quipu-pattern-"));
+  const vocab = Object.fromEntries([...CHARACTER_OF_BYTE, "ab", "Ġa"].map((token, id) => [token, id]));
+  const pre_tokenizer = {
+    type: "Sequence",
+    pretokenizers: [
+      { type: "Split", pattern: { Regex: "b" }, behavior: "Isolated" },
+      { type: "ByteLevel", add_prefix_space: false, use_regex: false },
+    ],
+  };
+  const added_tokens = [{ id: 300, content: "<x>", special: true }];
+  const model = { type: "BPE", vocab, merges: ["a b", "Ġ a"] };
+  writeFileSync(join(dir, "tokenizer.json"), JSON.stringify({ model, pre_tokenizer, added_tokens }));
+  const tokenizer = await loadTokenizer(dir);
+  rmSync(dir, { recursive: true });
+  const expected = [257, 98, 300, 257, ...Buffer.from("é")].map((byte) =>
+    byte < 256 ? vocab[CHARACTER_OF_BYTE[byte]!] : byte,
+  );
+  expect([...tokenizer.encode(" ab<x> aé", { special: true })]).toEqual(expected);
+  expect(tokenizer.count(Buffer.from(" ab<x> aé"), { special: true })).toBe(6);
+  const parts: number[] = [];
+  for await (const ids of tokenizer.encodeStream([" a", "b<x", "> aé"], { special: true })) parts.push(...ids);
+  expect(parts).toEqual(expected);
+  expect(await tokenizer.encodeBatch([" ab", "<x>"])).toHaveLength(2);
+  expect(() => tokenizer.encode(Uint8Array.of(0xff))).toThrow(expect.objectContaining({ code: "ERR_USAGE" }));
+});
+
+// encoding._encode_bytes of tiktoken 0.14 with Llama 3's vocabulary
+const BROKEN: [string, number[]][] = JSON.parse(readFileSync("test/reference/tiktoken_bytes.golden.json", "utf8"));
+
+describe("Llama 3", () => {
+  let tokenizer: Tokenizer;
+  beforeAll(async () => {
+    tokenizer = (await namedTokenizer("llama3"))!;
+  });
+
+  test.each(BROKEN)("bytes that are no text, as in tiktoken: %s", async (hex, ids) => {
+    const bytes = Buffer.from(hex, "hex");
+    expect([...tokenizer.encode(bytes)]).toEqual(ids);
+    for (let cut = 0; cut <= bytes.length; cut++) {
+      const parts: number[] = [];
+      for await (const part of tokenizer.encodeStream([bytes.subarray(0, cut), bytes.subarray(cut)]))
+        parts.push(...part);
+      expect(parts).toEqual(ids);
+    }
+  });
+
+  test("any bytes come back", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+        expect(Buffer.from(tokenizer.decodeBytes(tokenizer.encode(bytes)))).toEqual(Buffer.from(bytes));
+      }),
+      { numRuns: exhaustive ? 20_000 : 500 },
+    );
+  });
+
+  test("all ways to encode give the same ids", async () => {
+    const texts = fc.sample(nasty, { numRuns: 300, seed: 1 });
+    const expected = texts.map((text) => [...tokenizer.encode(text, { bos: true })]);
+    const batch = await tokenizer.encodeBatch(texts, { bos: true, threads: 3 });
+    expect(batch.map((ids) => [...ids])).toEqual(expected);
+    const whole = texts.join("");
+    const ids = [...tokenizer.encode(whole)];
+    expect([...(await tokenizer.encodeAsync(whole))]).toEqual(ids);
+    expect([...tokenizer.encode(Buffer.from(whole))]).toEqual(ids);
+    expect(await tokenizer.countAsync(whole)).toBe(ids.length);
+    expect(await tokenizer.encodeBatch([])).toEqual([]);
+  });
+
+  test("offsets lead to the text of each token", () => {
+    fc.assert(
+      fc.property(nasty, (sample) => {
+        const ids = tokenizer.encode(sample);
+        const { text, offsets } = tokenizer.decodeTokensWithOffsets(ids);
+        expect(text).toBe(sample);
+        expect(offsets).toHaveLength(ids.length);
+        let bytes = 0;
+        ids.forEach((id, i) => {
+          const before = Buffer.from(sample.slice(0, offsets[i])).length;
+          // The character there begins at this token, or contains its first byte.
+          expect(before).toBeLessThanOrEqual(bytes);
+          expect(bytes - before).toBeLessThan(4);
+          bytes += tokenizer.decodeSingleTokenBytes(id).length;
+        });
+      }),
+    );
+    const face = tokenizer.encode("🤗");
+    const { offsets } = tokenizer.decodeTokensWithOffsets([...face, ...tokenizer.encode("a")]);
+    expect([...offsets]).toEqual([...face.fill(0), 2]);
+  });
+});
+
+describe("a stream cut anywhere", () => {
+  const text =
+    `${fc.sample(nasty, { numRuns: 60, seed: 7 }).join("")}<|eot_id|> \n \n<|eot_id|>${"\n ".repeat(30)}`.slice(
+      0,
+      2000,
+    );
+  test.each(["llama3", "storyteller.json", "cl100k_base", "o200k_base"])("%s", async (name) => {
+    const tokenizer = name in TOKENIZER_FILES ? (await namedTokenizer(name))! : await loadEncoding(name);
+    for (const whole of [text.toWellFormed(), Buffer.from(text)]) {
+      const expected = [...tokenizer.encode(whole, { special: true, bos: true })];
+      const step = exhaustive ? 1 : 3;
+      for (let cut = whole.length % step; cut <= whole.length; cut += step) {
+        const parts: number[] = [];
+        const chunks = [whole.slice(0, cut), whole.slice(cut)];
+        for await (const ids of tokenizer.encodeStream(chunks, { special: true, bos: true })) parts.push(...ids);
+        if (parts.join() !== expected.join()) expect({ cut, parts }).toEqual({ cut, parts: expected });
+      }
+      const single = Array.from(whole as Iterable<string | number>, (unit) =>
+        typeof unit === "string" ? unit : Uint8Array.of(unit),
+      );
+      const parts: number[] = [];
+      for await (const ids of tokenizer.encodeStream(single, { special: true, bos: true })) parts.push(...ids);
+      expect(parts).toEqual(expected);
+    }
+  });
+
+  test("takes time by its length, and gives ids before the end", async () => {
+    const tokenizer = await loadEncoding("o200k_base");
+    const chunks = (unit: string, count: number) => Array.from({ length: count }, () => unit);
+    for (const unit of ["word ", "日本", " ", "\n", "aA"]) {
+      const seconds = async (count: number) => {
+        const started = performance.now();
+        for await (const _ of tokenizer.encodeStream(chunks(unit.repeat(1000), count)));
+        return performance.now() - started;
+      };
+      await seconds(20);
+      expect(await seconds(400)).toBeLessThan(60 * (await seconds(100)) + 500);
+    }
+    let first = 0;
+    for await (const ids of tokenizer.encodeStream(chunks("some words ", 50))) first ||= ids.length;
+    expect(first).toBeGreaterThan(0);
+    expect(first).toBeLessThan(10);
+  });
+});
+
+test.each(["a", " ", "\r\n", "\u0301", "Aa", "\u00e9", "\n ", "0"])(
+  "a megabyte of %j takes a fair time",
+  async (unit) => {
+    for (const tokenizer of [(await namedTokenizer("llama3"))!, await loadEncoding("o200k_base")]) {
+      const milliseconds = (bytes: number) => {
+        const text = Buffer.from(unit.repeat(bytes / unit.length));
+        const started = performance.now();
+        tokenizer.count(text);
+        return performance.now() - started;
+      };
+      milliseconds(2 ** 16);
+      // The square would take 256 times as long.
+      expect(milliseconds(2 ** 22)).toBeLessThan(64 * milliseconds(2 ** 18) + 200);
+    }
+  },
+);
+
+test("a megabyte of 0xff takes a fair time", async () => {
+  const tokenizer = (await namedTokenizer("llama3"))!;
+  const bytes = new Uint8Array(2 ** 20).fill(0xff);
+  const started = performance.now();
+  const ids = tokenizer.encode(bytes);
+  expect(performance.now() - started).toBeLessThan(3000);
+  expect(Buffer.compare(tokenizer.decodeBytes(ids), bytes)).toBe(0);
+});
