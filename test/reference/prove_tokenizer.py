@@ -44,9 +44,9 @@ LLAMA3_PATTERN = (
 
 def jsonl(pattern, pick=lambda document: document.get("text")):
     for path in sorted(SHARED.glob(f"data/{pattern}")):
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8", newline="\n") as lines:
             for line in lines:
-                if text := pick(json.loads(line)):
+                if text := pick(json.loads(line, strict=False)):
                     yield text
 
 
