@@ -1,5 +1,5 @@
 // The native tests under AddressSanitizer and UndefinedBehaviorSanitizer: builds the addon with both into build/sanitize and
-// runs the tests that exercise native code on it (kernels, device, hostile files, lifecycle).
+// runs the tests that exercise native code on it (kernels, device, hostile files, lifecycle, tokenizer).
 import { spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -9,7 +9,13 @@ import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const out = join(root, "build", "sanitize");
-const TESTS = ["build/test/kernels", "build/test/lifecycle", "build/test/unit/device", "build/test/unit/checkpoint"];
+const TESTS = [
+  "build/test/kernels",
+  "build/test/lifecycle",
+  "build/test/unit/device",
+  "build/test/unit/checkpoint",
+  "build/test/unit/tokenizer",
+];
 
 const run = (command, args, env = {}) =>
   spawnSync(command, args, { cwd: root, stdio: "inherit", env: { ...process.env, ...env } });
