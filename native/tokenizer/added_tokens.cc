@@ -93,16 +93,19 @@ void AddedTokens::split(const uint8_t* text, size_t bytes, const std::vector<uin
 }
 
 size_t AddedTokens::unfinished(const uint8_t* text, size_t bytes, const std::vector<uint8_t>& allowed) const {
-  bool looksAround = false;
   size_t at = bytes;
-  const size_t first = bytes > longest_ ? bytes - longest_ : 0;
+  // The beginning of a token, or all of it: a longer one may begin so.
+  for (size_t start = bytes > longest_ ? bytes - longest_ : 0; start < at; ++start) {
+    if (!raw_.first[text[start]] && !normalized_.first[text[start]]) continue;
+    const size_t length = bytes - start;
+    const bool begins = std::any_of(tokens_.begin(), tokens_.end(), [&](const AddedToken& token) {
+      return length <= token.text.size() && memcmp(text + start, token.text.data(), length) == 0;
+    });
+    if (begins) at = start;
+  }
+  bool looksAround = false;
   for (uint32_t i = 0; i < tokens_.size(); ++i) {
     const AddedToken& token = tokens_[i];
-    // The beginning of a token, or all of it: a longer one may begin so.
-    for (size_t start = first; start < at; ++start) {
-      const size_t length = bytes - start;
-      if (length <= token.text.size() && memcmp(text + start, token.text.data(), length) == 0) at = start;
-    }
     looksAround = looksAround || (allowed[i] && (token.stripLeft || token.stripRight || token.singleWord));
   }
   if (!looksAround) return at;

@@ -11,7 +11,11 @@ constexpr uint32_t kIdBits = 24;
 }  // namespace
 
 Encoder::Encoder(std::shared_ptr<const Tables> tables, bool wholePieces)
-    : tables_(std::move(tables)), wholePieces_(wholePieces), bpe_(*tables_), cache_(kCached) {}
+    : tables_(std::move(tables)),
+      wholePieces_(wholePieces),
+      bpe_(*tables_),
+      cache_(kCached),
+      cacheOfLong_(kCachedLong) {}
 
 void Encoder::encode(Pattern pattern, const Range& range, IdSink& out) {
   switch (pattern) {
@@ -48,7 +52,7 @@ void Encoder::encodeBy(const Range& range, IdSink& sink) {
     if (after != text) {
       const auto bytes = static_cast<size_t>(after - text);
       uint32_t* const at = sink.room(bytes);
-      sink.advance(static_cast<size_t>(encodeUncached(text, bytes, at) - at));
+      sink.advance(static_cast<size_t>(encodeLong(text, bytes, at) - at));
       text = after;
     }
   }
@@ -57,7 +61,7 @@ void Encoder::encodeBy(const Range& range, IdSink& sink) {
 void Encoder::encodePiece(const uint8_t* piece, size_t bytes, IdSink& sink) {
   if (bytes == 0) return;
   uint32_t* const room = sink.room(bytes + kCachedIds);
-  uint32_t* const end = bytes <= kShort ? encodeShort(piece, bytes, room) : encodeUncached(piece, bytes, room);
+  uint32_t* const end = bytes <= kShort ? encodeShort(piece, bytes, room) : encodeLong(piece, bytes, room);
   sink.advance(static_cast<size_t>(end - room));
 }
 
@@ -76,6 +80,26 @@ inline uint32_t* Encoder::encodeShort(const uint8_t* piece, size_t bytes, uint32
     cached.key = key;
     memcpy(cached.ids, out, count * sizeof(uint32_t));
     cached.ids[0] |= count << kIdBits;
+  }
+  return end;
+}
+
+uint32_t* Encoder::encodeLong(const uint8_t* piece, size_t bytes, uint32_t* out) {
+  if (bytes > kLong) return encodeUncached(piece, bytes, out);
+  const uint64_t hash = hashLong(piece, bytes);
+  CachedLongPiece& cached = cacheOfLong_[hash & (kCachedLong - 1)];
+  if (cached.hash == hash && cached.size == bytes && memcmp(cached.bytes, piece, bytes) == 0) {
+    memcpy(out, cached.ids, cached.count * sizeof(uint32_t));
+    return out + cached.count;
+  }
+  uint32_t* const end = encodeUncached(piece, bytes, out);
+  const auto count = static_cast<size_t>(end - out);
+  if (count <= kLongIds) {
+    cached.hash = hash;
+    cached.size = static_cast<uint8_t>(bytes);
+    cached.count = static_cast<uint8_t>(count);
+    memcpy(cached.bytes, piece, bytes);
+    memcpy(cached.ids, out, count * sizeof(uint32_t));
   }
   return end;
 }

@@ -41,15 +41,26 @@ class Encoder {
     uint32_t ids[kCachedIds];
   };
 
+  // A longer one: words of scripts that take two or three bytes a letter.
+  static constexpr size_t kLong = 46, kLongIds = 16, kCachedLong = 1 << 13;
+  struct CachedLongPiece {
+    uint64_t hash;
+    uint8_t size, count;
+    uint8_t bytes[kLong];
+    uint32_t ids[kLongIds];
+  };
+
   template <Pattern P>
   void encodeBy(const Range& range, IdSink& out);
   uint32_t* encodeUncached(const uint8_t* piece, size_t bytes, uint32_t* out);
+  uint32_t* encodeLong(const uint8_t* piece, size_t bytes, uint32_t* out);
   uint32_t* encodeShort(const uint8_t* piece, size_t bytes, uint32_t* out);
 
   std::shared_ptr<const Tables> tables_;
   bool wholePieces_;
   Bpe bpe_;
   std::vector<CachedPiece> cache_;
+  std::vector<CachedLongPiece> cacheOfLong_;
   std::vector<uint8_t> kept_;  // a piece without the bytes that the vocabulary lacks
 };
 

@@ -303,7 +303,8 @@ bool Reader::readMerges(JsonReader& json) {
 
 Status Reader::read() {
   if (!readTop()) {
-    out_ = {std::string(file_), {}, nullptr};
+    // The parser of TypeScript finds what is wrong; the problem is for what it would take.
+    out_ = {std::string(file_), "not JSON as this version can read it", nullptr};
     return {};
   }
   out_.document.append(file_, copied_);
@@ -319,6 +320,7 @@ Status readTokenizerJson(std::string_view file, TokenizerJson& out) {
   if (validUtf8(reinterpret_cast<const uint8_t*>(file.data()), file.size()) != file.size()) {
     return Status::error(ErrorCode::kTokenizerInvalid, "not valid UTF-8");
   }
+  if (file.starts_with("\xef\xbb\xbf")) file.remove_prefix(3);  // a byte order mark
   return Reader(file, out).read();
 }
 

@@ -35,6 +35,9 @@ describe("tokenizer.json", () => {
     ["a huge id", (f) => (f.model.vocab["!"] = 2 ** 31), "model.vocab"],
     ["an id twice", (f) => (f.model.vocab["!"] = 1), "has two tokens"],
     ["a merge of unknown tokens", (f) => f.model.merges.push(["qq", "qq"]), "the vocabulary lacks"],
+    ["a token that is a number", (f) => (f.model.vocab["!"] = "0"), 'got "0"'],
+    ["a merge of three", (f) => (f.model.merges = [["a", "b", "c"]]), "the vocabulary lacks"],
+    ["a token of a megabyte", (f) => (f.model.vocab["a".repeat(2 ** 20)] = 99_999), "at most 4096 bytes"],
     ["a merge that is none", (f) => f.model.merges.push(7), "the vocabulary lacks"],
     ["merges that are no list", (f) => (f.model.merges = {}), "model.merges"],
     ["another pre-tokenizer", (f) => (f.pre_tokenizer = { type: "Metaspace" }), "Metaspace"],
@@ -59,6 +62,36 @@ describe("tokenizer.json", () => {
   });
 });
 
+test("spellings that mean the same are read the same", async () => {
+  const expected = await loadTokenizer(TOKENIZER_FILES["storyteller.json"]!);
+  const file = storyteller();
+  const { vocab, merges, ...model } = file.model;
+  const escaped = (value: unknown) =>
+    JSON.stringify(value).replace(/"(?:[^"\\]|\\.)*"/g, (text) => text.replaceAll("a", "\\u0061"));
+  const spellings = [
+    `\ufeff${JSON.stringify(file)}`,
+    escaped(file),
+    JSON.stringify(file, undefined, 1),
+    JSON.stringify({ ...file, model: { merges, vocab, ...model } }),
+    JSON.stringify({
+      ...file,
+      model: { ...file.model, merges: merges.map((merge: string | string[]) => [merge].flat().join(" ")) },
+    }),
+    JSON.stringify({
+      ...file,
+      model: {
+        ...file.model,
+        merges: merges.map((merge: string | string[]) => (typeof merge === "string" ? merge.split(" ") : merge)),
+      },
+    }),
+  ];
+  const text = "Once upon a time, “there” was a naïve 日本 dragon.";
+  for (const spelling of spellings) {
+    writeFileSync(join(dir, "tokenizer.json"), spelling);
+    expect([...(await loadTokenizer(dir)).encode(text)]).toEqual([...expected.encode(text)]);
+  }
+});
+
 describe("rank files", () => {
   const lines = () => readFileSync(TOKENIZER_FILES["storyteller.model"]!, "latin1").split("\n");
   test.each<[string, (list: string[]) => string[], string]>([
@@ -67,6 +100,7 @@ describe("rank files", () => {
     ["base64 that is none", (list) => ["*** 0", ...list.slice(1)], "line 1"],
     ["a rank twice", (list) => [...list.slice(0, -1), "enp6eno= 3"], "twice"],
     ["a token twice", (list) => [...list.slice(0, -1), `${list[0]!.split(" ")[0]} 99999`], "twice"],
+    ["a token of a megabyte", (list) => [...list.slice(0, -1), `${"enp6".repeat(2 ** 18)} 99`], "base64 rank"],
     ["a huge rank", (list) => [...list.slice(0, -1), "enp6eno= 99999999"], "base64 rank"],
     ["a byte missing", (list) => list.slice(1), "no token for the byte"],
   ])("%s", async (_, change, said) => {
