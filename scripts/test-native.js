@@ -1,5 +1,5 @@
 // The native tests under AddressSanitizer and UndefinedBehaviorSanitizer: builds the addon with both into build/sanitize and
-// runs the tests that exercise native code on it (kernels, device, hostile files, lifecycle).
+// runs the tests that exercise native code on it (kernels, device, hostile files, lifecycle, tokenizer).
 import { spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -6,7 +6,7 @@ namespace quipu::tokenizer {
 
 namespace {
 
-constexpr size_t kKnownPairs = 1 << 15;
+constexpr size_t kKnownPairs = 1 << 17;
 constexpr uint64_t kEmpty = ~0ull;
 constexpr uint32_t kNever = 0xffffffff;  // the priority of a pair that does not merge
 

@@ -32,7 +32,7 @@ class Encoder {
   void encodePiece(const uint8_t* piece, size_t bytes, IdSink& out);
 
  private:
-  static constexpr size_t kCached = 1 << 13;
+  static constexpr size_t kCached = 1 << 15;
   static constexpr size_t kCachedIds = 4;
 
   // A piece of at most kShort bytes and its 1 to 4 ids; the count is in the upper bits of the first.

@@ -1,13 +1,29 @@
 #include "tokenizer/table_builder.h"
 
+#include <sys/mman.h>
+
 #include <bit>
-#include <cstdlib>
 
 namespace quipu::tokenizer {
 
 namespace {
 
 constexpr size_t kAlignment = 64;
+
+// Zeroed memory in huge pages where the system has them: lookups go all over the tables, and with small pages most of
+// them would also wait for the page table. Null where there is none.
+std::shared_ptr<uint8_t> allocateZeroed(size_t bytes) {
+  constexpr size_t kHugePage = 2 << 20;
+  const size_t mapped = bytes + kHugePage;
+  void* data = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (data == MAP_FAILED) return nullptr;
+  std::shared_ptr<void> owner(data, [mapped](void* whole) { munmap(whole, mapped); });
+  auto* start = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(data) + kHugePage - 1) / kHugePage * kHugePage);
+#if defined(MADV_HUGEPAGE)
+  if (bytes >= kHugePage) madvise(start, bytes, MADV_HUGEPAGE);
+#endif
+  return {std::move(owner), start};
+}
 
 size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
@@ -146,12 +162,11 @@ Status TableBuilder::finish(std::string_view document, std::shared_ptr<Tables>& 
     place(kPairs, pairSlots * sizeof(PairSlot), 0);
     place(kDocument, document.size(), 0);
     header.bytes = end;
-    // Large blocks come zeroed from the system, so that rows never touched cost nothing.
-    auto* block = static_cast<uint8_t*>(calloc(end / kAlignment + 1, kAlignment));
+    std::shared_ptr<uint8_t> owner = allocateZeroed(end);
+    uint8_t* const block = owner.get();
     if (block == nullptr) {
       return Status::error(ErrorCode::kOutOfMemory, "the vocabulary needs " + std::to_string(end) + " bytes");
     }
-    std::shared_ptr<const void> owner(block, free);
     if (!fillTrie(reinterpret_cast<TrieSlot*>(block + header.sections[kTrie].offset), trieSlots)) continue;
     fillPairs(reinterpret_cast<PairSlot*>(block + header.sections[kPairs].offset), pairSlots);
     for (uint32_t& token : header.byteTokens) token = kNoToken;

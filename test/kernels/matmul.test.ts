@@ -16,11 +16,13 @@ interface Case {
   readonly dtype: (typeof WEIGHT_DTYPES)[number];
 }
 
-/** Every depth with every dtype; every count of rows with features around the panels' 16 and 32; the widest features. */
+/** Every depth with every dtype (exhaustive: and count of rows); every count of rows with features around the panels' 16 and 32; the widest features. */
 function cases(): Case[] {
   if (process.env.QUIPU_EXHAUSTIVE) {
-    return WEIGHT_DTYPES.flatMap((dtype) =>
-      DEPTHS.flatMap((depth) => ROWS.flatMap((rows) => FEATURES.map((features) => ({ rows, depth, features, dtype })))),
+    return WEIGHT_DTYPES.flatMap((dtype, k) =>
+      DEPTHS.flatMap((depth, i) =>
+        ROWS.map((rows, j) => ({ rows, depth, features: FEATURES[(i + j + k) % FEATURES.length]!, dtype })),
+      ),
     );
   }
   const byDepth = DEPTHS.flatMap((depth, i) =>
