@@ -186,7 +186,7 @@ Status TableBuilder::finish(std::string_view document, std::shared_ptr<Tables>& 
     for (size_t i = 0; i < slots_.size(); ++i) {
       if (slots_[i].number != 0) slots[i] = {slots_[i].tag, tokens_[slots_[i].number - 1].id + 1};
     }
-    memcpy(block + header.sections[kDocument].offset, document.data(), document.size());
+    if (!document.empty()) memcpy(block + header.sections[kDocument].offset, document.data(), document.size());
     memcpy(block, &header, sizeof header);
     out = std::make_shared<Tables>(std::move(owner), block);
     return {};
