@@ -1,6 +1,6 @@
 #include "binding/device.h"
 
-#include <cstring>
+#include <algorithm>
 #include <vector>
 
 #include "binding/classes.h"
@@ -141,7 +141,7 @@ void DeviceWrap::settle(Napi::Env env, Napi::Function, std::nullptr_t*, Pending*
     const Napi::TypedArray array = pending->targets[i].Value();
     const std::vector<std::byte>& data = job.reads[i].data;
     if (array.ByteLength() != data.size()) continue;  // its memory was transferred elsewhere meanwhile
-    memcpy(static_cast<std::byte*>(array.ArrayBuffer().Data()) + array.ByteOffset(), data.data(), data.size());
+    std::copy(data.begin(), data.end(), static_cast<std::byte*>(array.ArrayBuffer().Data()) + array.ByteOffset());
   }
   pending->deferred.Resolve(env.Undefined());
 }

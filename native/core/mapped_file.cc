@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -83,7 +84,7 @@ Status MappedFile::view(size_t offset, size_t bytes, size_t alignment, std::shar
   // The safetensors format promises no alignment of a tensor, the kernels want that of its element.
   std::shared_ptr<Buffer> copy;
   if (Status status = Buffer::allocate(bytes, 0, copy); !status.ok()) return status;
-  memcpy(copy->data(), start, bytes);
+  std::copy_n(start, bytes, copy->data());
   out = Buffer::view(copy->data(), bytes, copy);
   return {};
 }

@@ -1,7 +1,6 @@
 #include "core/run_queue.h"
 
 #include <algorithm>
-#include <cstring>
 #include <iterator>
 
 namespace quipu {
@@ -76,7 +75,7 @@ void RunQueue::execute(Job& job) {
     return;
   }
   for (const BufferWrite& write : job.writes) {
-    memcpy(write.buffer->data() + write.offset, write.data.data(), write.data.size());
+    std::copy(write.data.begin(), write.data.end(), write.buffer->data() + write.offset);  // null where it is empty
   }
   if (job.program != nullptr) {
     job.status = backend_->prepare(job.program);
@@ -84,7 +83,7 @@ void RunQueue::execute(Job& job) {
   }
   if (!job.status.ok()) return;
   for (BufferRead& read : job.reads) {
-    memcpy(read.data.data(), read.buffer->data() + read.offset, read.data.size());
+    std::copy_n(read.buffer->data() + read.offset, read.data.size(), read.data.begin());
   }
 }
 

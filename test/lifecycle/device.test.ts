@@ -6,13 +6,14 @@ import { join } from "node:path";
 const root = process.cwd();
 const module = (path: string) => JSON.stringify(join(root, "dist", path));
 
-/** A device, and a program that keeps it busy for about `seconds`: matrix products in a row. */
+/** A device, and a program that keeps it busy: matrix products in a row, of fewer rows for the slow kernels under a sanitizer. */
 const PRELUDE = `
 const { openDevice } = await import(${module("device/device.js")});
 const { Recorder } = await import(${module("graph/recorder.js")});
 const { compile } = await import(${module("graph/program.js")});
 function busy(device, products) {
-  const a = device.allocate("a", "f32", [512, 1024]), b = device.allocate("b", "f32", [1024, 1024]);
+  const rows = process.env.QUIPU_SANITIZED ? 16 : 512;
+  const a = device.allocate("a", "f32", [rows, 1024]), b = device.allocate("b", "f32", [1024, 1024]);
   const r = new Recorder();
   let x = r.matmul(a, b);
   for (let i = 1; i < products; i++) x = r.matmul(x, b);

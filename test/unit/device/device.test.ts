@@ -27,6 +27,13 @@ describe("transfers", () => {
     expect([...tail]).toEqual([3, 4]);
   });
 
+  test("nothing can be transferred, too", async () => {
+    const tensor = device.allocate("t", "i32", [0, 4], 7);
+    const [nothing, read] = [new Int32Array(0), new Int32Array(0)];
+    await device.run(null, { writes: [[tensor, nothing]], reads: [[tensor, read]] });
+    expect(read).toHaveLength(0);
+  });
+
   test("index contents keep to their bound", async () => {
     const ids = device.allocate("ids", "i32", [3], 5);
     await device.run(null, { writes: [[ids, Int32Array.of(-1, 0, 4)]] });
