@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tokenizer/hash.h"
+
 namespace quipu::tokenizer {
 
 namespace {
@@ -14,24 +16,29 @@ constexpr uint32_t kNever = 0xffffffff;  // the priority of a pair that does not
 
 Bpe::Bpe(const Tables& tables) : tables_(tables), known_(kKnownPairs, kEmpty), history_(tables.vocabSize()) {}
 
-size_t Bpe::encode(const uint8_t* p, size_t bytes, uint32_t* out) {
+size_t Bpe::encode(const uint8_t* p, size_t bytes, bool whole, uint32_t* out) {
+  Tables::Match next = tables_.longest(p, bytes);
+  if (next.bytes == bytes && (whole || encodesItself(next.token))) {
+    *out = next.token;
+    return 1;
+  }
   dead_.assign(bytes / 64 + 1, 0);
   size_t count = 0, at = 0;
-  uint32_t next = tables_.longest(p, bytes);
-  while (next != kNoToken) {
-    const size_t length = lengthOf(next), end = at + length;
+  while (next.token != kNoToken) {
+    const size_t end = at + next.bytes;
     const bool live = (dead_[end / 64] >> end % 64 & 1) == 0;
-    if (live && (count == 0 ? encodesItself(next) : fits(out[count - 1], next, p + at))) {
-      out[count++] = next;
+    if (live && (count == 0 ? encodesItself(next.token) : fits(out[count - 1], next.token, p + at))) {
+      out[count++] = next.token;
       at = end;
-      next = at < bytes ? tables_.longest(p + at, bytes - at) : kNoToken;
+      if (at == bytes) break;
+      next = tables_.longest(p + at, bytes - at);
       continue;
     }
-    next = tables_.longest(p + at, length - 1);
-    if (next == kNoToken && count > 0) {
+    next = tables_.longest(p + at, next.bytes - 1);
+    if (next.token == kNoToken && count > 0) {
       dead_[at / 64] |= 1ull << at % 64;
-      next = out[--count];
-      at -= lengthOf(next);
+      next = {out[--count], static_cast<uint32_t>(lengthOf(out[count]))};
+      at -= next.bytes;
     }
   }
   return count;
@@ -39,7 +46,7 @@ size_t Bpe::encode(const uint8_t* p, size_t bytes, uint32_t* out) {
 
 bool Bpe::fits(uint32_t a, uint32_t b, const uint8_t* boundary) {
   const uint64_t key = static_cast<uint64_t>(a) << 25 | static_cast<uint64_t>(b) << 1;
-  uint64_t& known = known_[Tables::pairHash(a, b) & (kKnownPairs - 1)];
+  uint64_t& known = known_[mixed(a, b) & (kKnownPairs - 1)];
   if ((known & ~1ull) != key) {
     const uint32_t kinds[] = {historyOf(a).kind, historyOf(b).kind};
     bool fit = kinds[0] != History::kOther && kinds[1] != History::kOther;
@@ -52,14 +59,8 @@ bool Bpe::fits(uint32_t a, uint32_t b, const uint8_t* boundary) {
   return (known & 1) != 0;
 }
 
-// What the tokens left and right become, whose bytes lie together from `start` on.
-MergeResult Bpe::mergeOf(uint32_t left, uint32_t right, const uint8_t* start, size_t bytes) const {
-  MergeResult result;
-  if (tables_.kind() == Tables::kMerges) {
-    result = tables_.merge(left, right);
-  } else {
-    result.priority = result.merged = bytes <= kMaxTokenBytes ? tables_.find(start, bytes) : kNoToken;
-  }
+MergeResult Bpe::mergeOf(uint32_t left, const uint8_t* start, size_t bytes) const {
+  MergeResult result = tables_.mergeOf(left, start, bytes);
   if (result.merged == kNoToken) result.priority = kNever;
   return result;
 }
@@ -71,7 +72,7 @@ bool Bpe::crosses(uint32_t a, uint32_t b, const uint8_t* boundary) {
   uint32_t limit = kNever;
   for (;;) {
     const size_t before = lengthOf(a), after = lengthOf(b);
-    if (mergeOf(a, b, boundary - before, before + after).priority < limit) return true;
+    if (mergeOf(a, boundary - before, before + after).priority < limit) return true;
     const History &left = history_[a], &right = history_[b];
     if (left.time == 0 && right.time == 0) return false;
     if (left.time > right.time) {
@@ -138,7 +139,7 @@ size_t Bpe::mergeAll(const uint8_t* p, size_t bytes, Merged merged) {
   }
   starts[count] = static_cast<uint32_t>(count);
   const auto update = [&](size_t i) {
-    const MergeResult result = mergeOf(ids[i], ids[i + 1], p + starts[i], starts[i + 2] - starts[i]);
+    const MergeResult result = mergeOf(ids[i], p + starts[i], starts[i + 2] - starts[i]);
     priorities[i] = result.priority;
     results[i] = result.merged;
   };

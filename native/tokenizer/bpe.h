@@ -21,11 +21,8 @@ class Bpe {
   explicit Bpe(const Tables& tables);
 
   // The ids of p[0, bytes), bytes > 0, every one of which is a token: at most `bytes` ids at `out`; returns their
-  // count. kPadding more may be read.
-  size_t encode(const uint8_t* p, size_t bytes, uint32_t* out);
-
-  // Whether a token is the encoding of its own bytes.
-  bool encodesItself(uint32_t token) { return historyOf(token).kind != History::kOther; }
+  // count. `whole`: if all of it is a token, it becomes that even if merging would not lead there.
+  size_t encode(const uint8_t* p, size_t bytes, bool whole, uint32_t* out);
 
  private:
   // How a token's own bytes merge: the last merge that makes it.
@@ -45,12 +42,15 @@ class Bpe {
     std::vector<uint32_t> starts, ids, priorities, merged;
   };
 
+  // Whether a token is the encoding of its own bytes.
+  bool encodesItself(uint32_t token) { return historyOf(token).kind != History::kOther; }
   // Whether a and b, the tokens before and after `boundary`, are the encoding of their bytes.
   bool fits(uint32_t a, uint32_t b, const uint8_t* boundary);
   bool crosses(uint32_t a, uint32_t b, const uint8_t* boundary);
   bool crossesAnyOrder(uint32_t a, uint32_t b, const uint8_t* boundary);
   const History& historyOf(uint32_t token);
-  MergeResult mergeOf(uint32_t left, uint32_t right, const uint8_t* start, size_t bytes) const;
+  // What `left` and the token of the rest become.
+  MergeResult mergeOf(uint32_t left, const uint8_t* start, size_t bytes) const;
   template <typename Merged>
   size_t mergeAll(const uint8_t* p, size_t bytes, Merged merged);
   size_t lengthOf(uint32_t token) const { return tables_.offsets()[token + 1] - tables_.offsets()[token]; }

@@ -1,5 +1,8 @@
 #include "tokenizer/encoder.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "tokenizer/split_patterns.h"
 
 namespace quipu::tokenizer {
@@ -105,22 +108,14 @@ uint32_t* Encoder::encodeLong(const uint8_t* piece, size_t bytes, uint32_t* out)
 }
 
 uint32_t* Encoder::encodeUncached(const uint8_t* piece, size_t bytes, uint32_t* out) {
-  if (bytes <= kMaxTokenBytes) {
-    const uint32_t whole = tables_->find(piece, bytes);
-    if (whole != kNoToken && (wholePieces_ || bpe_.encodesItself(whole))) {
-      *out = whole;
-      return out + 1;
-    }
+  const auto isKnown = [&](uint8_t byte) { return tables_->byteToken(byte) != kNoToken; };
+  if (tables_->hasAllBytes() || std::all_of(piece, piece + bytes, isKnown)) {
+    return out + bpe_.encode(piece, bytes, wholePieces_, out);
   }
-  if (tables_->hasAllBytes()) return out + bpe_.encode(piece, bytes, out);
   // Bytes that the vocabulary lacks are left out, as tokenizers does (SmolLM2 lacks 21 that text rarely has).
   kept_.clear();
-  for (size_t i = 0; i < bytes; ++i) {
-    if (tables_->byteToken(piece[i]) != kNoToken) kept_.push_back(piece[i]);
-  }
-  if (kept_.empty()) return out;
-  kept_.reserve(kept_.size() + kPadding);
-  return out + bpe_.encode(kept_.data(), kept_.size(), out);
+  std::copy_if(piece, piece + bytes, std::back_inserter(kept_), isKnown);
+  return kept_.empty() ? out : out + bpe_.encode(kept_.data(), kept_.size(), false, out);
 }
 
 }  // namespace quipu::tokenizer

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tokenizer/bpe.h"
+#include "tokenizer/hash.h"
 #include "tokenizer/id_sink.h"
 #include "tokenizer/pretokenizer.h"
 #include "tokenizer/tables.h"

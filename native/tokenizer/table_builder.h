@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "core/error.h"
+#include "tokenizer/hash.h"
 #include "tokenizer/tables.h"
+#include "tokenizer/trie_builder.h"
 
 namespace quipu::tokenizer {
 
@@ -46,12 +48,18 @@ class TableBuilder {
   };
   void find(std::span<Query> queries) const;
 
-  // The next in the list of merges. Of the same pair the last counts, as in tokenizers.
-  void addMerge(uint32_t left, uint32_t right, uint32_t merged);
+  // The next in the list of merges: `left` and the token of the rest make `merged`. Of the same pair the last counts,
+  // as in tokenizers.
+  void addMerge(uint32_t left, uint32_t merged) { merges_.push_back({left, merged}); }
 
   Status finish(std::string_view document, std::shared_ptr<Tables>& out);
 
  private:
+  // Rows of an open-addressing table, whose size is a power of two. Zeros are an empty row.
+  struct TokenSlot {
+    uint32_t tag;     // upper half of the hash
+    uint32_t number;  // index + 1
+  };
   struct Token {
     uint32_t id;
     uint32_t start;
@@ -59,22 +67,19 @@ class TableBuilder {
     bool encodes;
   };
   struct Merge {
-    uint32_t left, right, merged;
+    uint32_t left, merged;
   };
 
-  bool fillTrie(TrieSlot* trie, size_t slots) const;
-  void fillPairs(PairSlot* pairs, size_t slots) const;
+  std::vector<TrieEntry> entries() const;
+  void fillMerges(uint32_t* offsets, MergeSlot* slots) const;
 
   Tables::Kind kind_;
   std::vector<uint8_t> blob_;
   size_t added_ = 0;
   std::vector<Token> tokens_;
-  std::vector<TokenSlot> slots_;     // numbers are index + 1 here
+  std::vector<TokenSlot> slots_;
   std::vector<uint32_t> tokenOfId_;  // index + 1
   std::vector<Merge> merges_;
 };
-
-// How many slots an open-addressing table of `rows` has.
-size_t slotsFor(size_t rows);
 
 }  // namespace quipu::tokenizer

@@ -20,12 +20,9 @@ Tables::Tables(std::shared_ptr<const void> owner, const uint8_t* block) : owner_
   size_t count;
   offsets_ = section<uint32_t>(kOffsets, count);
   blob_ = section<uint8_t>(kBlob, count);
-  tokenSlots_ = section<TokenSlot>(kTokenSlots, count);
-  tokenMask_ = count - 1;
   trie_ = section<TrieSlot>(kTrie, count);
-  trieMask_ = static_cast<uint32_t>(count - 1);
-  pairs_ = section<PairSlot>(kPairs, count);
-  pairMask_ = count - 1;
+  mergeOffsets_ = section<uint32_t>(kMergeOffsets, count);
+  mergeSlots_ = section<MergeSlot>(kMergeSlots, count);
   const char* document = section<char>(kDocument, count);
   document_ = {document, count};
 }

@@ -1,6 +1,7 @@
 #include "tokenizer/text_tokenizer.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "tokenizer/unicode.h"
 
@@ -39,10 +40,13 @@ TextTokenizer::TextTokenizer(std::shared_ptr<const Tables> tables, std::optional
   for (const AddedToken& token : added_.list()) vocabSize_ = std::max(vocabSize_, token.id + 1);
   special_.resize(vocabSize_);
   addedOfId_.resize(vocabSize_);
+  inTables_.assign(vocabSize_, 0);
+  std::fill_n(inTables_.begin(), tables_->vocabSize(), 1);
   for (uint32_t i = 0; i < added_.list().size(); ++i) {
     const AddedToken& token = added_.list()[i];
     addedOfId_[token.id] = i + 1;
     special_[token.id] = token.special;
+    inTables_[token.id] = 0;
   }
 }
 
@@ -191,28 +195,35 @@ size_t TextTokenizer::encodeFinished(Text text, EncodeOptions& options, IdSink& 
 }
 
 Status TextTokenizer::decode(std::span<const int32_t> ids, bool special, std::string& out) const {
+  // Most tokens are short, and kPadding more may be read behind those of the tables: they are copied without a loop.
+  constexpr size_t kCopied = kPadding;
+  const uint32_t* offsets = tables_->offsets();
+  const uint8_t* blob = tables_->blob();
+  const auto tokenOf = [&](uint32_t id) -> std::span<const uint8_t> {
+    if (inTables_[id]) return {blob + offsets[id], offsets[id + 1] - offsets[id]};
+    return special || !special_[id] ? bytesOf(id) : std::span<const uint8_t>();
+  };
   size_t bytes = 0;
   for (const int32_t id : ids) {
-    if (id < 0 || static_cast<uint32_t>(id) >= vocabSize_) {
+    if (static_cast<uint32_t>(id) >= vocabSize_) {
       return Status::error(ErrorCode::kUsage, "token id: expected a whole number from 0 to " +
                                                   std::to_string(vocabSize_ - 1) + ", got " + std::to_string(id));
     }
-    bytes += special || !special_[static_cast<uint32_t>(id)] ? bytesOf(static_cast<uint32_t>(id)).size() : 0;
+    bytes += tokenOf(static_cast<uint32_t>(id)).size();
   }
-  out.resize(bytes);
-  auto* to = out.data();
-  char* const end = to + bytes;
-  for (const int32_t id : ids) {
-    if (!special && special_[static_cast<uint32_t>(id)]) continue;
-    const auto token = bytesOf(static_cast<uint32_t>(id));
-    // Most tokens are short, and 16 bytes may be read of each that is not added.
-    if (token.size() <= 16 && end - to >= 16 && addedOfId_[static_cast<uint32_t>(id)] == 0) {
-      memcpy(to, token.data(), 16);
-    } else {
+  out.resize(bytes + kCopied);
+  char* to = out.data();
+  for (const int32_t signedId : ids) {
+    const auto id = static_cast<uint32_t>(signedId);
+    const auto token = tokenOf(id);
+    if (token.size() <= kCopied && inTables_[id]) {
+      memcpy(to, token.data(), kCopied);
+    } else if (!token.empty()) {
       memcpy(to, token.data(), token.size());
     }
     to += token.size();
   }
+  out.resize(bytes);
   return {};
 }
 

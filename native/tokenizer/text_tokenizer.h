@@ -70,6 +70,7 @@ class TextTokenizer {
   AddedTokens added_;
   uint32_t vocabSize_;
   std::vector<uint8_t> special_;     // a byte for each id
+  std::vector<uint8_t> inTables_;    // likewise: it has the bytes that the tables say
   std::vector<uint32_t> addedOfId_;  // index + 1 of the added token of an id
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Encoder>> idle_;

@@ -252,7 +252,7 @@ void Reader::flushMerges() {
     if (left == kNoToken || right == kNoToken || merged == kNoToken) {
       failMerge(merge.rank, merge.whole);
     } else {
-      builder_.addMerge(left, right, merged);
+      builder_.addMerge(left, merged);
     }
   }
   batch_.bytes.clear();

@@ -84,4 +84,38 @@ size_t validUtf8(const uint8_t* text, size_t bytes) {
   return static_cast<size_t>(p - text);
 }
 
+size_t toUtf16(const uint8_t* text, size_t bytes, char16_t* out) {
+  constexpr size_t kBlock = 16;
+  const uint8_t *p = text, *const end = text + bytes;
+  char16_t* to = out;
+  while (p < end) {
+    if (static_cast<size_t>(end - p) >= kBlock) {
+      uint64_t words[2];
+      memcpy(words, p, kBlock);
+      if (((words[0] | words[1]) & 0x8080808080808080) == 0) {
+        for (size_t i = 0; i < kBlock; ++i) to[i] = p[i];
+        p += kBlock, to += kBlock;
+        continue;
+      }
+    }
+    const uint32_t lead = *p;
+    if (lead < 0x80) {
+      *to++ = static_cast<char16_t>(lead);
+      p += 1;
+    } else if (lead < 0xe0) {
+      *to++ = static_cast<char16_t>((lead & 0x1f) << 6 | (p[1] & 0x3f));
+      p += 2;
+    } else if (lead < 0xf0) {
+      *to++ = static_cast<char16_t>((lead & 0x0f) << 12 | (p[1] & 0x3f) << 6 | (p[2] & 0x3f));
+      p += 3;
+    } else {
+      const uint32_t code = (lead & 0x07) << 18 | (p[1] & 0x3f) << 12 | (p[2] & 0x3f) << 6 | (p[3] & 0x3f);
+      *to++ = static_cast<char16_t>(0xd7c0 + (code >> 10));  // 0xd800 - (0x10000 >> 10)
+      *to++ = static_cast<char16_t>(0xdc00 | (code & 0x3ff));
+      p += 4;
+    }
+  }
+  return static_cast<size_t>(to - out);
+}
+
 }  // namespace quipu::tokenizer

@@ -5,11 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <bit>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
+#include "tokenizer/hash.h"
 #include "tokenizer/rank_file.h"
 #include "tokenizer/tokenizer_json.h"
 
@@ -56,14 +57,11 @@ bool isSound(const Header& header, size_t bytes) {
   for (const auto& [offset, size] : header.sections) {
     if (offset < sizeof(Header) || offset % 64 != 0 || offset > bytes || size > bytes - offset) return false;
   }
-  const auto sized = [&](Section section, uint64_t row) {
-    const uint64_t size = header.sections[section].bytes;
-    return size % row == 0 && std::has_single_bit(size / row);
-  };
-  const auto& blob = header.sections[kBlob];
-  return header.sections[kOffsets].bytes == (header.vocabSize + 1) * sizeof(uint32_t) &&
-         blob.bytes + kPadding <= bytes - blob.offset && sized(kTokenSlots, sizeof(TokenSlot)) &&
-         sized(kTrie, sizeof(TrieSlot)) && sized(kPairs, sizeof(PairSlot));
+  const auto bytesOf = [&](Section section) { return header.sections[section].bytes; };
+  const uint64_t ends = (header.vocabSize + 1) * sizeof(uint32_t);
+  return bytesOf(kOffsets) == ends && bytesOf(kBlob) + kPadding <= bytes - header.sections[kBlob].offset &&
+         bytesOf(kTrie) % sizeof(TrieSlot) == 0 && bytesOf(kMergeSlots) % sizeof(MergeSlot) == 0 &&
+         bytesOf(kMergeOffsets) == (header.kind == Tables::kMerges ? ends : 0);
 }
 
 std::shared_ptr<const Tables> mapPrepared(const std::string& path, Tables::Kind kind, const Source& source) {

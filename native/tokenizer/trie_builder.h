@@ -1,0 +1,24 @@
+// Lays out the trie of tables.h.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tokenizer/tables.h"
+
+namespace quipu::tokenizer {
+
+struct TrieEntry {
+  uint64_t head;  // the first eight bytes as a big-endian number, zeros after the end
+  const uint8_t* bytes;
+  uint32_t size;  // at least 1
+  uint32_t token;
+};
+
+TrieEntry trieEntry(const uint8_t* bytes, uint32_t size, uint32_t token);
+
+// Entries differ in their bytes; they are sorted here. Empty where the trie would be larger than its links can say.
+std::vector<TrieSlot> buildTrie(std::span<TrieEntry> entries);
+
+}  // namespace quipu::tokenizer
