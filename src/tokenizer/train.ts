@@ -33,7 +33,7 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tr
     options.checkpoint === undefined
       ? {}
       : await CountCheckpoint.open(resolve(options.checkpoint), { pattern, format, field, files: identities });
-  const folder = checkpoint?.folder ?? (await mkdtemp(join(tmpdir(), "quipu-train-")));
+  const folder = checkpoint?.folder ?? (await mkdtemp(join(tmpdir(), `quipu-train-${process.pid}-`)));
   const runs = (progress?.runs ?? []).map((run) => join(folder, run));
   const native = callNative(
     (addon) => new addon.TokenizerTrainer(pattern, settings.threads, settings.memory, folder, runs),
