@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -47,25 +48,25 @@ class EncodeWorker final : public Napi::AsyncWorker {
  protected:
   void Execute() override {
     std::vector<std::thread> others;
-    for (size_t i = 1; i < sinks_.size(); ++i) others.emplace_back([this, i] { encodeTexts(sinks_[i]); });
-    encodeTexts(sinks_[0]);
+    for (size_t i = 1; i < sinks_.size(); ++i) others.emplace_back([this, i] { encodeTexts(i); });
+    encodeTexts(0);
     for (std::thread& other : others) other.join();
   }
 
   void OnOK() override {
     if (!status_.ok()) return deferred_.Reject(toError(Env(), status_).Value());
-    std::vector<double> ends;
-    double end = 0;
-    for (const Result& result : results_) ends.push_back(end += static_cast<double>(result.count));
+    std::vector<double> places;
+    places.reserve(results_.size() * 3);
+    for (const Result& result : results_) {
+      places.push_back(static_cast<double>(result.sink));
+      places.push_back(static_cast<double>(result.start));
+      places.push_back(static_cast<double>(result.count));
+    }
     auto value = Napi::Object::New(Env());
-    value.Set("ends", toArrayBuffer(Env(), ends.data(), ends.size() * sizeof(double)));
+    value.Set("places", toArrayBuffer(Env(), places.data(), places.size() * sizeof(double)));
     if (keep_) {
-      auto ids = Napi::ArrayBuffer::New(Env(), static_cast<size_t>(end) * sizeof(uint32_t));
-      auto* to = static_cast<uint32_t*>(ids.Data());
-      for (const Result& result : results_) {
-        if (result.count > 0) memcpy(to, result.sink->ids().data() + result.start, result.count * sizeof(uint32_t));
-        to += result.count;
-      }
+      auto ids = Napi::Array::New(Env(), sinks_.size());
+      for (uint32_t i = 0; i < sinks_.size(); ++i) ids.Set(i, takeIds(Env(), std::move(sinks_[i])));
       value.Set("ids", ids);
     }
     deferred_.Resolve(value);
@@ -76,20 +77,22 @@ class EncodeWorker final : public Napi::AsyncWorker {
  private:
   // Ids of a text: a part of what its thread made.
   struct Result {
-    const IdSink* sink = nullptr;
-    size_t start = 0, count = 0;
+    size_t sink = 0, start = 0, count = 0;
   };
 
-  void encodeTexts(IdSink& sink) {
+  void encodeTexts(size_t which) {
+    IdSink& sink = sinks_[which];
+    std::optional<tokenizer::TextTokenizer::Lease> encoder;
     for (;;) {
       const size_t index = next_.fetch_add(1, std::memory_order_relaxed);
       if (index >= inputs_.size()) return;
       for (size_t handed; (handed = handed_.load(std::memory_order_acquire)) <= index;) handed_.wait(handed);
       if (failed_.load(std::memory_order_relaxed)) continue;
       try {
+        if (!encoder) encoder.emplace(*tokenizer_);
         const size_t start = sink.count();
-        const Status status = tokenizer_->encode(inputs_[index].text(), options_, sink);
-        results_[index] = {&sink, start, sink.count() - start};
+        const Status status = tokenizer_->encode(inputs_[index].text(), options_, *encoder, sink);
+        results_[index] = {which, start, sink.count() - start};
         if (!status.ok()) fail(status);
         inputs_[index] = {};
       } catch (const std::bad_alloc&) {
@@ -118,8 +121,8 @@ class EncodeWorker final : public Napi::AsyncWorker {
 
 }  // namespace
 
-// encodeAll(texts, keep, threads, allowed, refusesOthers, beginning) → Promise<{ ends, ids? }>: where each text's ids
-// end (f64), and the ids of all of them
+// encodeAll(texts, keep, threads, allowed, refusesOthers, beginning) → Promise<{ places, ids? }>: for each text the
+// buffer of its ids, where they begin in it and their count (f64), and the buffers
 Napi::Value encodeOffThread(const Napi::CallbackInfo& info, std::shared_ptr<const tokenizer::TextTokenizer> tokenizer) {
   const Napi::Env env = info.Env();
   if (!info[0].IsArray() || !info[1].IsBoolean()) wrongArgument(env, "(texts, keep, threads, …)");

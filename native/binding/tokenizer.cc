@@ -13,6 +13,7 @@ using tokenizer::Segment;
 namespace {
 
 constexpr size_t kKeptBuffer = 1 << 20;  // larger ones are given back after the call
+constexpr size_t kTaken = 1 << 18;       // where copying ids takes longer than to keep track of memory
 
 // Calls into the tokenizer, whose containers may throw when memory is out.
 template <typename Call>
@@ -32,10 +33,6 @@ std::span<const T> contents(const Napi::Value& value, napi_typedarray_type type)
   const auto array = value.As<Napi::TypedArray>();
   const auto* bytes = static_cast<const uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset();
   return {reinterpret_cast<const T*>(bytes), array.ElementLength()};
-}
-
-Napi::ArrayBuffer idsOf(Napi::Env env, const IdSink& ids) {
-  return toArrayBuffer(env, ids.ids().data(), ids.ids().size_bytes());
 }
 
 // V8 reads ASCII and UTF-16 several times as fast as UTF-8. It decides what bytes that are not UTF-8 become.
@@ -70,6 +67,20 @@ Napi::ArrayBuffer toArrayBuffer(Napi::Env env, const void* data, size_t bytes) {
   return buffer;
 }
 
+Napi::Value takeIds(Napi::Env env, IdSink&& ids) {
+  const size_t bytes = ids.ids().size_bytes();
+  if (bytes >= kTaken) {
+    uint32_t* const data = ids.release();
+    napi_value value;
+    const auto release = [](napi_env, void* memory, void*) { free(memory); };
+    const napi_status status = napi_create_external_arraybuffer(env, data, bytes, release, nullptr, &value);
+    if (status == napi_ok) return {env, value};
+    const std::unique_ptr<uint32_t, decltype(&free)> owner(data, free);
+    return toArrayBuffer(env, data, bytes);
+  }
+  return toArrayBuffer(env, ids.ids().data(), bytes);
+}
+
 void TextInput::reserve(size_t bytes) {
   const size_t wanted = bytes + tokenizer::kPadding;
   if (wanted <= capacity_ && capacity_ <= kKeptBuffer) return;
@@ -80,7 +91,8 @@ void TextInput::reserve(size_t bytes) {
 
 void TextInput::read(const Napi::Value& value) {
   const Napi::Env env = value.Env();
-  if (value.IsString()) {
+  isString_ = value.IsString();
+  if (isString_) {
     size_t units = 0;
     napi_get_value_string_utf16(env, value, nullptr, 0, &units);
     // At most three bytes for each UTF-16 unit; pages beyond what is written are never touched.
@@ -202,7 +214,7 @@ Napi::Value TokenizerWrap::encode(const Napi::CallbackInfo& info) {
     IdSink ids(true);
     input_.read(info[0]);
     check(info.Env(), tokenizer_->encode(input_.text(), encodeOptions(info, 1, *tokenizer_), ids));
-    return idsOf(info.Env(), ids);
+    return takeIds(info.Env(), std::move(ids));
   });
 }
 
@@ -240,7 +252,7 @@ Napi::Value TokenizerWrap::encodePieces(const Napi::CallbackInfo& info) {
     IdSink ids(true);
     input_.read(info[0]);
     check(info.Env(), tokenizer_->encodePieces(input_.text(), contents<int32_t>(info[1], napi_int32_array), ids));
-    return idsOf(info.Env(), ids);
+    return takeIds(info.Env(), std::move(ids));
   });
 }
 
@@ -295,7 +307,7 @@ Napi::Value EncodeStreamWrap::push(const Napi::CallbackInfo& info) {
     IdSink ids(true);
     input_.read(info[0]);
     check(info.Env(), stream_->push(input_.text().data, input_.text().bytes, ids));
-    return idsOf(info.Env(), ids);
+    return takeIds(info.Env(), std::move(ids));
   });
 }
 
@@ -304,7 +316,7 @@ Napi::Value EncodeStreamWrap::end(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     IdSink ids(true);
     check(info.Env(), stream_->end(ids));
-    return idsOf(info.Env(), ids);
+    return takeIds(info.Env(), std::move(ids));
   });
 }
 

@@ -17,7 +17,7 @@ class TextInput {
   // A string (lone surrogates become U+FFFD) or a Uint8Array.
   static bool accepts(const Napi::Value& value) { return value.IsString() || value.IsTypedArray(); }
   void read(const Napi::Value& value);
-  tokenizer::Text text() const { return {bytes_.get(), size_}; }
+  tokenizer::Text text() const { return {bytes_.get(), size_, isString_}; }
 
  private:
   struct Free {
@@ -27,6 +27,7 @@ class TextInput {
 
   std::unique_ptr<uint8_t, Free> bytes_;
   size_t size_ = 0, capacity_ = 0;
+  bool isString_ = false;
 };
 
 class VocabularyWrap : public Napi::ObjectWrap<VocabularyWrap> {
@@ -88,6 +89,9 @@ class EncodeStreamWrap : public Napi::ObjectWrap<EncodeStreamWrap> {
 tokenizer::EncodeOptions encodeOptions(const Napi::CallbackInfo& info, size_t at, const tokenizer::TextTokenizer& of);
 
 Napi::ArrayBuffer toArrayBuffer(Napi::Env env, const void* data, size_t bytes);
+
+// The ids themselves where they are many and the runtime takes memory that is not its own, else a copy.
+Napi::Value takeIds(Napi::Env env, tokenizer::IdSink&& ids);
 
 // encodeAll on threads of its own; see encode_worker.cc.
 Napi::Value encodeOffThread(const Napi::CallbackInfo& info, std::shared_ptr<const tokenizer::TextTokenizer> tokenizer);

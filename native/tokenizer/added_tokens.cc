@@ -19,7 +19,9 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tok
     if (text.empty()) continue;
     Pass& pass = tokens_[i].normalized ? normalized_ : raw_;
     pass.sorted.push_back(i);
-    pass.first[static_cast<uint8_t>(text[0])] = true;
+    const auto first = static_cast<uint8_t>(text[0]);
+    pass.first[first] = true;
+    pass.only = pass.sorted.size() == 1 || pass.only == first ? first : -1;
     longest_ = std::max(longest_, text.size());
   }
   // Of the same text the last counts, so it comes first.
@@ -34,6 +36,11 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tok
 bool AddedTokens::next(const Pass& pass, const uint8_t* text, size_t from, size_t to, Found& found) const {
   if (pass.sorted.empty()) return false;
   for (size_t start = from; start < to; ++start) {
+    if (pass.only >= 0) {
+      const void* const first = memchr(text + start, pass.only, to - start);
+      if (first == nullptr) return false;
+      start = static_cast<size_t>(static_cast<const uint8_t*>(first) - text);
+    }
     if (!pass.first[text[start]]) continue;
     // The tokens that agree so far are a range of the sorted list, which narrows with each byte.
     auto low = pass.sorted.begin(), high = pass.sorted.end();
@@ -86,6 +93,9 @@ void AddedTokens::splitPass(const Pass& pass, const uint8_t* text, size_t from, 
 
 void AddedTokens::split(const uint8_t* text, size_t bytes, const std::vector<uint8_t>& allowed, const Each& each,
                         Before before) const {
+  if (bytes > 0 && (allowed.empty() || memchr(allowed.data(), 1, allowed.size()) == nullptr)) {
+    return each({0, bytes, Segment::kText});
+  }
   splitPass(raw_, text, 0, bytes, before.raw, allowed, [&](const Segment& segment) {
     if (segment.token != Segment::kText || normalized_.sorted.empty()) return each(segment);
     splitPass(normalized_, text, segment.start, segment.end, segment.start == 0 ? before.normalized : 0, allowed, each);

@@ -54,6 +54,7 @@ class AddedTokens {
   struct Pass {
     std::vector<uint32_t> sorted;
     bool first[256] = {};  // bytes that texts begin with
+    int only = -1;         // that byte where there is one only, as in most vocabularies
   };
   struct Found {
     size_t start, end;

@@ -1,6 +1,7 @@
 #include "tokenizer/bpe.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "tokenizer/hash.h"
 
@@ -8,15 +9,68 @@ namespace quipu::tokenizer {
 
 namespace {
 
-constexpr size_t kKnownPairs = 1 << 17;
-constexpr uint64_t kEmpty = ~0ull;
-constexpr uint32_t kNever = 0xffffffff;  // the priority of a pair that does not merge
+constexpr size_t kKnownBits = 15, kKnownPairs = 1 << kKnownBits;
+constexpr uint32_t kEmpty = ~0u;
+constexpr size_t kMaxHistoryLeft = 63;
+
+// A permutation of the numbers of 48 bits.
+uint64_t mixed48(uint64_t x) {
+  constexpr uint64_t kMask = (uint64_t{1} << 48) - 1;
+  x ^= x >> 24;
+  x = x * 0x9e3779b97f4b & kMask;
+  return x ^ x >> 24;
+}
+
+// Bits below `bit` < 64.
+uint64_t below(size_t bit) { return (uint64_t{1} << bit) - 1; }
 
 }  // namespace
 
-Bpe::Bpe(const Tables& tables) : tables_(tables), known_(kKnownPairs, kEmpty), history_(tables.vocabSize()) {}
+Bpe::Bpe(const Tables& tables)
+    : tables_(tables), matches_(tables), known_(kKnownPairs, kEmpty), history_(tables.tokens()) {}
 
 size_t Bpe::encode(const uint8_t* p, size_t bytes, bool whole, uint32_t* out) {
+  const bool isShort = bytes <= PieceMatches::kMostBytes;
+  const size_t count = isShort ? encodeShort(p, bytes, whole, out) : encodeLong(p, bytes, whole, out);
+  for (size_t i = 0; i < count; ++i) out[i] = tables_.idOf(out[i]);
+  return count;
+}
+
+size_t Bpe::encodeShort(const uint8_t* p, size_t bytes, bool whole, uint32_t* out) {
+  matches_.begin(p, bytes);
+  const auto tokenAt = [this](size_t start, size_t end) { return matches_.tokenAt(start, end); };
+  uint8_t starts[PieceMatches::kMostBytes];
+  uint64_t dead = 0, ends = matches_.endsFrom(0);
+  if (whole && (ends >> bytes & 1)) {
+    *out = matches_.token(0, bytes);
+    return 1;
+  }
+  size_t count = 0, at = 0;
+  for (;;) {
+    if (ends == 0) {
+      if (count == 0) return 0;
+      dead |= uint64_t{1} << at;
+      const size_t end = at;
+      at = starts[--count];
+      ends = matches_.endsFrom(at) & below(end) & ~dead;
+      continue;
+    }
+    const auto end = static_cast<size_t>(63 - std::countl_zero(ends));
+    ends ^= uint64_t{1} << end;
+    const uint32_t token = matches_.token(at, end);
+    const bool fit =
+        count == 0 ? encodesItself(token) : fits(out[count - 1], token, {p, starts[count - 1], at, end}, tokenAt);
+    if (!fit) continue;
+    out[count] = token;
+    starts[count++] = static_cast<uint8_t>(at);
+    if (end == bytes) return count;
+    at = end;
+    ends = matches_.endsFrom(at) & ~dead;
+  }
+}
+
+size_t Bpe::encodeLong(const uint8_t* p, size_t bytes, bool whole, uint32_t* out) {
+  const auto tokenAt = [this, p](size_t start, size_t end) { return tables_.find(p + start, end - start); };
   Tables::Match next = tables_.longest(p, bytes);
   if (next.bytes == bytes && (whole || encodesItself(next.token))) {
     *out = next.token;
@@ -24,10 +78,12 @@ size_t Bpe::encode(const uint8_t* p, size_t bytes, bool whole, uint32_t* out) {
   }
   dead_.assign(bytes / 64 + 1, 0);
   size_t count = 0, at = 0;
+  const auto lastBytes = [&] { return tables_.bytesOf(tables_.idOf(out[count - 1])).size(); };
   while (next.token != kNoToken) {
     const size_t end = at + next.bytes;
     const bool live = (dead_[end / 64] >> end % 64 & 1) == 0;
-    if (live && (count == 0 ? encodesItself(next.token) : fits(out[count - 1], next.token, p + at))) {
+    if (live && (count == 0 ? encodesItself(next.token)
+                            : fits(out[count - 1], next.token, {p, at - lastBytes(), at, end}, tokenAt))) {
       out[count++] = next.token;
       at = end;
       if (at == bytes) break;
@@ -37,96 +93,97 @@ size_t Bpe::encode(const uint8_t* p, size_t bytes, bool whole, uint32_t* out) {
     next = tables_.longest(p + at, next.bytes - 1);
     if (next.token == kNoToken && count > 0) {
       dead_[at / 64] |= 1ull << at % 64;
-      next = {out[--count], static_cast<uint32_t>(lengthOf(out[count]))};
+      next = {out[count - 1], static_cast<uint32_t>(lastBytes())};
+      --count;
       at -= next.bytes;
     }
   }
   return count;
 }
 
-bool Bpe::fits(uint32_t a, uint32_t b, const uint8_t* boundary) {
-  const uint64_t key = static_cast<uint64_t>(a) << 25 | static_cast<uint64_t>(b) << 1;
-  uint64_t& known = known_[mixed(a, b) & (kKnownPairs - 1)];
-  if ((known & ~1ull) != key) {
-    const uint32_t kinds[] = {historyOf(a).kind, historyOf(b).kind};
-    bool fit = kinds[0] != History::kOther && kinds[1] != History::kOther;
+template <typename TokenAt>
+bool Bpe::fits(uint32_t a, uint32_t b, const Pair& pair, TokenAt tokenAt) {
+  const uint64_t key = mixed48(static_cast<uint64_t>(a) << 24 | b);
+  uint32_t& known = known_[key & (kKnownPairs - 1)];
+  const auto tag = static_cast<uint32_t>(key >> kKnownBits << 1);
+  if (known == kEmpty || (known & ~1u) != tag) {
+    bool fit = encodesItself(b);
     if (fit) {
-      const bool ordered = kinds[0] == History::kOrdered && kinds[1] == History::kOrdered;
-      fit = !(ordered ? crosses(a, b, boundary) : crossesAnyOrder(a, b, boundary));
+      const bool ordered = history_[a].kind == History::kOrdered && history_[b].kind == History::kOrdered;
+      fit = !(ordered ? crosses(a, b, pair, tokenAt) : crossesAnyOrder(pair));
     }
-    known = key | (fit ? 1 : 0);
+    known = tag | static_cast<uint32_t>(fit);
   }
   return (known & 1) != 0;
-}
-
-MergeResult Bpe::mergeOf(uint32_t left, const uint8_t* start, size_t bytes) const {
-  MergeResult result = tables_.mergeOf(left, start, bytes);
-  if (result.merged == kNoToken) result.priority = kNever;
-  return result;
 }
 
 // Where each token's merges happen in the order of their priorities, the merges of both are undone from the last on.
 // The symbols at the boundary would have merged if their pair comes before the merge undone last; of equal priorities
 // the one further left comes first.
-bool Bpe::crosses(uint32_t a, uint32_t b, const uint8_t* boundary) {
+template <typename TokenAt>
+bool Bpe::crosses(uint32_t a, uint32_t b, Pair pair, TokenAt tokenAt) const {
   uint32_t limit = kNever;
   for (;;) {
-    const size_t before = lengthOf(a), after = lengthOf(b);
-    if (mergeOf(a, boundary - before, before + after).priority < limit) return true;
-    const History &left = history_[a], &right = history_[b];
+    const auto& [piece, start, boundary, end] = pair;
+    const uint32_t merged = tokenAt(start, end);
+    if (merged != kNoToken && tables_.priorityOf(merged, boundary - start, end - start) < limit) return true;
+    const History left = history_[a], right = history_[b];
     if (left.time == 0 && right.time == 0) return false;
     if (left.time > right.time) {
       limit = left.time - 1;
-      a = left.right;
+      pair.start += left.leftBytes;
+      a = tokenAt(start, boundary);
     } else {
       limit = right.time;
-      b = right.left;
+      pair.end = boundary + right.leftBytes;
+      b = tokenAt(boundary, end);
     }
   }
 }
 
 // Plain merging of both tokens' bytes, until something merges across the boundary.
-bool Bpe::crossesAnyOrder(uint32_t a, uint32_t b, const uint8_t* boundary) {
-  const size_t before = lengthOf(a);
+bool Bpe::crossesAnyOrder(const Pair& pair) {
   bool crossed = false;
-  mergeAll(boundary - before, before + lengthOf(b), [&](size_t, size_t middle, const MergeResult&) {
-    crossed = crossed || middle == before;
+  mergeAll(pair.piece + pair.start, pair.end - pair.start, [&](size_t, size_t middle, uint32_t, uint32_t) {
+    crossed = crossed || pair.start + middle == pair.boundary;
     return !crossed;
   });
   return crossed;
 }
 
-const Bpe::History& Bpe::historyOf(uint32_t token) {
-  if (history_[token].kind != History::kUnknown) return history_[token];
-  // The parts that the bytes pass through are encodings of their own bytes, by the same merges.
-  const auto bytes = tables_.bytesOf(token);
+// The parts that the bytes pass through are encodings of their own bytes, by the same merges.
+void Bpe::learn(uint32_t token) {
+  const auto bytes = tables_.bytesOf(tables_.idOf(token));
   if (bytes.size() == 1) {
-    history_[token] = {kNoToken, kNoToken, 0, History::kOrdered};
-    return history_[token];
+    history_[token] = {0, 0, History::kOrdered};
+    return;
   }
   for (const uint8_t byte : bytes) {
     const uint32_t symbol = tables_.byteToken(byte);
     if (symbol == kNoToken) {
-      history_[token] = {kNoToken, kNoToken, 0, History::kOther};
-      return history_[token];
+      history_[token] = {0, 0, History::kOther};
+      return;
     }
-    history_[symbol] = {kNoToken, kNoToken, 0, History::kOrdered};
+    history_[symbol] = {0, 0, History::kOrdered};
   }
-  const size_t count = mergeAll(bytes.data(), bytes.size(), [&](size_t i, size_t, const MergeResult& result) {
-    const uint32_t left = symbols_.ids[i], right = symbols_.ids[i + 1], time = result.priority + 1;
-    const History &l = history_[left], &r = history_[right];
-    const bool ordered = l.kind == History::kOrdered && r.kind == History::kOrdered && time > l.time && time > r.time;
-    history_[result.merged] = {left, right, time, ordered ? History::kOrdered : History::kMixed};
-    return true;
-  });
-  if (count != 1 || symbols_.ids[0] != token) history_[token] = {kNoToken, kNoToken, 0, History::kOther};
-  return history_[token];
+  const size_t count =
+      mergeAll(bytes.data(), bytes.size(), [&](size_t i, size_t middle, uint32_t priority, uint32_t merged) {
+        const History left = history_[symbols_.ids[i]], right = history_[symbols_.ids[i + 1]];
+        const uint32_t time = priority + 1;
+        const size_t leftBytes = middle - symbols_.starts[i];
+        const bool ordered = left.kind == History::kOrdered && right.kind == History::kOrdered && time > left.time &&
+                             time > right.time && leftBytes <= kMaxHistoryLeft;
+        history_[merged] = ordered ? History{time, static_cast<uint32_t>(leftBytes), History::kOrdered}
+                                   : History{0, 0, History::kMixed};
+        return true;
+      });
+  if (count != 1 || symbols_.ids[0] != token) history_[token] = {0, 0, History::kOther};
 }
 
-// Merges p[0, bytes), all of which are tokens, and returns how many symbols are left. Calls `merged(i, middle, result)`
-// before the symbols i and i + 1, which meet at the byte `middle`, merge; false ends it.
-template <typename Merged>
-size_t Bpe::mergeAll(const uint8_t* p, size_t bytes, Merged merged) {
+// Merges p[0, bytes), all of which are tokens, and returns how many symbols are left. Calls `each(i, middle, priority,
+// merged)` before the symbols i and i + 1, which meet at the byte `middle`, merge; false ends it.
+template <typename Each>
+size_t Bpe::mergeAll(const uint8_t* p, size_t bytes, Each each) {
   auto& [starts, ids, priorities, results] = symbols_;
   size_t count = bytes;
   starts.resize(count + 1);
@@ -139,9 +196,10 @@ size_t Bpe::mergeAll(const uint8_t* p, size_t bytes, Merged merged) {
   }
   starts[count] = static_cast<uint32_t>(count);
   const auto update = [&](size_t i) {
-    const MergeResult result = mergeOf(ids[i], p + starts[i], starts[i + 2] - starts[i]);
-    priorities[i] = result.priority;
-    results[i] = result.merged;
+    results[i] = tables_.find(p + starts[i], starts[i + 2] - starts[i]);
+    priorities[i] = results[i] == kNoToken
+                        ? kNever
+                        : tables_.priorityOf(results[i], starts[i + 1] - starts[i], starts[i + 2] - starts[i]);
   };
   for (size_t i = 0; i + 1 < count; ++i) update(i);
   while (count > 1) {
@@ -149,7 +207,7 @@ size_t Bpe::mergeAll(const uint8_t* p, size_t bytes, Merged merged) {
     const auto best = std::min_element(first, first + static_cast<ptrdiff_t>(count - 1));
     if (*best == kNever) break;
     const auto i = static_cast<size_t>(best - first);
-    if (!merged(i, starts[i + 1], MergeResult{*best, results[i]})) break;
+    if (!each(i, starts[i + 1], *best, results[i])) break;
     ids[i] = results[i];
     const auto drop = [](auto& list, size_t at, size_t size) {
       std::copy(list.begin() + static_cast<ptrdiff_t>(at + 1), list.begin() + static_cast<ptrdiff_t>(size),

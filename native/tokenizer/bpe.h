@@ -5,12 +5,14 @@
 // merges inside different tokens do not see each other, so a first wrong merge would be one across a boundary, and
 // needs only the two tokens there. So the longest token that may follow the last one is taken; where none fits, the
 // last is taken back and its place never tried again. (The idea, and that of crosses(), are those of github/rust-gems,
-// crate bpe, which needs ids in the order of merges; here any order will do.)
+// crate bpe, which needs ids in the order of merges; here any order will do.) Short pieces, which are nearly all, keep
+// the tokens that begin at each place: both questions, what may come next and whether a pair crosses, ask for them.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
+#include "tokenizer/piece_matches.h"
 #include "tokenizer/tables.h"
 
 namespace quipu::tokenizer {
@@ -31,32 +33,44 @@ class Bpe {
       kUnknown,
       kOther,    // the bytes do not become the token
       kOrdered,  // each merge on the way has a higher priority number than those that it needs
-      kMixed,
+      kMixed,    // not so, or the left part is longer than fits here
     };
-    uint32_t left, right;
-    uint32_t time : 30;  // priority of the last merge + 1; 0 for a byte
+    uint32_t time : 24;  // priority of the last merge + 1; 0 for a byte
+    uint32_t leftBytes : 6;
     uint32_t kind : 2;
   };
   // Symbols of a string that is being merged: where each begins, and with what priority it merges with the next.
   struct Symbols {
     std::vector<uint32_t> starts, ids, priorities, merged;
   };
+  // Where two tokens lie in a piece.
+  struct Pair {
+    const uint8_t* piece;
+    size_t start, boundary, end;
+  };
 
+  size_t encodeShort(const uint8_t* p, size_t bytes, bool whole, uint32_t* out);
+  size_t encodeLong(const uint8_t* p, size_t bytes, bool whole, uint32_t* out);
   // Whether a token is the encoding of its own bytes.
   bool encodesItself(uint32_t token) { return historyOf(token).kind != History::kOther; }
-  // Whether a and b, the tokens before and after `boundary`, are the encoding of their bytes.
-  bool fits(uint32_t a, uint32_t b, const uint8_t* boundary);
-  bool crosses(uint32_t a, uint32_t b, const uint8_t* boundary);
-  bool crossesAnyOrder(uint32_t a, uint32_t b, const uint8_t* boundary);
-  const History& historyOf(uint32_t token);
-  // What `left` and the token of the rest become.
-  MergeResult mergeOf(uint32_t left, const uint8_t* start, size_t bytes) const;
-  template <typename Merged>
-  size_t mergeAll(const uint8_t* p, size_t bytes, Merged merged);
-  size_t lengthOf(uint32_t token) const { return tables_.offsets()[token + 1] - tables_.offsets()[token]; }
+  // Whether a, which encodes itself, and b are the encoding of their bytes. `tokenAt(start, end)` is the token with
+  // those bytes of the piece, or kNoToken.
+  template <typename TokenAt>
+  bool fits(uint32_t a, uint32_t b, const Pair& pair, TokenAt tokenAt);
+  template <typename TokenAt>
+  bool crosses(uint32_t a, uint32_t b, Pair pair, TokenAt tokenAt) const;
+  bool crossesAnyOrder(const Pair& pair);
+  History historyOf(uint32_t token) {
+    if (history_[token].kind == History::kUnknown) learn(token);
+    return history_[token];
+  }
+  void learn(uint32_t token);
+  template <typename Each>
+  size_t mergeAll(const uint8_t* p, size_t bytes, Each each);
 
   const Tables& tables_;
-  std::vector<uint64_t> known_;  // (a, b, fits), direct-mapped
+  PieceMatches matches_;
+  std::vector<uint32_t> known_;  // (a, b, fits), direct-mapped
   std::vector<History> history_;
   std::vector<uint64_t> dead_;  // a bit for each position of a piece from which no encoding goes on
   Symbols symbols_;

@@ -10,6 +10,7 @@ namespace quipu::tokenizer {
 namespace {
 
 constexpr uint32_t kIdBits = 24;
+constexpr Key kNoKey{~0ull, ~0ull};  // no piece is this long
 
 }  // namespace
 
@@ -37,46 +38,49 @@ void Encoder::encode(Pattern pattern, const Range& range, IdSink& out) {
 
 template <Pattern P>
 void Encoder::encodeBy(const Range& range, IdSink& sink) {
-  const auto [start, stop, end] = range;
-  const uint8_t* text = start;
-  while (text < stop) {
-    // As many short pieces as there is room for, then one of any length.
-    uint32_t* const room = sink.room(1024);
-    uint32_t *out = room, *const full = room + 1024 - kShort;
-    const uint8_t* after = text;
-    while (text < stop && out < full) {
-      after = pieceOf<P>(text, end);
+  // Pieces are cut some at a time: the memory that may know the first comes while the others are cut.
+  constexpr size_t kTogether = 32;
+  const uint8_t *text = range.start, *starts[kTogether + 1];
+  Key keys[kTogether];
+  CachedPiece* places[kTogether];
+  while (text < range.stop) {
+    size_t count = 0;
+    starts[0] = text;
+    do {
+      const uint8_t* const after = pieceOf<P>(text, range.end);
       const auto bytes = static_cast<size_t>(after - text);
-      if (bytes > kShort) break;
-      out = encodeShort(text, bytes, out);
-      text = after;
+      const Key key = bytes <= kShort ? shortKey(text, bytes) : kNoKey;
+      CachedPiece* const place = &cache_[hashOf(key) & (kCached - 1)];
+      __builtin_prefetch(place);
+      keys[count] = key;
+      places[count] = place;
+      starts[++count] = text = after;
+    } while (text < range.stop && count < kTogether);
+    uint32_t* const room = sink.room(static_cast<size_t>(text - starts[0]) + kCachedIds);
+    uint32_t* out = room;
+    for (size_t i = 0; i < count; ++i) {
+      CachedPiece& cached = *places[i];
+      if (cached.key == keys[i]) {
+        memcpy(out, cached.ids, sizeof cached.ids);
+        out[0] &= (1u << kIdBits) - 1;
+        out += cached.ids[0] >> kIdBits;
+        continue;
+      }
+      const auto bytes = static_cast<size_t>(starts[i + 1] - starts[i]);
+      out = bytes <= kShort ? encodeShort(keys[i], cached, starts[i], bytes, out) : encodeLong(starts[i], bytes, out);
     }
     sink.advance(static_cast<size_t>(out - room));
-    if (after != text) {
-      const auto bytes = static_cast<size_t>(after - text);
-      uint32_t* const at = sink.room(bytes);
-      sink.advance(static_cast<size_t>(encodeLong(text, bytes, at) - at));
-      text = after;
-    }
   }
 }
 
 void Encoder::encodePiece(const uint8_t* piece, size_t bytes, IdSink& sink) {
   if (bytes == 0) return;
   uint32_t* const room = sink.room(bytes + kCachedIds);
-  uint32_t* const end = bytes <= kShort ? encodeShort(piece, bytes, room) : encodeLong(piece, bytes, room);
+  uint32_t* const end = encodeUncached(piece, bytes, room);
   sink.advance(static_cast<size_t>(end - room));
 }
 
-// Writes up to kShort ids, and may write kCachedIds at `out` in any case.
-inline uint32_t* Encoder::encodeShort(const uint8_t* piece, size_t bytes, uint32_t* out) {
-  const Key key = shortKey(piece, bytes);
-  CachedPiece& cached = cache_[hashOf(key) & (kCached - 1)];
-  if (cached.key == key) {
-    memcpy(out, cached.ids, sizeof cached.ids);
-    out[0] &= (1u << kIdBits) - 1;
-    return out + (cached.ids[0] >> kIdBits);
-  }
+uint32_t* Encoder::encodeShort(Key key, CachedPiece& cached, const uint8_t* piece, size_t bytes, uint32_t* out) {
   uint32_t* const end = encodeUncached(piece, bytes, out);
   const auto count = static_cast<uint32_t>(end - out);
   if (count >= 1 && count <= kCachedIds) {

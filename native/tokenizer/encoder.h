@@ -55,7 +55,7 @@ class Encoder {
   void encodeBy(const Range& range, IdSink& out);
   uint32_t* encodeUncached(const uint8_t* piece, size_t bytes, uint32_t* out);
   uint32_t* encodeLong(const uint8_t* piece, size_t bytes, uint32_t* out);
-  uint32_t* encodeShort(const uint8_t* piece, size_t bytes, uint32_t* out);
+  uint32_t* encodeShort(Key key, CachedPiece& cached, const uint8_t* piece, size_t bytes, uint32_t* out);
 
   std::shared_ptr<const Tables> tables_;
   bool wholePieces_;

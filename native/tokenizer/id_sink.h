@@ -25,6 +25,11 @@ class IdSink {
 
   uint64_t count() const { return dropped_ + size_; }
   std::span<const uint32_t> ids() const { return {ids_.get(), size_}; }
+  // The memory of the ids, to be freed by the caller; nothing is left.
+  uint32_t* release() {
+    size_ = capacity_ = 0;
+    return ids_.release();
+  }
 
  private:
   static constexpr size_t kBlock = 4096;

@@ -27,6 +27,12 @@ std::shared_ptr<uint8_t> allocateZeroed(size_t bytes) {
 
 size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
+uint32_t upperOf(const Merge* merge) {
+  uint32_t upper;
+  memcpy(&upper, merge + 1, sizeof upper);
+  return upper;
+}
+
 }  // namespace
 
 void TableBuilder::add(uint32_t id, bool encodes) {
@@ -92,34 +98,53 @@ void TableBuilder::find(std::span<Query> queries) const {
 std::vector<TrieEntry> TableBuilder::entries() const {
   std::vector<TrieEntry> entries;
   entries.reserve(tokens_.size());
-  for (const Token& token : tokens_) {
-    if (token.encodes) entries.push_back(trieEntry(blob_.data() + token.start, token.bytes, token.id));
+  for (uint32_t index = 0; index < tokens_.size(); ++index) {
+    const Token& token = tokens_[index];
+    if (token.encodes) entries.push_back(trieEntry(blob_.data() + token.start, token.bytes, index));
   }
   return entries;
 }
 
-void TableBuilder::fillMerges(uint32_t* offsets, MergeSlot* slots) const {
-  const size_t vocabSize = tokenOfId_.size();
-  for (const Merge& merge : merges_) ++offsets[merge.merged + 1];
-  for (size_t id = 0; id < vocabSize; ++id) offsets[id + 1] += offsets[id];
-  for (size_t i = 0; i < merges_.size(); ++i) slots[i].left = kNoToken;
-  for (size_t i = 0; i < merges_.size(); ++i) {
-    uint32_t at = offsets[merges_[i].merged];
-    while (slots[at].left != kNoToken && slots[at].left != merges_[i].left) ++at;
-    slots[at] = {merges_[i].left, static_cast<uint32_t>(i)};
+uint32_t TableBuilder::wordsOf(const ListedMerge& merge) const {
+  return tokens_[tokenOfId_[merge.merged] - 1].bytes > kMaxLeft ? 2 : 1;
+}
+
+void TableBuilder::fillMerges(std::span<const TrieEntry> sorted, uint32_t* offsets, Merge* list) const {
+  std::vector<uint32_t> numbers(tokens_.size());
+  for (uint32_t number = 0; number < sorted.size(); ++number) numbers[sorted[number].index] = number;
+  const auto numberOf = [&](const ListedMerge& merge) { return numbers[tokenOfId_[merge.merged] - 1]; };
+  for (const ListedMerge& merge : merges_) offsets[numberOf(merge) + 1] += wordsOf(merge);
+  for (size_t number = 0; number < sorted.size(); ++number) offsets[number + 1] += offsets[number];
+  for (size_t priority = 0; priority < merges_.size(); ++priority) {
+    const ListedMerge& merge = merges_[priority];
+    const uint32_t words = wordsOf(merge), lower = merge.leftBytes & kMaxLeft, upper = merge.leftBytes >> 8;
+    uint32_t at = offsets[numberOf(merge)];
+    // No left part is empty, so a way of length 0 is a free place.
+    const auto isFree = [&] { return list[at].leftBytes == 0 && (words == 1 || upperOf(list + at) == 0); };
+    const auto isSame = [&] { return list[at].leftBytes == lower && (words == 1 || upperOf(list + at) == upper); };
+    while (!isFree() && !isSame()) at += words;
+    list[at] = {static_cast<uint32_t>(priority), lower};
+    if (words == 2) memcpy(list + at + 1, &upper, sizeof upper);
   }
 }
 
 Status TableBuilder::finish(std::string_view document, std::shared_ptr<Tables>& out) {
   const size_t vocabSize = tokenOfId_.size();
+  if (merges_.size() > kMaxMerges) {
+    return Status::error(ErrorCode::kTokenizerInvalid,
+                         std::to_string(merges_.size()) + " merges: expected at most " + std::to_string(kMaxMerges));
+  }
   std::vector<TrieEntry> sorted = entries();
   const std::vector<TrieSlot> trie = buildTrie(sorted);
   if (trie.empty()) return Status::error(ErrorCode::kTokenizerInvalid, "the tokens are too long for this version");
+  size_t words = 0;
+  for (const ListedMerge& merge : merges_) words += wordsOf(merge);
   Header header{};
   memcpy(header.magic, kTablesMagic, sizeof kTablesMagic);
   header.version = kTablesVersion;
   header.kind = kind_;
   header.vocabSize = vocabSize;
+  header.tokens = sorted.size();
   size_t end = aligned(sizeof(Header));
   const auto place = [&](Section section, size_t bytes, size_t padding) {
     header.sections[section] = {end, bytes};
@@ -127,9 +152,10 @@ Status TableBuilder::finish(std::string_view document, std::shared_ptr<Tables>& 
   };
   place(kOffsets, (vocabSize + 1) * sizeof(uint32_t), 0);
   place(kBlob, added_, kPadding);
+  place(kIds, sorted.size() * sizeof(uint32_t), 0);
   place(kTrie, trie.size() * sizeof(TrieSlot), 0);
-  place(kMergeOffsets, kind_ == Tables::kMerges ? (vocabSize + 1) * sizeof(uint32_t) : 0, 0);
-  place(kMergeSlots, merges_.size() * sizeof(MergeSlot), 0);
+  place(kMergeOffsets, kind_ == Tables::kMerges ? (sorted.size() + 1) * sizeof(uint32_t) : 0, 0);
+  place(kMergeList, words * sizeof(Merge), 0);
   place(kDocument, document.size(), 0);
   header.bytes = end;
   std::shared_ptr<uint8_t> owner = allocateZeroed(end);
@@ -140,9 +166,14 @@ Status TableBuilder::finish(std::string_view document, std::shared_ptr<Tables>& 
   const auto at = [&](Section section) { return block + header.sections[section].offset; };
   memcpy(at(kTrie), trie.data(), trie.size() * sizeof(TrieSlot));
   if (kind_ == Tables::kMerges) {
-    fillMerges(reinterpret_cast<uint32_t*>(at(kMergeOffsets)), reinterpret_cast<MergeSlot*>(at(kMergeSlots)));
+    fillMerges(sorted, reinterpret_cast<uint32_t*>(at(kMergeOffsets)), reinterpret_cast<Merge*>(at(kMergeList)));
   }
   for (uint32_t& token : header.byteTokens) token = kNoToken;
+  auto* ids = reinterpret_cast<uint32_t*>(at(kIds));
+  for (uint32_t number = 0; number < sorted.size(); ++number) {
+    ids[number] = tokens_[sorted[number].index].id;
+    if (sorted[number].size == 1) header.byteTokens[*sorted[number].bytes] = number;
+  }
   auto* offsets = reinterpret_cast<uint32_t*>(at(kOffsets));
   uint8_t* blob = at(kBlob);
   uint32_t start = 0;
@@ -151,7 +182,6 @@ Status TableBuilder::finish(std::string_view document, std::shared_ptr<Tables>& 
     if (tokenOfId_[id] == 0) continue;
     const Token& token = tokens_[tokenOfId_[id] - 1];
     memcpy(blob + start, blob_.data() + token.start, token.bytes);
-    if (token.bytes == 1 && token.encodes) header.byteTokens[blob[start]] = static_cast<uint32_t>(id);
     start += token.bytes;
   }
   offsets[vocabSize] = start;

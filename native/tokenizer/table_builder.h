@@ -48,9 +48,9 @@ class TableBuilder {
   };
   void find(std::span<Query> queries) const;
 
-  // The next in the list of merges: `left` and the token of the rest make `merged`. Of the same pair the last counts,
-  // as in tokenizers.
-  void addMerge(uint32_t left, uint32_t merged) { merges_.push_back({left, merged}); }
+  // The next in the list of merges: the first `leftBytes` of the token with the id `merged`, and the rest. Of the same
+  // pair the last counts, as in tokenizers.
+  void addMerge(uint32_t leftBytes, uint32_t merged) { merges_.push_back({leftBytes, merged}); }
 
   Status finish(std::string_view document, std::shared_ptr<Tables>& out);
 
@@ -66,12 +66,13 @@ class TableBuilder {
     uint32_t bytes;
     bool encodes;
   };
-  struct Merge {
-    uint32_t left, merged;
+  struct ListedMerge {
+    uint32_t leftBytes, merged;
   };
 
   std::vector<TrieEntry> entries() const;
-  void fillMerges(uint32_t* offsets, MergeSlot* slots) const;
+  uint32_t wordsOf(const ListedMerge& merge) const;
+  void fillMerges(std::span<const TrieEntry> sorted, uint32_t* offsets, Merge* list) const;
 
   Tables::Kind kind_;
   std::vector<uint8_t> blob_;
@@ -79,7 +80,7 @@ class TableBuilder {
   std::vector<Token> tokens_;
   std::vector<TokenSlot> slots_;
   std::vector<uint32_t> tokenOfId_;  // index + 1
-  std::vector<Merge> merges_;
+  std::vector<ListedMerge> merges_;
 };
 
 }  // namespace quipu::tokenizer

@@ -1,9 +1,12 @@
-// The tables of a vocabulary: token bytes, a trie of them, and the merges. All of it lies in one block of memory
-// without pointers, so that a block can be a file that is mapped (vocabulary_file.h).
+// The tables of a vocabulary: a trie of token bytes, the merges, and the bytes of each id. All of it lies in one block
+// of memory without pointers, so that a block can be a file that is mapped (vocabulary_file.h).
 //
 // Two kinds of vocabulary differ in which pair of tokens merges first:
 //   ranks    (tiktoken) two tokens merge where their bytes together are a token, lower ids first
 //   merges   (tokenizer.json) two tokens merge where the list says so, earlier entries first
+//
+// Tokens have numbers of their own here, in the order of their bytes: those of one script are then neighbours in every
+// table, and text in it works in a few kilobytes. Ids, which are in the order of learning, are looked up at the end.
 #pragma once
 
 #include <cstddef>
@@ -16,31 +19,28 @@ namespace quipu::tokenizer {
 
 constexpr uint32_t kNoToken = 0xffffff;  // ids are below it: 24 bits, the largest published are below 300 000
 constexpr size_t kMaxTokenBytes = 4096;  // published tokens have at most a few hundred
+constexpr size_t kMaxMerges = 0xffffff;
+constexpr uint32_t kNever = 0xffffffff;  // the priority of what does not merge
 
-// What two tokens become, and how early. kNoToken: they do not merge.
-struct MergeResult {
-  uint32_t priority;
-  uint32_t merged;
-};
-
-// A node of the trie. The children of a node lie together, in the order of a walk through the tree, so that the tokens
-// of one script share cache lines. The child of a byte is at `byte modulo size`, where size is the power of two that
-// keeps a node's children apart; other slots there hold a byte that belongs elsewhere.
+// A node of the trie, in a double array: the child for a byte is the slot `children + byte` if the byte of that slot is
+// the same. The children of no two nodes begin at the same place, so a slot that fits belongs to the node.
 struct TrieSlot {
-  uint32_t children;      // where they begin << 4 | log2 of how many slots they have
+  uint32_t children;
   uint32_t byteAndToken;  // byte << 24 | token; kNoToken where none ends
 };
 
-// A way to a token: merges of the list that make it are told apart by their left part, whose bytes are the first.
-struct MergeSlot {
-  uint32_t left;
-  uint32_t priority;
+// A way to a token: how long the left part is, and how early the merge comes. Tokens of more than kMaxLeft bytes have a
+// second word for each way, the upper bits of the length.
+struct Merge {
+  uint32_t priority : 24;
+  uint32_t leftBytes : 8;
 };
+constexpr size_t kMaxLeft = 255;
 
-enum Section : uint32_t { kOffsets, kBlob, kTrie, kMergeOffsets, kMergeSlots, kDocument, kSections };
+enum Section : uint32_t { kOffsets, kBlob, kIds, kTrie, kMergeOffsets, kMergeList, kDocument, kSections };
 
 constexpr char kTablesMagic[8] = {'q', 'u', 'i', 'p', 'u', 't', 'o', 'k'};
-constexpr uint32_t kTablesVersion = 2;  // of the layout below
+constexpr uint32_t kTablesVersion = 3;  // of the layout below
 
 struct Header {
   char magic[8];
@@ -49,7 +49,7 @@ struct Header {
   uint64_t bytes;      // of the block
   uint64_t checksum;   // of what follows the header
   uint64_t source[4];  // what the block was made from (vocabulary_file.h)
-  uint64_t vocabSize;
+  uint64_t vocabSize, tokens;
   uint32_t byteTokens[256];
   struct {
     uint64_t offset, bytes;
@@ -59,9 +59,8 @@ struct Header {
 class Tables {
  public:
   enum Kind : uint32_t { kRanks, kMerges };
-  // The children of a node without any: no byte belongs to either slot.
-  static constexpr uint32_t kNoChildren = 0 << 4 | 1;
-  static constexpr uint32_t kRootChildren = 2 << 4 | 8;
+  static constexpr uint32_t kNoChildren = 0;  // no slot fits
+  static constexpr uint32_t kRootChildren = 1;
 
   // `owner` keeps the block alive. The block is trusted: check it first if it comes from a file.
   Tables(std::shared_ptr<const void> owner, const uint8_t* block);
@@ -77,13 +76,19 @@ class Tables {
   std::span<const uint8_t> bytesOf(uint32_t id) const {
     return {blob_ + offsets_[id], offsets_[id + 1] - offsets_[id]};
   }
-  // Offsets of all tokens in blob(); kPadding more than blob() may be read.
+  // Offsets of all ids in blob(); kPadding more than blob() may be read.
   const uint32_t* offsets() const { return offsets_; }
   const uint8_t* blob() const { return blob_; }
+
+  // How many tokens text can become. All that follows is by their numbers.
+  uint32_t tokens() const { return tokens_; }
+  uint32_t idOf(uint32_t token) const { return ids_[token]; }
 
   // The token of one byte, or kNoToken: some vocabularies lack bytes.
   uint32_t byteToken(uint8_t byte) const { return byteTokens_[byte]; }
   bool hasAllBytes() const { return hasAllBytes_; }
+
+  TrieSlot childOf(uint32_t children, uint8_t byte) const { return trie_[children + byte]; }
 
   struct Match {
     uint32_t token;
@@ -114,21 +119,18 @@ class Tables {
     return node.byteAndToken & kNoToken;
   }
 
-  // How two tokens merge whose bytes lie together at p.
-  MergeResult mergeOf(uint32_t left, const uint8_t* p, size_t bytes) const {
-    const uint32_t merged = find(p, bytes);
-    if (merged == kNoToken || kind_ == kRanks) return {merged, merged};
+  // The priority with which two tokens, the left of `leftBytes`, become `merged`, of `bytes`; or kNever.
+  uint32_t priorityOf(uint32_t merged, size_t leftBytes, size_t bytes) const {
+    if (kind_ == kRanks) return ids_[merged];
+    if (bytes > kMaxLeft) return priorityOfLong(merged, leftBytes);
     for (uint32_t at = mergeOffsets_[merged]; at < mergeOffsets_[merged + 1]; ++at) {
-      if (mergeSlots_[at].left == left) return {mergeSlots_[at].priority, merged};
+      if (merges_[at].leftBytes == leftBytes) return merges_[at].priority;
     }
-    return {kNoToken, kNoToken};
+    return kNever;
   }
 
  private:
-  TrieSlot childOf(uint32_t children, uint8_t byte) const {
-    return trie_[(children >> 4) + (byte & ((1u << (children & 15)) - 1))];
-  }
-
+  uint32_t priorityOfLong(uint32_t merged, size_t leftBytes) const;
   template <typename T>
   const T* section(Section which, size_t& count) const;
 
@@ -136,14 +138,15 @@ class Tables {
   const uint8_t* block_;
   size_t blockBytes_;
   Kind kind_;
-  uint32_t vocabSize_;
+  uint32_t vocabSize_, tokens_;
   bool hasAllBytes_;
   const uint32_t* offsets_;
   const uint8_t* blob_;
+  const uint32_t* ids_;
   const uint32_t* byteTokens_;
   const TrieSlot* trie_;
   const uint32_t* mergeOffsets_;
-  const MergeSlot* mergeSlots_;
+  const Merge* merges_;
   std::string_view document_;
 };
 

@@ -7,28 +7,21 @@
 
 namespace quipu::tokenizer {
 
-class TextTokenizer::Lease {
- public:
-  explicit Lease(const TextTokenizer& tokenizer) : tokenizer_(tokenizer) {
-    {
-      const std::lock_guard lock(tokenizer.mutex_);
-      if (!tokenizer.idle_.empty()) {
-        encoder_ = std::move(tokenizer.idle_.back());
-        tokenizer.idle_.pop_back();
-      }
+TextTokenizer::Lease::Lease(const TextTokenizer& tokenizer) : tokenizer_(tokenizer) {
+  {
+    const std::lock_guard lock(tokenizer.mutex_);
+    if (!tokenizer.idle_.empty()) {
+      encoder_ = std::move(tokenizer.idle_.back());
+      tokenizer.idle_.pop_back();
     }
-    if (encoder_ == nullptr) encoder_ = std::make_unique<Encoder>(tokenizer.tables_, tokenizer.wholePieces_);
   }
-  ~Lease() {
-    const std::lock_guard lock(tokenizer_.mutex_);
-    tokenizer_.idle_.push_back(std::move(encoder_));
-  }
-  Encoder& operator*() { return *encoder_; }
+  if (encoder_ == nullptr) encoder_ = std::make_unique<Encoder>(tokenizer.tables_, tokenizer.wholePieces_);
+}
 
- private:
-  const TextTokenizer& tokenizer_;
-  std::unique_ptr<Encoder> encoder_;
-};
+TextTokenizer::Lease::~Lease() {
+  const std::lock_guard lock(tokenizer_.mutex_);
+  tokenizer_.idle_.push_back(std::move(encoder_));
+}
 
 TextTokenizer::TextTokenizer(std::shared_ptr<const Tables> tables, std::optional<Pattern> pattern, bool wholePieces,
                              std::vector<AddedToken> added)
@@ -84,18 +77,17 @@ void TextTokenizer::encodeSegment(Encoder& encoder, Text text, const Segment& se
   encoder.encode(*pattern_, {start, text.data + stop, text.data + segment.end}, out);
 }
 
-Status TextTokenizer::encode(Text text, const EncodeOptions& options, IdSink& out) const {
+Status TextTokenizer::encode(Text text, const EncodeOptions& options, Lease& encoder, IdSink& out) const {
   if (!pattern_) return Status::error(ErrorCode::kInternal, "text of an unknown pattern must come in pieces");
-  const size_t valid = validUtf8(text.data, text.bytes);
+  const size_t valid = text.isUtf8 ? text.bytes : validUtf8(text.data, text.bytes);
   if (options.refusesOthers) {
     if (Status status = refuse({text.data, valid}); !status.ok()) return status;
   }
   if (options.beginning) out.push(*options.beginning);
   if (valid < text.bytes) {
-    encodeInvalid(text, valid, options, out);
+    encodeInvalid(text, valid, options, *encoder, out);
     return {};
   }
-  Lease encoder(*this);
   added_.split(
       text.data, text.bytes, options.allowed,
       [&](const Segment& segment) { encodeSegment(*encoder, text, segment, segment.end, out); }, options.before);
@@ -104,8 +96,8 @@ Status TextTokenizer::encode(Text text, const EncodeOptions& options, IdSink& ou
 
 // openai/tiktoken, src/lib.rs, _encode_bytes: the last piece of the valid text is joined with what follows. If its
 // first token is white space, so are those of white space before it.
-void TextTokenizer::encodeInvalid(Text text, size_t valid, const EncodeOptions& options, IdSink& out) const {
-  Lease encoder(*this);
+void TextTokenizer::encodeInvalid(Text text, size_t valid, const EncodeOptions& options, Encoder& encoder,
+                                  IdSink& out) const {
   size_t last = valid;  // where the last piece begins
   IdSink ids(true), piece(true);
   added_.split(
@@ -115,12 +107,12 @@ void TextTokenizer::encodeInvalid(Text text, size_t valid, const EncodeOptions& 
         if (segment.token == Segment::kText && segment.end == valid) {
           for (size_t at = segment.start; at < valid; at = pieceEnd(*pattern_, text.data, at, valid)) last = stop = at;
         }
-        encodeSegment(*encoder, text, segment, stop, ids);
+        encodeSegment(encoder, text, segment, stop, ids);
       },
       options.before);
   size_t joined = valid - last, kept = ids.ids().size();
   if (joined > 0) {
-    (*encoder).encodePiece(text.data + last, joined, piece);
+    encoder.encodePiece(text.data + last, joined, piece);
     const auto isSpace = [&](uint32_t id) {
       const auto bytes = bytesOf(id);
       return std::all_of(bytes.begin(), bytes.end(), [](uint8_t b) { return b == ' ' || b == '\n' || b == '\t'; });
@@ -131,7 +123,7 @@ void TextTokenizer::encodeInvalid(Text text, size_t valid, const EncodeOptions& 
   }
   for (const uint32_t id : ids.ids().first(kept)) out.push(id);
   const size_t start = valid - joined;
-  (*encoder).encodePiece(text.data + start, text.bytes - start, out);
+  encoder.encodePiece(text.data + start, text.bytes - start, out);
 }
 
 Status TextTokenizer::encodePieces(Text text, std::span<const int32_t> ends, IdSink& out) const {

@@ -25,6 +25,7 @@ struct EncodeOptions {
 struct Text {
   const uint8_t* data;
   size_t bytes;
+  bool isUtf8 = false;  // known to be valid
 };
 
 class TextTokenizer {
@@ -38,9 +39,27 @@ class TextTokenizer {
   std::optional<Pattern> pattern() const { return pattern_; }
   uint32_t vocabSize() const { return vocabSize_; }
 
+  // An encoder from the pool. It remembers what it met, so a thread keeps one for all of its texts.
+  class Lease {
+   public:
+    explicit Lease(const TextTokenizer& tokenizer);
+    ~Lease();
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    Encoder& operator*() { return *encoder_; }
+
+   private:
+    const TextTokenizer& tokenizer_;
+    std::unique_ptr<Encoder> encoder_;
+  };
+
   // Ids of any bytes. What is not valid UTF-8 is encoded as tiktoken does: text up to its last piece as text, the rest
   // as one piece. May throw std::bad_alloc, as do the others.
-  Status encode(Text text, const EncodeOptions& options, IdSink& out) const;
+  Status encode(Text text, const EncodeOptions& options, Lease& encoder, IdSink& out) const;
+  Status encode(Text text, const EncodeOptions& options, IdSink& out) const {
+    Lease encoder(*this);
+    return encode(text, options, encoder, out);
+  }
 
   // The segments of valid UTF-8, for callers that cut text.
   Status segments(Text text, const EncodeOptions& options, const AddedTokens::Each& each) const;
@@ -56,10 +75,8 @@ class TextTokenizer {
   std::span<const uint8_t> bytesOf(uint32_t id) const;
 
  private:
-  class Lease;  // an encoder from the pool
-
   Status refuse(Text text) const;
-  void encodeInvalid(Text text, size_t valid, const EncodeOptions& options, IdSink& out) const;
+  void encodeInvalid(Text text, size_t valid, const EncodeOptions& options, Encoder& encoder, IdSink& out) const;
   // Its pieces that begin before `stop`.
   void encodeSegment(Encoder& encoder, Text text, const Segment& segment, size_t stop, IdSink& out) const;
   size_t finishedIn(const uint8_t* text, size_t start, size_t end) const;

@@ -252,7 +252,7 @@ void Reader::flushMerges() {
     if (left == kNoToken || right == kNoToken || merged == kNoToken) {
       failMerge(merge.rank, merge.whole);
     } else {
-      builder_.addMerge(left, merged);
+      builder_.addMerge(static_cast<uint32_t>(merge.sizes[0]), merged);
     }
   }
   batch_.bytes.clear();

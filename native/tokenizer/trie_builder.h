@@ -13,12 +13,13 @@ struct TrieEntry {
   uint64_t head;  // the first eight bytes as a big-endian number, zeros after the end
   const uint8_t* bytes;
   uint32_t size;  // at least 1
-  uint32_t token;
+  uint32_t index;
 };
 
-TrieEntry trieEntry(const uint8_t* bytes, uint32_t size, uint32_t token);
+TrieEntry trieEntry(const uint8_t* bytes, uint32_t size, uint32_t index);
 
-// Entries differ in their bytes; they are sorted here. Empty where the trie would be larger than its links can say.
+// Sorts entries, which differ in their bytes, by them: their places are the numbers of the tokens. Empty where the trie
+// would be larger than its links can say.
 std::vector<TrieSlot> buildTrie(std::span<TrieEntry> entries);
 
 }  // namespace quipu::tokenizer

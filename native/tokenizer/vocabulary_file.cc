@@ -58,10 +58,12 @@ bool isSound(const Header& header, size_t bytes) {
     if (offset < sizeof(Header) || offset % 64 != 0 || offset > bytes || size > bytes - offset) return false;
   }
   const auto bytesOf = [&](Section section) { return header.sections[section].bytes; };
-  const uint64_t ends = (header.vocabSize + 1) * sizeof(uint32_t);
-  return bytesOf(kOffsets) == ends && bytesOf(kBlob) + kPadding <= bytes - header.sections[kBlob].offset &&
-         bytesOf(kTrie) % sizeof(TrieSlot) == 0 && bytesOf(kMergeSlots) % sizeof(MergeSlot) == 0 &&
-         bytesOf(kMergeOffsets) == (header.kind == Tables::kMerges ? ends : 0);
+  const auto offsetsOf = [](uint64_t count) { return (count + 1) * sizeof(uint32_t); };
+  return header.tokens <= header.vocabSize && bytesOf(kOffsets) == offsetsOf(header.vocabSize) &&
+         bytesOf(kBlob) + kPadding <= bytes - header.sections[kBlob].offset &&
+         bytesOf(kIds) == header.tokens * sizeof(uint32_t) && bytesOf(kTrie) % sizeof(TrieSlot) == 0 &&
+         bytesOf(kMergeList) % sizeof(Merge) == 0 &&
+         bytesOf(kMergeOffsets) == (header.kind == Tables::kMerges ? offsetsOf(header.tokens) : 0);
 }
 
 std::shared_ptr<const Tables> mapPrepared(const std::string& path, Tables::Kind kind, const Source& source) {

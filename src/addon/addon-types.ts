@@ -61,13 +61,13 @@ export interface NativeTokenizer {
   /** (start, end, id or −1) of each part of UTF-8 text, in bytes. */
   segments(text: string | Uint8Array, ...options: NativeEncodeOptions): ArrayBuffer;
   encodePieces(text: Uint8Array, ends: Int32Array): ArrayBuffer;
-  /** Where the ids of each text end (f64), and if `keep` the ids of all. */
+  /** For each text the buffer of its ids, where they begin in it and their count (f64); the buffers if `keep`. */
   encodeAll(
     texts: readonly (string | Uint8Array)[],
     keep: boolean,
     threads: number,
     ...options: NativeEncodeOptions
-  ): Promise<{ ends: ArrayBuffer; ids?: ArrayBuffer }>;
+  ): Promise<{ places: ArrayBuffer; ids?: readonly ArrayBuffer[] }>;
   decode(ids: Int32Array, special: boolean): string;
   decodeBytes(ids: Int32Array, special: boolean): ArrayBuffer;
   bytesOf(id: number): ArrayBuffer;

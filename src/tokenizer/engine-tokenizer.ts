@@ -63,19 +63,19 @@ export class EngineTokenizer implements Tokenizer {
 
   async countAsync(text: Text, options: EncodeOptions = {}): Promise<number> {
     if (this.#preTokenize !== undefined) return this.count(text, options);
-    const { ends } = await this.#encodeAll([text], false, 1, options);
-    return new Float64Array(ends)[0]!;
+    const { places } = await this.#encodeAll([text], false, 1, options);
+    const [, , count] = new Float64Array(places);
+    return count!;
   }
 
   async encodeBatch(texts: readonly Text[], options: BatchOptions = {}): Promise<Int32Array[]> {
     if (this.#preTokenize !== undefined) return texts.map((text) => this.encode(text, options));
     const threads = Math.min(options.threads ?? availableParallelism(), texts.length);
-    const { ends, ids } = await this.#encodeAll(texts, true, threads, options);
-    let start = 0;
-    return Array.from(new Float64Array(ends), (end) => {
-      const part = new Int32Array(ids!, start * Int32Array.BYTES_PER_ELEMENT, end - start);
-      start = end;
-      return part;
+    const { places, ids } = await this.#encodeAll(texts, true, threads, options);
+    const numbers = new Float64Array(places);
+    return texts.map((_, i) => {
+      const [buffer, start, count] = [numbers[3 * i]!, numbers[3 * i + 1]!, numbers[3 * i + 2]!];
+      return new Int32Array(ids![buffer]!, start * Int32Array.BYTES_PER_ELEMENT, count);
     });
   }
 
