@@ -1,5 +1,11 @@
 #include "tokenizer/json_reader.h"
 
+#include <bit>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace quipu::tokenizer {
 
 namespace {
@@ -35,6 +41,16 @@ int32_t hexAt(std::string_view raw, size_t at) {
 }  // namespace
 
 char JsonReader::peek() {
+#if defined(__SSE2__)
+  // A line break and its indentation.
+  constexpr size_t kBlock = 16;
+  if (at_ < text_.size() && isWhite(text_[at_]) && text_.size() - at_ >= kBlock) {
+    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text_.data() + at_));
+    const auto is = [&](char c) { return _mm_cmpeq_epi8(block, _mm_set1_epi8(c)); };
+    const __m128i white = _mm_or_si128(_mm_or_si128(is(' '), is('\n')), _mm_or_si128(is('\r'), is('\t')));
+    at_ += static_cast<size_t>(std::countr_one(static_cast<uint32_t>(_mm_movemask_epi8(white))));
+  }
+#endif
   while (at_ < text_.size() && isWhite(text_[at_])) ++at_;
   return at_ < text_.size() ? text_[at_] : '\0';
 }

@@ -14,6 +14,7 @@ class JsonReader {
   explicit JsonReader(std::string_view text, size_t at = 0) : text_(text), at_(at) {}
 
   size_t at() const { return at_; }
+  void seek(size_t at) { at_ = at; }
   // The next character after white space, 0 at the end.
   char peek();
   // Whether the next character is `c`; takes it if so.

@@ -24,23 +24,24 @@ constexpr std::array<uint8_t, 256> base64Digits() {
 
 constexpr std::array<uint8_t, 256> kDigits = base64Digits();
 
-// Appends what `text` encodes; false for what is not base64 of at least one byte.
-bool decodeBase64(std::string_view text, std::vector<uint8_t>& out) {
+// Writes what `text` encodes at `to`, where there is room for as many bytes as it has, and returns the end; null for
+// what is not base64 of at least one byte.
+uint8_t* decodeBase64(std::string_view text, uint8_t* to) {
   for (int i = 0; i < 2 && text.ends_with('='); ++i) text.remove_suffix(1);
-  if (text.size() % 4 == 1 || text.empty()) return false;
+  if (text.size() % 4 == 1 || text.empty()) return nullptr;
   uint32_t bits = 0;
   int held = 0;
   for (const char c : text) {
     const uint8_t digit = kDigits[static_cast<uint8_t>(c)];
-    if (digit == kNoDigit) return false;
+    if (digit == kNoDigit) return nullptr;
     bits = bits << 6 | digit;
     held += 6;
     if (held >= 8) {
       held -= 8;
-      out.push_back(static_cast<uint8_t>(bits >> held));
+      *to++ = static_cast<uint8_t>(bits >> held);
     }
   }
-  return true;
+  return to;
 }
 
 bool parseRank(std::string_view text, uint32_t& rank) {
@@ -94,15 +95,16 @@ Status finishRanks(TableBuilder& builder, std::shared_ptr<Tables>& out) {
 }  // namespace
 
 Status readRankFile(std::string_view file, std::shared_ptr<Tables>& out) {
-  TableBuilder builder(Tables::kRanks);
+  TableBuilder builder(Tables::kRanks, file.size());
   Status status = forEachLine(file, [&](std::string_view line, size_t number) -> Status {
     const size_t space = line.find(' ');
+    const uint8_t* const end = decodeBase64(line.substr(0, space), builder.next());
     uint32_t rank;
-    if (space == std::string_view::npos || !decodeBase64(line.substr(0, space), builder.bytes()) ||
-        builder.pendingBytes() > kMaxTokenBytes || !parseRank(line.substr(space + 1), rank)) {
+    if (space == std::string_view::npos || end == nullptr || end > builder.next() + kMaxTokenBytes ||
+        !parseRank(line.substr(space + 1), rank)) {
       return invalid(lineName(number) + "expected \"base64 rank\", got " + quoted(line));
     }
-    builder.add(rank, true);
+    builder.add(rank, end, true);
     return {};
   });
   if (!status.ok()) return status;
@@ -117,19 +119,19 @@ Status readRankFile(std::string_view file, std::shared_ptr<Tables>& out) {
 }
 
 Status readPackedRanks(std::string_view packed, std::shared_ptr<Tables>& out) {
-  TableBuilder builder(Tables::kRanks);
+  TableBuilder builder(Tables::kRanks, packed.size());
   Status status = forEachLine(packed, [&](std::string_view line, size_t number) -> Status {
     uint32_t rank = 0;
     for (size_t field = 0; !line.empty(); ++field) {
-      const size_t end = std::min(line.find(' '), line.size());
-      const std::string_view text = line.substr(0, end);
-      line.remove_prefix(std::min(end + 1, line.size()));
+      const std::string_view text = line.substr(0, line.find(' '));
+      line.remove_prefix(std::min(text.size() + 1, line.size()));
       if (field == 0) continue;
-      const bool valid = field == 1 ? parseRank(text, rank) : decodeBase64(text, builder.bytes());
-      if (!valid || builder.pendingBytes() > kMaxTokenBytes || rank >= kMaxRanks) {
+      const uint8_t* const end = field == 1 ? builder.next() : decodeBase64(text, builder.next());
+      const bool valid = field == 1 ? parseRank(text, rank) : end != nullptr && end <= builder.next() + kMaxTokenBytes;
+      if (!valid || rank >= kMaxRanks) {
         return invalid(lineName(number) + "expected \"! rank base64 …\", got " + quoted(text));
       }
-      if (field > 1) builder.add(rank++, true);
+      if (field > 1) builder.add(rank++, end, true);
     }
     return {};
   });

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <bit>
+#include <new>
 
 namespace quipu::tokenizer {
 
@@ -35,94 +36,108 @@ uint32_t upperOf(const Merge* merge) {
 
 }  // namespace
 
-void TableBuilder::add(uint32_t id, bool encodes) {
-  tokens_.push_back({id, static_cast<uint32_t>(added_), static_cast<uint32_t>(pendingBytes()), encodes});
-  added_ = blob_.size();
+TableBuilder::TableBuilder(Tables::Kind kind, size_t bytes)
+    : kind_(kind), blob_(static_cast<uint8_t*>(malloc(bytes + kPadding))), capacity_(bytes) {
+  if (blob_ == nullptr) throw std::bad_alloc();
+}
+
+void TableBuilder::add(uint32_t id, const uint8_t* end, bool encodes) {
+  const auto size = static_cast<uint32_t>(end - next());
+  tokens_.push_back({id, static_cast<uint32_t>(used_), size, encodes});
+  used_ += size;
 }
 
 TableBuilder::Duplicate TableBuilder::indexTokens() {
+  constexpr size_t kAhead = 16;
   uint32_t vocabSize = 0;
   for (const Token& token : tokens_) vocabSize = token.id < vocabSize ? vocabSize : token.id + 1;
   tokenOfId_.assign(vocabSize, 0);
-  blob_.resize(added_ + kPadding);
+  memset(blob_.get() + used_, 0, kPadding);
   slots_.assign(std::bit_ceil(tokens_.size() + tokens_.size() / 2 + 1), {0, 0});  // at most two thirds full
   const size_t mask = slots_.size() - 1;
+  uint64_t hashes[kAhead];
+  const auto prepare = [&](size_t index) {
+    if (index >= tokens_.size()) return;
+    hashes[index % kAhead] = hashOf(blob_.get() + tokens_[index].start, tokens_[index].bytes);
+    __builtin_prefetch(&slots_[hashes[index % kAhead] & mask], 1);
+  };
+  for (size_t index = 0; index < kAhead; ++index) prepare(index);
   for (size_t index = 0; index < tokens_.size(); ++index) {
+    const uint64_t hash = hashes[index % kAhead];
+    prepare(index + kAhead);
     const Token& token = tokens_[index];
     if (tokenOfId_[token.id] != 0) return {index, true};
     tokenOfId_[token.id] = static_cast<uint32_t>(index) + 1;
     if (!token.encodes) continue;
-    const uint8_t* bytes = blob_.data() + token.start;
-    const uint64_t hash = hashOf(bytes, token.bytes);
     const auto tag = static_cast<uint32_t>(hash >> 32);
     size_t slot = hash & mask;
     for (; slots_[slot].number != 0; slot = (slot + 1) & mask) {
-      const Token& other = tokens_[slots_[slot].number - 1];
-      if (slots_[slot].tag == tag && other.bytes == token.bytes &&
-          sameBytes(blob_.data() + other.start, bytes, token.bytes)) {
+      if (slots_[slot].tag == tag && isToken(slots_[slot].number - 1, blob_.get() + token.start, token.bytes)) {
         return {index, false};
       }
     }
     slots_[slot] = {tag, static_cast<uint32_t>(index) + 1};
   }
+  trie_ = std::async(std::launch::async | std::launch::deferred, [this] { return makeTrie(); });
   return {kNone, false};
+}
+
+bool TableBuilder::isToken(size_t index, const uint8_t* bytes, size_t size) const {
+  if (index >= tokens_.size()) return false;
+  const Token& token = tokens_[index];
+  return token.encodes && token.bytes == size && sameBytes(blob_.get() + token.start, bytes, size);
+}
+
+TableBuilder::Query TableBuilder::prefetch(const uint8_t* bytes, size_t size) const {
+  const Query query{bytes, size, hashOf(bytes, size)};
+  __builtin_prefetch(&slots_[query.hash & (slots_.size() - 1)]);
+  return query;
 }
 
 void TableBuilder::find(std::span<Query> queries) const {
   const size_t mask = slots_.size() - 1;
-  for (Query& query : queries) {
-    query.hash = hashOf(query.bytes, query.size);
-    __builtin_prefetch(&slots_[query.hash & mask]);
-  }
   for (const Query& query : queries) {
     const uint32_t number = slots_[query.hash & mask].number;
     if (number != 0) __builtin_prefetch(&tokens_[number - 1]);
   }
   for (const Query& query : queries) {
     const uint32_t number = slots_[query.hash & mask].number;
-    if (number != 0) __builtin_prefetch(&blob_[tokens_[number - 1].start]);
+    if (number != 0) __builtin_prefetch(blob_.get() + tokens_[number - 1].start);
   }
   for (Query& query : queries) {
-    query.token = kNoToken;
+    const auto tag = static_cast<uint32_t>(query.hash >> 32);
     for (size_t slot = query.hash & mask; slots_[slot].number != 0; slot = (slot + 1) & mask) {
-      if (slots_[slot].tag != query.hash >> 32) continue;
-      const Token& token = tokens_[slots_[slot].number - 1];
-      if (token.bytes == query.size && sameBytes(blob_.data() + token.start, query.bytes, query.size)) {
-        query.token = token.id;
+      if (slots_[slot].tag == tag && isToken(slots_[slot].number - 1, query.bytes, query.size)) {
+        query.index = slots_[slot].number - 1;
         break;
       }
     }
   }
 }
 
-std::vector<TrieEntry> TableBuilder::entries() const {
-  std::vector<TrieEntry> entries;
-  entries.reserve(tokens_.size());
+TableBuilder::Trie TableBuilder::makeTrie() const {
+  Trie trie;
+  trie.sorted.reserve(tokens_.size());
   for (uint32_t index = 0; index < tokens_.size(); ++index) {
     const Token& token = tokens_[index];
-    if (token.encodes) entries.push_back(trieEntry(blob_.data() + token.start, token.bytes, index));
+    if (token.encodes) trie.sorted.push_back(trieEntry(blob_.get() + token.start, token.bytes, index));
   }
-  return entries;
-}
-
-uint32_t TableBuilder::wordsOf(const ListedMerge& merge) const {
-  return tokens_[tokenOfId_[merge.merged] - 1].bytes > kMaxLeft ? 2 : 1;
+  trie.slots = buildTrie(trie.sorted);
+  return trie;
 }
 
 void TableBuilder::fillMerges(std::span<const TrieEntry> sorted, uint32_t* offsets, Merge* list) const {
   std::vector<uint32_t> numbers(tokens_.size());
   for (uint32_t number = 0; number < sorted.size(); ++number) numbers[sorted[number].index] = number;
-  const auto numberOf = [&](const ListedMerge& merge) { return numbers[tokenOfId_[merge.merged] - 1]; };
-  for (const ListedMerge& merge : merges_) offsets[numberOf(merge) + 1] += wordsOf(merge);
+  for (const ListedMerge& merge : merges_) offsets[numbers[merge.merged] + 1] += wordsOf(merge.merged);
   for (size_t number = 0; number < sorted.size(); ++number) offsets[number + 1] += offsets[number];
   for (size_t priority = 0; priority < merges_.size(); ++priority) {
     const ListedMerge& merge = merges_[priority];
-    const uint32_t words = wordsOf(merge), lower = merge.leftBytes & kMaxLeft, upper = merge.leftBytes >> 8;
-    uint32_t at = offsets[numberOf(merge)];
+    const uint32_t words = wordsOf(merge.merged), lower = merge.leftBytes & kMaxLeft, upper = merge.leftBytes >> 8;
+    uint32_t at = offsets[numbers[merge.merged]];
     // No left part is empty, so a way of length 0 is a free place.
-    const auto isFree = [&] { return list[at].leftBytes == 0 && (words == 1 || upperOf(list + at) == 0); };
-    const auto isSame = [&] { return list[at].leftBytes == lower && (words == 1 || upperOf(list + at) == upper); };
-    while (!isFree() && !isSame()) at += words;
+    const auto lengthAt = [&] { return list[at].leftBytes | (words == 2 ? upperOf(list + at) << 8 : 0); };
+    while (lengthAt() != 0 && lengthAt() != merge.leftBytes) at += words;
     list[at] = {static_cast<uint32_t>(priority), lower};
     if (words == 2) memcpy(list + at + 1, &upper, sizeof upper);
   }
@@ -134,11 +149,10 @@ Status TableBuilder::finish(std::string_view document, std::shared_ptr<Tables>& 
     return Status::error(ErrorCode::kTokenizerInvalid,
                          std::to_string(merges_.size()) + " merges: expected at most " + std::to_string(kMaxMerges));
   }
-  std::vector<TrieEntry> sorted = entries();
-  const std::vector<TrieSlot> trie = buildTrie(sorted);
+  const auto [sorted, trie] = trie_.get();
   if (trie.empty()) return Status::error(ErrorCode::kTokenizerInvalid, "the tokens are too long for this version");
   size_t words = 0;
-  for (const ListedMerge& merge : merges_) words += wordsOf(merge);
+  for (const ListedMerge& merge : merges_) words += wordsOf(merge.merged);
   Header header{};
   memcpy(header.magic, kTablesMagic, sizeof kTablesMagic);
   header.version = kTablesVersion;
@@ -151,7 +165,7 @@ Status TableBuilder::finish(std::string_view document, std::shared_ptr<Tables>& 
     end = aligned(end + bytes + padding);
   };
   place(kOffsets, (vocabSize + 1) * sizeof(uint32_t), 0);
-  place(kBlob, added_, kPadding);
+  place(kBlob, used_, kPadding);
   place(kIds, sorted.size() * sizeof(uint32_t), 0);
   place(kTrie, trie.size() * sizeof(TrieSlot), 0);
   place(kMergeOffsets, kind_ == Tables::kMerges ? (sorted.size() + 1) * sizeof(uint32_t) : 0, 0);
@@ -181,7 +195,7 @@ Status TableBuilder::finish(std::string_view document, std::shared_ptr<Tables>& 
     offsets[id] = start;
     if (tokenOfId_[id] == 0) continue;
     const Token& token = tokens_[tokenOfId_[id] - 1];
-    memcpy(blob + start, blob_.data() + token.start, token.bytes);
+    memcpy(blob + start, blob_.get() + token.start, token.bytes);
     start += token.bytes;
   }
   offsets[vocabSize] = start;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -16,21 +17,22 @@ namespace quipu::tokenizer {
 
 class TableBuilder {
  public:
-  explicit TableBuilder(Tables::Kind kind) : kind_(kind) {}
+  // For tokens of at most `bytes` together. May throw std::bad_alloc, as do all of its functions.
+  TableBuilder(Tables::Kind kind, size_t bytes);
 
-  // Where the bytes of the next token are to be appended; add() then takes what was appended.
-  std::vector<uint8_t>& bytes() { return blob_; }
-  size_t pendingBytes() const { return blob_.size() - added_; }
+  // Where the bytes of the next token are to be written, and the end of the room for them.
+  uint8_t* next() { return blob_.get() + used_; }
+  const uint8_t* full() const { return blob_.get() + capacity_; }
 
-  // The bytes appended since the last call are a token. `encodes`: text can become it, which is not so for what
+  // What was written from next() to `end` is a token. `encodes`: text can become it, which is not so for what
   // vocabularies list of tokens that are found before text is cut.
-  void add(uint32_t id, bool encodes);
+  void add(uint32_t id, const uint8_t* end, bool encodes);
 
   size_t tokens() const { return tokens_.size(); }
   uint32_t idOf(size_t index) const { return tokens_[index].id; }
 
   // After the last add(). Ids and bytes must differ: else the index of the token that is there twice, by id or by
-  // bytes.
+  // bytes. The trie is begun on a thread of its own.
   struct Duplicate {
     size_t index;
     bool sameId;
@@ -38,23 +40,31 @@ class TableBuilder {
   static constexpr size_t kNone = ~static_cast<size_t>(0);
   Duplicate indexTokens();
 
-  // Looks up many tokens by their bytes, after indexTokens(): `token` becomes the id or kNoToken. kPadding more than
-  // the bytes may be read. Together they wait for memory once, not each for itself.
+  // Looks up tokens by their bytes, after indexTokens(): prefetch() each of some, then find() them, so that they wait
+  // for memory together. kPadding more than the bytes may be read.
+  static constexpr uint32_t kNoIndex = 0xffffffff;
   struct Query {
     const uint8_t* bytes;
     size_t size;
-    uint32_t token = kNoToken;
-    uint64_t hash = 0;
+    uint64_t hash;
+    uint32_t index = kNoIndex;
   };
+  Query prefetch(const uint8_t* bytes, size_t size) const;
   void find(std::span<Query> queries) const;
+  // Whether the token with that index, if there is one, has these bytes.
+  bool isToken(size_t index, const uint8_t* bytes, size_t size) const;
 
-  // The next in the list of merges: the first `leftBytes` of the token with the id `merged`, and the rest. Of the same
-  // pair the last counts, as in tokenizers.
-  void addMerge(uint32_t leftBytes, uint32_t merged) { merges_.push_back({leftBytes, merged}); }
+  // The next in the list of merges: the first `leftBytes` of a token, by index, and the rest. Of the same pair the last
+  // counts, as in tokenizers.
+  void addMerge(size_t leftBytes, uint32_t merged) { merges_.push_back({static_cast<uint32_t>(leftBytes), merged}); }
+  void reserveMerges(size_t count) { merges_.reserve(count); }
 
   Status finish(std::string_view document, std::shared_ptr<Tables>& out);
 
  private:
+  struct Free {
+    void operator()(uint8_t* bytes) const { free(bytes); }
+  };
   // Rows of an open-addressing table, whose size is a power of two. Zeros are an empty row.
   struct TokenSlot {
     uint32_t tag;     // upper half of the hash
@@ -69,18 +79,24 @@ class TableBuilder {
   struct ListedMerge {
     uint32_t leftBytes, merged;
   };
+  struct Trie {
+    std::vector<TrieEntry> sorted;
+    std::vector<TrieSlot> slots;
+  };
 
-  std::vector<TrieEntry> entries() const;
-  uint32_t wordsOf(const ListedMerge& merge) const;
+  Trie makeTrie() const;
+  // Of the list of ways to a token.
+  uint32_t wordsOf(uint32_t index) const { return tokens_[index].bytes > kMaxLeft ? 2 : 1; }
   void fillMerges(std::span<const TrieEntry> sorted, uint32_t* offsets, Merge* list) const;
 
   Tables::Kind kind_;
-  std::vector<uint8_t> blob_;
-  size_t added_ = 0;
+  std::unique_ptr<uint8_t, Free> blob_;
+  size_t capacity_, used_ = 0;
   std::vector<Token> tokens_;
   std::vector<TokenSlot> slots_;
   std::vector<uint32_t> tokenOfId_;  // index + 1
   std::vector<ListedMerge> merges_;
+  std::future<Trie> trie_;  // last: it reads the others until it is done
 };
 
 }  // namespace quipu::tokenizer

@@ -1,8 +1,8 @@
 #include "tokenizer/tokenizer_json.h"
 
-#include <array>
 #include <unordered_map>
 
+#include "tokenizer/byte_alphabet.h"
 #include "tokenizer/json_reader.h"
 #include "tokenizer/table_builder.h"
 #include "tokenizer/unicode.h"
@@ -11,55 +11,34 @@ namespace quipu::tokenizer {
 
 namespace {
 
-constexpr uint32_t kNoByte = 0x100;
-
-// The byte that a character below U+0144 stands for in GPT-2's byte-level alphabet (openai/gpt-2, encoder.py):
-// printable bytes are themselves, the others moved to U+0100 and up.
-constexpr std::array<uint16_t, 0x144> byteAlphabet() {
-  std::array<uint16_t, 0x144> bytes{};
-  uint32_t moved = 0x100;
-  for (uint16_t& byte : bytes) byte = kNoByte;
-  for (uint32_t byte = 0; byte < 256; ++byte) {
-    const bool printable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
-    bytes[printable ? byte : moved++] = static_cast<uint16_t>(byte);
-  }
-  return bytes;
-}
-
-constexpr auto kByteOf = byteAlphabet();
-
-// Appends the bytes that `text`, UTF-8 without escapes, stands for; false where a character is not of the alphabet.
-bool appendAlphabet(std::string_view text, std::vector<uint8_t>& out) {
-  for (size_t i = 0; i < text.size(); ++i) {
-    uint32_t code = static_cast<uint8_t>(text[i]);
-    if (code >= 0x80) {
-      if (code > 0xc5 || i + 1 == text.size()) return false;
-      code = (code & 0x1f) << 6 | (static_cast<uint8_t>(text[++i]) & 0x3f);
-    }
-    if (code >= kByteOf.size() || kByteOf[code] == kNoByte) return false;
-    out.push_back(static_cast<uint8_t>(kByteOf[code]));
-  }
-  return true;
-}
-
 std::string quoted(std::string_view raw) {
   size_t end = raw.size() < 80 ? raw.size() : 80;
   while (end < raw.size() && end > 0 && (static_cast<uint8_t>(raw[end]) & 0xc0) == 0x80) --end;
   return std::string(raw.substr(0, end));
 }
 
+bool isUtf8(std::string_view text) {
+  return validUtf8(reinterpret_cast<const uint8_t*>(text.data()), text.size()) == text.size();
+}
+
 class Reader {
  public:
-  Reader(std::string_view file, TokenizerJson& out) : file_(file), out_(out), builder_(Tables::kMerges) {}
+  Reader(std::string_view file, TokenizerJson& out) : file_(file), out_(out), builder_(Tables::kMerges, file.size()) {}
 
-  Status read();
+  // `checked`: what was taken out of the file is known to be valid UTF-8.
+  Status read(bool& checked);
 
  private:
   bool readTop();
   bool readModel(JsonReader& json);
   bool readVocab(JsonReader& json);
   bool readMerges(JsonReader& json);
+  bool readToken(JsonReader& json, std::string_view& raw, const uint8_t*& end, bool& encodes, std::string& storage);
+  bool readId(JsonReader& json, std::string_view raw, uint32_t& id);
+  bool readPlainMerge(JsonReader& json, size_t rank);
+  bool readMerge(JsonReader& json, size_t rank);
   void addMerge(size_t rank, std::string_view whole, std::string_view first, std::string_view second);
+  void addMerge(size_t rank, size_t from, size_t to, size_t left, size_t right);
   void flushMerges();
   void failMerge(size_t rank, std::string_view whole);
   bool hasToken(std::string_view text);
@@ -78,18 +57,18 @@ class Reader {
   size_t copied_ = 0;    // of the file, into the document
   // Tokens that are not of the alphabet: never met in text that is cut into bytes, but merges may name them.
   std::unordered_map<std::string, uint32_t> plain_;
-  // Merges whose tokens are looked up together.
-  static constexpr size_t kBatch = 64;
-  struct Batch {
-    struct Merge {
-      size_t rank;
-      std::string_view whole;  // as it is written
-      std::array<size_t, 2> sizes;
-    };
-    std::vector<uint8_t> bytes;
-    std::vector<Merge> merges;
-    std::vector<TableBuilder::Query> queries;
-  } batch_;
+  bool checked_ = true;
+  // Merges whose parts are looked up together.
+  static constexpr size_t kBatch = 64, kBatchBytes = 1 << 16;
+  struct Merge {
+    size_t rank;
+    size_t from, to;  // as it is written, in the file
+  };
+  uint8_t batchBytes_[kBatchBytes + kPadding];
+  size_t batchUsed_ = 0;
+  std::vector<Merge> batch_;
+  std::vector<TableBuilder::Query> queries_;
+  size_t lastMerged_ = 0;  // index of the token that the last merge makes
 };
 
 void Reader::cut(size_t from, size_t to, const char* instead) {
@@ -155,42 +134,69 @@ bool Reader::readModel(JsonReader& json) {
   return json.take('}');
 }
 
+// The name of a token, and its bytes into the room for the next; `raw` is as it is written.
+bool Reader::readToken(JsonReader& json, std::string_view& raw, const uint8_t*& end, bool& encodes,
+                       std::string& storage) {
+  if (json.peek() != '"') return false;
+  const size_t quote = json.at();
+  const AlphabetText read = readAlphabet(file_, quote + 1, builder_.next(), builder_.full());
+  raw = file_.substr(quote + 1, read.at - quote - 1);
+  end = read.to;
+  encodes = !raw.empty();
+  if (encodes && read.at < file_.size() && file_[read.at] == '"') {
+    json.seek(read.at + 1);
+    return true;
+  }
+  if (!json.string(raw)) return false;
+  checked_ = false;
+  std::string_view text = raw;
+  if (!unescaped(text, storage)) return false;
+  end = writeAlphabet(text, builder_.next());
+  encodes = end != nullptr && !text.empty();
+  if (end == nullptr) {
+    memcpy(builder_.next(), text.data(), text.size());
+    end = builder_.next() + text.size();
+    if (!plain_.emplace(text, static_cast<uint32_t>(builder_.tokens())).second) {
+      fail("model.vocab: \"" + quoted(raw) + "\" is there twice");
+    }
+  }
+  return true;
+}
+
+bool Reader::readId(JsonReader& json, std::string_view raw, uint32_t& id) {
+  const char first = json.peek();
+  const size_t from = json.at();
+  if (first == '"' || first == '{' || first == '[') {
+    if (!json.skip()) return false;
+  }
+  const std::string_view value = json.at() > from ? file_.substr(from, json.at() - from) : json.word();
+  id = 0;
+  bool whole = !value.empty() && value.size() <= 8;
+  for (const char digit : value) {
+    whole = whole && digit >= '0' && digit <= '9';
+    id = id * 10 + static_cast<uint32_t>(digit - '0');
+  }
+  if (!whole || id >= kNoToken) {
+    fail("model.vocab: the id of \"" + quoted(raw) + "\": expected a whole number, got " + quoted(value));
+    id = 0;
+  }
+  return true;
+}
+
 bool Reader::readVocab(JsonReader& json) {
   hasVocab_ = true;
   json.take('{');
-  std::string_view raw;
   std::string storage;
-  while (json.string(raw)) {
-    if (!json.take(':')) return false;
-    uint32_t id = 0;
-    const char first = json.peek();
-    const size_t from = json.at();
-    if (first == '"' || first == '{' || first == '[') {
-      if (!json.skip()) return false;
-    }
-    const std::string_view value = json.at() > from ? file_.substr(from, json.at() - from) : json.word();
-    bool whole = !value.empty() && value.size() <= 8;
-    for (const char digit : value) {
-      whole = whole && digit >= '0' && digit <= '9';
-      id = id * 10 + static_cast<uint32_t>(digit - '0');
-    }
-    if (!whole || id >= kNoToken) {
-      fail("model.vocab: the id of \"" + quoted(raw) + "\": expected a whole number, got " + quoted(value));
-      id = 0;
-    }
-    std::string_view text = raw;
-    if (!unescaped(text, storage)) return false;
-    const size_t start = builder_.bytes().size();
-    bool encodes = appendAlphabet(text, builder_.bytes());
-    if (!encodes) {
-      builder_.bytes().resize(start);
-      builder_.bytes().insert(builder_.bytes().end(), text.begin(), text.end());
-      if (!plain_.emplace(text, id).second) fail("model.vocab: \"" + quoted(raw) + "\" is there twice");
-    }
-    if (builder_.pendingBytes() > kMaxTokenBytes) {
+  while (json.peek() == '"') {
+    std::string_view raw;
+    const uint8_t* end;
+    bool encodes;
+    uint32_t id;
+    if (!readToken(json, raw, end, encodes, storage) || !json.take(':') || !readId(json, raw, id)) return false;
+    if (static_cast<size_t>(end - builder_.next()) > kMaxTokenBytes) {
       fail("model.vocab: \"" + quoted(raw) + "\": expected at most " + std::to_string(kMaxTokenBytes) + " bytes");
     }
-    builder_.add(id, encodes && !text.empty());
+    builder_.add(id, end, encodes);
     if (!json.take(',')) break;
   }
   if (!json.take('}')) return false;
@@ -204,63 +210,119 @@ bool Reader::readVocab(JsonReader& json) {
 }
 
 void Reader::addMerge(size_t rank, std::string_view whole, std::string_view first, std::string_view second) {
-  Batch::Merge merge{rank, whole, {}};
-  const std::string_view texts[] = {first, second};
-  for (int side = 0; side < 2; ++side) {
-    const size_t start = batch_.bytes.size();
-    if (appendAlphabet(texts[side], batch_.bytes)) {
-      merge.sizes[side] = batch_.bytes.size() - start;
-      continue;
-    }
-    // Not of the alphabet: the bytes never merge so, but both parts and the whole must be tokens.
-    batch_.bytes.resize(start - (side == 1 ? merge.sizes[0] : 0));
-    std::string together(first);
-    for (const std::string& text : {std::string(first), std::string(second), together.append(second)}) {
-      if (!plain_.contains(text) && !hasToken(text)) return failMerge(rank, whole);
-    }
-    return;
+  std::string together(first);
+  together += second;
+  uint8_t* const to = batchBytes_ + batchUsed_;
+  if (together.size() <= kMaxTokenBytes && writeAlphabet(together, to) != nullptr) {
+    const auto left = static_cast<size_t>(writeAlphabet(first, to) - to);
+    const auto right = static_cast<size_t>(writeAlphabet(second, to + left) - to) - left;
+    const auto from = static_cast<size_t>(whole.data() - file_.data());
+    return addMerge(rank, from, from + whole.size(), left, right);
   }
-  batch_.merges.push_back(merge);
-  if (batch_.merges.size() == kBatch) flushMerges();
+  // Not of the alphabet: the bytes never merge so, but both parts and the whole must be tokens.
+  for (const std::string& text : {std::string(first), std::string(second), together}) {
+    if (!plain_.contains(text) && !hasToken(text)) return failMerge(rank, whole);
+  }
+}
+
+// Of a left and a right part, whose bytes lie behind those of the batch.
+void Reader::addMerge(size_t rank, size_t from, size_t to, size_t left, size_t right) {
+  const uint8_t* const bytes = batchBytes_ + batchUsed_;
+  batch_.push_back({rank, from, to});
+  queries_.push_back(builder_.prefetch(bytes, left));
+  queries_.push_back(builder_.prefetch(bytes + left, right));
+  batchUsed_ += left + right;
+  if (batch_.size() == kBatch || batchUsed_ + 2 * kMaxTokenBytes > kBatchBytes) flushMerges();
 }
 
 bool Reader::hasToken(std::string_view text) {
-  std::vector<uint8_t> bytes;
-  if (!appendAlphabet(text, bytes)) return false;
-  bytes.reserve(bytes.size() + kPadding);
-  TableBuilder::Query query{bytes.data(), bytes.size()};
+  std::vector<uint8_t> bytes(text.size() + kPadding);
+  const uint8_t* const end = writeAlphabet(text, bytes.data());
+  if (end == nullptr || text.empty()) return false;
+  TableBuilder::Query query = builder_.prefetch(bytes.data(), static_cast<size_t>(end - bytes.data()));
   builder_.find({&query, 1});
-  return query.token != kNoToken;
+  return query.index != TableBuilder::kNoIndex;
 }
 
 void Reader::flushMerges() {
-  batch_.bytes.resize(batch_.bytes.size() + kPadding);
-  batch_.queries.clear();
-  const uint8_t* at = batch_.bytes.data();
-  for (const Batch::Merge& merge : batch_.merges) {
-    const auto [left, right] = merge.sizes;
-    batch_.queries.push_back({at, left});
-    batch_.queries.push_back({at + left, right});
-    batch_.queries.push_back({at, left + right});
-    at += left + right;
-  }
-  builder_.find(batch_.queries);
-  const TableBuilder::Query* found = batch_.queries.data();
-  for (const Batch::Merge& merge : batch_.merges) {
-    const uint32_t left = found[0].token, right = found[1].token, merged = found[2].token;
-    found += 3;
-    if (left == kNoToken || right == kNoToken || merged == kNoToken) {
-      failMerge(merge.rank, merge.whole);
+  builder_.find(queries_);
+  for (size_t i = 0; i < batch_.size(); ++i) {
+    const TableBuilder::Query &left = queries_[2 * i], &right = queries_[2 * i + 1];
+    const size_t bytes = left.size + right.size;
+    // Lists tell all ways to a token one after the other, then those to the next.
+    bool found = builder_.isToken(lastMerged_, left.bytes, bytes);
+    if (!found) found = builder_.isToken(++lastMerged_, left.bytes, bytes);
+    if (!found) {
+      TableBuilder::Query whole = builder_.prefetch(left.bytes, bytes);
+      builder_.find({&whole, 1});
+      found = whole.index != TableBuilder::kNoIndex;
+      lastMerged_ = whole.index;
+    }
+    if (found && left.index != TableBuilder::kNoIndex && right.index != TableBuilder::kNoIndex) {
+      builder_.addMerge(left.size, static_cast<uint32_t>(lastMerged_));
     } else {
-      builder_.addMerge(static_cast<uint32_t>(merge.sizes[0]), merged);
+      failMerge(batch_[i].rank, file_.substr(batch_[i].from, batch_[i].to - batch_[i].from));
     }
   }
-  batch_.bytes.clear();
-  batch_.merges.clear();
+  batch_.clear();
+  queries_.clear();
+  batchUsed_ = 0;
 }
 
 void Reader::failMerge(size_t rank, std::string_view whole) {
   fail("model.merges[" + std::to_string(rank) + "]: " + quoted(whole) + " names a token that the vocabulary lacks");
+}
+
+// A merge of two parts of the alphabet; false, and nothing read, where it is something else.
+bool Reader::readPlainMerge(JsonReader& json, size_t rank) {
+  const size_t from = json.at();
+  const auto fail = [&] {
+    json.seek(from);
+    return false;
+  };
+  const bool list = json.take('[');
+  if (json.peek() != '"') return fail();
+  const auto is = [&](size_t at, char c) { return at < file_.size() && file_[at] == c; };
+  uint8_t *const to = batchBytes_ + batchUsed_, *const full = to + kMaxTokenBytes;
+  const AlphabetText left = readAlphabet(file_, json.at() + 1, to, full);
+  if (left.to == to || !is(left.at, list ? '"' : ' ')) return fail();
+  json.seek(left.at + 1);
+  if (list && (!json.take(',') || json.peek() != '"')) return fail();
+  const AlphabetText right = readAlphabet(file_, json.at() + (list ? 1 : 0), left.to, full);
+  if (right.to == left.to || !is(right.at, '"')) return fail();
+  json.seek(right.at + 1);
+  if (list && !json.take(']')) return fail();
+  addMerge(rank, from, json.at(), static_cast<size_t>(left.to - to), static_cast<size_t>(right.to - left.to));
+  return true;
+}
+
+// Any other merge; false where it is no JSON.
+bool Reader::readMerge(JsonReader& json, size_t rank) {
+  const char first = json.peek();
+  const size_t from = json.at();
+  checked_ = false;
+  std::string storage[2];
+  std::string_view left, right;
+  bool two = false;
+  if (first == '"') {
+    if (!json.string(left) || !unescaped(left, storage[0])) return false;
+    const size_t space = left.find(' ');
+    two = space != std::string_view::npos;
+    if (two) right = left.substr(space + 1), left = left.substr(0, space);
+  } else if (first == '[') {
+    json.take('[');
+    two = json.string(left) && json.take(',') && json.string(right) && json.take(']');
+    if (two && (!unescaped(left, storage[0]) || !unescaped(right, storage[1]))) return false;
+    if (!two) json.seek(from);
+  }
+  if (!two && json.at() == from && !json.skip()) return false;
+  const std::string_view whole = file_.substr(from, json.at() - from);
+  if (two) {
+    addMerge(rank, whole, left, right);
+  } else {
+    failMerge(rank, whole);
+  }
+  return true;
 }
 
 // Merges are written ["a", "b"], or in older files "a b".
@@ -268,46 +330,28 @@ bool Reader::readMerges(JsonReader& json) {
   if (!json.take('[')) return false;
   if (!out_.problem.empty()) {
     mergesAt_ = json.at() - 1;
-    json = JsonReader(file_, mergesAt_);
+    json.seek(mergesAt_);
     return json.skip();
   }
-  std::string storage[2];
+  builder_.reserveMerges(builder_.tokens() * 2);
   for (size_t rank = 0; json.peek() != ']'; ++rank) {
     if (rank > 0 && !json.take(',')) return false;
-    const char first = json.peek();
-    const size_t from = json.at();
-    std::string_view left, right;
-    bool two = false;
-    if (first == '"') {
-      if (!json.string(left) || !unescaped(left, storage[0])) return false;
-      const size_t space = left.find(' ');
-      two = space != std::string_view::npos;
-      if (two) right = left.substr(space + 1), left = left.substr(0, space);
-    } else if (first == '[') {
-      json.take('[');
-      two = json.string(left) && json.take(',') && json.string(right) && json.take(']');
-      if (two && (!unescaped(left, storage[0]) || !unescaped(right, storage[1]))) return false;
-      if (!two) json = JsonReader(file_, from);
-    }
-    if (!two && json.at() == from && !json.skip()) return false;
-    const std::string_view whole = file_.substr(from, json.at() - from);
-    if (two) {
-      addMerge(rank, whole, left, right);
-    } else {
-      failMerge(rank, whole);
-    }
+    json.peek();
+    if (!readPlainMerge(json, rank) && !readMerge(json, rank)) return false;
   }
   flushMerges();
   return json.take(']');
 }
 
-Status Reader::read() {
+Status Reader::read(bool& checked) {
+  checked = false;
   if (!readTop()) {
     // The parser of TypeScript finds what is wrong; the problem is for what it would take.
     out_ = {std::string(file_), "not JSON as this version can read it", nullptr};
     return {};
   }
   out_.document.append(file_, copied_);
+  checked = checked_ && out_.problem.empty() && isUtf8(out_.document);
   if (!hasVocab_ || !out_.problem.empty()) return {};
   Status status = builder_.finish(out_.document, out_.tables);
   if (status.code == ErrorCode::kTokenizerInvalid) fail(status.message), status = {};
@@ -317,11 +361,11 @@ Status Reader::read() {
 }  // namespace
 
 Status readTokenizerJson(std::string_view file, TokenizerJson& out) {
-  if (validUtf8(reinterpret_cast<const uint8_t*>(file.data()), file.size()) != file.size()) {
-    return Status::error(ErrorCode::kTokenizerInvalid, "not valid UTF-8");
-  }
   if (file.starts_with("\xef\xbb\xbf")) file.remove_prefix(3);  // a byte order mark
-  return Reader(file, out).read();
+  bool checked;
+  Status status = Reader(file, out).read(checked);
+  if (!checked && !isUtf8(file)) return Status::error(ErrorCode::kTokenizerInvalid, "not valid UTF-8");
+  return status;
 }
 
 }  // namespace quipu::tokenizer

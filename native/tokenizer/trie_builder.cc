@@ -9,6 +9,7 @@ namespace quipu::tokenizer {
 namespace {
 
 constexpr size_t kHead = 8;
+constexpr size_t kBytes = 256;  // any may be looked for below a node
 constexpr size_t kMaxSlots = size_t{1} << 28;
 
 uint8_t byteAt(const TrieEntry& entry, uint32_t depth) {
@@ -80,6 +81,111 @@ class Layout {
   size_t low_[10] = {};
 };
 
+// By their first two bytes, then each of those ranges for itself.
+void sortEntries(std::span<TrieEntry> entries) {
+  constexpr size_t kRanges = 1 << 16;
+  std::vector<uint32_t> ends(kRanges + 1);
+  for (const TrieEntry& entry : entries) ++ends[(entry.head >> 48) + 1];
+  for (size_t range = 0; range < kRanges; ++range) ends[range + 1] += ends[range];
+  std::vector<TrieEntry> sorted(entries.size());
+  for (const TrieEntry& entry : entries) sorted[ends[entry.head >> 48]++] = entry;
+  for (auto first = sorted.begin(); first != sorted.end();) {
+    const auto last = sorted.begin() + ends[first->head >> 48];
+    std::sort(first, last, [](const TrieEntry& a, const TrieEntry& b) { return isBefore(a, b); });
+    first = last;
+  }
+  std::copy(sorted.begin(), sorted.end(), entries.begin());
+}
+
+class TrieMaker {
+ public:
+  explicit TrieMaker(std::span<const TrieEntry> entries) : entries_(entries) {
+    trie_.reserve(entries.size() * 3 + kBytes);
+    trie_.resize(Tables::kRootChildren + kBytes, kFree);
+  }
+
+  std::vector<TrieSlot> make() {
+    open_.push_back({0, static_cast<uint32_t>(entries_.size()), 0, 0});
+    while (!open_.empty() && trie_.size() < kMaxSlots) {
+      const Range range = open_.back();
+      open_.pop_back();
+      addChildren(range);
+    }
+    if (!open_.empty()) return {};
+    fillFree();
+    return std::move(trie_);
+  }
+
+ private:
+  static constexpr TrieSlot kFree{Tables::kNoChildren, kNoToken};
+
+  // Entries [first, last) begin with the same `depth` bytes, those of the node at `slot`.
+  struct Range {
+    uint32_t first, last, depth, slot;
+  };
+
+  void addChildren(Range range) {
+    auto& [first, last, depth, slot] = range;
+    if (depth > 0 && first < last && entries_[first].size == depth) setToken(slot, first++);
+    if (first == last) return;
+    if (first + 1 == last && depth > 0) return addRest(range);
+    uint8_t bytes[kBytes];
+    uint32_t firsts[kBytes + 1], count = 0;
+    for (uint32_t i = first; i < last; ++i) {
+      const uint8_t byte = byteAt(entries_[i], depth);
+      if (count == 0 || byte != bytes[count - 1]) bytes[count] = byte, firsts[count++] = i;
+    }
+    firsts[count] = last;
+    uint32_t start = Tables::kRootChildren;
+    if (depth > 0) {
+      start = place(slot, {bytes, count});
+    } else {
+      layout_.take(start, {bytes, count});
+    }
+    for (uint32_t i = count; i-- > 0;) {
+      open_.push_back({firsts[i], firsts[i + 1], depth + 1, addChild(start, bytes[i])});
+    }
+  }
+
+  // A node with one entry below it: most are.
+  void addRest(const Range& range) {
+    uint32_t slot = range.slot;
+    for (uint32_t depth = range.depth; depth < entries_[range.first].size; ++depth) {
+      const uint8_t byte = byteAt(entries_[range.first], depth);
+      slot = addChild(place(slot, {&byte, 1}), byte);
+    }
+    setToken(slot, range.first);
+  }
+
+  uint32_t place(uint32_t slot, std::span<const uint8_t> bytes) {
+    const uint32_t start = layout_.place(bytes);
+    if (trie_.size() < start + kBytes) trie_.resize(start + kBytes, kFree);
+    return trie_[slot].children = start;
+  }
+  uint32_t addChild(uint32_t start, uint8_t byte) {
+    trie_[start + byte].byteAndToken = static_cast<uint32_t>(byte) << 24 | kNoToken;
+    return start + byte;
+  }
+  void setToken(uint32_t slot, uint32_t token) {
+    trie_[slot].byteAndToken = (trie_[slot].byteAndToken & ~kNoToken) | token;
+  }
+
+  // A free slot holds a byte with which nothing comes there.
+  void fillFree() {
+    for (size_t slot = 0; slot < trie_.size(); ++slot) {
+      if (layout_.isTaken(slot)) continue;
+      uint32_t byte = 0;
+      while (byte <= slot && layout_.isStart(slot - byte)) ++byte;
+      trie_[slot].byteAndToken = byte << 24 | kNoToken;
+    }
+  }
+
+  std::span<const TrieEntry> entries_;
+  std::vector<TrieSlot> trie_;
+  std::vector<Range> open_;
+  Layout layout_;
+};
+
 }  // namespace
 
 TrieEntry trieEntry(const uint8_t* bytes, uint32_t size, uint32_t index) {
@@ -89,54 +195,8 @@ TrieEntry trieEntry(const uint8_t* bytes, uint32_t size, uint32_t index) {
 }
 
 std::vector<TrieSlot> buildTrie(std::span<TrieEntry> entries) {
-  std::sort(entries.begin(), entries.end(), isBefore);
-  // Entries [first, last) begin with the same `depth` bytes, those of the node at `slot`.
-  struct Range {
-    uint32_t first, last, depth, slot;
-  };
-  std::vector<Range> open;
-  std::vector<TrieSlot> trie;
-  Layout layout;
-  trie.reserve(entries.size() * 3);
-  open.push_back({0, static_cast<uint32_t>(entries.size()), 0, 0});
-  while (!open.empty()) {
-    auto [first, last, depth, slot] = open.back();
-    open.pop_back();
-    if (depth > 0 && first < last && entries[first].size == depth) {
-      trie[slot].byteAndToken = (trie[slot].byteAndToken & ~kNoToken) | first;
-      ++first;
-    }
-    if (first == last) continue;
-    uint8_t bytes[256];
-    uint32_t firsts[257], count = 0;
-    for (uint32_t i = first; i < last; ++i) {
-      const uint8_t byte = byteAt(entries[i], depth);
-      if (count == 0 || byte != bytes[count - 1]) bytes[count] = byte, firsts[count++] = i;
-    }
-    firsts[count] = last;
-    uint32_t start = Tables::kRootChildren;
-    if (depth > 0) {
-      trie[slot].children = start = layout.place({bytes, count});
-    } else {
-      layout.take(start, {bytes, count});
-    }
-    if (start > kMaxSlots) return {};
-    // Any byte may be looked for.
-    if (trie.size() < start + size_t{256}) trie.resize(start + size_t{256}, {Tables::kNoChildren, kNoToken});
-    for (uint32_t i = count; i-- > 0;) {
-      const uint32_t child = start + bytes[i];
-      trie[child].byteAndToken = static_cast<uint32_t>(bytes[i]) << 24 | kNoToken;
-      open.push_back({firsts[i], firsts[i + 1], depth + 1, child});
-    }
-  }
-  // A free slot holds a byte with which nothing comes there.
-  for (size_t slot = 0; slot < trie.size(); ++slot) {
-    if (layout.isTaken(slot)) continue;
-    uint32_t byte = 0;
-    while (byte <= slot && layout.isStart(slot - byte)) ++byte;
-    trie[slot].byteAndToken = byte << 24 | kNoToken;
-  }
-  return trie;
+  sortEntries(entries);
+  return TrieMaker(entries).make();
 }
 
 }  // namespace quipu::tokenizer

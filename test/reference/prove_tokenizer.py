@@ -46,7 +46,11 @@ def jsonl(pattern, pick=lambda document: document.get("text")):
     for path in sorted(SHARED.glob(f"data/{pattern}")):
         with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8", newline="\n") as lines:
             for line in lines:
-                if text := pick(json.loads(line, strict=False)):
+                try:
+                    text = pick(json.loads(line, strict=False))
+                except ValueError:  # data/dirty has broken lines on purpose: as text they are as good as any
+                    text = line
+                if text:
                     yield text
 
 
