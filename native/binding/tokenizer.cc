@@ -36,27 +36,27 @@ std::span<const T> contents(const Napi::Value& value, napi_typedarray_type type)
 }
 
 // V8 reads ASCII and UTF-16 several times as fast as UTF-8. It decides what bytes that are not UTF-8 become.
-Napi::String toString(Napi::Env env, const std::string& text) {
-  const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
+Napi::String toString(Napi::Env env, std::span<const uint8_t> text) {
+  const auto* chars = reinterpret_cast<const char*>(text.data());
   uint64_t high = 0;
   size_t at = 0;
   for (uint64_t word; at + sizeof word <= text.size(); at += sizeof word) {
-    memcpy(&word, bytes + at, sizeof word);
+    memcpy(&word, chars + at, sizeof word);
     high |= word;
   }
-  for (; at < text.size(); ++at) high |= bytes[at];
+  for (; at < text.size(); ++at) high |= text[at];
   napi_value value;
-  napi_status status;
   if ((high & 0x8080808080808080) == 0) {
-    status = napi_create_string_latin1(env, text.data(), text.size(), &value);
-  } else if (tokenizer::validUtf8(bytes, text.size()) == text.size()) {
-    const std::unique_ptr<char16_t[]> units(new char16_t[text.size()]);
-    status = napi_create_string_utf16(env, units.get(), tokenizer::toUtf16(bytes, text.size(), units.get()), &value);
-  } else {
-    return Napi::String::New(env, text);
+    if (napi_create_string_latin1(env, chars, text.size(), &value) != napi_ok) throw Napi::Error::New(env);
+    return {env, value};
   }
-  if (status != napi_ok) throw Napi::Error::New(env);
-  return Napi::String(env, value);
+  const std::unique_ptr<char16_t[]> utf16(new char16_t[text.size()]);
+  size_t units;
+  if (!tokenizer::toUtf16(text.data(), text.size(), utf16.get(), units)) {
+    return Napi::String::New(env, chars, text.size());
+  }
+  if (napi_create_string_utf16(env, utf16.get(), units, &value) != napi_ok) throw Napi::Error::New(env);
+  return {env, value};
 }
 
 }  // namespace
@@ -263,20 +263,20 @@ Napi::Value TokenizerWrap::encodeAll(const Napi::CallbackInfo& info) {
 // decode(ids: Int32Array, special) → string
 Napi::Value TokenizerWrap::decode(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    std::string text;
+    tokenizer::ByteSink text;
     const auto ids = contents<int32_t>(info[0], napi_int32_array);
     check(info.Env(), tokenizer_->decode(ids, info[1].As<Napi::Boolean>().Value(), text));
-    return toString(info.Env(), text);
+    return toString(info.Env(), text.bytes());
   });
 }
 
 // decodeBytes(ids: Int32Array, special) → ArrayBuffer
 Napi::Value TokenizerWrap::decodeBytes(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    std::string text;
+    tokenizer::ByteSink text;
     const auto ids = contents<int32_t>(info[0], napi_int32_array);
     check(info.Env(), tokenizer_->decode(ids, info[1].As<Napi::Boolean>().Value(), text));
-    return toArrayBuffer(info.Env(), text.data(), text.size());
+    return toArrayBuffer(info.Env(), text.bytes().data(), text.bytes().size());
   });
 }
 

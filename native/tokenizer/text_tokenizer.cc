@@ -7,6 +7,14 @@
 
 namespace quipu::tokenizer {
 
+namespace {
+
+// Most tokens are short, and kPadding more may be read behind those of the tables: they are copied without a loop. The
+// others, and those that the tables do not tell the text of, have this in the place of their length.
+constexpr uint32_t kNotShort = 0xff;
+
+}  // namespace
+
 TextTokenizer::Lease::Lease(const TextTokenizer& tokenizer) : tokenizer_(tokenizer) {
   {
     const std::lock_guard lock(tokenizer.mutex_);
@@ -33,13 +41,17 @@ TextTokenizer::TextTokenizer(std::shared_ptr<const Tables> tables, std::optional
   for (const AddedToken& token : added_.list()) vocabSize_ = std::max(vocabSize_, token.id + 1);
   special_.resize(vocabSize_);
   addedOfId_.resize(vocabSize_);
-  inTables_.assign(vocabSize_, 0);
-  std::fill_n(inTables_.begin(), tables_->vocabSize(), 1);
+  shortBytes_.assign(vocabSize_, kNotShort);
+  const uint32_t* offsets = tables_->offsets();
+  for (uint32_t id = 0; id < tables_->vocabSize(); ++id) {
+    const uint32_t size = offsets[id + 1] - offsets[id];
+    if (size <= kPadding && offsets[id] < 1 << 24) shortBytes_[id] = offsets[id] << 8 | size;
+  }
   for (uint32_t i = 0; i < added_.list().size(); ++i) {
     const AddedToken& token = added_.list()[i];
     addedOfId_[token.id] = i + 1;
     special_[token.id] = token.special;
-    inTables_[token.id] = 0;
+    shortBytes_[token.id] = kNotShort;
   }
 }
 
@@ -186,36 +198,35 @@ size_t TextTokenizer::encodeFinished(Text text, EncodeOptions& options, IdSink& 
   return done;
 }
 
-Status TextTokenizer::decode(std::span<const int32_t> ids, bool special, std::string& out) const {
-  // Most tokens are short, and kPadding more may be read behind those of the tables: they are copied without a loop.
-  constexpr size_t kCopied = kPadding;
-  const uint32_t* offsets = tables_->offsets();
+Status TextTokenizer::decode(std::span<const int32_t> ids, bool special, ByteSink& out) const {
+  constexpr size_t kTogether = 256;
   const uint8_t* blob = tables_->blob();
-  const auto tokenOf = [&](uint32_t id) -> std::span<const uint8_t> {
-    if (inTables_[id]) return {blob + offsets[id], offsets[id + 1] - offsets[id]};
-    return special || !special_[id] ? bytesOf(id) : std::span<const uint8_t>();
-  };
-  size_t bytes = 0;
-  for (const int32_t id : ids) {
-    if (static_cast<uint32_t>(id) >= vocabSize_) {
-      return Status::error(ErrorCode::kUsage, "token id: expected a whole number from 0 to " +
-                                                  std::to_string(vocabSize_ - 1) + ", got " + std::to_string(id));
+  while (!ids.empty()) {
+    const auto some = ids.first(std::min(ids.size(), kTogether));
+    ids = ids.subspan(some.size());
+    uint8_t *to = out.room(some.size() * kPadding), *start = to;
+    for (const int32_t signedId : some) {
+      const auto id = static_cast<uint32_t>(signedId);
+      if (id >= vocabSize_) {
+        return Status::error(ErrorCode::kUsage, "token id: expected a whole number from 0 to " +
+                                                    std::to_string(vocabSize_ - 1) + ", got " +
+                                                    std::to_string(signedId));
+      }
+      const uint32_t place = shortBytes_[id];
+      if ((place & 0xff) != kNotShort) {
+        memcpy(to, blob + (place >> 8), kPadding);
+        to += place & 0xff;
+        continue;
+      }
+      if (special_[id] && !special) continue;
+      const auto bytes = bytesOf(id);
+      out.advance(static_cast<size_t>(to - start));
+      start = to = out.room(bytes.size() + kTogether * kPadding);
+      if (!bytes.empty()) memcpy(to, bytes.data(), bytes.size());
+      to += bytes.size();
     }
-    bytes += tokenOf(static_cast<uint32_t>(id)).size();
+    out.advance(static_cast<size_t>(to - start));
   }
-  out.resize(bytes + kCopied);
-  char* to = out.data();
-  for (const int32_t signedId : ids) {
-    const auto id = static_cast<uint32_t>(signedId);
-    const auto token = tokenOf(id);
-    if (token.size() <= kCopied && inTables_[id]) {
-      memcpy(to, token.data(), kCopied);
-    } else if (!token.empty()) {
-      memcpy(to, token.data(), token.size());
-    }
-    to += token.size();
-  }
-  out.resize(bytes);
   return {};
 }
 

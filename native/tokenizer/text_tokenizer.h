@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "tokenizer/added_tokens.h"
+#include "tokenizer/byte_sink.h"
 #include "tokenizer/encoder.h"
 
 namespace quipu::tokenizer {
@@ -71,7 +72,7 @@ class TextTokenizer {
   size_t encodeFinished(Text text, EncodeOptions& options, IdSink& out, Status& status) const;
 
   // ERR_USAGE for an id outside the vocabulary.
-  Status decode(std::span<const int32_t> ids, bool special, std::string& out) const;
+  Status decode(std::span<const int32_t> ids, bool special, ByteSink& out) const;
   std::span<const uint8_t> bytesOf(uint32_t id) const;
 
  private:
@@ -86,9 +87,9 @@ class TextTokenizer {
   bool wholePieces_;
   AddedTokens added_;
   uint32_t vocabSize_;
-  std::vector<uint8_t> special_;     // a byte for each id
-  std::vector<uint8_t> inTables_;    // likewise: it has the bytes that the tables say
-  std::vector<uint32_t> addedOfId_;  // index + 1 of the added token of an id
+  std::vector<uint8_t> special_;      // a byte for each id
+  std::vector<uint32_t> shortBytes_;  // likewise: where its bytes are in the tables << 8 | how many; see kNotShort
+  std::vector<uint32_t> addedOfId_;   // index + 1 of the added token of an id
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Encoder>> idle_;
 };

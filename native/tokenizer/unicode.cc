@@ -84,7 +84,7 @@ size_t validUtf8(const uint8_t* text, size_t bytes) {
   return static_cast<size_t>(p - text);
 }
 
-size_t toUtf16(const uint8_t* text, size_t bytes, char16_t* out) {
+bool toUtf16(const uint8_t* text, size_t bytes, char16_t* out, size_t& units) {
   constexpr size_t kBlock = 16;
   const uint8_t *p = text, *const end = text + bytes;
   char16_t* to = out;
@@ -98,24 +98,30 @@ size_t toUtf16(const uint8_t* text, size_t bytes, char16_t* out) {
         continue;
       }
     }
-    const uint32_t lead = *p;
-    if (lead < 0x80) {
-      *to++ = static_cast<char16_t>(lead);
-      p += 1;
-    } else if (lead < 0xe0) {
-      *to++ = static_cast<char16_t>((lead & 0x1f) << 6 | (p[1] & 0x3f));
-      p += 2;
-    } else if (lead < 0xf0) {
-      *to++ = static_cast<char16_t>((lead & 0x0f) << 12 | (p[1] & 0x3f) << 6 | (p[2] & 0x3f));
-      p += 3;
-    } else {
-      const uint32_t code = (lead & 0x07) << 18 | (p[1] & 0x3f) << 12 | (p[2] & 0x3f) << 6 | (p[3] & 0x3f);
-      *to++ = static_cast<char16_t>(0xd7c0 + (code >> 10));  // 0xd800 - (0x10000 >> 10)
-      *to++ = static_cast<char16_t>(0xdc00 | (code & 0x3ff));
-      p += 4;
+    const size_t length = characterLength(p, end);
+    switch (length) {
+      case 1:
+        *to++ = *p;
+        break;
+      case 2:
+        *to++ = static_cast<char16_t>((p[0] & 0x1f) << 6 | (p[1] & 0x3f));
+        break;
+      case 3:
+        *to++ = static_cast<char16_t>((p[0] & 0x0f) << 12 | (p[1] & 0x3f) << 6 | (p[2] & 0x3f));
+        break;
+      case 4: {
+        const uint32_t code = (p[0] & 0x07u) << 18 | (p[1] & 0x3fu) << 12 | (p[2] & 0x3fu) << 6 | (p[3] & 0x3fu);
+        *to++ = static_cast<char16_t>(0xd7c0 + (code >> 10));  // 0xd800 - (0x10000 >> 10)
+        *to++ = static_cast<char16_t>(0xdc00 | (code & 0x3ff));
+        break;
+      }
+      default:
+        return false;
     }
+    p += length;
   }
-  return static_cast<size_t>(to - out);
+  units = static_cast<size_t>(to - out);
+  return true;
 }
 
 }  // namespace quipu::tokenizer

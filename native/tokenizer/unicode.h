@@ -52,7 +52,7 @@ inline size_t characterBefore(const uint8_t* text, size_t at) {
 // How many bytes from the start are valid UTF-8 (no surrogates, no overlong forms).
 size_t validUtf8(const uint8_t* text, size_t bytes);
 
-// Valid UTF-8 as UTF-16: at most `bytes` units at `out`; returns their count.
-size_t toUtf16(const uint8_t* text, size_t bytes, char16_t* out);
+// UTF-8 as UTF-16: at most `bytes` units at `out`; `units` becomes their count. False where it is not valid.
+bool toUtf16(const uint8_t* text, size_t bytes, char16_t* out, size_t& units);
 
 }  // namespace quipu::tokenizer

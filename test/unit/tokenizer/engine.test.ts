@@ -85,10 +85,14 @@ test("merges in any order, as a plain encoder does", async () => {
       model: { type: "BPE", vocab, merges },
       pre_tokenizer: { type: "ByteLevel", add_prefix_space: false },
     });
+  // Pieces of up to 60 bytes and longer ones are encoded in different ways.
+  const texts = fc.array(fc.oneof(fc.stringMatching(/^[abc]{1,40}$/), fc.stringMatching(/^[abc]{50,150}$/)), {
+    minLength: 5,
+  });
   // Each merge joins two tokens that there are; then their order is shuffled, so that parts may come after what needs them.
   const seeds = fc.array(fc.tuple(fc.nat(), fc.nat(), fc.nat()), { minLength: 1, maxLength: 25 });
   await fc.assert(
-    fc.asyncProperty(seeds, fc.array(fc.stringMatching(/^[abc]{1,40}$/), { minLength: 5 }), async (pairs, texts) => {
+    fc.asyncProperty(seeds, texts, async (pairs, texts) => {
       const tokens = ["a", "b", "c"];
       const merges: [string, string, number][] = [];
       for (const [left, right, order] of pairs) {
@@ -106,6 +110,34 @@ test("merges in any order, as a plain encoder does", async () => {
     }),
     { numRuns: exhaustive ? 5000 : 300 },
   );
+  rmSync(dir, { recursive: true });
+});
+
+test("tokens of up to 4096 bytes, with several ways to each", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "quipu-long-"));
+  const tokens = ["a", "b"];
+  const merges: [string, string][] = [];
+  for (let size = 2; size <= 4096; size *= 2) {
+    // The halves, then unequal parts: left parts of more than 63 and of more than 255 bytes are kept otherwise.
+    const ways = [size / 2, size / 4, size - size / 4].filter((left) => Number.isInteger(left) && left > 0);
+    for (const left of new Set(ways)) {
+      for (const part of [left, size - left, size]) {
+        if (!tokens.includes("a".repeat(part))) tokens.push("a".repeat(part));
+      }
+      merges.push(["a".repeat(left), "a".repeat(size - left)]);
+    }
+  }
+  merges.push(["b", "a".repeat(64)], ["a".repeat(512), "b"]);
+  tokens.push(`b${"a".repeat(64)}`, `${"a".repeat(512)}b`);
+  const ids = Object.fromEntries(tokens.map((token, i) => [token, i]));
+  const model = { type: "BPE", vocab: ids, merges };
+  const pre_tokenizer = { type: "ByteLevel", add_prefix_space: false };
+  writeFileSync(join(dir, "tokenizer.json"), JSON.stringify({ model, pre_tokenizer }));
+  const tokenizer = await loadTokenizer(dir);
+  for (const lengths of [[4096], [5000], [700, 300], [64, 512, 63], [1023, 1, 2]]) {
+    const text = lengths.map((length) => "a".repeat(length)).join("b");
+    expect([...tokenizer.encode(text)]).toEqual(plainEncode(text, merges, ids));
+  }
   rmSync(dir, { recursive: true });
 });
 

@@ -56,6 +56,10 @@ describe("tokenizer.json", () => {
     ["a list", "[]", "expected a JSON object"],
     ["names twice", '{"model":1,"model":2}', "model"],
     ["bytes that are no UTF-8", Uint8Array.of(0x7b, 0xff, 0x7d), "UTF-8"],
+    ["a token that is no UTF-8", Buffer.from('{"model":{"vocab":{"a\xff":0},"merges":[]}}', "latin1"), "UTF-8"],
+    ["half a character", Buffer.from('{"model":{"vocab":{"a\xc4":0},"merges":[]}}', "latin1"), "UTF-8"],
+    ["a merge that is no UTF-8", Buffer.from('{"model":{"vocab":{"a":0},"merges":["a \xc4a"]}}', "latin1"), "UTF-8"],
+    ["a name that is no UTF-8", Buffer.from('{"\xff":1,"model":{"vocab":{"a":0},"merges":[]}}', "latin1"), "UTF-8"],
     ["a nest of lists", `{"a":${"[".repeat(5000)}${"]".repeat(5000)}}`, "deep"],
   ])("%s", async (_, content, said) => {
     expect(await refusalOf("tokenizer.json", content)).toContain(said);
