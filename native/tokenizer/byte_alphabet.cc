@@ -39,32 +39,31 @@ uint32_t byteOfTwo(uint8_t lead, uint8_t next) {
 AlphabetText readAlphabet(std::string_view text, size_t at, uint8_t* to, const uint8_t* full) {
   const auto byteAt = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   while (at < text.size() && to < full) {
+    uint8_t c = byteAt(at);
+    if (c >= 0x80) {
+      const uint32_t byte = at + 1 < text.size() ? byteOfTwo(c, byteAt(at + 1)) : kNoByte;
+      if (byte == kNoByte) break;
+      *to++ = static_cast<uint8_t>(byte);
+      at += 2;
+      continue;
+    }
 #if defined(__SSE2__)
     constexpr size_t kBlock = 16;
     if (text.size() - at >= kBlock && static_cast<size_t>(full - to) >= kBlock) {
       const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at));
       _mm_storeu_si128(reinterpret_cast<__m128i*>(to), block);
       // As signed numbers, bytes from 0x80 on are below '!'.
-      const __m128i plain =
-          _mm_and_si128(_mm_cmpgt_epi8(block, _mm_set1_epi8(0x20)), _mm_cmplt_epi8(block, _mm_set1_epi8(0x7f)));
-      const __m128i special =
-          _mm_or_si128(_mm_cmpeq_epi8(block, _mm_set1_epi8('"')), _mm_cmpeq_epi8(block, _mm_set1_epi8('\\')));
-      const int run = std::countr_one(static_cast<uint32_t>(_mm_movemask_epi8(_mm_andnot_si128(special, plain))));
-      at += static_cast<size_t>(run);
+      const auto is = [&](char which) { return _mm_cmpeq_epi8(block, _mm_set1_epi8(which)); };
+      const __m128i outside = _mm_or_si128(_mm_cmplt_epi8(block, _mm_set1_epi8('!')), is(0x7f));
+      const __m128i stops = _mm_or_si128(outside, _mm_or_si128(is('"'), is('\\')));
+      const auto run =
+          static_cast<size_t>(std::countr_zero(static_cast<uint32_t>(_mm_movemask_epi8(stops)) | 1u << kBlock));
+      at += run;
       to += run;
-      if (run == kBlock) continue;
+      if (run == kBlock || (c = byteAt(at)) >= 0x80) continue;
     }
 #endif
-    const uint8_t c = byteAt(at);
-    if (c >= 0x80) {
-      do {
-        if (at + 1 == text.size()) return {at, to};
-        const uint32_t byte = byteOfTwo(byteAt(at), byteAt(at + 1));
-        if (byte == kNoByte) return {at, to};
-        *to++ = static_cast<uint8_t>(byte);
-        at += 2;
-      } while (at < text.size() && to < full && byteAt(at) >= 0x80);
-    } else if (c == '\\') {
+    if (c == '\\') {
       if (at + 1 == text.size() || (text[at + 1] != '"' && text[at + 1] != '\\')) break;
       *to++ = byteAt(at + 1);
       at += 2;

@@ -10,8 +10,6 @@ namespace quipu::tokenizer {
 
 namespace {
 
-bool isWhite(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
-
 void appendUtf8(uint32_t code, std::string& out) {
   const auto push = [&](uint32_t byte) { out += static_cast<char>(byte); };
   if (code < 0x80) return push(code);
@@ -40,11 +38,11 @@ int32_t hexAt(std::string_view raw, size_t at) {
 
 }  // namespace
 
-char JsonReader::peek() {
+void JsonReader::skipWhite() {
 #if defined(__SSE2__)
   // A line break and its indentation.
   constexpr size_t kBlock = 16;
-  if (at_ < text_.size() && isWhite(text_[at_]) && text_.size() - at_ >= kBlock) {
+  if (text_.size() - at_ >= kBlock) {
     const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text_.data() + at_));
     const auto is = [&](char c) { return _mm_cmpeq_epi8(block, _mm_set1_epi8(c)); };
     const __m128i white = _mm_or_si128(_mm_or_si128(is(' '), is('\n')), _mm_or_si128(is('\r'), is('\t')));
@@ -52,13 +50,6 @@ char JsonReader::peek() {
   }
 #endif
   while (at_ < text_.size() && isWhite(text_[at_])) ++at_;
-  return at_ < text_.size() ? text_[at_] : '\0';
-}
-
-bool JsonReader::take(char c) {
-  if (peek() != c || at_ >= text_.size()) return false;
-  ++at_;
-  return true;
 }
 
 bool JsonReader::string(std::string_view& raw) {

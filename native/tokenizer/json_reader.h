@@ -16,9 +16,16 @@ class JsonReader {
   size_t at() const { return at_; }
   void seek(size_t at) { at_ = at; }
   // The next character after white space, 0 at the end.
-  char peek();
+  char peek() {
+    if (at_ < text_.size() && isWhite(text_[at_])) skipWhite();
+    return at_ < text_.size() ? text_[at_] : '\0';
+  }
   // Whether the next character is `c`; takes it if so.
-  bool take(char c);
+  bool take(char c) {
+    if (peek() != c || at_ >= text_.size()) return false;
+    ++at_;
+    return true;
+  }
   // A string without its quotes, escapes untouched. False where none begins here or it does not end.
   bool string(std::string_view& raw);
   // Any value; false where brackets or quotes do not close.
@@ -27,6 +34,9 @@ class JsonReader {
   std::string_view word();
 
  private:
+  static bool isWhite(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+  void skipWhite();
+
   std::string_view text_;
   size_t at_;
 };

@@ -39,6 +39,8 @@ uint32_t upperOf(const Merge* merge) {
 TableBuilder::TableBuilder(Tables::Kind kind, size_t bytes)
     : kind_(kind), blob_(static_cast<uint8_t*>(malloc(bytes + kPadding))), capacity_(bytes) {
   if (blob_ == nullptr) throw std::bad_alloc();
+  // A line of tokenizer.json has about thirty bytes; pages that are not used are never there.
+  tokens_.reserve(bytes / 32);
 }
 
 void TableBuilder::add(uint32_t id, const uint8_t* end, bool encodes) {
@@ -127,14 +129,21 @@ TableBuilder::Trie TableBuilder::makeTrie() const {
 }
 
 void TableBuilder::fillMerges(std::span<const TrieEntry> sorted, uint32_t* offsets, Merge* list) const {
-  std::vector<uint32_t> numbers(tokens_.size());
-  for (uint32_t number = 0; number < sorted.size(); ++number) numbers[sorted[number].index] = number;
-  for (const ListedMerge& merge : merges_) offsets[numbers[merge.merged] + 1] += wordsOf(merge.merged);
-  for (size_t number = 0; number < sorted.size(); ++number) offsets[number + 1] += offsets[number];
+  std::vector<uint32_t> counts(tokens_.size()), starts(tokens_.size());
+  for (const ListedMerge& merge : merges_) counts[merge.merged] += wordsOf(merge.merged);
+  for (uint32_t number = 0; number < sorted.size(); ++number) {
+    const uint32_t index = sorted[number].index;
+    starts[index] = offsets[number];
+    offsets[number + 1] = offsets[number] + counts[index];
+  }
+  constexpr size_t kAhead = 16;
   for (size_t priority = 0; priority < merges_.size(); ++priority) {
     const ListedMerge& merge = merges_[priority];
+    if (priority + kAhead < merges_.size()) {
+      __builtin_prefetch(list + starts[merges_[priority + kAhead].merged], 1);
+    }
     const uint32_t words = wordsOf(merge.merged), lower = merge.leftBytes & kMaxLeft, upper = merge.leftBytes >> 8;
-    uint32_t at = offsets[numbers[merge.merged]];
+    uint32_t at = starts[merge.merged];
     // No left part is empty, so a way of length 0 is a free place.
     const auto lengthAt = [&] { return list[at].leftBytes | (words == 2 ? upperOf(list + at) << 8 : 0); };
     while (lengthAt() != 0 && lengthAt() != merge.leftBytes) at += words;
@@ -195,10 +204,15 @@ Status TableBuilder::finish(std::string_view document, std::shared_ptr<Tables>& 
     offsets[id] = start;
     if (tokenOfId_[id] == 0) continue;
     const Token& token = tokens_[tokenOfId_[id] - 1];
-    memcpy(blob + start, blob_.get() + token.start, token.bytes);
+    if (token.bytes <= kPadding) {
+      memcpy(blob + start, blob_.get() + token.start, kPadding);  // what is too much, the next token overwrites
+    } else {
+      memcpy(blob + start, blob_.get() + token.start, token.bytes);
+    }
     start += token.bytes;
   }
   offsets[vocabSize] = start;
+  memset(blob + start, 0, kPadding);
   if (!document.empty()) memcpy(at(kDocument), document.data(), document.size());
   memcpy(block, &header, sizeof header);
   out = std::make_shared<Tables>(std::move(owner), block);

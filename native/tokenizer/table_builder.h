@@ -44,9 +44,9 @@ class TableBuilder {
   // for memory together. kPadding more than the bytes may be read.
   static constexpr uint32_t kNoIndex = 0xffffffff;
   struct Query {
-    const uint8_t* bytes;
-    size_t size;
-    uint64_t hash;
+    const uint8_t* bytes = nullptr;
+    size_t size = 0;
+    uint64_t hash = 0;
     uint32_t index = kNoIndex;
   };
   Query prefetch(const uint8_t* bytes, size_t size) const;

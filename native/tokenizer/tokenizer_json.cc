@@ -66,8 +66,9 @@ class Reader {
   };
   uint8_t batchBytes_[kBatchBytes + kPadding];
   size_t batchUsed_ = 0;
-  std::vector<Merge> batch_;
-  std::vector<TableBuilder::Query> queries_;
+  size_t batched_ = 0;
+  Merge batch_[kBatch];
+  TableBuilder::Query queries_[2 * kBatch];
   size_t lastMerged_ = 0;  // index of the token that the last merge makes
 };
 
@@ -166,20 +167,21 @@ bool Reader::readToken(JsonReader& json, std::string_view& raw, const uint8_t*& 
 bool Reader::readId(JsonReader& json, std::string_view raw, uint32_t& id) {
   const char first = json.peek();
   const size_t from = json.at();
+  size_t at = from;
+  id = 0;
+  for (; at < file_.size() && at - from < 8 && file_[at] >= '0' && file_[at] <= '9'; ++at) {
+    id = id * 10 + static_cast<uint32_t>(file_[at] - '0');
+  }
+  json.seek(at);
+  const char next = json.peek();
+  if (at > from && (next == ',' || next == '}') && id < kNoToken) return true;
+  json.seek(from);
   if (first == '"' || first == '{' || first == '[') {
     if (!json.skip()) return false;
   }
   const std::string_view value = json.at() > from ? file_.substr(from, json.at() - from) : json.word();
+  fail("model.vocab: the id of \"" + quoted(raw) + "\": expected a whole number, got " + quoted(value));
   id = 0;
-  bool whole = !value.empty() && value.size() <= 8;
-  for (const char digit : value) {
-    whole = whole && digit >= '0' && digit <= '9';
-    id = id * 10 + static_cast<uint32_t>(digit - '0');
-  }
-  if (!whole || id >= kNoToken) {
-    fail("model.vocab: the id of \"" + quoted(raw) + "\": expected a whole number, got " + quoted(value));
-    id = 0;
-  }
   return true;
 }
 
@@ -228,11 +230,11 @@ void Reader::addMerge(size_t rank, std::string_view whole, std::string_view firs
 // Of a left and a right part, whose bytes lie behind those of the batch.
 void Reader::addMerge(size_t rank, size_t from, size_t to, size_t left, size_t right) {
   const uint8_t* const bytes = batchBytes_ + batchUsed_;
-  batch_.push_back({rank, from, to});
-  queries_.push_back(builder_.prefetch(bytes, left));
-  queries_.push_back(builder_.prefetch(bytes + left, right));
+  queries_[2 * batched_] = builder_.prefetch(bytes, left);
+  queries_[2 * batched_ + 1] = builder_.prefetch(bytes + left, right);
+  batch_[batched_++] = {rank, from, to};
   batchUsed_ += left + right;
-  if (batch_.size() == kBatch || batchUsed_ + 2 * kMaxTokenBytes > kBatchBytes) flushMerges();
+  if (batched_ == kBatch || batchUsed_ + 2 * kMaxTokenBytes > kBatchBytes) flushMerges();
 }
 
 bool Reader::hasToken(std::string_view text) {
@@ -245,8 +247,8 @@ bool Reader::hasToken(std::string_view text) {
 }
 
 void Reader::flushMerges() {
-  builder_.find(queries_);
-  for (size_t i = 0; i < batch_.size(); ++i) {
+  builder_.find({queries_, 2 * batched_});
+  for (size_t i = 0; i < batched_; ++i) {
     const TableBuilder::Query &left = queries_[2 * i], &right = queries_[2 * i + 1];
     const size_t bytes = left.size + right.size;
     // Lists tell all ways to a token one after the other, then those to the next.
@@ -264,9 +266,7 @@ void Reader::flushMerges() {
       failMerge(batch_[i].rank, file_.substr(batch_[i].from, batch_[i].to - batch_[i].from));
     }
   }
-  batch_.clear();
-  queries_.clear();
-  batchUsed_ = 0;
+  batched_ = batchUsed_ = 0;
 }
 
 void Reader::failMerge(size_t rank, std::string_view whole) {

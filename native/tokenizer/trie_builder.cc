@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <span>
 
 namespace quipu::tokenizer {
 
@@ -27,7 +28,7 @@ class Places {
  public:
   bool has(size_t at) const { return (from(at) & 1) != 0; }
   void take(size_t at) {
-    if (at / 64 + 1 >= words_.size()) words_.resize(at / 32 + 64);
+    if (at / 64 + 1 >= words_.size()) words_.resize(at / 32 + 1024);
     words_[at / 64] |= uint64_t{1} << at % 64;
   }
   // The bits of 64 places from `at` on.
@@ -82,7 +83,7 @@ class Layout {
 };
 
 // By their first two bytes, then each of those ranges for itself.
-void sortEntries(std::span<TrieEntry> entries) {
+void sortEntries(std::vector<TrieEntry>& entries) {
   constexpr size_t kRanges = 1 << 16;
   std::vector<uint32_t> ends(kRanges + 1);
   for (const TrieEntry& entry : entries) ++ends[(entry.head >> 48) + 1];
@@ -94,7 +95,7 @@ void sortEntries(std::span<TrieEntry> entries) {
     std::sort(first, last, [](const TrieEntry& a, const TrieEntry& b) { return isBefore(a, b); });
     first = last;
   }
-  std::copy(sorted.begin(), sorted.end(), entries.begin());
+  entries.swap(sorted);
 }
 
 class TrieMaker {
@@ -194,7 +195,7 @@ TrieEntry trieEntry(const uint8_t* bytes, uint32_t size, uint32_t index) {
   return {__builtin_bswap64(word), bytes, size, index};
 }
 
-std::vector<TrieSlot> buildTrie(std::span<TrieEntry> entries) {
+std::vector<TrieSlot> buildTrie(std::vector<TrieEntry>& entries) {
   sortEntries(entries);
   return TrieMaker(entries).make();
 }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "tokenizer/tables.h"
@@ -20,6 +19,6 @@ TrieEntry trieEntry(const uint8_t* bytes, uint32_t size, uint32_t index);
 
 // Sorts entries, which differ in their bytes, by them: their places are the numbers of the tokens. Empty where the trie
 // would be larger than its links can say.
-std::vector<TrieSlot> buildTrie(std::span<TrieEntry> entries);
+std::vector<TrieSlot> buildTrie(std::vector<TrieEntry>& entries);
 
 }  // namespace quipu::tokenizer
