@@ -12,8 +12,7 @@ using tokenizer::Segment;
 
 namespace {
 
-constexpr size_t kKeptBuffer = 1 << 20;  // larger ones are given back after the call
-constexpr size_t kTaken = 1 << 18;       // where copying ids takes longer than to keep track of memory
+constexpr size_t kTaken = 1 << 18;  // where copying ids takes longer than to keep track of memory
 
 // Calls into the tokenizer, whose containers may throw when memory is out.
 template <typename Call>
@@ -79,34 +78,6 @@ Napi::Value takeIds(Napi::Env env, IdSink&& ids) {
     return toArrayBuffer(env, data, bytes);
   }
   return toArrayBuffer(env, ids.ids().data(), bytes);
-}
-
-void TextInput::reserve(size_t bytes) {
-  const size_t wanted = bytes + tokenizer::kPadding;
-  if (wanted <= capacity_ && capacity_ <= kKeptBuffer) return;
-  bytes_.reset(static_cast<uint8_t*>(malloc(wanted)));
-  capacity_ = bytes_ == nullptr ? 0 : wanted;
-  if (bytes_ == nullptr) throw std::bad_alloc();
-}
-
-void TextInput::read(const Napi::Value& value) {
-  const Napi::Env env = value.Env();
-  isString_ = value.IsString();
-  if (isString_) {
-    size_t units = 0;
-    napi_get_value_string_utf16(env, value, nullptr, 0, &units);
-    // At most three bytes for each UTF-16 unit; pages beyond what is written are never touched.
-    reserve(units * 3 + 1);
-    if (napi_get_value_string_utf8(env, value, reinterpret_cast<char*>(bytes_.get()), units * 3 + 1, &size_) !=
-        napi_ok) {
-      wrongArgument(env, "a string");
-    }
-    return;
-  }
-  const auto bytes = contents<uint8_t>(value, napi_uint8_array);
-  reserve(bytes.size());
-  if (!bytes.empty()) memcpy(bytes_.get(), bytes.data(), bytes.size());
-  size_ = bytes.size();
 }
 
 tokenizer::EncodeOptions encodeOptions(const Napi::CallbackInfo& info, size_t at, const tokenizer::TextTokenizer& of) {

@@ -5,30 +5,12 @@
 
 #include <memory>
 
+#include "binding/text_input.h"
 #include "tokenizer/stream_encoder.h"
 #include "tokenizer/text_tokenizer.h"
 #include "tokenizer/vocabulary_file.h"
 
 namespace quipu::binding {
-
-// Text from JavaScript, with room after it that may be read.
-class TextInput {
- public:
-  // A string (lone surrogates become U+FFFD) or a Uint8Array.
-  static bool accepts(const Napi::Value& value) { return value.IsString() || value.IsTypedArray(); }
-  void read(const Napi::Value& value);
-  tokenizer::Text text() const { return {bytes_.get(), size_, isString_}; }
-
- private:
-  struct Free {
-    void operator()(uint8_t* bytes) const { free(bytes); }
-  };
-  void reserve(size_t bytes);
-
-  std::unique_ptr<uint8_t, Free> bytes_;
-  size_t size_ = 0, capacity_ = 0;
-  bool isString_ = false;
-};
 
 class VocabularyWrap : public Napi::ObjectWrap<VocabularyWrap> {
  public:

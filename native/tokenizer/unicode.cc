@@ -2,6 +2,10 @@
 
 #include <cstring>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace quipu::tokenizer {
 
 namespace {
@@ -69,11 +73,11 @@ constinit const ClassTable kClassTable = expand();
 size_t validUtf8(const uint8_t* text, size_t bytes) {
   const uint8_t *p = text, *const end = text + bytes;
   while (p < end) {
-    if (end - p >= 16) {
+    if (static_cast<size_t>(end - p) >= kBlock) {
       uint64_t words[2];
-      memcpy(words, p, 16);
+      memcpy(words, p, kBlock);
       if (((words[0] | words[1]) & 0x8080808080808080) == 0) {
-        p += 16;
+        p += kBlock;
         continue;
       }
     }
@@ -85,7 +89,6 @@ size_t validUtf8(const uint8_t* text, size_t bytes) {
 }
 
 bool toUtf16(const uint8_t* text, size_t bytes, char16_t* out, size_t& units) {
-  constexpr size_t kBlock = 16;
   const uint8_t *p = text, *const end = text + bytes;
   char16_t* to = out;
   while (p < end) {
@@ -122,6 +125,48 @@ bool toUtf16(const uint8_t* text, size_t bytes, char16_t* out, size_t& units) {
   }
   units = static_cast<size_t>(to - out);
   return true;
+}
+
+size_t toUtf8(const char16_t* text, size_t units, uint8_t* out) {
+  const char16_t *p = text, *const end = text + units;
+  uint8_t* to = out;
+  while (p < end) {
+#if defined(__SSE2__)
+    if (static_cast<size_t>(end - p) >= kBlock) {
+      const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+      const __m128i high = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + kBlock / 2));
+      const __m128i beyond = _mm_and_si128(_mm_or_si128(low, high), _mm_set1_epi16(static_cast<int16_t>(0xff80)));
+      if (_mm_movemask_epi8(_mm_cmpeq_epi16(beyond, _mm_setzero_si128())) == 0xffff) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(low, high));
+        p += kBlock, to += kBlock;
+        continue;
+      }
+    }
+#endif
+    // Characters of one script mostly follow each other.
+    uint32_t unit = *p++;
+    for (; unit >= 0x80; unit = *p++) {
+      if (unit < 0x800) {
+        *to++ = static_cast<uint8_t>(0xc0 | unit >> 6);
+      } else {
+        const bool isPair = (unit & 0xfc00) == 0xd800 && p < end && (*p & 0xfc00) == 0xdc00;
+        if (isPair) {
+          const uint32_t code = 0x10000 + ((unit & 0x3ff) << 10 | (*p++ & 0x3ff));
+          *to++ = static_cast<uint8_t>(0xf0 | code >> 18);
+          *to++ = static_cast<uint8_t>(0x80 | (code >> 12 & 0x3f));
+          unit = code & 0xfff;
+        } else {
+          if ((unit & 0xf800) == 0xd800) unit = 0xfffd;
+          *to++ = static_cast<uint8_t>(0xe0 | unit >> 12);
+        }
+        *to++ = static_cast<uint8_t>(0x80 | (unit >> 6 & 0x3f));
+      }
+      *to++ = static_cast<uint8_t>(0x80 | (unit & 0x3f));
+      if (p == end) return static_cast<size_t>(to - out);
+    }
+    *to++ = static_cast<uint8_t>(unit);
+  }
+  return static_cast<size_t>(to - out);
 }
 
 }  // namespace quipu::tokenizer

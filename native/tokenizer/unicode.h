@@ -49,10 +49,16 @@ inline size_t characterBefore(const uint8_t* text, size_t at) {
   return at;
 }
 
+constexpr size_t kBlock = 16;  // of text that is looked at together
+
 // How many bytes from the start are valid UTF-8 (no surrogates, no overlong forms).
 size_t validUtf8(const uint8_t* text, size_t bytes);
 
 // UTF-8 as UTF-16: at most `bytes` units at `out`; `units` becomes their count. False where it is not valid.
 bool toUtf16(const uint8_t* text, size_t bytes, char16_t* out, size_t& units);
+
+// The other way round, into room for three bytes for each unit and kBlock more; halves of surrogate pairs become
+// U+FFFD. Returns how many bytes.
+size_t toUtf8(const char16_t* text, size_t units, uint8_t* out);
 
 }  // namespace quipu::tokenizer

@@ -197,6 +197,21 @@ describe("Llama 3", () => {
     );
   });
 
+  test("any string comes back, its lone surrogates as U+FFFD", () => {
+    const unit = fc.oneof(fc.nat(0xffff), fc.nat(0x7f), fc.integer({ min: 0xd800, max: 0xdfff }));
+    const part = fc.oneof(
+      fc.array(unit, { maxLength: 40 }).map((units) => String.fromCharCode(...units)),
+      fc.constantFrom("plain text of more than sixteen letters", "русский", "漢字かな", "😀😀"),
+    );
+    fc.assert(
+      fc.property(fc.array(part, { maxLength: 6 }), (parts) => {
+        const text = parts.join("");
+        expect(Buffer.from(tokenizer.decodeBytes(tokenizer.encode(text)))).toEqual(Buffer.from(text));
+      }),
+      { numRuns: exhaustive ? 20_000 : 2000 },
+    );
+  });
+
   test("all ways to encode give the same ids", async () => {
     const texts = fc.sample(nasty, { numRuns: 300, seed: 1 });
     const expected = texts.map((text) => [...tokenizer.encode(text, { bos: true })]);
