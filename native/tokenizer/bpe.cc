@@ -9,17 +9,8 @@ namespace quipu::tokenizer {
 
 namespace {
 
-constexpr size_t kKnownBits = 15, kKnownPairs = 1 << kKnownBits;
-constexpr uint32_t kEmpty = ~0u;
+constexpr uint32_t kEmpty = ~0u;  // above all that is known
 constexpr size_t kMaxHistoryLeft = 63;
-
-// A permutation of the numbers of 48 bits.
-uint64_t mixed48(uint64_t x) {
-  constexpr uint64_t kMask = (uint64_t{1} << 48) - 1;
-  x ^= x >> 24;
-  x = x * 0x9e3779b97f4b & kMask;
-  return x ^ x >> 24;
-}
 
 // Bits below `bit` < 64.
 uint64_t below(size_t bit) { return (uint64_t{1} << bit) - 1; }
@@ -27,7 +18,12 @@ uint64_t below(size_t bit) { return (uint64_t{1} << bit) - 1; }
 }  // namespace
 
 Bpe::Bpe(const Tables& tables)
-    : tables_(tables), matches_(tables), known_(kKnownPairs, kEmpty), history_(tables.tokens()) {}
+    : tables_(tables),
+      matches_(tables),
+      tokenBits_(static_cast<uint32_t>(std::bit_width(tables.tokens()))),
+      knownBits_(std::max(kKnownBits + kMostTagBits, 2 * tokenBits_) - kMostTagBits),
+      known_(size_t{1} << knownBits_, kEmpty),
+      history_(tables.tokens()) {}
 
 size_t Bpe::encode(const uint8_t* p, size_t bytes, bool whole, uint32_t* out) {
   const bool isShort = bytes <= PieceMatches::kMostBytes;
@@ -101,18 +97,22 @@ size_t Bpe::encodeLong(const uint8_t* p, size_t bytes, bool whole, uint32_t* out
   return count;
 }
 
+// A pair is a number, which a permutation of the numbers of as many bits mixes: its lower bits are a place, the others
+// tell apart all that come there.
 template <typename TokenAt>
 bool Bpe::fits(uint32_t a, uint32_t b, const Pair& pair, TokenAt tokenAt) {
-  const uint64_t key = mixed48(static_cast<uint64_t>(a) << 24 | b);
-  uint32_t& known = known_[key & (kKnownPairs - 1)];
-  const auto tag = static_cast<uint32_t>(key >> kKnownBits << 1);
-  if (known == kEmpty || (known & ~1u) != tag) {
+  uint64_t mixed = static_cast<uint64_t>(a) << tokenBits_ | b;
+  mixed = (mixed ^ mixed >> tokenBits_) * 0x9e3779b97f4a7c15 & below(2 * tokenBits_);
+  mixed ^= mixed >> tokenBits_;
+  uint32_t& known = known_[mixed & below(knownBits_)];
+  const auto tag = static_cast<uint32_t>(mixed >> knownBits_);
+  if (known >> 1 != tag) {
     bool fit = encodesItself(b);
     if (fit) {
       const bool ordered = history_[a].kind == History::kOrdered && history_[b].kind == History::kOrdered;
       fit = !(ordered ? crosses(a, b, pair, tokenAt) : crossesAnyOrder(pair));
     }
-    known = tag | static_cast<uint32_t>(fit);
+    known = tag << 1 | static_cast<uint32_t>(fit);
   }
   return (known & 1) != 0;
 }

@@ -70,7 +70,9 @@ class Bpe {
 
   const Tables& tables_;
   PieceMatches matches_;
-  std::vector<uint32_t> known_;  // (a, b, fits), direct-mapped
+  static constexpr uint32_t kKnownBits = 15, kMostTagBits = 30;
+  uint32_t tokenBits_, knownBits_;
+  std::vector<uint32_t> known_;  // what fits() found out: direct-mapped, tags and answers
   std::vector<History> history_;
   std::vector<uint64_t> dead_;  // a bit for each position of a piece from which no encoding goes on
   Symbols symbols_;

@@ -32,8 +32,6 @@ class PieceMatches {
   uint32_t tokenAt(size_t start, size_t end) { return endsFrom(start) >> end & 1 ? token(start, end) : kNoToken; }
 
  private:
-  static constexpr size_t kSteps = 1;
-
   void walk(size_t start);
 
   const Tables& tables_;
@@ -41,7 +39,27 @@ class PieceMatches {
   size_t bytes_ = 0;
   uint64_t known_ = 0;  // a bit for each start
   uint64_t ends_[kMostBytes];
-  uint32_t tokens_[kMostBytes][kMostBytes];
+  uint32_t tokens_[kMostBytes][64];  // a power of two, for the sake of addresses
 };
+
+inline void PieceMatches::walk(size_t start) {
+  const size_t most = bytes_ - start;
+  const uint8_t* const p = piece_ + start;
+  uint32_t* const tokens = tokens_[start];
+  uint32_t children = Tables::kRootChildren;
+  uint64_t ends = 0;
+  size_t i = 0;
+  do {
+    const uint32_t byte = p[i];
+    const TrieSlot node = tables_.childOf(children, byte);
+    if (node.byteAndToken >> 24 != byte) break;
+    const uint32_t token = node.byteAndToken & kNoToken;
+    tokens[i] = token;
+    ends |= static_cast<uint64_t>(token != kNoToken) << i;
+    children = node.children;
+  } while (++i < most);
+  ends_[start] = ends << (start + 1);
+  known_ |= uint64_t{1} << start;
+}
 
 }  // namespace quipu::tokenizer
