@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <new>
 
 #include "tokenizer/split_patterns.h"
 
@@ -12,14 +13,21 @@ namespace {
 constexpr uint32_t kIdBits = 24;
 constexpr Key kNoKey{~0ull, ~0ull};  // no piece is this long
 
+template <typename T>
+Zeroed<T> zeroed(size_t count) {
+  Zeroed<T> memory(static_cast<T*>(calloc(count, sizeof(T))));
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
 }  // namespace
 
 Encoder::Encoder(std::shared_ptr<const Tables> tables, bool wholePieces)
     : tables_(std::move(tables)),
       wholePieces_(wholePieces),
       bpe_(*tables_),
-      cache_(kCached),
-      cacheOfLong_(kCachedLong) {}
+      cache_(zeroed<CachedPiece>(kCached)),
+      cacheOfLong_(zeroed<CachedLongPiece>(kCachedLong)) {}
 
 void Encoder::encode(Pattern pattern, const Range& range, IdSink& out) {
   switch (pattern) {

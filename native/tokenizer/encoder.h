@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -14,6 +15,13 @@
 #include "tokenizer/tables.h"
 
 namespace quipu::tokenizer {
+
+struct FreeMemory {
+  void operator()(void* memory) const { free(memory); }
+};
+// Memory whose pages are there when they are first used: short texts use few.
+template <typename T>
+using Zeroed = std::unique_ptr<T[], FreeMemory>;
 
 // One for each thread, made for one vocabulary.
 class Encoder {
@@ -33,7 +41,8 @@ class Encoder {
   void encodePiece(const uint8_t* piece, size_t bytes, IdSink& out);
 
  private:
-  static constexpr size_t kCached = 1 << 15;
+  // Text in many languages, or much text in one, has more than a hundred thousand words.
+  static constexpr size_t kCached = 1 << 17;
   static constexpr size_t kCachedIds = 4;
 
   // A piece of at most kShort bytes and its 1 to 4 ids; the count is in the upper bits of the first.
@@ -60,8 +69,8 @@ class Encoder {
   std::shared_ptr<const Tables> tables_;
   bool wholePieces_;
   Bpe bpe_;
-  std::vector<CachedPiece> cache_;
-  std::vector<CachedLongPiece> cacheOfLong_;
+  Zeroed<CachedPiece> cache_;
+  Zeroed<CachedLongPiece> cacheOfLong_;
   std::vector<uint8_t> kept_;  // a piece without the bytes that the vocabulary lacks
 };
 
