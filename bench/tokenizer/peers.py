@@ -25,8 +25,8 @@ def best(size, run):
 
 with open(settings["ranks"], "rb") as file:
     ranks = {base64.b64decode(token): int(rank) for token, rank in (line.split() for line in file)}
-ours = tiktoken.Encoding("llama3", pat_str=settings["pattern"], mergeable_ranks=ranks, special_tokens={})
-theirs = Tokenizer.from_file(settings["json"])
+ours = tiktoken.Encoding("bench", pat_str=settings["pattern"], mergeable_ranks=ranks, special_tokens={})
+theirs = Tokenizer.from_file(settings["json"]) if settings["json"] else None
 
 
 def with_tokenizers(texts):
@@ -51,7 +51,7 @@ for name, corpus in settings["corpora"].items():
         some += len(text.encode())
     encode[name] = {
         "tiktoken": best(size, lambda: with_tiktoken(texts)),
-        "tokenizers": best(some, lambda: with_tokenizers(few)),
+        "tokenizers": best(some, lambda: with_tokenizers(few)) if theirs else None,
     }
 whole = "\n".join(settings["corpora"]["prose"]["texts"])
 ids = ours.encode_ordinary(whole)

