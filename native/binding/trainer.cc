@@ -30,6 +30,7 @@ namespace {
 std::optional<tokenizer::Pattern> patternNamed(std::string_view name) {
   if (name == "llama3") return tokenizer::Pattern::kLlama3;
   if (name == "gpt2") return tokenizer::Pattern::kGpt2;
+  if (name == "o200k") return tokenizer::Pattern::kO200k;
   return std::nullopt;
 }
 

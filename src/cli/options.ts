@@ -191,7 +191,11 @@ export function addTrainOptions(command: Command): Command {
         .makeOptionMandatory(),
     )
     .addOption(
-      new Option("--pattern <name>", "how text is cut into pieces (default: llama3)").choices(["llama3", "gpt2"]),
+      new Option("--pattern <name>", "how text is cut into pieces (default: llama3)").choices([
+        "llama3",
+        "gpt2",
+        "o200k",
+      ]),
     )
     .addOption(
       new Option(

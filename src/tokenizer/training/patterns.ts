@@ -1,9 +1,13 @@
 // The split patterns that a vocabulary can be trained with, and how tokenizer.json spells them.
-import { GPT2_PATTERN, LLAMA3_PATTERN } from "../split-pattern.js";
+import { GPT2_PATTERN, LLAMA3_PATTERN, O200K_PATTERN } from "../split-pattern.js";
 
-export type TrainingPattern = "llama3" | "gpt2";
+export type TrainingPattern = "llama3" | "gpt2" | "o200k";
 
-const REGEX: Readonly<Record<TrainingPattern, string>> = { llama3: LLAMA3_PATTERN, gpt2: GPT2_PATTERN };
+const REGEX: Readonly<Record<TrainingPattern, string>> = {
+  llama3: LLAMA3_PATTERN,
+  gpt2: GPT2_PATTERN,
+  o200k: O200K_PATTERN,
+};
 
 export const TRAINING_PATTERNS = Object.keys(REGEX) as TrainingPattern[];
 

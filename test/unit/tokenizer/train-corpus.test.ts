@@ -111,7 +111,7 @@ describe("long texts are read in parts, and counted as one", () => {
   });
 });
 
-test.each(["llama3", "gpt2"] as const)("a cut changes no piece, whatever follows: %s", (pattern) => {
+test.each(["llama3", "gpt2", "o200k"] as const)("a cut changes no piece, whatever follows: %s", (pattern) => {
   const trainer = callNative((addon) => new addon.TokenizerTrainer(pattern, 1, 2 ** 20, dir, []));
   const unit = fc.constantFrom(..."aZ' \n\r\t1!/\u00a0\u3000é漢ſ", "'ll", "  ", "\n\n", "word", " 'RE", "。", "😀");
   let cuts = 0;

@@ -1,9 +1,16 @@
 // The training in its plainest form: all pairs are counted anew for every merge. The tests hold the trainer to it.
-import { compileSplitPattern, GPT2_PATTERN, LLAMA3_PATTERN, splitBy } from "#quipu/tokenizer/split-pattern.js";
+import {
+  compileSplitPattern,
+  GPT2_PATTERN,
+  LLAMA3_PATTERN,
+  O200K_PATTERN,
+  splitBy,
+} from "#quipu/tokenizer/split-pattern.js";
 
 const COMPILED = {
   llama3: compileSplitPattern(LLAMA3_PATTERN, "llama3"),
   gpt2: compileSplitPattern(GPT2_PATTERN, "gpt2"),
+  o200k: compileSplitPattern(O200K_PATTERN, "o200k"),
 };
 
 export type Pair = [left: number, right: number];

@@ -29,7 +29,7 @@ describe("against the reference", () => {
   test.each(alphabets)("random texts of %j", async (alphabet) => {
     const unit = fc.constantFrom(...Array.from(alphabet));
     const texts = fc.array(fc.string({ unit, maxLength: 60 }), { minLength: 1, maxLength: 8 });
-    const patterns = fc.constantFrom("llama3" as const, "gpt2" as const);
+    const patterns = fc.constantFrom("llama3" as const, "gpt2" as const, "o200k" as const);
     await fc.assert(
       fc.asyncProperty(
         texts,
