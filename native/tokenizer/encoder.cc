@@ -11,7 +11,6 @@ namespace quipu::tokenizer {
 namespace {
 
 constexpr uint32_t kIdBits = 24;
-constexpr Key kNoKey{~0ull, ~0ull};  // no piece is this long
 
 template <typename T>
 Zeroed<T> zeroed(size_t count) {
@@ -57,25 +56,16 @@ void Encoder::encodeBy(const Range& range, IdSink& sink) {
     do {
       const uint8_t* const after = pieceOf<P>(text, range.end);
       const auto bytes = static_cast<size_t>(after - text);
-      const Key key = bytes <= kShort ? shortKey(text, bytes) : kNoKey;
-      CachedPiece* const place = &cache_[hashOf(key) & (kCached - 1)];
-      __builtin_prefetch(place);
-      keys[count] = key;
-      places[count] = place;
+      keys[count] = keyOf(text, bytes);
+      places[count] = &placeOf(keys[count]);
+      __builtin_prefetch(places[count]);
       starts[++count] = text = after;
     } while (text < range.stop && count < kTogether);
     uint32_t* const room = sink.room(static_cast<size_t>(text - starts[0]) + kCachedIds);
     uint32_t* out = room;
     for (size_t i = 0; i < count; ++i) {
-      CachedPiece& cached = *places[i];
-      if (cached.key == keys[i]) {
-        memcpy(out, cached.ids, sizeof cached.ids);
-        out[0] &= (1u << kIdBits) - 1;
-        out += cached.ids[0] >> kIdBits;
-        continue;
-      }
       const auto bytes = static_cast<size_t>(starts[i + 1] - starts[i]);
-      out = bytes <= kShort ? encodeShort(keys[i], cached, starts[i], bytes, out) : encodeLong(starts[i], bytes, out);
+      out = encodeCut(keys[i], *places[i], starts[i], bytes, out);
     }
     sink.advance(static_cast<size_t>(out - room));
   }
@@ -83,9 +73,19 @@ void Encoder::encodeBy(const Range& range, IdSink& sink) {
 
 void Encoder::encodePiece(const uint8_t* piece, size_t bytes, IdSink& sink) {
   if (bytes == 0) return;
+  const Key key = keyOf(piece, bytes);
   uint32_t* const room = sink.room(bytes + kCachedIds);
-  uint32_t* const end = encodeUncached(piece, bytes, room);
-  sink.advance(static_cast<size_t>(end - room));
+  sink.advance(static_cast<size_t>(encodeCut(key, placeOf(key), piece, bytes, room) - room));
+}
+
+// Writes up to `bytes` ids, and may write kCachedIds at `out` in any case.
+inline uint32_t* Encoder::encodeCut(Key key, CachedPiece& cached, const uint8_t* piece, size_t bytes, uint32_t* out) {
+  if (cached.key == key) {
+    memcpy(out, cached.ids, sizeof cached.ids);
+    out[0] &= (1u << kIdBits) - 1;
+    return out + (cached.ids[0] >> kIdBits);
+  }
+  return bytes <= kShort ? encodeShort(key, cached, piece, bytes, out) : encodeLong(piece, bytes, out);
 }
 
 uint32_t* Encoder::encodeShort(Key key, CachedPiece& cached, const uint8_t* piece, size_t bytes, uint32_t* out) {

@@ -62,6 +62,12 @@ class Encoder {
 
   template <Pattern P>
   void encodeBy(const Range& range, IdSink& out);
+  // Of a piece that is longer than a key can tell: that of none.
+  static Key keyOf(const uint8_t* piece, size_t bytes) {
+    return bytes <= kShort ? shortKey(piece, bytes) : Key{~0ull, ~0ull};
+  }
+  CachedPiece& placeOf(Key key) { return cache_[hashOf(key) & (kCached - 1)]; }
+  uint32_t* encodeCut(Key key, CachedPiece& cached, const uint8_t* piece, size_t bytes, uint32_t* out);
   uint32_t* encodeUncached(const uint8_t* piece, size_t bytes, uint32_t* out);
   uint32_t* encodeLong(const uint8_t* piece, size_t bytes, uint32_t* out);
   uint32_t* encodeShort(Key key, CachedPiece& cached, const uint8_t* piece, size_t bytes, uint32_t* out);
