@@ -22,14 +22,15 @@ export class ChatTemplate {
   /** The Jinja text. */
   readonly source: string;
   readonly #template: Template;
+  /** What errors call it. */
+  readonly where: string;
   readonly #tokens: Readonly<Record<string, string | undefined>>;
-  readonly #where: string;
 
   /** @throws {QuipuError} ERR_CHAT_TEMPLATE */
   constructor(source: string, tokens: Readonly<Record<string, string | undefined>>, where: string) {
     this.source = source;
     this.#tokens = tokens;
-    this.#where = where;
+    this.where = where;
     try {
       this.#template = new Template(source);
     } catch (cause) {
@@ -57,7 +58,7 @@ export class ChatTemplate {
     } catch (cause) {
       throw new QuipuError(
         "ERR_CHAT_TEMPLATE",
-        `${this.#where}: the chat template cannot render these messages: ${messageOf(cause)}`,
+        `${this.where}: the chat template cannot render these messages: ${messageOf(cause)}`,
         { cause },
       );
     }
@@ -106,6 +107,12 @@ export function encodeChat(
   const ids = parts.flatMap(({ text, special }) => [...tokenizer.encode(text, { special })]);
   const { bosId, addsBos } = tokenizer;
   if (addsBos && bosId !== undefined && ids[0] !== bosId) ids.unshift(bosId);
+  if (bosId !== undefined && ids[0] === bosId && ids[1] === bosId) {
+    throw new QuipuError(
+      "ERR_CHAT_TEMPLATE",
+      `${template.where}: the chat template begins with the begin-of-text token twice, which the model has never seen. Mend the template.`,
+    );
+  }
   return Int32Array.from(ids);
 }
 

@@ -78,17 +78,8 @@ async function chatTokens(words: readonly string[], options: TokensOptions, sign
   const messages = await readMessages(chat, signal);
   const addGenerationPrompt = messages.at(-1)?.role !== "assistant";
   const rendered = encodeChat(tokenizer, template, messages, { addGenerationPrompt });
-  if (bosId !== undefined && rendered[0] === bosId) {
-    if (bos) {
-      throw new QuipuError(
-        "ERR_USAGE",
-        "--bos: the chat template begins with the begin-of-text token. Leave out --bos.",
-      );
-    }
-    if (rendered[1] === bosId) {
-      const text = "the chat template begins with the begin-of-text token twice";
-      throw new QuipuError("ERR_CHAT_TEMPLATE", `${dir}: ${text}, which the model has never seen. Mend the template.`);
-    }
+  if (bos && rendered[0] === bosId) {
+    throw new QuipuError("ERR_USAGE", "--bos: the chat template begins with the begin-of-text token. Leave out --bos.");
   }
   const ids = bos ? Int32Array.of(bosId!, ...rendered) : rendered;
   const bytes = tokenizer.decodeBytes(ids, { special: true }).length;

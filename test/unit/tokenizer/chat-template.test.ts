@@ -74,6 +74,15 @@ describe.each(Object.keys(SOURCES))("%s", (name) => {
   });
 });
 
+test("a template that begins with begin-of-text twice", async () => {
+  const tokenizer = (await namedTokenizer("storyteller.json"))!;
+  const tokens = { bos_token: "<|begin_of_text|>" };
+  const template = new ChatTemplate("{{ bos_token }}{{ bos_token }}{{ messages[0].content }}", tokens, "here");
+  expect(() =>
+    encodeChat(tokenizer, template, [{ role: "user", content: "x" }], { addGenerationPrompt: true }),
+  ).toThrow(expect.objectContaining({ code: "ERR_CHAT_TEMPLATE", message: expect.stringContaining("here: the chat") }));
+});
+
 describe("folders", () => {
   let dir: string;
   beforeEach(() => {
