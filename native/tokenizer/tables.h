@@ -23,7 +23,8 @@ constexpr size_t kMaxMerges = 0xffffff;
 constexpr uint32_t kNever = 0xffffffff;  // the priority of what does not merge
 
 // A node of the trie, in a double array: the child for a byte is the slot `children + byte` if the byte of that slot is
-// the same. The children of no two nodes begin at the same place, so a slot that fits belongs to the node.
+// the same. The children of no two nodes begin at the same place, so a slot that fits belongs to the node; or it is
+// free, and has neither token nor children.
 struct TrieSlot {
   uint32_t children;
   uint32_t byteAndToken;  // byte << 24 | token; kNoToken where none ends

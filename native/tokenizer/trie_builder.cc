@@ -26,7 +26,6 @@ bool isBefore(const TrieEntry& a, const TrieEntry& b) {
 // A bit for each of many places.
 class Places {
  public:
-  bool has(size_t at) const { return (from(at) & 1) != 0; }
   void take(size_t at) {
     if (at / 64 + 1 >= words_.size()) words_.resize(at / 32 + 1024);
     words_[at / 64] |= uint64_t{1} << at % 64;
@@ -64,8 +63,6 @@ class Layout {
     for (const uint8_t byte : bytes) slots_.take(start + byte);
     end_ = std::max(end_, start + bytes.back());
   }
-  bool isTaken(size_t slot) const { return slots_.has(slot); }
-  bool isStart(size_t start) const { return starts_.has(start); }
 
  private:
   static constexpr size_t kWindow = 1024;
@@ -113,11 +110,11 @@ class TrieMaker {
       addChildren(range);
     }
     if (!open_.empty()) return {};
-    fillFree();
     return std::move(trie_);
   }
 
  private:
+  // Whoever comes to a free slot finds no token there, and nothing below.
   static constexpr TrieSlot kFree{Tables::kNoChildren, kNoToken};
 
   // Entries [first, last) begin with the same `depth` bytes, those of the node at `slot`.
@@ -169,16 +166,6 @@ class TrieMaker {
   }
   void setToken(uint32_t slot, uint32_t token) {
     trie_[slot].byteAndToken = (trie_[slot].byteAndToken & ~kNoToken) | token;
-  }
-
-  // A free slot holds a byte with which nothing comes there.
-  void fillFree() {
-    for (size_t slot = 0; slot < trie_.size(); ++slot) {
-      if (layout_.isTaken(slot)) continue;
-      uint32_t byte = 0;
-      while (byte <= slot && layout_.isStart(slot - byte)) ++byte;
-      trie_[slot].byteAndToken = byte << 24 | kNoToken;
-    }
   }
 
   std::span<const TrieEntry> entries_;
