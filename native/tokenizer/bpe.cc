@@ -26,7 +26,7 @@ Bpe::Bpe(const Tables& tables)
       history_(tables.tokens()) {}
 
 size_t Bpe::encode(const uint8_t* p, size_t bytes, bool whole, uint32_t* out) {
-  const bool isShort = bytes <= PieceMatches::kMostBytes;
+  const bool isShort = bytes <= TokenMatches::kMostBytes;
   const size_t count = isShort ? encodeShort(p, bytes, whole, out) : encodeLong(p, bytes, whole, out);
   for (size_t i = 0; i < count; ++i) out[i] = tables_.idOf(out[i]);
   return count;
@@ -35,7 +35,7 @@ size_t Bpe::encode(const uint8_t* p, size_t bytes, bool whole, uint32_t* out) {
 size_t Bpe::encodeShort(const uint8_t* p, size_t bytes, bool whole, uint32_t* out) {
   matches_.begin(p, bytes);
   const auto tokenAt = [this](size_t start, size_t end) { return matches_.tokenAt(start, end); };
-  uint8_t starts[PieceMatches::kMostBytes];
+  uint8_t starts[TokenMatches::kMostBytes];
   uint64_t dead = 0, ends = matches_.endsFrom(0);
   if (whole && (ends >> bytes & 1)) {
     *out = matches_.token(0, bytes);

@@ -12,8 +12,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "tokenizer/piece_matches.h"
 #include "tokenizer/tables.h"
+#include "tokenizer/token_matches.h"
 
 namespace quipu::tokenizer {
 
@@ -69,7 +69,7 @@ class Bpe {
   size_t mergeAll(const uint8_t* p, size_t bytes, Each each);
 
   const Tables& tables_;
-  PieceMatches matches_;
+  TokenMatches matches_;
   static constexpr uint32_t kKnownBits = 15, kMostTagBits = 30;
   uint32_t tokenBits_, knownBits_;
   std::vector<uint32_t> known_;  // what fits() found out: direct-mapped, tags and answers

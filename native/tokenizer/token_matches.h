@@ -8,11 +8,11 @@
 
 namespace quipu::tokenizer {
 
-class PieceMatches {
+class TokenMatches {
  public:
   static constexpr size_t kMostBytes = 60;
 
-  explicit PieceMatches(const Tables& tables) : tables_(tables) {}
+  explicit TokenMatches(const Tables& tables) : tables_(tables) {}
 
   // A piece of at most kMostBytes bytes; kPadding more may be read.
   void begin(const uint8_t* piece, size_t bytes) {
@@ -42,7 +42,7 @@ class PieceMatches {
   uint32_t tokens_[kMostBytes][64];  // a power of two, for the sake of addresses
 };
 
-inline void PieceMatches::walk(size_t start) {
+inline void TokenMatches::walk(size_t start) {
   const size_t most = bytes_ - start;
   const uint8_t* const p = piece_ + start;
   uint32_t* const tokens = tokens_[start];
