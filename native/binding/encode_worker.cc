@@ -33,11 +33,13 @@ class EncodeWorker final : public Napi::AsyncWorker {
 
   Napi::Promise promise() const { return deferred_.Promise(); }
 
-  // On the JavaScript thread: the next text is there.
-  void hand(const Napi::Value& text) {
-    const size_t index = handed_.load(std::memory_order_relaxed);
+  // On the JavaScript thread: the next text is there. Whatever is wrong with it, the other threads must not wait for
+  // it.
+  void hand(const Napi::Array& texts, uint32_t index) {
     try {
-      inputs_[index].read(text);
+      inputs_[index].read(texts.Get(index));
+    } catch (const Napi::Error& error) {
+      fail(Status::error(ErrorCode::kUsage, "texts[" + std::to_string(index) + "]: " + error.Message()));
     } catch (const std::bad_alloc&) {
       fail(Status::error(ErrorCode::kOutOfMemory, "not enough memory for these texts"));
     }
@@ -127,16 +129,14 @@ Napi::Value encodeOffThread(const Napi::CallbackInfo& info, std::shared_ptr<cons
   const Napi::Env env = info.Env();
   if (!info[0].IsArray() || !info[1].IsBoolean()) wrongArgument(env, "(texts, keep, threads, …)");
   const auto texts = info[0].As<Napi::Array>();
-  for (uint32_t i = 0; i < texts.Length(); ++i) {
-    if (!TextInput::accepts(texts.Get(i))) wrongArgument(env, "strings or arrays of bytes");
-  }
   const size_t threads = std::clamp<size_t>(toSize(info[2], "a count of threads"), 1, 64);
   auto options = encodeOptions(info, 3, *tokenizer);
-  auto* worker = new EncodeWorker(env, std::move(tokenizer), texts.Length(), info[1].As<Napi::Boolean>().Value(),
+  const uint32_t count = texts.Length();
+  auto* worker = new EncodeWorker(env, std::move(tokenizer), count, info[1].As<Napi::Boolean>().Value(),
                                   std::move(options), threads);
   const Napi::Promise promise = worker->promise();
   worker->Queue();  // deletes itself when it is done
-  for (uint32_t i = 0; i < texts.Length(); ++i) worker->hand(texts.Get(i));
+  for (uint32_t i = 0; i < count; ++i) worker->hand(texts, i);
   return promise;
 }
 

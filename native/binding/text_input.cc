@@ -16,11 +16,11 @@ void TextInput::read(const Napi::Value& value) {
   if (isString_) {
     napi_get_value_string_utf16(env, value, nullptr, 0, &units_);
     char16_t* const units = utf16_.reserve(units_ + 1);
-    if (napi_get_value_string_utf16(env, value, units, units_ + 1, &units_) != napi_ok) wrongArgument(env, "a string");
+    if (napi_get_value_string_utf16(env, value, units, units_ + 1, &units_) != napi_ok) throw Napi::Error::New(env);
     return;
   }
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
-    wrongArgument(env, "a string or a Uint8Array");
+    throw toError(env, Status::error(ErrorCode::kUsage, "text: expected a string or a Uint8Array"));
   }
   const auto array = value.As<Napi::Uint8Array>();
   bytes_ = array.ByteLength();

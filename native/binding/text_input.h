@@ -3,9 +3,9 @@
 
 #include <napi.h>
 
-#include <cstdlib>
-#include <memory>
+#include <new>
 
+#include "core/free.h"
 #include "tokenizer/text_tokenizer.h"
 
 namespace quipu::binding {
@@ -27,19 +27,14 @@ class TextBuffer {
 
  private:
   static constexpr size_t kKeptBytes = 1 << 20;
-  struct Free {
-    void operator()(T* data) const { free(data); }
-  };
 
-  std::unique_ptr<T, Free> data_;
+  Freed<T> data_;
   size_t capacity_ = 0;
 };
 
 class TextInput {
  public:
-  // A string (lone surrogates become U+FFFD) or a Uint8Array.
-  static bool accepts(const Napi::Value& value) { return value.IsString() || value.IsTypedArray(); }
-  // On the JavaScript thread.
+  // On the JavaScript thread: a string (lone surrogates become U+FFFD) or a Uint8Array; ERR_USAGE for anything else.
   void read(const Napi::Value& value);
   // On any thread, until the next read. May throw std::bad_alloc.
   tokenizer::Text text();

@@ -74,7 +74,7 @@ Napi::Value takeIds(Napi::Env env, IdSink&& ids) {
     const auto release = [](napi_env, void* memory, void*) { free(memory); };
     const napi_status status = napi_create_external_arraybuffer(env, data, bytes, release, nullptr, &value);
     if (status == napi_ok) return {env, value};
-    const std::unique_ptr<uint32_t, decltype(&free)> owner(data, free);
+    const Freed<uint32_t> owner(data);
     return toArrayBuffer(env, data, bytes);
   }
   return toArrayBuffer(env, ids.ids().data(), bytes);
@@ -234,20 +234,20 @@ Napi::Value TokenizerWrap::encodeAll(const Napi::CallbackInfo& info) {
 // decode(ids: Int32Array, special) → string
 Napi::Value TokenizerWrap::decode(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    tokenizer::ByteSink text;
+    tokenizer::GrowingBuffer<uint8_t> text;
     const auto ids = contents<int32_t>(info[0], napi_int32_array);
     check(info.Env(), tokenizer_->decode(ids, info[1].As<Napi::Boolean>().Value(), text));
-    return toString(info.Env(), text.bytes());
+    return toString(info.Env(), text.contents());
   });
 }
 
 // decodeBytes(ids: Int32Array, special) → ArrayBuffer
 Napi::Value TokenizerWrap::decodeBytes(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    tokenizer::ByteSink text;
+    tokenizer::GrowingBuffer<uint8_t> text;
     const auto ids = contents<int32_t>(info[0], napi_int32_array);
     check(info.Env(), tokenizer_->decode(ids, info[1].As<Napi::Boolean>().Value(), text));
-    return toArrayBuffer(info.Env(), text.bytes().data(), text.bytes().size());
+    return toArrayBuffer(info.Env(), text.contents().data(), text.size());
   });
 }
 

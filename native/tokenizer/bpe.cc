@@ -168,7 +168,7 @@ void Bpe::learn(uint32_t token) {
   }
   const size_t count =
       mergeAll(bytes.data(), bytes.size(), [&](size_t i, size_t middle, uint32_t priority, uint32_t merged) {
-        const History left = history_[symbols_.ids[i]], right = history_[symbols_.ids[i + 1]];
+        const History left = history_[symbols_.tokens[i]], right = history_[symbols_.tokens[i + 1]];
         const uint32_t time = priority + 1;
         const size_t leftBytes = middle - symbols_.starts[i];
         const bool ordered = left.kind == History::kOrdered && right.kind == History::kOrdered && time > left.time &&
@@ -177,22 +177,22 @@ void Bpe::learn(uint32_t token) {
                                    : History{0, 0, History::kMixed};
         return true;
       });
-  if (count != 1 || symbols_.ids[0] != token) history_[token] = {0, 0, History::kOther};
+  if (count != 1 || symbols_.tokens[0] != token) history_[token] = {0, 0, History::kOther};
 }
 
 // Merges p[0, bytes), all of which are tokens, and returns how many symbols are left. Calls `each(i, middle, priority,
 // merged)` before the symbols i and i + 1, which meet at the byte `middle`, merge; false ends it.
 template <typename Each>
 size_t Bpe::mergeAll(const uint8_t* p, size_t bytes, Each each) {
-  auto& [starts, ids, priorities, results] = symbols_;
+  auto& [starts, tokens, priorities, results] = symbols_;
   size_t count = bytes;
   starts.resize(count + 1);
-  ids.resize(count);
+  tokens.resize(count);
   priorities.resize(count);
   results.resize(count);
   for (size_t i = 0; i < count; ++i) {
     starts[i] = static_cast<uint32_t>(i);
-    ids[i] = tables_.byteToken(p[i]);
+    tokens[i] = tables_.byteToken(p[i]);
   }
   starts[count] = static_cast<uint32_t>(count);
   const auto update = [&](size_t i) {
@@ -208,13 +208,13 @@ size_t Bpe::mergeAll(const uint8_t* p, size_t bytes, Each each) {
     if (*best == kNever) break;
     const auto i = static_cast<size_t>(best - first);
     if (!each(i, starts[i + 1], *best, results[i])) break;
-    ids[i] = results[i];
+    tokens[i] = results[i];
     const auto drop = [](auto& list, size_t at, size_t size) {
       std::copy(list.begin() + static_cast<ptrdiff_t>(at + 1), list.begin() + static_cast<ptrdiff_t>(size),
                 list.begin() + static_cast<ptrdiff_t>(at));
     };
     drop(starts, i + 1, count + 1);
-    drop(ids, i + 1, count);
+    drop(tokens, i + 1, count);
     drop(priorities, i, count - 1);
     drop(results, i, count - 1);
     --count;

@@ -41,7 +41,7 @@ class Bpe {
   };
   // Symbols of a string that is being merged: where each begins, and with what priority it merges with the next.
   struct Symbols {
-    std::vector<uint32_t> starts, ids, priorities, merged;
+    std::vector<uint32_t> starts, tokens, priorities, merged;
   };
   // Where two tokens lie in a piece.
   struct Pair {

@@ -13,8 +13,8 @@ namespace {
 constexpr uint32_t kIdBits = 24;
 
 template <typename T>
-Zeroed<T> zeroed(size_t count) {
-  Zeroed<T> memory(static_cast<T*>(calloc(count, sizeof(T))));
+Freed<T> zeroed(size_t count) {
+  Freed<T> memory(static_cast<T*>(calloc(count, sizeof(T))));
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }

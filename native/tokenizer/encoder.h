@@ -1,13 +1,13 @@
 // Text to ids, without the tokens that are found before text is cut (added_tokens.h). Most pieces are words seen
-// before: a small cache of short pieces answers those with one comparison, the tables answer what is one token, the
+// before: a cache of short pieces answers those with one comparison, the tables answer what is one token, the
 // rest is merged.
 #pragma once
 
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <vector>
 
+#include "core/free.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/hash.h"
 #include "tokenizer/id_sink.h"
@@ -15,13 +15,6 @@
 #include "tokenizer/tables.h"
 
 namespace quipu::tokenizer {
-
-struct FreeMemory {
-  void operator()(void* memory) const { free(memory); }
-};
-// Memory whose pages are there when they are first used: short texts use few.
-template <typename T>
-using Zeroed = std::unique_ptr<T[], FreeMemory>;
 
 // One for each thread, made for one vocabulary.
 class Encoder {
@@ -75,8 +68,9 @@ class Encoder {
   std::shared_ptr<const Tables> tables_;
   bool wholePieces_;
   Bpe bpe_;
-  Zeroed<CachedPiece> cache_;
-  Zeroed<CachedLongPiece> cacheOfLong_;
+  // Their pages are there when they are first used: short texts use few.
+  Freed<CachedPiece> cache_;
+  Freed<CachedLongPiece> cacheOfLong_;
   std::vector<uint8_t> kept_;  // a piece without the bytes that the vocabulary lacks
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/free.h"
 #include "tokenizer/hash.h"
 #include "tokenizer/tables.h"
 #include "tokenizer/trie_builder.h"
@@ -62,9 +63,6 @@ class TableBuilder {
   Status finish(std::string_view document, std::shared_ptr<Tables>& out);
 
  private:
-  struct Free {
-    void operator()(uint8_t* bytes) const { free(bytes); }
-  };
   // Rows of an open-addressing table, whose size is a power of two. Zeros are an empty row.
   struct TokenSlot {
     uint32_t tag;     // upper half of the hash
@@ -90,7 +88,7 @@ class TableBuilder {
   void fillMerges(std::span<const TrieEntry> sorted, uint32_t* offsets, Merge* list) const;
 
   Tables::Kind kind_;
-  std::unique_ptr<uint8_t, Free> blob_;
+  Freed<uint8_t> blob_;
   size_t capacity_, used_ = 0;
   std::vector<Token> tokens_;
   std::vector<TokenSlot> slots_;

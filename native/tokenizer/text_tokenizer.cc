@@ -198,7 +198,7 @@ size_t TextTokenizer::encodeFinished(Text text, EncodeOptions& options, IdSink& 
   return done;
 }
 
-Status TextTokenizer::decode(std::span<const int32_t> ids, bool special, ByteSink& out) const {
+Status TextTokenizer::decode(std::span<const int32_t> ids, bool special, GrowingBuffer<uint8_t>& out) const {
   constexpr size_t kTogether = 256;
   const uint8_t* blob = tables_->blob();
   while (!ids.empty()) {

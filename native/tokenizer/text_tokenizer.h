@@ -10,8 +10,8 @@
 
 #include "core/error.h"
 #include "tokenizer/added_tokens.h"
-#include "tokenizer/byte_sink.h"
 #include "tokenizer/encoder.h"
+#include "tokenizer/growing_buffer.h"
 
 namespace quipu::tokenizer {
 
@@ -72,7 +72,7 @@ class TextTokenizer {
   size_t encodeFinished(Text text, EncodeOptions& options, IdSink& out, Status& status) const;
 
   // ERR_USAGE for an id outside the vocabulary.
-  Status decode(std::span<const int32_t> ids, bool special, ByteSink& out) const;
+  Status decode(std::span<const int32_t> ids, bool special, GrowingBuffer<uint8_t>& out) const;
   std::span<const uint8_t> bytesOf(uint32_t id) const;
 
  private:

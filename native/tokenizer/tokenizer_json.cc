@@ -1,6 +1,7 @@
 #include "tokenizer/tokenizer_json.h"
 
-#include <unordered_map>
+#include <string>
+#include <unordered_set>
 
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/json_reader.h"
@@ -56,8 +57,8 @@ class Reader {
   size_t mergesAt_ = 0;  // of a list that comes before the vocabulary
   size_t copied_ = 0;    // of the file, into the document
   // Tokens that are not of the alphabet: never met in text that is cut into bytes, but merges may name them.
-  std::unordered_map<std::string, uint32_t> plain_;
-  bool checked_ = true;
+  std::unordered_set<std::string> plain_;
+  bool checked_ = true;  // what was read so far is valid UTF-8
   // Merges whose parts are looked up together.
   static constexpr size_t kBatch = 64, kBatchBytes = 1 << 16;
   struct Merge {
@@ -157,7 +158,7 @@ bool Reader::readToken(JsonReader& json, std::string_view& raw, const uint8_t*& 
   if (end == nullptr) {
     memcpy(builder_.next(), text.data(), text.size());
     end = builder_.next() + text.size();
-    if (!plain_.emplace(text, static_cast<uint32_t>(builder_.tokens())).second) {
+    if (!plain_.emplace(text).second) {
       fail("model.vocab: \"" + quoted(raw) + "\" is there twice");
     }
   }
@@ -351,7 +352,7 @@ Status Reader::read(bool& checked) {
     return {};
   }
   out_.document.append(file_, copied_);
-  checked = checked_ && out_.problem.empty() && isUtf8(out_.document);
+  checked = checked_ && hasVocab_ && out_.problem.empty() && isUtf8(out_.document);
   if (!hasVocab_ || !out_.problem.empty()) return {};
   Status status = builder_.finish(out_.document, out_.tables);
   if (status.code == ErrorCode::kTokenizerInvalid) fail(status.message), status = {};

@@ -1,4 +1,5 @@
 // The engine against js-tiktoken and a plain encoder, and what must hold for any text.
+import assert from "node:assert";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -210,6 +211,18 @@ describe("Llama 3", () => {
       }),
       { numRuns: exhaustive ? 20_000 : 2000 },
     );
+  });
+
+  test("what is no text is refused, and nothing waits for it", async () => {
+    const text = new Float32Array(2) as unknown as Uint8Array;
+    const refusal = expect.objectContaining({ code: "ERR_USAGE", message: expect.stringContaining("text: expected") });
+    expect(() => tokenizer.encode(text)).toThrow(refusal);
+    expect(() => tokenizer.count(3 as unknown as string)).toThrow(refusal);
+    await expect(tokenizer.encodeAsync(text)).rejects.toEqual(refusal);
+    await expect(tokenizer.encodeBatch(["a", text, "b"], { threads: 2 })).rejects.toEqual(refusal);
+    const throwing = Object.defineProperty(["a", ""], 1, { get: () => assert.fail("no") });
+    await expect(tokenizer.encodeBatch(throwing, { threads: 2 })).rejects.toMatchObject({ code: "ERR_USAGE" });
+    expect((await tokenizer.encodeBatch(["a", "b"], { threads: 2 })).map((ids) => ids.length)).toEqual([1, 1]);
   });
 
   test("all ways to encode give the same ids", async () => {
