@@ -181,6 +181,7 @@ export function isObject(value: unknown): value is Readonly<Record<PropertyKey, 
 export function shown(value: unknown): string {
   if (typeof value === "bigint") return `${value}n`;
   if (typeof value === "symbol" || typeof value === "function") return `a ${typeof value}`;
+  if (value === undefined) return "nothing";
   if (value === null || (typeof value !== "string" && typeof value !== "object")) return String(value);
   try {
     const tag = tagOf(value).slice("[object ".length, -1);

@@ -6,6 +6,8 @@ import { ALIASES } from "./aliases.js";
 import { LATER_OPTIONS } from "./options.js";
 
 export class QuipuCommand extends Command {
+  #allowsUnknown = false;
+
   override createCommand(name?: string): QuipuCommand {
     return new QuipuCommand(name);
   }
@@ -34,8 +36,24 @@ export class QuipuCommand extends Command {
     return this.opts() as T;
   }
 
+  /** Called by commander for a word that is none of the commands below this one. */
+  unknownCommand(): never {
+    const [name = ""] = this.args;
+    const names = this.commands.map((command) => command.name());
+    const near = nearest(name, names);
+    const instead =
+      near === undefined ? `There ${names.length === 1 ? "is" : "are"} ${names.join(", ")}.` : `Did you mean ${near}?`;
+    throw new QuipuError("ERR_USAGE", `unknown command '${pathOf(this)} ${name}'. ${instead}`);
+  }
+
+  override allowUnknownOption(allow = true): this {
+    this.#allowsUnknown = allow;
+    return super.allowUnknownOption(allow);
+  }
+
   /** Called by commander for an option that the command does not have. */
   unknownOption(flag: string): void {
+    if (this.#allowsUnknown) return;
     const help = `'${["quipu", pathOf(this)].filter(Boolean).join(" ")} --help' lists the options`;
     if (LATER_OPTIONS.has(flag)) throw new QuipuError("ERR_USAGE", `${flag} is not in this version; ${help}.`);
     const known = this.options.filter(({ hidden }) => !hidden).map(({ long }) => long ?? "");

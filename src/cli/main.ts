@@ -2,6 +2,8 @@
 import { CommanderError } from "commander";
 import { EXIT_CODES, isQuipuError } from "../errors.js";
 import { normalizeAliases } from "./aliases.js";
+import { checkArguments } from "./byte-input.js";
+import { normalizeHelpWords } from "./help-words.js";
 import { Interrupt } from "./interrupt.js";
 import { inOptionNames } from "./option-names.js";
 import { makeProgram } from "./program.js";
@@ -26,11 +28,13 @@ async function run(args: readonly string[], signal: AbortSignal): Promise<void> 
   const program = makeProgram({ signal }, (text) => {
     help += text;
   });
+  checkArguments(args);
   try {
-    await program.parseAsync(normalizeAliases(program, args), { from: "user" });
+    await program.parseAsync(normalizeAliases(program, normalizeHelpWords(program, args)), { from: "user" });
   } catch (error) {
-    if (!(error instanceof CommanderError && error.exitCode === 0)) throw error;
-    await write(help); // --help, --version
+    const helped = error instanceof CommanderError && (error.exitCode === 0 || error.code === "commander.help");
+    if (!helped) throw error;
+    await write(help); // --help, --version, and a command that only has commands below it
   }
 }
 

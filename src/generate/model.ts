@@ -364,11 +364,7 @@ function chooseContext(config: LlamaConfig, type: KvCacheType, slots: number, wa
     return Math.max(Math.min(config.maxPositions, 64), Math.min(config.maxPositions, fits));
   }
   if (wanted > config.maxPositions) {
-    throw wrongArgument(
-      "contextLength",
-      `at most the ${config.maxPositions} positions that the model supports`,
-      wanted,
-    );
+    throw wrongArgument("contextLength", `a whole number from 2 to ${config.maxPositions}, as the model has`, wanted);
   }
   if (wanted * position <= free) return wanted;
   const fits = Math.max(2, Math.floor((0.9 * free) / position)); // what is free now may be less in a moment

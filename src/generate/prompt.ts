@@ -36,7 +36,7 @@ export function encodePrompt(
   if (options.special) {
     throw new QuipuError(
       "ERR_USAGE",
-      "special: control tokens are parsed in raw prompts only; the chat template writes its own",
+      "special: control tokens are parsed in raw prompts only, and this one goes through the chat template",
       { option: "special" },
     );
   }
