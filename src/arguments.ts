@@ -109,7 +109,7 @@ export function readOptions<T extends object>(call: string, options: unknown, ki
   if (options === undefined) return {} as T;
   return reading("options", () => {
     if (!isObject(options) || tagOf(options) !== "[object Object]")
-      throw wrongArgument("options", `${call}'s, an object`, options);
+      throw wrongArgument("options", `an object with options of ${call}`, options);
     const unknown = Object.keys(options).find((name) => !Object.hasOwn(kinds, name));
     if (unknown !== undefined) throw unknownOption(call, unknown, Object.keys(kinds));
     const read: Record<string, unknown> = {};
