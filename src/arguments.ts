@@ -106,21 +106,28 @@ export function checkArgument(name: string, value: unknown, kind: Kind): void {
  * @throws {QuipuError} ERR_USAGE naming the option: a wrong value, or a name that is none.
  */
 export function readOptions<T extends object>(call: string, options: unknown, kinds: Kinds<T>): T {
-  if (options === undefined) return {} as T;
-  return reading("options", () => {
-    if (!isObject(options) || tagOf(options) !== "[object Object]")
+  const read: Record<string, unknown> = {};
+  if (options === undefined) return read as T;
+  let reads = "options"; // what is read when something throws
+  try {
+    if (!isObject(options) || tagOf(options) !== "[object Object]") {
       throw wrongArgument("options", `an object with options of ${call}`, options);
-    const unknown = Object.keys(options).find((name) => !Object.hasOwn(kinds, name));
-    if (unknown !== undefined) throw unknownOption(call, unknown, Object.keys(kinds));
-    const read: Record<string, unknown> = {};
-    for (const [name, kind] of Object.entries<Kind>(kinds)) {
-      const value = reading(name, () => options[name]);
+    }
+    for (const name of Object.keys(options)) {
+      if (!Object.hasOwn(kinds, name)) throw unknownOption(call, name, Object.keys(kinds));
+    }
+    for (const name in kinds) {
+      reads = name;
+      const value = options[name];
       if (value === undefined) continue;
-      checkArgument(name, value, kind);
+      const kind: Kind = kinds[name];
+      if (!kind.accepts(value)) throw wrongArgument(name, kind.expected, value);
       read[name] = value;
     }
-    return read as T;
-  });
+  } catch (error) {
+    throw isQuipuError(error) ? error : unreadable(reads, error);
+  }
+  return read as T;
 }
 
 /**
@@ -155,7 +162,7 @@ export function idsOf(name: string, value: unknown, vocabSize: number): Int32Arr
     if (!isObject(value) || typeof value[Symbol.iterator] !== "function") {
       throw wrongArgument(name, "ids in an array or an Int32Array", value);
     }
-    const list = Array.from(value as unknown as Iterable<unknown>);
+    const list = Array.isArray(value) ? value : Array.from(value as unknown as Iterable<unknown>);
     const ids = new Int32Array(list.length);
     for (let i = 0; i < ids.length; i++) {
       const id = list[i];
@@ -197,17 +204,14 @@ export function shown(value: unknown): string {
 export function reading<T>(name: string, read: () => T): T {
   try {
     return read();
-  } catch (cause) {
-    if (isQuipuError(cause)) throw cause;
-    throw new QuipuError(
-      "ERR_USAGE",
-      `${name}: cannot be read: ${cause instanceof Error ? cause.message : "it throws"}`,
-      {
-        cause,
-        option: name,
-      },
-    );
+  } catch (error) {
+    throw isQuipuError(error) ? error : unreadable(name, error);
   }
+}
+
+function unreadable(name: string, cause: unknown): QuipuError {
+  const why = cause instanceof Error ? cause.message : "it throws";
+  return new QuipuError("ERR_USAGE", `${name}: cannot be read: ${why}`, { cause, option: name });
 }
 
 function unknownOption(call: string, name: string, names: readonly string[]): QuipuError {

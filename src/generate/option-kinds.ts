@@ -73,9 +73,10 @@ export const LOGITS_OPTIONS: Kinds<LogitsOptions> = { signal: abortSignal };
 
 export const INSPECT_OPTIONS: Kinds<InspectOptions> = { contextLength: whole(2), kvCache };
 
-const anyOptions: Kind = {
-  expected: "options of generate()",
-  accepts: (value) => typeof value === "object" && value !== null,
+/** Checked one by one, as those of generate(). */
+const generateOptions: Kind = {
+  expected: "an object with options of generate",
+  accepts: (value) => Object.prototype.toString.call(value) === "[object Object]",
 };
 
 export const BENCHMARK_OPTIONS: Kinds<BenchmarkOptions> = {
@@ -83,7 +84,7 @@ export const BENCHMARK_OPTIONS: Kinds<BenchmarkOptions> = {
   genTokens: whole(2),
   repeats: whole(1, 1000),
   depth: whole(0),
-  sampling: anyOptions, // checked as those of generate()
+  sampling: generateOptions,
   onProgress: callback,
   signal: abortSignal,
 };
