@@ -6,9 +6,10 @@ export type * from "./generate/events.js";
 export { inspectModel, type ModelReport } from "./generate/inspect.js";
 export { type LoadOptions, loadModel, type Model, type ModelStats } from "./generate/model.js";
 export { modelFolder } from "./generate/model-folder.js";
-export { type LlamaConfig, type RopeConfig, readConfig } from "./model/config.js";
+export { type LlamaConfig, readConfig } from "./model/config.js";
 export type { GenerationConfig } from "./model/generation-config.js";
 export type { KvCacheType } from "./model/kv-cache.js";
+export type { RopeConfig, RopeScaling } from "./model/rope-config.js";
 export { ChatTemplate, encodeChat, loadChatTemplate } from "./tokenizer/chat-template.js";
 export { ENCODING_NAMES, type EncodingName, loadEncoding } from "./tokenizer/encodings.js";
 export {
@@ -22,3 +23,4 @@ export {
   type Tokenizer,
 } from "./tokenizer/tokenizer.js";
 export { TrainedTokenizer, type TrainTokenizerOptions, trainTokenizer } from "./tokenizer/train.js";
+export type { ModelWarning, WarningCode } from "./warnings.js";

@@ -3,6 +3,7 @@
 import { isQuipuError } from "../errors.js";
 import type { Decoder, Row, Runtime, SampledToken } from "../model/runtime.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import type { ModelWarning } from "../warnings.js";
 import type { EffectiveSettings, EndReason, GenerateEvent, Timings, TokenEvent, TokenLogprob } from "./events.js";
 import type { SlotPool } from "./slot-pool.js";
 import { StopStrings } from "./stop-strings.js";
@@ -10,6 +11,7 @@ import { StopStrings } from "./stop-strings.js";
 export interface GenerationRequest {
   readonly ids: Int32Array;
   readonly droppedTokens: number;
+  readonly warnings: readonly ModelWarning[];
   readonly settings: EffectiveSettings;
   readonly logitBias: ReadonlyMap<number, number>;
   /** Ids that end the completion; empty when end-of-sequence is ignored. */
@@ -45,6 +47,7 @@ export async function* runGeneration(
     droppedTokens: request.droppedTokens,
     seed: settings.seed,
     settings,
+    warnings: request.warnings,
   };
 
   const clock = new Clock();

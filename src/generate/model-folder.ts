@@ -1,28 +1,37 @@
 // From what a user names to a folder.
-import { existsSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { examine, readStart } from "../checkpoint/file.js";
+import { checkpointFolder } from "../checkpoint/hub-cache.js";
+import { WRONG_FILE_BYTES, wrongFile } from "../checkpoint/wrong-file.js";
 import { QuipuError } from "../errors.js";
+import type { Warn } from "../warnings.js";
 
 const EMBEDDED = "storyteller";
+const CODE = "ERR_MODEL_NOT_FOUND";
 
 /**
- * The folder of a model: undefined or "storyteller" is the embedded one.
+ * The folder of a model: undefined or "storyteller" is the embedded one; a repository in the hub's cache is the snapshot of its
+ * refs/main.
  *
+ * @param warn told of a snapshot that was chosen.
  * @throws {QuipuError} ERR_MODEL_NOT_FOUND
  */
-export function modelFolder(pathOrName: string | undefined): string {
-  if (pathOrName !== undefined && existsSync(pathOrName)) {
-    if (statSync(pathOrName).isDirectory()) return pathOrName;
-    throw new QuipuError(
-      "ERR_MODEL_NOT_FOUND",
-      `${pathOrName} is a file: expected a folder with config.json and *.safetensors. Give its folder.`,
-    );
-  }
-  if (pathOrName === undefined || pathOrName === EMBEDDED) {
-    return fileURLToPath(new URL(`../../models/${EMBEDDED}`, import.meta.url));
-  }
+export function modelFolder(pathOrName: string | undefined, warn?: Warn): string {
+  const embedded = () => fileURLToPath(new URL(`../../models/${EMBEDDED}`, import.meta.url));
+  if (pathOrName === undefined) return embedded();
+  const found = examine(pathOrName, CODE);
+  if (found.kind === "folder") return checkpointFolder(pathOrName, warn);
+  if (found.kind === "unreadable") throw new QuipuError(CODE, `${pathOrName} ${found.problem}`);
+  if (found.kind === "file") throw new QuipuError(CODE, describeFile(pathOrName));
+  if (pathOrName === EMBEDDED) return embedded();
   throw new QuipuError(
-    "ERR_MODEL_NOT_FOUND",
+    CODE,
     `${pathOrName}: no such folder, and no model of that name. Give a checkpoint folder (config.json, *.safetensors, tokenizer.json), or "${EMBEDDED}" for the embedded one.`,
   );
+}
+
+function describeFile(path: string): string {
+  const other = wrongFile(readStart(path, WRONG_FILE_BYTES, CODE) ?? new Uint8Array());
+  if (other !== undefined) return `${path} ${other}.`;
+  return `${path} is a file: expected a folder with config.json and *.safetensors. Give its folder.`;
 }

@@ -10,6 +10,7 @@ import { Runtime } from "../model/runtime.js";
 import { disposeWeights, type LoadedWeights, loadWeights } from "../model/weights.js";
 import { type ChatTemplate, loadChatTemplate } from "../tokenizer/chat-template.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
+import type { ModelWarning, Warn } from "../warnings.js";
 import type { EffectiveSettings, GenerateEvent, GenerateOptions, Prompt, TokenLogprob } from "./events.js";
 import { rowsOf, runGeneration, withText } from "./generate.js";
 import { modelFolder } from "./model-folder.js";
@@ -38,6 +39,8 @@ export interface LoadOptions {
   readonly slots?: number | undefined;
   /** Bytes of weight files opened so far, and in all. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Told of what in the files is ignored, or was chosen among two, as it is found; `Model.warnings` keeps all of them. */
+  readonly onWarning?: ((warning: ModelWarning) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -74,7 +77,6 @@ const SCORED_ROWS = 64;
  *   ERR_OUT_OF_MEMORY, ERR_DEVICE_UNAVAILABLE, ERR_USAGE, ERR_ABORTED.
  */
 export async function loadModel(pathOrName?: string, options: LoadOptions = {}): Promise<Model> {
-  const dir = modelFolder(pathOrName);
   const {
     threads,
     contextLength,
@@ -95,10 +97,16 @@ export async function loadModel(pathOrName?: string, options: LoadOptions = {}):
     );
   }
   if (signal?.aborted) throw abortedError(signal);
-  const config = await readConfig(dir);
+  const warnings: ModelWarning[] = [];
+  const warn: Warn = (code, message) => {
+    warnings.push({ code, message });
+    options.onWarning?.({ code, message });
+  };
+  const dir = modelFolder(pathOrName, warn);
+  const config = await readConfig(dir, warn);
   const [checkpoint, generationConfig, tokenizer, chatTemplate] = await Promise.all([
-    openCheckpoint(dir),
-    readGenerationConfig(dir, config),
+    openCheckpoint(dir, warn),
+    readGenerationConfig(dir, config, warn),
     options.tokenizer === false ? undefined : loadTokenizer(dir),
     options.tokenizer === false ? undefined : loadChatTemplate(dir),
   ]);
@@ -106,7 +114,8 @@ export async function loadModel(pathOrName?: string, options: LoadOptions = {}):
   if (!mmap) checkRoomForFiles(checkpoint);
   const device = openDevice({ device: options.device, threads });
   try {
-    const loaded = await loadWeights(device, checkpoint, config, { mmap, onProgress: options.onProgress, signal });
+    const { onProgress } = options;
+    const loaded = await loadWeights(device, checkpoint, config, { mmap, warn, onProgress, signal });
     const runtime = await Runtime.create(device, config, loaded.weights, {
       slots,
       contextLength: positions,
@@ -123,6 +132,7 @@ export async function loadModel(pathOrName?: string, options: LoadOptions = {}):
       kvCache,
       batchSize,
       slots,
+      warnings,
     });
   } catch (error) {
     await device.dispose();
@@ -141,6 +151,7 @@ interface ModelParts {
   readonly kvCache: KvCacheType;
   readonly batchSize: number;
   readonly slots: number;
+  readonly warnings: readonly ModelWarning[];
 }
 
 /** A loaded model. Dispose of it (or use `await using`) to give its memory back at once. */
@@ -149,6 +160,8 @@ export class Model {
   readonly generationConfig: GenerationConfig;
   readonly tokenizer: Tokenizer | undefined;
   readonly chatTemplate: ChatTemplate | undefined;
+  /** What in its files is ignored, or was chosen among two. */
+  readonly warnings: readonly ModelWarning[];
   readonly #parts: ModelParts;
   readonly #slots: SlotPool;
   #disposed: Promise<void> | undefined;
@@ -159,6 +172,7 @@ export class Model {
     this.generationConfig = parts.generationConfig;
     this.tokenizer = parts.tokenizer;
     this.chatTemplate = parts.chatTemplate;
+    this.warnings = parts.warnings;
     this.#parts = parts;
     this.#slots = new SlotPool(parts.slots);
   }
@@ -181,6 +195,7 @@ export class Model {
     yield* runGeneration(runtime, tokenizer, this.#slots, {
       ids,
       droppedTokens: whole.length - ids.length,
+      warnings: this.warnings,
       settings,
       logitBias,
       eosIds: settings.ignoreEos ? [] : generationConfig.eosIds,
