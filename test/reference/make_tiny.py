@@ -137,7 +137,7 @@ CHECKPOINTS = {
                 "original_max_position_embeddings": 32,
                 "mscale": 1.3,
                 "mscale_all_dim": 0.5,
-                "beta_fast": 12.0,
+                "beta_fast": 2.0,
                 "beta_slow": 0.5,
                 "truncate": False,
             }

@@ -249,4 +249,39 @@ describe("inverse frequencies", () => {
       expect(Math.abs(frequency - expected[j]!)).toBeLessThanOrEqual(Math.abs(expected[j]!) * 2 ** -22); // 2 ulp: powers differ
     });
   });
+
+  // At j = 1, 20, 26, 30, 36, 40, 63 of a head of 128, from transformers 5.24: settings as long-context models publish them.
+  const AT = [1, 20, 26, 30, 36, 40, 63];
+  test.each<[Record<string, unknown>, number, readonly number[]]>([
+    [
+      { rope_type: "yarn", factor: 4, original_max_position_embeddings: 32768, rope_theta: 1e6 },
+      1.138629436111989,
+      [0.80584222, 0.013335215, 0.0031684227, 0.001064361, 0.00017984115, 4.4456985e-5, 3.1023444e-7],
+    ],
+    [
+      { rope_type: "yarn", factor: 32, original_max_position_embeddings: 4096, rope_theta: 1e4, truncate: false },
+      1.3465735902799727,
+      [0.86596435, 0.056234129, 0.018891174, 0.0084775742, 0.002217703, 0.00073827687, 3.6086935e-6],
+    ],
+    [
+      {
+        ...{ rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4, rope_theta: 5e5 },
+        original_max_position_embeddings: 8192,
+      },
+      1,
+      [0.81461722, 0.016560441, 0.0048394212, 0.0013718937, 7.7846555e-5, 3.4281024e-5, 3.0689259e-7],
+    ],
+    [
+      { rope_type: "linear", factor: 8, rope_theta: 1e4 },
+      1,
+      [0.10824554, 0.0070292661, 0.002964217, 0.0016669019, 0.00070292666, 0.00039528473, 1.4434775e-5],
+    ],
+  ])("%j", (rope_parameters, factor, expected) => {
+    const { rope } = changed({ rope_parameters, head_dim: 128 });
+    const frequencies = inverseFrequencies(rope, 128);
+    expect(attentionFactor(rope)).toBe(factor);
+    AT.forEach((j, i) => {
+      expect(Math.abs(frequencies[j]! - expected[i]!)).toBeLessThan(expected[i]! * 4e-7);
+    });
+  });
 });
