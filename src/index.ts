@@ -23,4 +23,4 @@ export {
   type Tokenizer,
 } from "./tokenizer/tokenizer.js";
 export { TrainedTokenizer, type TrainTokenizerOptions, trainTokenizer } from "./tokenizer/train.js";
-export type { ModelWarning, WarningCode } from "./warnings.js";
+export type { ModelWarning, Warn, WarningCode } from "./warnings.js";

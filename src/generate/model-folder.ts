@@ -26,7 +26,7 @@ export function modelFolder(pathOrName: string | undefined, warn?: Warn): string
   if (pathOrName === EMBEDDED) return embedded();
   throw new QuipuError(
     CODE,
-    `${pathOrName}: no such folder, and no model of that name. Give a checkpoint folder (config.json, *.safetensors, tokenizer.json), or "${EMBEDDED}" for the embedded one.`,
+    `${pathOrName || '""'}: no such folder, and no model of that name. Give a checkpoint folder (config.json, *.safetensors, tokenizer.json), or "${EMBEDDED}" for the embedded one.`,
   );
 }
 

@@ -144,6 +144,37 @@ describe("files that are something else", () => {
     }
   });
 
+  test("a Git LFS pointer is no chat template, nor a configuration beside one", async () => {
+    for (const name of ["chat_template.jinja", "tokenizer_config.json"]) {
+      const dir = place();
+      writeCheckpoint(dir);
+      writeFileSync(join(dir, name), LFS);
+      await expect(loadChatTemplate(dir)).rejects.toMatchObject({ message: expect.stringMatching(/Git LFS pointer/) });
+    }
+  });
+
+  test.each([
+    [
+      "adapter_config.json",
+      '{"base_model_name_or_path":"org/base"}',
+      /no config.json. But .* LoRA adapter of org\/base/,
+    ],
+    [
+      "model-Q4_K_M.gguf",
+      "GGUF",
+      /no config.json. But there is model-Q4_K_M.gguf: a GGUF file. quipu reads safetensors/,
+    ],
+    ["consolidated.00.pth", "x", /no config.json. But .* the original form of Meta or Mistral/],
+  ])("a folder with nothing but %s is told what it is", async (name, content, message) => {
+    const dir = place();
+    mkdirSync(dir);
+    writeFileSync(join(dir, name), content);
+    await expect(readConfig(dir)).rejects.toMatchObject({
+      code: "ERR_MODEL_NOT_FOUND",
+      message: expect.stringMatching(message),
+    });
+  });
+
   test("JSON, safetensors and text are not", () => {
     for (const content of ['{"a":1}', "\x10\0\0\0\0\0\0\0{", "IQ== 0\n", "  [", "\u{feff}{}"]) {
       expect(wrongFile(Buffer.from(content))).toBeUndefined();
