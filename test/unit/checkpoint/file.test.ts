@@ -3,10 +3,12 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { callNative } from "#quipu/addon/addon.js";
 import { openCheckpoint } from "#quipu/checkpoint/checkpoint.js";
 import { examine, readStart, readWhole } from "#quipu/checkpoint/file.js";
 import { readJsonFile } from "#quipu/checkpoint/json.js";
 import { checkFile, wrongFile } from "#quipu/checkpoint/wrong-file.js";
+import { WeightFile } from "#quipu/device/device.js";
 import { readConfig } from "#quipu/model/config.js";
 import { readGenerationConfig } from "#quipu/model/generation-config.js";
 import { loadChatTemplate } from "#quipu/tokenizer/chat-template.js";
@@ -60,6 +62,19 @@ describe.each(STRANGE)("%s", (_, make, said) => {
       message: expect.stringMatching(said),
     });
   });
+});
+
+test("native code refuses a pipe that has taken a file's place, and does not wait for it", () => {
+  const path = place();
+  execFileSync("mkfifo", [path]);
+  expect(() => new WeightFile(path, 0, true)).toThrow(
+    expect.objectContaining({ code: CODE, message: `${path}: expected a file` }),
+  );
+  for (const format of ["tokenizer.json", "ranks"] as const) {
+    expect(() => callNative((addon) => new addon.Vocabulary(format, path, null))).toThrow(
+      expect.objectContaining({ code: "ERR_TOKENIZER_INVALID", message: `${path}: expected a file` }),
+    );
+  }
 });
 
 describe("regular files", () => {
