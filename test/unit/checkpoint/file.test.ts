@@ -190,6 +190,16 @@ describe("files that are something else", () => {
     });
   });
 
+  test("a safetensors header of any length is not", () => {
+    const file = Buffer.from("\0\0\0\0\0\0\0\0{}");
+    const lengths = [...Array(2 ** 17).keys(), 0x04034b50, 0xfd2fb528, 0x46554747];
+    const wrong = lengths.filter((length) => {
+      file.writeUInt32LE(length);
+      return wrongFile(file) !== undefined;
+    });
+    expect(wrong).toEqual([]);
+  });
+
   test("JSON, safetensors and text are not", () => {
     for (const content of ['{"a":1}', "\x10\0\0\0\0\0\0\0{", "IQ== 0\n", "  [", "\u{feff}{}"]) {
       expect(wrongFile(Buffer.from(content))).toBeUndefined();
