@@ -38,4 +38,4 @@ export {
   type TrainTokenizerOptions,
   trainTokenizer,
 } from "./tokenizer/train.js";
-export type { ModelWarning, WarningCode } from "./warnings.js";
+export type { ModelWarning, Warn, WarningCode } from "./warnings.js";

@@ -1,5 +1,5 @@
 // quipu tokens: count, show or decode. Texts are counted as they are read, so that their length is no matter.
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import {
   encodeChat,
@@ -10,6 +10,7 @@ import {
   QuipuError,
   readConfig,
   type Tokenizer,
+  type Warn,
 } from "../../index.js";
 import { readMessages } from "../chat-input.js";
 import { printWarning } from "../model-options.js";
@@ -104,8 +105,8 @@ interface Prepared {
 }
 
 async function prepare({ model, encoding, limit, bos, quiet = false }: TokensOptions): Promise<Prepared> {
-  const warn: Parameters<typeof modelFolder>[1] = (_code, message) => printWarning({ message }, { quiet });
-  const isFile = /\.(json|model|tiktoken)$/.test(model ?? "") && statSync(model!, { throwIfNoEntry: false })?.isFile();
+  const warn: Warn = (_code, message) => printWarning({ message }, { quiet });
+  const isFile = /\.(json|model|tiktoken)$/.test(model ?? "") && isFileName(model!);
   const path = isFile ? model! : encoding === undefined ? modelFolder(model, warn) : "";
   const tokenizer = await (encoding === undefined ? loadTokenizer(path) : loadEncoding(encoding));
   const dir = encoding === undefined ? (isFile ? dirname(path) : path) : undefined;
@@ -188,10 +189,14 @@ function parseIds(text: string): Int32Array {
 
 /** Words are text, here as everywhere; who gives nothing but names of files may have meant the files. */
 function hintAtFiles(words: readonly string[]): void {
-  const isFile = (word: string) => word !== "-" && statSync(word, { throwIfNoEntry: false })?.isFile() === true;
-  if (words.length === 0 || !words.every(isFile)) return;
+  if (words.length === 0 || !words.every(isFileName)) return;
   const [what, them] = words.length === 1 ? [`${words[0]} is`, words[0]] : [`${words.length} names of files are`, "…"];
   process.stderr.write(
     `quipu: ${what} counted as text; -f ${them} counts what is in ${words.length === 1 ? "it" : "them"}\n`,
   );
+}
+
+/** false also for what can be no name: a text of any length. */
+function isFileName(word: string): boolean {
+  return existsSync(word) && statSync(word).isFile();
 }
