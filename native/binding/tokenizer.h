@@ -24,6 +24,7 @@ class VocabularyWrap : public Napi::ObjectWrap<VocabularyWrap> {
   Napi::Value document(const Napi::CallbackInfo& info);
   Napi::Value problem(const Napi::CallbackInfo& info);
   Napi::Value tokens(const Napi::CallbackInfo& info);
+  Napi::Value hasAllBytes(const Napi::CallbackInfo& info);
   Napi::Value prepared(const Napi::CallbackInfo& info);
 
   tokenizer::Vocabulary vocabulary_;
@@ -42,7 +43,7 @@ class TokenizerWrap : public Napi::ObjectWrap<TokenizerWrap> {
   Napi::Value vocabSize(const Napi::CallbackInfo& info);
   Napi::Value encode(const Napi::CallbackInfo& info);
   Napi::Value count(const Napi::CallbackInfo& info);
-  Napi::Value segments(const Napi::CallbackInfo& info);
+  Napi::Value parts(const Napi::CallbackInfo& info);
   Napi::Value encodePieces(const Napi::CallbackInfo& info);
   Napi::Value encodeAll(const Napi::CallbackInfo& info);
   Napi::Value decode(const Napi::CallbackInfo& info);
