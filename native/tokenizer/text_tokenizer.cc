@@ -117,6 +117,12 @@ Status TextTokenizer::encode(Text text, const EncodeOptions& options, const Prog
   const size_t valid = text.isUtf8 ? text.bytes : validUtf8(text.data, text.bytes);
   if (options.beginning) out.push(*options.beginning);
   if (valid < text.bytes) return encodeInvalid(text, valid, options, progress, encoder, out);
+  const auto sought = soughtBy(options);
+  const bool isPlain = sought.empty() || memchr(sought.data(), 1, sought.size()) == nullptr;
+  if (isPlain && normalizer_.isIdentity()) {  // most texts: short ones would feel the rest
+    encodeSegment(encoder, text.data, {0, text.bytes, Segment::kText}, text.bytes, out);
+    return {};
+  }
   return parts(text, options, progress,
                [&](const uint8_t* of, const Segment& part) { encodeSegment(encoder, of, part, part.end, out); });
 }
