@@ -14,7 +14,10 @@ export async function readMessages(file: string, signal: AbortSignal): Promise<C
     new QuipuError("ERR_USAGE", `--chat ${file}: ${problem}`, { cause });
   let bytes: Uint8Array;
   try {
-    bytes = file === "-" ? await concatenated(stdinChunks(signal, { expected: true })) : await readFile(file);
+    bytes =
+      file === "-"
+        ? await concatenated(stdinChunks(signal, { expected: true }), `--chat ${file}`)
+        : await readFile(file);
   } catch (cause) {
     if (signal.aborted) throw cause;
     throw fail(`cannot be read: ${(cause as Error).message}`, cause);

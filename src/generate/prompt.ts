@@ -1,4 +1,5 @@
 // From a prompt to ids: template or not, BOS exactly once, and what to do with a prompt that is too long.
+import { idsOf, isObject, reading, wrongArgument } from "../arguments.js";
 import { QuipuError } from "../errors.js";
 import { type ChatTemplate, encodeChat } from "../tokenizer/chat-template.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
@@ -21,27 +22,44 @@ export function encodePrompt(
   options: GenerateOptions,
   { tokenizer, chatTemplate, vocabSize }: PromptContext,
 ): Int32Array {
-  if (isIds(prompt)) return checkIds(prompt, vocabSize);
-  if (typeof prompt !== "string" && !(Array.isArray(prompt) && prompt.every(isMessage))) {
-    throw new QuipuError("ERR_USAGE", "prompt: expected a text, an Int32Array of ids, or messages { role, content }");
+  if (reading("prompt", () => isIds(prompt))) return checkPrompt(idsOf("prompt", prompt, vocabSize));
+  if (typeof prompt !== "string" && !reading("prompt", () => Array.isArray(prompt) && prompt.every(isMessage))) {
+    throw wrongArgument("prompt", "a text, ids, or messages { role, content }", prompt);
   }
   if (tokenizer === undefined) {
-    throw new QuipuError(
-      "ERR_USAGE",
-      "the model was loaded without a tokenizer: give the prompt as an Int32Array of ids",
-    );
+    throw new QuipuError("ERR_USAGE", "prompt: the model was loaded without a tokenizer: give the prompt's ids", {
+      option: "prompt",
+    });
   }
   const messages = toMessages(prompt, options);
-  if (messages === undefined) {
-    return checkIds(tokenizer.encode(prompt as string, { bos: tokenizer.addsBos }), vocabSize);
+  if (messages === undefined) return checkPrompt(encodeRaw(prompt as string, options, tokenizer, vocabSize));
+  if (options.special) {
+    throw new QuipuError(
+      "ERR_USAGE",
+      "special: control tokens are parsed in raw prompts only, and this one goes through the chat template",
+      { option: "special" },
+    );
   }
   if (chatTemplate === undefined) {
     throw new QuipuError(
       "ERR_USAGE",
-      "the checkpoint has no chat template (tokenizer_config.json or chat_template.jinja): leave out --chat and --system, or use an instruct checkpoint",
+      "prompt: the checkpoint has no chat template (tokenizer_config.json or chat_template.jinja) for messages and a system message: give a raw text, or use an instruct checkpoint",
+      { option: "raw" },
     );
   }
-  return checkIds(encodeChat(tokenizer, chatTemplate, messages, { addGenerationPrompt: true }), vocabSize);
+  return idsOf("prompt", encodeChat(tokenizer, chatTemplate, messages, { addGenerationPrompt: true }), vocabSize);
+}
+
+/** Begin-of-text stands first once, also where the text's own control tokens begin with it. */
+function encodeRaw(
+  text: string,
+  { special = false }: GenerateOptions,
+  tokenizer: Tokenizer,
+  vocabSize: number,
+): Int32Array {
+  const { addsBos, bosId } = tokenizer;
+  const ids = tokenizer.encode(text, { special });
+  return idsOf("prompt", addsBos && ids[0] !== bosId ? [bosId!, ...ids] : ids, vocabSize);
 }
 
 /** The conversation that a prompt stands for, or undefined for plain text. */
@@ -55,7 +73,8 @@ export function toMessages(
   if (system !== undefined) {
     throw new QuipuError(
       "ERR_USAGE",
-      "system: a raw prompt has no place for a system message; use the chat template (--chat)",
+      "system: a raw prompt has no place for a system message; it takes the chat template",
+      { option: "system" },
     );
   }
   return undefined;
@@ -63,7 +82,7 @@ export function toMessages(
 
 export interface ContextRoom {
   readonly contextLength: number;
-  /** What --ctx-size could be raised to. */
+  /** What the model supports. */
   readonly supported: number;
   /** Positions that the prompt must leave free. */
   readonly needed: number;
@@ -83,11 +102,12 @@ export function fitPrompt(
 ): Int32Array {
   if (ids.length + needed <= contextLength) return ids;
   if (onOverflow === "error") {
-    const raise = supported > contextLength ? `raise --ctx-size (the model supports ${supported}), ` : "";
+    const raise = supported > contextLength ? `take a longer context (the model supports ${supported}), ` : "";
     throw new QuipuError(
       "ERR_CONTEXT_OVERFLOW",
       `the prompt has ${ids.length} tokens, the context holds ${contextLength}${needed > 0 ? " and needs room for at least one more" : ""}. ` +
-        `Shorten it, ${raise}or choose --on-overflow truncate-head or truncate-middle.`,
+        `Shorten it, ${raise}or have its head or its middle left out.`,
+      { option: "onOverflow" },
     );
   }
   const reserve = Math.min(maxTokens < 1 ? 256 : maxTokens, Math.floor(contextLength / 2));
@@ -99,7 +119,9 @@ export function fitPrompt(
   return fitted;
 }
 
-function isIds(prompt: Prompt): prompt is Int32Array {
+function isIds(prompt: unknown): prompt is Int32Array | readonly number[] {
+  if (Array.isArray(prompt))
+    return prompt.length === 0 || prompt.every((id) => !isObject(id) && typeof id !== "string");
   return ArrayBuffer.isView(prompt) && !(prompt instanceof DataView);
 }
 
@@ -108,16 +130,10 @@ function isMessage(value: unknown): value is ChatMessage {
   return typeof role === "string" && typeof content === "string";
 }
 
-/** A copy of ids that are all in the vocabulary. */
-function checkIds(ids: Int32Array, vocabSize: number): Int32Array {
-  if (ids.length === 0)
-    throw new QuipuError("ERR_USAGE", "the prompt is empty, and no beginning-of-text id is put before it");
-  const wrong = ids.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize));
-  if (wrong >= 0) {
-    throw new QuipuError(
-      "ERR_USAGE",
-      `prompt id ${ids[wrong]} at index ${wrong}: the model's ids are 0 to ${vocabSize - 1}`,
-    );
-  }
-  return Int32Array.from(ids);
+/** @throws {QuipuError} ERR_USAGE for no ids. */
+function checkPrompt(ids: Int32Array): Int32Array {
+  if (ids.length > 0) return ids;
+  throw new QuipuError("ERR_USAGE", "prompt: it is empty, and no begin-of-text id is put before it", {
+    option: "prompt",
+  });
 }

@@ -1,5 +1,5 @@
 // quipu inspect prompt: the prompt as the model sees it.
-import { encodeChat, loadChatTemplate, loadTokenizer, modelFolder, QuipuError } from "../../index.js";
+import { encodeChat, loadChatTemplate, loadTokenizer, modelFolder, QuipuError, type Tokenizer } from "../../index.js";
 import { usesTemplate } from "../model-options.js";
 import type { Context } from "../program.js";
 import { asMessage, type PromptOptions, readPrompt } from "../prompt-input.js";
@@ -11,6 +11,7 @@ export interface InspectPromptOptions extends PromptOptions {
   readonly system?: string;
   readonly chat?: boolean;
   readonly raw?: boolean;
+  readonly special?: boolean;
   readonly json?: boolean;
 }
 
@@ -26,12 +27,15 @@ export async function inspectPrompt(
   if (templated && template === undefined) {
     throw new QuipuError("ERR_USAGE", `${dir} has no chat template: leave out --chat and --system`);
   }
+  if (templated && options.special) {
+    throw new QuipuError("ERR_USAGE", "--special: control tokens are parsed in raw prompts only: give --raw");
+  }
   const system = options.system === undefined ? [] : [{ role: "system", content: options.system }];
   const messages = [...system, { role: "user", content: asMessage(prompt) }];
   const ids =
     templated && template !== undefined
       ? encodeChat(tokenizer, template, messages, { addGenerationPrompt: true })
-      : tokenizer.encode(prompt, { bos: tokenizer.addsBos });
+      : encodeRaw(tokenizer, prompt, options.special);
   const rendered = tokenizer.decode(ids, { special: true });
   if (options.json) {
     const tokens = Array.from(ids, (id) => describeToken(tokenizer, id));
@@ -40,4 +44,11 @@ export async function inspectPrompt(
   const shown = coloured() ? colourTokens(tokenizer, ids) : rendered;
   const kind = templated ? "chat template" : "raw";
   await write(`${shown}\n\n${tokenTable(tokenizer, ids)}${ids.length} tokens, ${kind}\n`);
+}
+
+/** Begin-of-text stands first once, also where the prompt's own control tokens begin with it. */
+function encodeRaw(tokenizer: Tokenizer, prompt: string, special = false): Int32Array {
+  const ids = tokenizer.encode(prompt, { special });
+  const { addsBos, bosId } = tokenizer;
+  return addsBos && bosId !== undefined && ids[0] !== bosId ? Int32Array.of(bosId, ...ids) : ids;
 }

@@ -14,6 +14,7 @@ export interface NextOptions extends PromptOptions, ModelOptions {
   readonly system?: string;
   readonly chat?: boolean;
   readonly raw?: boolean;
+  readonly special?: boolean;
 }
 
 export async function next(words: readonly string[], options: NextOptions, context: Context): Promise<void> {
@@ -25,6 +26,7 @@ export async function next(words: readonly string[], options: NextOptions, conte
     const best = await model.next(raw ? prompt : asMessage(prompt), {
       top: Math.min(options.top, model.config.vocabSize),
       system: options.system,
+      special: options.special,
       raw,
       signal: context.signal,
     });
