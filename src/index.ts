@@ -27,6 +27,7 @@ export {
   loadTokenizer,
   type SpecialText,
   type StreamDecoder,
+  type StreamOptions,
   type Text,
   type TokenizedText,
   type Tokenizer,

@@ -2,6 +2,7 @@
 
 #include "binding/classes.h"
 #include "binding/errors.h"
+#include "binding/stream_worker.h"
 #include "tokenizer/rank_file.h"
 #include "tokenizer/unicode.h"
 
@@ -288,7 +289,8 @@ Napi::Value TokenizerWrap::bytesOf(const Napi::CallbackInfo& info) {
 
 Napi::Function EncodeStreamWrap::define(Napi::Env env) {
   return DefineClass(env, "EncodeStream",
-                     {InstanceMethod<&EncodeStreamWrap::push>("push"), InstanceMethod<&EncodeStreamWrap::end>("end")});
+                     {InstanceMethod<&EncodeStreamWrap::push>("push"), InstanceMethod<&EncodeStreamWrap::end>("end"),
+                      InstanceMethod<&EncodeStreamWrap::cancel>("cancel")});
 }
 
 // new EncodeStream(tokenizer, allowed, refusesOthers, beginning)
@@ -299,23 +301,36 @@ EncodeStreamWrap::EncodeStreamWrap(const Napi::CallbackInfo& info) : Napi::Objec
   stream_ = std::make_unique<tokenizer::StreamEncoder>(tokenizer, encodeOptions(info, 1, *tokenizer));
 }
 
-// push(text) → ArrayBuffer
+// push(text) → ArrayBuffer, or a promise of it
 Napi::Value EncodeStreamWrap::push(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    IdSink ids(true);
+    if (busy_) wrongArgument(info.Env(), "one call at a time");
     input_.read(info[0]);
-    check(info.Env(), stream_->push(input_.text().data, input_.text().bytes, ids));
-    return takeIds(info.Env(), std::move(ids));
+    return run(info, input_.text(), false);
   });
 }
 
-// end() → ArrayBuffer
+// end() → ArrayBuffer, or a promise of it
 Napi::Value EncodeStreamWrap::end(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    IdSink ids(true);
-    check(info.Env(), stream_->end(ids));
-    return takeIds(info.Env(), std::move(ids));
+    if (busy_) wrongArgument(info.Env(), "one call at a time");
+    return run(info, {nullptr, 0}, true);
   });
 }
+
+// What is short is done at once.
+Napi::Value EncodeStreamWrap::run(const Napi::CallbackInfo& info, tokenizer::Text text, bool isEnd) {
+  constexpr size_t kLong = 1 << 20;  // some milliseconds, where it is one piece
+  const Napi::Env env = info.Env();
+  if (stream_->heldBytes() + text.bytes >= kLong) {
+    return encodeLater(env, info.This().As<Napi::Object>(), *this, text, isEnd);
+  }
+  IdSink ids(true);
+  check(env, encode(text, isEnd, ids));
+  return takeIds(env, std::move(ids));
+}
+
+// cancel(): what is under way, or comes, ends with ERR_ABORTED
+void EncodeStreamWrap::cancel(const Napi::CallbackInfo&) { stream_->cancel(); }
 
 }  // namespace quipu::binding

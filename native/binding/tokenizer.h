@@ -60,12 +60,22 @@ class EncodeStreamWrap : public Napi::ObjectWrap<EncodeStreamWrap> {
   static Napi::Function define(Napi::Env env);
   explicit EncodeStreamWrap(const Napi::CallbackInfo& info);
 
+  // On any thread, one call at a time: `text`, or the end.
+  Status encode(tokenizer::Text text, bool isEnd, tokenizer::IdSink& ids) {
+    return isEnd ? stream_->end(ids) : stream_->push(text.data, text.bytes, ids);
+  }
+  // On the JavaScript thread: whether another has it.
+  void setBusy(bool busy) { busy_ = busy; }
+
  private:
   Napi::Value push(const Napi::CallbackInfo& info);
   Napi::Value end(const Napi::CallbackInfo& info);
+  void cancel(const Napi::CallbackInfo& info);
+  Napi::Value run(const Napi::CallbackInfo& info, tokenizer::Text text, bool isEnd);
 
   std::unique_ptr<tokenizer::StreamEncoder> stream_;
   TextInput input_;
+  bool busy_ = false;
 };
 
 // Of a tokenizer's call: (allowed: Uint8Array, refusesOthers, beginning or -1) from argument `at` on.

@@ -11,6 +11,8 @@ namespace {
 constexpr size_t kLongPiece = 1 << 16;
 constexpr size_t kLongestCharacter = 4;
 
+Status aborted() { return Status::error(ErrorCode::kAborted, "encoding was aborted"); }
+
 size_t retryAt(size_t held) { return held > kLongPiece ? 2 * held : 0; }
 
 }  // namespace
@@ -35,12 +37,13 @@ Status StreamEncoder::end(IdSink& out) {
     options_.beginning.reset();
     return advance(false, out);
   }
-  TextTokenizer::Lease encoder(*tokenizer_);
-  return tokenizer_->encode({held_.data(), size_}, options_, progress_, *encoder, out);
+  TextTokenizer::Lease encoder(*tokenizer_, &cancelled_);
+  Status status = tokenizer_->encode({held_.data(), size_}, options_, progress_, *encoder, out);
+  return cancelled_ ? aborted() : status;
 }
 
 Status StreamEncoder::advance(bool goesOn, IdSink& out) {
-  TextTokenizer::Lease encoder(*tokenizer_);
+  TextTokenizer::Lease encoder(*tokenizer_, &cancelled_);
   const AddedTokens& added = tokenizer_->added();
   const uint8_t* const text = held_.data();
   auto& [raw, normalized, bytesBefore] = progress_;
@@ -69,7 +72,7 @@ Status StreamEncoder::advance(bool goesOn, IdSink& out) {
   held_.erase(held_.begin(), held_.begin() + static_cast<ptrdiff_t>(done));
   size_ -= done;
   valid_ -= done;
-  return status;
+  return cancelled_ ? aborted() : status;
 }
 
 // Encodes text of a stretch between tokens, as far as more cannot change it; returns how much of it need not be held.

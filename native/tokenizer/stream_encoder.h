@@ -1,6 +1,7 @@
 // Ids of a text that comes in parts, the same as of the whole: what more text could change is held back.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -18,6 +19,9 @@ class StreamEncoder {
   Status push(const uint8_t* part, size_t bytes, IdSink& out);
   Status end(IdSink& out);
 
+  // On any thread: what is under way, or comes, ends with kAborted.
+  void cancel() { cancelled_ = true; }
+
   size_t heldBytes() const { return size_ + normalized_.size(); }
 
  private:
@@ -34,6 +38,7 @@ class StreamEncoder {
   // What is normalized of the stretch that goes on, and not encoded yet.
   GrowingBuffer<uint8_t> normalized_;
   size_t normalizedRetryAt_ = 0;
+  std::atomic<bool> cancelled_{false};
 };
 
 }  // namespace quipu::tokenizer

@@ -15,7 +15,7 @@ constexpr uint32_t kNotShort = 0xff;
 
 }  // namespace
 
-TextTokenizer::Lease::Lease(const TextTokenizer& tokenizer) : tokenizer_(tokenizer) {
+TextTokenizer::Lease::Lease(const TextTokenizer& tokenizer, const std::atomic<bool>* stop) : tokenizer_(tokenizer) {
   {
     const std::lock_guard lock(tokenizer.mutex_);
     if (!tokenizer.idle_.empty()) {
@@ -24,6 +24,7 @@ TextTokenizer::Lease::Lease(const TextTokenizer& tokenizer) : tokenizer_(tokeniz
     }
   }
   if (encoder_ == nullptr) encoder_ = std::make_unique<Encoder>(tokenizer.tables_, tokenizer.wholePieces_);
+  encoder_->stopBy(stop);
 }
 
 TextTokenizer::Lease::~Lease() {

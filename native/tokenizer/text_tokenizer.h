@@ -2,6 +2,8 @@
 // pool of encoders, so that threads share it.
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -56,7 +58,8 @@ class TextTokenizer {
   // An encoder from the pool. It remembers what it met, so a thread keeps one for all of its texts.
   class Lease {
    public:
-    explicit Lease(const TextTokenizer& tokenizer);
+    // `stop`, while the lease lasts: once it is true, the encoder gives up soon, with ids that mean nothing.
+    explicit Lease(const TextTokenizer& tokenizer, const std::atomic<bool>* stop = nullptr);
     ~Lease();
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;

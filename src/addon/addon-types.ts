@@ -75,9 +75,12 @@ export interface NativeTokenizer {
   bytesOf(id: number): ArrayBuffer;
 }
 
+/** One call at a time; a promise where much is held. */
 export interface NativeEncodeStream {
-  push(text: string | Uint8Array): ArrayBuffer;
-  end(): ArrayBuffer;
+  push(text: string | Uint8Array): ArrayBuffer | Promise<ArrayBuffer>;
+  end(): ArrayBuffer | Promise<ArrayBuffer>;
+  /** What is under way, or comes, fails with ERR_ABORTED. */
+  cancel(): void;
 }
 
 export interface NativeTokenizerTrainer {

@@ -17,11 +17,19 @@ import {
 } from "../arguments.js";
 import { QuipuError } from "../errors.js";
 import { type AddedToken, AllowedTokens, toNative } from "./added-tokens.js";
-import { BATCH_OPTIONS, DECODE_OPTIONS, ENCODE_OPTIONS } from "./option-kinds.js";
+import { BATCH_OPTIONS, DECODE_OPTIONS, ENCODE_OPTIONS, STREAM_OPTIONS } from "./option-kinds.js";
 import type { PreTokenizer } from "./pre-tokenizer.js";
 import { makeStreamDecoder, type StreamDecoder } from "./stream-decoder.js";
-import { encodeChunks, textParts } from "./stream-encoder.js";
-import type { BatchOptions, DecodeOptions, EncodeOptions, Text, TokenizedText, Tokenizer } from "./tokenizer.js";
+import { encodeChunks, encodingAborted, textParts } from "./stream-encoder.js";
+import type {
+  BatchOptions,
+  DecodeOptions,
+  EncodeOptions,
+  StreamOptions,
+  Text,
+  TokenizedText,
+  Tokenizer,
+} from "./tokenizer.js";
 
 const CHUNKS = iterable("a stream of strings and Uint8Arrays");
 
@@ -107,13 +115,15 @@ export class EngineTokenizer implements Tokenizer {
     });
   }
 
-  encodeStream(chunks: Iterable<Text> | AsyncIterable<Text>, options?: EncodeOptions): AsyncGenerator<Int32Array> {
+  encodeStream(chunks: Iterable<Text> | AsyncIterable<Text>, given?: StreamOptions): AsyncGenerator<Int32Array> {
     checkArgument("chunks", chunks, CHUNKS);
+    const { signal, ...options } = readOptions<StreamOptions>("encodeStream", given, STREAM_OPTIONS);
     const native = this.#options("encodeStream", options);
-    if (this.#preTokenize !== undefined) return this.#encodeWhole(chunks, native, this.#preTokenize);
+    if (this.#preTokenize !== undefined) return this.#encodeWhole(chunks, native, this.#preTokenize, signal);
     return encodeChunks(
       callNative((addon) => new addon.EncodeStream(this.#native, ...native)),
       chunks,
+      signal,
     );
   }
 
@@ -212,12 +222,17 @@ export class EngineTokenizer implements Tokenizer {
     chunks: Iterable<Text> | AsyncIterable<Text>,
     options: NativeEncodeOptions,
     preTokenize: PreTokenizer,
+    signal: AbortSignal | undefined,
   ): AsyncGenerator<Int32Array> {
     const chunksOfBytes: Buffer[] = [];
-    for await (const part of textParts(chunks)) chunksOfBytes.push(Buffer.from(part as string));
+    for await (const part of textParts(chunks)) {
+      if (signal?.aborted) throw encodingAborted(signal);
+      chunksOfBytes.push(Buffer.from(part as string));
+    }
     for (const ids of this.#cutParts(Buffer.concat(chunksOfBytes), options, preTokenize)) {
       if (ids.length > 0) yield ids;
       await setImmediate();
+      if (signal?.aborted) throw encodingAborted(signal);
     }
   }
 }
