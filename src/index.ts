@@ -28,6 +28,7 @@ export {
   loadTokenizer,
   type SpecialText,
   type StreamDecoder,
+  type StreamOptions,
   type Text,
   type TokenizedText,
   type Tokenizer,
