@@ -27,7 +27,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   define(classes->trainer, "TokenizerTrainer", TrainerWrap::define(env));
   env.SetInstanceData<Classes>(classes);
   exports.Set("targets", Napi::Function::New(env, targets, "targets"));
-  exports.Set("availableThreads", Napi::Function::New(env, availableThreads, "availableThreads"));
+  exports.Set("processors", Napi::Function::New(env, processors, "processors"));
   exports.Set("measureRoofs", Napi::Function::New(env, measureRoofs, "measureRoofs"));
   return exports;
 }

@@ -9,14 +9,15 @@ import type {
   NativeTransfers,
   NativeTypedArray,
 } from "../addon/addon-types.js";
+import { availableThreads } from "../addon/process-limits.js";
 import { abortedError, QuipuError } from "../errors.js";
-import { availableThreads, chooseTarget } from "./machine.js";
+import { chooseTarget } from "./machine.js";
 import { bytesOf, DTYPE_BYTES, type DType, type Shape, type Tensor } from "./tensor.js";
 
 export interface DeviceOptions {
   /** "auto" takes the CPU: there is no other device in this version. */
   device?: "auto" | "cpu" | "cuda" | undefined;
-  /** Threads of the kernels; default: what the machine gives this process. */
+  /** Threads of the kernels, cut to the processors that this process has; default: those. */
   threads?: number | undefined;
   /** Kernels of an instruction set ("scalar", "avx2", "avx512"); default: QUIPU_CPU, else the fastest here. */
   target?: string | undefined;
@@ -60,16 +61,18 @@ export class Device {
   readonly kind = "cpu";
   /** Instruction set of its kernels. */
   readonly target: string;
+  /** Threads of its runs, of those that all CPU devices of the process share. */
   readonly threads: number;
   readonly #native: NativeDevice;
   readonly #flights = new Set<{ flag: NativeCancelFlag; done: Promise<void> }>();
   #allocated = 0;
   #disposing = false;
 
+  /** `threads` may be more than there are processors: openDevice() sees to it that they are not. */
   constructor(target: string, threads: number) {
     this.target = target;
-    this.threads = threads;
     this.#native = callNative((addon) => new addon.Device(target, threads));
+    this.threads = this.#native.threads();
   }
 
   /** Bytes allocated so far for state (not weights), and the arena with the kernels' workspace. */
@@ -139,7 +142,8 @@ export class Device {
 /**
  * Opens a device.
  *
- * @throws {QuipuError} ERR_DEVICE_UNAVAILABLE for "cuda" and for kernels this machine cannot run; ERR_USAGE for a bad count of threads.
+ * @throws {QuipuError} ERR_DEVICE_UNAVAILABLE for "cuda", for kernels this machine cannot run and where the system refuses to start
+ *   even one thread (where it refuses some, the device has fewer); ERR_USAGE for a bad count of threads.
  */
 export function openDevice({ device = "auto", threads, target }: DeviceOptions = {}): Device {
   if (device === "cuda") {
@@ -151,7 +155,8 @@ export function openDevice({ device = "auto", threads, target }: DeviceOptions =
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 1024)) {
     throw new QuipuError("ERR_USAGE", `threads: expected a whole number from 1 to 1024, got ${threads}`);
   }
-  return new Device(chooseTarget(target), threads ?? availableThreads());
+  const processors = availableThreads();
+  return new Device(chooseTarget(target), Math.min(threads ?? processors, processors));
 }
 
 function transfers(list: readonly Transfer[]): NativeTransfers {

@@ -1,7 +1,8 @@
 // loadModel: a checkpoint folder, or a name, to something that answers. The command line uses nothing below this.
+
+import { availableMemory } from "../addon/process-limits.js";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { type Device, openDevice } from "../device/device.js";
-import { availableMemory } from "../device/machine.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { type LlamaConfig, readConfig } from "../model/config.js";
 import { type GenerationConfig, readGenerationConfig } from "../model/generation-config.js";

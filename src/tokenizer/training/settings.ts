@@ -1,6 +1,6 @@
 // Options of a training: what they may be, and what they are where they are not given.
 import { totalmem } from "node:os";
-import { callNative } from "../../addon/addon.js";
+import { availableThreads } from "../../addon/process-limits.js";
 import { QuipuError } from "../../errors.js";
 import { llama3SpecialTokens } from "../tiktoken-file.js";
 import type { CorpusFormat } from "./corpus.js";
@@ -92,7 +92,7 @@ export function settingsOf(options: TrainTokenizerOptions): TrainingSettings {
     merges: vocabSize - fixed,
     minFrequency: whole("minFrequency", options.minFrequency ?? 1, 1, Number.MAX_SAFE_INTEGER),
     minPieceCount: whole("minPieceCount", options.minPieceCount ?? 1, 1, 64),
-    threads: whole("threads", options.threads ?? callNative((addon) => addon.availableThreads()), 1, 1024),
+    threads: whole("threads", options.threads ?? availableThreads(), 1, 1024),
     memory: whole("memory", options.memory ?? defaultMemory(), MIN_MEMORY, Number.MAX_SAFE_INTEGER),
   };
 }
