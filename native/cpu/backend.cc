@@ -89,7 +89,8 @@ Status CpuBackend::prepare(const std::shared_ptr<const Program>& program) {
 
 Status CpuBackend::run(const std::atomic<bool>& cancelled) {
   failure_.store(0, std::memory_order_relaxed);
-  pool_.run(*this, static_cast<uint32_t>(steps_.size()), threads_, cancelled);
+  const auto identity = static_cast<uint64_t>(reinterpret_cast<uintptr_t>(program_.get()));
+  pool_.run(*this, identity, static_cast<uint32_t>(steps_.size()), threads_, cancelled);
   if (const uint64_t failure = failure_.load(std::memory_order_relaxed); failure != 0) return failureOf(failure);
   if (cancelled) return Status::error(ErrorCode::kAborted, "the run was cancelled");
   return {};

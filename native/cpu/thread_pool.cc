@@ -1,6 +1,9 @@
 #include "cpu/thread_pool.h"
 
+#include <pthread.h>
+
 #include <algorithm>
+#include <chrono>
 
 #include "core/thread.h"
 
@@ -9,6 +12,12 @@
 #endif
 
 namespace quipu::cpu {
+
+namespace {
+
+double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+}  // namespace
 
 void System::pause() {
 #if defined(__x86_64__)
@@ -21,11 +30,32 @@ ThreadPool::~ThreadPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
+void ThreadPool::run(ThreadTeam::Work& work, uint64_t identity, uint32_t phases, uint32_t threads,
+                     const std::atomic<bool>& cancelled) {
+  const double start = seconds();
+  team_.run(work, phases, size_.choose(threads), cancelled);
+  if (cancelled.load(std::memory_order_relaxed)) return;
+  const double end = seconds();
+  size_.ran(identity, threads, end - start, end, [this](uint32_t count) { return processorTime(count); });
+}
+
+double ThreadPool::processorTime(uint32_t threads) {
+  clocks_[0] = CLOCK_THREAD_CPUTIME_ID;
+  double sum = 0;
+  for (uint32_t thread = 0; thread < threads; ++thread) {
+    timespec time = {};
+    clock_gettime(clocks_[thread], &time);
+    sum += static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+  }
+  return sum;
+}
+
 uint32_t ThreadPool::grow(uint32_t threads) {
   threads = std::min(threads, ThreadTeam::kMaxThreads);
   while (threads_.size() + 1 < threads) {
     const auto index = static_cast<uint32_t>(threads_.size()) + 1;
     if (!startThread(threads_, [this, index] { team_.serve(index); })) break;
+    if (pthread_getcpuclockid(threads_.back().native_handle(), &clocks_[index]) != 0) clocks_[index] = CLOCK_MONOTONIC;
   }
   return std::min(threads, static_cast<uint32_t>(threads_.size()) + 1);
 }

@@ -2,12 +2,16 @@
 // device is gone; a run has as many of them as its device asked for.
 #pragma once
 
+#include <time.h>
+
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <thread>
 #include <vector>
 
 #include "cpu/team.h"
+#include "cpu/team_size.h"
 
 namespace quipu::cpu {
 
@@ -37,14 +41,19 @@ class ThreadPool {
   // run may use. Calls exclude each other; a run may be under way.
   uint32_t grow(uint32_t threads);
 
-  // Team::run with `threads` of those that grow() has promised.
-  void run(ThreadTeam::Work& work, uint32_t phases, uint32_t threads, const std::atomic<bool>& cancelled) {
-    team_.run(work, phases, threads, cancelled);
-  }
+  // Team::run with up to `threads` of those that grow() has promised: fewer where others keep the processors busy.
+  // `identity` is the same for runs that do the same work.
+  void run(ThreadTeam::Work& work, uint64_t identity, uint32_t phases, uint32_t threads,
+           const std::atomic<bool>& cancelled);
 
  private:
+  double processorTime(uint32_t threads);
+
   ThreadTeam team_;
+  TeamSize size_;
   std::vector<std::thread> threads_;
+  // Of all threads, by number. A run reads those that grow() promised before the run was asked for.
+  const std::unique_ptr<clockid_t[]> clocks_{new clockid_t[ThreadTeam::kMaxThreads]};
 };
 
 }  // namespace quipu::cpu
