@@ -17,14 +17,14 @@ struct DeviceWrap::Pending {
 };
 
 Napi::Function DeviceWrap::define(Napi::Env env) {
-  return DefineClass(env, "Device",
-                     {InstanceMethod<&DeviceWrap::run>("run"), InstanceMethod<&DeviceWrap::cancel>("cancel"),
-                      InstanceMethod<&DeviceWrap::dispose>("dispose"), InstanceMethod<&DeviceWrap::threads>("threads"),
-                      InstanceMethod<&DeviceWrap::workspaceBytes>("workspaceBytes")});
+  return DefineClass(
+      env, "Device",
+      {method<&DeviceWrap::run>("run"), method<&DeviceWrap::cancel>("cancel"), method<&DeviceWrap::dispose>("dispose"),
+       method<&DeviceWrap::threads>("threads"), method<&DeviceWrap::workspaceBytes>("workspaceBytes")});
 }
 
 // new Device(target, threads): the CPU with kernels of the named instruction set; threads() tells how many it got
-DeviceWrap::DeviceWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<DeviceWrap>(info) {
+DeviceWrap::DeviceWrap(const Napi::CallbackInfo& info) : Wrapped<DeviceWrap>(info) {
   const Napi::Env env = info.Env();
   info.This().As<Napi::Object>().TypeTag(&kTag);
   if (!info[0].IsString()) wrongArgument(env, "(target, threads)");
@@ -36,8 +36,10 @@ DeviceWrap::DeviceWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Device
                                                                         info[0].As<Napi::String>().Utf8Value() + "\""));
   }
   threads_ = static_cast<uint32_t>(threads);
-  check(env, cpu::SharedThreads::open(threads_, shared_));
-  backend_ = std::make_unique<cpu::CpuBackend>(*target, shared_->pool(), threads_);
+  guarded(env, [&] {
+    check(env, cpu::SharedThreads::open(threads_, shared_));
+    backend_ = std::make_unique<cpu::CpuBackend>(*target, shared_->pool(), threads_);
+  });
   completion_ = Completion::New(env, "quipu run", 0, 1, nullptr);
   completion_.Unref(env);
   // Registered after the completion, so it runs before that is torn down: no job of this device is left by then.
@@ -123,13 +125,12 @@ Napi::Value DeviceWrap::run(const Napi::CallbackInfo& info) {
     pending->targets.push_back(Napi::Persistent(t.array));
   }
 
-  if (pending_++ == 0) completion_.Ref(env);
-  const Napi::Promise promise = pending->deferred.Promise();
-  job->done = [completion = completion_, raw = pending.release()](const std::shared_ptr<Job>&) {
+  job->done = [completion = completion_, raw = pending.get()](const std::shared_ptr<Job>&) {
     completion.NonBlockingCall(raw);
   };
   shared_->queue().push(std::move(job));
-  return promise;
+  if (pending_++ == 0) completion_.Ref(env);
+  return pending.release()->deferred.Promise();  // settle() owns it: on this thread, so not before this returns
 }
 
 // On the JavaScript thread, when a run is done.

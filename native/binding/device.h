@@ -5,12 +5,13 @@
 
 #include <memory>
 
+#include "binding/errors.h"
 #include "cpu/backend.h"
 #include "cpu/shared_threads.h"
 
 namespace quipu::binding {
 
-class DeviceWrap : public Napi::ObjectWrap<DeviceWrap> {
+class DeviceWrap : public Wrapped<DeviceWrap> {
  public:
   static constexpr napi_type_tag kTag = {0x71756970755f0005, 0x6465766963650000};
   static Napi::Function define(Napi::Env env);

@@ -1,6 +1,7 @@
 #include "core/run_queue.h"
 
 #include <algorithm>
+#include <exception>
 #include <iterator>
 #include <new>
 
@@ -81,6 +82,8 @@ void RunQueue::loop() {
       execute(*job);
     } catch (const std::bad_alloc&) {
       job->status = Status::error(ErrorCode::kOutOfMemory, "not enough memory to prepare this run");
+    } catch (const std::exception& error) {
+      job->status = Status::error(ErrorCode::kInternal, error.what());
     }
     job->done(job);
     {
