@@ -63,16 +63,21 @@ export class Device {
   readonly target: string;
   /** Threads of its runs, of those that all CPU devices of the process share. */
   readonly threads: number;
+  /** Why they are fewer than `asked`, in a few words; undefined where they are not. */
+  readonly threadsCut: string | undefined;
   readonly #native: NativeDevice;
   readonly #flights = new Set<{ flag: NativeCancelFlag; done: Promise<void> }>();
   #allocated = 0;
   #disposing = false;
 
-  /** `threads` may be more than there are processors: openDevice() sees to it that they are not. */
-  constructor(target: string, threads: number) {
+  /** `threads` may be more than there are processors: openDevice() sees to it that they are not, and tells what was asked for. */
+  constructor(target: string, threads: number, asked = threads) {
     this.target = target;
     this.#native = callNative((addon) => new addon.Device(target, threads));
     this.threads = this.#native.threads();
+    const why =
+      this.threads < threads ? "the system refuses more" : `${threads} ${threads === 1 ? "processor" : "processors"}`;
+    this.threadsCut = this.threads < asked ? `${asked} asked for, ${why}` : undefined;
   }
 
   /** Bytes allocated so far for state (not weights), and the arena with the kernels' workspace. */
@@ -156,7 +161,7 @@ export function openDevice({ device = "auto", threads, target }: DeviceOptions =
     throw new QuipuError("ERR_USAGE", `threads: expected a whole number from 1 to 1024, got ${threads}`);
   }
   const processors = availableThreads();
-  return new Device(chooseTarget(target), Math.min(threads ?? processors, processors));
+  return new Device(chooseTarget(target), Math.min(threads ?? processors, processors), threads);
 }
 
 function transfers(list: readonly Transfer[]): NativeTransfers {

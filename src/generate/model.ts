@@ -59,6 +59,8 @@ export interface ModelStats {
   readonly device: string;
   readonly target: string;
   readonly threads: number;
+  /** Why they are fewer than were asked for, in a few words. */
+  readonly threadsCut: string | undefined;
   readonly contextLength: number;
   readonly kvCache: KvCacheType;
 }
@@ -266,6 +268,7 @@ export class Model {
       device: device.kind,
       target: device.target,
       threads: device.threads,
+      threadsCut: device.threadsCut,
       contextLength: runtime.contextLength,
       kvCache,
     };

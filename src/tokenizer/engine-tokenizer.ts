@@ -1,9 +1,9 @@
 // Text to ids and back by the native engine (native/tokenizer), from the parts that the file formats fill in. Where a file cuts text
 // by a pattern that the engine does not know, text is cut here, by a regular expression, and the engine gets the pieces.
 import { isUtf8 } from "node:buffer";
-import { availableParallelism } from "node:os";
 import { callNative, fromNative } from "../addon/addon.js";
 import type { NativeEncodeOptions, NativeTokenizer, NativeVocabulary } from "../addon/addon-types.js";
+import { availableThreads } from "../addon/process-limits.js";
 import { QuipuError } from "../errors.js";
 import { type AddedToken, AllowedTokens, toNative } from "./added-tokens.js";
 import type { PreTokenizer } from "./pre-tokenizer.js";
@@ -70,7 +70,7 @@ export class EngineTokenizer implements Tokenizer {
 
   async encodeBatch(texts: readonly Text[], options: BatchOptions = {}): Promise<Int32Array[]> {
     if (this.#preTokenize !== undefined) return texts.map((text) => this.encode(text, options));
-    const threads = Math.min(options.threads ?? availableParallelism(), texts.length);
+    const threads = Math.min(options.threads ?? availableThreads(), texts.length);
     const { places, ids } = await this.#encodeAll(texts, true, threads, options);
     const numbers = new Float64Array(places);
     return texts.map((_, i) => {
