@@ -1,35 +1,6 @@
 // What happens to a device when its process, its worker or its owner goes away: in child processes, as a crash would take
 // jest with it.
-import { spawnSync } from "node:child_process";
-import { join } from "node:path";
-
-const root = process.cwd();
-const module = (path: string) => JSON.stringify(join(root, "dist", path));
-
-/** A device, and a program that keeps it busy: matrix products in a row, of fewer rows for the slow kernels under a sanitizer. */
-const PRELUDE = `
-const { openDevice } = await import(${module("device/device.js")});
-const { Recorder } = await import(${module("graph/recorder.js")});
-const { compile } = await import(${module("graph/program.js")});
-const slow = process.env.QUIPU_SANITIZED ? 32 : 1;
-function busy(device, products) {
-  const rows = 512 / slow;
-  const a = device.allocate("a", "f32", [rows, 1024]), b = device.allocate("b", "f32", [1024, 1024]);
-  const r = new Recorder();
-  let x = r.matmul(a, b);
-  for (let i = 1; i < products; i++) x = r.matmul(x, b);
-  r.output(x);
-  return compile(device, r.finish());
-}
-`;
-
-function node(script: string, flags: string[] = []) {
-  const result = spawnSync(process.execPath, [...flags, "--input-type=module", "-e", PRELUDE + script], {
-    encoding: "utf8",
-    timeout: 50_000,
-  });
-  return { ...result, output: result.stdout.trim() };
-}
+import { node, PRELUDE } from "./script.js";
 
 describe("a device", () => {
   test("does not keep the process alive when it is idle", () => {
