@@ -120,7 +120,7 @@ async function openShards(dir: string, present: readonly string[], warn: Warn): 
   const names = [...shardNames].sort();
   const missing = names.filter((name) => !present.includes(name));
   if (missing.length > 0) {
-    const other = partialDownload(present);
+    const other = partialDownload(dir, present);
     return fail(
       `${missing.length} of ${names.length} shards are missing: ${firstOf(missing)}. ${other === undefined ? "Is the download complete?" : `But ${other}.`}`,
     );
