@@ -1,6 +1,7 @@
 // What a folder that is no checkpoint of ours holds in its place: other forms of a model, and parts of one.
 import { readdirSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { shownName } from "../warnings.js";
 import { readJsonFile } from "./json.js";
 import { GGUF_HINT } from "./wrong-file.js";
 
@@ -34,7 +35,7 @@ export async function otherForm(dir: string, names: readonly string[]): Promise<
       ? await readJsonFile(join(dir, ADAPTER_CONFIG), "ERR_MODEL_INVALID")
       : undefined;
     const base = config?.base_model_name_or_path;
-    const of = typeof base === "string" && base !== "" ? ` of ${JSON.stringify(base).slice(1, -1).slice(0, 200)}` : "";
+    const of = typeof base === "string" && base !== "" ? ` of ${shownName(base)}` : "";
     return `there is ${adapter}: a LoRA adapter${of} alone, which quipu does not apply. Give the folder of the base model, or of one with the adapter merged into it`;
   }
   const partial = partialDownload(dir, names);
