@@ -1,11 +1,15 @@
 // Chat templates: the checkpoint's own Jinja text renders messages, and the result is tokenized with its control tokens as such,
 // but those that a user has typed as plain text.
-import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { Template } from "@huggingface/jinja";
+import { readWhole } from "../checkpoint/file.js";
+import { refuseWrongFile } from "../checkpoint/wrong-file.js";
 import { QuipuError } from "../errors.js";
 import type { Tokenizer } from "./tokenizer.js";
 import { readTokenizerConfig } from "./tokenizer-config.js";
+
+/** The longest published templates have some 20 kB. */
+const MAX_TEMPLATE_BYTES = 2 ** 22;
 
 /** A message as templates see it. */
 export interface TemplateMessage {
@@ -71,11 +75,13 @@ export class ChatTemplate {
  * @throws {QuipuError} ERR_CHAT_TEMPLATE, ERR_TOKENIZER_INVALID
  */
 export async function loadChatTemplate(dir: string): Promise<ChatTemplate | undefined> {
+  const path = join(dir, "chat_template.jinja");
   const [config, file] = await Promise.all([
     readTokenizerConfig(dir),
-    readFile(join(dir, "chat_template.jinja"), "utf8").catch(() => undefined),
+    readWhole(path, MAX_TEMPLATE_BYTES, "ERR_CHAT_TEMPLATE"),
   ]);
-  const source = file ?? config.chatTemplate;
+  if (file !== undefined && file.length > 0) refuseWrongFile(file, path, "ERR_CHAT_TEMPLATE");
+  const source = file?.toString("utf8") ?? config.chatTemplate;
   if (source === undefined) return undefined;
   const tokens = {
     bos_token: config.bosToken,

@@ -106,6 +106,11 @@ describe("a text", () => {
     expect((await bash("echo not this | quipu tokens --no-stdin hi")).stdout).toBe("2\n");
   });
 
+  test.concurrent("a word that is longer than a name of a file can be is text", async () => {
+    const { status, stdout } = await quipu(["tokens", "--no-stdin", "x".repeat(5000)]);
+    expect({ status, number: /^\d+\n$/.test(stdout) }).toEqual({ status: 0, number: true });
+  });
+
   test("that is the name of a file is a text, and that is said", async () => {
     const { status, stdout, stderr } = await quipu(["tokens", A]);
     expect({ status, stderr }).toEqual({

@@ -1,5 +1,5 @@
 // quipu tokens: count, show or decode. Texts are counted as they are read, so that their length is no matter.
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import {
@@ -11,9 +11,11 @@ import {
   QuipuError,
   readConfig,
   type Tokenizer,
+  type Warn,
 } from "../../index.js";
 import { InputError } from "../byte-input.js";
 import { readMessages } from "../chat-input.js";
+import { printWarning } from "../model-options.js";
 import type { Context } from "../program.js";
 import { checkOneSource } from "../prompt-input.js";
 import { SourceEncoder } from "../source-encoder.js";
@@ -124,9 +126,10 @@ interface Prepared {
   readonly limit: number | undefined;
 }
 
-async function prepare({ model, encoding, limit, bos }: TokensOptions): Promise<Prepared> {
-  const isFile = /\.(json|model|tiktoken)$/.test(model ?? "") && statSync(model!, { throwIfNoEntry: false })?.isFile();
-  const path = isFile ? model! : encoding === undefined ? modelFolder(model) : "";
+async function prepare({ model, encoding, limit, bos, quiet = false }: TokensOptions): Promise<Prepared> {
+  const warn: Warn = (_code, message) => printWarning({ message }, { quiet });
+  const isFile = /\.(json|model|tiktoken)$/.test(model ?? "") && isFileName(model!);
+  const path = isFile ? model! : encoding === undefined ? modelFolder(model, warn) : "";
   const tokenizer = await (encoding === undefined ? loadTokenizer(path) : loadEncoding(encoding));
   const dir = encoding === undefined ? (isFile ? dirname(path) : path) : undefined;
   if (bos && tokenizer.bosId === undefined) {
@@ -139,7 +142,7 @@ async function prepare({ model, encoding, limit, bos }: TokensOptions): Promise<
       "--limit context: an encoding has no context. Give a number, or a model with -m.",
     );
   }
-  return { tokenizer, dir, limit: (await readConfig(dir)).maxPositions };
+  return { tokenizer, dir, limit: (await readConfig(dir, warn)).maxPositions };
 }
 
 async function show(
@@ -237,10 +240,14 @@ function parseIds(text: string): Int32Array {
 
 /** Words are text, here as everywhere; who gives nothing but names of files may have meant the files. */
 function hintAtFiles(words: readonly string[]): void {
-  const isFile = (word: string) => word !== "-" && statSync(word, { throwIfNoEntry: false })?.isFile() === true;
-  if (words.length === 0 || !words.every(isFile)) return;
+  if (words.length === 0 || !words.every(isFileName)) return;
   const [what, them] = words.length === 1 ? [`${words[0]} is`, words[0]] : [`${words.length} names of files are`, "…"];
   process.stderr.write(
     `quipu: ${what} counted as text; -f ${them} counts what is in ${words.length === 1 ? "it" : "them"}\n`,
   );
+}
+
+/** false also for what can be no name: a text of any length. */
+function isFileName(word: string): boolean {
+  return existsSync(word) && statSync(word).isFile();
 }
