@@ -14,10 +14,11 @@ export {
   type NextOptions,
 } from "./generate/model.js";
 export { modelFolder } from "./generate/model-folder.js";
-export type { StopToken, StopTokens } from "./generate/stop-tokens.js";
-export { type LlamaConfig, type RopeConfig, readConfig } from "./model/config.js";
+export type { StopToken } from "./generate/stop-tokens.js";
+export { type LlamaConfig, readConfig } from "./model/config.js";
 export type { GenerationConfig } from "./model/generation-config.js";
 export type { KvCacheType } from "./model/kv-cache.js";
+export type { RopeConfig, RopeScaling } from "./model/rope-config.js";
 export { ChatTemplate, encodeChat, loadChatTemplate } from "./tokenizer/chat-template.js";
 export { ENCODING_NAMES, type EncodingName, loadEncoding } from "./tokenizer/encodings.js";
 export {
@@ -37,3 +38,4 @@ export {
   type TrainTokenizerOptions,
   trainTokenizer,
 } from "./tokenizer/train.js";
+export type { ModelWarning, WarningCode } from "./warnings.js";

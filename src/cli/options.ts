@@ -77,7 +77,7 @@ export function addTokensOptions(command: Command): Command {
       ]),
     )
     .option("--json", "one JSON object; with --ids or --show, these in it")
-    .option("--quiet", "no progress on a terminal");
+    .option("--quiet", "no progress on a terminal and no warnings");
 }
 
 export function addTemplateOptions(command: Command): Command {
@@ -188,7 +188,7 @@ export function addOutputOptions(command: Command): Command {
     .option("--echo", "the prompt before the completion")
     .option("--newline", "exactly one newline at the end, also where stdout is no terminal")
     .option("--verbose", "settings in force and timings, on stderr")
-    .addOption(option("--quiet", "no progress on a terminal, only the text").conflicts("verbose"));
+    .addOption(option("--quiet", "no progress on a terminal and no warnings, only the text").conflicts("verbose"));
 }
 
 export function addTrainOptions(command: Command): Command {

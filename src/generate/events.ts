@@ -1,4 +1,5 @@
 // What a generation yields, and what can be asked of it.
+import type { ModelWarning } from "../warnings.js";
 
 /** A message of a conversation, for the checkpoint's chat template. */
 export interface ChatMessage {
@@ -90,6 +91,8 @@ export interface StartEvent {
   readonly seed: number;
   /** The settings in force, after defaults. */
   readonly settings: EffectiveSettings;
+  /** `Model.warnings`. */
+  readonly warnings: readonly ModelWarning[];
 }
 
 export interface TokenEvent {

@@ -1,11 +1,14 @@
 // Chat templates: the checkpoint's own Jinja text renders messages, and the result is tokenized with its control tokens as such,
 // but those that a user has typed as plain text.
-import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { Template } from "@huggingface/jinja";
+import { readWhole } from "../checkpoint/file.js";
 import { QuipuError } from "../errors.js";
 import type { Tokenizer } from "./tokenizer.js";
 import { readTokenizerConfig } from "./tokenizer-config.js";
+
+/** The longest published templates have some 20 kB. */
+const MAX_TEMPLATE_BYTES = 2 ** 22;
 
 /** A message as templates see it. */
 export interface TemplateMessage {
@@ -73,9 +76,9 @@ export class ChatTemplate {
 export async function loadChatTemplate(dir: string): Promise<ChatTemplate | undefined> {
   const [config, file] = await Promise.all([
     readTokenizerConfig(dir),
-    readFile(join(dir, "chat_template.jinja"), "utf8").catch(() => undefined),
+    readWhole(join(dir, "chat_template.jinja"), MAX_TEMPLATE_BYTES, "ERR_CHAT_TEMPLATE"),
   ]);
-  const source = file ?? config.chatTemplate;
+  const source = file?.toString("utf8") ?? config.chatTemplate;
   if (source === undefined) return undefined;
   const tokens = {
     bos_token: config.bosToken,

@@ -23,7 +23,7 @@ export interface BenchmarkCommandOptions extends ModelOptions {
 export async function benchmark(options: BenchmarkCommandOptions, { signal }: Context): Promise<void> {
   const { promptTokens, genTokens, repeats, depth, temp, topK, topP, minP } = options;
   const progress = new Progress({ quiet: options.quiet === true });
-  const result = await runBenchmark(options.model, loadOptions(options, { signal }), {
+  const result = await runBenchmark(options.model, loadOptions(options, progress, { signal }), {
     ...{ promptTokens, genTokens, repeats, depth, signal },
     sampling: { temperature: temp, topK, topP, minP },
     onProgress: (done, total) => progress.draw("measuring", done, total),

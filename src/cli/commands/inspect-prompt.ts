@@ -1,6 +1,6 @@
 // quipu inspect prompt: the prompt as the model sees it.
 import { encodeChat, loadChatTemplate, loadTokenizer, modelFolder, QuipuError, type Tokenizer } from "../../index.js";
-import { usesTemplate } from "../model-options.js";
+import { printWarning, usesTemplate } from "../model-options.js";
 import type { Context } from "../program.js";
 import { asMessage, type PromptOptions, readPrompt } from "../prompt-input.js";
 import { write } from "../terminal/output.js";
@@ -20,7 +20,7 @@ export async function inspectPrompt(
   options: InspectPromptOptions,
   { signal }: Context,
 ): Promise<void> {
-  const dir = modelFolder(options.model);
+  const dir = modelFolder(options.model, (_code, message) => printWarning({ message }, {}));
   const prompt = await readPrompt(words, options, signal);
   const [tokenizer, template] = await Promise.all([loadTokenizer(dir), loadChatTemplate(dir)]);
   const templated = usesTemplate(options, template !== undefined);

@@ -12,6 +12,7 @@ import {
   type Tokenizer,
 } from "../../index.js";
 import { readMessages } from "../chat-input.js";
+import { printWarning } from "../model-options.js";
 import type { Context } from "../program.js";
 import { checkOneSource } from "../prompt-input.js";
 import { SourceEncoder } from "../source-encoder.js";
@@ -102,9 +103,10 @@ interface Prepared {
   readonly limit: number | undefined;
 }
 
-async function prepare({ model, encoding, limit, bos }: TokensOptions): Promise<Prepared> {
+async function prepare({ model, encoding, limit, bos, quiet = false }: TokensOptions): Promise<Prepared> {
+  const warn: Parameters<typeof modelFolder>[1] = (_code, message) => printWarning({ message }, { quiet });
   const isFile = /\.(json|model|tiktoken)$/.test(model ?? "") && statSync(model!, { throwIfNoEntry: false })?.isFile();
-  const path = isFile ? model! : encoding === undefined ? modelFolder(model) : "";
+  const path = isFile ? model! : encoding === undefined ? modelFolder(model, warn) : "";
   const tokenizer = await (encoding === undefined ? loadTokenizer(path) : loadEncoding(encoding));
   const dir = encoding === undefined ? (isFile ? dirname(path) : path) : undefined;
   if (bos && tokenizer.bosId === undefined) {
@@ -117,7 +119,7 @@ async function prepare({ model, encoding, limit, bos }: TokensOptions): Promise<
       "--limit context: an encoding has no context. Give a number, or a model with -m.",
     );
   }
-  return { tokenizer, dir, limit: (await readConfig(dir)).maxPositions };
+  return { tokenizer, dir, limit: (await readConfig(dir, warn)).maxPositions };
 }
 
 async function show(tokenizer: Tokenizer, { file, ids, count }: Measured, named: boolean): Promise<void> {

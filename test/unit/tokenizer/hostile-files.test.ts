@@ -99,7 +99,7 @@ test("spellings that mean the same are read the same", async () => {
 describe("rank files", () => {
   const lines = () => readFileSync(TOKENIZER_FILES["storyteller.model"]!, "latin1").split("\n");
   test.each<[string, (list: string[]) => string[], string]>([
-    ["an empty file", () => [], "no ranks"],
+    ["an empty file", () => [], "is empty: its download is incomplete"],
     ["a line without rank", (list) => [...list.slice(0, 5), "abcd", ...list.slice(5)], "line 6"],
     ["base64 that is none", (list) => ["*** 0", ...list.slice(1)], "line 1"],
     ["a rank twice", (list) => [...list.slice(0, -1), "enp6eno= 3"], "twice"],
