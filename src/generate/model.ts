@@ -12,6 +12,7 @@ import { Runtime } from "../model/runtime.js";
 import { disposeWeights, type LoadedWeights, loadWeights } from "../model/weights.js";
 import { type ChatTemplate, loadChatTemplate } from "../tokenizer/chat-template.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
+import { readEosTokens } from "../tokenizer/tokenizer-config.js";
 import type { ModelWarning, Warn } from "../warnings.js";
 import type { EffectiveSettings, GenerateEvent, GenerateOptions, Prompt, TokenLogprob } from "./events.js";
 import { Holding, rowsOf, runGeneration, withText } from "./generate.js";
@@ -20,7 +21,7 @@ import { GENERATE_OPTIONS, LOAD_OPTIONS, LOGITS_OPTIONS, NEXT_OPTIONS } from "./
 import { encodePrompt, fitPrompt } from "./prompt.js";
 import { resolveBias, resolveSettings } from "./sampling.js";
 import { SlotPool } from "./slot-pool.js";
-import { readStopTokens, resolveStopIds, type StopToken } from "./stop-tokens.js";
+import { resolveStopIds, type StopToken, stopTokensOf } from "./stop-tokens.js";
 
 export interface LoadOptions {
   /** "auto" takes the best there is; in this version the CPU. */
@@ -112,13 +113,14 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
   };
   const dir = modelFolder(pathOrName, warn);
   const config = await readConfig(dir, warn);
-  const [checkpoint, generationConfig, tokenizer, chatTemplate] = await Promise.all([
+  const [checkpoint, generationConfig, tokenizer, chatTemplate, eosTokens] = await Promise.all([
     openCheckpoint(dir, warn),
     readGenerationConfig(dir, config, warn),
     options.tokenizer === false ? undefined : loadTokenizer(dir),
     options.tokenizer === false ? undefined : loadChatTemplate(dir),
+    options.tokenizer === false ? [] : readEosTokens(dir),
   ]);
-  const stopTokens = await readStopTokens(dir, { config, generationConfig, tokenizer, chatTemplate }, warn);
+  const stopTokens = stopTokensOf({ config, generationConfig, eosTokens, tokenizer, chatTemplate }, warn);
   const positions = chooseContext(config, kvCache, slots, contextLength);
   if (!mmap) checkRoomForFiles(checkpoint);
   const device = openDevice({ device: options.device, threads });

@@ -90,6 +90,8 @@ const ARGUMENTS: Record<string, Call> = {
   "loadModel pathOrName": { call: (v) => quipu.loadModel(v) },
   "inspectModel pathOrName": { call: (v) => quipu.inspectModel(v) },
   "modelFolder pathOrName": { call: (v) => quipu.modelFolder(v) },
+  "modelFolder warn": { call: (v) => quipu.modelFolder("src", v), takes: ["a function"] },
+  "readConfig warn": { call: (v) => quipu.readConfig(MODEL, v), takes: ["a function"] },
   "runBenchmark pathOrName": { call: (v) => quipu.runBenchmark(v, {}) },
   "readConfig folder": { call: (v) => quipu.readConfig(v) },
   "loadTokenizer pathOrUrl": { call: (v) => quipu.loadTokenizer(v) },
@@ -156,7 +158,7 @@ const refused = (option: string) =>
 
 test.each(Object.entries(ARGUMENTS))("%s", async (what, { call, takes = [] }) => {
   const name = what.split(" ").at(-1)!;
-  const optional = name === "pathOrName" || name === "signal";
+  const optional = ["pathOrName", "signal", "warn"].includes(name);
   for (const [said, value] of optional ? WRONG : [...WRONG, ["nothing", undefined] as const]) {
     const outcome = await outcomeOf(() => call(value as never));
     if (!takes.includes(said)) expect([said, outcome]).toEqual([said, refused(name)]);
