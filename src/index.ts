@@ -28,6 +28,7 @@ export {
   loadTokenizer,
   type SpecialText,
   type StreamDecoder,
+  type StreamOptions,
   type Text,
   type TokenizedText,
   type Tokenizer,
@@ -38,4 +39,4 @@ export {
   type TrainTokenizerOptions,
   trainTokenizer,
 } from "./tokenizer/train.js";
-export type { ModelWarning, WarningCode } from "./warnings.js";
+export type { ModelWarning, Warn, WarningCode } from "./warnings.js";

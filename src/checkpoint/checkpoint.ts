@@ -6,7 +6,7 @@ import { QuipuError } from "../errors.js";
 import { firstOf, type Warn } from "../warnings.js";
 import { examine, systemError } from "./file.js";
 import { isJsonObject, readJsonFile, shownJson } from "./json.js";
-import { ADAPTER_CONFIG, otherForm } from "./other-forms.js";
+import { ADAPTER_CONFIG, otherForm, partialDownload } from "./other-forms.js";
 import { readSafetensors, type SafetensorsFile, type TensorInfo } from "./safetensors.js";
 
 const SINGLE = "model.safetensors";
@@ -120,7 +120,7 @@ async function openShards(dir: string, present: readonly string[], warn: Warn): 
   const names = [...shardNames].sort();
   const missing = names.filter((name) => !present.includes(name));
   if (missing.length > 0) {
-    const other = await otherForm(dir, present);
+    const other = partialDownload(present);
     return fail(
       `${missing.length} of ${names.length} shards are missing: ${firstOf(missing)}. ${other === undefined ? "Is the download complete?" : `But ${other}.`}`,
     );

@@ -7,8 +7,12 @@ export const ADAPTER_CONFIG = "adapter_config.json";
 
 const FETCH = "quipu reads safetensors: fetch that form of the checkpoint";
 
+/** What browsers, curl, aria2 and huggingface_hub call a file that is on its way. */
+const PARTIAL = /\.(incomplete|part|partial|crdownload|download|aria2|tmp)$/;
+/** What training leaves beside the weights. */
+const OF_TRAINING = /^(training_args|optimizer|scheduler|scaler|rng_state)/;
+
 const FORMS: readonly (readonly [names: RegExp, problem: string])[] = [
-  [/\.(incomplete|part|partial|crdownload|download|aria2)$/, "the download is incomplete. Fetch the rest"],
   [/\.gguf$/, `a GGUF file. ${GGUF_HINT}`],
   [
     /^(consolidated\.\d+\.pth|consolidated\.safetensors|params\.json)$/,
@@ -32,9 +36,18 @@ export async function otherForm(dir: string, names: readonly string[]): Promise<
     const of = typeof base === "string" && base !== "" ? ` of ${JSON.stringify(base).slice(1, -1).slice(0, 200)}` : "";
     return `there is ${adapter}: a LoRA adapter${of} alone, which quipu does not apply. Give the folder of the base model, or of one with the adapter merged into it`;
   }
+  const partial = partialDownload(names);
+  if (partial !== undefined) return partial;
+  const weights = names.filter((name) => !OF_TRAINING.test(name)).sort();
   for (const [pattern, problem] of FORMS) {
-    const name = [...names].sort().find((candidate) => pattern.test(candidate));
+    const name = weights.find((candidate) => pattern.test(candidate));
     if (name !== undefined) return `there is ${name}: ${problem}`;
   }
   return undefined;
+}
+
+/** "there is X: the download is incomplete"; undefined where no name says so. */
+export function partialDownload(names: readonly string[]): string | undefined {
+  const name = [...names].sort().find((candidate) => PARTIAL.test(candidate));
+  return name === undefined ? undefined : `there is ${name}: the download is incomplete. Fetch the rest`;
 }

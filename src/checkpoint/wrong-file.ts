@@ -46,7 +46,13 @@ const KINDS: readonly (readonly [is: (head: Buffer) => boolean, problem: string]
 export function wrongFile(head: Uint8Array): string | undefined {
   if (head.length === 0) return "is empty: its download is incomplete. Fetch it again";
   const start = Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, WRONG_FILE_BYTES));
+  if (isSafetensors(start)) return undefined;
   return KINDS.find(([is]) => is(start))?.[1];
+}
+
+/** A length of 32 bits in 64, which may be any of the marks above, and '{'. */
+function isSafetensors(head: Buffer): boolean {
+  return head.length > 8 && head.readUInt32LE(4) === 0 && head[8] === 0x7b;
 }
 
 /** @throws {QuipuError} `code` where `bytes`, the file `name` or its beginning, are known to be something else. */

@@ -37,7 +37,8 @@ export function addTokensOptions(command: Command): Command {
   return command
     .optionsGroup("Text:")
     .addOption(option("-p, --prompt <text>", "the text, in place of the words; '-' reads stdin").argParser(once))
-    .option("-f, --file <path...>", "texts from files; '-' is stdin; repeatable")
+    .option("-f, --file <path...>", "texts from files, and from those in folders; '-' is stdin; repeatable")
+    .option("--skip-invalid", "files that cannot be read or are no UTF-8 are no error")
     .option("--no-stdin", "leave stdin alone, for loops that read lines")
     .addOption(
       option("--chat <path>", "messages as JSON ([{role, content}]), shown in the chat template").conflicts([
@@ -62,7 +63,7 @@ export function addTokensOptions(command: Command): Command {
     .addOption(option("--show", "ids and texts; in colours on a terminal").conflicts(["count"]))
     .addOption(
       option("--decode", "take ids and print their text").conflicts([
-        ...["count", "ids", "show", "limit", "price", "special", "bos", "chat"],
+        ...["count", "ids", "show", "limit", "price", "special", "bos", "chat", "skipInvalid"],
       ]),
     )
     .addOption(

@@ -38,7 +38,7 @@ export function readIds(json: JsonObject, field: string, vocabSize: number, warn
   const known = (list as readonly number[]).filter((id) => id >= 0 && id < vocabSize);
   if (known.length < list.length) {
     const what = `${file}: ${field}: expected ids from 0 to ${vocabSize - 1}, got ${shownJson(value)}`;
-    warn("WARN_CONFIG_IGNORED", `${what}: the others are ignored`);
+    warn("WARN_CONFIG_IGNORED", `${what}: those outside are ignored`);
   }
   return known;
 }

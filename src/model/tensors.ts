@@ -64,7 +64,12 @@ export function expectedTensors(config: LlamaConfig): ExpectedTensor[] {
  * @param warn told of tensors that are left out, and of a stored head beside a config.json that ties it.
  * @throws {QuipuError} ERR_MODEL_INVALID or ERR_MODEL_UNSUPPORTED, naming tensor, file, expected and got.
  */
-export async function findTensors(config: LlamaConfig, checkpoint: Checkpoint, warn: Warn): Promise<FoundTensors> {
+export async function findTensors(
+  config: LlamaConfig,
+  checkpoint: Checkpoint,
+  warn: Warn,
+  signal?: AbortSignal,
+): Promise<FoundTensors> {
   const expected = expectedTensors(config);
   const { vocabSize: V, hiddenSize: D } = config;
   const shapes = new Map([...expected, { name: HEAD, shape: [V, D] }].map(({ name, shape }) => [name, shape]));
@@ -101,7 +106,7 @@ export async function findTensors(config: LlamaConfig, checkpoint: Checkpoint, w
   }
   if (!config.tiedEmbeddings) return { tensors: found, head: "stored" };
   const embedding = found.get(EMBEDDING)!;
-  if (stored === undefined || stored === embedding || (await sameContents(checkpoint, embedding, stored))) {
+  if (stored === undefined || stored === embedding || (await sameContents(checkpoint, embedding, stored, signal))) {
     found.delete(HEAD);
     return { tensors: found, head: "tied" };
   }

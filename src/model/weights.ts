@@ -56,7 +56,7 @@ export async function loadWeights(
     signal?: AbortSignal | undefined;
   },
 ): Promise<LoadedWeights> {
-  const { tensors, head } = await findTensors(config, checkpoint, warn);
+  const { tensors, head } = await findTensors(config, checkpoint, warn, signal);
   const files = new Map<number, WeightFile>();
   const total = checkpoint.files.reduce((sum, file) => sum + file.size, 0);
   let opened = 0;

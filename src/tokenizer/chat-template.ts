@@ -3,6 +3,7 @@
 import { basename, join } from "node:path";
 import { Template } from "@huggingface/jinja";
 import { readWhole } from "../checkpoint/file.js";
+import { refuseWrongFile } from "../checkpoint/wrong-file.js";
 import { QuipuError } from "../errors.js";
 import type { Tokenizer } from "./tokenizer.js";
 import { readTokenizerConfig } from "./tokenizer-config.js";
@@ -74,10 +75,12 @@ export class ChatTemplate {
  * @throws {QuipuError} ERR_CHAT_TEMPLATE, ERR_TOKENIZER_INVALID
  */
 export async function loadChatTemplate(dir: string): Promise<ChatTemplate | undefined> {
+  const path = join(dir, "chat_template.jinja");
   const [config, file] = await Promise.all([
     readTokenizerConfig(dir),
-    readWhole(join(dir, "chat_template.jinja"), MAX_TEMPLATE_BYTES, "ERR_CHAT_TEMPLATE"),
+    readWhole(path, MAX_TEMPLATE_BYTES, "ERR_CHAT_TEMPLATE"),
   ]);
+  if (file !== undefined && file.length > 0) refuseWrongFile(file, path, "ERR_CHAT_TEMPLATE");
   const source = file?.toString("utf8") ?? config.chatTemplate;
   if (source === undefined) return undefined;
   const tokens = {

@@ -28,6 +28,11 @@ export interface EncodeOptions {
   readonly special?: SpecialText | undefined;
 }
 
+export interface StreamOptions extends EncodeOptions {
+  /** Ends the stream with ERR_ABORTED. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 export interface BatchOptions extends EncodeOptions {
   /** Default: as many as the machine has. */
   readonly threads?: number | undefined;
@@ -61,7 +66,7 @@ export interface Tokenizer {
   /** The ids of each text, by several threads. */
   encodeBatch(texts: readonly Text[], options?: BatchOptions): Promise<Int32Array[]>;
   /** The ids of a text that comes in chunks, cut anywhere: together those of the whole. Holds only what can still change. */
-  encodeStream(chunks: Iterable<Text> | AsyncIterable<Text>, options?: EncodeOptions): AsyncGenerator<Int32Array>;
+  encodeStream(chunks: Iterable<Text> | AsyncIterable<Text>, options?: StreamOptions): AsyncGenerator<Int32Array>;
   /**
    * The text of ids, byte-exact; U+FFFD where the bytes are no UTF-8. Special tokens are left out unless asked for.
    *

@@ -3,11 +3,11 @@ import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { alteredStoryteller } from "./models.js";
-import { eventsOf, quipu } from "./run-cli.js";
+import { eventsOf, quipu, ROOT } from "./run-cli.js";
 
 const root = temporaryFolder();
 const warned = alteredStoryteller(join(root, "warned"), { eos_token_id: [2, 99999] });
-const MESSAGE = "config.json: eos_token_id: expected ids from 0 to 2047, got [2,99999]: the others are ignored";
+const MESSAGE = "config.json: eos_token_id: expected ids from 0 to 2047, got [2,99999]: those outside are ignored";
 const LINE = `quipu: warning: ${MESSAGE}\n`;
 const SAY = ["-n", "2", "--temp", "0", "--no-stdin", "Once"];
 
@@ -87,6 +87,19 @@ describe("a wrong thing is named, with status 3", () => {
     expect(stderr).toMatch(message);
     expect(stderr.trimEnd().split("\n")).toHaveLength(1);
   });
+});
+
+test.each([
+  [
+    "yarn-rope-bf16",
+    /^positions {2}512, rope theta 20000, yarn scaling × 8 from 48 positions, attention factor 1.2079$/m,
+  ],
+  ["linear-rope-f16", /^positions {2}512, rope theta 10000, linear scaling × 4$/m],
+  ["llama3-rope-sharded-bf16", /^positions {2}512, rope theta 10000, llama3 scaling × 8 from 64 positions$/m],
+  ["mqa-tied-bf16", /^vocabulary 320 ids, head tied to the embedding$/m],
+  ["gqa-f32", /^vocabulary 256 ids, a head of its own$/m],
+])("inspect says what %s has", async (name, line) => {
+  expect((await quipu(["inspect", join(ROOT, "test/reference/tiny", name)])).stdout).toMatch(line);
 });
 
 test("the storyteller of this package has nothing to warn of", async () => {

@@ -126,7 +126,7 @@ describe("config.json", () => {
 
   test.each<[Record<string, unknown>, RegExp]>([
     [{ architectures: ["LlamaForSequenceClassification"] }, /architectures: LlamaForSequenceClassification/],
-    [{ eos_token_id: [3, 32] }, /eos_token_id: expected ids from 0 to 31, got \[3,32\]: the others are ignored/],
+    [{ eos_token_id: [3, 32] }, /eos_token_id: expected ids from 0 to 31, got \[3,32\]: those outside are ignored/],
     [{ bos_token_id: -1 }, /bos_token_id/],
     [
       { rope_scaling: { type: "yarn", factor: 2, finetuned: true } },

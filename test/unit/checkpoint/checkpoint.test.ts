@@ -246,6 +246,7 @@ describe("openCheckpoint", () => {
       /LoRA adapter of org\/base alone/,
     ],
     ["adapter_model.bin", {}, /LoRA adapter alone/],
+    ["training_args.bin", { "optimizer.pt": "" }, /no model.safetensors, no model.safetensors.index.json\.$/],
     ["pytorch_model.bin", {}, /there is pytorch_model.bin: weights as PyTorch pickles them/],
     ["consolidated.00.pth", { "params.json": "{}" }, /original form of Meta or Mistral/],
     ["tf_model.h5", {}, /TensorFlow/],
@@ -359,6 +360,14 @@ describe("findTensors", () => {
         message: expect.stringMatching(/^lm_head.weight in model.safetensors .* the stored head is used$/),
       },
     ]);
+  });
+
+  test("comparing heads ends with the signal", async () => {
+    const tensors = tinyTensors();
+    const checkpoint = await openCheckpoint(folder({ tensors: { ...tensors, [HEAD]: tensors[EMBEDDING]! } }));
+    await expect(findTensors(tied, checkpoint, () => {}, AbortSignal.abort())).rejects.toMatchObject({
+      code: "ERR_ABORTED",
+    });
   });
 
   test("a head that differs in its last byte only is another", async () => {

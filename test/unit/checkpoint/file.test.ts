@@ -3,10 +3,12 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { callNative } from "#quipu/addon/addon.js";
 import { openCheckpoint } from "#quipu/checkpoint/checkpoint.js";
 import { examine, readStart, readWhole } from "#quipu/checkpoint/file.js";
 import { readJsonFile } from "#quipu/checkpoint/json.js";
 import { checkFile, wrongFile } from "#quipu/checkpoint/wrong-file.js";
+import { WeightFile } from "#quipu/device/device.js";
 import { readConfig } from "#quipu/model/config.js";
 import { readGenerationConfig } from "#quipu/model/generation-config.js";
 import { loadChatTemplate } from "#quipu/tokenizer/chat-template.js";
@@ -60,6 +62,19 @@ describe.each(STRANGE)("%s", (_, make, said) => {
       message: expect.stringMatching(said),
     });
   });
+});
+
+test("native code refuses a pipe that has taken a file's place, and does not wait for it", () => {
+  const path = place();
+  execFileSync("mkfifo", [path]);
+  expect(() => new WeightFile(path, 0, true)).toThrow(
+    expect.objectContaining({ code: CODE, message: `${path}: expected a file` }),
+  );
+  for (const format of ["tokenizer.json", "ranks"] as const) {
+    expect(() => callNative((addon) => new addon.Vocabulary(format, path, null))).toThrow(
+      expect.objectContaining({ code: "ERR_TOKENIZER_INVALID", message: `${path}: expected a file` }),
+    );
+  }
 });
 
 describe("regular files", () => {
@@ -142,6 +157,47 @@ describe("files that are something else", () => {
         message: expect.stringMatching(new RegExp(`${name.replace(".", "\\.")} .*${said.source}`)),
       });
     }
+  });
+
+  test("a Git LFS pointer is no chat template, nor a configuration beside one", async () => {
+    for (const name of ["chat_template.jinja", "tokenizer_config.json"]) {
+      const dir = place();
+      writeCheckpoint(dir);
+      writeFileSync(join(dir, name), LFS);
+      await expect(loadChatTemplate(dir)).rejects.toMatchObject({ message: expect.stringMatching(/Git LFS pointer/) });
+    }
+  });
+
+  test.each([
+    [
+      "adapter_config.json",
+      '{"base_model_name_or_path":"org/base"}',
+      /no config.json. But .* LoRA adapter of org\/base/,
+    ],
+    [
+      "model-Q4_K_M.gguf",
+      "GGUF",
+      /no config.json. But there is model-Q4_K_M.gguf: a GGUF file. quipu reads safetensors/,
+    ],
+    ["consolidated.00.pth", "x", /no config.json. But .* the original form of Meta or Mistral/],
+  ])("a folder with nothing but %s is told what it is", async (name, content, message) => {
+    const dir = place();
+    mkdirSync(dir);
+    writeFileSync(join(dir, name), content);
+    await expect(readConfig(dir)).rejects.toMatchObject({
+      code: "ERR_MODEL_NOT_FOUND",
+      message: expect.stringMatching(message),
+    });
+  });
+
+  test("a safetensors header of any length is not", () => {
+    const file = Buffer.from("\0\0\0\0\0\0\0\0{}");
+    const lengths = [...Array(2 ** 17).keys(), 0x04034b50, 0xfd2fb528, 0x46554747];
+    const wrong = lengths.filter((length) => {
+      file.writeUInt32LE(length);
+      return wrongFile(file) !== undefined;
+    });
+    expect(wrong).toEqual([]);
   });
 
   test("JSON, safetensors and text are not", () => {
