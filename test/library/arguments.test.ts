@@ -17,6 +17,7 @@ import {
   DECODE_OPTIONS,
   ENCODE_OPTIONS,
   SAVE_OPTIONS,
+  STREAM_OPTIONS,
   TRAIN_OPTIONS,
 } from "#quipu/tokenizer/option-kinds.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
@@ -136,7 +137,7 @@ const OPTIONS: Record<string, [kinds: Readonly<Record<string, Kind>>, call: (opt
   "tokenizer.encodeAsync": [ENCODE_OPTIONS, (o) => tokenizer.encodeAsync("x", o)],
   "tokenizer.countAsync": [ENCODE_OPTIONS, (o) => tokenizer.countAsync("x", o)],
   "tokenizer.encodeBatch": [BATCH_OPTIONS, (o) => tokenizer.encodeBatch(["x"], o)],
-  "tokenizer.encodeStream": [ENCODE_OPTIONS, (o) => all(tokenizer.encodeStream(["x"], o))],
+  "tokenizer.encodeStream": [STREAM_OPTIONS, (o) => all(tokenizer.encodeStream(["x"], o))],
   "tokenizer.decode": [DECODE_OPTIONS, (o) => tokenizer.decode([1], o)],
   "tokenizer.decodeBytes": [DECODE_OPTIONS, (o) => tokenizer.decodeBytes([1], o)],
   trainTokenizer: [TRAIN_OPTIONS, (o) => quipu.trainTokenizer(o)],
