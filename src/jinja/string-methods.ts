@@ -1,0 +1,403 @@
+// The methods of str, by code points and with Python's ideas of whitespace, lines and case.
+import { asIndex, asOptionalIndex, asText, type Bound, signature } from "./arguments.js";
+import { spend, spendText } from "./budget.js";
+import { typeError, unsupported, valueError } from "./errors.js";
+import { formatMethod } from "./format-method.js";
+import { toArray } from "./iteration.js";
+import { escapeText } from "./markup.js";
+import { isBmp, sliceText, textLength } from "./text.js";
+import * as unicode from "./unicode.js";
+import { type Kwargs, Markup, PyFunction, PyTuple, textOf, truthy, typeName, type Value } from "./values.js";
+import { isSpace, trimEnd, trimStart } from "./whitespace.js";
+
+type Implementation = (text: string, args: Bound) => Value;
+
+interface Method {
+  readonly bind: ReturnType<typeof signature>;
+  readonly run: Implementation;
+  /** Of a Markup: which result is one too, and which argument is escaped first. */
+  readonly markup: boolean;
+  readonly escapes: number;
+}
+
+const METHODS = new Map<string, Method>();
+
+function define(name: string, spec: string, run: Implementation, { markup = false, escapes = -1 } = {}): void {
+  METHODS.set(name, { bind: signature(spec), run, markup, escapes });
+}
+
+/** The method `name` of a string or a Markup; undefined where str has none. */
+export function stringMethod(self: string | Markup, text: string, name: string): Value | undefined {
+  if (name === "format" || name === "format_map") {
+    if (self instanceof Markup) throw unsupported(`the method ${name} of a safe string`);
+    return new PyFunction(name, "builtin_function_or_method", (args, kwargs) => formatMethod(text, name, args, kwargs));
+  }
+  const method = METHODS.get(name);
+  if (method === undefined) {
+    if (UNSUPPORTED.has(name)) throw unsupported(`the method ${name} of strings`);
+    if (self instanceof Markup && ["unescape", "striptags", "escape"].includes(name)) {
+      throw unsupported(`the method ${name} of a safe string`);
+    }
+    return undefined;
+  }
+  return new PyFunction(name, "builtin_function_or_method", (args, kwargs) => {
+    const bound = method.bind(name, args, kwargs);
+    if (!(self instanceof Markup)) return method.run(text, bound);
+    const escaped = bound.map((value, i) =>
+      i === method.escapes && typeof value === "string" ? escapeText(value) : value,
+    );
+    if (name === "join") return new Markup(joinEscaped(text, bound[0]!));
+    const result = method.run(text, escaped);
+    return method.markup ? asMarkup(result) : result;
+  });
+}
+
+const UNSUPPORTED = new Set(["encode", "maketrans", "translate"]);
+
+function asMarkup(value: Value): Value {
+  if (typeof value === "string") return new Markup(value);
+  if (value instanceof PyTuple) return new PyTuple(value.items.map(asMarkup));
+  return (value as readonly Value[]).map(asMarkup);
+}
+
+function joinEscaped(separator: string, items: Value): string {
+  return toArray(items)
+    .map((item) => (item instanceof Markup ? item.text : escapeText(asText(item, "sequence item"))))
+    .join(separator);
+}
+
+/** str.strip() of one or both ends: of whitespace, or of any of the characters of `chars`. */
+export function strip(text: string, chars: Value | undefined, ends: "left" | "right" | "both"): string {
+  spendText(text.length);
+  if (chars === undefined || chars === null) {
+    const left = ends === "right" ? text : trimStart(text);
+    return ends === "left" ? left : trimEnd(left);
+  }
+  const set = textOf(chars);
+  if (set === undefined) throw typeError("strip arg must be None or str");
+  const within = new Set(set);
+  const points = isBmp(text) ? text : Array.from(text);
+  let start = 0;
+  let end = points.length;
+  if (ends !== "right") while (start < end && within.has(points[start]!)) start++;
+  if (ends !== "left") while (end > start && within.has(points[end - 1]!)) end--;
+  return typeof points === "string" ? points.slice(start, end) : points.slice(start, end).join("");
+}
+
+for (const [name, ends] of [
+  ["strip", "both"],
+  ["lstrip", "left"],
+  ["rstrip", "right"],
+] as const) {
+  define(name, "chars? /", (text, [chars]) => strip(text, chars, ends), { markup: true });
+}
+
+define("split", "sep? maxsplit?", (text, [sep, max]) => split(text, sep, asIndex(max, -1)), { markup: true });
+define("rsplit", "sep? maxsplit?", (text, [sep, max]) => rsplit(text, sep, asIndex(max, -1)), { markup: true });
+
+function separator(sep: Value): string {
+  const text = textOf(sep);
+  if (text === undefined) throw typeError(`must be str or None, not ${typeName(sep)}`);
+  if (text === "") throw valueError("empty separator");
+  return text;
+}
+
+export function split(text: string, sep: Value | undefined, max: number): string[] {
+  spendText(text.length * 4);
+  const limit = max < 0 ? Number.POSITIVE_INFINITY : max;
+  if (sep !== undefined && sep !== null) {
+    const by = separator(sep);
+    if (limit === Number.POSITIVE_INFINITY) return text.split(by);
+    const parts: string[] = [];
+    let from = 0;
+    for (let at = text.indexOf(by); at !== -1 && parts.length < limit; at = text.indexOf(by, from)) {
+      parts.push(text.slice(from, at));
+      from = at + by.length;
+    }
+    return [...parts, text.slice(from)];
+  }
+  const parts: string[] = [];
+  let at = 0;
+  for (;;) {
+    while (at < text.length && isSpace(text[at]!)) at++;
+    if (at >= text.length) return parts;
+    if (parts.length >= limit) return [...parts, trimEnd(text.slice(at))];
+    const from = at;
+    while (at < text.length && !isSpace(text[at]!)) at++;
+    parts.push(text.slice(from, at));
+  }
+}
+
+export function rsplit(text: string, sep: Value | undefined, max: number): string[] {
+  if (max < 0) return split(text, sep, -1);
+  spendText(text.length * 4);
+  const parts: string[] = [];
+  let end = text.length;
+  if (sep !== undefined && sep !== null) {
+    const by = separator(sep);
+    while (parts.length < max && end >= by.length) {
+      const at = text.lastIndexOf(by, end - by.length);
+      if (at === -1) break;
+      parts.unshift(text.slice(at + by.length, end));
+      end = at;
+    }
+    return [text.slice(0, end), ...parts];
+  }
+  for (;;) {
+    while (end > 0 && isSpace(text[end - 1]!)) end--;
+    if (end === 0) return parts;
+    if (parts.length >= max) return [trimStart(text.slice(0, end)), ...parts];
+    const last = end;
+    while (end > 0 && !isSpace(text[end - 1]!)) end--;
+    parts.unshift(text.slice(end, last));
+  }
+}
+
+const LINE_END = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/g;
+
+export function splitLines(text: string, keepEnds: boolean): string[] {
+  spendText(text.length * 4);
+  const lines: string[] = [];
+  let from = 0;
+  for (const end of text.matchAll(LINE_END)) {
+    lines.push(text.slice(from, keepEnds ? end.index + end[0].length : end.index));
+    from = end.index + end[0].length;
+  }
+  return from < text.length ? [...lines, text.slice(from)] : lines;
+}
+
+define("splitlines", "keepends?", (text, [keep]) => splitLines(text, keep !== undefined && truthy(keep)), {
+  markup: true,
+});
+
+define(
+  "partition",
+  "sep /",
+  (text, [sep]) => {
+    const by = separator(sep!);
+    const at = text.indexOf(by);
+    return new PyTuple(at === -1 ? [text, "", ""] : [text.slice(0, at), by, text.slice(at + by.length)]);
+  },
+  { markup: true },
+);
+define(
+  "rpartition",
+  "sep /",
+  (text, [sep]) => {
+    const by = separator(sep!);
+    const at = text.lastIndexOf(by);
+    return new PyTuple(at === -1 ? ["", "", text] : [text.slice(0, at), by, text.slice(at + by.length)]);
+  },
+  { markup: true },
+);
+
+/** The part of a text between two indices, and the index of its first character; undefined where it begins behind the end. */
+function region(
+  text: string,
+  start: Value | undefined,
+  stop: Value | undefined,
+): { part: string; offset: number } | undefined {
+  const [from, to] = [asOptionalIndex(start), asOptionalIndex(stop)];
+  if (from === undefined && to === undefined) return { part: text, offset: 0 };
+  const length = textLength(text);
+  const offset = from === undefined ? 0 : from < 0 ? Math.max(0, from + length) : from;
+  const end = to === undefined ? length : to < 0 ? Math.max(0, to + length) : Math.min(to, length);
+  return offset > end ? undefined : { part: sliceText(text, offset, end), offset };
+}
+
+function find(text: string, [sub, start, stop]: Bound, last: boolean): number {
+  spendText(text.length);
+  const needle = asText(sub, "argument");
+  const where = region(text, start, stop);
+  if (where === undefined) return -1;
+  const at = last ? where.part.lastIndexOf(needle) : where.part.indexOf(needle);
+  return at === -1 ? -1 : where.offset + textLength(where.part.slice(0, at));
+}
+
+for (const [name, last] of [
+  ["find", false],
+  ["rfind", true],
+  ["index", false],
+  ["rindex", true],
+] as const) {
+  define(name, "sub start? end? /", (text, args) => {
+    const at = find(text, args, last);
+    if (at === -1 && name.endsWith("index")) throw valueError("substring not found");
+    return at;
+  });
+}
+
+define("count", "sub start? end? /", (text, [sub, start, stop]) => {
+  spendText(text.length);
+  const needle = asText(sub, "argument");
+  const part = region(text, start, stop)?.part;
+  if (part === undefined) return 0;
+  return needle === "" ? textLength(part) + 1 : part.split(needle).length - 1;
+});
+
+for (const name of ["startswith", "endswith"] as const) {
+  define(name, "prefix start? end? /", (text, [affix, start, stop]) => {
+    spendText(text.length);
+    const affixes = affix instanceof PyTuple ? affix.items : [affix!];
+    const texts = affixes.map((value) =>
+      asText(value, affix instanceof PyTuple ? `tuple for ${name}` : `${name} first arg`),
+    );
+    const part = region(text, start, stop)?.part;
+    return (
+      part !== undefined &&
+      texts.some((value) => (name === "startswith" ? part.startsWith(value) : part.endsWith(value)))
+    );
+  });
+}
+
+export function replace(text: string, old: string, by: string, count: number): string {
+  spendText(text.length);
+  const parts = old === "" ? ["", ...text, ""] : text.split(old);
+  const limit = count < 0 ? parts.length - 1 : Math.min(count, parts.length - 1);
+  spendText(text.length + limit * by.length);
+  if (limit === parts.length - 1) return parts.join(by);
+  return `${parts.slice(0, limit + 1).join(by)}${old}${parts.slice(limit + 1).join(old)}`;
+}
+
+define(
+  "replace",
+  "old new count? /",
+  (text, [old, by, count]) =>
+    replace(text, asText(old, "replace() argument 1"), asText(by, "replace() argument 2"), asIndex(count, -1)),
+  { markup: true, escapes: 1 },
+);
+
+define(
+  "removeprefix",
+  "prefix /",
+  (text, [prefix]) => {
+    const start = asText(prefix, "removeprefix() argument");
+    return text.startsWith(start) ? text.slice(start.length) : text;
+  },
+  { markup: true },
+);
+define(
+  "removesuffix",
+  "suffix /",
+  (text, [suffix]) => {
+    const end = asText(suffix, "removesuffix() argument");
+    return end !== "" && text.endsWith(end) ? text.slice(0, -end.length) : text;
+  },
+  { markup: true },
+);
+
+define("join", "iterable /", (text, [iterable]) => {
+  const items = toArray(iterable!).map((item, i) => {
+    const part = textOf(item);
+    if (part === undefined) throw typeError(`sequence item ${i}: expected str instance, ${typeName(item)} found`);
+    return part;
+  });
+  spendText(items.reduce((length, part) => length + part.length, text.length * items.length));
+  return items.join(text);
+});
+
+for (const name of ["upper", "lower", "title", "capitalize", "casefold", "swapcase"] as const) {
+  define(
+    name,
+    "",
+    (text) => {
+      spendText(text.length * 2);
+      return unicode[name](text);
+    },
+    { markup: true },
+  );
+}
+
+for (const name of [
+  "isalnum",
+  "isalpha",
+  "isascii",
+  "isdecimal",
+  "isdigit",
+  "isidentifier",
+  "islower",
+  "isnumeric",
+  "isprintable",
+  "isspace",
+  "istitle",
+  "isupper",
+] as const) {
+  define(name, "", (text) => {
+    spendText(text.length);
+    return unicode[name](text);
+  });
+}
+
+function fill(value: Value | undefined): string {
+  if (value === undefined) return " ";
+  const char = asText(value, "the fill character");
+  if (textLength(char) !== 1) throw typeError("The fill character must be exactly one character long");
+  return char;
+}
+
+function pad(text: string, char: string, left: number, right: number): string {
+  spendText(text.length + char.length * (left + right));
+  return char.repeat(left) + text + char.repeat(right);
+}
+
+export function center(text: string, width: number, char = " "): string {
+  const margin = width - textLength(text);
+  if (margin <= 0) return text;
+  // As CPython rounds: an odd rest goes left where the width is odd.
+  const left = Math.floor(margin / 2) + (margin & width & 1);
+  return pad(text, char, left, margin - left);
+}
+
+const PADDED = { markup: true, escapes: 1 };
+define("center", "width fillchar? /", (text, [width, char]) => center(text, asIndex(width, 0), fill(char)), PADDED);
+define(
+  "ljust",
+  "width fillchar? /",
+  (text, [width, char]) => pad(text, fill(char), 0, Math.max(0, asIndex(width, 0) - textLength(text))),
+  PADDED,
+);
+define(
+  "rjust",
+  "width fillchar? /",
+  (text, [width, char]) => pad(text, fill(char), Math.max(0, asIndex(width, 0) - textLength(text)), 0),
+  PADDED,
+);
+define(
+  "zfill",
+  "width /",
+  (text, [width]) => {
+    const zeros = Math.max(0, asIndex(width, 0) - textLength(text));
+    const sign = /^[+-]/.test(text) ? text[0]! : "";
+    return sign + pad(text.slice(sign.length), "0", zeros, 0);
+  },
+  { markup: true },
+);
+
+define(
+  "expandtabs",
+  "tabsize?",
+  (text, [size]) => {
+    const width = asIndex(size, 8);
+    let column = 0;
+    let result = "";
+    for (const char of text) {
+      if (char === "\t") {
+        const spaces = width > 0 ? width - (column % width) : 0;
+        spend(1);
+        spendText(result.length + spaces);
+        result += " ".repeat(spaces);
+        column += spaces;
+      } else {
+        column = char === "\n" || char === "\r" ? 0 : column + 1;
+        result += char;
+      }
+    }
+    return result;
+  },
+  { markup: true },
+);
+
+export function callStringMethod(name: string, self: string | Markup, args: readonly Value[], kwargs: Kwargs): Value {
+  const method = stringMethod(self, textOf(self)!, name) as PyFunction;
+  return method.call(args, kwargs);
+}
