@@ -6,11 +6,16 @@ export type * from "./generate/events.js";
 export { inspectModel, type ModelReport } from "./generate/inspect.js";
 export { type LoadOptions, loadModel, type Model, type ModelStats } from "./generate/model.js";
 export { modelFolder } from "./generate/model-folder.js";
+export { encodePrompt, type PromptContext } from "./generate/prompt.js";
+export { parseJson } from "./jinja/json.js";
 export { type LlamaConfig, type RopeConfig, readConfig } from "./model/config.js";
 export type { GenerationConfig } from "./model/generation-config.js";
 export type { KvCacheType } from "./model/kv-cache.js";
-export { ChatTemplate, encodeChat, loadChatTemplate } from "./tokenizer/chat-template.js";
+export { type ChatRequest, parseChatRequest } from "./tokenizer/chat-request.js";
+export { ChatTemplate } from "./tokenizer/chat-template.js";
+export { encodeChat } from "./tokenizer/encode-chat.js";
 export { ENCODING_NAMES, type EncodingName, loadEncoding } from "./tokenizer/encodings.js";
+export { loadChatTemplate } from "./tokenizer/template-files.js";
 export {
   type BatchOptions,
   type EncodeOptions,

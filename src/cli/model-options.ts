@@ -39,11 +39,3 @@ export async function loadFrom(options: ModelOptions, progress: Progress, contex
     progress.erase();
   }
 }
-
-/** Whether a prompt goes through the chat template: as asked, else where the checkpoint has one. */
-export function usesTemplate(
-  { chat, raw, system }: { chat?: boolean; raw?: boolean; system?: string },
-  hasTemplate: boolean,
-): boolean {
-  return chat === true || (raw !== true && (hasTemplate || system !== undefined));
-}

@@ -8,7 +8,8 @@ import { type GenerationConfig, readGenerationConfig } from "../model/generation
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
 import { Runtime } from "../model/runtime.js";
 import { disposeWeights, type LoadedWeights, loadWeights } from "../model/weights.js";
-import { type ChatTemplate, loadChatTemplate } from "../tokenizer/chat-template.js";
+import type { ChatTemplate } from "../tokenizer/chat-template.js";
+import { loadChatTemplate } from "../tokenizer/template-files.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
 import type { EffectiveSettings, GenerateEvent, GenerateOptions, Prompt, TokenLogprob } from "./events.js";
 import { rowsOf, runGeneration, withText } from "./generate.js";
@@ -148,6 +149,7 @@ export class Model {
   readonly config: LlamaConfig;
   readonly generationConfig: GenerationConfig;
   readonly tokenizer: Tokenizer | undefined;
+  /** Undefined without a tokenizer; without names where the checkpoint has no template. */
   readonly chatTemplate: ChatTemplate | undefined;
   readonly #parts: ModelParts;
   readonly #slots: SlotPool;

@@ -1,6 +1,8 @@
 // From a prompt to ids: template or not, BOS exactly once, and what to do with a prompt that is too long.
 import { QuipuError } from "../errors.js";
-import { type ChatTemplate, encodeChat } from "../tokenizer/chat-template.js";
+import type { ChatOptions } from "../tokenizer/chat-message.js";
+import type { ChatTemplate } from "../tokenizer/chat-template.js";
+import { encodeChat } from "../tokenizer/encode-chat.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { ChatMessage, EffectiveSettings, GenerateOptions, OnOverflow, Prompt } from "./events.js";
 
@@ -13,16 +15,19 @@ export interface PromptContext {
 /**
  * The ids of a prompt.
  *
- * @throws {QuipuError} ERR_USAGE for an empty prompt, ids outside the vocabulary, text without a tokenizer, or messages
- *   without a chat template.
+ * @throws {QuipuError} ERR_USAGE for an empty prompt, ids outside the vocabulary, text without a tokenizer, messages without a chat
+ *   template, and messages that are none (naming index and field); ERR_CHAT_TEMPLATE.
  */
 export function encodePrompt(
   prompt: Prompt,
   options: GenerateOptions,
   { tokenizer, chatTemplate, vocabSize }: PromptContext,
 ): Int32Array {
-  if (isIds(prompt)) return checkIds(prompt, vocabSize);
-  if (typeof prompt !== "string" && !(Array.isArray(prompt) && prompt.every(isMessage))) {
+  if (isIds(prompt)) {
+    refuseChatOptions(options, "ids");
+    return checkIds(prompt, vocabSize);
+  }
+  if (typeof prompt !== "string" && !isConversation(prompt)) {
     throw new QuipuError("ERR_USAGE", "prompt: expected a text, an Int32Array of ids, or messages { role, content }");
   }
   if (tokenizer === undefined) {
@@ -35,30 +40,29 @@ export function encodePrompt(
   if (messages === undefined) {
     return checkIds(tokenizer.encode(prompt as string, { bos: tokenizer.addsBos }), vocabSize);
   }
-  if (chatTemplate === undefined) {
-    throw new QuipuError(
-      "ERR_USAGE",
-      "the checkpoint has no chat template (tokenizer_config.json or chat_template.jinja): leave out --chat and --system, or use an instruct checkpoint",
-    );
-  }
-  return checkIds(encodeChat(tokenizer, chatTemplate, messages, { addGenerationPrompt: true }), vocabSize);
+  const { continueFinalMessage = false, addGenerationPrompt = continueFinalMessage === false } = options;
+  return checkIds(encodeChat(tokenizer, chatTemplate!, messages, { ...options, addGenerationPrompt }), vocabSize);
 }
 
 /** The conversation that a prompt stands for, or undefined for plain text. */
-export function toMessages(
-  prompt: Prompt,
-  { raw = true, system }: GenerateOptions,
-): readonly ChatMessage[] | undefined {
+export function toMessages(prompt: Prompt, options: GenerateOptions): readonly ChatMessage[] | undefined {
+  const { raw = true, system } = options;
   const head = system === undefined ? [] : [{ role: "system", content: system }];
   if (typeof prompt !== "string") return [...head, ...(prompt as readonly ChatMessage[])];
   if (!raw) return [...head, { role: "user", content: prompt }];
-  if (system !== undefined) {
-    throw new QuipuError(
-      "ERR_USAGE",
-      "system: a raw prompt has no place for a system message; use the chat template (--chat)",
-    );
-  }
+  refuseChatOptions(options, "a raw prompt");
   return undefined;
+}
+
+/** @throws {QuipuError} ERR_USAGE for an option of conversations beside a prompt that is none. */
+function refuseChatOptions(options: GenerateOptions, what: string): void {
+  const names: readonly (keyof ChatOptions | "system")[] = [
+    ...(["system", "tools", "documents", "templateVariables"] as const),
+    ...(["chatTemplate", "continueFinalMessage", "addGenerationPrompt"] as const),
+  ];
+  const name = names.find((name) => options[name] !== undefined && options[name] !== null);
+  if (name === undefined) return;
+  throw new QuipuError("ERR_USAGE", `${name}: has no place in ${what}: give messages, or a text with raw: false`);
 }
 
 export interface ContextRoom {
@@ -103,9 +107,9 @@ function isIds(prompt: Prompt): prompt is Int32Array {
   return ArrayBuffer.isView(prompt) && !(prompt instanceof DataView);
 }
 
-function isMessage(value: unknown): value is ChatMessage {
-  const { role, content } = (value ?? {}) as Partial<ChatMessage>;
-  return typeof role === "string" && typeof content === "string";
+/** Messages are checked one by one where they are rendered. */
+function isConversation(prompt: Prompt): boolean {
+  return Array.isArray(prompt) && (prompt.length === 0 || (typeof prompt[0] === "object" && prompt[0] !== null));
 }
 
 /** A copy of ids that are all in the vocabulary. */

@@ -11,6 +11,7 @@ import { formatPercent } from "./percent-format.js";
 import { str } from "./printing.js";
 import { center, replace, rsplit, splitLines, stringMethod } from "./string-methods.js";
 import { sliceText, textLength } from "./text.js";
+import { plain } from "./twins.js";
 import { capitalize, lower, upper } from "./unicode.js";
 import { isInt, Markup, PyDict, type PyFunction, PyTuple, textOf, truthy, Undefined, type Value } from "./values.js";
 import { WHITESPACE } from "./whitespace.js";
@@ -40,9 +41,12 @@ function mapped(name: string, change: (text: string) => string): Filter {
 const WORD_BEGIN = new RegExp(`([-${WHITESPACE}({\\[<]+)`);
 
 function titleWords(text: string): string {
-  return text
+  let at = 0;
+  return plain(text)
     .split(WORD_BEGIN)
-    .map((part) => {
+    .map((seen) => {
+      const part = text.slice(at, at + seen.length);
+      at += seen.length;
       const [first] = part;
       return first === undefined ? "" : upper(first) + lower(part.slice(first.length));
     })
@@ -244,9 +248,10 @@ function stripTags(text: string): string {
   spendText(text.length * 2);
   let kept = "";
   let from = 0;
-  for (let at = text.indexOf("<"); at !== -1; at = text.indexOf("<", from)) {
-    const isComment = text.startsWith("<!--", at);
-    const end = isComment ? text.indexOf("-->", at + 4) : text.indexOf(">", at);
+  const seen = plain(text);
+  for (let at = seen.indexOf("<"); at !== -1; at = seen.indexOf("<", from)) {
+    const isComment = seen.startsWith("<!--", at);
+    const end = isComment ? seen.indexOf("-->", at + 4) : seen.indexOf(">", at);
     if (end === -1) break;
     kept += text.slice(from, at);
     from = end + (isComment ? 3 : 1);

@@ -4,6 +4,7 @@ import { JinjaError, typeError, valueError } from "./errors.js";
 import { floatRepr } from "./numbers.js";
 import { order } from "./operators.js";
 import { intText } from "./printing.js";
+import { plain } from "./twins.js";
 import { float, int, isInt, isList, PyDict, PyFloat, PyTuple, textOf, typeName, type Value } from "./values.js";
 
 export interface DumpOptions {
@@ -68,9 +69,17 @@ class Writer {
     spendText(text.length);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: what JSON escapes
     const escaped = text.replace(/["\\\x00-\x1f]/g, (char) => ESCAPES[char] ?? unicodeEscape(char));
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: all that is not ASCII
-    return `"${this.#options.ensureAscii ? escaped.replace(/[^\x00-\x7e]/g, unicodeEscape) : escaped}"`;
+    return `"${this.#options.ensureAscii ? asciiOnly(escaped) : escaped}"`;
   }
+}
+
+/** A twin of an ASCII character is one (twins.ts). */
+function asciiOnly(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: all that is not ASCII
+  const others = /[^\x00-\x7e]/gu;
+  return text.replace(others, (char) =>
+    plain(char) < "\x7f" ? char : plain(char).split("").map(unicodeEscape).join(""),
+  );
 }
 
 const ESCAPES: Readonly<Record<string, string>> = {

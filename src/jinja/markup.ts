@@ -1,6 +1,7 @@
 // Strings that are safe HTML (markupsafe): what is joined with one is escaped first.
 import { spendText } from "./budget.js";
 import { str } from "./printing.js";
+import { plain } from "./twins.js";
 import { Markup, type Value } from "./values.js";
 
 const ENTITIES: Readonly<Record<string, string>> = {
@@ -13,7 +14,8 @@ const ENTITIES: Readonly<Record<string, string>> = {
 
 export function escapeText(text: string): string {
   spendText(text.length * 2);
-  return text.replace(/[&<>'"]/g, (char) => ENTITIES[char]!);
+  if (plain(text) === text) return text.replace(/[&<>'"]/g, (char) => ENTITIES[char]!);
+  return Array.from(text, (char) => ENTITIES[plain(char)] ?? char).join("");
 }
 
 /** markupsafe.escape(): a Markup stays as it is. */

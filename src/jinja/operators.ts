@@ -8,6 +8,7 @@ import { arithmetic, compareNumbers, negate, numeric } from "./numbers.js";
 import { formatPercent } from "./percent-format.js";
 import { repr, str } from "./printing.js";
 import { compareText } from "./text.js";
+import { plain } from "./twins.js";
 import {
   DictView,
   isInt,
@@ -114,7 +115,8 @@ export function equals(a: Value, b: Value): boolean {
   const text = textOf(a);
   if (text !== undefined) {
     spendText(text.length);
-    return text === textOf(b);
+    const other = textOf(b);
+    return other !== undefined && plain(text) === plain(other);
   }
   if (isList(a)) return isList(b) && allEqual(a, b);
   if (a instanceof PyTuple) return b instanceof PyTuple && allEqual(a.items, b.items);
@@ -200,7 +202,7 @@ export function contains(container: Value, item: Value): boolean {
     const part = textOf(item);
     if (part === undefined) throw typeError(`'in <string>' requires string as left operand, not ${typeName(item)}`);
     spendText(text.length);
-    return text.includes(part);
+    return plain(text).includes(plain(part));
   }
   if (isList(container)) return container.some((other) => same(other, item));
   if (container instanceof PyTuple) return container.items.some((other) => same(other, item));

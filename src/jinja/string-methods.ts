@@ -5,7 +5,8 @@ import { typeError, unsupported, valueError } from "./errors.js";
 import { formatMethod } from "./format-method.js";
 import { toArray } from "./iteration.js";
 import { escapeText } from "./markup.js";
-import { isBmp, sliceText, textLength } from "./text.js";
+import { characters, isBmp, sliceText, textLength } from "./text.js";
+import { cut, plain } from "./twins.js";
 import * as unicode from "./unicode.js";
 import { type Kwargs, Markup, PyFunction, PyTuple, textOf, truthy, typeName, type Value } from "./values.js";
 import { isSpace, trimEnd, trimStart } from "./whitespace.js";
@@ -75,13 +76,13 @@ export function strip(text: string, chars: Value | undefined, ends: "left" | "ri
   }
   const set = textOf(chars);
   if (set === undefined) throw typeError("strip arg must be None or str");
-  const within = new Set(set);
-  const points = isBmp(text) ? text : Array.from(text);
+  const within = new Set(plain(set));
+  const seen = isBmp(text) ? plain(text) : Array.from(plain(text));
   let start = 0;
-  let end = points.length;
-  if (ends !== "right") while (start < end && within.has(points[start]!)) start++;
-  if (ends !== "left") while (end > start && within.has(points[end - 1]!)) end--;
-  return typeof points === "string" ? points.slice(start, end) : points.slice(start, end).join("");
+  let end = seen.length;
+  if (ends !== "right") while (start < end && within.has(seen[start]!)) start++;
+  if (ends !== "left") while (end > start && within.has(seen[end - 1]!)) end--;
+  return typeof seen === "string" ? text.slice(start, end) : Array.from(text).slice(start, end).join("");
 }
 
 for (const [name, ends] of [
@@ -107,14 +108,7 @@ export function split(text: string, sep: Value | undefined, max: number): string
   const limit = max < 0 ? Number.POSITIVE_INFINITY : max;
   if (sep !== undefined && sep !== null) {
     const by = separator(sep);
-    if (limit === Number.POSITIVE_INFINITY) return text.split(by);
-    const parts: string[] = [];
-    let from = 0;
-    for (let at = text.indexOf(by); at !== -1 && parts.length < limit; at = text.indexOf(by, from)) {
-      parts.push(text.slice(from, at));
-      from = at + by.length;
-    }
-    return [...parts, text.slice(from)];
+    return cut(text, by, limit);
   }
   const parts: string[] = [];
   let at = 0;
@@ -135,8 +129,9 @@ export function rsplit(text: string, sep: Value | undefined, max: number): strin
   let end = text.length;
   if (sep !== undefined && sep !== null) {
     const by = separator(sep);
+    const [seen, sought] = [plain(text), plain(by)];
     while (parts.length < max && end >= by.length) {
-      const at = text.lastIndexOf(by, end - by.length);
+      const at = seen.lastIndexOf(sought, end - by.length);
       if (at === -1) break;
       parts.unshift(text.slice(at + by.length, end));
       end = at;
@@ -175,7 +170,7 @@ define(
   "sep /",
   (text, [sep]) => {
     const by = separator(sep!);
-    const at = text.indexOf(by);
+    const at = plain(text).indexOf(plain(by));
     return new PyTuple(at === -1 ? [text, "", ""] : [text.slice(0, at), by, text.slice(at + by.length)]);
   },
   { markup: true },
@@ -185,7 +180,7 @@ define(
   "sep /",
   (text, [sep]) => {
     const by = separator(sep!);
-    const at = text.lastIndexOf(by);
+    const at = plain(text).lastIndexOf(plain(by));
     return new PyTuple(at === -1 ? ["", "", text] : [text.slice(0, at), by, text.slice(at + by.length)]);
   },
   { markup: true },
@@ -210,7 +205,8 @@ function find(text: string, [sub, start, stop]: Bound, last: boolean): number {
   const needle = asText(sub, "argument");
   const where = region(text, start, stop);
   if (where === undefined) return -1;
-  const at = last ? where.part.lastIndexOf(needle) : where.part.indexOf(needle);
+  const [seen, sought] = [plain(where.part), plain(needle)];
+  const at = last ? seen.lastIndexOf(sought) : seen.indexOf(sought);
   return at === -1 ? -1 : where.offset + textLength(where.part.slice(0, at));
 }
 
@@ -232,7 +228,7 @@ define("count", "sub start? end? /", (text, [sub, start, stop]) => {
   const needle = asText(sub, "argument");
   const part = region(text, start, stop)?.part;
   if (part === undefined) return 0;
-  return needle === "" ? textLength(part) + 1 : part.split(needle).length - 1;
+  return needle === "" ? textLength(part) + 1 : cut(part, needle).length - 1;
 });
 
 for (const name of ["startswith", "endswith"] as const) {
@@ -243,20 +239,25 @@ for (const name of ["startswith", "endswith"] as const) {
       asText(value, affix instanceof PyTuple ? `tuple for ${name}` : `${name} first arg`),
     );
     const part = region(text, start, stop)?.part;
-    return (
-      part !== undefined &&
-      texts.some((value) => (name === "startswith" ? part.startsWith(value) : part.endsWith(value)))
-    );
+    if (part === undefined) return false;
+    const seen = plain(part);
+    return texts.some((value) => (name === "startswith" ? seen.startsWith(plain(value)) : seen.endsWith(plain(value))));
   });
+}
+
+/** What the empty text cuts: it is seen before every character, and at the end. */
+function cutEverywhere(text: string, most: number): string[] {
+  if (most === 0) return [text];
+  const points = characters(text);
+  return ["", ...points.slice(0, most - 1), points.slice(most - 1).join("")];
 }
 
 export function replace(text: string, old: string, by: string, count: number): string {
   spendText(text.length);
-  const parts = old === "" ? ["", ...text, ""] : text.split(old);
-  const limit = count < 0 ? parts.length - 1 : Math.min(count, parts.length - 1);
-  spendText(text.length + limit * by.length);
-  if (limit === parts.length - 1) return parts.join(by);
-  return `${parts.slice(0, limit + 1).join(by)}${old}${parts.slice(limit + 1).join(old)}`;
+  const most = count < 0 ? Number.POSITIVE_INFINITY : count;
+  const parts = old === "" ? cutEverywhere(text, most) : cut(text, old, most);
+  spendText(text.length + (parts.length - 1) * by.length);
+  return parts.join(by);
 }
 
 define(
@@ -272,7 +273,7 @@ define(
   "prefix /",
   (text, [prefix]) => {
     const start = asText(prefix, "removeprefix() argument");
-    return text.startsWith(start) ? text.slice(start.length) : text;
+    return plain(text).startsWith(plain(start)) ? text.slice(start.length) : text;
   },
   { markup: true },
 );
@@ -281,7 +282,7 @@ define(
   "suffix /",
   (text, [suffix]) => {
     const end = asText(suffix, "removesuffix() argument");
-    return end !== "" && text.endsWith(end) ? text.slice(0, -end.length) : text;
+    return end !== "" && plain(text).endsWith(plain(end)) ? text.slice(0, -end.length) : text;
   },
   { markup: true },
 );
@@ -324,7 +325,7 @@ for (const name of [
 ] as const) {
   define(name, "", (text) => {
     spendText(text.length);
-    return unicode[name](text);
+    return unicode[name](plain(text));
   });
 }
 

@@ -1,6 +1,7 @@
 // Strings by code points, as Python counts them. JavaScript counts UTF-16 units, which is the same but where a string holds surrogates.
 import { spendText } from "./budget.js";
 import { JinjaError } from "./errors.js";
+import { plain } from "./twins.js";
 
 const SURROGATE = /[\ud800-\udfff]/;
 
@@ -70,9 +71,10 @@ export function sliceText(text: string, start: number | undefined, stop: number 
 /** Order by code points: UTF-16 units would put U+E000 to U+FFFF after what is beyond them. */
 export function compareText(a: string, b: string): number {
   spendText(Math.min(a.length, b.length));
-  if (a === b) return 0;
-  if (isBmp(a) && isBmp(b)) return a < b ? -1 : 1;
-  const [x, y] = [characters(a), characters(b)];
+  const [left, right] = [plain(a), plain(b)];
+  if (left === right) return 0;
+  if (isBmp(left) && isBmp(right)) return left < right ? -1 : 1;
+  const [x, y] = [characters(left), characters(right)];
   for (let i = 0; i < x.length && i < y.length; i++) {
     const difference = x[i]!.codePointAt(0)! - y[i]!.codePointAt(0)!;
     if (difference !== 0) return difference;

@@ -1,6 +1,7 @@
 // The values of templates: Python's, as JavaScript values. None is null, bool boolean, str string, list an array; int is a number where
 // that is exact, else a bigint; everything else is a class of its own, so that no property of a JavaScript object is ever looked up.
 import { typeError } from "./errors.js";
+import { plain } from "./twins.js";
 
 export type Value = null | boolean | number | bigint | string | readonly Value[] | PyObject;
 
@@ -65,7 +66,7 @@ export class PyDict extends PyObject {
   }
 
   get(key: Value): Value | undefined {
-    return this.#entries.get(typeof key === "string" && key[0] !== "\0" ? key : dictKey(key))?.[1];
+    return this.#entries.get(dictKey(key))?.[1];
   }
 
   has(key: Value): boolean {
@@ -247,8 +248,11 @@ export function truthy(value: Value): boolean {
 
 /** What a key is told apart by: 1, 1.0 and true are one key; strings, the usual ones, are themselves. */
 function dictKey(key: Value): unknown {
-  const text = textOf(key);
-  if (text !== undefined) return text[0] === "\0" ? `\0s${text}` : text;
+  const given = textOf(key);
+  if (given !== undefined) {
+    const text = plain(given);
+    return text[0] === "\0" ? `\0s${text}` : text;
+  }
   if (typeof key === "boolean") return Number(key);
   if (key instanceof PyFloat) {
     const { value } = key;
