@@ -3,10 +3,10 @@ import { NO_KWARGS } from "./arguments.js";
 import { getAttribute, getItem } from "./attributes.js";
 import { spend } from "./budget.js";
 import { callValue } from "./calls.js";
-import { JinjaError, typeError } from "./errors.js";
+import { JinjaError, typeError, unsupported } from "./errors.js";
 import { filters } from "./filters.js";
 import { type Evaluate, undefinedName } from "./frame.js";
-import { slice, toArray } from "./iteration.js";
+import { isSliceable, slice, toArray } from "./iteration.js";
 import type { Arguments, CallNode, Expression, FilterNode } from "./nodes.js";
 import { binary, compare, concat, unary } from "./operators.js";
 import { stringRepr } from "./printing.js";
@@ -14,6 +14,7 @@ import { atLine } from "./rendering.js";
 import { reader, type Scope } from "./scope.js";
 import { tests } from "./tests.js";
 import { float, int, type Kwargs, PyDict, PyTuple, textOf, truthy, Undefined, type Value } from "./values.js";
+import { anyWithin } from "./walk.js";
 
 export function compileExpression(node: Expression, scope: Scope): Evaluate {
   const compile = (child: Expression) => compileExpression(child, scope);
@@ -53,12 +54,12 @@ export function compileExpression(node: Expression, scope: Scope): Evaluate {
     case "condition": {
       const soft = { ...scope, soft: true };
       const test = compileExpression(node.test, soft);
-      const then = compileExpression(node.then, soft);
+      const value = compileExpression(node.value, soft);
       const missing = new Undefined(
         `the inline if-expression on line ${node.line} evaluated to false and no else section was defined.`,
       );
       const otherwise = node.otherwise === undefined ? () => missing : compileExpression(node.otherwise, soft);
-      return (frame) => (truthy(test(frame)) ? then(frame) : otherwise(frame));
+      return (frame) => (truthy(test(frame)) ? value(frame) : otherwise(frame));
     }
     case "binary": {
       const [left, right, { op }] = [compile(node.left), compile(node.right), node];
@@ -108,8 +109,11 @@ export function compileExpression(node: Expression, scope: Scope): Evaluate {
     case "slice": {
       const object = compile(node.object);
       const bounds = node.bounds.map((bound) => bound && compile(bound));
+      const folded = !anyWithin([node], (child) => child.type === "name" || child.type === "call");
       return (frame) => {
         const value = object(frame);
+        // Jinja2 computes constants beforehand, where it reads such a slice as undefined in some places and refuses it in others.
+        if (folded && !isSliceable(value)) throw unsupported("a slice of a constant that has none");
         return slice(
           value,
           bounds.map((bound) => bound?.(frame)),

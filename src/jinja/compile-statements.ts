@@ -4,14 +4,14 @@ import { compileCall, compileExpression, compileFilter } from "./compile-express
 import { compileLoop } from "./compile-loop.js";
 import { compileMacro } from "./compile-macro.js";
 import { bindNamespaces, compileTarget } from "./compile-target.js";
-import { JinjaError, unsupported } from "./errors.js";
+import { JinjaError, typeError, unsupported } from "./errors.js";
 import { BREAK, CONTINUE, type Ending, type Evaluate, type Execute, type Frame, NEXT } from "./frame.js";
 import type { BlockNode, CallBlockNode, IfNode, Statement } from "./nodes.js";
 import { str } from "./printing.js";
 import { atLine, capture, write } from "./rendering.js";
 import { entering, innerScope, leaving, reader, rootScope, type Scope } from "./scope.js";
 import { FunctionScope, Symbols } from "./symbols.js";
-import { truthy, type Value } from "./values.js";
+import { textOf, truthy, typeName, type Value } from "./values.js";
 import { undeclared } from "./walk.js";
 
 /** What the parts of one template share while it is compiled. */
@@ -173,9 +173,16 @@ function compileCallBlock(node: CallBlockNode, scope: Scope, template: Template)
   return (frame) => {
     atLine(line);
     spend(1);
-    write(str(call(frame)));
+    writeText(call(frame));
     return NEXT;
   };
+}
+
+/** Jinja2 prints what call and filter blocks give without str(): anything but a string is an error. */
+function writeText(value: Value): void {
+  const text = textOf(value);
+  if (text === undefined) throw typeError(`sequence item: expected str instance, ${typeName(value)} found`);
+  write(text);
 }
 
 /** `{% filter %}` writes what its body writes, filtered; `{% set name %}` keeps it. */
@@ -201,7 +208,7 @@ function compileCapture(
     captured = text;
     atLine(line);
     const value: Value = filter === undefined ? text : filter(frame);
-    if (finish === undefined) write(str(value));
+    if (finish === undefined) writeText(value);
     else {
       check(frame);
       finish(frame, value);

@@ -100,7 +100,7 @@ export class ExpressionParser {
     while (stream.skipIf("name", "if")) {
       const test = this.#or();
       const otherwise = stream.skipIf("name", "else") ? stream.nest(() => this.#condition()) : undefined;
-      value = { type: "condition", test, then: value, otherwise, line };
+      value = { type: "condition", test, value, otherwise, line };
       line = stream.current.line;
     }
     return value;

@@ -55,18 +55,16 @@ export const sequenceFilters: Readonly<Record<string, Filter>> = {
     const items = reversible(value);
     if (items === undefined) throw typeError(`'${typeName(value)}' object is not reversible`);
     const last = items.at(-1);
-    return last === undefined ? new Undefined("No last item, sequence was empty.") : last;
+    if (last === undefined) return new Undefined("No last item, sequence was empty.");
+    // reversed() reads items, which a safe string gives as safe ones; walking forward does not.
+    return value instanceof Markup ? new Markup(last as string) : last;
   }),
   list: one("list", (value) => [...toArray(value)]),
   reverse: one("reverse", reverse),
   items: one("items", (value) => {
     if (value instanceof Undefined) return new PyIterator([].values());
     if (value instanceof PyDict) return new PyIterator(new DictView(value, "items").toArray().values());
-    return new PyIterator(
-      lazily(() => {
-        throw typeError("Can only get item pairs from a mapping.");
-      }),
-    );
+    return new PyIterator({ next: refuseItems });
   }),
   default: defaultFilter,
   d: defaultFilter,
@@ -98,9 +96,9 @@ export const sequenceFilters: Readonly<Record<string, Filter>> = {
     new PyIterator(selected(value, args, kwargs, { keep: false, byAttribute: true })),
 };
 
-/** An iterator that does nothing before it is asked. */
-function* lazily(run: () => void): Generator<Value> {
-  run();
+/** items() is a generator: what is no mapping is an error only once it is walked over. */
+function refuseItems(): never {
+  throw typeError("Can only get item pairs from a mapping.");
 }
 
 function reverse(value: Value): Value {

@@ -1,5 +1,5 @@
 // Filters that order, compare or group items.
-import { signature } from "./arguments.js";
+import { asIndex, signature } from "./arguments.js";
 import { attributeGetter, attributesGetter, type Getter } from "./attribute-getter.js";
 import { spend } from "./budget.js";
 import { JinjaError } from "./errors.js";
@@ -50,7 +50,7 @@ export const sortingFilters: Readonly<Record<string, Filter>> = {
     const [items, reverse, caseSensitive, attribute] = SORT("sort", [value, ...args], kwargs);
     const get = attributesGetter(attribute, given(caseSensitive) ? undefined : ignoreCase);
     const keyed = toArray(items!).map((item) => ({ item, key: get(item) }));
-    return sorted(keyed, (a, b) => byItems(a.key, b.key), given(reverse)).map(({ item }) => item);
+    return sorted(keyed, (a, b) => byItems(a.key, b.key), asIndex(reverse, 0) !== 0).map(({ item }) => item);
   },
   dictsort: (value, args, kwargs) => {
     const [dict, caseSensitive, by, reverse] = DICTSORT("dictsort", [value, ...args], kwargs);
@@ -65,7 +65,9 @@ export const sortingFilters: Readonly<Record<string, Filter>> = {
       return given(caseSensitive) ? part : ignoreCase(part);
     };
     const entries = Array.from(dict.entries(), (entry) => ({ entry, key: key(entry) }));
-    return sorted(entries, (a, b) => byLess(a.key, b.key), given(reverse)).map(({ entry }) => new PyTuple(entry));
+    return sorted(entries, (a, b) => byLess(a.key, b.key), asIndex(reverse, 0) !== 0).map(
+      ({ entry }) => new PyTuple(entry),
+    );
   },
   min: (value, args, kwargs) => extreme("min", EXTREME("min", [value, ...args], kwargs)),
   max: (value, args, kwargs) => extreme("max", EXTREME("max", [value, ...args], kwargs)),

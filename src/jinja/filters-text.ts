@@ -6,11 +6,12 @@ import { JinjaError, typeError, unsupported, valueError } from "./errors.js";
 import type { Filter } from "./filters.js";
 import { isIterable, len, toArray } from "./iteration.js";
 import { dumps } from "./json.js";
-import { escape, escapeText } from "./markup.js";
+import { escapeText, toMarkup } from "./markup.js";
 import { formatPercent } from "./percent-format.js";
 import { str } from "./printing.js";
-import { center, replace, rsplit, splitLines, stringMethod } from "./string-methods.js";
+import { stringMethod } from "./string-methods.js";
 import { sliceText, textLength } from "./text.js";
+import { center, replace, rsplit, splitLines } from "./text-operations.js";
 import { plain } from "./twins.js";
 import { capitalize, lower, upper } from "./unicode.js";
 import { isInt, Markup, PyDict, type PyFunction, PyTuple, textOf, truthy, Undefined, type Value } from "./values.js";
@@ -146,8 +147,8 @@ export const textFilters: Readonly<Record<string, Filter>> = {
     const [given] = ONE("safe", [value, ...args], kwargs);
     return new Markup(str(given!));
   },
-  escape: (value, args, kwargs) => escape(ONE("escape", [value, ...args], kwargs)[0]!),
-  e: (value, args, kwargs) => escape(ONE("escape", [value, ...args], kwargs)[0]!),
+  escape: (value, args, kwargs) => toMarkup(ONE("escape", [value, ...args], kwargs)[0]!),
+  e: (value, args, kwargs) => toMarkup(ONE("escape", [value, ...args], kwargs)[0]!),
   forceescape: (value, args, kwargs) => new Markup(escapeText(str(ONE("forceescape", [value, ...args], kwargs)[0]!))),
   xmlattr: (value, args, kwargs) => {
     const [dict, autospace] = XMLATTR("xmlattr", [value, ...args], kwargs);
@@ -158,7 +159,7 @@ export const textFilters: Readonly<Record<string, Filter>> = {
       const name = textOf(key);
       if (name === undefined) throw typeError("expected string or bytes-like object");
       if (/[\t-\r />=]/.test(name)) throw valueError(`Invalid character in attribute name: '${name}'`);
-      parts.push(`${escape(key).text}="${escape(item).text}"`);
+      parts.push(`${toMarkup(key).text}="${toMarkup(item).text}"`);
     }
     const text = parts.join(" ");
     return text !== "" && (autospace === undefined || truthy(autospace)) ? ` ${text}` : text;

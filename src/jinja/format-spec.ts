@@ -108,15 +108,17 @@ function grouped(digits: string, spec: Spec, size: number, signLength: number, t
 
 function formatInt(value: bigint, spec: Spec, original: Value): string {
   const radix = RADIX[spec.type];
+  if (spec.precision !== undefined) throw valueError("Precision not allowed in integer format specifier");
+  if (spec.negativeZero) throw valueError("Negative zero coercion (z) not allowed in format specifier with integer");
   if (spec.type === "c") {
+    if (spec.alternate) throw valueError("Alternate form (#) not allowed with integer format specifier 'c'");
+    if (spec.grouping !== "") throw valueError(`Cannot specify '${spec.grouping}' with 'c'.`);
     if (spec.sign !== "") throw valueError("Sign not allowed with integer format specifier 'c'");
     if (value < 0n || value > 0x10ffffn) throw new JinjaError("OverflowError", "%c arg not in range(0x110000)");
     if (value >= 0xd800n && value <= 0xdfffn) throw unsupported("a surrogate as a character");
     return aligned("", String.fromCodePoint(Number(value)), spec, spec.align ?? "<");
   }
   if (radix === undefined) throw unknownType(spec.type, original);
-  if (spec.precision !== undefined) throw valueError("Precision not allowed in integer format specifier");
-  if (spec.negativeZero) throw valueError("Negative zero coercion (z) not allowed in format specifier with integer");
   if (spec.type === "n" && spec.grouping !== "") throw valueError(`Cannot specify '${spec.grouping}' with 'n'.`);
   if (spec.grouping === "," && radix !== 10) throw valueError(`Cannot specify ',' with '${spec.type}'.`);
   const magnitude = value < 0n ? -value : value;

@@ -16,6 +16,7 @@ import {
   PyRange,
   PyTuple,
   textOf,
+  Undefined,
   type Value,
 } from "./values.js";
 
@@ -64,7 +65,7 @@ function range(args: readonly Value[], kwargs: Kwargs): Value {
   unnamed("range", args, kwargs);
   if (args.length < 1 || args.length > 3) throw typeError(`range expected 1 to 3 arguments, got ${args.length}`);
   const numbers = args.map((arg) => asIndex(arg, 0));
-  if (!numbers.every(Number.isSafeInteger)) throw new JinjaError("OverflowError", "a range beyond 2^53");
+  if (!numbers.every(Number.isSafeInteger)) throw unsupported("a range beyond 2^53");
   const [start, stop, step] = numbers.length === 1 ? [0, numbers[0]!, 1] : [numbers[0]!, numbers[1]!, numbers[2] ?? 1];
   if (step === 0) throw valueError("range() arg 3 must not be zero");
   const made = new PyRange(start, stop, step);
@@ -84,6 +85,8 @@ function makeDict(args: readonly Value[], kwargs: Kwargs): PyDict {
   const [source] = args;
   if (source instanceof PyDict) {
     for (const [key, value] of source.entries()) dict.set(key, value);
+  } else if (source instanceof Undefined) {
+    throw new JinjaError(source.errorKind, source.message);
   } else if (source !== undefined) {
     let index = 0;
     for (const pair of iterate(source)) {

@@ -93,12 +93,16 @@ export function indexOf(value: Value): number | undefined {
   return isInt(value) ? Number(value) : undefined;
 }
 
+export function isSliceable(value: Value): boolean {
+  return textOf(value) !== undefined || isList(value) || value instanceof PyTuple || value instanceof PyRange;
+}
+
 /** value[start:stop:step] @throws {JinjaError} TypeError, ValueError, UndefinedError */
 export function slice(value: Value, bounds: readonly (Value | undefined)[]): Value {
   if (value instanceof Undefined) throw new JinjaError(value.errorKind, value.message);
   const text = textOf(value);
   const items = isList(value) ? value : value instanceof PyTuple ? value.items : undefined;
-  if (text === undefined && items === undefined && !(value instanceof PyRange)) {
+  if (!isSliceable(value)) {
     if (value instanceof PyDict) throw typeError("unhashable type: 'slice'");
     throw typeError(`'${typeName(value)}' object is not subscriptable`);
   }

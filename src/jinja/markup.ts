@@ -18,7 +18,7 @@ export function escapeText(text: string): string {
   return Array.from(text, (char) => ENTITIES[plain(char)] ?? char).join("");
 }
 
-/** markupsafe.escape(): a Markup stays as it is. */
-export function escape(value: Value): Markup {
+/** markupsafe.toMarkup(): a Markup stays as it is. */
+export function toMarkup(value: Value): Markup {
   return value instanceof Markup ? value : new Markup(escapeText(str(value)));
 }

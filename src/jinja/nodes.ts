@@ -9,7 +9,7 @@ export type Expression =
   | {
       readonly type: "condition";
       readonly test: Expression;
-      readonly then: Expression;
+      readonly value: Expression;
       readonly otherwise: Expression | undefined;
       readonly line: number;
     }

@@ -99,7 +99,8 @@ export function fraction(a: bigint, b: bigint): number {
     if (low > half || (low === half && (kept & 1n) === 1n)) kept += 1n;
     return Number(kept) * 2 ** -1074;
   }
-  return Number(quotient) * 2 ** (exponent + 500) * 2 ** -500;
+  // In two steps, as the power of two alone may be too small for a double.
+  return exponent < -900 ? Number(quotient) * 2 ** (exponent + 200) * 2 ** -200 : Number(quotient) * 2 ** exponent;
 }
 
 function bitLength(value: bigint): number {
@@ -108,7 +109,7 @@ function bitLength(value: bigint): number {
 
 function power(a: number | bigint, b: number | bigint): Numeric {
   if (b < 0) {
-    if (a == 0) throw zeroDivision("0.0 cannot be raised to a negative power");
+    if (a === 0) throw zeroDivision("0.0 cannot be raised to a negative power");
     return floatPower(toDouble(a), toDouble(b));
   }
   const base = BigInt(a);
@@ -200,7 +201,7 @@ export function negate(value: Numeric): Numeric {
 export function compareNumbers(a: Numeric, b: Numeric): number {
   const x = a instanceof PyFloat ? a.value : a;
   const y = b instanceof PyFloat ? b.value : b;
-  return x < y ? -1 : x > y ? 1 : x == y ? 0 : Number.NaN;
+  return x < y ? -1 : x > y ? 1 : Number.isNaN(x) || Number.isNaN(y) ? Number.NaN : 0;
 }
 
 /** The int next to zero of a float. @throws {JinjaError} ValueError, OverflowError */

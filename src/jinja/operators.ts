@@ -2,7 +2,7 @@
 import { spend, spendText } from "./budget.js";
 import { JinjaError as Failure, type JinjaError, typeError } from "./errors.js";
 import { toArray } from "./iteration.js";
-import { escape } from "./markup.js";
+import { toMarkup } from "./markup.js";
 import type { BinaryOperator, Comparison } from "./nodes.js";
 import { arithmetic, compareNumbers, negate, numeric } from "./numbers.js";
 import { formatPercent } from "./percent-format.js";
@@ -53,7 +53,7 @@ function add(a: Value, b: Value): Value | undefined {
     return a + b;
   }
   const [left, right] = [textOf(a), textOf(b)];
-  if (left !== undefined && right !== undefined) return new Markup(escape(a).text + escape(b).text);
+  if (left !== undefined && right !== undefined) return new Markup(toMarkup(a).text + toMarkup(b).text);
   if (left !== undefined) throw typeError(`can only concatenate str (not "${typeName(b)}") to str`);
   if (isList(a)) {
     if (!isList(b)) throw typeError(`can only concatenate list (not "${typeName(b)}") to list`);

@@ -5,11 +5,11 @@ import { typeError, unsupported, valueError } from "./errors.js";
 import { formatMethod } from "./format-method.js";
 import { toArray } from "./iteration.js";
 import { escapeText } from "./markup.js";
-import { characters, isBmp, sliceText, textLength } from "./text.js";
+import { sliceText, textLength } from "./text.js";
+import { center, pad, replace, rsplit, separator, split, splitLines, strip } from "./text-operations.js";
 import { cut, plain } from "./twins.js";
-import * as unicode from "./unicode.js";
-import { type Kwargs, Markup, PyFunction, PyTuple, textOf, truthy, typeName, type Value } from "./values.js";
-import { isSpace, trimEnd, trimStart } from "./whitespace.js";
+import { CASE_CHANGES, CHARACTER_TESTS } from "./unicode.js";
+import { Markup, PyFunction, PyTuple, textOf, truthy, typeName, type Value } from "./values.js";
 
 type Implementation = (text: string, args: Bound) => Value;
 
@@ -67,24 +67,6 @@ function joinEscaped(separator: string, items: Value): string {
     .join(separator);
 }
 
-/** str.strip() of one or both ends: of whitespace, or of any of the characters of `chars`. */
-export function strip(text: string, chars: Value | undefined, ends: "left" | "right" | "both"): string {
-  spendText(text.length);
-  if (chars === undefined || chars === null) {
-    const left = ends === "right" ? text : trimStart(text);
-    return ends === "left" ? left : trimEnd(left);
-  }
-  const set = textOf(chars);
-  if (set === undefined) throw typeError("strip arg must be None or str");
-  const within = new Set(plain(set));
-  const seen = isBmp(text) ? plain(text) : Array.from(plain(text));
-  let start = 0;
-  let end = seen.length;
-  if (ends !== "right") while (start < end && within.has(seen[start]!)) start++;
-  if (ends !== "left") while (end > start && within.has(seen[end - 1]!)) end--;
-  return typeof seen === "string" ? text.slice(start, end) : Array.from(text).slice(start, end).join("");
-}
-
 for (const [name, ends] of [
   ["strip", "both"],
   ["lstrip", "left"],
@@ -95,71 +77,6 @@ for (const [name, ends] of [
 
 define("split", "sep? maxsplit?", (text, [sep, max]) => split(text, sep, asIndex(max, -1)), { markup: true });
 define("rsplit", "sep? maxsplit?", (text, [sep, max]) => rsplit(text, sep, asIndex(max, -1)), { markup: true });
-
-function separator(sep: Value): string {
-  const text = textOf(sep);
-  if (text === undefined) throw typeError(`must be str or None, not ${typeName(sep)}`);
-  if (text === "") throw valueError("empty separator");
-  return text;
-}
-
-export function split(text: string, sep: Value | undefined, max: number): string[] {
-  spendText(text.length * 4);
-  const limit = max < 0 ? Number.POSITIVE_INFINITY : max;
-  if (sep !== undefined && sep !== null) {
-    const by = separator(sep);
-    return cut(text, by, limit);
-  }
-  const parts: string[] = [];
-  let at = 0;
-  for (;;) {
-    while (at < text.length && isSpace(text[at]!)) at++;
-    if (at >= text.length) return parts;
-    if (parts.length >= limit) return [...parts, trimEnd(text.slice(at))];
-    const from = at;
-    while (at < text.length && !isSpace(text[at]!)) at++;
-    parts.push(text.slice(from, at));
-  }
-}
-
-export function rsplit(text: string, sep: Value | undefined, max: number): string[] {
-  if (max < 0) return split(text, sep, -1);
-  spendText(text.length * 4);
-  const parts: string[] = [];
-  let end = text.length;
-  if (sep !== undefined && sep !== null) {
-    const by = separator(sep);
-    const [seen, sought] = [plain(text), plain(by)];
-    while (parts.length < max && end >= by.length) {
-      const at = seen.lastIndexOf(sought, end - by.length);
-      if (at === -1) break;
-      parts.unshift(text.slice(at + by.length, end));
-      end = at;
-    }
-    return [text.slice(0, end), ...parts];
-  }
-  for (;;) {
-    while (end > 0 && isSpace(text[end - 1]!)) end--;
-    if (end === 0) return parts;
-    if (parts.length >= max) return [trimStart(text.slice(0, end)), ...parts];
-    const last = end;
-    while (end > 0 && !isSpace(text[end - 1]!)) end--;
-    parts.unshift(text.slice(end, last));
-  }
-}
-
-const LINE_END = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/g;
-
-export function splitLines(text: string, keepEnds: boolean): string[] {
-  spendText(text.length * 4);
-  const lines: string[] = [];
-  let from = 0;
-  for (const end of text.matchAll(LINE_END)) {
-    lines.push(text.slice(from, keepEnds ? end.index + end[0].length : end.index));
-    from = end.index + end[0].length;
-  }
-  return from < text.length ? [...lines, text.slice(from)] : lines;
-}
 
 define("splitlines", "keepends?", (text, [keep]) => splitLines(text, keep !== undefined && truthy(keep)), {
   markup: true,
@@ -245,21 +162,6 @@ for (const name of ["startswith", "endswith"] as const) {
   });
 }
 
-/** What the empty text cuts: it is seen before every character, and at the end. */
-function cutEverywhere(text: string, most: number): string[] {
-  if (most === 0) return [text];
-  const points = characters(text);
-  return ["", ...points.slice(0, most - 1), points.slice(most - 1).join("")];
-}
-
-export function replace(text: string, old: string, by: string, count: number): string {
-  spendText(text.length);
-  const most = count < 0 ? Number.POSITIVE_INFINITY : count;
-  const parts = old === "" ? cutEverywhere(text, most) : cut(text, old, most);
-  spendText(text.length + (parts.length - 1) * by.length);
-  return parts.join(by);
-}
-
 define(
   "replace",
   "old new count? /",
@@ -297,35 +199,22 @@ define("join", "iterable /", (text, [iterable]) => {
   return items.join(text);
 });
 
-for (const name of ["upper", "lower", "title", "capitalize", "casefold", "swapcase"] as const) {
+for (const [name, change] of Object.entries(CASE_CHANGES)) {
   define(
     name,
     "",
     (text) => {
       spendText(text.length * 2);
-      return unicode[name](text);
+      return change(text);
     },
     { markup: true },
   );
 }
 
-for (const name of [
-  "isalnum",
-  "isalpha",
-  "isascii",
-  "isdecimal",
-  "isdigit",
-  "isidentifier",
-  "islower",
-  "isnumeric",
-  "isprintable",
-  "isspace",
-  "istitle",
-  "isupper",
-] as const) {
+for (const [name, holds] of Object.entries(CHARACTER_TESTS)) {
   define(name, "", (text) => {
     spendText(text.length);
-    return unicode[name](plain(text));
+    return holds(plain(text));
   });
 }
 
@@ -334,19 +223,6 @@ function fill(value: Value | undefined): string {
   const char = asText(value, "the fill character");
   if (textLength(char) !== 1) throw typeError("The fill character must be exactly one character long");
   return char;
-}
-
-function pad(text: string, char: string, left: number, right: number): string {
-  spendText(text.length + char.length * (left + right));
-  return char.repeat(left) + text + char.repeat(right);
-}
-
-export function center(text: string, width: number, char = " "): string {
-  const margin = width - textLength(text);
-  if (margin <= 0) return text;
-  // As CPython rounds: an odd rest goes left where the width is odd.
-  const left = Math.floor(margin / 2) + (margin & width & 1);
-  return pad(text, char, left, margin - left);
 }
 
 const PADDED = { markup: true, escapes: 1 };
@@ -397,8 +273,3 @@ define(
   },
   { markup: true },
 );
-
-export function callStringMethod(name: string, self: string | Markup, args: readonly Value[], kwargs: Kwargs): Value {
-  const method = stringMethod(self, textOf(self)!, name) as PyFunction;
-  return method.call(args, kwargs);
-}

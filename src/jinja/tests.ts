@@ -15,6 +15,7 @@ import {
   PyFloat,
   PyRange,
   PyTuple,
+  refuseUnhashable,
   textOf,
   Undefined,
   type Value,
@@ -94,6 +95,7 @@ export const tests: ReadonlyMap<string, Test> = new Map<string, Test>([
 
 function known(table: ReadonlyMap<string, unknown>, name: Value): boolean {
   const text = textOf(name);
+  refuseUnhashable(name);
   return text !== undefined && table.has(text);
 }
 

@@ -188,3 +188,29 @@ export function istitle(text: string): boolean {
   }
   return found;
 }
+
+/** Methods of str that change case. */
+export const CASE_CHANGES: Readonly<Record<string, (text: string) => string>> = {
+  upper,
+  lower,
+  title,
+  capitalize,
+  casefold,
+  swapcase,
+};
+
+/** Methods of str that ask of what characters it is. */
+export const CHARACTER_TESTS: Readonly<Record<string, (text: string) => boolean>> = {
+  isalnum,
+  isalpha,
+  isascii,
+  isdecimal,
+  isdigit,
+  isidentifier,
+  islower,
+  isnumeric,
+  isprintable,
+  isspace,
+  istitle,
+  isupper,
+};

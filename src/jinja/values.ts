@@ -273,4 +273,9 @@ function dictKey(key: Value): unknown {
   return key;
 }
 
+/** @throws {JinjaError} TypeError for what cannot be a key. */
+export function refuseUnhashable(value: Value): void {
+  dictKey(value);
+}
+
 const UNDEFINED_KEY = Symbol("Undefined");

@@ -30,7 +30,7 @@ export function childrenOf(node: Node): readonly Node[] {
     case "dict":
       return node.items.flat();
     case "condition":
-      return [node.test, node.then, ...present(node.otherwise)];
+      return [node.test, node.value, ...present(node.otherwise)];
     case "binary":
       return [node.left, node.right];
     case "unary":

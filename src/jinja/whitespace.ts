@@ -3,6 +3,9 @@
 /** The inside of a character class of a regular expression. */
 export const WHITESPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 
+/** Where str.splitlines() cuts, beside CR LF; the inside of a character class. */
+export const LINE_BREAKS = "\\n\\r\\v\\f\\x1c-\\x1e\\x85\\u2028\\u2029";
+
 const ONE = new RegExp(`[${WHITESPACE}]`);
 const START = new RegExp(`^[${WHITESPACE}]+`);
 
