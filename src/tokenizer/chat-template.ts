@@ -112,7 +112,9 @@ export class ChatTemplate {
       );
       return opened === undefined ? text : opened.close(text);
     };
-    const { conversation, text } = this.#withParts(checkConversation(messages, options), render);
+    const given = checkConversation(messages, options);
+    this.#checkRead(source, given);
+    const { conversation, text } = this.#withParts(given, render);
     const again = (twins: Twins) => withTwins(twins, () => render(mapTexts(conversation, (one) => twins.hide(one))));
     const texts: string[] = [];
     mapTexts(conversation, (one) => {
@@ -120,6 +122,23 @@ export class ChatTemplate {
       return one;
     });
     return { text, texts, again };
+  }
+
+  /** Tools, calls and documents that a template does not read would be left out without a word. */
+  #checkRead(source: string, { messages, tools, documents }: Conversation): void {
+    const calls = (message: PyDict) => ((message.get("tool_calls") as readonly PyDict[] | undefined)?.length ?? 0) > 0;
+    const withCalls = messages.findIndex(calls);
+    const parts = [
+      { name: "tools", where: "tools", given: (tools?.length ?? 0) > 0 },
+      { name: "documents", where: "documents", given: (documents?.length ?? 0) > 0 },
+      { name: "tool_calls", where: `messages[${withCalls}].tool_calls`, given: withCalls >= 0 },
+    ];
+    const lost = parts.find(({ name, given }) => given && !new RegExp(`\\b${name}\\b`).test(source));
+    if (lost === undefined) return;
+    throw new QuipuError(
+      "ERR_USAGE",
+      `${lost.where}: the chat template of ${this.where} does not read ${lost.name}: leave them out`,
+    );
   }
 
   #parse(source: string): JinjaTemplate {

@@ -3,11 +3,12 @@
 
     prove_templates.py FOLDER…      *.jinja and tokenizer_config.json, at any depth
 
-Every template meets every conversation of template_conversations.py. A rendering agrees if the texts are equal, or both refuse. Where a
+Every template meets every conversation of template_conversations.py. A rendering agrees if the texts are equal, or both refuse. Tools, calls
+and documents that a template does not read are to be refused, where transformers leaves them out without a word. Where a
 template prints a list of content parts as Python does, leaves their texts out or fails on them, quipu gives it one text, with newlines between
 the parts (src/tokenizer/chat-template.ts): there that is what is compared.
 """
-import datetime, json, os, pathlib, subprocess, sys, time
+import datetime, json, os, pathlib, re, subprocess, sys, time
 
 import jinja2, tokenizers, transformers
 from transformers.utils import chat_template_utils
@@ -52,8 +53,20 @@ def joined(message):
     return {**message, "content": "\n".join(part["text"] for part in message["content"])}
 
 
+def leaves_out(template, messages, options):
+    """Whether the template does not read something that is given: transformers leaves it out without a word, quipu refuses."""
+    given = {
+        "tools": options.get("tools"),
+        "documents": options.get("documents"),
+        "tool_calls": any(message.get("tool_calls") for message in messages),
+    }
+    return any(value and not re.search(rf"\b{name}\b", template) for name, value in given.items())
+
+
 def expected(reference, template, messages, options):
-    """A text, or None where transformers refuses; and whether parts were joined for it."""
+    """A text, or None where it is refused; and whether parts were joined for it."""
+    if leaves_out(template, messages, options):
+        return None, False
     render = lambda messages: reference.apply_chat_template(
         messages,
         chat_template=template,
@@ -130,8 +143,9 @@ def main():
             print(f"  transformers: {case['text']!r}"[:2000])
             print(f"  quipu:        {mine.get('text', mine.get('error'))!r}"[:2000])
     total = len(wanted)
+    left = sum(leaves_out(sources[case["template"]], CONVERSATIONS[case["conversation"]], case["options"]) for case in wanted)
     print(f"{len(sources)} templates, {total} renderings, in {seconds:.1f} s; transformers {transformers.__version__}, Jinja2 {jinja2.__version__}")
-    print(f"{equal + both} of {total} agree: {equal} of {total - both - sum(c['text'] is None and 'error' not in g for c, g in zip(wanted, got))} texts are equal, {both} are refused by both; parts were joined in {sum(case['joined'] for case in wanted)}")
+    print(f"{equal + both} of {total} agree: {equal} of {total - both - sum(c['text'] is None and 'error' not in g for c, g in zip(wanted, got))} texts are equal, {both - left} are refused by both, {left} by quipu as something would be left out; parts were joined in {sum(case['joined'] for case in wanted)}")
     print(f"{equal - unmarked} of {equal} texts are the same with the control tokens in messages marked")
     sys.exit(0 if equal + both == total and unmarked == 0 else 1)
 

@@ -161,7 +161,7 @@ describe("continueFinalMessage", () => {
       "does not know the field weight",
     ],
     [
-      { content: "x", role: "assistant", tool_calls: [{}] },
+      { content: "x", role: "assistant" },
       { continueFinalMessage: "role" },
       "ERR_CHAT_TEMPLATE",
       "leaves out the last message",

@@ -26,7 +26,7 @@ const SOURCES: Readonly<Record<string, { file: string; bos: string; tokenizer: s
     tokenizer: "smollm2",
   },
   llama3: { file: `${LENML}_1/models/tokenizer_config.json`, bos: "<|begin_of_text|>", tokenizer: "llama3" },
-  llama3_1: { file: "build/templates/llama3_1.jinja", bos: "<|begin_of_text|>", tokenizer: "llama3" },
+  llama3_1: { file: "build/templates/trl/llama3_1.jinja", bos: "<|begin_of_text|>", tokenizer: "llama3" },
   llama3_2: { file: `${LENML}_2/models/tokenizer_config.json`, bos: "<|begin_of_text|>", tokenizer: "llama3" },
 };
 
