@@ -28,11 +28,16 @@ export function compileExpression(node: Expression, scope: Scope): Evaluate {
       return () => value;
     }
     case "name": {
-      const read = reader(scope, scope.symbols.ref(node.name));
+      const variable = scope.symbols.ref(node.name);
+      const read = reader(scope, variable);
       const missing = undefinedName(node.name);
+      const isParameter = !scope.inDefaults && scope.symbols.isParameter(variable);
       return (frame) => {
         const value = read(frame);
-        return value === undefined ? missing : value;
+        if (value !== undefined) return value;
+        // A macro that outlived the loop around it: Jinja2 prints the word "missing".
+        if (isParameter) throw unsupported(`the name ${node.name}, whose loop has ended`);
+        return missing;
       };
     }
     case "list": {

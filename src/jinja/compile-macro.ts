@@ -44,7 +44,7 @@ export function compileMacro(
   const fallbacks = params.map((param, i) => {
     const value = defaults[i - params.length + defaults.length];
     const missing = new Undefined(`parameter '${param.name}' was not provided`);
-    return value === undefined ? () => missing : compileExpression(value, scope);
+    return value === undefined ? () => missing : compileExpression(value, { ...scope, inDefaults: true });
   });
   const run = compileBody(body, scope, template);
   const enter = entering(scope);

@@ -9,8 +9,7 @@ import { BREAK, CONTINUE, type Ending, type Evaluate, type Execute, type Frame, 
 import type { BlockNode, CallBlockNode, IfNode, Statement } from "./nodes.js";
 import { str } from "./printing.js";
 import { atLine, capture, write } from "./rendering.js";
-import { entering, innerScope, leaving, reader, rootScope, type Scope } from "./scope.js";
-import { FunctionScope, Symbols } from "./symbols.js";
+import { blockScope, entering, innerScope, leaving, reader, rootScope, type Scope } from "./scope.js";
 import { textOf, truthy, typeName, type Value } from "./values.js";
 import { undeclared } from "./walk.js";
 
@@ -233,12 +232,7 @@ function compileBlock(node: BlockNode, scope: Scope, template: Template): Execut
   const { name, line } = node;
   if (template.blocks.has(name)) throw new JinjaError("TemplateAssertionError", `block '${name}' defined twice`, line);
   refuseSelf(node.body, ["self", "super"]);
-  const own: Scope = {
-    symbols: new Symbols(undefined, new FunctionScope(undefined)),
-    toplevel: false,
-    inLoop: false,
-    soft: false,
-  };
+  const own = blockScope();
   own.symbols.analyze(node.body);
   template.blocks.set(name, () => NEXT);
   const body = compileBody(node.body, own, template);

@@ -18,7 +18,7 @@ export const numberFilters: Readonly<Record<string, Filter>> = {
   abs: (value, args, kwargs) => {
     const [given] = ONE("abs", [value, ...args], kwargs);
     const number = numeric(given!);
-    if (number === undefined) throw badOperand("abs()", given!);
+    if (number === undefined) throw typeError(`bad operand type for abs(): '${typeName(given!)}'`);
     if (number instanceof PyFloat) return float(Math.abs(number.value));
     return number < 0 ? arithmetic("-", 0, number) : number;
   },
@@ -34,11 +34,6 @@ export const numberFilters: Readonly<Record<string, Filter>> = {
     return fileSize(given!, useBinary !== undefined && truthy(useBinary));
   },
 };
-
-function badOperand(what: string, value: Value): JinjaError {
-  if (value instanceof Undefined) return new JinjaError(value.errorKind, value.message);
-  return typeError(`bad operand type for ${what}: '${typeName(value)}'`);
-}
 
 /** float(value), undefined where Python raises a TypeError or ValueError. @throws {JinjaError} UndefinedError, OverflowError */
 function asDouble(value: Value): number | undefined {

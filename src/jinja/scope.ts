@@ -11,15 +11,22 @@ export interface Scope {
   readonly inLoop: boolean;
   /** Inside an if: filters that do not exist are an error only once they are reached. */
   readonly soft: boolean;
+  /** In the defaults of a macro's parameters, where parameters may not have their values yet. */
+  readonly inDefaults: boolean;
 }
 
 export function rootScope(): Scope {
-  return { symbols: new Symbols(undefined, new FunctionScope(undefined)), toplevel: true, inLoop: false, soft: false };
+  return { ...scopeOf(new Symbols(undefined, new FunctionScope(undefined))), toplevel: true };
+}
+
+/** The scope of a block, which sees nothing of where it stands. */
+export function blockScope(): Scope {
+  return scopeOf(new Symbols(undefined, new FunctionScope(undefined)));
 }
 
 /** A scope of the same function. */
-export function innerScope({ symbols, inLoop }: Scope, loop = inLoop): Scope {
-  return { symbols: new Symbols(symbols, symbols.owner), toplevel: false, inLoop: loop, soft: false };
+export function innerScope({ symbols, inLoop }: Scope): Scope {
+  return { ...scopeOf(new Symbols(symbols, symbols.owner)), inLoop };
 }
 
 /** Another scope of the same function, beside `scope`. */
@@ -29,12 +36,11 @@ export function siblingScope({ symbols, ...rest }: Scope): Scope {
 
 /** The scope of a function that is defined here. */
 export function functionScope({ symbols }: Scope): Scope {
-  return {
-    symbols: new Symbols(symbols, new FunctionScope(symbols.owner)),
-    toplevel: false,
-    inLoop: false,
-    soft: false,
-  };
+  return scopeOf(new Symbols(symbols, new FunctionScope(symbols.owner)));
+}
+
+function scopeOf(symbols: Symbols): Scope {
+  return { symbols, toplevel: false, inLoop: false, soft: false, inDefaults: false };
 }
 
 /** Reads a variable; undefined where it has no value. */

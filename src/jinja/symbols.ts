@@ -77,6 +77,12 @@ export class Symbols {
     return variable;
   }
 
+  /** Whether a variable is a parameter of its scope: it has a value while the scope runs, and Jinja2 does not look whether it has. */
+  isParameter(variable: Variable): boolean {
+    const load = this.#loads.get(variable);
+    return load === undefined ? (this.parent?.isParameter(variable) ?? false) : load.from === "parameter";
+  }
+
   /** All variables that are set here and in the scopes around, by name: what a scoped block sees. */
   storedVariables(): Map<string, Variable> {
     const stored = new Map<string, Variable>();

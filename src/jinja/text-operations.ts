@@ -43,7 +43,7 @@ export function split(text: string, sep: Value | undefined, max: number): string
   for (;;) {
     while (at < text.length && isSpace(text[at]!)) at++;
     if (at >= text.length) return parts;
-    if (parts.length >= limit) return [...parts, trimEnd(text.slice(at))];
+    if (parts.length >= limit) return [...parts, text.slice(at)];
     const from = at;
     while (at < text.length && !isSpace(text[at]!)) at++;
     parts.push(text.slice(from, at));
@@ -69,7 +69,7 @@ export function rsplit(text: string, sep: Value | undefined, max: number): strin
   for (;;) {
     while (end > 0 && isSpace(text[end - 1]!)) end--;
     if (end === 0) return parts.reverse();
-    if (parts.length >= max) return [...parts, trimStart(text.slice(0, end))].reverse();
+    if (parts.length >= max) return [...parts, text.slice(0, end)].reverse();
     const last = end;
     while (end > 0 && !isSpace(text[end - 1]!)) end--;
     parts.push(text.slice(end, last));

@@ -9,6 +9,7 @@ raises, quipu must too. Ends with status 1 where one differs.
 
 import argparse
 import collections
+import copy
 import json
 import pathlib
 import random
@@ -364,7 +365,8 @@ def python_render(template):
     """(text, None) or (None, error)."""
     signal.setitimer(signal.ITIMER_REAL, 2)
     try:
-        return _cached_compile_jinja_template(template).render(**CONTEXT), None
+        # A fresh context: the indent filter extends a list that it is given, before it fails.
+        return _cached_compile_jinja_template(template).render(**copy.deepcopy(CONTEXT)), None
     except Exception as error:  # noqa: BLE001: whatever a template raises
         return None, error
     finally:
