@@ -94,6 +94,12 @@ export function withField(dict: PyDict, name: string, value: Value): PyDict {
   return changed;
 }
 
+export function withoutField(dict: PyDict, name: string): PyDict {
+  const changed = new PyDict();
+  for (const [key, value] of dict.entries()) if (key !== name) changed.set(key, value);
+  return changed;
+}
+
 /** A conversation whose texts are changed: everything that a user can have written, the names of fields too. */
 export function mapTexts(conversation: Conversation, change: (text: string) => string): Conversation {
   const mapped = (value: Value): Value => {

@@ -11,6 +11,7 @@ import {
   checkConversation,
   joinParts,
   mapTexts,
+  withoutField,
 } from "./chat-message.js";
 import { openFinalMessage } from "./continued-message.js";
 
@@ -112,9 +113,8 @@ export class ChatTemplate {
       );
       return opened === undefined ? text : opened.close(text);
     };
-    const given = checkConversation(messages, options);
-    this.#checkRead(source, given);
-    const { conversation, text } = this.#withParts(given, render);
+    const { conversation, text } = this.#withParts(checkConversation(messages, options), render);
+    this.#checkRead(source, conversation, text, render);
     const again = (twins: Twins) => withTwins(twins, () => render(mapTexts(conversation, (one) => twins.hide(one))));
     const texts: string[] = [];
     mapTexts(conversation, (one) => {
@@ -124,21 +124,25 @@ export class ChatTemplate {
     return { text, texts, again };
   }
 
-  /** Tools, calls and documents that a template does not read would be left out without a word. */
-  #checkRead(source: string, { messages, tools, documents }: Conversation): void {
-    const calls = (message: PyDict) => ((message.get("tool_calls") as readonly PyDict[] | undefined)?.length ?? 0) > 0;
-    const withCalls = messages.findIndex(calls);
-    const parts = [
-      { name: "tools", where: "tools", given: (tools?.length ?? 0) > 0 },
-      { name: "documents", where: "documents", given: (documents?.length ?? 0) > 0 },
-      { name: "tool_calls", where: `messages[${withCalls}].tool_calls`, given: withCalls >= 0 },
-    ];
-    const lost = parts.find(({ name, given }) => given && !new RegExp(`\\b${name}\\b`).test(source));
-    if (lost === undefined) return;
-    throw new QuipuError(
-      "ERR_USAGE",
-      `${lost.where}: the chat template of ${this.where} does not read ${lost.name}: leave them out`,
-    );
+  /** Tools, documents and calls that a template does not read would be left out without a word. */
+  #checkRead(
+    source: string,
+    conversation: Conversation,
+    text: string,
+    render: (conversation: Conversation) => string,
+  ): void {
+    const { messages, tools, documents } = conversation;
+    const named = (name: string) => new RegExp(`\\b${name}\\b`).test(source);
+    const refuse = (what: string, name: string) =>
+      new QuipuError("ERR_USAGE", `${what}: the chat template of ${this.where} does not read ${name}: leave them out`);
+    if (tools !== null && tools.length > 0 && !named("tools")) throw refuse("tools", "tools");
+    if (documents !== null && documents.length > 0 && !named("documents")) throw refuse("documents", "documents");
+    const calls = messages.findIndex((message) => ((message.get("tool_calls") ?? []) as readonly PyDict[]).length > 0);
+    if (calls < 0 || named("tool_calls")) return;
+    // What does not name them may still print a message as a whole.
+    const without = messages.map((message) => withoutField(message, "tool_calls"));
+    if (render({ ...conversation, messages: without }) === text)
+      throw refuse(`messages[${calls}].tool_calls`, "tool_calls");
   }
 
   #parse(source: string): JinjaTemplate {

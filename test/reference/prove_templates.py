@@ -58,7 +58,7 @@ def leaves_out(template, messages, options):
     given = {
         "tools": options.get("tools"),
         "documents": options.get("documents"),
-        "tool_calls": any(message.get("tool_calls") for message in messages),
+        "tool_calls": [call for message in messages for call in message.get("tool_calls") or []],
     }
     return any(value and not re.search(rf"\b{name}\b", template) for name, value in given.items())
 

@@ -95,6 +95,26 @@ test("callers' objects are left as they are", () => {
   expect(message).toEqual({ role: "user", content: [{ type: "text", text: "x" }], name: null });
 });
 
+describe("what a template does not read is refused, and not left out", () => {
+  const call = { type: "function", function: { name: "f", arguments: "{}" } };
+  const calls = [user, { role: "assistant", content: "x", tool_calls: [call] }];
+  const plain = new ChatTemplate("{% for m in messages %}{{ m.content }}{% endfor %}", {}, "here");
+
+  test.each<[ChatMessage[], object, string]>([
+    [[user], { tools: [{}] }, "tools: the chat template of here does not read tools"],
+    [[user], { documents: [{}] }, "documents: the chat template of here does not read documents"],
+    [calls, {}, "messages[1].tool_calls: the chat template of here does not read tool_calls"],
+  ])("%#", (messages, options, message) => {
+    expect(() => plain.render(messages, options)).toThrow(usage(message));
+  });
+
+  test("but nothing is lost of empty lists, and where messages are printed as a whole", () => {
+    const empty = [user, { role: "assistant", content: "y", tool_calls: [] }];
+    expect(plain.render(empty, { tools: [], documents: [], templateVariables: { unread: 1 } })).toBe("xy");
+    expect(given(calls)).toContain('"tool_calls": [{');
+  });
+});
+
 describe("parts", () => {
   const parts: ChatMessage[] = [
     {

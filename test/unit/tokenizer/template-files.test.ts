@@ -42,11 +42,11 @@ describe.each([
     "a list",
     [
       { name: "default", template: "d" },
-      { name: "tool_use", template: "t" },
-      { name: "rag", template: "r" },
+      { name: "tool_use", template: "t{# tools #}" },
+      { name: "rag", template: "r{# tools #}" },
     ],
   ],
-  ["an object", { default: "d", tool_use: "t", rag: "r" }],
+  ["an object", { default: "d", tool_use: "t{# tools #}", rag: "r{# tools #}" }],
 ])("several in tokenizer_config.json: %s", (_, value) => {
   test.each([
     [{}, "d"],
@@ -75,8 +75,8 @@ describe.each([
 test("several and no default: named or refused", async () => {
   config({
     chat_template: [
-      { name: "rag", template: "r" },
-      { name: "tool_use", template: "t" },
+      { name: "rag", template: "r{# tools #}" },
+      { name: "tool_use", template: "t{# tools #}" },
     ],
   });
   const template = await loadChatTemplate(dir);
@@ -89,7 +89,7 @@ test("files of their own take the place of all in tokenizer_config.json", async 
   config({
     chat_template: [
       { name: "default", template: "d" },
-      { name: "tool_use", template: "t" },
+      { name: "tool_use", template: "t{# tools #}" },
     ],
   });
   write("chat_template.jinja", "j");
