@@ -38,10 +38,21 @@ const OBJECT_ATTRIBUTES = new Set(
   ).split(" "),
 );
 
+/** And those of undefined values, whose other attributes are errors. */
+const UNDEFINED_ATTRIBUTES = new Set(
+  (
+    "__add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __div__ __rdiv__ __truediv__ __rtruediv__ __floordiv__ __rfloordiv__ __mod__ " +
+    "__rmod__ __pos__ __neg__ __call__ __getitem__ __getattr__ __int__ __float__ __complex__ __pow__ __rpow__ __len__ __iter__ __aiter__ " +
+    "__bool__ __slots__ __module__"
+  ).split(" "),
+);
+
 const CONTAINER_ATTRIBUTES = new Set("__contains__ __getitem__ __iter__ __len__".split(" "));
 
 /** `object.name`: the attribute before the item. */
 export function getAttribute(object: Value, name: string): Value {
+  if (object instanceof Undefined && (OBJECT_ATTRIBUTES.has(name) || UNDEFINED_ATTRIBUTES.has(name)))
+    return unsafe(object, name);
   refuseUndefined(object);
   const own = attribute(object, name);
   if (own !== undefined) return own;
@@ -61,7 +72,7 @@ export function getItem(object: Value, key: Value): Value {
 
 /** What the attr filter finds: the attribute only. */
 export function getAttributeOnly(object: Value, name: string): Value {
-  refuseUndefined(object);
+  if (object instanceof Undefined) return getAttribute(object, name);
   const own = attribute(object, name);
   return own === undefined ? missing(object, name) : own;
 }

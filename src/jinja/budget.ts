@@ -11,7 +11,7 @@ export interface Limits {
   readonly maxDepth?: number;
 }
 
-const DEFAULTS: Required<Limits> = { maxSteps: 50_000_000, maxLength: 64 * 1024 * 1024, maxDepth: 200 };
+const DEFAULTS: Required<Limits> = { maxSteps: 20_000_000, maxLength: 64 * 1024 * 1024, maxDepth: 200 };
 
 interface Budget extends Required<Limits> {
   steps: number;
@@ -41,10 +41,15 @@ export function spend(steps: number): void {
 
 /** To be called before a string of `length` is made or walked over. */
 export function spendText(length: number): void {
+  checkLength(length);
+  spend(1 + (length >>> 4));
+}
+
+/** @throws {JinjaError} LimitError */
+export function checkLength(length: number): void {
   if (length > budget.maxLength) {
     throw new JinjaError("LimitError", `the template makes a text of more than ${budget.maxLength} characters`);
   }
-  spend(1 + (length >>> 4));
 }
 
 export function nested<T>(work: () => T): T {

@@ -141,6 +141,7 @@ const RADIX: Readonly<Record<string, number>> = {
 
 function formatFloat(value: number, spec: Spec, original: Value): string {
   const style = spec.type.toLowerCase();
+  if (style === "" && spec.alternate) throw unsupported("the flag # of a float without a type in str.format");
   if (!["", "e", "f", "g", "n", "%"].includes(style) || spec.type === "N") throw unknownType(spec.type, original);
   if (spec.type === "n" && spec.grouping !== "") throw valueError(`Cannot specify '${spec.grouping}' with 'n'.`);
   let digits: string;

@@ -37,7 +37,7 @@ class Writer {
 
   /** `line` is the line break of the level around. */
   write(value: Value, line: string): string {
-    spend(1);
+    spend(4);
     if (value === null) return "null";
     if (typeof value === "boolean") return String(value);
     if (isInt(value)) return intText(value);

@@ -73,7 +73,9 @@ class Lexer {
 
   #advance(end: number): void {
     const source = this.#source;
-    for (let i = source.indexOf("\n", this.#pos); i !== -1 && i < end; i = source.indexOf("\n", i + 1)) this.#line++;
+    // Only this part is searched: to the end of the template each time would be quadratic.
+    const passed = source.slice(this.#pos, end);
+    for (let i = passed.indexOf("\n"); i !== -1; i = passed.indexOf("\n", i + 1)) this.#line++;
     if (end > this.#pos) this.#lineStarts = source[end - 1] === "\n";
     this.#pos = end;
   }

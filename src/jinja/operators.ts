@@ -105,7 +105,7 @@ export function concat(values: readonly Value[]): string {
 
 export function equals(a: Value, b: Value): boolean {
   if (a === b) return true;
-  spend(1);
+  spend(4);
   if (a === null || b === null) return false;
   const x = numeric(a);
   if (x !== undefined) {

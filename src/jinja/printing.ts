@@ -39,7 +39,7 @@ class Printer {
   readonly #open = new Set<Value>();
 
   repr(value: Value): string {
-    spend(1);
+    spend(4);
     if (value === null) return "None";
     switch (typeof value) {
       case "boolean":

@@ -1,5 +1,5 @@
 // The state of the rendering that runs: the text so far, and the line that is at work. A rendering is synchronous.
-import { spendText } from "./budget.js";
+import { checkLength } from "./budget.js";
 import { JinjaError } from "./errors.js";
 
 let text = "";
@@ -7,7 +7,7 @@ let line = 1;
 
 export function write(part: string): void {
   text += part;
-  if (text.length > 4096) spendText(part.length === 0 ? 0 : text.length >>> 12);
+  checkLength(text.length);
 }
 
 /** What `work` writes, as a text; undefined where it ends by leaving a loop, which drops it. */
