@@ -12,6 +12,7 @@ export type QuipuErrorCode =
   | "ERR_CHAT_TEMPLATE"
   | "ERR_NOT_A_NUMBER"
   | "ERR_CONTEXT_OVERFLOW"
+  | "ERR_BUSY"
   | "ERR_OUT_OF_MEMORY"
   | "ERR_DEVICE_UNAVAILABLE"
   | "ERR_ADDON"
@@ -29,6 +30,7 @@ export const EXIT_CODES: Readonly<Record<QuipuErrorCode, number>> = {
   ERR_CHAT_TEMPLATE: 3,
   ERR_NOT_A_NUMBER: 3,
   ERR_CONTEXT_OVERFLOW: 4,
+  ERR_BUSY: 1,
   ERR_OUT_OF_MEMORY: 5,
   ERR_DEVICE_UNAVAILABLE: 6,
   ERR_ADDON: 1,
@@ -45,12 +47,15 @@ const BRAND: unique symbol = Symbol.for("quipu-llm.error") as never;
  */
 export class QuipuError extends Error {
   readonly code: QuipuErrorCode;
+  /** The argument or option that is wrong, or that would help, by its name in the library: "contextLength". */
+  declare readonly option?: string;
   readonly [BRAND] = true;
 
-  constructor(code: QuipuErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+  constructor(code: QuipuErrorCode, message: string, { option, ...rest }: { cause?: unknown; option?: string } = {}) {
+    super(message, rest);
     this.name = "QuipuError";
     this.code = code;
+    if (option !== undefined) this.option = option;
   }
 }
 

@@ -3,10 +3,19 @@ export { describeMachine, type Machine, measureRoofs, type Roofs } from "./devic
 export { EXIT_CODES, isQuipuError, QuipuError, type QuipuErrorCode } from "./errors.js";
 export { type BenchmarkOptions, type BenchmarkResult, type BenchmarkRow, runBenchmark } from "./generate/benchmark.js";
 export type * from "./generate/events.js";
-export { inspectModel, type ModelReport } from "./generate/inspect.js";
-export { type LoadOptions, loadModel, type Model, type ModelStats } from "./generate/model.js";
+export { type InspectOptions, inspectModel, type ModelReport } from "./generate/inspect.js";
+export {
+  type LoadOptions,
+  type LogitsOptions,
+  loadModel,
+  type Model,
+  type ModelStats,
+  type ModelWithTokenizer,
+  type NextOptions,
+} from "./generate/model.js";
 export { modelFolder } from "./generate/model-folder.js";
 export { encodePrompt, type PromptContext } from "./generate/prompt.js";
+export type { StopToken, StopTokens } from "./generate/stop-tokens.js";
 export { parseJson } from "./jinja/json.js";
 export { type LlamaConfig, type RopeConfig, readConfig } from "./model/config.js";
 export type { GenerationConfig } from "./model/generation-config.js";
@@ -18,6 +27,7 @@ export { ENCODING_NAMES, type EncodingName, loadEncoding } from "./tokenizer/enc
 export { loadChatTemplate } from "./tokenizer/template-files.js";
 export {
   type BatchOptions,
+  type DecodeOptions,
   type EncodeOptions,
   loadTokenizer,
   type SpecialText,
@@ -26,4 +36,9 @@ export {
   type TokenizedText,
   type Tokenizer,
 } from "./tokenizer/tokenizer.js";
-export { TrainedTokenizer, type TrainTokenizerOptions, trainTokenizer } from "./tokenizer/train.js";
+export {
+  type SaveOptions,
+  type TrainedTokenizer,
+  type TrainTokenizerOptions,
+  trainTokenizer,
+} from "./tokenizer/train.js";

@@ -208,9 +208,8 @@ Status TextTokenizer::decode(std::span<const int32_t> ids, bool special, Growing
     for (const int32_t signedId : some) {
       const auto id = static_cast<uint32_t>(signedId);
       if (id >= vocabSize_) {
-        return Status::error(ErrorCode::kUsage, "token id: expected a whole number from 0 to " +
-                                                    std::to_string(vocabSize_ - 1) + ", got " +
-                                                    std::to_string(signedId));
+        return Status::error(ErrorCode::kUsage, "ids: expected ids from 0 to " + std::to_string(vocabSize_ - 1) +
+                                                    ", got " + std::to_string(signedId));
       }
       const uint32_t place = shortBytes_[id];
       if ((place & 0xff) != kNotShort) {

@@ -1,10 +1,13 @@
 // Bytes of files and of stdin as they come, and the check that they are UTF-8.
 import { isUtf8 } from "node:buffer";
-import { createReadStream, fstatSync } from "node:fs";
+import { createReadStream, fstatSync, readFileSync } from "node:fs";
 import { QuipuError } from "../errors.js";
 
 /** Milliseconds without a byte on stdin, beside a prompt in the arguments, until a hint. */
 const SILENCE = 5000;
+
+/** Bytes that are read whole. */
+const MOST = 2 ** 28;
 
 /** Of a file, at a time. */
 const CHUNK = 2 ** 20;
@@ -58,9 +61,20 @@ export function unreadable(file: string, cause: unknown): QuipuError {
   return new QuipuError("ERR_USAGE", `-f ${file}: cannot be read: ${(cause as Error).message}`, { cause });
 }
 
-export async function concatenated(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+/**
+ * @param from names the bytes in errors.
+ * @throws {QuipuError} ERR_USAGE for more than 256 MiB: a device or a pipe without end, which would only fill the memory.
+ */
+export async function concatenated(chunks: AsyncIterable<Uint8Array>, from: string): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
-  for await (const chunk of chunks) parts.push(chunk);
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    parts.push(chunk);
+    bytes += chunk.length;
+    if (bytes > MOST) {
+      throw new QuipuError("ERR_USAGE", `${from}: more than ${MOST / 2 ** 20} MiB, which no model's context holds`);
+    }
+  }
   return Buffer.concat(parts);
 }
 
@@ -89,6 +103,26 @@ export async function* checkedUtf8(chunks: AsyncIterable<Uint8Array>, from: stri
 export function decode(bytes: Uint8Array, from: string): string {
   if (!isUtf8(bytes)) throw invalidUtf8(bytes, from, 0);
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+}
+
+/**
+ * Node gives arguments as text, with U+FFFD for what is no UTF-8: the bytes tell that from a U+FFFD that the user has typed.
+ *
+ * @throws {QuipuError} ERR_USAGE
+ */
+export function checkArguments(args: readonly string[]): void {
+  if (!args.some((argument) => argument.includes("\uFFFD"))) return;
+  let line: string;
+  try {
+    line = readFileSync("/proc/self/cmdline", "latin1");
+  } catch {
+    return; // not Linux: nothing to compare with
+  }
+  const given = line.split("\0").slice(0, -1).slice(-args.length);
+  for (const [i, bytes] of given.entries()) {
+    const after = given[i - 1]?.startsWith("-") ? ` after ${given[i - 1]}` : "";
+    decode(Buffer.from(bytes, "latin1"), `the argument${after}`);
+  }
 }
 
 /** How many bytes at the end may begin a character that is not whole yet. */

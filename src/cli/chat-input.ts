@@ -115,7 +115,9 @@ async function readText(flag: string, file: string, signal: AbortSignal): Promis
   let bytes: Uint8Array;
   try {
     bytes =
-      file === "-" ? await concatenated(stdinChunks(signal, { expected: true })) : await readFile(file, { signal });
+      file === "-"
+        ? await concatenated(stdinChunks(signal, { expected: true }), `${flag} ${file}`)
+        : await readFile(file, { signal });
   } catch (cause) {
     if (signal.aborted) throw new QuipuError("ERR_ABORTED", `interrupted while reading ${file}`, { cause });
     throw new QuipuError("ERR_USAGE", `${flag} ${file}: cannot be read: ${(cause as Error).message}`, { cause });

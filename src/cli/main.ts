@@ -2,7 +2,10 @@
 import { CommanderError } from "commander";
 import { EXIT_CODES, isQuipuError } from "../errors.js";
 import { normalizeAliases } from "./aliases.js";
+import { checkArguments } from "./byte-input.js";
+import { normalizeHelpWords } from "./help-words.js";
 import { Interrupt } from "./interrupt.js";
+import { inOptionNames } from "./option-names.js";
 import { makeProgram } from "./program.js";
 import { OutputClosedError, OutputError, watchOutput, write } from "./terminal/output.js";
 
@@ -25,11 +28,13 @@ async function run(args: readonly string[], signal: AbortSignal): Promise<void> 
   const program = makeProgram({ signal }, (text) => {
     help += text;
   });
+  checkArguments(args);
   try {
-    await program.parseAsync(normalizeAliases(program, args), { from: "user" });
+    await program.parseAsync(normalizeAliases(program, normalizeHelpWords(program, args)), { from: "user" });
   } catch (error) {
-    if (!(error instanceof CommanderError && error.exitCode === 0)) throw error;
-    await write(help); // --help, --version
+    const helped = error instanceof CommanderError && (error.exitCode === 0 || error.code === "commander.help");
+    if (!helped) throw error;
+    await write(help); // --help, --version, and a command that only has commands below it
   }
 }
 
@@ -41,18 +46,11 @@ function report(error: unknown): number {
     return EXIT_CODES.ERR_USAGE;
   }
   if (isQuipuError(error)) {
-    if (error.code !== "ERR_ABORTED") process.stderr.write(`quipu: ${inOptionNames(error.message)}\n`);
+    if (error.code !== "ERR_ABORTED") process.stderr.write(`quipu: ${inOptionNames(error)}\n`);
     return EXIT_CODES[error.code];
   }
   const failure = error instanceof Error ? error : new Error(String(error));
   const known = failure instanceof OutputError || "syscall" in failure; // the user's files and streams, not a fault of ours
   process.stderr.write(`quipu: ${known ? failure.message : (failure.stack ?? failure.message)}\n`);
   return 1;
-}
-
-/** The library calls an option by its own name, the command line by the option's. */
-function inOptionNames(message: string): string {
-  return message.replace(/^(contextLength|logitBias)\b/, (name) =>
-    name === "logitBias" ? "--logit-bias" : "--ctx-size",
-  );
 }

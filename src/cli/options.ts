@@ -1,6 +1,6 @@
 // The options of the command line, as --help shows them. Each group is one heading of the help.
 import { type Command, Option } from "commander";
-import { byteSize, choice, collect, logitBias, realNumber, variable, wholeNumber } from "./values.js";
+import { byteSize, choice, collect, collectIds, logitBias, once, realNumber, variable, wholeNumber } from "./values.js";
 
 /** Options that the design has and this version has not: their names are theirs already. */
 export const LATER_OPTIONS: ReadonlySet<string> = new Set([
@@ -35,8 +35,8 @@ const CHAT_TEMPLATE = () =>
 export function addPromptOptions(command: Command): Command {
   return command
     .optionsGroup("Prompt:")
-    .option("-p, --prompt <text>", "the prompt, in place of the words; '-' reads stdin")
-    .option("-f, --file <path>", "prompt from a file")
+    .addOption(option("-p, --prompt <text>", "the prompt, in place of the words; '-' reads stdin").argParser(once))
+    .addOption(option("-f, --file <path>", "prompt from a file; '-' is stdin").argParser(once))
     .option("--no-stdin", "leave stdin alone, for loops that read lines");
 }
 
@@ -45,7 +45,7 @@ const ENCODINGS = ["cl100k_base", "o200k_base", "p50k_base", "r50k_base"];
 export function addTokensOptions(command: Command): Command {
   return command
     .optionsGroup("Text:")
-    .option("-p, --prompt <text>", "the text, in place of the words; '-' reads stdin")
+    .addOption(option("-p, --prompt <text>", "the text, in place of the words; '-' reads stdin").argParser(once))
     .option("-f, --file <path...>", "texts from files; '-' is stdin; repeatable")
     .option("--no-stdin", "leave stdin alone, for loops that read lines")
     .addOption(
@@ -97,6 +97,9 @@ export function addTemplateOptions(command: Command): Command {
     .optionsGroup("Prompt:")
     .addOption(option("--chat", "put the prompt into the chat template (default where the model has one)"))
     .addOption(option("--raw", "continue the prompt as it is").conflicts("chat"))
+    .addOption(
+      option("--special", "control tokens in a raw prompt become their ids").conflicts(["chat", "system", "messages"]),
+    )
     .option("--system <text>", "system message before the prompt, with the chat template")
     .addOption(
       option(
@@ -188,7 +191,13 @@ export function addSamplingOptions(command: Command): Command {
     )
     .addOption(whole("-s, --seed <n>", "the same seed repeats a run (default: drawn, shown by --verbose)", 0))
     .addOption(option("--stop <text>", "ends the completion and is not printed; repeatable").argParser(collect))
-    .option("--ignore-eos", "go on past end-of-sequence tokens")
+    .addOption(
+      option(
+        "--stop-id <id|text>",
+        "a token that ends the completion, by id or as a special token's text; repeatable",
+      ).argParser(collectIds),
+    )
+    .option("--ignore-eos", "go on past the model's own stop tokens; --stop and --stop-id still end the completion")
     .addOption(
       option(
         "--on-overflow <way>",
@@ -203,6 +212,7 @@ export function addOutputOptions(command: Command): Command {
     .option("--json", "JSON Lines: a start event, one for every token, an end event")
     .addOption(whole("--logprobs <k>", "with --json: the k best alternatives of every token (most: 20)", 0, 20))
     .option("--echo", "the prompt before the completion")
+    .option("--newline", "exactly one newline at the end, also where stdout is no terminal")
     .option("--verbose", "settings in force and timings, on stderr")
     .addOption(option("--quiet", "no progress on a terminal, only the text").conflicts("verbose"));
 }
@@ -210,9 +220,9 @@ export function addOutputOptions(command: Command): Command {
 export function addTrainOptions(command: Command): Command {
   return command
     .addOption(
-      new Option("--vocab-size <n>", "ids in all: 256 bytes, merges, special tokens")
-        .argParser(wholeNumber(256, 2 ** 24))
-        .makeOptionMandatory(),
+      new Option("--vocab-size <n>", "ids in all: 256 bytes, merges, special tokens").argParser(
+        wholeNumber(256, 2 ** 24),
+      ),
     )
     .addOption(
       new Option("--pattern <name>", "how text is cut into pieces (default: llama3)").choices([

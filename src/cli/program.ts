@@ -34,6 +34,7 @@ const LATER = ["chat", "pull", "models", "plan", "replay", "train", "data", "eva
 const HELP_AFTER = `
 Text on stdin comes before the prompt: cat notes.txt | quipu "Summary:"
 A prompt whose first word is a command's name needs -p: quipu -p "next time"
+'quipu help [command]' and 'quipu version' print what --help and --version do.
 Words that begin with '-' come after --: quipu -- -1 is less than
 In a loop that reads lines, --no-stdin keeps quipu from eating them.
 
@@ -60,7 +61,7 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
     .helpOption("-h, --help", "print this help")
     .helpCommand(false)
     .enablePositionalOptions()
-    .configureOutput({ writeOut: print, outputError: () => {} }) // main writes both
+    .configureOutput({ writeOut: print, writeErr: print, outputError: () => {} }) // main writes them
     .exitOverride()
     .argument("[prompt...]", "what to continue, or what to say to a chat model");
   addTemplateOptions(addPromptOptions(program));

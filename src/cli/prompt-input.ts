@@ -1,11 +1,10 @@
 // Where a prompt comes from: words, -p, a file, stdin; and how they go together.
-import { readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { QuipuError } from "../errors.js";
-import { checkedUtf8, concatenated, decode, stdinChunks, unreadable } from "./byte-input.js";
+import { checkedUtf8, concatenated, decode, fileChunks, stdinChunks } from "./byte-input.js";
 
 export interface PromptOptions {
   readonly prompt?: string;
+  /** "-" is stdin. */
   readonly file?: string;
   readonly stdin: boolean;
 }
@@ -21,10 +20,9 @@ export async function readPrompt(
   options: PromptOptions,
   signal: AbortSignal,
 ): Promise<string> {
-  const { argument, readsStdin, expected } = given(words, options);
-  const piped = readsStdin ? decode(await concatenated(stdinChunks(signal, { expected })), "stdin") : "";
-  const { file } = options;
-  const text = file === undefined ? argument : decode(await readBytes(file), file);
+  const { argument, file, readsStdin, expected } = given(words, options);
+  const piped = readsStdin ? decode(await concatenated(stdinChunks(signal, { expected }), "stdin"), "stdin") : "";
+  const text = file === undefined ? argument : decode(await concatenated(fileChunks(file), file), file);
   if (text === undefined && piped === "") throw noPrompt(readsStdin);
   if (text === undefined) return piped;
   return piped === "" ? text : `${piped}\n${text}`;
@@ -68,11 +66,15 @@ export function checkOneSource(sources: Readonly<Record<string, boolean>>): void
 function given(words: readonly string[], { prompt, file, stdin }: PromptOptions) {
   checkOneSource({ words: words.length > 0, "-p": prompt !== undefined, "-f": file !== undefined });
   const argument = words.length > 0 ? words.join(" ") : prompt;
-  if (argument?.includes("\uFFFD")) checkArguments();
-  const wantsStdin = argument === "-";
-  if (wantsStdin && !stdin) throw new QuipuError("ERR_USAGE", "the prompt '-' reads stdin, and --no-stdin forbids it");
+  const wantsStdin = argument === "-" || file === "-";
+  if (wantsStdin && !stdin) {
+    const what = file === "-" ? "-f -" : "the prompt '-'";
+    throw new QuipuError("ERR_USAGE", `${what} reads stdin, and --no-stdin forbids it`);
+  }
+  if (file === "") throw new QuipuError("ERR_USAGE", "-f: expected a path, got an empty text");
   return {
     argument: wantsStdin ? undefined : argument,
+    file: wantsStdin ? undefined : file,
     readsStdin: stdin && (wantsStdin || process.stdin.isTTY !== true),
     expected: wantsStdin || (argument === undefined && file === undefined),
   };
@@ -83,27 +85,4 @@ function noPrompt(readsStdin: boolean): QuipuError {
     "ERR_USAGE",
     `no prompt${readsStdin ? " (stdin is empty)" : ""}: give words, -p, -f or text on stdin. Try: quipu "Once upon a time", or quipu --help`,
   );
-}
-
-/**
- * Node gives arguments as text, with U+FFFD for what is no UTF-8: the bytes tell that from a U+FFFD that the user has typed.
- *
- * @throws {QuipuError} ERR_USAGE
- */
-function checkArguments(): void {
-  let line: string;
-  try {
-    line = readFileSync("/proc/self/cmdline", "latin1");
-  } catch {
-    return; // not Linux: nothing to compare with
-  }
-  for (const argument of line.split("\0")) decode(Buffer.from(argument, "latin1"), "the prompt's argument");
-}
-
-async function readBytes(file: string): Promise<Uint8Array> {
-  try {
-    return await readFile(file);
-  } catch (cause) {
-    throw unreadable(file, cause);
-  }
 }

@@ -7,6 +7,7 @@ export interface PromptRequestOptions extends PromptOptions, ChatInputOptions {
   readonly system?: string;
   readonly chat?: boolean;
   readonly raw?: boolean;
+  readonly special?: boolean;
 }
 
 export interface PromptRequest {
@@ -26,7 +27,7 @@ export async function readPromptRequest(
   options: PromptRequestOptions,
   signal: AbortSignal,
 ): Promise<PromptRequest> {
-  const { messages: file, prompt, system, chat, raw } = options;
+  const { messages: file, prompt, system, chat, raw, special } = options;
   if (options.continue && file === undefined) {
     throw new QuipuError("ERR_USAGE", "--continue goes on with the last message of --messages: give both");
   }
@@ -55,7 +56,7 @@ export async function readPromptRequest(
       const templated = asked || (raw !== true && (template?.names.length ?? 0) > 0);
       return {
         prompt: templated && !raw ? asMessage(text) : text,
-        options: { ...own, system, raw: raw === true || !templated },
+        options: { ...own, system, special, raw: raw === true || !templated },
       };
     },
   };

@@ -5,7 +5,7 @@ export function wholeNumber(from: number, to: number = Number.MAX_SAFE_INTEGER):
   return (text) => {
     const value = Number(text);
     if (/^-?\d+$/.test(text) && value >= from && value <= to) return value;
-    const range = to === Number.MAX_SAFE_INTEGER ? `of at least ${from}` : `from ${from} to ${to}`;
+    const range = to === Number.MAX_SAFE_INTEGER && !(value > to) ? `of at least ${from}` : `from ${from} to ${to}`;
     throw new InvalidArgumentError(`Expected a whole number ${range}.`);
   };
 }
@@ -44,6 +44,19 @@ export function byteSize(from: number): (text: string) => number {
 export function collect(text: string, previous: string[] | undefined): string[] {
   if (text === "") throw new InvalidArgumentError("Expected a text that is not empty.");
   return [...(previous ?? []), text];
+}
+
+/** For options whose first value a second would silently replace. */
+export function once(text: string, previous: string | undefined): string {
+  if (previous !== undefined)
+    throw new InvalidArgumentError(`It is given twice, first as ${JSON.stringify(previous)}.`);
+  return text;
+}
+
+/** Ids or texts, several times. */
+export function collectIds(text: string, previous: (number | string)[] | undefined): (number | string)[] {
+  const [one] = collect(text, undefined);
+  return [...(previous ?? []), /^\d+$/.test(one!) ? Number(one) : one!];
 }
 
 /** "<id or text>=<x>", several times; an id is a number. */

@@ -9,6 +9,7 @@ import type {
   NativeTransfers,
   NativeTypedArray,
 } from "../addon/addon-types.js";
+import { checkArgument, whole } from "../arguments.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { availableThreads, chooseTarget } from "./machine.js";
 import { bytesOf, DTYPE_BYTES, type DType, type Shape, type Tensor } from "./tensor.js";
@@ -145,12 +146,11 @@ export function openDevice({ device = "auto", threads, target }: DeviceOptions =
   if (device === "cuda") {
     throw new QuipuError(
       "ERR_DEVICE_UNAVAILABLE",
-      "device cuda is not available: this version of quipu has no CUDA kernels. Use --device cpu.",
+      "device cuda is not available: this version of quipu has no CUDA kernels. Use the device cpu.",
+      { option: "device" },
     );
   }
-  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 1024)) {
-    throw new QuipuError("ERR_USAGE", `threads: expected a whole number from 1 to 1024, got ${threads}`);
-  }
+  if (threads !== undefined) checkArgument("threads", threads, whole(1, 1024));
   return new Device(chooseTarget(target), threads ?? availableThreads());
 }
 

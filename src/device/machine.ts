@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { cpus, freemem, totalmem } from "node:os";
 import { join } from "node:path";
 import { callNative, fromNative, nativeAddon } from "../addon/addon.js";
+import { abortSignal, checkArgument, oneOf, whole } from "../arguments.js";
 import { abortedError, QuipuError } from "../errors.js";
 
 export interface Roofs {
@@ -81,9 +82,13 @@ function readCgroupFile(name: string): string {
 /**
  * Measures the roofs of this CPU: about two seconds, 1 GiB of memory.
  *
- * @throws {QuipuError} ERR_ABORTED when `signal` ends it, ERR_OUT_OF_MEMORY.
+ * @param target one of {@link Machine.targets}.
+ * @throws {QuipuError} ERR_ABORTED when `signal` ends it, ERR_OUT_OF_MEMORY, ERR_USAGE.
  */
 export async function measureRoofs(target: string, threads: number, signal?: AbortSignal): Promise<Roofs> {
+  checkArgument("target", target, oneOf(...availableTargets()));
+  checkArgument("threads", threads, whole(1, 1024));
+  if (signal !== undefined) checkArgument("signal", signal, abortSignal);
   if (signal?.aborted) throw abortedError(signal);
   const stop = new Int32Array(1);
   const abort = () => Atomics.store(stop, 0, 1);

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { readOptions } from "../arguments.js";
 import { openDevice } from "../device/device.js";
 import { describeMachine, measureRoofs, type Roofs } from "../device/machine.js";
 import { abortedError, QuipuError } from "../errors.js";
@@ -12,6 +13,7 @@ import { loadTokenizer } from "../tokenizer/tokenizer.js";
 import type { GenerateOptions } from "./events.js";
 import { type LoadOptions, loadModel, type Model, type ModelStats } from "./model.js";
 import { modelFolder } from "./model-folder.js";
+import { BENCHMARK_OPTIONS, GENERATE_OPTIONS, LOAD_OPTIONS } from "./option-kinds.js";
 
 export interface BenchmarkOptions {
   /** Default 512, or what the context holds after `depth`. */
@@ -58,10 +60,13 @@ export interface BenchmarkResult {
  * @throws {QuipuError} as {@link loadModel} does, ERR_USAGE where the context has no room for what is asked.
  */
 export async function runBenchmark(
-  pathOrName: string | undefined,
-  load: LoadOptions,
-  options: BenchmarkOptions = {},
+  pathOrName?: string | URL,
+  loading?: LoadOptions,
+  measuring?: BenchmarkOptions,
 ): Promise<BenchmarkResult> {
+  const load = readOptions<LoadOptions>("runBenchmark", loading, LOAD_OPTIONS);
+  const options = readOptions<BenchmarkOptions>("runBenchmark", measuring, BENCHMARK_OPTIONS);
+  readOptions<GenerateOptions>("runBenchmark's sampling", options.sampling, GENERATE_OPTIONS);
   const { repeats = 5, depth = 0, signal, onProgress } = options;
   const loads = await timesOf(3, async () => {
     const started = performance.now();
@@ -75,7 +80,8 @@ export async function runBenchmark(
   if (Math.max(promptTokens, genTokens + 1) > room || genTokens < 2) {
     throw new QuipuError(
       "ERR_USAGE",
-      `benchmark: depth ${depth} with a prompt of ${promptTokens} and ${genTokens} generated tokens does not fit a context of ${stats.contextLength}: lower --depth, --prompt-tokens or --gen-tokens (2 at least)`,
+      `depth ${depth} with a prompt of ${promptTokens} and ${genTokens} generated tokens does not fit a context of ${stats.contextLength}: measure fewer (2 generated at least)`,
+      { option: "depth" },
     );
   }
   const before = idsFor(model, depth);
@@ -189,7 +195,7 @@ function decodeRoof(
 }
 
 /** Our own documentation as text: English, Markdown and code. */
-async function tokenizeRates(pathOrName: string | undefined, repeats: number): Promise<number[]> {
+async function tokenizeRates(pathOrName: string | URL | undefined, repeats: number): Promise<number[]> {
   const docs = fileURLToPath(new URL("../../docs", import.meta.url));
   const text = readdirSync(docs)
     .filter((name) => name.endsWith(".md"))

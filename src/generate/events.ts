@@ -4,7 +4,7 @@ import type { ChatMessage, ChatOptions } from "../tokenizer/chat-message.js";
 export type { ChatMessage, ChatOptions, TextPart, ToolCall } from "../tokenizer/chat-message.js";
 
 /** A prompt: text, messages, or ids as they are (no BOS is added to ids). */
-export type Prompt = string | readonly ChatMessage[] | Int32Array;
+export type Prompt = string | readonly ChatMessage[] | readonly number[] | Int32Array;
 
 /** What to do with a prompt that does not fit: refuse it, or leave out ids at its head (BOS stays) or in its middle. */
 export type OnOverflow = "error" | "truncate-head" | "truncate-middle";
@@ -33,12 +33,16 @@ export interface GenerateOptions extends ChatOptions {
   readonly seed?: number | undefined;
   /** Texts that end the completion, matched across token borders, never part of it. */
   readonly stop?: readonly string[] | undefined;
-  /** Goes on past the checkpoint's end-of-sequence ids. */
+  /** Ids, or texts of special tokens, that end the completion beside the checkpoint's own (Model.stopTokens). */
+  readonly stopIds?: readonly (number | string)[] | undefined;
+  /** Goes on past the checkpoint's own stop tokens; `stop` and `stopIds` still end the completion. */
   readonly ignoreEos?: boolean | undefined;
   /** How many of the most likely alternatives of every token to report, 0 to 20; default 0. */
   readonly logprobs?: number | undefined;
   /** A string is never put into the chat template; default true. With false it becomes a user message. */
   readonly raw?: boolean | undefined;
+  /** Control tokens written in a raw text become their ids; default false: they are plain text. */
+  readonly special?: boolean | undefined;
   /** System message before a templated prompt. */
   readonly system?: string | undefined;
   /** Default "error". */
@@ -51,9 +55,9 @@ export interface GenerateOptions extends ChatOptions {
 
 /** Why a generation ended. */
 export type EndReason =
-  /** An end-of-sequence id. */
+  /** One of the checkpoint's stop tokens. */
   | "eos"
-  /** A stop text. */
+  /** One of `stop` or `stopIds`. */
   | "stop"
   /** maxTokens. */
   | "length"
@@ -61,6 +65,12 @@ export type EndReason =
   | "context"
   /** The signal. */
   | "abort";
+
+/** What ended a completion: a token, or a stop text, which has no id. */
+export interface StopCause {
+  readonly id?: number;
+  readonly text: string;
+}
 
 export interface TokenLogprob {
   readonly id: number;
@@ -95,6 +105,8 @@ export interface EndEvent {
   /** What was held back and turned out to belong to the completion. */
   readonly text: string;
   readonly reason: EndReason;
+  /** With the reasons "eos" and "stop". */
+  readonly stoppedBy?: StopCause;
   readonly usage: { readonly promptTokens: number; readonly completionTokens: number };
   readonly timings: Timings;
   readonly seed: number;
@@ -125,6 +137,7 @@ export interface EffectiveSettings {
   readonly presencePenalty: number;
   readonly frequencyPenalty: number;
   readonly stop: readonly string[];
+  readonly stopIds: readonly number[];
   readonly ignoreEos: boolean;
   readonly seed: number;
 }

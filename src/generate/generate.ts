@@ -3,16 +3,25 @@
 import { isQuipuError } from "../errors.js";
 import type { Decoder, Row, Runtime, SampledToken } from "../model/runtime.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import type { EffectiveSettings, EndReason, GenerateEvent, Timings, TokenEvent, TokenLogprob } from "./events.js";
-import type { SlotPool } from "./slot-pool.js";
+import type {
+  EffectiveSettings,
+  EndReason,
+  GenerateEvent,
+  StopCause,
+  Timings,
+  TokenEvent,
+  TokenLogprob,
+} from "./events.js";
+import type { Lease, SlotPool } from "./slot-pool.js";
 import { StopStrings } from "./stop-strings.js";
+import { textOfToken } from "./stop-tokens.js";
 
 export interface GenerationRequest {
   readonly ids: Int32Array;
   readonly droppedTokens: number;
   readonly settings: EffectiveSettings;
   readonly logitBias: ReadonlyMap<number, number>;
-  /** Ids that end the completion; empty when end-of-sequence is ignored. */
+  /** The checkpoint's own ids that end the completion; empty where they are ignored. */
   readonly eosIds: readonly number[];
   /** Alternatives to report with every token. */
   readonly logprobs: number;
@@ -22,12 +31,56 @@ export interface GenerationRequest {
   readonly signal: AbortSignal | undefined;
 }
 
+/**
+ * What a generation holds. It knows nothing of the generator that uses it: when that is forgotten and collected, end() still
+ * gives everything back.
+ */
+export class Holding {
+  readonly #steps = new AbortController(); // ends the steps: by the request's signal, or as nobody wants them any more
+  readonly #started = performance.now();
+  #signal: AbortSignal | undefined;
+  lease: Lease | undefined;
+  decoder: Decoder | undefined;
+  /** The step that runs ahead of what was yielded. */
+  ahead: Promise<SampledToken> | undefined;
+  tokens = 0;
+
+  get steps(): AbortSignal {
+    return this.#steps.signal;
+  }
+
+  follow(signal: AbortSignal | undefined): void {
+    this.#signal = signal;
+    signal?.addEventListener("abort", this.#abort);
+    if (signal?.aborted) this.#abort();
+  }
+
+  /** @param prompt its beginning. */
+  describe(prompt: string): string {
+    const seconds = ((performance.now() - this.#started) / 1000).toFixed(1);
+    return `the generation after ${prompt} (started ${seconds} s ago, ${this.tokens} ${this.tokens === 1 ? "token" : "tokens"})`;
+  }
+
+  /** A second call does nothing. */
+  async end(): Promise<void> {
+    this.#signal?.removeEventListener("abort", this.#abort);
+    this.#steps.abort();
+    await this.ahead?.catch(() => {}); // the slot is free only when nothing runs on it any more
+    this.decoder?.release();
+    this.decoder = undefined;
+    this.lease?.release();
+  }
+
+  readonly #abort = () => this.#steps.abort(this.#signal?.reason);
+}
+
 /** Runs a request on a slot, once one is free. Ends with an end event, also when the signal ends it. */
 export async function* runGeneration(
   runtime: Runtime,
   tokenizer: Tokenizer | undefined,
   slots: SlotPool,
   request: GenerationRequest,
+  holding: Holding,
 ): AsyncGenerator<GenerateEvent, void, void> {
   const { ids, settings, eosIds, signal, logprobs } = request;
   const maxTokens = Math.min(
@@ -37,8 +90,8 @@ export async function* runGeneration(
   const best = Math.max(1, logprobs);
   const texts = tokenizer?.streamDecoder();
   const stops = new StopStrings(settings.stop);
-  let tokens = 0;
   let reason: EndReason | undefined;
+  let stoppedBy: StopCause | undefined;
   yield {
     type: "start",
     promptTokens: ids.length,
@@ -48,65 +101,71 @@ export async function* runGeneration(
   };
 
   const clock = new Clock();
-  const steps = new AbortController(); // ends the steps of this request: by its signal, or as nobody wants them any more
-  const abort = () => steps.abort(signal?.reason);
-  let slot: number | undefined;
-  let decoder: Decoder | undefined;
-  let ahead: Promise<SampledToken> | undefined;
   try {
-    signal?.addEventListener("abort", abort);
-    if (signal?.aborted) abort();
+    holding.follow(signal);
     if (maxTokens > 0) {
-      slot = await slots.acquire(steps.signal);
+      const describe = () => holding.describe(beginningOf(ids, tokenizer));
+      holding.lease = await slots.acquire(describe, holding.steps);
       clock.prompt();
-      ahead = promptThenSample(runtime, request, slot, best, steps.signal);
+      holding.ahead = promptThenSample(runtime, request, holding.lease.slot, best, holding.steps);
     }
-    while (reason === undefined && ahead !== undefined && slot !== undefined) {
-      const token = await ahead;
-      ahead = undefined;
-      if (tokens === 0) clock.firstToken();
+    while (reason === undefined && holding.ahead !== undefined && holding.lease !== undefined) {
+      const token = await holding.ahead;
+      holding.ahead = undefined;
+      if (holding.tokens === 0) clock.firstToken();
       else clock.laterToken();
-      if (eosIds.includes(token.id)) {
-        reason = "eos";
+      if (eosIds.includes(token.id) || settings.stopIds.includes(token.id)) {
+        reason = eosIds.includes(token.id) ? "eos" : "stop";
+        stoppedBy = { id: token.id, text: textOfToken(token.id, tokenizer) };
         break;
       }
-      tokens += 1;
-      if (tokens < maxTokens && !signal?.aborted) {
-        decoder ??= runtime.decoder({ id: token.id, slot, position: ids.length }, best);
-        ahead = decoder.next(steps.signal);
-        ahead.catch(() => {}); // awaited above, unless a stop text makes it moot
+      holding.tokens += 1;
+      if (holding.tokens < maxTokens && !signal?.aborted) {
+        holding.decoder ??= runtime.decoder({ id: token.id, slot: holding.lease.slot, position: ids.length }, best);
+        holding.ahead = holding.decoder.next(holding.steps);
+        holding.ahead.catch(() => {}); // awaited above, unless a stop text makes it moot
       }
-      const piece = texts?.push(token.id) ?? "";
-      const { text, stopped } = stops.push(piece);
+      const { text, stop } = stops.push(texts?.push(token.id) ?? "");
+      holding.lease.setIdle(true);
       yield tokenEvent(token, text, logprobs, tokenizer);
-      if (stopped) reason = "stop";
+      holding.lease.setIdle(false);
+      if (stop !== undefined) [reason, stoppedBy] = ["stop", { text: stop }];
       else if (signal?.aborted) reason = "abort";
     }
-    reason ??= settings.maxTokens >= 0 && tokens >= settings.maxTokens ? "length" : "context";
+    reason ??= settings.maxTokens >= 0 && holding.tokens >= settings.maxTokens ? "length" : "context";
   } catch (error) {
     if (!(signal?.aborted && isQuipuError(error) && error.code === "ERR_ABORTED")) throw error;
     reason = "abort";
   } finally {
-    signal?.removeEventListener("abort", abort);
-    steps.abort();
-    await ahead?.catch(() => {}); // the slot is free only when nothing runs on it any more
-    decoder?.release();
-    if (slot !== undefined) slots.release(slot);
+    await holding.end();
   }
   let text = "";
-  if (reason !== "stop") {
+  if (reason !== "stop" || stoppedBy?.id !== undefined) {
     const last = stops.push(texts?.end() ?? "");
     text = last.text + stops.flush();
-    if (last.stopped) reason = "stop";
+    if (last.stop !== undefined) [reason, stoppedBy] = ["stop", { text: last.stop }];
   }
   yield {
     type: "end",
     text,
     reason,
-    usage: { promptTokens: ids.length, completionTokens: tokens },
+    ...(stoppedBy === undefined ? {} : { stoppedBy }),
+    usage: { promptTokens: ids.length, completionTokens: holding.tokens },
     timings: clock.timings(ids.length),
     seed: settings.seed,
   };
+}
+
+/** Characters of a prompt that tell it from others, in an error. */
+const BEGINNING = 40;
+
+function beginningOf(ids: Int32Array, tokenizer: Tokenizer | undefined): string {
+  const some = ids.subarray(0, BEGINNING);
+  if (tokenizer === undefined || some.some((id) => id >= tokenizer.vocabSize)) {
+    return `the ids ${some.subarray(0, 8).join(", ")}${ids.length > 8 ? ", …" : ""}`;
+  }
+  const text = tokenizer.decode(some, { special: true });
+  return text.length > BEGINNING ? `${JSON.stringify(text.slice(0, BEGINNING))}…` : JSON.stringify(text);
 }
 
 /** The rows of `ids` in a slot, from position 0. */
@@ -122,7 +181,7 @@ async function promptThenSample(
   signal: AbortSignal,
 ): Promise<SampledToken> {
   const { ids, settings, logitBias, eosIds, batchSize } = request;
-  await runtime.prepare(slot, { ...settings, logitBias }, ids, eosIds, signal);
+  await runtime.prepare(slot, { ...settings, logitBias }, ids, [...eosIds, ...settings.stopIds], signal);
   const rows = rowsOf(ids, slot);
   const lastChunk = Math.floor((rows.length - 1) / batchSize) * batchSize;
   for (let start = 0; start < lastChunk; start += batchSize) {
@@ -145,9 +204,7 @@ export function withText(
   { id, logprob }: { id: number; logprob: number },
   tokenizer: Tokenizer | undefined,
 ): TokenLogprob {
-  // A model's vocabulary may be padded beyond the tokenizer's.
-  const known = tokenizer !== undefined && id < tokenizer.vocabSize;
-  return { id, logprob, text: known ? tokenizer.decode([id], { special: true }) : "" };
+  return { id, logprob, text: textOfToken(id, tokenizer) };
 }
 
 class Clock {

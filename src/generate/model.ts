@@ -1,4 +1,6 @@
 // loadModel: a checkpoint folder, or a name, to something that answers. The command line uses nothing below this.
+
+import { idsOf, readOptions, wrongArgument } from "../arguments.js";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { type Device, openDevice } from "../device/device.js";
 import { availableMemory } from "../device/machine.js";
@@ -12,11 +14,13 @@ import type { ChatTemplate } from "../tokenizer/chat-template.js";
 import { loadChatTemplate } from "../tokenizer/template-files.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
 import type { EffectiveSettings, GenerateEvent, GenerateOptions, Prompt, TokenLogprob } from "./events.js";
-import { rowsOf, runGeneration, withText } from "./generate.js";
+import { Holding, rowsOf, runGeneration, withText } from "./generate.js";
 import { modelFolder } from "./model-folder.js";
+import { GENERATE_OPTIONS, LOAD_OPTIONS, LOGITS_OPTIONS, NEXT_OPTIONS } from "./option-kinds.js";
 import { encodePrompt, fitPrompt } from "./prompt.js";
 import { resolveBias, resolveSettings } from "./sampling.js";
 import { SlotPool } from "./slot-pool.js";
+import { readStopTokens, resolveStopIds, type StopToken, type StopTokens } from "./stop-tokens.js";
 
 export interface LoadOptions {
   /** "auto" takes the best there is; in this version the CPU. */
@@ -37,8 +41,22 @@ export interface LoadOptions {
   readonly quantize?: "none" | undefined;
   /** Sequences that can be generated at once; more wait. Default 1. */
   readonly slots?: number | undefined;
+  /**
+   * Milliseconds that a request waits for a slot while nobody takes the events of the generations that hold them; then it fails
+   * with ERR_BUSY. Default 5000; Infinity: it waits on.
+   */
+  readonly slotTimeoutMs?: number | undefined;
   /** Bytes of weight files opened so far, and in all. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface NextOptions extends GenerateOptions {
+  /** How many; default 10. */
+  readonly top?: number | undefined;
+}
+
+export interface LogitsOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -64,37 +82,27 @@ export interface ModelStats {
 }
 
 const DEFAULT_BATCH_SIZE = 512;
+const DEFAULT_SLOT_TIMEOUT_MS = 5000;
 /** Rows of a step of logits(): more are no faster, and their logits would take hundreds of megabytes. */
 const SCORED_ROWS = 64;
 
 /**
  * Loads a checkpoint. Weights are mapped, checked by name, dtype and shape, and read as they are first used.
  *
- * @param pathOrName a folder in the published layout, a name, or nothing for the embedded storyteller.
+ * @param pathOrName a folder in the published layout (a path or a file URL), a name, or nothing for the embedded storyteller.
  * @throws {QuipuError} ERR_MODEL_NOT_FOUND, ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED, ERR_TOKENIZER_INVALID,
  *   ERR_OUT_OF_MEMORY, ERR_DEVICE_UNAVAILABLE, ERR_USAGE, ERR_ABORTED.
  */
-export async function loadModel(pathOrName?: string, options: LoadOptions = {}): Promise<Model> {
+export async function loadModel(
+  pathOrName?: string | URL,
+  options?: LoadOptions & { readonly tokenizer?: true | undefined },
+): Promise<ModelWithTokenizer>;
+export async function loadModel(pathOrName: string | URL | undefined, options: LoadOptions | undefined): Promise<Model>;
+export async function loadModel(pathOrName?: string | URL, given?: LoadOptions): Promise<Model> {
+  const options = readOptions<LoadOptions>("loadModel", given, LOAD_OPTIONS);
+  const { threads, contextLength, kvCache = "f16", mmap = true, signal } = options;
+  const { batchSize = DEFAULT_BATCH_SIZE, slots = 1, slotTimeoutMs = DEFAULT_SLOT_TIMEOUT_MS } = options;
   const dir = modelFolder(pathOrName);
-  const {
-    threads,
-    contextLength,
-    kvCache = "f16",
-    mmap = true,
-    batchSize = DEFAULT_BATCH_SIZE,
-    slots = 1,
-    signal,
-  } = options;
-  checkWhole("batchSize", batchSize, 1, 65536);
-  checkWhole("slots", slots, 1, 4096);
-  if (!["f32", "f16", "int8"].includes(kvCache))
-    throw new QuipuError("ERR_USAGE", `kvCache: expected f32, f16 or int8, got ${kvCache}`);
-  if (options.quantize !== undefined && options.quantize !== "none") {
-    throw new QuipuError(
-      "ERR_USAGE",
-      `quantize: this version computes with the checkpoint's own weights: expected none, got ${options.quantize}`,
-    );
-  }
   if (signal?.aborted) throw abortedError(signal);
   const config = await readConfig(dir);
   const [checkpoint, generationConfig, tokenizer, chatTemplate] = await Promise.all([
@@ -103,6 +111,7 @@ export async function loadModel(pathOrName?: string, options: LoadOptions = {}):
     options.tokenizer === false ? undefined : loadTokenizer(dir),
     options.tokenizer === false ? undefined : loadChatTemplate(dir),
   ]);
+  const stopTokens = await readStopTokens(dir, { config, generationConfig, tokenizer, chatTemplate });
   const positions = chooseContext(config, kvCache, slots, contextLength);
   if (!mmap) checkRoomForFiles(checkpoint);
   const device = openDevice({ device: options.device, threads });
@@ -121,9 +130,10 @@ export async function loadModel(pathOrName?: string, options: LoadOptions = {}):
       generationConfig,
       tokenizer,
       chatTemplate,
+      stopTokens,
       kvCache,
       batchSize,
-      slots,
+      slots: new SlotPool(slots, slotTimeoutMs),
     });
   } catch (error) {
     await device.dispose();
@@ -139,10 +149,17 @@ interface ModelParts {
   readonly generationConfig: GenerationConfig;
   readonly tokenizer: Tokenizer | undefined;
   readonly chatTemplate: ChatTemplate | undefined;
+  readonly stopTokens: StopTokens;
   readonly kvCache: KvCacheType;
   readonly batchSize: number;
-  readonly slots: number;
+  readonly slots: SlotPool;
 }
+
+/** A generator that was forgotten and collected gives back what it holds. */
+const FORGOTTEN = new FinalizationRegistry<Holding>((holding) => void holding.end());
+
+/** What {@link loadModel} gives unless it is told to leave out the tokenizer. */
+export type ModelWithTokenizer = Model & { readonly tokenizer: Tokenizer };
 
 /** A loaded model. Dispose of it (or use `await using`) to give its memory back at once. */
 export class Model {
@@ -151,8 +168,9 @@ export class Model {
   readonly tokenizer: Tokenizer | undefined;
   /** Undefined without a tokenizer; without names where the checkpoint has no template. */
   readonly chatTemplate: ChatTemplate | undefined;
+  /** The tokens that end a completion, and what names them. */
+  readonly stopTokens: readonly StopToken[];
   readonly #parts: ModelParts;
-  readonly #slots: SlotPool;
   #disposed: Promise<void> | undefined;
 
   /** Made by {@link loadModel}. */
@@ -161,40 +179,64 @@ export class Model {
     this.generationConfig = parts.generationConfig;
     this.tokenizer = parts.tokenizer;
     this.chatTemplate = parts.chatTemplate;
+    this.stopTokens = parts.stopTokens.tokens;
     this.#parts = parts;
-    this.#slots = new SlotPool(parts.slots);
   }
 
   /**
-   * Generates after `prompt`: a start event, token events, an end event. Leaving the loop early ends the generation. Where all
-   * slots are taken it waits for one: a loop inside the loop of another generation needs `slots: 2`.
+   * Generates after `prompt`: a start event, token events, an end event. Leaving the loop early ends the generation, and so does
+   * the collection of a generator that was forgotten. Where all slots are taken it waits for one: a loop inside the loop of
+   * another generation needs `slots: 2`.
    *
-   * @throws {QuipuError} ERR_USAGE, ERR_CONTEXT_OVERFLOW, ERR_NOT_A_NUMBER, ERR_CHAT_TEMPLATE, ERR_DISPOSED.
+   * @throws {QuipuError} ERR_USAGE, ERR_CONTEXT_OVERFLOW, ERR_NOT_A_NUMBER, ERR_CHAT_TEMPLATE, ERR_BUSY, ERR_DISPOSED; at the
+   *   first event that is asked for.
    */
-  async *generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GenerateEvent, void, void> {
-    const { runtime, tokenizer, config, batchSize, generationConfig } = this.#live();
-    const settings = resolveSettings(options, generationConfig);
+  generate(prompt: Prompt, options?: GenerateOptions): AsyncGenerator<GenerateEvent, void, void> {
+    const holding = new Holding();
+    const events = this.#generate(prompt, options, holding);
+    FORGOTTEN.register(events, holding);
+    return events;
+  }
+
+  async *#generate(
+    prompt: Prompt,
+    given: GenerateOptions | undefined,
+    holding: Holding,
+  ): AsyncGenerator<GenerateEvent, void, void> {
+    const { runtime, tokenizer, config, batchSize, generationConfig, slots } = this.#live();
+    const options = readOptions<GenerateOptions>("generate", given, GENERATE_OPTIONS);
+    const stopIds = resolveStopIds(options.stopIds ?? [], tokenizer, config.vocabSize);
+    const settings = { ...resolveSettings(options, generationConfig), stopIds };
     const logitBias = resolveBias(options.logitBias, tokenizer, config.vocabSize);
     if (settings.stop.length > 0 && tokenizer === undefined) {
-      throw new QuipuError("ERR_USAGE", "stop: stop texts need a tokenizer");
+      throw new QuipuError("ERR_USAGE", "stop: stop texts need a tokenizer", { option: "stop" });
     }
-    const whole = this.encode(prompt, options);
+    const whole = this.#encode(prompt, options);
     const ids = this.#fit(whole, 1, settings, options);
-    yield* runGeneration(runtime, tokenizer, this.#slots, {
+    const request = {
       ids,
       droppedTokens: whole.length - ids.length,
       settings,
       logitBias,
-      eosIds: settings.ignoreEos ? [] : generationConfig.eosIds,
+      eosIds: settings.ignoreEos ? [] : this.stopTokens.map(({ id }) => id),
       logprobs: options.logprobs ?? 0,
       batchSize,
       onPromptProgress: options.onPromptProgress,
       signal: options.signal,
-    });
+    };
+    yield* runGeneration(runtime, tokenizer, slots, request, holding);
   }
 
-  /** The ids that `prompt` stands for: templated or not, BOS once. */
-  encode(prompt: Prompt, options: GenerateOptions = {}): Int32Array {
+  /**
+   * The ids that `prompt` stands for: templated or not, BOS once.
+   *
+   * @throws {QuipuError} ERR_USAGE, ERR_CHAT_TEMPLATE.
+   */
+  encode(prompt: Prompt, options?: GenerateOptions): Int32Array {
+    return this.#encode(prompt, readOptions<GenerateOptions>("encode", options, GENERATE_OPTIONS));
+  }
+
+  #encode(prompt: Prompt, options: GenerateOptions): Int32Array {
     const { tokenizer, chatTemplate, config } = this.#parts;
     return encodePrompt(prompt, options, { tokenizer, chatTemplate, vocabSize: config.vocabSize });
   }
@@ -204,14 +246,16 @@ export class Model {
    *
    * @throws {QuipuError} as {@link generate} does, ERR_ABORTED.
    */
-  async next(
-    prompt: Prompt,
-    { top = 10, ...options }: GenerateOptions & { top?: number } = {},
-  ): Promise<TokenLogprob[]> {
-    checkWhole("top", top, 1, this.config.vocabSize);
-    const { runtime, tokenizer, generationConfig, batchSize } = this.#live();
-    const settings = { ...resolveSettings({ ...options, temperature: 0 }, generationConfig), maxTokens: 1 };
-    const ids = this.#fit(this.encode(prompt, options), 0, settings, options);
+  async next(prompt: Prompt, given?: NextOptions): Promise<TokenLogprob[]> {
+    const { runtime, tokenizer, generationConfig, batchSize, config } = this.#live();
+    const { top = 10, ...options } = readOptions<NextOptions>("next", given, NEXT_OPTIONS);
+    if (top > config.vocabSize) throw wrongArgument("top", `at most the ${config.vocabSize} ids of the model`, top);
+    const settings = {
+      ...resolveSettings({ ...options, temperature: 0 }, generationConfig),
+      maxTokens: 1,
+      stopIds: [],
+    };
+    const ids = this.#fit(this.#encode(prompt, options), 0, settings, options);
     return this.#onSlot(options.signal, async (slot) => {
       await runtime.prepare(slot, { ...settings, logitBias: new Map() }, ids, [], options.signal);
       const rows = rowsOf(ids, slot);
@@ -229,16 +273,19 @@ export class Model {
    *
    * @throws {QuipuError} ERR_CONTEXT_OVERFLOW, ERR_USAGE, ERR_NOT_A_NUMBER, ERR_ABORTED, ERR_DISPOSED.
    */
-  async logits(ids: Int32Array, { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
+  async logits(ids: Int32Array | readonly number[], given?: LogitsOptions): Promise<Float32Array> {
     const { runtime, config, batchSize } = this.#live();
-    const checked = this.encode(ids);
+    const { signal } = readOptions<LogitsOptions>("logits", given, LOGITS_OPTIONS);
+    const checked = idsOf("ids", ids, config.vocabSize);
+    if (checked.length === 0) throw wrongArgument("ids", "at least one id", ids);
     if (checked.length > runtime.contextLength) {
       throw new QuipuError(
         "ERR_CONTEXT_OVERFLOW",
-        `logits of ${ids.length} ids: the context holds ${runtime.contextLength}`,
+        `logits of ${checked.length} ids: the context holds ${runtime.contextLength}`,
+        { option: "contextLength" },
       );
     }
-    const result = new Float32Array(ids.length * config.vocabSize);
+    const result = resultOf(checked.length, config.vocabSize);
     return this.#onSlot(signal, async (slot) => {
       const rows = rowsOf(checked, slot);
       const step = Math.min(batchSize, SCORED_ROWS);
@@ -275,8 +322,8 @@ export class Model {
   /** Ends what runs, with ERR_DISPOSED, and gives up weights, cache and threads. */
   dispose(): Promise<void> {
     this.#disposed ??= (async () => {
-      const { device, runtime, loaded } = this.#parts;
-      this.#slots.close();
+      const { device, runtime, loaded, slots } = this.#parts;
+      slots.close();
       await device.dispose();
       runtime.dispose();
       disposeWeights(device, loaded.weights);
@@ -296,11 +343,11 @@ export class Model {
   }
 
   async #onSlot<T>(signal: AbortSignal | undefined, body: (slot: number) => Promise<T>): Promise<T> {
-    const slot = await this.#slots.acquire(signal);
+    const lease = await this.#parts.slots.acquire(() => "next() or logits()", signal);
     try {
-      return await body(slot);
+      return await body(lease.slot);
     } finally {
-      this.#slots.release(slot);
+      lease.release();
     }
   }
 
@@ -318,14 +365,17 @@ function chooseContext(config: LlamaConfig, type: KvCacheType, slots: number, wa
     const fits = Math.floor(free / 2 / position);
     return Math.max(Math.min(config.maxPositions, 64), Math.min(config.maxPositions, fits));
   }
-  checkWhole("contextLength", wanted, 2, config.maxPositions, `: the model supports ${config.maxPositions} positions`);
+  if (wanted > config.maxPositions) {
+    throw wrongArgument("contextLength", `a whole number from 2 to ${config.maxPositions}, as the model has`, wanted);
+  }
   if (wanted * position <= free) return wanted;
   const fits = Math.max(2, Math.floor((0.9 * free) / position)); // what is free now may be less in a moment
   const smaller = (["f16", "int8"] as const).find((other) => wanted * bytesPerPosition(config, other) * slots <= free);
   throw new QuipuError(
     "ERR_OUT_OF_MEMORY",
     `a ${type} cache of ${wanted} positions needs ${mebibytes(wanted * position)}, ${mebibytes(free)} are free: ` +
-      `--ctx-size ${fits} would fit${smaller === undefined ? "" : `, and so would --kv-cache ${smaller}`}.`,
+      `${fits} positions would fit${smaller === undefined ? "" : `, and so would a cache of ${smaller}`}.`,
+    { option: "contextLength" },
   );
 }
 
@@ -336,7 +386,8 @@ function checkRoomForFiles({ files }: Checkpoint): void {
   if (bytes <= free) return;
   throw new QuipuError(
     "ERR_OUT_OF_MEMORY",
-    `reading the weights whole needs ${mebibytes(bytes)}, ${mebibytes(free)} are free: leave out --no-mmap, and they are mapped.`,
+    `reading the weights whole needs ${mebibytes(bytes)}, ${mebibytes(free)} are free. Mapped, they need not fit.`,
+    { option: "mmap" },
   );
 }
 
@@ -344,7 +395,15 @@ function mebibytes(bytes: number): string {
   return `${Math.ceil(bytes / 2 ** 20)} MiB`;
 }
 
-function checkWhole(name: string, value: number, from: number, to: number, why = ""): void {
-  if (Number.isInteger(value) && value >= from && value <= to) return;
-  throw new QuipuError("ERR_USAGE", `${name}: expected a whole number from ${from} to ${to}, got ${value}${why}`);
+/** @throws {QuipuError} ERR_OUT_OF_MEMORY */
+function resultOf(rows: number, vocabSize: number): Float32Array {
+  try {
+    return new Float32Array(rows * vocabSize);
+  } catch (cause) {
+    throw new QuipuError(
+      "ERR_OUT_OF_MEMORY",
+      `the logits of ${rows} ids need ${mebibytes(4 * rows * vocabSize)}: give fewer ids at once.`,
+      { cause },
+    );
+  }
 }

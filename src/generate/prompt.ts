@@ -1,4 +1,5 @@
 // From a prompt to ids: template or not, BOS exactly once, and what to do with a prompt that is too long.
+import { idsOf, isObject, reading, wrongArgument } from "../arguments.js";
 import { QuipuError } from "../errors.js";
 import type { ChatOptions } from "../tokenizer/chat-message.js";
 import type { ChatTemplate } from "../tokenizer/chat-template.js";
@@ -23,25 +24,45 @@ export function encodePrompt(
   options: GenerateOptions,
   { tokenizer, chatTemplate, vocabSize }: PromptContext,
 ): Int32Array {
-  if (isIds(prompt)) {
+  if (reading("prompt", () => isIds(prompt))) {
     refuseChatOptions(options, "ids");
-    return checkIds(prompt, vocabSize);
+    return checkPrompt(idsOf("prompt", prompt, vocabSize));
   }
-  if (typeof prompt !== "string" && !isConversation(prompt)) {
-    throw new QuipuError("ERR_USAGE", "prompt: expected a text, an Int32Array of ids, or messages { role, content }");
+  if (typeof prompt !== "string" && !reading("prompt", () => isConversation(prompt))) {
+    throw wrongArgument("prompt", "a text, ids, or messages { role, content }", prompt);
   }
   if (tokenizer === undefined) {
-    throw new QuipuError(
-      "ERR_USAGE",
-      "the model was loaded without a tokenizer: give the prompt as an Int32Array of ids",
-    );
+    throw new QuipuError("ERR_USAGE", "prompt: the model was loaded without a tokenizer: give the prompt's ids", {
+      option: "prompt",
+    });
   }
   const messages = toMessages(prompt, options);
-  if (messages === undefined) {
-    return checkIds(tokenizer.encode(prompt as string, { bos: tokenizer.addsBos }), vocabSize);
+  if (messages === undefined) return checkPrompt(encodeRaw(prompt as string, options, tokenizer, vocabSize));
+  if (options.special) {
+    throw new QuipuError(
+      "ERR_USAGE",
+      "special: control tokens are parsed in raw prompts only, and this one goes through the chat template",
+      { option: "special" },
+    );
   }
-  const { continueFinalMessage = false, addGenerationPrompt = continueFinalMessage === false } = options;
-  return checkIds(encodeChat(tokenizer, chatTemplate!, messages, { ...options, addGenerationPrompt }), vocabSize);
+  const { tools, documents, templateVariables, chatTemplate: template, continueFinalMessage } = options;
+  const { addGenerationPrompt = continueFinalMessage === undefined || continueFinalMessage === false } = options;
+  const ids = encodeChat(tokenizer, chatTemplate!, messages, {
+    ...{ tools, documents, templateVariables, chatTemplate: template, continueFinalMessage, addGenerationPrompt },
+  });
+  return checkPrompt(idsOf("prompt", ids, vocabSize));
+}
+
+/** Begin-of-text stands first once, also where the text's own control tokens begin with it. */
+function encodeRaw(
+  text: string,
+  { special = false }: GenerateOptions,
+  tokenizer: Tokenizer,
+  vocabSize: number,
+): Int32Array {
+  const { addsBos, bosId } = tokenizer;
+  const ids = tokenizer.encode(text, { special });
+  return idsOf("prompt", addsBos && ids[0] !== bosId ? [bosId!, ...ids] : ids, vocabSize);
 }
 
 /** The conversation that a prompt stands for, or undefined for plain text. */
@@ -62,12 +83,13 @@ function refuseChatOptions(options: GenerateOptions, what: string): void {
   ];
   const name = names.find((name) => options[name] !== undefined && options[name] !== null);
   if (name === undefined) return;
-  throw new QuipuError("ERR_USAGE", `${name}: has no place in ${what}: give messages, or a text with raw: false`);
+  const message = `${name}: has no place in ${what}, which does not go through the chat template`;
+  throw new QuipuError("ERR_USAGE", message, { option: name });
 }
 
 export interface ContextRoom {
   readonly contextLength: number;
-  /** What --ctx-size could be raised to. */
+  /** What the model supports. */
   readonly supported: number;
   /** Positions that the prompt must leave free. */
   readonly needed: number;
@@ -87,11 +109,12 @@ export function fitPrompt(
 ): Int32Array {
   if (ids.length + needed <= contextLength) return ids;
   if (onOverflow === "error") {
-    const raise = supported > contextLength ? `raise --ctx-size (the model supports ${supported}), ` : "";
+    const raise = supported > contextLength ? `take a longer context (the model supports ${supported}), ` : "";
     throw new QuipuError(
       "ERR_CONTEXT_OVERFLOW",
       `the prompt has ${ids.length} tokens, the context holds ${contextLength}${needed > 0 ? " and needs room for at least one more" : ""}. ` +
-        `Shorten it, ${raise}or choose --on-overflow truncate-head or truncate-middle.`,
+        `Shorten it, ${raise}or have its head or its middle left out.`,
+      { option: "onOverflow" },
     );
   }
   const reserve = Math.min(maxTokens < 1 ? 256 : maxTokens, Math.floor(contextLength / 2));
@@ -103,7 +126,9 @@ export function fitPrompt(
   return fitted;
 }
 
-function isIds(prompt: Prompt): prompt is Int32Array {
+function isIds(prompt: unknown): prompt is Int32Array | readonly number[] {
+  if (Array.isArray(prompt))
+    return prompt.length === 0 || prompt.every((id) => !isObject(id) && typeof id !== "string");
   return ArrayBuffer.isView(prompt) && !(prompt instanceof DataView);
 }
 
@@ -112,16 +137,10 @@ function isConversation(prompt: Prompt): boolean {
   return Array.isArray(prompt) && (prompt.length === 0 || (typeof prompt[0] === "object" && prompt[0] !== null));
 }
 
-/** A copy of ids that are all in the vocabulary. */
-function checkIds(ids: Int32Array, vocabSize: number): Int32Array {
-  if (ids.length === 0)
-    throw new QuipuError("ERR_USAGE", "the prompt is empty, and no beginning-of-text id is put before it");
-  const wrong = ids.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize));
-  if (wrong >= 0) {
-    throw new QuipuError(
-      "ERR_USAGE",
-      `prompt id ${ids[wrong]} at index ${wrong}: the model's ids are 0 to ${vocabSize - 1}`,
-    );
-  }
-  return Int32Array.from(ids);
+/** @throws {QuipuError} ERR_USAGE for no ids. */
+function checkPrompt(ids: Int32Array): Int32Array {
+  if (ids.length > 0) return ids;
+  throw new QuipuError("ERR_USAGE", "prompt: it is empty, and no begin-of-text id is put before it", {
+    option: "prompt",
+  });
 }

@@ -9,23 +9,23 @@ export class StopStrings {
   }
 
   /**
-   * Takes the next piece of text; returns what is certain by now. `stopped`: a stop text is complete, `text` is what came
-   * before it, and nothing after it counts. Of several the one that is complete first wins, of those that end together the
+   * Takes the next piece of text; returns what is certain by now. `stop`: the stop text that is complete, where one is; `text`
+   * is what came before it, and nothing after it counts. Of several the one that is complete first wins, of those that end together the
    * longest: wherever the text is cut into pieces.
    */
-  push(piece: string): { text: string; stopped: boolean } {
+  push(piece: string): { text: string; stop: string | undefined } {
     const text = this.#held + piece;
     const found = this.#stops
-      .map((stop) => ({ start: text.indexOf(stop), length: stop.length }))
+      .map((stop) => ({ stop, start: text.indexOf(stop) }))
       .filter(({ start }) => start >= 0)
-      .sort((a, b) => a.start + a.length - (b.start + b.length) || a.start - b.start);
+      .sort((a, b) => a.start + a.stop.length - (b.start + b.stop.length) || a.start - b.start);
     if (found[0] !== undefined) {
       this.#held = "";
-      return { text: text.slice(0, found[0].start), stopped: true };
+      return { text: text.slice(0, found[0].start), stop: found[0].stop };
     }
     const open = Math.max(0, ...this.#stops.map((stop) => openEnd(text, stop)));
     this.#held = text.slice(text.length - open);
-    return { text: text.slice(0, text.length - open), stopped: false };
+    return { text: text.slice(0, text.length - open), stop: undefined };
   }
 
   /** The end of the stream: what was held back is text after all. */

@@ -1,6 +1,7 @@
 // config.json of a Llama checkpoint, in both spellings of the rotary settings, checked field by field. What quipu cannot
 // compute faithfully is refused by name, never guessed.
 import { join } from "node:path";
+import { pathOf } from "../arguments.js";
 import { isJsonObject, type JsonObject, readJsonFile } from "../checkpoint/json.js";
 import { QuipuError } from "../errors.js";
 
@@ -44,9 +45,10 @@ const MAX_SIZE = 2 ** 24;
  * Reads a folder's config.json.
  *
  * @throws {QuipuError} ERR_MODEL_NOT_FOUND without one, ERR_MODEL_INVALID for a bad field, ERR_MODEL_UNSUPPORTED for another
- *   architecture or an option that quipu does not compute.
+ *   architecture or an option that quipu does not compute, ERR_USAGE.
  */
-export async function readConfig(dir: string): Promise<LlamaConfig> {
+export async function readConfig(folder: string | URL): Promise<LlamaConfig> {
+  const dir = pathOf("folder", folder);
   const json = await readJsonFile(join(dir, FILE), "ERR_MODEL_INVALID");
   if (json === undefined) {
     throw new QuipuError(

@@ -14,12 +14,12 @@ export interface GenerationConfig {
   readonly minP: number | undefined;
   readonly repetitionPenalty: number | undefined;
   readonly maxNewTokens: number | undefined;
-  /** Every id that ends a completion: those of generation_config.json and of config.json. */
+  /** This file's own ids that end a completion; of config.json and others, see Model.stopTokens. */
   readonly eosIds: readonly number[];
 }
 
 /**
- * Reads a folder's generation_config.json; without one only config.json's end-of-sequence ids are there.
+ * Reads a folder's generation_config.json; without one nothing is set.
  *
  * @throws {QuipuError} ERR_MODEL_INVALID naming the field.
  */
@@ -57,6 +57,6 @@ export function parseGenerationConfig(json: JsonObject, config: LlamaConfig): Ge
       "a number above 0, at most 100",
     ),
     maxNewTokens: number("max_new_tokens", (value) => whole(value) && value > 0, "a whole number above 0"),
-    eosIds: [...new Set([...readIds(json, "eos_token_id", config.vocabSize, FILE), ...config.eosIds])],
+    eosIds: readIds(json, "eos_token_id", config.vocabSize, FILE),
   };
 }

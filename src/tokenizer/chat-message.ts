@@ -1,4 +1,5 @@
 // Conversations as OpenAI writes them, checked, and as templates see them.
+import { reading, wrongArgument } from "../arguments.js";
 import { QuipuError } from "../errors.js";
 import { int, PyDict, PyFloat, type Value } from "../jinja/values.js";
 
@@ -64,11 +65,16 @@ const TAKEN = ["messages", "tools", "documents", "add_generation_prompt"];
  * @throws {QuipuError} ERR_USAGE that names message and field.
  */
 export function checkConversation(messages: unknown, options: ChatOptions): Conversation {
+  return reading("messages", () => conversationOf(messages, options));
+}
+
+function conversationOf(messages: unknown, options: ChatOptions): Conversation {
   const { tools, documents, templateVariables = {} } = options;
   const list = listAt("messages", messages, "{ role, content }");
   if (list.length === 0) throw new QuipuError("ERR_USAGE", "messages: expected at least one message, got none");
   const variables = toValue(templateVariables, "templateVariables");
-  if (!(variables instanceof PyDict)) throw wrong("templateVariables", "an object: values by name", templateVariables);
+  if (!(variables instanceof PyDict))
+    throw wrongArgument("templateVariables", "an object: values by name", templateVariables);
   const taken = TAKEN.find((name) => variables.has(name));
   if (taken !== undefined) {
     throw new QuipuError("ERR_USAGE", `templateVariables: ${taken} has an option of its own: give it there`);
@@ -122,26 +128,27 @@ export function mapTexts(conversation: Conversation, change: (text: string) => s
 }
 
 function listAt(where: string, list: unknown, each: string): PyDict[] {
-  if (!Array.isArray(list)) throw wrong(where, `a list, each of it ${each}`, list);
+  if (!Array.isArray(list)) throw wrongArgument(where, `a list, each of it ${each}`, list);
   return list.map((entry: unknown, index) => {
     const value = toValue(entry, `${where}[${index}]`);
     if (value instanceof PyDict) return value;
-    throw wrong(`${where}[${index}]`, each, entry);
+    throw wrongArgument(`${where}[${index}]`, each, entry);
   });
 }
 
 function checkMessage(message: PyDict, where: string): PyDict {
   const given = new PyDict();
   for (const [name, value] of message.entries()) if (value !== null) given.set(name, value);
-  if (typeof given.get("role") !== "string") throw wrong(`${where}.role`, "a text", given.get("role"));
+  if (typeof given.get("role") !== "string") throw wrongArgument(`${where}.role`, "a text", given.get("role"));
   for (const name of ["name", "reasoning_content", "tool_call_id"]) {
     const value = given.get(name);
-    if (value !== undefined && typeof value !== "string") throw wrong(`${where}.${name}`, "a text or null", value);
+    if (value !== undefined && typeof value !== "string")
+      throw wrongArgument(`${where}.${name}`, "a text or null", value);
   }
   checkContent(given.get("content"), `${where}.content`);
   const calls = given.get("tool_calls");
   if (calls !== undefined && !(Array.isArray(calls) && calls.every((call) => call instanceof PyDict))) {
-    throw wrong(`${where}.tool_calls`, "a list of { id, type, function: { name, arguments } }", calls);
+    throw wrongArgument(`${where}.tool_calls`, "a list of { id, type, function: { name, arguments } }", calls);
   }
   return given;
 }
@@ -149,14 +156,14 @@ function checkMessage(message: PyDict, where: string): PyDict {
 function checkContent(content: Value | undefined, where: string): void {
   if (content === undefined || typeof content === "string") return;
   if (!Array.isArray(content) || content.length === 0) {
-    throw wrong(where, 'a text, null, or parts { type: "text", text }', content);
+    throw wrongArgument(where, 'a text, null, or parts { type: "text", text }', content);
   }
   content.forEach((part: Value, index) => {
     const at = `${where}[${index}]`;
-    if (!(part instanceof PyDict)) throw wrong(at, '{ type: "text", text }', part);
+    if (!(part instanceof PyDict)) throw wrongArgument(at, '{ type: "text", text }', part);
     if (part.get("type") !== "text")
-      throw wrong(`${at}.type`, '"text" (this version takes no other)', part.get("type"));
-    if (typeof part.get("text") !== "string") throw wrong(`${at}.text`, "a text", part.get("text"));
+      throw wrongArgument(`${at}.type`, '"text" (this version takes no other)', part.get("type"));
+    if (typeof part.get("text") !== "string") throw wrongArgument(`${at}.text`, "a text", part.get("text"));
   });
 }
 
@@ -183,7 +190,7 @@ function toValue(value: unknown, where: string, depth = 0): Value {
   if (depth >= MAX_DEPTH) throw new QuipuError("ERR_USAGE", `${where}: nested deeper than ${MAX_DEPTH}`);
   if (Array.isArray(value)) return value.map((item: unknown, index) => toValue(item, `${where}[${index}]`, depth + 1));
   const entries = entriesOf(value);
-  if (entries === undefined) throw wrong(where, "data as JSON has it", value);
+  if (entries === undefined) throw wrongArgument(where, "data as JSON has it", value);
   const dict = new PyDict();
   for (const [name, field] of entries) {
     if (field !== undefined) dict.set(name, toValue(field, `${where}.${name}`, depth + 1));
@@ -197,23 +204,4 @@ function entriesOf(value: unknown): Iterable<[string, unknown]> | undefined {
   if (typeof value !== "object" || value === null || Object.prototype.toString.call(value) !== "[object Object]")
     return undefined;
   return Object.entries(value);
-}
-
-function wrong(where: string, expected: string, got: unknown): QuipuError {
-  return new QuipuError("ERR_USAGE", `${where}: expected ${expected}, got ${shown(got)}`);
-}
-
-function shown(value: unknown): string {
-  if (value === undefined) return "nothing";
-  if (typeof value === "function" || typeof value === "symbol") return `a ${typeof value}`;
-  if (typeof value === "bigint" || (typeof value === "number" && !Number.isFinite(value))) return String(value);
-  if (value instanceof PyDict) return "an object";
-  const name = Object.prototype.toString.call(value).slice("[object ".length, -1);
-  if (typeof value === "object" && value !== null && !["Object", "Array"].includes(name)) return `a ${name}`;
-  try {
-    const json = JSON.stringify(value) ?? String(value);
-    return json.length > 80 ? `${json.slice(0, 80)}…` : json;
-  } catch {
-    return "an object that JSON cannot write";
-  }
 }

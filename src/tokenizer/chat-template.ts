@@ -1,4 +1,5 @@
 // Chat templates: a checkpoint's own Jinja text renders a conversation, given what transformers 5.24 gives it.
+import { readOptions } from "../arguments.js";
 import { isQuipuError, QuipuError } from "../errors.js";
 import { JinjaTemplate } from "../jinja/template.js";
 import { type Twins, withTwins } from "../jinja/twins.js";
@@ -14,6 +15,7 @@ import {
   withoutField,
 } from "./chat-message.js";
 import { openFinalMessage } from "./continued-message.js";
+import { CHAT_OPTIONS } from "./option-kinds.js";
 
 /** A conversation as a template has rendered it. */
 export interface Rendering {
@@ -66,6 +68,7 @@ export class ChatTemplate {
       throw new QuipuError(
         "ERR_USAGE",
         `chatTemplate: ${this.where} has ${names === "" ? "no template" : `the templates ${names}`}: expected such a name or a Jinja text, got ${JSON.stringify(chatTemplate.slice(0, 80))}`,
+        { option: "chatTemplate" },
       );
     }
     const chosen = (tools && this.#sources.get("tool_use")) ?? this.#sources.get("default");
@@ -73,12 +76,14 @@ export class ChatTemplate {
     if (this.names.length === 0) {
       throw new QuipuError(
         "ERR_USAGE",
-        `${this.where} has no chat template (chat_template.jinja, or in tokenizer_config.json): give a raw prompt, a template of your own, or use an instruct checkpoint`,
+        `${this.where} has no chat template (chat_template.jinja, or in tokenizer_config.json): give a raw text, a template of your own, or use an instruct checkpoint`,
+        { option: "raw" },
       );
     }
     throw new QuipuError(
       "ERR_USAGE",
       `chatTemplate: ${this.where} has the templates ${names}, and none is named default: choose one`,
+      { option: "chatTemplate" },
     );
   }
 
@@ -88,12 +93,13 @@ export class ChatTemplate {
    * @throws {QuipuError} ERR_CHAT_TEMPLATE where the template cannot be parsed or refuses the conversation; ERR_USAGE for a conversation
    *   that is none, naming message and field.
    */
-  render(messages: readonly ChatMessage[], options: ChatOptions = {}): string {
+  render(messages: readonly ChatMessage[], options?: ChatOptions): string {
     return this.open(messages, options).text;
   }
 
   /** {@link render}, for those who must know which part of the text comes from where. */
-  open(messages: readonly ChatMessage[], options: ChatOptions = {}): Rendering {
+  open(messages: readonly ChatMessage[], given?: ChatOptions): Rendering {
+    const options = readOptions<ChatOptions>("render", given, CHAT_OPTIONS);
     const source = this.source(options);
     const template = this.#parse(source);
     const { addGenerationPrompt, continueFinalMessage = false } = options;
@@ -101,6 +107,7 @@ export class ChatTemplate {
       throw new QuipuError(
         "ERR_USAGE",
         "continueFinalMessage: the last message goes on, or another begins (addGenerationPrompt): choose one",
+        { option: "continueFinalMessage" },
       );
     }
     const field = continueFinalMessage === true ? "content" : continueFinalMessage;
@@ -134,7 +141,9 @@ export class ChatTemplate {
     const { messages, tools, documents } = conversation;
     const named = (name: string) => new RegExp(`\\b${name}\\b`).test(source);
     const refuse = (what: string, name: string) =>
-      new QuipuError("ERR_USAGE", `${what}: the chat template of ${this.where} does not read ${name}: leave them out`);
+      new QuipuError("ERR_USAGE", `${what}: the chat template of ${this.where} does not read ${name}: leave them out`, {
+        option: what,
+      });
     if (tools !== null && tools.length > 0 && !named("tools")) throw refuse("tools", "tools");
     if (documents !== null && documents.length > 0 && !named("documents")) throw refuse("documents", "documents");
     const calls = messages.findIndex((message) => ((message.get("tool_calls") ?? []) as readonly PyDict[]).length > 0);

@@ -15,7 +15,7 @@ export function encodeChat(
   tokenizer: Tokenizer,
   template: ChatTemplate,
   messages: readonly ChatMessage[],
-  options: ChatOptions = {},
+  options?: ChatOptions,
 ): Int32Array {
   const rendering = template.open(messages, options);
   const tokens = controlTokensOf(tokenizer).find(rendering, template.where);

@@ -1,6 +1,6 @@
 // Public encodings by name, from js-tiktoken's packaged rank tables.
 import { callNative } from "../addon/addon.js";
-import { QuipuError } from "../errors.js";
+import { wrongArgument } from "../arguments.js";
 import { EngineTokenizer } from "./engine-tokenizer.js";
 import { ENGINE_PATTERN } from "./split-pattern.js";
 import type { Tokenizer } from "./tokenizer.js";
@@ -25,11 +25,8 @@ export const ENCODING_NAMES = Object.keys(ENCODINGS) as readonly EncodingName[];
 
 /** @throws {QuipuError} ERR_USAGE for a name that is none of {@link ENCODING_NAMES}. */
 export async function loadEncoding(name: string): Promise<Tokenizer> {
-  if (!Object.hasOwn(ENCODINGS, name)) {
-    throw new QuipuError(
-      "ERR_USAGE",
-      `encoding: expected one of ${ENCODING_NAMES.join(", ")}, got ${JSON.stringify(name)}`,
-    );
+  if (!ENCODING_NAMES.includes(name as EncodingName)) {
+    throw wrongArgument("name", `one of ${ENCODING_NAMES.join(", ")}`, name);
   }
   const [pattern, load] = ENCODINGS[name as EncodingName];
   const { bpe_ranks, special_tokens } = (await load()).default;

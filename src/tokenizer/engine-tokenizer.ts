@@ -4,12 +4,25 @@ import { isUtf8 } from "node:buffer";
 import { availableParallelism } from "node:os";
 import { callNative, fromNative } from "../addon/addon.js";
 import type { NativeEncodeOptions, NativeTokenizer, NativeVocabulary } from "../addon/addon-types.js";
+import {
+  checkArgument,
+  idsOf,
+  iterable,
+  listOf,
+  readOptions,
+  textOrBytes,
+  whole,
+  wrongArgument,
+} from "../arguments.js";
 import { QuipuError } from "../errors.js";
 import { type AddedToken, AllowedTokens, toNative } from "./added-tokens.js";
+import { BATCH_OPTIONS, DECODE_OPTIONS, ENCODE_OPTIONS } from "./option-kinds.js";
 import type { PreTokenizer } from "./pre-tokenizer.js";
 import { makeStreamDecoder, type StreamDecoder } from "./stream-decoder.js";
 import { encodeChunks, textParts } from "./stream-encoder.js";
-import type { BatchOptions, EncodeOptions, Text, TokenizedText, Tokenizer } from "./tokenizer.js";
+import type { BatchOptions, DecodeOptions, EncodeOptions, Text, TokenizedText, Tokenizer } from "./tokenizer.js";
+
+const CHUNKS = iterable("a stream of strings and Uint8Arrays");
 
 export interface TokenizerParts {
   readonly vocabulary: NativeVocabulary;
@@ -45,33 +58,41 @@ export class EngineTokenizer implements Tokenizer {
     this.addsBos = addsBos && bosId !== undefined;
   }
 
-  encode(text: Text, options: EncodeOptions = {}): Int32Array {
-    const native = this.#options(options);
+  encode(text: Text, options?: EncodeOptions): Int32Array {
+    if (typeof text !== "string") checkArgument("text", text, textOrBytes);
+    const native = this.#options("encode", options);
     if (this.#preTokenize !== undefined) return this.#encodeCut(text, native, this.#preTokenize);
     return new Int32Array(callNative(() => this.#native.encode(text, ...native)));
   }
 
-  count(text: Text, options: EncodeOptions = {}): number {
+  count(text: Text, options?: EncodeOptions): number {
     if (this.#preTokenize !== undefined) return this.encode(text, options).length;
-    return callNative(() => this.#native.count(text, ...this.#options(options)));
+    if (typeof text !== "string") checkArgument("text", text, textOrBytes);
+    const native = this.#options("count", options);
+    return callNative(() => this.#native.count(text, ...native));
   }
 
-  async encodeAsync(text: Text, options: EncodeOptions = {}): Promise<Int32Array> {
-    const [ids] = await this.encodeBatch([text], { ...options, threads: 1 });
+  async encodeAsync(text: Text, options?: EncodeOptions): Promise<Int32Array> {
+    checkArgument("text", text, textOrBytes);
+    const read = readOptions<EncodeOptions>("encodeAsync", options, ENCODE_OPTIONS);
+    const [ids] = await this.encodeBatch([text], { ...read, threads: 1 });
     return ids!;
   }
 
-  async countAsync(text: Text, options: EncodeOptions = {}): Promise<number> {
+  async countAsync(text: Text, options?: EncodeOptions): Promise<number> {
     if (this.#preTokenize !== undefined) return this.count(text, options);
-    const { places } = await this.#encodeAll([text], false, 1, options);
+    checkArgument("text", text, textOrBytes);
+    const { places } = await this.#encodeAll([text], false, 1, this.#options("countAsync", options));
     const [, , count] = new Float64Array(places);
     return count!;
   }
 
-  async encodeBatch(texts: readonly Text[], options: BatchOptions = {}): Promise<Int32Array[]> {
+  async encodeBatch(texts: readonly Text[], given?: BatchOptions): Promise<Int32Array[]> {
+    checkArgument("texts", texts, listOf(textOrBytes, "a list of strings and Uint8Arrays"));
+    const { threads, ...options } = readOptions<BatchOptions>("encodeBatch", given, BATCH_OPTIONS);
     if (this.#preTokenize !== undefined) return texts.map((text) => this.encode(text, options));
-    const threads = Math.min(options.threads ?? availableParallelism(), texts.length);
-    const { places, ids } = await this.#encodeAll(texts, true, threads, options);
+    const most = Math.min(threads ?? availableParallelism(), texts.length);
+    const { places, ids } = await this.#encodeAll(texts, true, most, this.#options("encodeBatch", options));
     const numbers = new Float64Array(places);
     return texts.map((_, i) => {
       const [buffer, start, count] = [numbers[3 * i]!, numbers[3 * i + 1]!, numbers[3 * i + 2]!];
@@ -79,25 +100,28 @@ export class EngineTokenizer implements Tokenizer {
     });
   }
 
-  encodeStream(chunks: Iterable<Text> | AsyncIterable<Text>, options: EncodeOptions = {}): AsyncGenerator<Int32Array> {
+  encodeStream(chunks: Iterable<Text> | AsyncIterable<Text>, options?: EncodeOptions): AsyncGenerator<Int32Array> {
+    checkArgument("chunks", chunks, CHUNKS);
+    const native = this.#options("encodeStream", options);
     if (this.#preTokenize !== undefined) return this.#encodeWhole(chunks, options);
-    const native = this.#options(options);
     return encodeChunks(
       callNative((addon) => new addon.EncodeStream(this.#native, ...native)),
       chunks,
     );
   }
 
-  decode(ids: Iterable<number>, { special = false }: { special?: boolean | undefined } = {}): string {
+  decode(ids: Iterable<number>, options?: DecodeOptions): string {
+    const { special = false } = readOptions<DecodeOptions>("decode", options, DECODE_OPTIONS);
     return callNative(() => this.#native.decode(this.#idsOf(ids), special));
   }
 
-  decodeBytes(ids: Iterable<number>, { special = false }: { special?: boolean | undefined } = {}): Uint8Array {
+  decodeBytes(ids: Iterable<number>, options?: DecodeOptions): Uint8Array {
+    const { special = false } = readOptions<DecodeOptions>("decodeBytes", options, DECODE_OPTIONS);
     return new Uint8Array(callNative(() => this.#native.decodeBytes(this.#idsOf(ids), special)));
   }
 
   decodeSingleTokenBytes(id: number): Uint8Array {
-    this.#check(id);
+    checkArgument("id", id, whole(0, this.vocabSize - 1));
     return new Uint8Array(callNative(() => this.#native.bytesOf(id)));
   }
 
@@ -105,7 +129,7 @@ export class EngineTokenizer implements Tokenizer {
     const decoder = makeStreamDecoder((id) => this.decodeSingleTokenBytes(id));
     const offsets: number[] = [];
     let text = "";
-    for (const id of ids) {
+    for (const id of idsOf("ids", ids, this.vocabSize)) {
       offsets.push(text.length);
       text += decoder.push(id);
     }
@@ -114,17 +138,19 @@ export class EngineTokenizer implements Tokenizer {
 
   streamDecoder(): StreamDecoder {
     // A model's vocabulary may be padded beyond the tokenizer's: those ids have no text.
-    return makeStreamDecoder((id) =>
-      id >= this.vocabSize || this.#specialIds.has(id) ? new Uint8Array() : new Uint8Array(this.#native.bytesOf(id)),
-    );
+    return makeStreamDecoder((id) => {
+      if (!(Number.isInteger(id) && id >= 0)) throw wrongArgument("id", "an id, a whole number", id);
+      if (id >= this.vocabSize || this.#specialIds.has(id)) return new Uint8Array();
+      return new Uint8Array(this.#native.bytesOf(id));
+    });
   }
 
-  #options({ bos = false, special = false }: EncodeOptions): NativeEncodeOptions {
+  #options(call: string, options: EncodeOptions | undefined): NativeEncodeOptions {
+    const { bos = false, special = false } = readOptions<EncodeOptions>(call, options, ENCODE_OPTIONS);
     return [this.#allowed.of(special), special === "error", bos ? (this.bosId ?? -1) : -1];
   }
 
-  async #encodeAll(texts: readonly Text[], keep: boolean, threads: number, options: EncodeOptions) {
-    const native = this.#options(options);
+  async #encodeAll(texts: readonly Text[], keep: boolean, threads: number, native: NativeEncodeOptions) {
     try {
       return await callNative(() => this.#native.encodeAll(texts, keep, threads, ...native));
     } catch (error) {
@@ -132,16 +158,9 @@ export class EngineTokenizer implements Tokenizer {
     }
   }
 
-  #check(id: number): void {
-    if (Number.isInteger(id) && id >= 0 && id < this.vocabSize) return;
-    throw new QuipuError("ERR_USAGE", `token id: expected a whole number from 0 to ${this.vocabSize - 1}, got ${id}`);
-  }
-
+  /** Native code checks an Int32Array itself. */
   #idsOf(ids: Iterable<number>): Int32Array {
-    if (ids instanceof Int32Array) return ids;
-    const list = [...ids];
-    for (const id of list) this.#check(id);
-    return Int32Array.from(list);
+    return ArrayBuffer.isView(ids) && ids instanceof Int32Array ? ids : idsOf("ids", ids, this.vocabSize);
   }
 
   #encodeCut(text: Text, options: NativeEncodeOptions, preTokenize: PreTokenizer): Int32Array {
@@ -174,7 +193,7 @@ export class EngineTokenizer implements Tokenizer {
   /** Any pattern may look any distance ahead, so nothing is known before the end. */
   async *#encodeWhole(
     chunks: Iterable<Text> | AsyncIterable<Text>,
-    options: EncodeOptions,
+    options: EncodeOptions | undefined,
   ): AsyncGenerator<Int32Array> {
     const parts: Buffer[] = [];
     for await (const part of textParts(chunks)) parts.push(Buffer.from(part as string));

@@ -2,6 +2,7 @@
 import { setImmediate } from "node:timers/promises";
 import { callNative } from "../addon/addon.js";
 import type { NativeEncodeStream } from "../addon/addon-types.js";
+import { textOrBytes, wrongArgument } from "../arguments.js";
 import type { Text } from "./tokenizer.js";
 
 // Large chunks are encoded in parts of this length, with the event loop in between: about a millisecond each.
@@ -28,6 +29,7 @@ export async function* textParts(chunks: Iterable<Text> | AsyncIterable<Text>): 
   let half = ""; // of a pair, where a string ended in it
   for await (const chunk of chunks) {
     if (typeof chunk !== "string") {
+      if (!textOrBytes.accepts(chunk)) throw wrongArgument("chunks", `${textOrBytes.expected} each time`, chunk);
       if (half !== "") yield half;
       half = "";
       for (let at = 0; at < chunk.length; at += PART) yield chunk.subarray(at, at + PART);

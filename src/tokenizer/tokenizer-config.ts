@@ -31,6 +31,16 @@ export async function readTokenizerConfig(dir: string): Promise<TokenizerConfig>
   };
 }
 
+/** What the files name as the token that ends a text: tokenizer_config.json, and beside it special_tokens_map.json. */
+export async function readEosTokens(dir: string): Promise<{ file: string; text: string }[]> {
+  const files = ["tokenizer_config.json", "special_tokens_map.json"];
+  const read = files.map(async (file) => {
+    const text = textOf((await readJsonFile(join(dir, file), "ERR_TOKENIZER_INVALID"))?.eos_token);
+    return text === undefined ? [] : [{ file, text }];
+  });
+  return (await Promise.all(read)).flat();
+}
+
 /** A token is written as its text, or as an object with its `content`. */
 function textOf(token: unknown): string | undefined {
   const text = isJsonObject(token) ? token.content : token;

@@ -2,6 +2,7 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { callNative } from "../addon/addon.js";
+import { pathOf } from "../arguments.js";
 import { QuipuError } from "../errors.js";
 import { preparedTable } from "./prepared-table.js";
 import type { StreamDecoder } from "./stream-decoder.js";
@@ -30,13 +31,18 @@ export interface BatchOptions extends EncodeOptions {
   readonly threads?: number | undefined;
 }
 
+export interface DecodeOptions {
+  /** The texts of special tokens too; default false: they are left out. */
+  readonly special?: boolean | undefined;
+}
+
 export interface TokenizedText {
   readonly text: string;
   /** Where in `text` each token's first character begins, in UTF-16 units; one that a token before began counts as its. */
   readonly offsets: Int32Array;
 }
 
-/** Methods that take text throw {@link QuipuError} ERR_USAGE for special text that the options refuse. */
+/** Every method throws {@link QuipuError} ERR_USAGE for arguments that it cannot use, and for special text that `special` refuses. */
 export interface Tokenizer {
   /** One more than the greatest id. */
   readonly vocabSize: number;
@@ -59,8 +65,8 @@ export interface Tokenizer {
    *
    * @throws {QuipuError} ERR_USAGE for an id outside the vocabulary; so do the others.
    */
-  decode(ids: Iterable<number>, options?: { special?: boolean | undefined }): string;
-  decodeBytes(ids: Iterable<number>, options?: { special?: boolean | undefined }): Uint8Array;
+  decode(ids: Iterable<number>, options?: DecodeOptions): string;
+  decodeBytes(ids: Iterable<number>, options?: DecodeOptions): Uint8Array;
   decodeSingleTokenBytes(id: number): Uint8Array;
   /** The text of ids, special ones too, and where in it each begins. */
   decodeTokensWithOffsets(ids: Iterable<number>): TokenizedText;
@@ -73,9 +79,11 @@ export type { StreamDecoder };
 /**
  * Loads the tokenizer of a checkpoint folder (tokenizer.json, else tokenizer.model), or of one such file.
  *
- * @throws {QuipuError} ERR_MODEL_NOT_FOUND where there is none, ERR_TOKENIZER_INVALID for one that cannot be used.
+ * @param pathOrUrl a path or a file URL.
+ * @throws {QuipuError} ERR_MODEL_NOT_FOUND where there is none, ERR_TOKENIZER_INVALID for one that cannot be used, ERR_USAGE.
  */
-export async function loadTokenizer(path: string): Promise<Tokenizer> {
+export async function loadTokenizer(pathOrUrl: string | URL): Promise<Tokenizer> {
+  const path = pathOf("pathOrUrl", pathOrUrl);
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) {
     throw new QuipuError(

@@ -9,11 +9,16 @@ import { QuipuError } from "../errors.js";
 import { CountCheckpoint, identify } from "./training/checkpoint.js";
 import { countCorpus } from "./training/count.js";
 import { refuseExisting } from "./training/files.js";
-import { settingsOf, type TrainingSettings, type TrainTokenizerOptions } from "./training/settings.js";
-import { outputPaths, TrainedTokenizer } from "./training/trained-tokenizer.js";
+import {
+  settingsOf,
+  type TrainingOptions,
+  type TrainingSettings,
+  type TrainTokenizerOptions,
+  trainingOptions,
+} from "./training/settings.js";
+import { outputPaths, type SaveOptions, TrainedTokenizer } from "./training/trained-tokenizer.js";
 
-export type { TrainTokenizerOptions };
-export { TrainedTokenizer };
+export type { SaveOptions, TrainedTokenizer, TrainTokenizerOptions };
 
 /**
  * Trains a byte-level BPE vocabulary. The same texts in any order give the same one, whatever the threads and the memory. Where
@@ -22,7 +27,8 @@ export { TrainedTokenizer };
  * @throws {QuipuError} ERR_USAGE for options, files and texts that cannot be used; ERR_OUT_OF_MEMORY where `memory` is too
  * little for the distinct pieces; ERR_ABORTED.
  */
-export async function trainTokenizer(options: TrainTokenizerOptions): Promise<TrainedTokenizer> {
+export async function trainTokenizer(given: TrainTokenizerOptions): Promise<TrainedTokenizer> {
+  const options = trainingOptions(given);
   const settings = settingsOf(options);
   const { files, output, force, signal } = options;
   if (output !== undefined && !force) await refuseExisting(outputPaths(output));
@@ -54,7 +60,7 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tr
 
 async function learnMerges(
   native: NativeTokenizerTrainer,
-  { signal, onProgress }: TrainTokenizerOptions,
+  { signal, onProgress }: TrainingOptions,
   { merges: wanted, minFrequency, minPieceCount, specialTokens }: TrainingSettings,
 ) {
   if (signal?.aborted) throw aborted(signal);

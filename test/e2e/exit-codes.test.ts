@@ -60,7 +60,7 @@ describe("2: usage", () => {
     [
       "a seed that is too great",
       ["-s", "9007199254740993", "hi"],
-      /is invalid. Expected a whole number of at least 0\.$/,
+      /is invalid. Expected a whole number from 0 to 9007199254740991\.$/,
     ],
     ["an unknown word", ["--kv-cache", "f8", "hi"], /'f8' is invalid. Expected f32 or f16 or int8\.$/],
     ["an empty stop text", ["--stop", "", "hi"], /Expected a text that is not empty\.$/],
@@ -73,7 +73,7 @@ describe("2: usage", () => {
     [
       "a bias beyond the vocabulary",
       ["--logit-bias", "2048=1", "hi"],
-      "--logit-bias: expected an id from 0 to 2047, got 2048",
+      "--logit-bias: expected ids from 0 to 2047, or texts, got 2048",
     ],
     ["--raw and --chat", ["--raw", "--chat", "hi"], "option '--raw' cannot be used with option '--chat'"],
     [
@@ -89,11 +89,11 @@ describe("2: usage", () => {
     [
       "more context than the model has",
       ["-c", "513", "hi"],
-      /^--ctx-size: expected a whole number from 2 to 512, got 513/,
+      /^--ctx-size: expected a whole number from 2 to 512, as the model has, got 513/,
     ],
     ["words for doctor", ["doctor", "now"], "too many arguments for 'doctor'. Expected 0 arguments but got 1."],
     ["ids that are none", ["tokens", "--decode", "12 x"], /expected ids with spaces or commas between them, got "x"/],
-    ["ids beyond the vocabulary", ["tokens", "--decode", "99999"], /expected a whole number from 0 to 2047, got 99999/],
+    ["ids beyond the vocabulary", ["tokens", "--decode", "99999"], /ids: expected ids from 0 to 2047, got 99999/],
   ])("%s", async (_, args, message) => {
     await expectFailure(args, 2, message);
   });
@@ -164,12 +164,16 @@ describe("4: the prompt does not fit the context", () => {
     await expectFailure(
       [prompt],
       4,
-      "the prompt has 601 tokens, the context holds 512 and needs room for at least one more. Shorten it, or choose --on-overflow truncate-head or truncate-middle.",
+      "the prompt has 601 tokens, the context holds 512 and needs room for at least one more. Shorten it, or have its head or its middle left out (--ctx-size, --on-overflow truncate-head or truncate-middle).",
     );
   });
 
   test("where the model supports more, that is a way out too", async () => {
-    await expectFailure(["-c", "100", prompt], 4, /Shorten it, raise --ctx-size \(the model supports 512\), or choose/);
+    await expectFailure(
+      ["-c", "100", prompt],
+      4,
+      /Shorten it, take a longer context \(the model supports 512\), or have/,
+    );
   });
 
   test.concurrent.each(["truncate-head", "truncate-middle"])("--on-overflow %s is one", async (way) => {
@@ -200,7 +204,7 @@ describe("5: out of memory", () => {
     const { status, stdout, stderr } = await quipu(["-m", wide, "-c", "16777216", "--kv-cache", "f32", "hi"]);
     expect({ status, stdout }).toEqual({ status: 5, stdout: "" });
     const said =
-      /^quipu: a f32 cache of 16777216 positions needs 16777216 MiB, (\d+) MiB are free: --ctx-size (\d+) would fit\.\n$/.exec(
+      /^quipu: a f32 cache of 16777216 positions needs 16777216 MiB, (\d+) MiB are free: (\d+) positions would fit \(--ctx-size, --kv-cache\)\.\n$/.exec(
         stderr,
       );
     expect(said).not.toBeNull();
@@ -216,14 +220,18 @@ describe("5: out of memory", () => {
     writeHollowWeights(folder, huge);
     alterJson(join(folder, "config.json"), huge);
     const message =
-      /^reading the weights whole needs \d{7} MiB, \d+ MiB are free: leave out --no-mmap, and they are mapped\.$/;
+      /^reading the weights whole needs \d{7} MiB, \d+ MiB are free. Mapped, they need not fit \(without --no-mmap\)\.$/;
     await expectFailure(["-m", folder, "--no-mmap", "hi"], 5, message);
   });
 
   test("names a smaller cache where that would do", async () => {
     const free = Number(/, (\d+) MiB are free/.exec((await quipu(["-m", wide, "-c", "16777216", "hi"])).stderr)![1]);
     const wanted = String(Math.floor(free * 1.5)); // of mebibytes in f32
-    await expectFailure(["-m", wide, "-c", wanted, "--kv-cache", "f32", "hi"], 5, /, and so would --kv-cache f16\.$/);
+    await expectFailure(
+      ["-m", wide, "-c", wanted, "--kv-cache", "f32", "hi"],
+      5,
+      /, and so would a cache of f16 \(--ctx-size, --kv-cache\)\.$/,
+    );
   });
 });
 
@@ -232,7 +240,7 @@ describe("6: device not available", () => {
     [
       "--device cuda",
       ["--device", "cuda", "hi"],
-      "device cuda is not available: this version of quipu has no CUDA kernels. Use --device cpu.",
+      "device cuda is not available: this version of quipu has no CUDA kernels. Use the device cpu (--device).",
     ],
     ["-ngl 99", ["-ngl", "99", "hi"], /device cuda is not available/],
     ["--n-gpu-layers=1", ["--n-gpu-layers=1", "hi"], /device cuda is not available/],

@@ -34,7 +34,7 @@ async function verbose(...args: string[]): Promise<Record<string, string>> {
   expect(status).toBe(0);
   const lines = stderr.split("\n").filter((line) => line !== "");
   return Object.fromEntries(
-    lines.map((line, i) => [i > 6 ? `end ${line.split(" ")[0]}` : line.split(" ")[0], line.slice(10)]),
+    lines.map((line, i) => [i > 7 ? `end ${line.split(" ")[0]}` : line.split(" ")[0], line.slice(10)]),
   );
 }
 
@@ -152,6 +152,13 @@ describe("the end", () => {
     ["the context", ["-n", "-1", "--ignore-eos", "-c", "64"], "context", 59],
     ["the context, with more tokens asked for", ["-n", "1000", "--ignore-eos", "-c", "64"], "context", 59],
     ["end-of-sequence", ["--logit-bias", "2047=inf"], "eos", 0],
+    ["--stop-id by id", ["--logit-bias", "2046=inf", "--stop-id", "2046"], "stop", 0],
+    [
+      "--stop-id by text, among others and with --ignore-eos",
+      ["--logit-bias", "2046=inf", "--stop-id", "3", "--stop-id", "<|begin_of_text|>", "--ignore-eos"],
+      "stop",
+      0,
+    ],
     ["not end-of-sequence with --ignore-eos", ["--logit-bias", "2047=inf", "--ignore-eos", "-n", "3"], "length", 3],
   ])("by %s", async (_, options, reason, completionTokens) => {
     const { end, tokens } = await events(PROMPT, "-s", "1", ...options);
@@ -170,7 +177,7 @@ describe("--json", () => {
       seed: 1,
       settings: {
         ...{ maxTokens: 12, temperature: 0.5, topK: 0, topP: 0.95, minP: 0, repeatPenalty: 1 },
-        ...{ presencePenalty: 0, frequencyPenalty: 0, stop: [], ignoreEos: false, seed: 1 },
+        ...{ presencePenalty: 0, frequencyPenalty: 0, stop: [], stopIds: [], ignoreEos: false, seed: 1 },
       },
     });
     expect(tokens).toHaveLength(12);
@@ -226,6 +233,7 @@ describe("output", () => {
       prompt: "5 tokens, raw",
       sampling: "temp 0.7, top-k 40, top-p 0.95, min-p 0.05, repeat 1, presence 0, frequency 0",
       limits: "max-tokens 12, seed 1",
+      stops: '2047 "<|end_of_text|>" (config.json, generation_config.json, tokenizer_config.json)',
       end: "length, seed 1",
       "end prompt": expect.stringMatching(/^5 tokens in [\d.]+ ms, [\d.]+ tokens\/s$/),
       "end generated": expect.stringMatching(/^12 tokens, [\d.]+ tokens\/s after the first$/),

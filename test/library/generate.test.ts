@@ -23,7 +23,7 @@ describe("events", () => {
       ...{ type: "start", promptTokens, droppedTokens: 0, seed: 9 },
       settings: {
         ...{ maxTokens: 5, temperature: 0.7, topK: 0, topP: 0.5, minP: 0, repeatPenalty: 1, presencePenalty: 0 },
-        ...{ frequencyPenalty: 0, stop: [], ignoreEos: true, seed: 9 },
+        ...{ frequencyPenalty: 0, stop: [], stopIds: [], ignoreEos: true, seed: 9 },
       },
     });
     expect(tokens).toHaveLength(5);
@@ -94,12 +94,13 @@ describe("limits", () => {
 
   test("every end-of-sequence id of the checkpoint ends it, and is no token of the completion", async () => {
     await withModel(loadTiny("mqa-tied-bf16").folder, {}, async (tiny) => {
-      expect(tiny.generationConfig.eosIds).toEqual([2, 5, 9]);
-      for (const id of tiny.generationConfig.eosIds) {
+      const ids = tiny.stopTokens.map(({ id }) => id);
+      expect(ids).toEqual([2, 5, 9]);
+      for (const id of ids) {
         const options = { logitBias: new Map([[id, 1000]]), maxTokens: 3 };
         expect(await complete(tiny, Int32Array.of(1), options)).toMatchObject({
           ids: [],
-          end: { reason: "eos", usage: { completionTokens: 0 } },
+          end: { reason: "eos", stoppedBy: { id, text: "" }, usage: { completionTokens: 0 } },
         });
         expect(await complete(tiny, Int32Array.of(1), { ...options, ignoreEos: true })).toMatchObject({
           ids: [id, id, id],

@@ -13,6 +13,7 @@ import type { Context } from "../program.js";
 import { type PromptRequestOptions, readPromptRequest } from "../prompt-request.js";
 import { write } from "../terminal/output.js";
 import { Progress } from "../terminal/progress.js";
+import { describeStop } from "../terminal/stops.js";
 import { formatBytes } from "../terminal/tables.js";
 import type { BenchmarkCommandOptions } from "./benchmark.js";
 
@@ -24,8 +25,10 @@ export interface GenerateCommandOptions extends PromptRequestOptions, ModelOptio
   readonly logitBias?: ReadonlyMap<number | string, number>;
   readonly seed?: number;
   readonly stop?: readonly string[];
+  readonly stopId?: readonly (number | string)[];
   readonly ignoreEos?: boolean;
   readonly onOverflow?: "error" | "truncate-head" | "truncate-middle";
+  readonly newline?: boolean;
   readonly json?: boolean;
   readonly logprobs?: number;
   readonly echo?: boolean;
@@ -86,10 +89,10 @@ function checkTogether(words: readonly string[], options: GenerateCommandOptions
 
 function requestOf(options: GenerateCommandOptions, progress: Progress, { signal }: Context): GenerateOptions {
   const { maxTokens, topK, topP, minP, repeatPenalty, presencePenalty, frequencyPenalty, logitBias } = options;
-  const { seed, stop, ignoreEos, onOverflow, logprobs } = options;
+  const { seed, stop, stopId, ignoreEos, onOverflow, logprobs } = options;
   return {
     ...{ maxTokens, topK, topP, minP, repeatPenalty, presencePenalty, frequencyPenalty, logitBias },
-    ...{ seed, stop, ignoreEos, onOverflow, logprobs, signal },
+    ...{ seed, stop, stopIds: stopId, ignoreEos, onOverflow, logprobs, signal },
     temperature: options.temp,
     onPromptProgress: (done, total) => progress.draw("prompt", done, total),
   };
@@ -97,11 +100,20 @@ function requestOf(options: GenerateCommandOptions, progress: Progress, { signal
 
 type Printer = (event: GenerateEvent) => Promise<void>;
 
-function textPrinter(prompt: string | undefined, { echo }: GenerateCommandOptions): Printer {
+function textPrinter(prompt = "", { echo, newline }: GenerateCommandOptions): Printer {
+  const last = process.stdout.isTTY ? "\n" : "";
+  if (!newline) {
+    return async (event) => {
+      const text = event.type === "start" ? (echo ? prompt : "") : event.text;
+      await write(event.type === "end" ? text + last : text);
+    };
+  }
+  let held = ""; // newlines that may be the last ones
   return async (event) => {
-    if (event.type === "start") return write(echo ? (prompt ?? "") : "");
-    const newline = event.type === "end" && process.stdout.isTTY ? "\n" : "";
-    await write(event.text + newline);
+    const text = held + (event.type === "start" ? (echo ? prompt : "") : event.text);
+    const printed = text.replace(/\n+$/, "");
+    held = text.slice(printed.length);
+    await write(event.type === "end" ? `${printed}\n` : printed);
   };
 }
 
@@ -132,16 +144,27 @@ function describeStart(
     `prompt    ${promptTokens} tokens${droppedTokens > 0 ? ` (${droppedTokens} left out)` : ""}, ${request.raw ? "raw" : "chat template"}`,
     `sampling  temp ${temperature}, top-k ${topK}, top-p ${topP}, min-p ${minP}, repeat ${repeatPenalty}, presence ${presencePenalty}, frequency ${frequencyPenalty}`,
     `limits    max-tokens ${maxTokens}, seed ${seed}`,
+    `stops     ${describeStops(model, settings)}`,
     "",
   ].join("\n");
 }
 
-function describeEnd({ reason, usage, timings, seed }: EndEvent): string {
+function describeStops({ stopTokens }: Model, { ignoreEos, stopIds, stop }: StartEvent["settings"]): string {
+  const own = ignoreEos ? "the model's are ignored" : stopTokens.map(describeStop).join("; ") || "the model names none";
+  const asked = [
+    ...stopIds.map((id) => `${id} (--stop-id)`),
+    ...stop.map((text) => `${JSON.stringify(text)} (--stop)`),
+  ];
+  return [own, ...asked].join("; ");
+}
+
+function describeEnd({ reason, stoppedBy, usage, timings, seed }: EndEvent): string {
+  const by = stoppedBy === undefined ? "" : ` (${stoppedBy.id ?? "text"} ${JSON.stringify(stoppedBy.text)})`;
   const { promptTokens, completionTokens } = usage;
   const rate = (value: number) => value.toFixed(1);
   return [
     "",
-    `end       ${reason}, seed ${seed}`,
+    `end       ${reason}${by}, seed ${seed}`,
     `prompt    ${promptTokens} tokens in ${rate(timings.promptMs)} ms, ${rate(timings.promptTokensPerSecond)} tokens/s`,
     `generated ${completionTokens} tokens, ${rate(timings.decodeTokensPerSecond)} tokens/s after the first`,
     "",

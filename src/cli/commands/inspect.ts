@@ -1,6 +1,7 @@
 // quipu inspect: what a checkpoint is, from its headers alone.
 import { inspectModel, type ModelReport } from "../../index.js";
 import { write } from "../terminal/output.js";
+import { describeStop } from "../terminal/stops.js";
 import { formatBytes, formatCount, table } from "../terminal/tables.js";
 
 export interface InspectOptions {
@@ -21,7 +22,7 @@ export async function inspect(model: string | undefined, options: InspectOptions
 }
 
 function describe(
-  { dir, config, files, dtypes, parameters, memory, tensors, tokenizer }: ModelReport,
+  { dir, config, files, dtypes, parameters, memory, tensors, tokenizer, stopTokens }: ModelReport,
   all: boolean,
 ): string {
   const { rope } = config;
@@ -41,6 +42,10 @@ function describe(
       `${config.maxPositions}, rope theta ${rope.theta}${rope.scaling === undefined ? "" : `, llama3 scaling × ${rope.scaling.factor}`}`,
     ],
     ["tokenizer", tokenizer],
+    [
+      "stops at",
+      [...stopTokens.tokens.map(describeStop), ...stopTokens.ignored].join("; ") || "nothing: no file names a token",
+    ],
     [
       "memory",
       `weights ${formatBytes(memory.weightBytes)} + ${memory.kvCache} cache ${formatBytes(memory.cacheBytes)} at ${memory.contextLength} positions (${formatBytes(memory.cacheBytesPerPosition)} each)`,

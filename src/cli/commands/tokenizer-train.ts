@@ -1,13 +1,19 @@
 // quipu tokenizer train: learns a vocabulary from texts.
 import { dirname } from "node:path";
-import { isQuipuError, type TrainedTokenizer, type TrainTokenizerOptions, trainTokenizer } from "../../index.js";
+import {
+  isQuipuError,
+  QuipuError,
+  type TrainedTokenizer,
+  type TrainTokenizerOptions,
+  trainTokenizer,
+} from "../../index.js";
 import type { Context } from "../program.js";
 import { write } from "../terminal/output.js";
 import { Progress } from "../terminal/progress.js";
 import { formatBytes } from "../terminal/tables.js";
 
 export interface TokenizerTrainOptions {
-  readonly vocabSize: number;
+  readonly vocabSize?: number;
   readonly pattern?: TrainTokenizerOptions["pattern"];
   readonly special?: readonly string[];
   readonly bos?: string;
@@ -30,12 +36,16 @@ export async function tokenizerTrain(
   options: TokenizerTrainOptions,
   { signal }: Context,
 ): Promise<void> {
-  const { special, bos, eos, json, quiet, ...rest } = options;
+  const { special, bos, eos, json, quiet, vocabSize, ...rest } = options;
+  if (vocabSize === undefined) {
+    throw new QuipuError("ERR_USAGE", "--vocab-size: how many ids to learn, 256 bytes and special tokens among them");
+  }
   const progress = new Progress({ quiet: quiet === true });
   let trained: TrainedTokenizer;
   try {
     trained = await trainTokenizer({
       ...rest,
+      vocabSize,
       files,
       specialTokens: specialTokensOf(special),
       bosToken: bos,
@@ -51,9 +61,9 @@ export async function tokenizerTrain(
     throw error;
   }
   progress.erase();
-  if (trained.vocabSize < options.vocabSize && !quiet) {
+  if (trained.vocabSize < vocabSize && !quiet) {
     process.stderr.write(
-      `quipu: stopped at ${trained.vocabSize} of ${options.vocabSize} tokens: no pair is left ${pairsLeft(options.minFrequency ?? 1)}. More text, or a smaller --vocab-size.\n`,
+      `quipu: stopped at ${trained.vocabSize} of ${vocabSize} tokens: no pair is left ${pairsLeft(options.minFrequency ?? 1)}. More text, or a smaller --vocab-size.\n`,
     );
   }
   if (json) return write(`${JSON.stringify(describe(trained, options.output))}\n`);

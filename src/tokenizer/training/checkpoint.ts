@@ -65,7 +65,8 @@ export class CountCheckpoint {
     if (difference !== undefined) {
       throw new QuipuError(
         "ERR_USAGE",
-        `${folder}: the counts there are of another corpus: ${difference}. Give the same files in the same order, another --checkpoint, or remove the folder.`,
+        `${folder}: the counts there are of another corpus: ${difference}. Give the same files in the same order, another folder, or remove this one.`,
+        { option: "checkpoint" },
       );
     }
     return { checkpoint, progress: manifest.progress };

@@ -174,7 +174,8 @@ async function* readLines(
       if (heldBytes <= LONGEST_LINE) continue;
       throw new QuipuError(
         "ERR_USAGE",
-        `${name}: line ${line + 1}: longer than ${LONGEST_LINE} bytes: is it JSON Lines? (--format text takes a file as one text)`,
+        `${name}: line ${line + 1}: longer than ${LONGEST_LINE} bytes: is it JSON Lines? The format "text" takes a file as one text.`,
+        { option: "format" },
       );
     }
     const block = Buffer.concat([...held, chunk.subarray(0, end)]);
@@ -202,7 +203,8 @@ function textOf(json: string, field: string, where: string): string | undefined 
     const got = isJsonObject(value) ? `an object with ${Object.keys(value).slice(0, 8).join(", ") || "nothing"}` : json;
     throw new QuipuError(
       "ERR_USAGE",
-      `${where}: expected an object with a string "${field}", got ${got.slice(0, 80)}. --field names another member.`,
+      `${where}: expected an object with a string "${field}", got ${got.slice(0, 80)}. Name another member if its text is there.`,
+      { option: "field" },
     );
   }
   if (json.includes("\\u") && /\p{Surrogate}/u.test(text)) {

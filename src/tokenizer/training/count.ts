@@ -6,14 +6,14 @@ import { QuipuError } from "../../errors.js";
 import type { CountCheckpoint, Progress } from "./checkpoint.js";
 import { type Place, readCorpus } from "./corpus.js";
 import { BatchCounter } from "./counter.js";
-import type { TrainingSettings, TrainTokenizerOptions } from "./settings.js";
+import type { TrainingOptions, TrainingSettings } from "./settings.js";
 
 // Of text between two checkpoints: a few seconds' work.
 const CHECKPOINT_BYTES = 2 ** 28;
 const BEGINNING: Place = { offset: 0, line: 0 };
 
 export interface CountOptions {
-  readonly options: TrainTokenizerOptions;
+  readonly options: TrainingOptions;
   readonly settings: TrainingSettings;
   /** Bytes of each file, 0 for stdin. */
   readonly sizes: readonly number[];

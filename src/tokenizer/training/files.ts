@@ -28,7 +28,9 @@ export async function refuseExisting(paths: readonly string[]): Promise<void> {
       () => false,
     );
     if (exists) {
-      throw new QuipuError("ERR_USAGE", `${path}: is there already; --force overwrites it, -o names another place`);
+      throw new QuipuError("ERR_USAGE", `${path}: is there already: overwrite it, or name another place`, {
+        option: "force",
+      });
     }
   }
 }

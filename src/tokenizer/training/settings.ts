@@ -1,14 +1,16 @@
 // Options of a training: what they may be, and what they are where they are not given.
 import { totalmem } from "node:os";
 import { callNative } from "../../addon/addon.js";
+import { checkArgument, pathOf, readOptions } from "../../arguments.js";
 import { QuipuError } from "../../errors.js";
+import { TRAIN_OPTIONS } from "../option-kinds.js";
 import { llama3SpecialTokens } from "../tiktoken-file.js";
 import type { CorpusFormat } from "./corpus.js";
-import { TRAINING_PATTERNS, type TrainingPattern } from "./patterns.js";
+import type { TrainingPattern } from "./patterns.js";
 
 export interface TrainTokenizerOptions {
-  /** Files of text, "-" for stdin: plain text or JSON Lines, either may be gzipped. A plain file is one text. */
-  readonly files: readonly string[];
+  /** Files of text (paths or file URLs), "-" for stdin: plain text or JSON Lines, either may be gzipped. A plain file is one text. */
+  readonly files: readonly (string | URL)[];
   /** Ids in all: 256 bytes, merges, special tokens. */
   readonly vocabSize: number;
   /** How text is cut into pieces before anything is merged; default "llama3". */
@@ -32,14 +34,21 @@ export interface TrainTokenizerOptions {
   /** Bytes for the counts of pieces, and after that for learning from them; default: half of the machine's. The result does not depend on it. */
   readonly memory?: number | undefined;
   /** A folder where counts are kept, so that the same call goes on after an interruption. */
-  readonly checkpoint?: string | undefined;
+  readonly checkpoint?: string | URL | undefined;
   /** The rank file to write, with tokenizer.json and tokenizer_config.json beside it; without it, nothing is written. */
-  readonly output?: string | undefined;
+  readonly output?: string | URL | undefined;
   /** Overwrites files of `output` that are there already. */
   readonly force?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Told from time to time: bytes of the files read, of all (0 where that is not known); then merges, of those wanted. */
   readonly onProgress?: ((stage: "counting" | "merging", done: number, total: number) => void) | undefined;
+}
+
+/** The options, checked, with paths as the file system takes them. */
+export interface TrainingOptions extends Omit<TrainTokenizerOptions, "files" | "checkpoint" | "output"> {
+  readonly files: readonly string[];
+  readonly checkpoint: string | undefined;
+  readonly output: string | undefined;
 }
 
 export interface TrainingSettings {
@@ -59,27 +68,37 @@ export interface TrainingSettings {
 const DEFAULT_BOS = "<|begin_of_text|>";
 const DEFAULT_EOS = "<|end_of_text|>";
 const MIN_MEMORY = 2 ** 20;
-const MAX_VOCABULARY = 2 ** 24;
 const BYTES = 256;
 
-/** @throws {QuipuError} ERR_USAGE */
-export function settingsOf(options: TrainTokenizerOptions): TrainingSettings {
-  const { files, pattern = "llama3", format = "auto", field = "text" } = options;
-  if (files.length === 0) throw usage("no files: expected files of text, or - for stdin");
+/** @throws {QuipuError} ERR_USAGE naming the option. */
+export function trainingOptions(given: TrainTokenizerOptions): TrainingOptions {
+  const options = readOptions<TrainTokenizerOptions>("trainTokenizer", given, TRAIN_OPTIONS);
+  const { files, checkpoint, output, vocabSize } = options;
+  checkArgument("files", files, TRAIN_OPTIONS.files);
+  checkArgument("vocabSize", vocabSize, TRAIN_OPTIONS.vocabSize);
+  return {
+    ...options,
+    files: files.map((file) => pathOf("files", file)),
+    checkpoint: checkpoint === undefined ? undefined : pathOf("checkpoint", checkpoint),
+    output: output === undefined ? undefined : pathOf("output", output),
+  };
+}
+
+/** @throws {QuipuError} ERR_USAGE naming the option. */
+export function settingsOf(options: TrainingOptions): TrainingSettings {
+  const { files, pattern = "llama3", format = "auto", field = "text", vocabSize } = options;
+  if (files.length === 0) throw usage("files", "expected files of text, or - for stdin, got none");
   const stdins = files.filter((file) => file === "-").length;
-  if (stdins > 1) throw usage("files: - (stdin) can be read once");
+  if (stdins > 1) throw usage("files", "- (stdin) can be read once");
   if (stdins > 0 && options.checkpoint !== undefined) {
-    throw usage("checkpoint: stdin (-) cannot be read again from where an interruption left it: give files");
-  }
-  if (!TRAINING_PATTERNS.includes(pattern)) {
-    throw usage(`pattern: expected ${TRAINING_PATTERNS.join(", ")}, got ${JSON.stringify(pattern)}`);
+    throw usage("checkpoint", "stdin (-) cannot be read again from where an interruption left it: give files");
   }
   const specialTokens = specialTokensOf(options.specialTokens);
   const fixed = BYTES + specialTokens.length;
-  const vocabSize = whole("vocabSize", options.vocabSize, 1, MAX_VOCABULARY);
   if (vocabSize < fixed) {
     throw usage(
-      `vocabSize: expected at least ${fixed} (256 bytes and ${specialTokens.length} special tokens), got ${vocabSize}`,
+      "vocabSize",
+      `expected at least ${fixed} (256 bytes and ${specialTokens.length} special tokens), got ${vocabSize}`,
     );
   }
   return {
@@ -90,20 +109,18 @@ export function settingsOf(options: TrainTokenizerOptions): TrainingSettings {
     format,
     field,
     merges: vocabSize - fixed,
-    minFrequency: whole("minFrequency", options.minFrequency ?? 1, 1, Number.MAX_SAFE_INTEGER),
-    minPieceCount: whole("minPieceCount", options.minPieceCount ?? 1, 1, 64),
-    threads: whole("threads", options.threads ?? callNative((addon) => addon.availableThreads()), 1, 1024),
-    memory: whole("memory", options.memory ?? defaultMemory(), MIN_MEMORY, Number.MAX_SAFE_INTEGER),
+    minFrequency: options.minFrequency ?? 1,
+    minPieceCount: options.minPieceCount ?? 1,
+    threads: options.threads ?? callNative((addon) => addon.availableThreads()),
+    memory: options.memory ?? defaultMemory(),
   };
 }
 
 function specialTokensOf(list: readonly string[] | "llama3" | undefined): readonly string[] {
   if (list === "llama3") return llama3SpecialTokens(0).map(({ text }) => text);
   const tokens = list ?? [DEFAULT_BOS, DEFAULT_EOS];
-  const wrong = tokens.find((text, i) => text === "" || tokens.indexOf(text) !== i);
-  if (wrong !== undefined) {
-    throw usage(`special token ${JSON.stringify(wrong)}: ${wrong === "" ? "expected a text" : "is there twice"}`);
-  }
+  const twice = tokens.find((text, i) => tokens.indexOf(text) !== i);
+  if (twice !== undefined) throw usage("specialTokens", `${JSON.stringify(twice)} is there twice`);
   return tokens;
 }
 
@@ -114,7 +131,7 @@ function namedToken(
   tokens: readonly string[],
 ): string | undefined {
   if (text !== undefined && !tokens.includes(text)) {
-    throw usage(`${name}: expected one of the special tokens, got ${JSON.stringify(text)}`);
+    throw usage(name, `expected one of the special tokens, got ${JSON.stringify(text)}`);
   }
   return text ?? (tokens.includes(otherwise) ? otherwise : undefined);
 }
@@ -126,12 +143,6 @@ function defaultMemory(): number {
   return Math.max(MIN_MEMORY, Math.floor(all / 2));
 }
 
-function whole(name: string, value: number, from: number, to: number): number {
-  if (Number.isSafeInteger(value) && value >= from && value <= to) return value;
-  const range = to === Number.MAX_SAFE_INTEGER ? `of at least ${from}` : `from ${from} to ${to}`;
-  throw usage(`${name}: expected a whole number ${range}, got ${value}`);
-}
-
-function usage(message: string): QuipuError {
-  return new QuipuError("ERR_USAGE", message);
+function usage(option: string, problem: string): QuipuError {
+  return new QuipuError("ERR_USAGE", `${option}: ${problem}`, { option });
 }

@@ -2,7 +2,9 @@
 // merges by rank, the special tokens; the layout of Llama 3's.
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { pathOf, readOptions } from "../../arguments.js";
 import { CHARACTER_OF_BYTE } from "../byte-alphabet.js";
+import { SAVE_OPTIONS } from "../option-kinds.js";
 import { refuseExisting, replaceFile } from "./files.js";
 import { preTokenizerOf, type TrainingPattern } from "./patterns.js";
 
@@ -13,6 +15,11 @@ export interface TrainingStats {
   readonly bytes: number;
   readonly pieces: number;
   readonly distinctPieces: number;
+}
+
+export interface SaveOptions {
+  /** Overwrites what is there. */
+  readonly force?: boolean | undefined;
 }
 
 export interface TrainedParts {
@@ -140,7 +147,9 @@ export class TrainedTokenizer {
    * @returns the paths.
    * @throws {QuipuError} ERR_USAGE where one is there already, unless `force` is set.
    */
-  async save(path: string, { force = false }: { force?: boolean | undefined } = {}): Promise<string[]> {
+  async save(output: string | URL, options?: SaveOptions): Promise<string[]> {
+    const { force = false } = readOptions<SaveOptions>("save", options, SAVE_OPTIONS);
+    const path = pathOf("output", output);
     const paths = outputPaths(path);
     if (!force) await refuseExisting(paths);
     await mkdir(dirname(path), { recursive: true });

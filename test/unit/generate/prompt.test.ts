@@ -5,20 +5,24 @@ const bare = { tokenizer: undefined, chatTemplate: undefined, vocabSize: 10 };
 const usage = (message: string) =>
   expect.objectContaining({ code: "ERR_USAGE", message: expect.stringContaining(message) });
 
-test("ids are taken as they are, from a copy", () => {
-  const ids = Int32Array.of(0, 9, 3);
-  const encoded = encodePrompt(ids, {}, bare);
-  ids[0] = 5;
-  expect([...encoded]).toEqual([0, 9, 3]);
-});
+test.each([[Int32Array.of(0, 9, 3)], [[0, 9, 3]], [Uint16Array.of(0, 9, 3)]])(
+  "ids %p are taken, from a copy",
+  (given) => {
+    const ids = given as Int32Array;
+    const encoded = encodePrompt(ids, {}, bare);
+    ids[0] = 5;
+    expect([...encoded]).toEqual([0, 9, 3]);
+  },
+);
 
 test.each<[unknown, string]>([
   [Int32Array.of(), "empty"],
-  [Int32Array.of(1, 10), "prompt id 10 at index 1"],
-  [Int32Array.of(-1), "prompt id -1 at index 0"],
-  [Float32Array.of(1.5), "prompt id 1.5"],
+  [Int32Array.of(1, 10), "prompt: expected ids from 0 to 9, got 10 at index 1"],
+  [Int32Array.of(-1), "got -1 at index 0"],
+  [Float32Array.of(1.5), "got 1.5 at index 0"],
   [new DataView(new ArrayBuffer(8)), "prompt: expected"],
-  [[1, 2, 3], "prompt: expected"],
+  [[1, 10], "got 10 at index 1"],
+  [[], "empty"],
   [undefined, "prompt: expected"],
   [42, "prompt: expected"],
   ["text", "without a tokenizer"],
@@ -79,8 +83,8 @@ test("truncate-middle keeps both ends", () => {
 test("the error says how many tokens there are and what can be done", () => {
   expect(() => fitted(20, 4, "error")).toThrow(
     expect.objectContaining({
-      code: "ERR_CONTEXT_OVERFLOW",
-      message: expect.stringMatching(/20 tokens.*holds 20.*--ctx-size.*supports 64.*--on-overflow/s),
+      ...{ code: "ERR_CONTEXT_OVERFLOW", option: "onOverflow" },
+      message: expect.stringMatching(/20 tokens.*holds 20.*longer context \(the model supports 64\).*left out/s),
     }),
   );
 });

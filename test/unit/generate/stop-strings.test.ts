@@ -1,29 +1,29 @@
 import fc from "fast-check";
 import { StopStrings } from "#quipu/generate/stop-strings.js";
 
-/** What comes through when `pieces` are pushed one after another, and whether a stop ended it. */
+/** What comes through when `pieces` are pushed one after another, and which stop ended it. */
 function pass(stops: readonly string[], pieces: readonly string[]) {
   const strings = new StopStrings(stops);
   let text = "";
   for (const piece of pieces) {
     const pushed = strings.push(piece);
     text += pushed.text;
-    if (pushed.stopped) return { text, stopped: true };
+    if (pushed.stop !== undefined) return { text, stop: pushed.stop };
   }
-  return { text: text + strings.flush(), stopped: false };
+  return { text: text + strings.flush(), stop: undefined };
 }
 
-test.each([
-  [["\n\n"], ["one\n", "two\n", "\nthree"], "one\ntwo", true],
-  [["END"], ["xE", "N", "xEN", "D."], "xENx", true],
-  [["END"], ["x", "EN"], "xEN", false], // a beginning of a stop at the end is text after all
-  [["aab"], ["a", "a", "a", "b"], "a", true], // the held text moves along
-  [["bc", "abcd"], ["ab", "cd"], "a", true], // the first to be complete wins, however the text is cut
-  [["bc", "abc"], ["ab", "c"], "", true], // of two that end together the longer
-  [[], ["as ", "it is"], "as it is", false],
-  [["é🎉"], ["caf", "é", "🎉!"], "caf", true],
-])("stops %j in %j leave %j", (stops, pieces, text, stopped) => {
-  expect(pass(stops, pieces)).toEqual({ text, stopped });
+test.each<[string[], string[], string, string | undefined]>([
+  [["\n\n"], ["one\n", "two\n", "\nthree"], "one\ntwo", "\n\n"],
+  [["END"], ["xE", "N", "xEN", "D."], "xENx", "END"],
+  [["END"], ["x", "EN"], "xEN", undefined], // a beginning of a stop at the end is text after all
+  [["aab"], ["a", "a", "a", "b"], "a", "aab"], // the held text moves along
+  [["bc", "abcd"], ["ab", "cd"], "a", "bc"], // the first to be complete wins, however the text is cut
+  [["bc", "abc"], ["ab", "c"], "", "abc"], // of two that end together the longer
+  [[], ["as ", "it is"], "as it is", undefined],
+  [["é🎉"], ["caf", "é", "🎉!"], "caf", "é🎉"],
+])("stops %j in %j leave %j", (stops, pieces, text, stop) => {
+  expect(pass(stops, pieces)).toEqual({ text, stop });
 });
 
 test("where a text is cut into pieces makes no difference", () => {
@@ -40,6 +40,6 @@ test("where a text is cut into pieces makes no difference", () => {
 
 test("text is given out as soon as no stop can begin in it", () => {
   const strings = new StopStrings(["stop"]);
-  expect(strings.push("go s")).toEqual({ text: "go ", stopped: false });
-  expect(strings.push("o")).toEqual({ text: "so", stopped: false });
+  expect(strings.push("go s")).toEqual({ text: "go ", stop: undefined });
+  expect(strings.push("o")).toEqual({ text: "so", stop: undefined });
 });

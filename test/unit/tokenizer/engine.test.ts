@@ -215,7 +215,7 @@ describe("Llama 3", () => {
 
   test("what is no text is refused, and nothing waits for it", async () => {
     const text = new Float32Array(2) as unknown as Uint8Array;
-    const refusal = expect.objectContaining({ code: "ERR_USAGE", message: expect.stringContaining("text: expected") });
+    const refusal = expect.objectContaining({ code: "ERR_USAGE", message: expect.stringMatching(/^texts?: expected/) });
     expect(() => tokenizer.encode(text)).toThrow(refusal);
     expect(() => tokenizer.count(3 as unknown as string)).toThrow(refusal);
     await expect(tokenizer.encodeAsync(text)).rejects.toEqual(refusal);

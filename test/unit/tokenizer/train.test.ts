@@ -149,13 +149,13 @@ describe("Hugging Face's BpeTrainer", () => {
 });
 
 test.each([
-  ["no files", { files: [] }, "no files"],
+  ["expected files", { files: [] }, "expected files"],
   ["stdin twice", { files: ["-", "-"] }, "stdin"],
   ["stdin with a checkpoint", { files: ["-"], checkpoint: "x" }, "checkpoint"],
   ["a vocabulary that is too small", { vocabSize: 257 }, "expected at least 258"],
   ["a fractional vocabulary", { vocabSize: 300.5 }, "vocabSize"],
   ["a special token twice", { specialTokens: ["a", "a"] }, "there twice"],
-  ["an empty special token", { specialTokens: [""] }, "expected a text"],
+  ["an empty special token", { specialTokens: [""] }, "texts that are not empty"],
   ["a BOS that is no special token", { bosToken: "<s>" }, "bosToken"],
   ["an unknown pattern", { pattern: "bert" as never }, "llama3"],
   ["too little memory", { memory: 1000 }, "memory"],

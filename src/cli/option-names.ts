@@ -1,0 +1,72 @@
+// Errors of the library in the command line's words: it calls an option by the name that --help gives.
+import type { QuipuError } from "../errors.js";
+
+/** An option of the library, and the command line's; in an error that begins with its name. */
+const NAMES: Readonly<Record<string, string>> = {
+  batchSize: "--batch-size",
+  bosToken: "--bos",
+  chatTemplate: "--chat-template",
+  checkpoint: "--checkpoint",
+  contextLength: "--ctx-size",
+  continueFinalMessage: "--continue",
+  depth: "--depth",
+  device: "--device",
+  eosToken: "--eos",
+  field: "--field",
+  files: "files",
+  format: "--format",
+  frequencyPenalty: "--frequency-penalty",
+  genTokens: "--gen-tokens",
+  kvCache: "--kv-cache",
+  logitBias: "--logit-bias",
+  logprobs: "--logprobs",
+  maxTokens: "--max-tokens",
+  memory: "--memory",
+  minFrequency: "--min-frequency",
+  minP: "--min-p",
+  minPieceCount: "--min-piece-count",
+  onOverflow: "--on-overflow",
+  output: "--output",
+  pathOrName: "--model",
+  pattern: "--pattern",
+  presencePenalty: "--presence-penalty",
+  promptTokens: "--prompt-tokens",
+  repeatPenalty: "--repeat-penalty",
+  repeats: "--repeats",
+  seed: "--seed",
+  special: "--special",
+  specialTokens: "--special",
+  stop: "--stop",
+  stopIds: "--stop-id",
+  system: "--system",
+  temperature: "--temp",
+  templateVariables: "--template-var",
+  threads: "--threads",
+  tools: "--tools",
+  top: "--top",
+  topK: "--top-k",
+  topP: "--top-p",
+  vocabSize: "--vocab-size",
+};
+
+/** The options that help, where an error names none at its beginning. */
+const WAYS_OUT: Readonly<Record<string, string>> = {
+  checkpoint: "--checkpoint",
+  contextLength: "--ctx-size, --kv-cache",
+  depth: "--depth, --prompt-tokens, --gen-tokens",
+  device: "--device",
+  field: "--field",
+  force: "--force, --output",
+  format: "--format",
+  mmap: "without --no-mmap",
+  onOverflow: "--ctx-size, --on-overflow truncate-head or truncate-middle",
+  raw: "without --chat and --system",
+};
+
+/** The message, with the option that it is about called by its name here. */
+export function inOptionNames({ message, option }: QuipuError): string {
+  if (option === undefined) return message;
+  if (message.startsWith(`${option}: `)) return (NAMES[option] ?? option) + message.slice(option.length);
+  const way = WAYS_OUT[option];
+  return way === undefined ? message : `${message.replace(/\.$/, "")} (${way}).`;
+}

@@ -1,0 +1,121 @@
+// Which tokens end a completion: every published source counts (decisions/0010), as checkpoints often name only some of them.
+import { isQuipuError, QuipuError } from "../errors.js";
+import type { LlamaConfig } from "../model/config.js";
+import type { GenerationConfig } from "../model/generation-config.js";
+import type { ChatTemplate } from "../tokenizer/chat-template.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import { readEosTokens } from "../tokenizer/tokenizer-config.js";
+
+/** A token that ends a completion. */
+export interface StopToken {
+  readonly id: number;
+  /** Empty without a tokenizer, and for an id that it lacks. */
+  readonly text: string;
+  /** What names it: files of the checkpoint, and "chat template". */
+  readonly sources: readonly string[];
+}
+
+export interface StopTokens {
+  readonly tokens: readonly StopToken[];
+  /** What names an end of text that is no token, and is ignored: a line for each. */
+  readonly ignored: readonly string[];
+}
+
+interface StopParts {
+  readonly config: LlamaConfig;
+  readonly generationConfig: GenerationConfig;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly chatTemplate: ChatTemplate | undefined;
+}
+
+/**
+ * The stop tokens of a checkpoint folder: eos_token_id of config.json and generation_config.json, eos_token of
+ * tokenizer_config.json and special_tokens_map.json, and what its chat template puts after an answer.
+ *
+ * @throws {QuipuError} ERR_TOKENIZER_INVALID for a file that cannot be read.
+ */
+export async function readStopTokens(dir: string, parts: StopParts): Promise<StopTokens> {
+  const { config, generationConfig, tokenizer, chatTemplate } = parts;
+  const sources = new Map<number, string[]>();
+  const ignored: string[] = [];
+  const add = (id: number, source: string) => {
+    const known = sources.get(id);
+    if (known === undefined) sources.set(id, [source]);
+    else if (!known.includes(source)) known.push(source);
+  };
+  for (const id of config.eosIds) add(id, "config.json");
+  for (const id of generationConfig.eosIds) add(id, "generation_config.json");
+  if (tokenizer !== undefined) {
+    for (const { file, text } of await readEosTokens(dir)) {
+      const id = idOfToken(text, tokenizer);
+      if (id !== undefined && id < config.vocabSize) add(id, file);
+      else ignored.push(`${file}: eos_token ${JSON.stringify(text)} is no token of the model: ignored`);
+    }
+    const end = chatTemplate === undefined ? undefined : endOfTurn(chatTemplate, tokenizer);
+    if (end !== undefined && end < config.vocabSize) add(end, "chat template");
+  }
+  const tokens = Array.from(sources, ([id, from]) => ({ id, text: textOfToken(id, tokenizer), sources: from }));
+  return { tokens, ignored };
+}
+
+/** What is rendered in place of an answer: no template takes it for anything else. */
+const ANSWER = "quipu looks for what follows";
+
+/**
+ * The token that ends an answer in a template: the special one that stands directly after its text (but for white space) where
+ * a turn of the user follows. A begin-of-text token begins the next turn and ends nothing.
+ */
+function endOfTurn(template: ChatTemplate, tokenizer: Tokenizer): number | undefined {
+  const turns = ["user", "assistant", "user"].map((role, i) => ({ role, content: i === 1 ? ANSWER : "hello" }));
+  let rendered: string;
+  try {
+    rendered = template.render(turns, { addGenerationPrompt: false });
+  } catch (error) {
+    if (isQuipuError(error)) return undefined; // it refuses such a conversation
+    throw error;
+  }
+  const at = rendered.lastIndexOf(ANSWER);
+  if (at < 0) return undefined;
+  const after = rendered.slice(at + ANSWER.length).trimStart();
+  const [found] = [...tokenizer.specialTokens]
+    .filter(([text]) => after.startsWith(text))
+    .sort(([a], [b]) => b.length - a.length);
+  return found === undefined || found[1] === tokenizer.bosId ? undefined : found[1];
+}
+
+/**
+ * The ids that `stopIds` stands for.
+ *
+ * @throws {QuipuError} ERR_USAGE for an id outside the vocabulary, or a text that is no special token.
+ */
+export function resolveStopIds(
+  wanted: readonly (number | string)[],
+  tokenizer: Tokenizer | undefined,
+  vocabSize: number,
+): number[] {
+  const fail = (problem: string) => new QuipuError("ERR_USAGE", `stopIds: ${problem}`, { option: "stopIds" });
+  return wanted.map((token) => {
+    if (typeof token === "number") {
+      if (token < vocabSize) return token;
+      throw fail(`expected ids from 0 to ${vocabSize - 1}, got ${token}`);
+    }
+    if (tokenizer === undefined) throw fail(`${JSON.stringify(token)} needs a tokenizer; give an id instead`);
+    const id = tokenizer.specialTokens.get(token);
+    if (id !== undefined && id < vocabSize) return id;
+    const known = [...tokenizer.specialTokens.keys()].slice(0, 8).join(", ");
+    throw fail(`expected a special token (${known || "this model has none"}), got ${JSON.stringify(token)}`);
+  });
+}
+
+/** Files also name ordinary tokens; a text that is several tokens ends nothing. */
+function idOfToken(text: string, tokenizer: Tokenizer): number | undefined {
+  const special = tokenizer.specialTokens.get(text);
+  if (special !== undefined) return special;
+  const ids = tokenizer.encode(text);
+  return ids.length === 1 ? ids[0] : undefined;
+}
+
+/** A model's vocabulary may be padded beyond the tokenizer's. */
+export function textOfToken(id: number, tokenizer: Tokenizer | undefined): string {
+  return tokenizer !== undefined && id < tokenizer.vocabSize ? tokenizer.decode([id], { special: true }) : "";
+}

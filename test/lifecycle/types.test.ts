@@ -1,0 +1,110 @@
+// The types as users of TypeScript meet them, as strict as it gets: README's examples, and every export in use.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import * as quipu from "#quipu/index.js";
+import { temporaryFolder } from "../checkpoint-writer.js";
+
+const root = process.cwd();
+const dir = temporaryFolder();
+mkdirSync(join(dir, "node_modules"));
+symlinkSync(root, join(dir, "node_modules", "quipu-llm"), "dir");
+
+const STRICT = {
+  ...{ strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, noImplicitReturns: true },
+  ...{ noPropertyAccessFromIndexSignature: true, noEmit: true, skipLibCheck: false, checkJs: true },
+  ...{ module: "nodenext", target: "es2023", lib: ["es2023"], types: ["node"] },
+  typeRoots: [join(root, "node_modules", "@types")],
+};
+
+/** What tsc says of these files; nothing, where all is well. */
+function check(files: Readonly<Record<string, string>>): string {
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text);
+  writeFileSync(join(dir, "tsconfig.json"), JSON.stringify({ compilerOptions: STRICT, files: Object.keys(files) }));
+  const tsc = join(root, "node_modules/typescript/bin/tsc");
+  return spawnSync(process.execPath, [tsc, "-p", dir], { encoding: "utf8" }).stdout;
+}
+
+test("README's examples compile, as TypeScript and as JavaScript", () => {
+  const examples = [...readFileSync("README.md", "utf8").matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code!);
+  expect(examples.length).toBeGreaterThan(1);
+  const files = examples.flatMap((code, i) => [
+    [`example${i}.mts`, code],
+    [`example${i}.mjs`, code],
+  ]);
+  expect(check(Object.fromEntries(files))).toBe("");
+});
+
+const USES: Readonly<Record<string, string>> = {
+  loadModel: `
+    const model: quipu.ModelWithTokenizer = await quipu.loadModel(new URL("file:///x"), { tokenizer: undefined });
+    const size: number = model.tokenizer.vocabSize;
+    const bare: quipu.Model = await quipu.loadModel(undefined, { tokenizer: false, threads: 2, slotTimeoutMs: Infinity });
+    // @ts-expect-error it may have none
+    bare.tokenizer.vocabSize;
+    declare const options: quipu.LoadOptions;
+    const either: quipu.Model = await quipu.loadModel("x", options);
+    const same: quipu.Model = model;
+    // @ts-expect-error no such option
+    await quipu.loadModel("x", { thread: 2 });
+    await either.dispose();
+    const next: quipu.TokenLogprob[] = await same.next([1, 2, 3], { top: size, signal: AbortSignal.timeout(1) });
+    const logits: Float32Array = await same.logits([1, 2], { signal: undefined });
+    const ids: Int32Array = model.encode([{ role: "user", content: "x" }], { raw: false });
+    const stats: quipu.ModelStats = model.stats();
+    export { ids, logits, next, stats };
+    for await (const event of model.generate("x", { stopIds: [1, "</s>"], special: true, maxTokens: undefined })) {
+      if (event.type === "start") console.log(event.settings.stopIds.length);
+      if (event.type === "token") console.log(event.id, event.top?.[0]?.text);
+      if (event.type === "end") console.log(event.reason, event.stoppedBy?.id, event.stoppedBy?.text);
+    }
+    const stops: readonly quipu.StopToken[] = model.stopTokens;
+    export { stops };`,
+  inspectModel: `
+    const report: quipu.ModelReport = await quipu.inspectModel("x", { kvCache: "int8", contextLength: undefined });
+    export const first: string | undefined = report.stopTokens.tokens[0]?.sources[0];`,
+  runBenchmark: `
+    const measured: quipu.BenchmarkResult = await quipu.runBenchmark(undefined, { threads: 1 }, { sampling: { topK: 3 } });
+    export const row: quipu.BenchmarkRow | undefined = measured.rows[0];`,
+  measureRoofs: `export const roofs: quipu.Roofs = await quipu.measureRoofs(quipu.describeMachine().target, 1);`,
+  describeMachine: `export const machine: quipu.Machine = quipu.describeMachine();`,
+  modelFolder: `export const folder: string = quipu.modelFolder() + quipu.modelFolder(import.meta.url);`,
+  readConfig: `export const config: quipu.LlamaConfig = await quipu.readConfig("x");`,
+  EXIT_CODES: `export const status: number = quipu.EXIT_CODES.ERR_BUSY;`,
+  isQuipuError: `
+    export function say(error: unknown): string {
+      return quipu.isQuipuError(error) ? \`\${error.code} \${error.option ?? ""}\` : "";
+    }`,
+  QuipuError: `export const error: Error = new quipu.QuipuError("ERR_USAGE", "x", { option: "y", cause: 1 });`,
+  loadTokenizer: `
+    const tokenizer: quipu.Tokenizer = await quipu.loadTokenizer("x");
+    const special: quipu.SpecialText = ["</s>"];
+    export const parts: Int32Array[] = await tokenizer.encodeBatch(["x", new Uint8Array()], { special, threads: 2 });
+    export const text: string = tokenizer.decode([1, 2], { special: true }) + tokenizer.streamDecoder().push(1);
+    for await (const some of tokenizer.encodeStream(["x"])) console.log(some.length);`,
+  loadEncoding: `
+    const name: quipu.EncodingName | undefined = quipu.ENCODING_NAMES[0];
+    export const encoding = await quipu.loadEncoding(name ?? "o200k_base");`,
+  ENCODING_NAMES: `export const names: readonly string[] = quipu.ENCODING_NAMES;`,
+  loadChatTemplate: `
+    const loaded = await quipu.loadChatTemplate("x");
+    const messages = [{ role: "user", content: "x" }];
+    export const rendered: string | undefined = loaded?.render(messages, { addGenerationPrompt: true });`,
+  ChatTemplate: `export const template = new quipu.ChatTemplate("{{ messages }}", { bos_token: "<s>" }, "here");`,
+  encodeChat: `
+    declare const by: quipu.Tokenizer;
+    declare const chat: quipu.ChatTemplate;
+    export const encoded: Int32Array = quipu.encodeChat(by, chat, [{ role: "user", content: "x" }], { addGenerationPrompt: true });`,
+  trainTokenizer: `
+    const trained: quipu.TrainedTokenizer = await quipu.trainTokenizer({ files: ["x", new URL("file:///y")], vocabSize: 300 });
+    export const paths: string[] = await trained.save("x", { force: true });`,
+};
+
+test("every export compiles in use, and what is wrong does not", () => {
+  expect(Object.keys(USES).sort()).toEqual(Object.keys(quipu).sort());
+  const files = Object.entries(USES).map(([name, code]) => [
+    `${name}.mts`,
+    `import * as quipu from "quipu-llm";${code}\n`,
+  ]);
+  expect(check(Object.fromEntries(files))).toBe("");
+});

@@ -1,0 +1,60 @@
+// The library speaks of its own options, the command line of its own.
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { inOptionNames } from "#quipu/cli/option-names.js";
+import { makeProgram } from "#quipu/cli/program.js";
+import { QuipuError } from "#quipu/errors.js";
+import { BENCHMARK_OPTIONS, GENERATE_OPTIONS, LOAD_OPTIONS, NEXT_OPTIONS } from "#quipu/generate/option-kinds.js";
+import { TRAIN_OPTIONS } from "#quipu/tokenizer/option-kinds.js";
+
+/** Options that the command line gives only good values, or never. */
+const SET_BY_THE_COMMAND_LINE = [
+  ...[
+    "mmap",
+    "tokenizer",
+    "quantize",
+    "slots",
+    "slotTimeoutMs",
+    "onProgress",
+    "signal",
+    "ignoreEos",
+    "raw",
+    "sampling",
+  ],
+  ...["onPromptProgress", "force"],
+];
+
+const said = (message: string, option?: string) =>
+  inOptionNames(new QuipuError("ERR_USAGE", message, option === undefined ? {} : { option }));
+
+test("every option of the library that a user of the command line can get wrong has its name there", () => {
+  const program = makeProgram({ signal: new AbortController().signal }, () => {});
+  const commands = [program, ...program.commands, ...program.commands.flatMap((command) => command.commands)];
+  const flags = new Set(commands.flatMap((command) => command.options.map(({ long }) => long)));
+  const all = { ...LOAD_OPTIONS, ...NEXT_OPTIONS, ...GENERATE_OPTIONS, ...BENCHMARK_OPTIONS, ...TRAIN_OPTIONS };
+  for (const option of Object.keys(all).filter((name) => !SET_BY_THE_COMMAND_LINE.includes(name))) {
+    const [flag, rest] = said(`${option}: no`, option).split(": ");
+    expect([option, option === "files" || flags.has(flag!), rest]).toEqual([option, true, "no"]);
+  }
+});
+
+test("ways out are put behind what names no option; other messages are left alone", () => {
+  expect(said("too long. Shorten it.", "onOverflow")).toBe(
+    "too long. Shorten it (--ctx-size, --on-overflow truncate-head or truncate-middle).",
+  );
+  expect(said("topK: no", "seed")).toBe("topK: no");
+  expect(said("topK: no")).toBe("topK: no");
+});
+
+test("nothing below src/cli writes an option of the command line into a text", () => {
+  const files = readdirSync("src", { recursive: true, encoding: "utf8" }).filter((name) =>
+    /^(?!cli).*\.ts$/.test(name),
+  );
+  expect(files.length).toBeGreaterThan(60);
+  const others = ["--ignore-scripts"]; // npm's
+  const found = files.flatMap((name) => {
+    const code = readFileSync(join("src", name), "utf8").replace(/^ *(\/\/|\/?\*).*$/gm, "");
+    return [...code.matchAll(/["'`][^"'`\n]*?(--[a-z][a-z-]+)/g)].map(([, option]) => `${name}: ${option}`);
+  });
+  expect(found.filter((one) => !others.some((other) => one.endsWith(other)))).toEqual([]);
+});
