@@ -81,7 +81,7 @@ function refuseChatOptions(options: GenerateOptions, what: string): void {
     ...(["system", "tools", "documents", "templateVariables"] as const),
     ...(["chatTemplate", "continueFinalMessage", "addGenerationPrompt"] as const),
   ];
-  const name = names.find((name) => options[name] !== undefined && options[name] !== null);
+  const name = names.find((name) => options[name] !== undefined);
   if (name === undefined) return;
   const message = `${name}: has no place in ${what}, which does not go through the chat template`;
   throw new QuipuError("ERR_USAGE", message, { option: name });

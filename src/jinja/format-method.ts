@@ -117,7 +117,7 @@ function fieldEnd(format: string, from: number): number {
       const close = format.indexOf("]", i);
       if (close !== -1) i = close;
     } else if (char === "{") depth++;
-    else if (char === "}" && --depth === 0) return i;
+    else if (char === "}" && depth-- === 1) return i;
   }
   throw valueError("expected '}' before end of string");
 }

@@ -35,9 +35,9 @@ export interface ChatOptions {
   /** Leaves the last message open, to be gone on with: its content, or the field of that name. Default false. */
   readonly continueFinalMessage?: boolean | string | undefined;
   /** Tools that the model may call: `{ type: "function", function: { name, description, parameters } }`. */
-  readonly tools?: readonly object[] | null | undefined;
+  readonly tools?: readonly object[] | undefined;
   /** Texts that the model may quote, as the template wants them; most take `{ title, text }`. */
-  readonly documents?: readonly object[] | null | undefined;
+  readonly documents?: readonly object[] | undefined;
   /** Other variables of the template, by name; vLLM and transformers call them chat_template_kwargs. */
   readonly templateVariables?: Readonly<Record<string, unknown>> | undefined;
   /** One of the checkpoint's templates by its name, or the Jinja text of another. Default: "tool_use" with tools, else "default". */
@@ -81,8 +81,8 @@ function conversationOf(messages: unknown, options: ChatOptions): Conversation {
   }
   return {
     messages: list.map((message, index) => withReasoning(checkMessage(message, `messages[${index}]`))),
-    tools: tools == null ? null : listAt("tools", tools, "an object"),
-    documents: documents == null ? null : listAt("documents", documents, "an object"),
+    tools: tools === undefined ? null : listAt("tools", tools, "an object"),
+    documents: documents === undefined ? null : listAt("documents", documents, "an object"),
     variables,
   };
 }

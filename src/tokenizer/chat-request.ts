@@ -37,6 +37,7 @@ export function parseChatRequest(text: string): ChatRequest {
   if (!Array.isArray(messages)) {
     throw new QuipuError("ERR_USAGE", 'expected a list of messages, or an object with such a list as its "messages"');
   }
+  if (messages.length === 0) throw new QuipuError("ERR_USAGE", "messages: expected at least one message, got none");
   const options: Partial<Record<keyof ChatOptions, unknown>> = {};
   const otherFields: string[] = [];
   for (const [key, value] of json instanceof PyDict ? json.entries() : []) {

@@ -35,7 +35,7 @@ export const DECODE_OPTIONS: Kinds<DecodeOptions> = { special: flag };
 export const SAVE_OPTIONS: Kinds<SaveOptions> = { force: flag };
 
 /** What is in them is checked where they are rendered. */
-const objects: Kind = { expected: "a list of objects", accepts: (value) => value === null || Array.isArray(value) };
+const objects: Kind = { expected: "a list of objects", accepts: Array.isArray };
 
 export const CHAT_OPTIONS: Kinds<ChatOptions> = {
   addGenerationPrompt: flag,

@@ -85,7 +85,11 @@ describe("2: usage", () => {
     ["an option of --benchmark without it", ["--format", "csv", "hi"], /^--format is an option of --benchmark/],
     ["a prompt for --benchmark", ["--benchmark", "hi"], /^--benchmark makes its own prompt/],
     ["a chat template that is not there", ["--chat", "hi"], /^storyteller has no chat template/],
-    ["a system message without a template", ["--system", "x", "--raw", "hi"], /^system: has no place in a raw prompt/],
+    [
+      "a system message without a template",
+      ["--system", "x", "--raw", "hi"],
+      /^--system: has no place in a raw prompt/,
+    ],
     [
       "more context than the model has",
       ["-c", "513", "hi"],

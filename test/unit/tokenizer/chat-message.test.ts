@@ -43,7 +43,7 @@ test.each<[unknown, string]>([
   [[user, { role: "tool", content: "x", tool_call_id: 5 }], "messages[1].tool_call_id: expected a text or null, got 5"],
   [[{ ...user, name: 5 }], "messages[0].name: expected a text or null"],
   [[{ ...user, reasoning_content: {} }], "messages[0].reasoning_content: expected a text or null"],
-  [[{ ...user, when: new Date(0) }], "messages[0].when: expected data as JSON has it, got a Date"],
+  [[{ ...user, when: new Date(0) }], "messages[0].when: expected data as JSON has it, got a value of Date"],
   [[{ ...user, f: () => 1 }], "messages[0].f: expected data as JSON has it, got a function"],
   [
     [{ ...user, deep: { list: [1, Symbol("s")] } }],
@@ -201,10 +201,10 @@ describe("requests as JSON", () => {
   test("a list, or an object of OpenAI's and vLLM's names", () => {
     expect(parseChatRequest('\uFEFF[{"role": "user"}]')).toEqual({ messages: [{ role: "user" }], otherFields: [] });
     const { messages, otherFields, templateVariables, ...options } = parseChatRequest(
-      `{"model": "m", "messages": [], "tools": [], "documents": null, "temperature": 0, "add_generation_prompt": false,
+      `{"model": "m", "messages": [{"role": "user"}], "tools": [], "documents": null, "temperature": 0, "add_generation_prompt": false,
         "continue_final_message": true, "chat_template": "c", "chat_template_kwargs": {"enable_thinking": false}}`,
     );
-    expect(messages).toEqual([]);
+    expect(messages).toEqual([{ role: "user" }]);
     expect(otherFields).toEqual(["model", "temperature"]);
     expect(options).toEqual({ tools: [], addGenerationPrompt: false, continueFinalMessage: true, chatTemplate: "c" });
     expect(templateVariables).toEqual({ enable_thinking: false });

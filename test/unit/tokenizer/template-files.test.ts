@@ -52,7 +52,6 @@ describe.each([
     [{}, "d"],
     [{ tools: [{}] }, "t"],
     [{ tools: [] }, "t"],
-    [{ tools: null }, "d"],
     [{ chatTemplate: "rag" }, "r"],
     [{ chatTemplate: "rag", tools: [{}] }, "r"],
     [{ chatTemplate: "own {{ messages | length }}" }, "own 1"],
