@@ -1,5 +1,5 @@
 // Arguments of what templates call, matched with parameters as Python does.
-import { typeError } from "./errors.js";
+import { JinjaError, typeError } from "./errors.js";
 import { isInt, type Kwargs, textOf, typeName, type Value } from "./values.js";
 
 export const NO_KWARGS: Kwargs = new Map();
@@ -40,16 +40,29 @@ export function asText(value: Value | undefined, what: string): string {
   return text;
 }
 
-/** An int argument as a number; `missing` where it was not given. @throws {JinjaError} TypeError */
+/** An int argument as a number; `missing` where it was not given. @throws {JinjaError} TypeError, OverflowError */
 export function asIndex(value: Value | undefined, missing: number): number {
   if (value === undefined) return missing;
-  if (typeof value === "boolean") return Number(value);
-  if (isInt(value)) return Number(value);
-  throw typeError(`'${typeName(value)}' object cannot be interpreted as an integer`);
+  return checkedIndex(asInt(value));
 }
 
-/** Like asIndex, where None too means that none was given. */
-export function asOptionalIndex(value: Value | undefined): number | undefined {
+/** What CPython keeps in a machine word must fit one. @throws {JinjaError} OverflowError */
+export function checkedIndex(value: number | bigint): number {
+  if (typeof value === "bigint" && value !== BigInt.asIntN(64, value)) {
+    throw new JinjaError("OverflowError", "cannot fit 'int' into an index-sized integer");
+  }
+  return Number(value);
+}
+
+/** A bound of a part of a sequence, of any size; undefined for None and where none was given. @throws {JinjaError} TypeError */
+export function asBound(value: Value | undefined): number | undefined {
   if (value === undefined || value === null) return undefined;
-  return asIndex(value, 0);
+  return Number(asInt(value));
+}
+
+/** @throws {JinjaError} TypeError */
+export function asInt(value: Value): number | bigint {
+  if (typeof value === "boolean") return Number(value);
+  if (isInt(value)) return value;
+  throw typeError(`'${typeName(value)}' object cannot be interpreted as an integer`);
 }

@@ -13,10 +13,30 @@ import { stringRepr } from "./printing.js";
 import { atLine } from "./rendering.js";
 import { reader, type Scope } from "./scope.js";
 import { tests } from "./tests.js";
-import { float, int, type Kwargs, PyDict, PyTuple, textOf, truthy, Undefined, type Value } from "./values.js";
+import { float, int, type Kwargs, PyDict, PyFloat, PyTuple, textOf, truthy, Undefined, type Value } from "./values.js";
 import { anyWithin } from "./walk.js";
 
+/** The value of an expression within others or of a statement; `{{ … }}` takes one as it is. */
 export function compileExpression(node: Expression, scope: Scope): Evaluate {
+  const evaluate = compilePrinted(node, scope);
+  if (!isFolded(node)) return evaluate;
+  return (frame) => {
+    const value = evaluate(frame);
+    // Jinja2 writes a constant that is infinite into its code as a name, which Python does not know.
+    if (value instanceof PyFloat && !Number.isFinite(value.value))
+      throw unsupported("an infinite or undefined constant");
+    return value;
+  };
+}
+
+/** Whether Jinja2 computes an expression beforehand: it reads no name and calls nothing, at least where it would be evaluated. */
+function isFolded(node: Expression): boolean {
+  if (node.type === "const") return false;
+  return !anyWithin([node], (child) => child.type === "name" || child.type === "call");
+}
+
+/** An expression that `{{ … }}` prints. */
+export function compilePrinted(node: Expression, scope: Scope): Evaluate {
   const compile = (child: Expression) => compileExpression(child, scope);
   switch (node.type) {
     case "const": {
@@ -114,7 +134,9 @@ export function compileExpression(node: Expression, scope: Scope): Evaluate {
     case "slice": {
       const object = compile(node.object);
       const bounds = node.bounds.map((bound) => bound && compile(bound));
-      const folded = !anyWithin([node], (child) => child.type === "name" || child.type === "call");
+      // Of a condition only the branch that is taken counts: it may be a constant.
+      const folded =
+        isFolded(node) || anyWithin([node.object], ({ type }) => type === "condition" || type === "binary");
       return (frame) => {
         const value = object(frame);
         // Jinja2 computes constants beforehand, where it reads such a slice as undefined in some places and refuses it in others.

@@ -1,6 +1,6 @@
 // Statements as closures, with the scopes of jinja2/compiler.py.
 import { spend } from "./budget.js";
-import { compileCall, compileExpression, compileFilter } from "./compile-expressions.js";
+import { compileCall, compileExpression, compileFilter, compilePrinted } from "./compile-expressions.js";
 import { compileLoop } from "./compile-loop.js";
 import { compileMacro } from "./compile-macro.js";
 import { bindNamespaces, compileTarget } from "./compile-target.js";
@@ -60,7 +60,7 @@ function compileStatement(node: Statement, scope: Scope, template: Template): Ex
       };
     }
     case "print": {
-      const [value, { line }] = [compileExpression(node.value, scope), node];
+      const [value, { line }] = [compilePrinted(node.value, scope), node];
       return (frame) => {
         atLine(line);
         spend(1);

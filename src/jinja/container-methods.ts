@@ -1,6 +1,6 @@
 // Methods and attributes of list, tuple, dict, its views, range, int and float that the immutable sandbox lets a template use.
-import { asIndex, signature } from "./arguments.js";
-import { unsupported, valueError } from "./errors.js";
+import { asBound, signature } from "./arguments.js";
+import { typeError, unsupported, valueError } from "./errors.js";
 import { toArray } from "./iteration.js";
 import { contains, equals } from "./operators.js";
 import { repr } from "./printing.js";
@@ -99,16 +99,18 @@ function sequenceMethod(self: Value, items: readonly Value[], name: string): Met
   if (name !== "index") return undefined;
   return (args, kwargs) => {
     const [value, start, stop] = (self instanceof PyRange ? ONE : INDEX)(name, args, kwargs);
-    const range = span(
-      items.length,
-      start === undefined ? undefined : asIndex(start, 0),
-      stop === undefined ? undefined : asIndex(stop, 0),
-    );
+    const range = span(items.length, indexBound(start), indexBound(stop));
     for (let i = range.start; i < range.start + range.count; i++) {
       if (items[i] === value || equals(items[i]!, value!)) return i;
     }
     throw valueError(`${repr(value!)} is not in ${typeName(self)}`);
   };
+}
+
+/** list.index() takes no None for a bound, where str.find() does. */
+function indexBound(value: Value | undefined): number | undefined {
+  if (value === null) throw typeError("slice indices must be integers or have an __index__ method");
+  return asBound(value);
 }
 
 function viewAttribute(view: DictView, name: string): Value | undefined {

@@ -1,5 +1,5 @@
 // The names that every template knows.
-import { asIndex, asText, signature } from "./arguments.js";
+import { asInt, asText, signature } from "./arguments.js";
 import { checkAttributeName } from "./compile-target.js";
 import { fromKeys } from "./container-methods.js";
 import { JinjaError, typeError, unsupported, valueError } from "./errors.js";
@@ -64,7 +64,7 @@ function unnamed(name: string, args: readonly Value[], kwargs: Kwargs): readonly
 function range(args: readonly Value[], kwargs: Kwargs): Value {
   unnamed("range", args, kwargs);
   if (args.length < 1 || args.length > 3) throw typeError(`range expected 1 to 3 arguments, got ${args.length}`);
-  const numbers = args.map((arg) => asIndex(arg, 0));
+  const numbers = args.map((arg) => Number(asInt(arg)));
   if (!numbers.every(Number.isSafeInteger)) throw unsupported("a range beyond 2^53");
   const [start, stop, step] = numbers.length === 1 ? [0, numbers[0]!, 1] : [numbers[0]!, numbers[1]!, numbers[2] ?? 1];
   if (step === 0) throw valueError("range() arg 3 must not be zero");

@@ -1,4 +1,5 @@
 // Python's operators.
+import { checkedIndex } from "./arguments.js";
 import { spend, spendText } from "./budget.js";
 import { JinjaError as Failure, type JinjaError, typeError } from "./errors.js";
 import { toArray } from "./iteration.js";
@@ -76,7 +77,7 @@ function repeat(sequence: Value, times: Value): Value | undefined {
     // The other order may fit: it is tried next, so only a pair that cannot is an error.
     return undefined;
   }
-  const count = Math.max(0, Number(times));
+  const count = Math.max(0, checkedIndex(typeof times === "boolean" ? Number(times) : times));
   if (text !== undefined) {
     spendText(text.length * count);
     const repeated = text === "" ? "" : text.repeat(count);

@@ -1,5 +1,5 @@
 // The methods of str, by code points and with Python's ideas of whitespace, lines and case.
-import { asIndex, asOptionalIndex, asText, type Bound, signature } from "./arguments.js";
+import { asBound, asIndex, asText, type Bound, signature } from "./arguments.js";
 import { spend, spendText } from "./budget.js";
 import { typeError, unsupported, valueError } from "./errors.js";
 import { formatMethod } from "./format-method.js";
@@ -109,7 +109,7 @@ function region(
   start: Value | undefined,
   stop: Value | undefined,
 ): { part: string; offset: number } | undefined {
-  const [from, to] = [asOptionalIndex(start), asOptionalIndex(stop)];
+  const [from, to] = [asBound(start), asBound(stop)];
   if (from === undefined && to === undefined) return { part: text, offset: 0 };
   const length = textLength(text);
   const offset = from === undefined ? 0 : from < 0 ? Math.max(0, from + length) : from;
