@@ -15,11 +15,12 @@ export {
 } from "./generate/model.js";
 export { modelFolder } from "./generate/model-folder.js";
 export { encodePrompt, type PromptContext } from "./generate/prompt.js";
-export type { StopToken, StopTokens } from "./generate/stop-tokens.js";
+export type { StopToken } from "./generate/stop-tokens.js";
 export { parseJson } from "./jinja/json.js";
-export { type LlamaConfig, type RopeConfig, readConfig } from "./model/config.js";
+export { type LlamaConfig, readConfig } from "./model/config.js";
 export type { GenerationConfig } from "./model/generation-config.js";
 export type { KvCacheType } from "./model/kv-cache.js";
+export type { RopeConfig, RopeScaling } from "./model/rope-config.js";
 export { type ChatRequest, parseChatRequest } from "./tokenizer/chat-request.js";
 export { ChatTemplate } from "./tokenizer/chat-template.js";
 export { encodeChat } from "./tokenizer/encode-chat.js";
@@ -32,6 +33,7 @@ export {
   loadTokenizer,
   type SpecialText,
   type StreamDecoder,
+  type StreamOptions,
   type Text,
   type TokenizedText,
   type Tokenizer,
@@ -42,3 +44,4 @@ export {
   type TrainTokenizerOptions,
   trainTokenizer,
 } from "./tokenizer/train.js";
+export type { ModelWarning, Warn, WarningCode } from "./warnings.js";

@@ -93,7 +93,7 @@ class EncodeWorker final : public Napi::AsyncWorker {
       try {
         if (!encoder) encoder.emplace(*tokenizer_);
         const size_t start = sink.count();
-        const Status status = tokenizer_->encode(inputs_[index].text(), options_, *encoder, sink);
+        const Status status = tokenizer_->encode(inputs_[index].text(), options_, {}, **encoder, sink);
         results_[index] = {which, start, sink.count() - start};
         if (!status.ok()) fail(status);
         inputs_[index] = {};

@@ -2,6 +2,7 @@
 
 #include "binding/classes.h"
 #include "binding/errors.h"
+#include "binding/stream_worker.h"
 #include "tokenizer/rank_file.h"
 #include "tokenizer/unicode.h"
 
@@ -97,7 +98,8 @@ Napi::Function VocabularyWrap::define(Napi::Env env) {
   return DefineClass(
       env, "Vocabulary",
       {InstanceMethod<&VocabularyWrap::document>("document"), InstanceMethod<&VocabularyWrap::problem>("problem"),
-       InstanceMethod<&VocabularyWrap::tokens>("tokens"), InstanceMethod<&VocabularyWrap::prepared>("prepared")});
+       InstanceMethod<&VocabularyWrap::tokens>("tokens"), InstanceMethod<&VocabularyWrap::hasAllBytes>("hasAllBytes"),
+       InstanceMethod<&VocabularyWrap::prepared>("prepared")});
 }
 
 // new Vocabulary("tokenizer.json" | "ranks", path, preparedPath) or ("packed", text)
@@ -135,6 +137,10 @@ Napi::Value VocabularyWrap::tokens(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), count);
 }
 
+Napi::Value VocabularyWrap::hasAllBytes(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), vocabulary_.tables != nullptr && vocabulary_.tables->hasAllBytes());
+}
+
 Napi::Value VocabularyWrap::prepared(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), prepared_);
 }
@@ -143,24 +149,32 @@ Napi::Function TokenizerWrap::define(Napi::Env env) {
   return DefineClass(
       env, "Tokenizer",
       {InstanceMethod<&TokenizerWrap::vocabSize>("vocabSize"), InstanceMethod<&TokenizerWrap::encode>("encode"),
-       InstanceMethod<&TokenizerWrap::count>("count"), InstanceMethod<&TokenizerWrap::segments>("segments"),
+       InstanceMethod<&TokenizerWrap::count>("count"), InstanceMethod<&TokenizerWrap::parts>("parts"),
        InstanceMethod<&TokenizerWrap::encodePieces>("encodePieces"),
        InstanceMethod<&TokenizerWrap::encodeAll>("encodeAll"), InstanceMethod<&TokenizerWrap::decode>("decode"),
        InstanceMethod<&TokenizerWrap::decodeBytes>("decodeBytes"), InstanceMethod<&TokenizerWrap::bytesOf>("bytesOf")});
 }
 
-// new Tokenizer(vocabulary, pattern or -1, wholePieces, added: [id, text, flags] one after another)
+// new Tokenizer(vocabulary, pattern or -1, wholePieces, normalizer: forms, added: [id, text, flags] one after another)
 TokenizerWrap::TokenizerWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TokenizerWrap>(info) {
   const Napi::Env env = info.Env();
   info.This().As<Napi::Object>().TypeTag(&kTag);
   const tokenizer::Vocabulary& vocabulary = unwrap<VocabularyWrap>(info[0]).get();
-  if (vocabulary.tables == nullptr || !info[1].IsNumber() || !info[2].IsBoolean() || !info[3].IsArray()) {
-    wrongArgument(env, "(vocabulary, pattern, wholePieces, added)");
+  if (vocabulary.tables == nullptr || !info[1].IsNumber() || !info[2].IsBoolean() || !info[3].IsArray() ||
+      !info[4].IsArray()) {
+    wrongArgument(env, "(vocabulary, pattern, wholePieces, normalizer, added)");
   }
   const int32_t pattern = info[1].As<Napi::Number>().Int32Value();
   std::optional<tokenizer::Pattern> known;
   if (pattern >= 0 && pattern < tokenizer::kPatterns) known = static_cast<tokenizer::Pattern>(pattern);
-  const auto list = info[3].As<Napi::Array>();
+  std::vector<tokenizer::Form> forms;
+  const auto steps = info[3].As<Napi::Array>();
+  for (uint32_t i = 0; i < steps.Length(); ++i) {
+    const size_t form = toSize(steps.Get(i), "a normalization form");
+    if (form >= tokenizer::kForms) wrongArgument(env, "a normalization form");
+    forms.push_back(static_cast<tokenizer::Form>(form));
+  }
+  const auto list = info[4].As<Napi::Array>();
   std::vector<tokenizer::AddedToken> added;
   for (uint32_t i = 0; i + 2 < list.Length(); i += 3) {
     const size_t id = toSize(list.Get(i), "an id"), flags = toSize(list.Get(i + 2), "flags");
@@ -170,8 +184,8 @@ TokenizerWrap::TokenizerWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<
   }
   const bool wholePieces = info[2].As<Napi::Boolean>().Value();
   guarded(env, [&] {
-    tokenizer_ =
-        std::make_shared<const tokenizer::TextTokenizer>(vocabulary.tables, known, wholePieces, std::move(added));
+    tokenizer_ = std::make_shared<const tokenizer::TextTokenizer>(
+        vocabulary.tables, known, wholePieces, tokenizer::Normalizer(std::move(forms)), std::move(added));
   });
 }
 
@@ -199,21 +213,35 @@ Napi::Value TokenizerWrap::count(const Napi::CallbackInfo& info) {
   });
 }
 
-// segments(text, allowed, refusesOthers, beginning) → ArrayBuffer of (start, end, id or -1), in bytes
-Napi::Value TokenizerWrap::segments(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] {
-    std::vector<int32_t> segments;
+// parts(text, allowed, refusesOthers, beginning) → { text?: ArrayBuffer, parts: ArrayBuffer of (start, end, id or -1)
+// }: places in bytes, of the text that was given or of the one that it is normalized to
+Napi::Value TokenizerWrap::parts(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    std::vector<int32_t> parts;
+    tokenizer::GrowingBuffer<uint8_t> normalized;
+    const bool isAsIs = tokenizer_->normalizer().isIdentity();
     input_.read(info[0]);
-    if (input_.text().bytes > INT32_MAX) wrongArgument(info.Env(), "a text of at most 2 GB for this pattern");
-    check(info.Env(),
-          tokenizer_->segments(input_.text(), encodeOptions(info, 1, *tokenizer_), [&](const Segment& segment) {
-            segments.push_back(static_cast<int32_t>(segment.start));
-            segments.push_back(static_cast<int32_t>(segment.end));
-            segments.push_back(segment.token == Segment::kText
-                                   ? -1
-                                   : static_cast<int32_t>(tokenizer_->added().list()[segment.token].id));
-          }));
-    return toArrayBuffer(info.Env(), segments.data(), segments.size() * sizeof(int32_t));
+    const tokenizer::Text text = input_.text();
+    const auto each = [&](const uint8_t* of, const Segment& part) {
+      const bool isText = part.token == Segment::kText;
+      size_t start = static_cast<size_t>(of - text.data) + part.start;
+      const size_t bytes = part.end - part.start;
+      if (!isAsIs) {
+        start = normalized.size();
+        memcpy(normalized.room(bytes), of + part.start, bytes);
+        normalized.advance(bytes);
+      }
+      if (start + bytes > INT32_MAX) wrongArgument(env, "a text of at most 2 GB for this pattern");
+      parts.push_back(static_cast<int32_t>(start));
+      parts.push_back(static_cast<int32_t>(start + bytes));
+      parts.push_back(isText ? -1 : static_cast<int32_t>(tokenizer_->added().list()[part.token].id));
+    };
+    check(env, tokenizer_->parts(text, encodeOptions(info, 1, *tokenizer_), {}, each));
+    auto value = Napi::Object::New(env);
+    value.Set("parts", toArrayBuffer(env, parts.data(), parts.size() * sizeof(int32_t)));
+    if (!isAsIs) value.Set("text", toArrayBuffer(env, normalized.contents().data(), normalized.size()));
+    return value;
   });
 }
 
@@ -261,7 +289,8 @@ Napi::Value TokenizerWrap::bytesOf(const Napi::CallbackInfo& info) {
 
 Napi::Function EncodeStreamWrap::define(Napi::Env env) {
   return DefineClass(env, "EncodeStream",
-                     {InstanceMethod<&EncodeStreamWrap::push>("push"), InstanceMethod<&EncodeStreamWrap::end>("end")});
+                     {InstanceMethod<&EncodeStreamWrap::push>("push"), InstanceMethod<&EncodeStreamWrap::end>("end"),
+                      InstanceMethod<&EncodeStreamWrap::cancel>("cancel")});
 }
 
 // new EncodeStream(tokenizer, allowed, refusesOthers, beginning)
@@ -272,23 +301,36 @@ EncodeStreamWrap::EncodeStreamWrap(const Napi::CallbackInfo& info) : Napi::Objec
   stream_ = std::make_unique<tokenizer::StreamEncoder>(tokenizer, encodeOptions(info, 1, *tokenizer));
 }
 
-// push(text) → ArrayBuffer
+// push(text) → ArrayBuffer, or a promise of it
 Napi::Value EncodeStreamWrap::push(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    IdSink ids(true);
+    if (busy_) wrongArgument(info.Env(), "one call at a time");
     input_.read(info[0]);
-    check(info.Env(), stream_->push(input_.text().data, input_.text().bytes, ids));
-    return takeIds(info.Env(), std::move(ids));
+    return run(info, input_.text(), false);
   });
 }
 
-// end() → ArrayBuffer
+// end() → ArrayBuffer, or a promise of it
 Napi::Value EncodeStreamWrap::end(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    IdSink ids(true);
-    check(info.Env(), stream_->end(ids));
-    return takeIds(info.Env(), std::move(ids));
+    if (busy_) wrongArgument(info.Env(), "one call at a time");
+    return run(info, {nullptr, 0}, true);
   });
 }
+
+// What is short is done at once.
+Napi::Value EncodeStreamWrap::run(const Napi::CallbackInfo& info, tokenizer::Text text, bool isEnd) {
+  constexpr size_t kLong = 1 << 20;  // some milliseconds, where it is one piece
+  const Napi::Env env = info.Env();
+  if (stream_->heldBytes() + text.bytes >= kLong) {
+    return encodeLater(env, info.This().As<Napi::Object>(), *this, text, isEnd);
+  }
+  IdSink ids(true);
+  check(env, encode(text, isEnd, ids));
+  return takeIds(env, std::move(ids));
+}
+
+// cancel(): what is under way, or comes, ends with ERR_ABORTED
+void EncodeStreamWrap::cancel(const Napi::CallbackInfo&) { stream_->cancel(); }
 
 }  // namespace quipu::binding

@@ -24,6 +24,7 @@ class VocabularyWrap : public Napi::ObjectWrap<VocabularyWrap> {
   Napi::Value document(const Napi::CallbackInfo& info);
   Napi::Value problem(const Napi::CallbackInfo& info);
   Napi::Value tokens(const Napi::CallbackInfo& info);
+  Napi::Value hasAllBytes(const Napi::CallbackInfo& info);
   Napi::Value prepared(const Napi::CallbackInfo& info);
 
   tokenizer::Vocabulary vocabulary_;
@@ -42,7 +43,7 @@ class TokenizerWrap : public Napi::ObjectWrap<TokenizerWrap> {
   Napi::Value vocabSize(const Napi::CallbackInfo& info);
   Napi::Value encode(const Napi::CallbackInfo& info);
   Napi::Value count(const Napi::CallbackInfo& info);
-  Napi::Value segments(const Napi::CallbackInfo& info);
+  Napi::Value parts(const Napi::CallbackInfo& info);
   Napi::Value encodePieces(const Napi::CallbackInfo& info);
   Napi::Value encodeAll(const Napi::CallbackInfo& info);
   Napi::Value decode(const Napi::CallbackInfo& info);
@@ -59,12 +60,22 @@ class EncodeStreamWrap : public Napi::ObjectWrap<EncodeStreamWrap> {
   static Napi::Function define(Napi::Env env);
   explicit EncodeStreamWrap(const Napi::CallbackInfo& info);
 
+  // On any thread, one call at a time: `text`, or the end.
+  Status encode(tokenizer::Text text, bool isEnd, tokenizer::IdSink& ids) {
+    return isEnd ? stream_->end(ids) : stream_->push(text.data, text.bytes, ids);
+  }
+  // On the JavaScript thread: whether another has it.
+  void setBusy(bool busy) { busy_ = busy; }
+
  private:
   Napi::Value push(const Napi::CallbackInfo& info);
   Napi::Value end(const Napi::CallbackInfo& info);
+  void cancel(const Napi::CallbackInfo& info);
+  Napi::Value run(const Napi::CallbackInfo& info, tokenizer::Text text, bool isEnd);
 
   std::unique_ptr<tokenizer::StreamEncoder> stream_;
   TextInput input_;
+  bool busy_ = false;
 };
 
 // Of a tokenizer's call: (allowed: Uint8Array, refusesOthers, beginning or -1) from argument `at` on.

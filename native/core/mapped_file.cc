@@ -32,10 +32,12 @@ MappedFile::~MappedFile() {
 }
 
 Status MappedFile::open(const std::string& path, size_t expectedBytes, bool map, std::shared_ptr<MappedFile>& out) {
-  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  // Whoever put a pipe into its place since the header was read: opening it must not wait for a writer.
+  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (file.fd < 0) return failure(path, "cannot be opened");
   struct stat info;
   if (fstat(file.fd, &info) != 0) return failure(path, "cannot be examined");
+  if (!S_ISREG(info.st_mode)) return Status::error(ErrorCode::kModelInvalid, path + ": expected a file");
   const auto bytes = static_cast<size_t>(info.st_size);
   if (bytes != expectedBytes) {
     return Status::error(ErrorCode::kModelInvalid, path + ": its size changed while it was being opened: expected " +

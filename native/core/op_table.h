@@ -59,9 +59,9 @@ enum { kA, kB, kOut, kOperands };
 enum { kAttributes };
 }  // namespace add
 namespace rope_angles {
-// positions [T] i32, inverseFrequencies [d/2] f32 → out [T, d/2, 2] f32: cos and sin of position · frequency
+// positions [T] i32, inverseFrequencies [d/2] f32 → out [T, d/2, 2] f32: scale · cos and sin of position · frequency
 enum { kPositions, kInverseFrequencies, kOut, kOperands };
-enum { kAttributes };
+enum { kScale /* f32 bits */, kAttributes };
 }  // namespace rope_angles
 namespace rope {
 // x [T, heads · d] f32, angles [T, d/2, 2] f32 → out like x (out may be x): rotates pairs (j, j + d/2) of every head

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
+#include <tuple>
+#include <unordered_map>
 
 #include "tokenizer/unicode.h"
 
@@ -11,125 +14,131 @@ namespace {
 
 bool isAt(const uint8_t* text, size_t at, uint8_t classes) { return (characterAt(text + at).classes & classes) != 0; }
 
+// Where the white space begins that ends at `end`, at `least` or behind it.
+size_t beforeSpace(const uint8_t* text, size_t end, size_t least) {
+  while (end > least && isAt(text, characterBefore(text, end), kSpace)) end = characterBefore(text, end);
+  return end;
+}
+
 }  // namespace
 
-AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
+AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalizer& normalizer) : tokens_(std::move(tokens)) {
+  std::unordered_map<std::string_view, uint32_t> last;  // of several with the same text the last counts
+  for (uint32_t i = 0; i < tokens_.size(); ++i) last[tokens_[i].text] = i;
   for (uint32_t i = 0; i < tokens_.size(); ++i) {
-    const std::string& text = tokens_[i].text;
-    if (text.empty()) continue;
-    Pass& pass = tokens_[i].normalized ? normalized_ : raw_;
+    const AddedToken& token = tokens_[i];
+    const std::string& text = texts_.emplace_back(token.normalized ? normalizer.apply(token.text) : token.text);
+    if (text.empty() || last[token.text] != i) continue;
+    Tokens& pass = passes_[token.normalized ? kNormalized : kRaw];
     pass.sorted.push_back(i);
     const auto first = static_cast<uint8_t>(text[0]);
     pass.first[first] = true;
     pass.only = pass.sorted.size() == 1 || pass.only == first ? first : -1;
-    longest_ = std::max(longest_, text.size());
   }
-  // Of the same text the last counts, so it comes first.
-  for (Pass* pass : {&raw_, &normalized_}) {
-    std::sort(pass->sorted.begin(), pass->sorted.end(), [&](uint32_t a, uint32_t b) {
-      const int order = tokens_[a].text.compare(tokens_[b].text);
-      return order < 0 || (order == 0 && a > b);
+  // Different texts may be the same when they are normalized: then the first counts, of special ones before others.
+  for (Tokens& pass : passes_) {
+    std::sort(pass.sorted.begin(), pass.sorted.end(), [&](uint32_t a, uint32_t b) {
+      return std::tuple(std::string_view(texts_[a]), !tokens_[a].special, a) <
+             std::tuple(std::string_view(texts_[b]), !tokens_[b].special, b);
     });
   }
 }
 
-bool AddedTokens::next(const Pass& pass, const uint8_t* text, size_t from, size_t to, Found& found) const {
-  if (pass.sorted.empty()) return false;
+bool AddedTokens::next(const Tokens& tokens, const Scan& scan, size_t from, Found& found) const {
+  if (tokens.sorted.empty()) return false;
+  const uint8_t* const text = scan.text;
+  const size_t to = scan.bytes;
   for (size_t start = from; start < to; ++start) {
-    if (pass.only >= 0) {
-      const void* const first = memchr(text + start, pass.only, to - start);
+    if (tokens.only >= 0) {
+      const void* const first = memchr(text + start, tokens.only, to - start);
       if (first == nullptr) return false;
       start = static_cast<size_t>(static_cast<const uint8_t*>(first) - text);
     }
-    if (!pass.first[text[start]]) continue;
+    if (!tokens.first[text[start]]) continue;
     // The tokens that agree so far are a range of the sorted list, which narrows with each byte.
-    auto low = pass.sorted.begin(), high = pass.sorted.end();
+    auto low = tokens.sorted.begin(), high = tokens.sorted.end();
     bool any = false;
+    found.open = false;
     for (size_t depth = 0; start + depth < to; ++depth) {
       const uint8_t byte = text[start + depth];
       const auto byteOf = [&](uint32_t token) {
-        return depth < tokens_[token].text.size() ? static_cast<uint8_t>(tokens_[token].text[depth]) : -1;
+        return depth < texts_[token].size() ? static_cast<uint8_t>(texts_[token][depth]) : -1;
       };
       low = std::partition_point(low, high, [&](uint32_t token) { return byteOf(token) < byte; });
       high = std::partition_point(low, high, [&](uint32_t token) { return byteOf(token) <= byte; });
       if (low == high) break;
-      if (tokens_[*low].text.size() == depth + 1) {
-        found = {start, start + depth + 1, *low};
+      if (texts_[*low].size() == depth + 1) {
+        found = {start, start + depth + 1, *low, false};
         any = true;
       }
+      const bool isLast = start + depth + 1 == to;
+      if (isLast && scan.goesOn && texts_[*(high - 1)].size() > depth + 1) found = {start, to, *low, true};
     }
-    if (any) return true;
+    if (any || found.open) return true;
   }
   return false;
 }
 
-void AddedTokens::splitPass(const Pass& pass, const uint8_t* text, size_t from, size_t to, uint8_t classesBefore,
-                            const std::vector<uint8_t>& allowed, const Each& each) const {
-  size_t done = from, at = from;
-  Found found;
-  while (next(pass, text, at, to, found)) {
-    at = found.end;
+size_t AddedTokens::split(Pass pass, const Scan& scan, std::span<const uint8_t> allowed, const Each& each) const {
+  const Tokens& tokens = passes_[pass];
+  const auto& [text, bytes, goesOn, before, from] = scan;
+  size_t done = 0, at = from;
+  bool open = false;
+  // Of text that goes on: a token that has taken the white space behind it is not decided before those are that begin
+  // in that white space.
+  std::vector<Segment> undecided;
+  size_t undecidedAt = from, decidedDone = 0;
+  const auto decide = [&] {
+    for (const Segment& segment : undecided) each(segment);
+    undecided.clear();
+  };
+  const auto give = [&](const Segment& segment) {
+    if (!goesOn) return each(segment);
+    undecided.push_back(segment);
+  };
+  const bool any = !tokens.sorted.empty() && memchr(allowed.data(), 1, allowed.size()) != nullptr;
+  for (Found found; any && next(tokens, scan, at, found); at = found.end) {
     const AddedToken& token = tokens_[found.token];
-    if (!allowed[found.token]) continue;
-    if (token.singleWord) {
-      const bool before =
-          found.start > from ? isAt(text, characterBefore(text, found.start), kWord) : (classesBefore & kWord) != 0;
-      const bool after = found.end < to && isAt(text, found.end, kWord);
-      if (before || after) continue;
-    }
     size_t start = found.start, end = found.end;
-    if (token.stripLeft) {
-      while (start > done && isAt(text, characterBefore(text, start), kSpace)) start = characterBefore(text, start);
+    if (start >= done) {
+      decide();
+      undecidedAt = start;
+      decidedDone = done;
     }
-    if (token.stripRight) {
-      while (end < to && isAt(text, end, kSpace)) end += characterAt(text + end).bytes;
+    open = found.open;
+    if (!open && !allowed[found.token]) continue;
+    if (!open && token.stripRight) {
+      while (end < bytes && isAt(text, end, kSpace)) end += characterAt(text + end).bytes;
     }
-    if (start > done) each({done, start, Segment::kText});
-    each({start, end, found.token});
+    open = open || (goesOn && end == bytes && (token.stripRight || token.singleWord));
+    if (open) {
+      undecided.clear();
+      at = undecidedAt;
+      done = decidedDone;
+      break;
+    }
+    if (token.singleWord) {
+      const bool wordBefore = start > 0 ? isAt(text, characterBefore(text, start), kWord) : (before & kWord) != 0;
+      if (wordBefore || (found.end < bytes && isAt(text, found.end, kWord))) continue;
+    }
+    if (token.stripLeft) start = std::max(done, beforeSpace(text, start, std::min(done, start)));
+    if (start > done) give({done, start, Segment::kText});
+    if (start < end) give({start, end, found.token});  // else all of it is white space that another has taken
     done = end;
   }
-  if (done < to) each({done, to, Segment::kText});
-}
-
-void AddedTokens::split(const uint8_t* text, size_t bytes, const std::vector<uint8_t>& allowed, const Each& each,
-                        Before before) const {
-  if (bytes > 0 && (allowed.empty() || memchr(allowed.data(), 1, allowed.size()) == nullptr)) {
-    return each({0, bytes, Segment::kText});
+  decide();
+  if (!goesOn) {
+    if (done < bytes) each({done, bytes, Segment::kText});
+    return bytes;
   }
-  splitPass(raw_, text, 0, bytes, before.raw, allowed, [&](const Segment& segment) {
-    if (segment.token != Segment::kText || normalized_.sorted.empty()) return each(segment);
-    splitPass(normalized_, text, segment.start, segment.end, segment.start == 0 ? before.normalized : 0, allowed, each);
-  });
-}
-
-size_t AddedTokens::unfinished(const uint8_t* text, size_t bytes, const std::vector<uint8_t>& allowed) const {
-  size_t at = bytes;
-  // The beginning of a token, or all of it: a longer one may begin so.
-  for (size_t start = bytes > longest_ ? bytes - longest_ : 0; start < at; ++start) {
-    if (!raw_.first[text[start]] && !normalized_.first[text[start]]) continue;
-    const size_t length = bytes - start;
-    const bool begins = std::any_of(tokens_.begin(), tokens_.end(), [&](const AddedToken& token) {
-      return length <= token.text.size() && memcmp(text + start, token.text.data(), length) == 0;
-    });
-    if (begins) at = start;
+  // White space may yet belong to a token behind it.
+  size_t settled = open ? at : bytes;
+  const auto strips = [&](uint32_t i) { return allowed[i] && tokens_[i].stripLeft; };
+  if (any && std::any_of(tokens.sorted.begin(), tokens.sorted.end(), strips)) {
+    settled = beforeSpace(text, settled, std::min(done, settled));
   }
-  bool looksAround = false;
-  for (uint32_t i = 0; i < tokens_.size(); ++i) {
-    const AddedToken& token = tokens_[i];
-    looksAround = looksAround || (allowed[i] && (token.stripLeft || token.stripRight || token.singleWord));
-  }
-  if (!looksAround) return at;
-  // White space may yet belong to a token before or after it, and what follows a word decides about it.
-  const auto beforeSpace = [&](size_t end) {
-    while (end > 0 && isAt(text, characterBefore(text, end), kSpace)) end = characterBefore(text, end);
-    return end;
-  };
-  at = beforeSpace(at);
-  for (const AddedToken& token : tokens_) {
-    const size_t size = token.text.size();
-    if (size > 0 && size <= at && memcmp(text + at - size, token.text.data(), size) == 0) return beforeSpace(at - size);
-  }
-  return at;
+  if (done < settled) each({done, settled, Segment::kOpenText});
+  return open ? at : bytes;
 }
 
 }  // namespace quipu::tokenizer

@@ -1,12 +1,15 @@
 // Added tokens: texts that are one id wherever they stand, found before anything is cut into pieces. They are found as
-// tokenizers finds them: those that are not `normalized` in the whole text, then the others in what is left; the
-// leftmost match, of several the longest.
+// tokenizers finds them, in two passes: those that are not `normalized` in the whole text; the others, normalized
+// themselves, in what is left, when that is normalized. In each pass the leftmost match counts, of several the longest.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
+
+#include "tokenizer/normalizer.h"
 
 namespace quipu::tokenizer {
 
@@ -23,35 +26,37 @@ struct AddedToken {
 // A part of a text: plain text, or an added token, as an index into the list.
 struct Segment {
   static constexpr uint32_t kText = 0xffffffff;
+  static constexpr uint32_t kOpenText = 0xfffffffe;  // text at the end of what is there, that more may follow
   size_t start, end;
   uint32_t token;
 };
 
-// Classes of the character before a text that goes on: for tokens of the first pass, and for the others, to which an
-// added token is the beginning of the text.
-struct Before {
-  uint8_t raw = 0, normalized = 0;
-};
-
 class AddedTokens {
  public:
-  explicit AddedTokens(std::vector<AddedToken> tokens);
+  AddedTokens(std::vector<AddedToken> tokens, const Normalizer& normalizer);
 
   const std::vector<AddedToken>& list() const { return tokens_; }
 
-  // Calls `each` for the parts of text[0, bytes), valid UTF-8, in order. `allowed` has a byte for each token: those
-  // with 0 are plain text, though nothing else is looked for inside them.
-  using Each = std::function<void(const Segment&)>;
-  void split(const uint8_t* text, size_t bytes, const std::vector<uint8_t>& allowed, const Each& each,
-             Before before = {}) const;
+  enum Pass { kRaw, kNormalized };
+  bool isEmpty(Pass pass) const { return passes_[pass].sorted.empty(); }
 
-  // Where the last part of text[0, bytes) begins that more text could turn into an added token: text before it stays as
-  // it is cut. `bytes` where there is none.
-  size_t unfinished(const uint8_t* text, size_t bytes, const std::vector<uint8_t>& allowed) const;
+  // What a pass goes through: text[0, bytes), valid UTF-8.
+  struct Scan {
+    const uint8_t* text;
+    size_t bytes;
+    bool goesOn = false;  // more text may follow
+    uint8_t before = 0;   // classes of the character before it; 0 where it begins there
+    size_t from = 0;      // where tokens may begin: what is before has been looked at
+  };
+  // Calls `each` for the parts of the text, in order; of text that goes on, as far as more cannot change them.
+  // `allowed` has a byte for each token: those with 0 are plain text, though nothing else is looked for inside them.
+  // Returns where the next scan of text that goes on may find tokens.
+  using Each = std::function<void(const Segment&)>;
+  size_t split(Pass pass, const Scan& scan, std::span<const uint8_t> allowed, const Each& each) const;
 
  private:
-  // The tokens of one pass, sorted by their texts.
-  struct Pass {
+  // The tokens of one pass, sorted by the texts that they are found by.
+  struct Tokens {
     std::vector<uint32_t> sorted;
     bool first[256] = {};  // bytes that texts begin with
     int only = -1;         // that byte where there is one only, as in most vocabularies
@@ -59,15 +64,14 @@ class AddedTokens {
   struct Found {
     size_t start, end;
     uint32_t token;
+    bool open;  // more text could make it another, longer token, or a token at all
   };
 
-  bool next(const Pass& pass, const uint8_t* text, size_t from, size_t to, Found& found) const;
-  void splitPass(const Pass& pass, const uint8_t* text, size_t from, size_t to, uint8_t classesBefore,
-                 const std::vector<uint8_t>& allowed, const Each& each) const;
+  bool next(const Tokens& tokens, const Scan& scan, size_t from, Found& found) const;
 
   std::vector<AddedToken> tokens_;
-  Pass raw_, normalized_;
-  size_t longest_ = 0;
+  std::vector<std::string> texts_;  // by which they are found
+  Tokens passes_[2];
 };
 
 }  // namespace quipu::tokenizer

@@ -11,6 +11,7 @@ namespace {
 
 constexpr uint32_t kEmpty = ~0u;  // above all that is known
 constexpr size_t kMaxHistoryLeft = 63;
+constexpr size_t kStepsUnwatched = 1 << 16;  // of a long piece: some milliseconds
 
 // Bits below `bit` < 64.
 uint64_t below(size_t bit) { return (uint64_t{1} << bit) - 1; }
@@ -75,7 +76,8 @@ size_t Bpe::encodeLong(const uint8_t* p, size_t bytes, bool whole, uint32_t* out
   dead_.assign(bytes / 64 + 1, 0);
   size_t count = 0, at = 0;
   const auto lastBytes = [&] { return tables_.bytesOf(tables_.idOf(out[count - 1])).size(); };
-  while (next.token != kNoToken) {
+  for (size_t steps = 1; next.token != kNoToken; ++steps) {
+    if (steps % kStepsUnwatched == 0 && stop_ != nullptr && stop_->load(std::memory_order_relaxed)) break;
     const size_t end = at + next.bytes;
     const bool live = (dead_[end / 64] >> end % 64 & 1) == 0;
     if (live && (count == 0 ? encodesItself(next.token)

@@ -9,6 +9,7 @@
 // the tokens that begin at each place: both questions, what may come next and whether a pair crosses, ask for them.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -25,6 +26,9 @@ class Bpe {
   // The ids of p[0, bytes), bytes > 0, every one of which is a token: at most `bytes` ids at `out`; returns their
   // count. `whole`: if all of it is a token, it becomes that even if merging would not lead there.
   size_t encode(const uint8_t* p, size_t bytes, bool whole, uint32_t* out);
+
+  // encode() gives up, with some of the ids, when `stop` (null: never) becomes true.
+  void stopBy(const std::atomic<bool>* stop) { stop_ = stop; }
 
  private:
   // How a token's own bytes merge: the last merge that makes it.
@@ -76,6 +80,7 @@ class Bpe {
   std::vector<History> history_;
   std::vector<uint64_t> dead_;  // a bit for each position of a piece from which no encoding goes on
   Symbols symbols_;
+  const std::atomic<bool>* stop_ = nullptr;
 };
 
 }  // namespace quipu::tokenizer

@@ -3,6 +3,7 @@
 // rest is merged.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -22,6 +23,9 @@ class Encoder {
   // `wholePieces`: a piece that is a token becomes it even if merging would not (tiktoken; ignore_merges in
   // tokenizer.json).
   Encoder(std::shared_ptr<const Tables> tables, bool wholePieces);
+
+  // A long piece is given up when `stop` (null: never) becomes true.
+  void stopBy(const std::atomic<bool>* stop) { bpe_.stopBy(stop); }
 
   // The pieces of text [start, end), valid UTF-8, that begin before `stop`, where one must begin. kPadding more may be
   // read, here and below.

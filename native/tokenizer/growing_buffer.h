@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstring>
 #include <new>
 #include <span>
 
@@ -20,6 +21,12 @@ class GrowingBuffer {
   }
   void advance(size_t count) { size_ += count; }
   void clear() { size_ = 0; }
+  // Takes the first `count` away.
+  void drop(size_t count) {
+    if (count == 0) return;
+    size_ -= count;
+    memmove(data_.get(), data_.get() + count, size_ * sizeof(T));
+  }
 
   size_t size() const { return size_; }
   std::span<const T> contents() const { return {data_.get(), size_}; }

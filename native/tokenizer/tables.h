@@ -24,7 +24,8 @@ constexpr uint32_t kNever = 0xffffffff;  // the priority of what does not merge
 
 // A node of the trie, in a double array: the child for a byte is the slot `children + byte` if the byte of that slot is
 // the same. The children of no two nodes begin at the same place, so a slot that fits belongs to the node; or it is
-// free, and has neither token nor children.
+// free, and has neither token nor children. What has no children has them at kNoChildren, from where nothing fits: at
+// that slot is a byte that cannot lead there.
 struct TrieSlot {
   uint32_t children;
   uint32_t byteAndToken;  // byte << 24 | token; kNoToken where none ends
@@ -41,7 +42,7 @@ constexpr size_t kMaxLeft = 255;
 enum Section : uint32_t { kOffsets, kBlob, kIds, kTrie, kMergeOffsets, kMergeList, kDocument, kSections };
 
 constexpr char kTablesMagic[8] = {'q', 'u', 'i', 'p', 'u', 't', 'o', 'k'};
-constexpr uint32_t kTablesVersion = 3;  // of the layout below
+constexpr uint32_t kTablesVersion = 4;  // of the layout below
 
 struct Header {
   char magic[8];

@@ -15,7 +15,7 @@ constexpr uint32_t kNotShort = 0xff;
 
 }  // namespace
 
-TextTokenizer::Lease::Lease(const TextTokenizer& tokenizer) : tokenizer_(tokenizer) {
+TextTokenizer::Lease::Lease(const TextTokenizer& tokenizer, const std::atomic<bool>* stop) : tokenizer_(tokenizer) {
   {
     const std::lock_guard lock(tokenizer.mutex_);
     if (!tokenizer.idle_.empty()) {
@@ -24,6 +24,7 @@ TextTokenizer::Lease::Lease(const TextTokenizer& tokenizer) : tokenizer_(tokeniz
     }
   }
   if (encoder_ == nullptr) encoder_ = std::make_unique<Encoder>(tokenizer.tables_, tokenizer.wholePieces_);
+  encoder_->stopBy(stop);
 }
 
 TextTokenizer::Lease::~Lease() {
@@ -32,11 +33,13 @@ TextTokenizer::Lease::~Lease() {
 }
 
 TextTokenizer::TextTokenizer(std::shared_ptr<const Tables> tables, std::optional<Pattern> pattern, bool wholePieces,
-                             std::vector<AddedToken> added)
+                             Normalizer normalizer, std::vector<AddedToken> added)
     : tables_(std::move(tables)),
       pattern_(pattern),
       wholePieces_(wholePieces),
-      added_(std::move(added)),
+      normalizer_(std::move(normalizer)),
+      added_(std::move(added), normalizer_),
+      all_(added_.list().size(), 1),
       vocabSize_(tables_->vocabSize()) {
   for (const AddedToken& token : added_.list()) vocabSize_ = std::max(vocabSize_, token.id + 1);
   special_.resize(vocabSize_);
@@ -63,65 +66,88 @@ std::span<const uint8_t> TextTokenizer::bytesOf(uint32_t id) const {
   return id < tables_->vocabSize() ? tables_->bytesOf(id) : std::span<const uint8_t>();
 }
 
-Status TextTokenizer::refuse(Text text) const {
+Status TextTokenizer::check(uint32_t token, const EncodeOptions& options, std::optional<uint64_t> place) const {
+  if (!options.refusesOthers || options.allowed[token]) return {};
+  return Status::error(ErrorCode::kUsage, "the text has the special token " + added_.list()[token].text +
+                                              (place ? " at byte " + std::to_string(*place) : "") +
+                                              ": allow it, or encode it as plain text (special: false)");
+}
+
+Status TextTokenizer::parts(Text text, const EncodeOptions& options, const Progress& progress,
+                            const EachPart& each) const {
   Status status;
-  const std::vector<uint8_t> all(added_.list().size(), 1);
-  added_.split(text.data, text.bytes, all, [&](const Segment& segment) {
-    if (segment.token == Segment::kText || !added_.list()[segment.token].special || !status.ok()) return;
-    status = Status::error(ErrorCode::kUsage, "the text has the special token " + added_.list()[segment.token].text +
-                                                  " at byte " + std::to_string(segment.start) +
-                                                  ": allow it, or encode it as plain text (special: false)");
-  });
+  GrowingBuffer<uint8_t> normalized;
+  const auto sought = soughtBy(options);
+  const auto take = [&](const uint8_t* of, const Segment& part, std::optional<uint64_t> place) {
+    if (status.ok() && part.token != Segment::kText) status = check(part.token, options, place);
+    if (status.ok()) each(of, part);
+  };
+  const auto stretch = [&](const Segment& segment) {
+    const Passed passed = segment.start == 0 ? progress.normalized : Passed{};
+    const uint8_t* start = text.data + segment.start;
+    size_t bytes = segment.end - segment.start;
+    const bool isAsIs = normalizer_.isIdentity();
+    if (!isAsIs) {
+      normalized.clear();
+      normalizer_.apply(start, bytes, normalized);
+      start = normalized.contents().data(), bytes = normalized.size();
+    }
+    added_.split(AddedTokens::kNormalized, {start, bytes, false, passed.before, passed.from}, sought,
+                 [&](const Segment& part) {
+                   const uint64_t place = progress.bytes + segment.start + part.start;
+                   take(start, part, isAsIs ? std::optional(place) : std::nullopt);
+                 });
+  };
+  added_.split(AddedTokens::kRaw, {text.data, text.bytes, false, progress.raw.before, progress.raw.from}, sought,
+               [&](const Segment& segment) {
+                 if (segment.token == Segment::kText) return stretch(segment);
+                 take(text.data, segment, progress.bytes + segment.start);
+               });
   return status;
 }
 
-Status TextTokenizer::segments(Text text, const EncodeOptions& options, const AddedTokens::Each& each) const {
-  if (options.refusesOthers) {
-    if (Status status = refuse(text); !status.ok()) return status;
-  }
-  added_.split(text.data, text.bytes, options.allowed, each);
-  return {};
+void TextTokenizer::encodeSegment(Encoder& encoder, const uint8_t* text, const Segment& segment, size_t stop,
+                                  IdSink& out) const {
+  if (segment.token < Segment::kOpenText) return out.push(added_.list()[segment.token].id);
+  encoder.encode(*pattern_, {text + segment.start, text + stop, text + segment.end}, out);
 }
 
-void TextTokenizer::encodeSegment(Encoder& encoder, Text text, const Segment& segment, size_t stop, IdSink& out) const {
-  if (segment.token != Segment::kText) return out.push(added_.list()[segment.token].id);
-  const uint8_t* start = text.data + segment.start;
-  encoder.encode(*pattern_, {start, text.data + stop, text.data + segment.end}, out);
-}
-
-Status TextTokenizer::encode(Text text, const EncodeOptions& options, Lease& encoder, IdSink& out) const {
+Status TextTokenizer::encode(Text text, const EncodeOptions& options, const Progress& progress, Encoder& encoder,
+                             IdSink& out) const {
   if (!pattern_) return Status::error(ErrorCode::kInternal, "text of an unknown pattern must come in pieces");
   const size_t valid = text.isUtf8 ? text.bytes : validUtf8(text.data, text.bytes);
-  if (options.refusesOthers) {
-    if (Status status = refuse({text.data, valid}); !status.ok()) return status;
-  }
   if (options.beginning) out.push(*options.beginning);
-  if (valid < text.bytes) {
-    encodeInvalid(text, valid, options, *encoder, out);
+  if (valid < text.bytes) return encodeInvalid(text, valid, options, progress, encoder, out);
+  const auto sought = soughtBy(options);
+  const bool isPlain = sought.empty() || memchr(sought.data(), 1, sought.size()) == nullptr;
+  if (isPlain && normalizer_.isIdentity()) {  // most texts: short ones would feel the rest
+    encodeSegment(encoder, text.data, {0, text.bytes, Segment::kText}, text.bytes, out);
     return {};
   }
-  added_.split(
-      text.data, text.bytes, options.allowed,
-      [&](const Segment& segment) { encodeSegment(*encoder, text, segment, segment.end, out); }, options.before);
-  return {};
+  return parts(text, options, progress,
+               [&](const uint8_t* of, const Segment& part) { encodeSegment(encoder, of, part, part.end, out); });
 }
 
 // openai/tiktoken, src/lib.rs, _encode_bytes: the last piece of the valid text is joined with what follows. If its
 // first token is white space, so are those of white space before it.
-void TextTokenizer::encodeInvalid(Text text, size_t valid, const EncodeOptions& options, Encoder& encoder,
-                                  IdSink& out) const {
+Status TextTokenizer::encodeInvalid(Text text, size_t valid, const EncodeOptions& options, const Progress& progress,
+                                    Encoder& encoder, IdSink& out) const {
+  if (!normalizer_.isIdentity()) {
+    return Status::error(ErrorCode::kUsage, "not valid UTF-8 at byte " + std::to_string(progress.bytes + valid) +
+                                                ": this tokenizer normalizes its text, and can only take text");
+  }
   size_t last = valid;  // where the last piece begins
   IdSink ids(true), piece(true);
-  added_.split(
-      text.data, valid, options.allowed,
-      [&](const Segment& segment) {
-        size_t stop = segment.end;
-        if (segment.token == Segment::kText && segment.end == valid) {
-          for (size_t at = segment.start; at < valid; at = pieceEnd(*pattern_, text.data, at, valid)) last = stop = at;
-        }
-        encodeSegment(encoder, text, segment, stop, ids);
-      },
-      options.before);
+  const Status status = parts({text.data, valid}, options, progress, [&](const uint8_t* of, const Segment& part) {
+    const auto start = static_cast<size_t>(of - text.data);  // of the stretch that the part is of
+    size_t stop = part.end;
+    if (part.token == Segment::kText && start + part.end == valid) {
+      for (size_t at = part.start; at < part.end; at = pieceEnd(*pattern_, of, at, part.end)) stop = at;
+      last = start + stop;
+    }
+    encodeSegment(encoder, of, part, stop, ids);
+  });
+  if (!status.ok()) return status;
   size_t joined = valid - last, kept = ids.ids().size();
   if (joined > 0) {
     encoder.encodePiece(text.data + last, joined, piece);
@@ -136,6 +162,7 @@ void TextTokenizer::encodeInvalid(Text text, size_t valid, const EncodeOptions& 
   for (const uint32_t id : ids.ids().first(kept)) out.push(id);
   const size_t start = valid - joined;
   encoder.encodePiece(text.data + start, text.bytes - start, out);
+  return {};
 }
 
 Status TextTokenizer::encodePieces(Text text, std::span<const int32_t> ends, IdSink& out) const {
@@ -170,31 +197,28 @@ size_t TextTokenizer::finishedIn(const uint8_t* text, size_t start, size_t end) 
   return finished;
 }
 
-size_t TextTokenizer::encodeFinished(Text text, EncodeOptions& options, IdSink& out, Status& status) const {
-  const size_t limit = added_.unfinished(text.data, text.bytes, options.allowed);
-  if (options.refusesOthers) {
-    status = refuse(text);
-    if (!status.ok()) return 0;
-  }
-  Lease encoder(*this);
+size_t TextTokenizer::encodeStretch(const Stretch& stretch, const EncodeOptions& options, Passed& passed,
+                                    Encoder& encoder, IdSink& out, Status& status) const {
+  const auto& [text, bytes, goesOn, place] = stretch;
   size_t done = 0;
-  bool open = true, afterToken = false;
-  const auto each = [&](const Segment& segment) {
-    open = open && segment.start < limit;
-    if (!open) return;
-    const bool isText = segment.token == Segment::kText;
-    open = !isText || segment.end < limit;
-    const size_t stop = open ? segment.end : finishedIn(text.data, segment.start, std::min(segment.end, limit));
-    if (stop == segment.start) return;
-    encodeSegment(*encoder, text, segment, stop, out);
+  const auto take = [&](const Segment& part) {
+    if (status.ok() && part.token < Segment::kOpenText) {
+      status = check(part.token, options, place ? std::optional(*place + part.start) : std::nullopt);
+    }
+    if (!status.ok()) return;
+    const bool open = part.token == Segment::kOpenText;
+    const size_t stop = open ? finishedIn(text, part.start, part.end) : part.end;
+    if (stop > part.start) encodeSegment(encoder, text, part, stop, out);
     done = stop;
-    afterToken = !isText;
   };
-  added_.split(text.data, text.bytes, options.allowed, each, options.before);
-  if (done > 0) {
-    const uint8_t classes = characterAt(text.data + characterBefore(text.data, done)).classes;
-    options.before = {classes, afterToken ? uint8_t{0} : classes};
+  const size_t from = added_.split(AddedTokens::kNormalized, {text, bytes, goesOn, passed.before, passed.from},
+                                   soughtBy(options), take);
+  if (!goesOn) {
+    passed = {};
+    return done;
   }
+  if (done > 0) passed.before = characterAt(text + characterBefore(text, done)).classes;
+  passed.from = from > done ? from - done : 0;
   return done;
 }
 

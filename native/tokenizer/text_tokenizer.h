@@ -1,7 +1,9 @@
-// A whole tokenizer: added tokens, pretokenizer, byte-pair encoding and the way back. Immutable but for a pool of
-// encoders, so that threads share it.
+// A whole tokenizer: added tokens, normalizer, pretokenizer, byte-pair encoding and the way back. Immutable but for a
+// pool of encoders, so that threads share it.
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -12,11 +14,11 @@
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/encoder.h"
 #include "tokenizer/growing_buffer.h"
+#include "tokenizer/normalizer.h"
 
 namespace quipu::tokenizer {
 
 struct EncodeOptions {
-  Before before;                      // what the text goes on from
   std::vector<uint8_t> allowed;       // a byte for each added token
   bool refusesOthers = false;         // text of a token that is not allowed is an error
   std::optional<uint32_t> beginning;  // an id before everything
@@ -29,13 +31,26 @@ struct Text {
   bool isUtf8 = false;  // known to be valid
 };
 
+// Of a text in parts: what a pass over added tokens has to know of what came before (AddedTokens::Scan).
+struct Passed {
+  uint8_t before = 0;
+  size_t from = 0;
+};
+
+// Where a text in parts has come to.
+struct Progress {
+  Passed raw, normalized;
+  uint64_t bytes = 0;  // that came before
+};
+
 class TextTokenizer {
  public:
   // No pattern: texts are cut by the caller (encodePieces).
   TextTokenizer(std::shared_ptr<const Tables> tables, std::optional<Pattern> pattern, bool wholePieces,
-                std::vector<AddedToken> added);
+                Normalizer normalizer, std::vector<AddedToken> added);
 
   const Tables& tables() const { return *tables_; }
+  const Normalizer& normalizer() const { return normalizer_; }
   const AddedTokens& added() const { return added_; }
   std::optional<Pattern> pattern() const { return pattern_; }
   uint32_t vocabSize() const { return vocabSize_; }
@@ -43,7 +58,8 @@ class TextTokenizer {
   // An encoder from the pool. It remembers what it met, so a thread keeps one for all of its texts.
   class Lease {
    public:
-    explicit Lease(const TextTokenizer& tokenizer);
+    // `stop`, while the lease lasts: once it is true, the encoder gives up soon, with ids that mean nothing.
+    explicit Lease(const TextTokenizer& tokenizer, const std::atomic<bool>* stop = nullptr);
     ~Lease();
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
@@ -54,38 +70,57 @@ class TextTokenizer {
     std::unique_ptr<Encoder> encoder_;
   };
 
-  // Ids of any bytes. What is not valid UTF-8 is encoded as tiktoken does: text up to its last piece as text, the rest
-  // as one piece. May throw std::bad_alloc, as do the others.
-  Status encode(Text text, const EncodeOptions& options, Lease& encoder, IdSink& out) const;
+  // Ids of any bytes, of a text or of the end of one that has come to `progress`. What is not valid UTF-8 is encoded as
+  // tiktoken does: text up to its last piece as text, the rest as one piece; with a normalizer it is ERR_USAGE. May
+  // throw std::bad_alloc, as do the others.
+  Status encode(Text text, const EncodeOptions& options, const Progress& progress, Encoder& encoder, IdSink& out) const;
   Status encode(Text text, const EncodeOptions& options, IdSink& out) const {
     Lease encoder(*this);
-    return encode(text, options, encoder, out);
+    return encode(text, options, {}, *encoder, out);
   }
 
-  // The segments of valid UTF-8, for callers that cut text.
-  Status segments(Text text, const EncodeOptions& options, const AddedTokens::Each& each) const;
+  // The parts of valid UTF-8, for callers that cut text: `each` gets what a part is of, the text or one that is
+  // normalized, there as long as the call.
+  using EachPart = std::function<void(const uint8_t* text, const Segment& part)>;
+  Status parts(Text text, const EncodeOptions& options, const Progress& progress, const EachPart& each) const;
   // Pieces of `text` that end at `ends`.
   Status encodePieces(Text text, std::span<const int32_t> ends, IdSink& out) const;
 
-  // Encodes what more text cannot change of text[0, bytes), valid UTF-8: returns where that ends, and leaves in the
-  // options what the rest goes on from.
-  size_t encodeFinished(Text text, EncodeOptions& options, IdSink& out, Status& status) const;
+  // Text between tokens of the first pass, normalized.
+  struct Stretch {
+    const uint8_t* text;
+    size_t bytes;
+    bool goesOn;                    // more text may follow: what that could change is left
+    std::optional<uint64_t> place;  // of its beginning in the whole text, where that is not normalized
+  };
+  // Returns how much is encoded, from where `passed` then tells.
+  size_t encodeStretch(const Stretch& stretch, const EncodeOptions& options, Passed& passed, Encoder& encoder,
+                       IdSink& out, Status& status) const;
+
+  // Which added tokens are looked for.
+  std::span<const uint8_t> soughtBy(const EncodeOptions& options) const {
+    return options.refusesOthers ? all_ : options.allowed;
+  }
+  // ERR_USAGE for a special token that the options refuse; `place` is where it is.
+  Status check(uint32_t token, const EncodeOptions& options, std::optional<uint64_t> place) const;
 
   // ERR_USAGE for an id outside the vocabulary.
   Status decode(std::span<const int32_t> ids, bool special, GrowingBuffer<uint8_t>& out) const;
   std::span<const uint8_t> bytesOf(uint32_t id) const;
 
  private:
-  Status refuse(Text text) const;
-  void encodeInvalid(Text text, size_t valid, const EncodeOptions& options, Encoder& encoder, IdSink& out) const;
+  Status encodeInvalid(Text text, size_t valid, const EncodeOptions& options, const Progress& progress,
+                       Encoder& encoder, IdSink& out) const;
   // Its pieces that begin before `stop`.
-  void encodeSegment(Encoder& encoder, Text text, const Segment& segment, size_t stop, IdSink& out) const;
+  void encodeSegment(Encoder& encoder, const uint8_t* text, const Segment& segment, size_t stop, IdSink& out) const;
   size_t finishedIn(const uint8_t* text, size_t start, size_t end) const;
 
   std::shared_ptr<const Tables> tables_;
   std::optional<Pattern> pattern_;
   bool wholePieces_;
+  Normalizer normalizer_;
   AddedTokens added_;
+  std::vector<uint8_t> all_;  // allows every added token
   uint32_t vocabSize_;
   std::vector<uint8_t> special_;      // a byte for each id
   std::vector<uint32_t> shortBytes_;  // likewise: where its bytes are in the tables << 8 | how many; see kNotShort

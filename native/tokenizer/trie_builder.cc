@@ -100,6 +100,7 @@ class TrieMaker {
   explicit TrieMaker(std::span<const TrieEntry> entries) : entries_(entries) {
     trie_.reserve(entries.size() * 3 + kBytes);
     trie_.resize(Tables::kRootChildren + kBytes, kFree);
+    trie_[Tables::kNoChildren].byteAndToken = kNoByte | kNoToken;
   }
 
   std::vector<TrieSlot> make() {
@@ -114,8 +115,10 @@ class TrieMaker {
   }
 
  private:
-  // Whoever comes to a free slot finds no token there, and nothing below.
+  // Whoever comes to a free slot finds no token there, and nothing below: its byte is 0, as that of a NUL's slot is.
   static constexpr TrieSlot kFree{Tables::kNoChildren, kNoToken};
+  // In the slot where the walk ends that went on from a free one: only the byte 0 leads there from kNoChildren.
+  static constexpr uint32_t kNoByte = 0xff000000;
 
   // Entries [first, last) begin with the same `depth` bytes, those of the node at `slot`.
   struct Range {

@@ -67,7 +67,7 @@ bool isSound(const Header& header, size_t bytes) {
 }
 
 std::shared_ptr<const Tables> mapPrepared(const std::string& path, Tables::Kind kind, const Source& source) {
-  const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};  // a pipe is refused, not waited for
   struct stat info;
   if (file.fd < 0 || fstat(file.fd, &info) != 0 || !S_ISREG(info.st_mode)) return nullptr;
   const auto bytes = static_cast<size_t>(info.st_size);
@@ -136,7 +136,7 @@ Status readAll(int fd, const std::string& path, size_t bytes, std::shared_ptr<ch
 Status loadVocabulary(const std::string& path, VocabularyFormat format, const std::string& preparedPath,
                       Vocabulary& out, bool& prepared) {
   const bool json = format == VocabularyFormat::kTokenizerJson;
-  const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};  // a pipe is refused, not waited for
   struct stat info;
   if (file.fd < 0 || fstat(file.fd, &info) != 0) return invalid(path + ": cannot be opened: " + strerror(errno));
   if (!S_ISREG(info.st_mode)) return invalid(path + ": expected a file");

@@ -46,6 +46,8 @@ export interface NativeVocabulary {
   problem(): string;
   /** How many tokens it has. */
   tokens(): number;
+  /** Whether every byte is a token. */
+  hasAllBytes(): boolean;
   /** Whether it came from a prepared table. */
   prepared(): boolean;
 }
@@ -58,8 +60,8 @@ export interface NativeTokenizer {
   vocabSize(): number;
   encode(text: string | Uint8Array, ...options: NativeEncodeOptions): ArrayBuffer;
   count(text: string | Uint8Array, ...options: NativeEncodeOptions): number;
-  /** (start, end, id or −1) of each part of UTF-8 text, in bytes. */
-  segments(text: string | Uint8Array, ...options: NativeEncodeOptions): ArrayBuffer;
+  /** (start, end, id or −1) of each part of UTF-8 text, in bytes: of the text given, or of what it is normalized to. */
+  parts(text: string | Uint8Array, ...options: NativeEncodeOptions): { text?: ArrayBuffer; parts: ArrayBuffer };
   encodePieces(text: Uint8Array, ends: Int32Array): ArrayBuffer;
   /** For each text the buffer of its ids, where they begin in it and their count (f64); the buffers if `keep`. */
   encodeAll(
@@ -73,9 +75,12 @@ export interface NativeTokenizer {
   bytesOf(id: number): ArrayBuffer;
 }
 
+/** One call at a time; a promise where much is held. */
 export interface NativeEncodeStream {
-  push(text: string | Uint8Array): ArrayBuffer;
-  end(): ArrayBuffer;
+  push(text: string | Uint8Array): ArrayBuffer | Promise<ArrayBuffer>;
+  end(): ArrayBuffer | Promise<ArrayBuffer>;
+  /** What is under way, or comes, fails with ERR_ABORTED. */
+  cancel(): void;
 }
 
 export interface NativeTokenizerTrainer {
@@ -113,6 +118,8 @@ export interface NativeAddon {
     /** An index of native/tokenizer/pretokenizer.h, or −1. */
     pattern: number,
     wholePieces: boolean,
+    /** Forms of native/tokenizer/normalizer.h, one step after the other. */
+    normalizer: readonly number[],
     /** id, text, flags of each added token, one after another. */
     added: (number | string)[],
   ) => NativeTokenizer;

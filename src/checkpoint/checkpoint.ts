@@ -1,12 +1,17 @@
-// A checkpoint folder in the published layout: model.safetensors, or shards named by model.safetensors.index.json.
-import { readdir, stat } from "node:fs/promises";
+// A checkpoint folder in the published layout: model.safetensors, or shards named by model.safetensors.index.json. Where
+// the two are there, or index and shards disagree, it is read as transformers reads it, with a warning (decisions/0006).
+import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { QuipuError } from "../errors.js";
-import { isJsonObject, readJsonFile } from "./json.js";
+import { firstOf, type Warn } from "../warnings.js";
+import { examine, systemError } from "./file.js";
+import { isJsonObject, readJsonFile, shownJson } from "./json.js";
+import { ADAPTER_CONFIG, otherForm, partialDownload } from "./other-forms.js";
 import { readSafetensors, type SafetensorsFile, type TensorInfo } from "./safetensors.js";
 
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
+const SHARD = /^model-\d+-of-\d+\.safetensors$/;
 /** Headers read at once: enough to hide latency, few enough for the limit of open files. */
 const CONCURRENT_HEADERS = 8;
 
@@ -25,34 +30,62 @@ export interface Checkpoint {
 /**
  * Reads the headers of a checkpoint's files. No data is read.
  *
+ * @param warn told of weights that were chosen among others, and of an index that the shards do not agree with.
  * @throws {QuipuError} ERR_MODEL_NOT_FOUND without a folder or safetensors in it; ERR_MODEL_INVALID for anything that the files
  *   say wrongly.
  */
-export async function openCheckpoint(dir: string): Promise<Checkpoint> {
+export async function openCheckpoint(dir: string, warn: Warn = () => {}): Promise<Checkpoint> {
   const names = await listFolder(dir);
-  if (names.includes(INDEX)) return openShards(dir);
-  const single = names.includes(SINGLE) ? SINGLE : onlySafetensors(dir, names);
-  return assemble(dir, [await readSafetensors(join(dir, single))]);
-}
-
-async function listFolder(dir: string): Promise<string[]> {
-  const info = await stat(dir).catch(() => undefined);
-  if (info === undefined) throw new QuipuError("ERR_MODEL_NOT_FOUND", `${dir}: no such folder`);
-  if (!info.isDirectory()) {
-    throw new QuipuError(
-      "ERR_MODEL_NOT_FOUND",
-      `${dir} is a file: expected a folder with config.json and *.safetensors`,
+  if (names.includes(ADAPTER_CONFIG)) {
+    warn(
+      "WARN_ADAPTER_IGNORED",
+      `${dir}: the LoRA adapter of ${ADAPTER_CONFIG} is not applied to the weights beside it`,
     );
   }
+  const single = stateOf(dir, SINGLE);
+  const index = stateOf(dir, INDEX);
+  if (single === "file") {
+    const others = names.filter((name) => name === INDEX || SHARD.test(name));
+    if (others.length > 0)
+      warn("WARN_WEIGHTS_CHOSEN", `${dir}: the weights are those of ${SINGLE}; not read: ${firstOf(others)}`);
+    return assemble(dir, [await readSafetensors(join(dir, SINGLE))], warn);
+  }
+  if (index === "file") {
+    if (single !== "absent")
+      warn("WARN_WEIGHTS_CHOSEN", `${dir}: the weights are those of ${INDEX}: ${SINGLE} ${single}`);
+    return openShards(dir, names, warn);
+  }
+  for (const [name, state] of [[SINGLE, single] as const, [INDEX, index] as const]) {
+    if (state !== "absent") throw new QuipuError("ERR_MODEL_INVALID", `${join(dir, name)}: ${state}`);
+  }
+  const only = await onlySafetensors(dir, names);
+  return assemble(dir, [await readSafetensors(join(dir, only))], warn);
+}
+
+/** "file", "absent", or what is wrong with it. */
+function stateOf(dir: string, name: string): string {
+  const found = examine(join(dir, name), "ERR_MODEL_INVALID");
+  if (found.kind === "unreadable") return found.problem;
+  return found.kind === "folder" ? "is a folder: expected a file" : found.kind;
+}
+
+/** @throws {QuipuError} ERR_MODEL_NOT_FOUND */
+export async function listFolder(dir: string): Promise<string[]> {
+  const found = examine(dir, "ERR_MODEL_NOT_FOUND");
+  const fail = (problem: string) => new QuipuError("ERR_MODEL_NOT_FOUND", problem);
+  if (found.kind === "absent") throw fail(`${dir}: no such folder`);
+  if (found.kind === "unreadable") throw fail(`${dir} ${found.problem}`);
+  if (found.kind === "file") throw fail(`${dir} is a file: expected a folder with config.json and *.safetensors`);
   try {
-    return await readdir(dir);
+    return (await readdir(dir)).sort();
   } catch (cause) {
-    throw new QuipuError("ERR_MODEL_NOT_FOUND", `${dir}: cannot be read: ${(cause as Error).message}`, { cause });
+    throw systemError(dir, "cannot be read", cause, "ERR_MODEL_NOT_FOUND");
   }
 }
 
-function onlySafetensors(dir: string, names: readonly string[]): string {
-  const candidates = names.filter((name) => name.endsWith(".safetensors"));
+async function onlySafetensors(dir: string, names: readonly string[]): Promise<string> {
+  const isAdapter = (name: string) => name === "adapter_model.safetensors";
+  const candidates = names.filter((name) => name.endsWith(".safetensors") && !isAdapter(name));
   if (candidates.length === 1) return candidates[0]!;
   if (candidates.length > 1) {
     throw new QuipuError(
@@ -60,39 +93,36 @@ function onlySafetensors(dir: string, names: readonly string[]): string {
       `${dir}: ${candidates.length} safetensors files and no ${INDEX} that says which tensor is where. Is the download complete?`,
     );
   }
-  const others = names.filter((name) => /\.(bin|gguf|pth|pt|onnx|h5|msgpack)$/.test(name));
+  const other = await otherForm(dir, names);
   throw new QuipuError(
     "ERR_MODEL_NOT_FOUND",
-    `${dir}: no ${SINGLE}, no ${INDEX}` +
-      (others.length > 0
-        ? `; there is ${others.slice(0, 3).join(", ")}, but quipu reads safetensors: fetch that form of the checkpoint`
-        : ""),
+    `${dir}: no ${SINGLE}, no ${INDEX}${other === undefined ? "" : `; ${other}`}.`,
   );
 }
 
-async function openShards(dir: string): Promise<Checkpoint> {
+async function openShards(dir: string, present: readonly string[], warn: Warn): Promise<Checkpoint> {
   const fail = (what: string): never => {
     throw new QuipuError("ERR_MODEL_INVALID", `${INDEX}: ${what}`);
   };
-  const index = (await readJsonFile(join(dir, INDEX), "ERR_MODEL_INVALID"))!;
+  const index = (await readJsonFile(join(dir, INDEX), "ERR_MODEL_INVALID", warn)) ?? fail("it is gone");
   const map = index.weight_map;
   if (!isJsonObject(map)) return fail("expected weight_map {tensor: file}");
   const shardNames = new Set<string>();
   for (const [tensor, shard] of Object.entries(map)) {
     if (typeof shard !== "string" || shard !== basename(shard) || !/^[^\0\\/]+\.safetensors$/.test(shard)) {
       return fail(
-        `${tensor}: expected the name of a .safetensors file in the same folder, got ${JSON.stringify(shard)?.slice(0, 120)}`,
+        `${tensor}: expected the name of a .safetensors file in the same folder, got ${shownJson(shard, 120)}`,
       );
     }
     shardNames.add(shard);
   }
   if (shardNames.size === 0) return fail("weight_map is empty");
   const names = [...shardNames].sort();
-  const present = new Set(await readdir(dir));
-  const missing = names.filter((name) => !present.has(name));
+  const missing = names.filter((name) => !present.includes(name));
   if (missing.length > 0) {
+    const other = partialDownload(present);
     return fail(
-      `${missing.length} of ${names.length} shards are missing: ${missing.slice(0, 3).join(", ")}. Is the download complete?`,
+      `${missing.length} of ${names.length} shards are missing: ${firstOf(missing)}. ${other === undefined ? "Is the download complete?" : `But ${other}.`}`,
     );
   }
   const shards: SafetensorsFile[] = [];
@@ -100,35 +130,39 @@ async function openShards(dir: string): Promise<Checkpoint> {
     const batch = names.slice(start, start + CONCURRENT_HEADERS);
     shards.push(...(await Promise.all(batch.map((name) => readSafetensors(join(dir, name))))));
   }
-  const checkpoint = assemble(dir, shards);
-  for (const [tensor, shard] of Object.entries(map)) {
-    const found = checkpoint.tensors.get(tensor);
-    if (found === undefined)
-      return fail(
-        `it says ${tensor} is in ${shard}, which has no such tensor. Are index and shards from the same checkpoint?`,
-      );
-    if (found.fileName !== shard) return fail(`it says ${tensor} is in ${shard}, but it is in ${found.fileName}`);
-  }
-  const unlisted = [...checkpoint.tensors.keys()].find((tensor) => !Object.hasOwn(map, tensor));
-  if (unlisted !== undefined)
-    return fail(`${checkpoint.tensors.get(unlisted)!.fileName} holds ${unlisted}, which the index does not list`);
+  const checkpoint = assemble(dir, shards, warn);
+  warnOfDifferences(map, checkpoint, warn);
   return checkpoint;
 }
 
-function assemble(dir: string, shards: readonly SafetensorsFile[]): Checkpoint {
+/** What is in the shards counts. A tensor that the model needs and that is in none is missed later (model/tensors.ts). */
+function warnOfDifferences(map: Readonly<Record<string, unknown>>, { tensors }: Checkpoint, warn: Warn): void {
+  const told = Object.entries(map).flatMap(([tensor, shard]) => {
+    const found = tensors.get(tensor);
+    if (found === undefined) return [`${tensor} is not in ${shard}`];
+    return found.fileName === shard ? [] : [`${tensor} is in ${found.fileName} and not in ${shard}`];
+  });
+  const unlisted = [...tensors.values()]
+    .filter(({ name }) => !Object.hasOwn(map, name))
+    .map(({ name, fileName }) => `${name} in ${fileName} is not listed`);
+  const all = [...told, ...unlisted];
+  if (all.length > 0)
+    warn("WARN_INDEX_MISMATCH", `${INDEX} and the shards differ, and the shards count: ${firstOf(all)}`);
+}
+
+/** A tensor that is in two files is that of the later, as in transformers. */
+function assemble(dir: string, shards: readonly SafetensorsFile[], warn: Warn): Checkpoint {
   const tensors = new Map<string, CheckpointTensor>();
+  const twice: string[] = [];
   shards.forEach((shard, file) => {
     const fileName = basename(shard.path);
     for (const tensor of shard.tensors.values()) {
       const other = tensors.get(tensor.name);
-      if (other !== undefined) {
-        throw new QuipuError(
-          "ERR_MODEL_INVALID",
-          `${tensor.name} is in ${other.fileName} and in ${fileName}: expected it once`,
-        );
-      }
+      if (other !== undefined) twice.push(`${tensor.name} in ${other.fileName} and in ${fileName}`);
       tensors.set(tensor.name, { ...tensor, file, fileName });
     }
   });
+  if (twice.length > 0)
+    warn("WARN_TENSOR_TWICE", `${dir}: tensors in two files, of which the later counts: ${firstOf(twice)}`);
   return { dir, files: shards.map(({ path, size }) => ({ path, size })), tensors };
 }

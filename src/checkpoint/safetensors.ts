@@ -1,10 +1,11 @@
 // The header of a safetensors file (https://github.com/huggingface/safetensors, "Format"): 8 bytes little-endian length,
 // JSON {name: {dtype, shape, data_offsets: [begin, end]}, "__metadata__"?: {string: string}}, then the data, which the ranges
 // cover exactly: no gaps, no overlaps, nothing after the last. Reads the header alone; the data stays on disk.
-import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import { QuipuError } from "../errors.js";
+import { openFile, readAt } from "./file.js";
 import { isJsonObject, type JsonObject, parseJsonObject } from "./json.js";
+import { refuseWrongFile, WRONG_FILE_BYTES } from "./wrong-file.js";
 
 /** Bits of an element, by dtype. Quipu computes with F32, F16 and BF16; the others are known so that files with them open. */
 const DTYPE_BITS: Readonly<Record<string, number>> = {
@@ -59,47 +60,31 @@ export async function readSafetensors(path: string): Promise<SafetensorsFile> {
   const fail = (what: string): never => {
     throw new QuipuError("ERR_MODEL_INVALID", `${name}: ${what}`);
   };
-  const file = await open(path).catch((cause: Error) => {
-    throw new QuipuError("ERR_MODEL_INVALID", `${name}: cannot be opened: ${cause.message}`, { cause });
-  });
+  const opened = await openFile(path, "ERR_MODEL_INVALID");
+  if (opened === undefined) return fail("no such file. Is the download complete?");
+  const { file, size } = opened;
   try {
-    const info = await file.stat();
-    if (!info.isFile()) fail("expected a file");
-    if (info.size < 8) fail(`expected a safetensors file, got ${info.size} bytes. Is the download complete?`);
-    const start = await readExactly(file, 0, 8, name);
+    const start = await readAt(path, file, 0, WRONG_FILE_BYTES, "ERR_MODEL_INVALID");
+    refuseWrongFile(start, path, "ERR_MODEL_INVALID");
+    if (start.length < 8) fail(`expected a safetensors file, got ${start.length} bytes. Is the download complete?`);
     const headerBytes = start.readBigUInt64LE();
-    if (headerBytes > BigInt(info.size - 8)) {
+    if (headerBytes > BigInt(size - 8)) {
       fail(
-        `the header's length is ${headerBytes} bytes, the file has ${info.size}. Is the download complete, and is it a safetensors file?`,
+        `the header's length is ${headerBytes} bytes, the file has ${size}. Is the download complete, and is it a safetensors file?`,
       );
     }
     if (headerBytes > MAX_HEADER_BYTES)
       fail(`the header's length is ${headerBytes} bytes; the format allows ${MAX_HEADER_BYTES}`);
     if (headerBytes < 2) fail(`the header's length is ${headerBytes} bytes`);
     const length = Number(headerBytes);
-    const text = await readExactly(file, 8, length, name);
+    const text = await readAt(path, file, 8, length, "ERR_MODEL_INVALID");
+    if (text.length < length) fail("ended early while its header was read");
     if (text[0] !== 0x7b) fail("the header does not begin with '{'. Is it a safetensors file?");
     const header = parseJsonObject(text, `${name}: header`, "ERR_MODEL_INVALID");
-    return { path, size: info.size, tensors: readHeader(header, 8 + length, info.size, name) };
+    return { path, size, tensors: readHeader(header, 8 + length, size, name) };
   } finally {
     await file.close();
   }
-}
-
-async function readExactly(
-  file: Awaited<ReturnType<typeof open>>,
-  position: number,
-  length: number,
-  name: string,
-): Promise<Buffer> {
-  const buffer = Buffer.alloc(length);
-  let done = 0;
-  while (done < length) {
-    const { bytesRead } = await file.read(buffer, done, length - done, position + done);
-    if (bytesRead === 0) throw new QuipuError("ERR_MODEL_INVALID", `${name}: ended early while its header was read`);
-    done += bytesRead;
-  }
-  return buffer;
 }
 
 function readHeader(

@@ -2,6 +2,7 @@
 import { isUtf8 } from "node:buffer";
 import { createReadStream, fstatSync, readFileSync } from "node:fs";
 import { QuipuError } from "../errors.js";
+import { incompleteEnd, invalidAt } from "../utf8.js";
 
 /** Milliseconds without a byte on stdin, beside a prompt in the arguments, until a hint. */
 const SILENCE = 5000;
@@ -48,7 +49,7 @@ export function stdinBytes(): number | undefined {
   }
 }
 
-/** @throws {QuipuError} ERR_USAGE where it cannot be read. */
+/** @throws {InputError} where it cannot be read. */
 export async function* fileChunks(file: string): AsyncGenerator<Uint8Array> {
   try {
     for await (const chunk of createReadStream(file, { highWaterMark: CHUNK })) yield chunk as Buffer;
@@ -57,8 +58,15 @@ export async function* fileChunks(file: string): AsyncGenerator<Uint8Array> {
   }
 }
 
-export function unreadable(file: string, cause: unknown): QuipuError {
-  return new QuipuError("ERR_USAGE", `-f ${file}: cannot be read: ${(cause as Error).message}`, { cause });
+/** ERR_USAGE: a file, or stdin, that cannot be read or is no text. What else is asked for can be done without it. */
+export class InputError extends QuipuError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("ERR_USAGE", message, options);
+  }
+}
+
+export function unreadable(file: string, cause: unknown): InputError {
+  return new InputError(`-f ${file}: cannot be read: ${(cause as Error).message}`, { cause });
 }
 
 /**
@@ -89,7 +97,7 @@ export async function* checkedUtf8(chunks: AsyncIterable<Uint8Array>, from: stri
   let open: Uint8Array = new Uint8Array(); // the beginning of a character that the next chunk ends
   for await (const chunk of chunks) {
     const bytes = open.length === 0 ? chunk : Buffer.concat([open, chunk]);
-    const end = bytes.length - openBytes(bytes);
+    const end = bytes.length - incompleteEnd(bytes);
     const whole = bytes.subarray(0, end);
     if (!isUtf8(whole)) throw invalidUtf8(whole, from, before);
     open = bytes.slice(end);
@@ -125,54 +133,10 @@ export function checkArguments(args: readonly string[]): void {
   }
 }
 
-/** How many bytes at the end may begin a character that is not whole yet. */
-function openBytes(bytes: Uint8Array): number {
-  for (let count = 1; count <= Math.min(3, bytes.length); count++) {
-    const byte = bytes[bytes.length - count]!;
-    if ((byte & 0xc0) === 0x80) continue;
-    const length = byte < 0xc0 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
-    return count < length ? count : 0;
-  }
-  return 0;
-}
-
-function invalidUtf8(bytes: Uint8Array, from: string, before: number): QuipuError {
-  const offset = invalidOffset(bytes);
+function invalidUtf8(bytes: Uint8Array, from: string, before: number): InputError {
+  const offset = invalidAt(bytes);
   const byte = bytes[offset]!.toString(16).padStart(2, "0");
-  return new QuipuError(
-    "ERR_USAGE",
+  return new InputError(
     `${from}: not valid UTF-8 at byte ${before + offset} (0x${byte}). Convert it first, for example with iconv.`,
   );
-}
-
-/** The offset of the first byte that is no part of a whole character. */
-function invalidOffset(bytes: Uint8Array): number {
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  const valid = (end: number) => {
-    try {
-      decoder.decode(bytes.subarray(0, end), { stream: true });
-      return true;
-    } catch {
-      return false;
-    } finally {
-      try {
-        decoder.decode(); // forgets what was open
-      } catch {}
-    }
-  };
-  let good = 0;
-  let bad = bytes.length;
-  if (!valid(bad)) {
-    // The longest beginning that may still become text ends before the byte that spoils it.
-    while (bad - good > 1) {
-      const middle = (good + bad) >> 1;
-      if (valid(middle)) good = middle;
-      else bad = middle;
-    }
-    return bad - 1;
-  }
-  // Valid but for an end in the middle of a character: the beginning of that character.
-  let start = bytes.length - 1;
-  while (start > 0 && (bytes[start]! & 0xc0) === 0x80) start--;
-  return start;
 }

@@ -46,7 +46,8 @@ function report(error: unknown): number {
     return EXIT_CODES.ERR_USAGE;
   }
   if (isQuipuError(error)) {
-    if (error.code !== "ERR_ABORTED") process.stderr.write(`quipu: ${inOptionNames(error)}\n`);
+    // What was interrupted, or said its faults as it met them, has nothing more to say.
+    if (error.code !== "ERR_ABORTED" && error.message !== "") process.stderr.write(`quipu: ${inOptionNames(error)}\n`);
     return EXIT_CODES[error.code];
   }
   const failure = error instanceof Error ? error : new Error(String(error));

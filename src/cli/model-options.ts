@@ -1,5 +1,5 @@
 // The options of a model, from the command line's names to the library's.
-import { type LoadOptions, loadModel, type Model } from "../index.js";
+import { type LoadOptions, loadModel, type Model, type ModelWarning } from "../index.js";
 import type { Context } from "./program.js";
 import type { Progress } from "./terminal/progress.js";
 
@@ -13,10 +13,16 @@ export interface ModelOptions {
   readonly batchSize?: number;
   readonly kvCache?: "f32" | "f16" | "int8";
   readonly mmap: boolean;
+  /** No warnings. */
+  readonly quiet?: boolean;
 }
 
-export function loadOptions(options: ModelOptions, { signal }: Context): LoadOptions {
+export function loadOptions(options: ModelOptions, progress: Progress, { signal }: Context): LoadOptions {
   return {
+    onWarning: (warning) => {
+      progress.erase();
+      printWarning(warning, options);
+    },
     device: (options.nGpuLayers ?? 0) > 0 ? "cuda" : options.device,
     threads: options.threads,
     contextLength: options.ctxSize,
@@ -32,10 +38,15 @@ export function loadOptions(options: ModelOptions, { signal }: Context): LoadOpt
 export async function loadFrom(options: ModelOptions, progress: Progress, context: Context): Promise<Model> {
   try {
     return await loadModel(options.model, {
-      ...loadOptions(options, context),
+      ...loadOptions(options, progress, context),
       onProgress: (done, total) => progress.draw("loading", done, total),
     });
   } finally {
     progress.erase();
   }
+}
+
+/** What a model was read with but not as it says, on stderr. */
+export function printWarning({ message }: Pick<ModelWarning, "message">, { quiet = false }: { quiet?: boolean }): void {
+  if (!quiet) process.stderr.write(`quipu: warning: ${message}\n`);
 }

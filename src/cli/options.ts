@@ -46,7 +46,8 @@ export function addTokensOptions(command: Command): Command {
   return command
     .optionsGroup("Text:")
     .addOption(option("-p, --prompt <text>", "the text, in place of the words; '-' reads stdin").argParser(once))
-    .option("-f, --file <path...>", "texts from files; '-' is stdin; repeatable")
+    .option("-f, --file <path...>", "texts from files, and from those in folders; '-' is stdin; repeatable")
+    .option("--skip-invalid", "files that cannot be read or are no UTF-8 are no error")
     .option("--no-stdin", "leave stdin alone, for loops that read lines")
     .addOption(
       option("--chat <path>", "a conversation as JSON (messages, or a request), shown in the chat template").conflicts([
@@ -74,7 +75,7 @@ export function addTokensOptions(command: Command): Command {
     .addOption(option("--show", "ids and texts; in colours on a terminal").conflicts(["count"]))
     .addOption(
       option("--decode", "take ids and print their text").conflicts([
-        ...["count", "ids", "show", "limit", "price", "special", "bos", "chat"],
+        ...["count", "ids", "show", "limit", "price", "special", "bos", "chat", "skipInvalid"],
       ]),
     )
     .addOption(
@@ -89,7 +90,7 @@ export function addTokensOptions(command: Command): Command {
       ]),
     )
     .option("--json", "one JSON object; with --ids or --show, these in it")
-    .option("--quiet", "no progress on a terminal");
+    .option("--quiet", "no progress on a terminal and no warnings");
 }
 
 export function addTemplateOptions(command: Command): Command {
@@ -214,7 +215,7 @@ export function addOutputOptions(command: Command): Command {
     .option("--echo", "the prompt before the completion")
     .option("--newline", "exactly one newline at the end, also where stdout is no terminal")
     .option("--verbose", "settings in force and timings, on stderr")
-    .addOption(option("--quiet", "no progress on a terminal, only the text").conflicts("verbose"));
+    .addOption(option("--quiet", "no progress on a terminal and no warnings, only the text").conflicts("verbose"));
 }
 
 export function addTrainOptions(command: Command): Command {

@@ -11,6 +11,10 @@ const SHOWN_FROM = 2 ** 20;
 export interface EncoderOptions {
   readonly special: boolean;
   readonly bos: boolean;
+  /** A text whose length nobody knows is not read on when it has more tokens. */
+  readonly limit: number | undefined;
+  /** Nothing is printed of a text before all of it is known to be one. */
+  readonly checksFirst: boolean;
   /** No progress. */
   readonly quiet: boolean;
 }
@@ -39,8 +43,13 @@ export class SourceEncoder {
     return keep ? { ...measured, ids: concatenate(parts, measured.count) } : measured;
   }
 
-  /** Prints the ids as they come, in one line. */
+  /** Prints the ids in one line, as they come. */
   async print(source: TextSource): Promise<Measured> {
+    if (this.#options.checksFirst) {
+      const measured = await this.measure(source, true);
+      await write(`${measured.ids!.join(" ")}\n`);
+      return measured;
+    }
     let separator = "";
     const measured = await this.#encode(source, async (ids) => {
       await write(separator + ids.join(" "));
@@ -50,23 +59,27 @@ export class SourceEncoder {
     return measured;
   }
 
-  async #encode({ file, chunks }: TextSource, take: (ids: Int32Array) => unknown): Promise<Measured> {
-    const { special, bos } = this.#options;
+  async #encode({ file, bytes: length, chunks }: TextSource, take: (ids: Int32Array) => unknown): Promise<Measured> {
+    const { special, bos, limit = Number.POSITIVE_INFINITY } = this.#options;
+    let isEndless = length === undefined; // as far as anybody knows
+    let isCut = false;
     let count = 0;
     let bytes = 0;
     let second: number | undefined;
     const counted = async function* (this: SourceEncoder) {
       for await (const chunk of chunks) {
         if (this.#signal.aborted) throw new QuipuError("ERR_ABORTED", "interrupted while counting");
+        if (typeof chunk === "string") isEndless = false; // words
         const length = typeof chunk === "string" ? Buffer.byteLength(chunk) : chunk.length;
         bytes += length;
         this.#done += length;
         this.#draw();
         yield chunk;
       }
+      isEndless = false;
     }.call(this);
     try {
-      for await (const ids of this.#tokenizer.encodeStream(counted, { special, bos })) {
+      for await (const ids of this.#tokenizer.encodeStream(counted, { special, bos, signal: this.#signal })) {
         second ??= ids[1 - count];
         if (bos && second === this.#tokenizer.bosId) {
           throw new QuipuError(
@@ -76,11 +89,13 @@ export class SourceEncoder {
         }
         count += ids.length;
         await take(ids);
+        isCut = isEndless && count > limit;
+        if (isCut) break;
       }
     } finally {
       this.#progress.erase();
     }
-    return { ...(file === undefined ? {} : { file }), count, bytes };
+    return { ...(file === undefined ? {} : { file }), count, bytes, ...(isCut ? { isCut } : {}) };
   }
 
   #draw(): void {

@@ -9,6 +9,14 @@ export interface Measured {
   readonly bytes: number;
   /** Where they are asked for. */
   readonly ids?: Int32Array;
+  /** It is over the limit, and was not read to its end. */
+  readonly isCut?: boolean;
+}
+
+/** A file that is not counted. */
+export interface Failed {
+  readonly file: string;
+  readonly error: string;
 }
 
 /** @param price of a million tokens. */
@@ -16,9 +24,14 @@ export function costOf(count: number, price: number): number {
   return (count * price) / 1e6;
 }
 
-/** One text is a number; several are a table with a total, and so is what has a price. */
-export function countTable(measured: readonly Measured[], price: number | undefined): string {
-  if (measured.length === 1 && price === undefined) return `${measured[0]!.count}\n`;
+/**
+ * One text is a number; several are a table with a total, and so is what has a price.
+ *
+ * @param asked how many texts there were to count; some may not be among those measured.
+ */
+export function countTable(measured: readonly Measured[], asked: number, price: number | undefined): string {
+  if (measured.length === 0 || (asked === 1 && measured[0]!.isCut)) return "";
+  if (asked === 1 && price === undefined) return `${measured[0]!.count}\n`;
   const named = measured.some(({ file }) => file !== undefined);
   const row = ({ count, bytes, file }: Measured): Cell[] => [
     count,
@@ -43,7 +56,11 @@ export function refuseOverflow(measured: readonly Measured[], limit: number | un
   if (limit === undefined) return;
   const long = measured.filter(({ count }) => count > limit);
   if (long.length === 0) return;
-  const each = long.map(({ file, count }) => `${file ?? "the text"} has ${count} tokens, ${count - limit} too many`);
+  const each = long.map(({ file, count, isCut }) => {
+    const name = file ?? "the text";
+    if (isCut) return `${name} has more, and was not read to its end`;
+    return `${name} has ${count} tokens, ${count - limit} too many`;
+  });
   const several = measured.length === 1 ? "" : `${long.length} of ${measured.length} texts: `;
   throw new QuipuError("ERR_CONTEXT_OVERFLOW", `over the limit of ${limit} tokens: ${several}${each.join("; ")}`);
 }

@@ -1,5 +1,6 @@
 // What a generation yields, and what can be asked of it.
 import type { ChatMessage, ChatOptions } from "../tokenizer/chat-message.js";
+import type { ModelWarning } from "../warnings.js";
 
 export type { ChatMessage, ChatOptions, TextPart, ToolCall } from "../tokenizer/chat-message.js";
 
@@ -88,6 +89,8 @@ export interface StartEvent {
   readonly seed: number;
   /** The settings in force, after defaults. */
   readonly settings: EffectiveSettings;
+  /** `Model.warnings`. */
+  readonly warnings: readonly ModelWarning[];
 }
 
 export interface TokenEvent {

@@ -3,6 +3,7 @@
 import { isQuipuError } from "../errors.js";
 import type { Decoder, Row, Runtime, SampledToken } from "../model/runtime.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import type { ModelWarning } from "../warnings.js";
 import type {
   EffectiveSettings,
   EndReason,
@@ -19,6 +20,7 @@ import { textOfToken } from "./stop-tokens.js";
 export interface GenerationRequest {
   readonly ids: Int32Array;
   readonly droppedTokens: number;
+  readonly warnings: readonly ModelWarning[];
   readonly settings: EffectiveSettings;
   readonly logitBias: ReadonlyMap<number, number>;
   /** The checkpoint's own ids that end the completion; empty where they are ignored. */
@@ -98,6 +100,7 @@ export async function* runGeneration(
     droppedTokens: request.droppedTokens,
     seed: settings.seed,
     settings,
+    warnings: request.warnings,
   };
 
   const clock = new Clock();

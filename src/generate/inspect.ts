@@ -1,17 +1,19 @@
 // What a checkpoint is, from its headers alone: no weight is read.
-import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { readOptions } from "../arguments.js";
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
+import { examine } from "../checkpoint/file.js";
+import type { TensorInfo } from "../checkpoint/safetensors.js";
 import { type LlamaConfig, readConfig } from "../model/config.js";
 import { type GenerationConfig, readGenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
-import { checkTensors } from "../model/tensors.js";
+import { findTensors } from "../model/tensors.js";
 import { loadChatTemplate } from "../tokenizer/template-files.js";
 import { loadTokenizer } from "../tokenizer/tokenizer.js";
+import type { ModelWarning, Warn } from "../warnings.js";
 import { modelFolder } from "./model-folder.js";
 import { INSPECT_OPTIONS } from "./option-kinds.js";
-import { readStopTokens, type StopTokens } from "./stop-tokens.js";
+import { readStopTokens, type StopToken } from "./stop-tokens.js";
 
 export interface InspectOptions {
   /** Default: what the model supports. */
@@ -24,8 +26,12 @@ export interface ModelReport {
   readonly dir: string;
   readonly config: LlamaConfig;
   readonly generationConfig: GenerationConfig;
+  /** Whether the head is the embedding, or a tensor of its own. */
+  readonly head: "tied" | "stored";
+  /** Of the tensors that the model computes with; so are the bytes of its weights. */
   readonly parameters: number;
   readonly files: readonly { readonly name: string; readonly bytes: number }[];
+  /** Of all tensors in the files; so is `tensors`. */
   readonly dtypes: readonly { readonly dtype: string; readonly tensors: number; readonly bytes: number }[];
   readonly tensors: readonly {
     readonly name: string;
@@ -36,7 +42,7 @@ export interface ModelReport {
   /** The tokenizer's file, or "none". */
   readonly tokenizer: string;
   /** What ends a completion; without texts where the tokenizer cannot be used. */
-  readonly stopTokens: StopTokens;
+  readonly stopTokens: readonly StopToken[];
   /** What running it takes, in bytes, beside the arena of a step. */
   readonly memory: {
     readonly weightBytes: number;
@@ -45,9 +51,9 @@ export interface ModelReport {
     readonly cacheBytes: number;
     readonly cacheBytesPerPosition: number;
   };
+  /** What in the files is ignored, or was chosen among two. */
+  readonly warnings: readonly ModelWarning[];
 }
-
-const ELEMENT_BYTES: Readonly<Record<string, number>> = { F32: 4, F16: 2, BF16: 2 };
 
 /**
  * Describes a checkpoint, checked as {@link loadModel} checks it.
@@ -56,43 +62,50 @@ const ELEMENT_BYTES: Readonly<Record<string, number>> = { F32: 4, F16: 2, BF16: 
  */
 export async function inspectModel(pathOrName?: string | URL, options?: InspectOptions): Promise<ModelReport> {
   const { contextLength, kvCache = "f16" } = readOptions<InspectOptions>("inspectModel", options, INSPECT_OPTIONS);
-  const dir = modelFolder(pathOrName);
-  const config = await readConfig(dir);
-  const [checkpoint, generationConfig] = await Promise.all([openCheckpoint(dir), readGenerationConfig(dir, config)]);
-  checkTensors(config, checkpoint);
-  const tensors = [...checkpoint.tensors.values()].map(({ name, dtype, shape, fileName }) => {
-    const elements = shape.reduce((product, dim) => product * dim, 1);
-    return { name, dtype, shape, file: fileName, elements, bytes: elements * (ELEMENT_BYTES[dtype] ?? 0) };
-  });
-  const total = (list: typeof tensors, what: "elements" | "bytes") =>
-    list.reduce((sum, tensor) => sum + tensor[what], 0);
+  const warnings: ModelWarning[] = [];
+  const warn: Warn = (code, message) => warnings.push({ code, message });
+  const dir = modelFolder(pathOrName, warn);
+  const config = await readConfig(dir, warn);
+  const [checkpoint, generationConfig] = await Promise.all([
+    openCheckpoint(dir, warn),
+    readGenerationConfig(dir, config, warn),
+  ]);
+  const found = await findTensors(config, checkpoint, warn);
+  const tensors = [...checkpoint.tensors.values()];
+  const used = [...new Set(found.tensors.values())];
+  const bytesOf = (list: readonly TensorInfo[]) => list.reduce((sum, { bytes }) => sum + bytes, 0);
   const positions = Math.min(contextLength ?? config.maxPositions, config.maxPositions);
   const perPosition = bytesPerPosition(config, kvCache);
-  const tokenizerFile = ["tokenizer.json", "tokenizer.model"].find((name) => existsSync(join(dir, name)));
+  const tokenizerFile = ["tokenizer.json", "tokenizer.model"].find(
+    (name) => examine(join(dir, name), "ERR_TOKENIZER_INVALID").kind !== "absent",
+  );
+  // What is wrong with tokenizer and template is said where they are used: the shapes can be inspected without them.
+  const [tokenizer, chatTemplate] = await Promise.all([
+    loadTokenizer(dir).catch(() => undefined),
+    loadChatTemplate(dir).catch(() => undefined),
+  ]);
+  const stopTokens = await readStopTokens(dir, { config, generationConfig, tokenizer, chatTemplate }, warn);
   return {
     dir,
     config,
     generationConfig,
-    parameters: total(tensors, "elements"),
+    head: found.head,
+    parameters: used.reduce((sum, { shape }) => sum + shape.reduce((product, dim) => product * dim, 1), 0),
     files: checkpoint.files.map(({ path, size }) => ({ name: basename(path), bytes: size })),
     dtypes: [...new Set(tensors.map(({ dtype }) => dtype))].map((dtype) => {
       const same = tensors.filter((tensor) => tensor.dtype === dtype);
-      return { dtype, tensors: same.length, bytes: total(same, "bytes") };
+      return { dtype, tensors: same.length, bytes: bytesOf(same) };
     }),
-    tensors: tensors.map(({ name, dtype, shape, file }) => ({ name, dtype, shape, file })),
+    tensors: tensors.map(({ name, dtype, shape, fileName }) => ({ name, dtype, shape, file: fileName })),
     tokenizer: tokenizerFile ?? "none",
-    stopTokens: await readStopTokens(dir, {
-      ...{ config, generationConfig },
-      // What is wrong with these is said where they are used: the shapes can be inspected without them.
-      tokenizer: await loadTokenizer(dir).catch(() => undefined),
-      chatTemplate: await loadChatTemplate(dir).catch(() => undefined),
-    }),
+    stopTokens,
     memory: {
-      weightBytes: total(tensors, "bytes"),
+      weightBytes: bytesOf(used),
       contextLength: positions,
       kvCache,
       cacheBytes: positions * perPosition,
       cacheBytesPerPosition: perPosition,
     },
+    warnings,
   };
 }

@@ -1,62 +1,39 @@
 // From what a user names to a folder.
-import { closeSync, openSync, readSync, type Stats, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { pathOf } from "../arguments.js";
+import { examine, readStart } from "../checkpoint/file.js";
+import { checkpointFolder } from "../checkpoint/hub-cache.js";
+import { WRONG_FILE_BYTES, wrongFile } from "../checkpoint/wrong-file.js";
 import { QuipuError } from "../errors.js";
+import type { Warn } from "../warnings.js";
 
 const EMBEDDED = "storyteller";
+const CODE = "ERR_MODEL_NOT_FOUND";
 
 /**
- * The folder of a model, given by a path, a file URL or a name: undefined or "storyteller" is the embedded one.
+ * The folder of a model, given by a path, a file URL or a name: undefined or "storyteller" is the embedded one; a repository in
+ * the hub's cache is the snapshot of its refs/main.
  *
- * @throws {QuipuError} ERR_MODEL_NOT_FOUND, ERR_MODEL_UNSUPPORTED for a GGUF file, ERR_USAGE.
+ * @param warn told of a snapshot that was chosen.
+ * @throws {QuipuError} ERR_MODEL_NOT_FOUND, ERR_USAGE
  */
-export function modelFolder(pathOrName?: string | URL): string {
-  const given = pathOrName === undefined ? undefined : pathOf("pathOrName", pathOrName);
-  const found = given === undefined ? undefined : statOf(given);
-  if (given !== undefined && found !== undefined) {
-    if (found.isDirectory()) return given;
-    if (found.isFile() && isGguf(given)) {
-      throw new QuipuError(
-        "ERR_MODEL_UNSUPPORTED",
-        `${given} is a GGUF file, which this version does not read. Give the folder of the checkpoint that it was made from: config.json, *.safetensors, tokenizer.json.`,
-      );
-    }
-    throw new QuipuError(
-      "ERR_MODEL_NOT_FOUND",
-      `${given} is a file: expected a folder with config.json and *.safetensors. Give its folder.`,
-    );
-  }
-  if (given === undefined || given === EMBEDDED) {
-    return fileURLToPath(new URL(`../../models/${EMBEDDED}`, import.meta.url));
-  }
+export function modelFolder(pathOrName?: string | URL, warn?: Warn): string {
+  const embedded = () => fileURLToPath(new URL(`../../models/${EMBEDDED}`, import.meta.url));
+  if (pathOrName === undefined) return embedded();
+  const given = pathOf("pathOrName", pathOrName);
+  const found = examine(given, CODE);
+  if (found.kind === "folder") return checkpointFolder(given, warn);
+  if (found.kind === "unreadable") throw new QuipuError(CODE, `${given} ${found.problem}`);
+  if (found.kind === "file") throw new QuipuError(CODE, describeFile(given));
+  if (given === EMBEDDED) return embedded();
   throw new QuipuError(
-    "ERR_MODEL_NOT_FOUND",
+    CODE,
     `${given}: no such folder, and no model of that name. Give a checkpoint folder (config.json, *.safetensors, tokenizer.json), or "${EMBEDDED}" for the embedded one.`,
   );
 }
 
-/** undefined where there is nothing. */
-function statOf(path: string): Stats | undefined {
-  try {
-    return statSync(path, { throwIfNoEntry: false });
-  } catch (cause) {
-    throw new QuipuError("ERR_MODEL_NOT_FOUND", `${path}: cannot be read: ${(cause as Error).message}`, { cause });
-  }
-}
-
-/** By its first bytes, whatever its name; by its name where it cannot be read. */
-function isGguf(path: string): boolean {
-  const magic = Buffer.alloc(4);
-  try {
-    const file = openSync(path, "r");
-    try {
-      readSync(file, magic, 0, 4, 0);
-    } finally {
-      closeSync(file);
-    }
-  } catch {
-    return path.toLowerCase().endsWith(".gguf");
-  }
-  return magic.toString("latin1") === "GGUF" || path.toLowerCase().endsWith(".gguf");
+function describeFile(path: string): string {
+  const other = wrongFile(readStart(path, WRONG_FILE_BYTES, CODE) ?? new Uint8Array());
+  if (other !== undefined) return `${path} ${other}.`;
+  return `${path} is a file: expected a folder with config.json and *.safetensors. Give its folder.`;
 }

@@ -13,6 +13,7 @@ import { disposeWeights, type LoadedWeights, loadWeights } from "../model/weight
 import type { ChatTemplate } from "../tokenizer/chat-template.js";
 import { loadChatTemplate } from "../tokenizer/template-files.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
+import type { ModelWarning, Warn } from "../warnings.js";
 import type { EffectiveSettings, GenerateEvent, GenerateOptions, Prompt, TokenLogprob } from "./events.js";
 import { Holding, rowsOf, runGeneration, withText } from "./generate.js";
 import { modelFolder } from "./model-folder.js";
@@ -20,7 +21,7 @@ import { GENERATE_OPTIONS, LOAD_OPTIONS, LOGITS_OPTIONS, NEXT_OPTIONS } from "./
 import { encodePrompt, fitPrompt } from "./prompt.js";
 import { resolveBias, resolveSettings } from "./sampling.js";
 import { SlotPool } from "./slot-pool.js";
-import { readStopTokens, resolveStopIds, type StopToken, type StopTokens } from "./stop-tokens.js";
+import { readStopTokens, resolveStopIds, type StopToken } from "./stop-tokens.js";
 
 export interface LoadOptions {
   /** "auto" takes the best there is; in this version the CPU. */
@@ -48,6 +49,8 @@ export interface LoadOptions {
   readonly slotTimeoutMs?: number | undefined;
   /** Bytes of weight files opened so far, and in all. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Told of what in the files is ignored, or was chosen among two, as it is found; `Model.warnings` keeps all of them. */
+  readonly onWarning?: ((warning: ModelWarning) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -102,21 +105,27 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
   const options = readOptions<LoadOptions>("loadModel", given, LOAD_OPTIONS);
   const { threads, contextLength, kvCache = "f16", mmap = true, signal } = options;
   const { batchSize = DEFAULT_BATCH_SIZE, slots = 1, slotTimeoutMs = DEFAULT_SLOT_TIMEOUT_MS } = options;
-  const dir = modelFolder(pathOrName);
   if (signal?.aborted) throw abortedError(signal);
-  const config = await readConfig(dir);
+  const warnings: ModelWarning[] = [];
+  const warn: Warn = (code, message) => {
+    warnings.push({ code, message });
+    options.onWarning?.({ code, message });
+  };
+  const dir = modelFolder(pathOrName, warn);
+  const config = await readConfig(dir, warn);
   const [checkpoint, generationConfig, tokenizer, chatTemplate] = await Promise.all([
-    openCheckpoint(dir),
-    readGenerationConfig(dir, config),
+    openCheckpoint(dir, warn),
+    readGenerationConfig(dir, config, warn),
     options.tokenizer === false ? undefined : loadTokenizer(dir),
     options.tokenizer === false ? undefined : loadChatTemplate(dir),
   ]);
-  const stopTokens = await readStopTokens(dir, { config, generationConfig, tokenizer, chatTemplate });
+  const stopTokens = await readStopTokens(dir, { config, generationConfig, tokenizer, chatTemplate }, warn);
   const positions = chooseContext(config, kvCache, slots, contextLength);
   if (!mmap) checkRoomForFiles(checkpoint);
   const device = openDevice({ device: options.device, threads });
   try {
-    const loaded = await loadWeights(device, checkpoint, config, { mmap, onProgress: options.onProgress, signal });
+    const { onProgress } = options;
+    const loaded = await loadWeights(device, checkpoint, config, { mmap, warn, onProgress, signal });
     const runtime = await Runtime.create(device, config, loaded.weights, {
       slots,
       contextLength: positions,
@@ -134,6 +143,7 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
       kvCache,
       batchSize,
       slots: new SlotPool(slots, slotTimeoutMs),
+      warnings,
     });
   } catch (error) {
     await device.dispose();
@@ -149,10 +159,11 @@ interface ModelParts {
   readonly generationConfig: GenerationConfig;
   readonly tokenizer: Tokenizer | undefined;
   readonly chatTemplate: ChatTemplate | undefined;
-  readonly stopTokens: StopTokens;
+  readonly stopTokens: readonly StopToken[];
   readonly kvCache: KvCacheType;
   readonly batchSize: number;
   readonly slots: SlotPool;
+  readonly warnings: readonly ModelWarning[];
 }
 
 /** A generator that was forgotten and collected gives back what it holds. */
@@ -170,6 +181,8 @@ export class Model {
   readonly chatTemplate: ChatTemplate | undefined;
   /** The tokens that end a completion, and what names them. */
   readonly stopTokens: readonly StopToken[];
+  /** What in its files is ignored, or was chosen among two. */
+  readonly warnings: readonly ModelWarning[];
   readonly #parts: ModelParts;
   #disposed: Promise<void> | undefined;
 
@@ -179,7 +192,8 @@ export class Model {
     this.generationConfig = parts.generationConfig;
     this.tokenizer = parts.tokenizer;
     this.chatTemplate = parts.chatTemplate;
-    this.stopTokens = parts.stopTokens.tokens;
+    this.stopTokens = parts.stopTokens;
+    this.warnings = parts.warnings;
     this.#parts = parts;
   }
 
@@ -216,6 +230,7 @@ export class Model {
     const request = {
       ids,
       droppedTokens: whole.length - ids.length,
+      warnings: this.warnings,
       settings,
       logitBias,
       eosIds: settings.ignoreEos ? [] : this.stopTokens.map(({ id }) => id),

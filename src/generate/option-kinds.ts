@@ -36,6 +36,7 @@ export const LOAD_OPTIONS: Kinds<LoadOptions> = {
   slots: whole(1, 4096),
   slotTimeoutMs: real(0, Number.POSITIVE_INFINITY),
   onProgress: callback,
+  onWarning: callback,
   signal: abortSignal,
 };
 

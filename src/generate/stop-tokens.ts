@@ -5,6 +5,7 @@ import type { GenerationConfig } from "../model/generation-config.js";
 import type { ChatTemplate } from "../tokenizer/chat-template.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { readEosTokens } from "../tokenizer/tokenizer-config.js";
+import type { Warn } from "../warnings.js";
 
 /** A token that ends a completion. */
 export interface StopToken {
@@ -13,12 +14,6 @@ export interface StopToken {
   readonly text: string;
   /** What names it: files of the checkpoint, and "chat template". */
   readonly sources: readonly string[];
-}
-
-export interface StopTokens {
-  readonly tokens: readonly StopToken[];
-  /** What names an end of text that is no token, and is ignored: a line for each. */
-  readonly ignored: readonly string[];
 }
 
 interface StopParts {
@@ -32,12 +27,12 @@ interface StopParts {
  * The stop tokens of a checkpoint folder: eos_token_id of config.json and generation_config.json, eos_token of
  * tokenizer_config.json and special_tokens_map.json, and what its chat template puts after an answer.
  *
+ * @param warn told of an end of text that is no token, and is ignored.
  * @throws {QuipuError} ERR_TOKENIZER_INVALID for a file that cannot be read.
  */
-export async function readStopTokens(dir: string, parts: StopParts): Promise<StopTokens> {
+export async function readStopTokens(dir: string, parts: StopParts, warn: Warn): Promise<StopToken[]> {
   const { config, generationConfig, tokenizer, chatTemplate } = parts;
   const sources = new Map<number, string[]>();
-  const ignored: string[] = [];
   const add = (id: number, source: string) => {
     const known = sources.get(id);
     if (known === undefined) sources.set(id, [source]);
@@ -49,13 +44,16 @@ export async function readStopTokens(dir: string, parts: StopParts): Promise<Sto
     for (const { file, text } of await readEosTokens(dir)) {
       const id = idOfToken(text, tokenizer);
       if (id !== undefined && id < config.vocabSize) add(id, file);
-      else ignored.push(`${file}: eos_token ${JSON.stringify(text)} is no token of the model: ignored`);
+      else
+        warn(
+          "WARN_CONFIG_IGNORED",
+          `${file}: eos_token ${JSON.stringify(text)} is no token of the model: it is ignored`,
+        );
     }
     const end = chatTemplate === undefined ? undefined : endOfTurn(chatTemplate, tokenizer);
     if (end !== undefined && end < config.vocabSize) add(end, "chat template");
   }
-  const tokens = Array.from(sources, ([id, from]) => ({ id, text: textOfToken(id, tokenizer), sources: from }));
-  return { tokens, ignored };
+  return Array.from(sources, ([id, from]) => ({ id, text: textOfToken(id, tokenizer), sources: from }));
 }
 
 /** What is rendered in place of an answer: no template takes it for anything else. */

@@ -92,14 +92,15 @@ export const OPS = {
     inPlace: ["a", "b"],
     flops: ({ T, D }) => T! * D!,
   },
-  /** Cosine and sine of position · frequency, once a step for all layers and heads. */
+  /** scale · cosine and sine of position · frequency, once a step for all layers and heads. */
   ropeAngles: {
     code: 4,
     operands: { positions: ["T", "i32"], inverseFrequencies: ["half", "f32"] },
     results: { out: ["T half 2", "f32"] },
+    attributes: { scale: "f32" },
     flops: ({ T, half }) => 40 * T! * half!,
   },
-  /** Rotates the pairs (j, j + d/2) of every head by the row's angles; inverse rotates back. */
+  /** Rotates the pairs (j, j + d/2) of every head by the row's angles, and stretches them by the angles' scale; inverse: the transpose. */
   rope: {
     code: 5,
     operands: { x: ["T D", "f32"], angles: ["T half 2", "f32"] },

@@ -113,8 +113,9 @@ export class Recorder {
     return this.#one("add", { a, b });
   }
 
-  ropeAngles(positions: Input, inverseFrequencies: Input): Value {
-    return this.#one("ropeAngles", { positions, inverseFrequencies });
+  /** `scale`: what cosines and sines are multiplied by (YaRN's attention factor). */
+  ropeAngles(positions: Input, inverseFrequencies: Input, { scale = 1 } = {}): Value {
+    return this.#one("ropeAngles", { positions, inverseFrequencies }, [floatBits(scale)]);
   }
 
   rope(x: Value, angles: Value, { inverse = false } = {}): Value {

@@ -1,22 +1,18 @@
-// config.json of a Llama checkpoint, in both spellings of the rotary settings, checked field by field. What quipu cannot
-// compute faithfully is refused by name, never guessed.
+// config.json of a Llama checkpoint, checked field by field. What quipu cannot compute faithfully is refused by name, never
+// guessed; defaults are those of transformers (decisions/0006).
 import { join } from "node:path";
 import { pathOf } from "../arguments.js";
+import { listFolder } from "../checkpoint/checkpoint.js";
 import { isJsonObject, type JsonObject, readJsonFile } from "../checkpoint/json.js";
+import { otherForm } from "../checkpoint/other-forms.js";
 import { QuipuError } from "../errors.js";
-
-export interface RopeConfig {
-  readonly theta: number;
-  /** Llama 3.1's scaling of low frequencies (docs of transformers: rope_type "llama3"). */
-  readonly scaling?: {
-    readonly factor: number;
-    readonly lowFreqFactor: number;
-    readonly highFreqFactor: number;
-    readonly originalMaxPositions: number;
-  };
-}
+import type { Warn } from "../warnings.js";
+import { CONFIG_FILE, flag, invalid, MAX_SIZE, positive, readIds, size, unsupported } from "./config-fields.js";
+import { type RopeConfig, readRope } from "./rope-config.js";
 
 export interface LlamaConfig {
+  /** Mistral's models are Llama's but for their defaults and a sliding window, which is not supported. */
+  readonly modelType: "llama" | "mistral";
   readonly vocabSize: number;
   /** D */
   readonly hiddenSize: number;
@@ -31,15 +27,25 @@ export interface LlamaConfig {
   readonly headSize: number;
   readonly normEps: number;
   readonly maxPositions: number;
+  /** What config.json says; a head that is stored all the same and differs is used (model/tensors.ts). */
   readonly tiedEmbeddings: boolean;
   readonly rope: RopeConfig;
   readonly bosId: number | undefined;
   readonly eosIds: readonly number[];
 }
 
-const FILE = "config.json";
-/** Sizes beyond this are no model's; they would only overflow something later. */
-const MAX_SIZE = 2 ** 24;
+interface ModelDefaults {
+  readonly maxPositions: number;
+  /** undefined: as many as query heads. */
+  readonly kvHeads: number | undefined;
+  readonly slidingWindow: number | undefined;
+}
+
+/** What transformers takes where config.json leaves a field out. Sizes that shape the weights are never guessed. */
+const DEFAULTS: Readonly<Record<LlamaConfig["modelType"], ModelDefaults>> = {
+  llama: { maxPositions: 2048, kvHeads: undefined, slidingWindow: undefined },
+  mistral: { maxPositions: 131072, kvHeads: 8, slidingWindow: 4096 },
+};
 
 /**
  * Reads a folder's config.json.
@@ -47,33 +53,40 @@ const MAX_SIZE = 2 ** 24;
  * @throws {QuipuError} ERR_MODEL_NOT_FOUND without one, ERR_MODEL_INVALID for a bad field, ERR_MODEL_UNSUPPORTED for another
  *   architecture or an option that quipu does not compute, ERR_USAGE.
  */
-export async function readConfig(folder: string | URL): Promise<LlamaConfig> {
+export async function readConfig(folder: string | URL, warn: Warn = () => {}): Promise<LlamaConfig> {
   const dir = pathOf("folder", folder);
-  const json = await readJsonFile(join(dir, FILE), "ERR_MODEL_INVALID");
-  if (json === undefined) {
-    throw new QuipuError(
-      "ERR_MODEL_NOT_FOUND",
-      `${dir}: no ${FILE}. Expected a folder in Hugging Face layout (config.json, *.safetensors, tokenizer.json); Meta's original (params.json, *.pth) and GGUF files are other forms of a checkpoint.`,
-    );
-  }
-  return parseConfig(json);
+  const json = await readJsonFile(join(dir, CONFIG_FILE), "ERR_MODEL_INVALID", warn);
+  if (json !== undefined) return parseConfig(json, warn);
+  const other = await otherForm(dir, await listFolder(dir));
+  const hint =
+    other === undefined
+      ? "Expected a folder in Hugging Face layout (config.json, *.safetensors, tokenizer.json); Meta's original (params.json, *.pth) and GGUF files are other forms of a checkpoint."
+      : `But ${other}.`;
+  throw new QuipuError("ERR_MODEL_NOT_FOUND", `${dir}: no ${CONFIG_FILE}. ${hint}`);
 }
 
 /** {@link readConfig} for JSON already read. */
-export function parseConfig(json: JsonObject): LlamaConfig {
-  refuseOthers(json);
+export function parseConfig(json: JsonObject, warn: Warn = () => {}): LlamaConfig {
+  const modelType = readModelType(json, warn);
+  const defaults = DEFAULTS[modelType];
+  refuseOptions(json, modelType);
   const hiddenSize = size(json, "hidden_size");
   const heads = size(json, "num_attention_heads");
-  const kvHeads = json.num_key_value_heads == null ? heads : size(json, "num_key_value_heads");
+  const kvDefault = json.num_key_value_heads === undefined ? defaults.kvHeads : undefined;
+  const kvHeads = json.num_key_value_heads == null ? (kvDefault ?? heads) : size(json, "num_key_value_heads");
   if (heads % kvHeads !== 0) invalid("num_attention_heads", `a multiple of num_key_value_heads (${kvHeads})`, heads);
   if (json.head_dim == null && hiddenSize % heads !== 0) {
     invalid("hidden_size", `a multiple of num_attention_heads (${heads}), as there is no head_dim`, hiddenSize);
   }
   const headSize = json.head_dim == null ? hiddenSize / heads : size(json, "head_dim");
   if (headSize % 2 !== 0) invalid("head_dim", "an even number, as rotary positions turn pairs", headSize);
-  const maxPositions = json.max_position_embeddings == null ? 2048 : size(json, "max_position_embeddings");
+  if (heads * headSize > MAX_SIZE) invalid("head_dim", `heads · head_dim of at most ${MAX_SIZE}`, headSize);
+  const maxPositions =
+    json.max_position_embeddings == null ? defaults.maxPositions : size(json, "max_position_embeddings");
+  refuseWindow(json, modelType, maxPositions);
   const vocabSize = size(json, "vocab_size");
-  const config: LlamaConfig = {
+  return {
+    modelType,
     vocabSize,
     hiddenSize,
     intermediateSize: size(json, "intermediate_size"),
@@ -84,113 +97,70 @@ export function parseConfig(json: JsonObject): LlamaConfig {
     normEps: json.rms_norm_eps == null ? 1e-6 : positive(json, "rms_norm_eps"),
     maxPositions,
     tiedEmbeddings: flag(json, "tie_word_embeddings", false),
-    rope: readRope(json, maxPositions),
-    bosId: readIds(json, "bos_token_id", vocabSize)[0],
-    eosIds: readIds(json, "eos_token_id", vocabSize),
+    rope: readRope(json, maxPositions, warn),
+    bosId: readIds(json, "bos_token_id", vocabSize, warn)[0],
+    eosIds: readIds(json, "eos_token_id", vocabSize, warn),
   };
-  if (config.heads * config.headSize > MAX_SIZE)
-    invalid("head_dim", `heads · head_dim of at most ${MAX_SIZE}`, headSize);
-  return config;
 }
 
-/** Ids as the published configurations give them: a number, a list, or nothing. */
-export function readIds(json: JsonObject, field: string, vocabSize: number, file = FILE): number[] {
-  const value = json[field];
-  if (value == null) return [];
-  const list = Array.isArray(value) ? value : [value];
-  for (const id of list) {
-    if (!Number.isInteger(id) || id < 0 || id >= vocabSize)
-      invalid(field, `ids from 0 to ${vocabSize - 1}`, value, file);
-  }
-  return list as number[];
-}
-
-function refuseOthers(json: JsonObject): void {
-  const architectures = json.architectures;
+/** model_type decides, as in transformers; architectures must be of that family. */
+function readModelType(json: JsonObject, warn: Warn): LlamaConfig["modelType"] {
+  const { architectures = null, model_type: type = null } = json;
   if (
-    architectures != null &&
+    architectures !== null &&
     !(Array.isArray(architectures) && architectures.every((name) => typeof name === "string"))
   ) {
     invalid("architectures", "a list of names", architectures);
   }
-  const others = ((architectures ?? []) as string[]).filter((name) => name !== "LlamaForCausalLM");
-  if (others.length > 0) unsupported("architectures", "LlamaForCausalLM", others.join(", "));
-  if (json.model_type !== "llama") {
-    if (json.model_type == null && architectures == null) invalid("model_type", '"llama"', json.model_type);
-    if (json.model_type != null) unsupported("model_type", "llama", json.model_type);
+  const names = (architectures ?? []) as string[];
+  const known = Object.keys(DEFAULTS) as LlamaConfig["modelType"][];
+  const found = known.find((name) =>
+    type === null ? names.some((other) => other.toLowerCase() === `${name}forcausallm`) : name === type,
+  );
+  if (found === undefined) {
+    if (type !== null) return unsupported("model_type", known.join(" or "), type);
+    if (names.length > 0)
+      return unsupported("architectures", "LlamaForCausalLM or MistralForCausalLM", names.join(", "));
+    return invalid("model_type", '"llama"', json.model_type);
   }
+  const stranger = names.find((name) => !name.toLowerCase().startsWith(found));
+  if (stranger !== undefined) unsupported("architectures", `those of model_type ${found}`, names.join(", "));
+  const forTasks = names.filter((name) => !/(ForCausalLM|Model)$/.test(name));
+  if (forTasks.length > 0) {
+    const what = `${CONFIG_FILE}: architectures: ${forTasks.join(", ").slice(0, 200)}`;
+    warn("WARN_CONFIG_IGNORED", `${what}: the model is run as a language model, without what that adds`);
+  }
+  return found;
+}
+
+function refuseOptions(json: JsonObject, modelType: LlamaConfig["modelType"]): void {
   for (const field of ["attention_bias", "mlp_bias"]) {
     if (flag(json, field, false)) unsupported(field, "false (projections without biases)", true);
   }
-  if (json.hidden_act != null && json.hidden_act !== "silu") unsupported("hidden_act", "silu", json.hidden_act);
-  if (json.quantization_config != null) {
-    const method = isJsonObject(json.quantization_config)
-      ? json.quantization_config.quant_method
-      : json.quantization_config;
-    unsupported("quantization_config", "a checkpoint in bf16, f16 or f32", method);
+  if (json.hidden_act != null && json.hidden_act !== "silu" && json.hidden_act !== "swish") {
+    unsupported("hidden_act", "silu or swish", json.hidden_act);
   }
-  if (json.sliding_window != null) unsupported("sliding_window", "none", json.sliding_window);
-}
-
-function readRope(json: JsonObject, maxPositions: number): RopeConfig {
-  const parameters = json.rope_parameters;
-  if (parameters != null && !isJsonObject(parameters)) invalid("rope_parameters", "an object", parameters);
-  const scaling = json.rope_scaling;
-  if (scaling != null && !isJsonObject(scaling)) invalid("rope_scaling", "an object or null", scaling);
-  // transformers 5 writes rope_parameters (with rope_theta inside), before it was rope_theta and rope_scaling.
-  const [source, where] =
-    parameters != null
-      ? [parameters as JsonObject, "rope_parameters."]
-      : [(scaling ?? {}) as JsonObject, "rope_scaling."];
-  const thetaIn = parameters != null && source.rope_theta != null ? source : json;
-  const theta = thetaIn.rope_theta == null ? 10000 : positive(thetaIn, "rope_theta");
-  const type = source.rope_type ?? source.type ?? "default";
-  if (type === "default") return { theta };
-  if (type !== "llama3") return unsupported(`${where}rope_type`, "default or llama3", type);
-  const originalMaxPositions =
-    source.original_max_position_embeddings == null
-      ? maxPositions
-      : size(source, "original_max_position_embeddings", MAX_SIZE, where);
-  const factor = positive(source, "factor", where);
-  const lowFreqFactor = positive(source, "low_freq_factor", where);
-  const highFreqFactor = positive(source, "high_freq_factor", where);
-  if (factor < 1) invalid(`${where}factor`, "at least 1", factor);
-  if (highFreqFactor <= lowFreqFactor)
-    invalid(`${where}high_freq_factor`, `more than low_freq_factor (${lowFreqFactor})`, highFreqFactor);
-  return { theta, scaling: { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } };
-}
-
-function size(json: JsonObject, field: string, most = MAX_SIZE, where = ""): number {
-  const value = json[field];
-  if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > most) {
-    invalid(where + field, `a whole number from 1 to ${most}`, value);
+  for (const field of ["quantization_config", "quantization", "compression_config"]) {
+    const value = json[field];
+    if (value == null) continue;
+    const method = isJsonObject(value) && value.quant_method !== undefined ? value.quant_method : value;
+    unsupported(field, `a checkpoint in bf16, f16 or f32${field === "quantization" ? " (this is MLX's)" : ""}`, method);
   }
-  return value as number;
+  if (json.per_layer_config != null) unsupported("per_layer_config", "layers that are alike", json.per_layer_config);
+  if (json.transformers_weights != null) {
+    unsupported("transformers_weights", "none, and the weights in model*.safetensors", json.transformers_weights);
+  }
+  const kinds = json.layer_types;
+  const isFull = Array.isArray(kinds) && modelType === "llama" && kinds.every((kind) => kind === "full_attention");
+  if (kinds != null && !isFull) unsupported("layer_types", "full_attention in every layer", kinds);
 }
 
-function positive(json: JsonObject, field: string, where = ""): number {
-  const value = json[field];
-  if (typeof value !== "number" || !(value > 0) || !Number.isFinite(value))
-    invalid(where + field, "a number above 0", value);
-  return value as number;
-}
-
-function flag(json: JsonObject, field: string, otherwise: boolean): boolean {
-  const value = json[field] ?? otherwise;
-  if (typeof value !== "boolean") invalid(field, "true or false", value);
-  return value as boolean;
-}
-
-function invalid(field: string, expected: string, got: unknown, file = FILE): never {
-  throw new QuipuError(
-    "ERR_MODEL_INVALID",
-    `${file}: ${field}: expected ${expected}, got ${(JSON.stringify(got) ?? "nothing").slice(0, 80)}`,
-  );
-}
-
-function unsupported(field: string, expected: string, got: unknown): never {
-  throw new QuipuError(
-    "ERR_MODEL_UNSUPPORTED",
-    `${FILE}: ${field}: quipu runs Llama checkpoints: expected ${expected}, got ${(JSON.stringify(got) ?? "nothing").slice(0, 120)}`,
-  );
+/** A window that no position can look past changes nothing. */
+function refuseWindow(json: JsonObject, modelType: LlamaConfig["modelType"], maxPositions: number): void {
+  const value = json.sliding_window === undefined ? DEFAULTS[modelType].slidingWindow : json.sliding_window;
+  if (value == null || (modelType === "llama" && json.use_sliding_window === false)) return;
+  if (typeof value === "number" && value >= maxPositions) return;
+  const meant = json.sliding_window === undefined ? `, ${value} where ${modelType}'s config.json says nothing` : "";
+  const expected = `null, or at least max_position_embeddings (${maxPositions})${meant}`;
+  unsupported("sliding_window", expected, json.sliding_window);
 }

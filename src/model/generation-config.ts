@@ -1,8 +1,9 @@
 // generation_config.json: the sampling defaults that come with a checkpoint, and its end-of-sequence ids.
 import { join } from "node:path";
 import { type JsonObject, readJsonFile } from "../checkpoint/json.js";
-import { QuipuError } from "../errors.js";
-import { type LlamaConfig, readIds } from "./config.js";
+import type { Warn } from "../warnings.js";
+import type { LlamaConfig } from "./config.js";
+import { invalid, readIds } from "./config-fields.js";
 
 const FILE = "generation_config.json";
 
@@ -23,27 +24,25 @@ export interface GenerationConfig {
  *
  * @throws {QuipuError} ERR_MODEL_INVALID naming the field.
  */
-export async function readGenerationConfig(dir: string, config: LlamaConfig): Promise<GenerationConfig> {
-  return parseGenerationConfig((await readJsonFile(join(dir, FILE), "ERR_MODEL_INVALID")) ?? {}, config);
+export async function readGenerationConfig(
+  dir: string,
+  config: LlamaConfig,
+  warn: Warn = () => {},
+): Promise<GenerationConfig> {
+  return parseGenerationConfig((await readJsonFile(join(dir, FILE), "ERR_MODEL_INVALID", warn)) ?? {}, config, warn);
 }
 
 /** {@link readGenerationConfig} for JSON already read. */
-export function parseGenerationConfig(json: JsonObject, config: LlamaConfig): GenerationConfig {
+export function parseGenerationConfig(json: JsonObject, config: LlamaConfig, warn: Warn = () => {}): GenerationConfig {
   const number = (field: string, good: (value: number) => boolean, expected: string): number | undefined => {
     const value = json[field];
     if (value == null) return undefined;
     if (typeof value === "number" && good(value)) return value;
-    throw new QuipuError(
-      "ERR_MODEL_INVALID",
-      `${FILE}: ${field}: expected ${expected}, got ${JSON.stringify(value)?.slice(0, 80)}`,
-    );
+    return invalid(field, expected, value, FILE);
   };
   const whole = (value: number) => Number.isSafeInteger(value) && value >= 0;
   if (json.do_sample != null && typeof json.do_sample !== "boolean") {
-    throw new QuipuError(
-      "ERR_MODEL_INVALID",
-      `${FILE}: do_sample: expected true or false, got ${JSON.stringify(json.do_sample)?.slice(0, 80)}`,
-    );
+    invalid("do_sample", "true or false", json.do_sample, FILE);
   }
   const temperature = number("temperature", (value) => value >= 0 && value <= 100, "a number from 0 to 100");
   return {
@@ -57,6 +56,6 @@ export function parseGenerationConfig(json: JsonObject, config: LlamaConfig): Ge
       "a number above 0, at most 100",
     ),
     maxNewTokens: number("max_new_tokens", (value) => whole(value) && value > 0, "a whole number above 0"),
-    eosIds: readIds(json, "eos_token_id", config.vocabSize, FILE),
+    eosIds: readIds(json, "eos_token_id", config.vocabSize, warn, FILE),
   };
 }

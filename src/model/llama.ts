@@ -5,6 +5,7 @@
 import type { Tensor } from "../device/tensor.js";
 import type { CacheState, Recorder, RowPlaces, Value } from "../graph/recorder.js";
 import type { LlamaConfig } from "./config.js";
+import { attentionFactor } from "./rope.js";
 
 export interface LlamaLayer {
   readonly inputNorm: Tensor; // [D]
@@ -39,7 +40,8 @@ export function recordLayers(
   cache: readonly CacheState<Tensor>[],
   step: StepInputs,
 ): Value {
-  const angles = r.ropeAngles(step.positions, w.inverseFrequencies); // [T, d / 2, 2]
+  const scale = attentionFactor(config.rope);
+  const angles = r.ropeAngles(step.positions, w.inverseFrequencies, { scale }); // [T, d / 2, 2]
   let x = r.tap("embedding", r.gatherRows(w.embedTokens, step.ids)); // [T, D]
   w.layers.forEach((layer, i) => {
     const attended = attention(

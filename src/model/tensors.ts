@@ -1,7 +1,10 @@
-// The tensors that a Llama checkpoint holds, by their Hugging Face names, and the check that it holds just these, in these
-// shapes and in a dtype that quipu computes with: before anything is computed.
-import type { Checkpoint } from "../checkpoint/checkpoint.js";
+// The tensors that a Llama checkpoint holds, by their Hugging Face names, and the check that they are there, in their shapes
+// and in a dtype that quipu computes with: before anything is computed. What is there beside them is what transformers leaves
+// out too, with a warning, or an error where a module that the model computes with would be another (decisions/0006).
+import type { Checkpoint, CheckpointTensor } from "../checkpoint/checkpoint.js";
+import { sameContents } from "../checkpoint/contents.js";
 import { QuipuError } from "../errors.js";
+import { firstOf, type Warn } from "../warnings.js";
 import type { LlamaConfig } from "./config.js";
 
 export interface ExpectedTensor {
@@ -9,10 +12,23 @@ export interface ExpectedTensor {
   readonly shape: readonly number[];
 }
 
+/** Where the tensors of a model are. */
+export interface FoundTensors {
+  /** By the name that {@link expectedTensors} gives, with the head only where it is stored and used. */
+  readonly tensors: ReadonlyMap<string, CheckpointTensor>;
+  /** Whether the head is the embedding, or a tensor of its own. */
+  readonly head: "tied" | "stored";
+}
+
 const DTYPES = new Set(["F32", "F16", "BF16"]);
-/** Buffers that old exports saved; they follow from config.json. */
-const IGNORED = /\.rotary_emb\.inv_freq$/;
+const EMBEDDING = "model.embed_tokens.weight";
 const HEAD = "lm_head.weight";
+const LAYER = /^(?:model\.)?layers\.(\d+)\.(.+)$/;
+
+/** Buffers that old exports saved and that follow from config.json: transformers says nothing of them either. */
+const SILENT = /rotary_emb\.inv_freq/;
+/** In a layer: buffers that follow from config.json, and scales that only a quantized cache uses. */
+const HARMLESS = /(^|\.)(rotary_emb\..+|position_ids|(q|k|v|kv|prob)_scale)$/;
 
 /** Every tensor that `config` asks for, in the order of the model. */
 export function expectedTensors(config: LlamaConfig): ExpectedTensor[] {
@@ -34,7 +50,7 @@ export function expectedTensors(config: LlamaConfig): ExpectedTensor[] {
       ] as const
     ).map(([name, shape]) => ({ name: `model.layers.${i}.${name}.weight`, shape }));
   return [
-    { name: "model.embed_tokens.weight", shape: [V, D] },
+    { name: EMBEDDING, shape: [V, D] },
     ...Array.from({ length: layers }, (_, i) => layer(i)).flat(),
     { name: "model.norm.weight", shape: [D] },
     ...(config.tiedEmbeddings ? [] : [{ name: HEAD, shape: [V, D] }]),
@@ -42,48 +58,124 @@ export function expectedTensors(config: LlamaConfig): ExpectedTensor[] {
 }
 
 /**
- * Checks name, dtype and shape of every tensor. A tied checkpoint may carry its head all the same (it is not read); any other
- * tensor that is not expected is an error, as a model that has it computes something else.
+ * Finds the tensors of `config` in a checkpoint, whose names may lack the prefix "model." (exports of the model without its
+ * head), and checks the dtype and shape of each.
  *
+ * @param warn told of tensors that are left out, and of a stored head beside a config.json that ties it.
  * @throws {QuipuError} ERR_MODEL_INVALID or ERR_MODEL_UNSUPPORTED, naming tensor, file, expected and got.
  */
-export function checkTensors(config: LlamaConfig, checkpoint: Checkpoint): void {
+export async function findTensors(
+  config: LlamaConfig,
+  checkpoint: Checkpoint,
+  warn: Warn,
+  signal?: AbortSignal,
+): Promise<FoundTensors> {
   const expected = expectedTensors(config);
-  const missing = expected.filter(({ name }) => !checkpoint.tensors.has(name));
-  if (missing.length > 0) {
-    const hint =
-      missing.length === 1 && missing[0]!.name === HEAD
-        ? "config.json says that the head is not tied to the embedding (tie_word_embeddings)"
-        : "Is config.json from another checkpoint, or the download incomplete?";
-    const names = missing.slice(0, 3).map(({ name }) => name);
-    throw new QuipuError(
-      "ERR_MODEL_INVALID",
-      `${checkpoint.dir}: ${missing.length} of ${expected.length} tensors are missing: ${names.join(", ")}${missing.length > 3 ? ", …" : ""}. ${hint}`,
-    );
-  }
-  for (const { name, shape } of expected) {
-    const tensor = checkpoint.tensors.get(name)!;
-    const where = `${name} in ${tensor.fileName}`;
-    if (tensor.shape.join() !== shape.join()) {
-      const dtype = tensor.dtype.toLowerCase();
+  const { vocabSize: V, hiddenSize: D } = config;
+  const shapes = new Map([...expected, { name: HEAD, shape: [V, D] }].map(({ name, shape }) => [name, shape]));
+  const found = new Map<string, CheckpointTensor>();
+  const extra: string[] = [];
+  for (const tensor of checkpoint.tensors.values()) {
+    const name = modelName(tensor.name, shapes);
+    if (!shapes.has(name)) {
+      if (computesWith(name, config)) throw anotherModule(name, tensor);
+      if (!SILENT.test(name)) extra.push(tensor.name);
+      continue;
+    }
+    const other = found.get(name);
+    if (other !== undefined) {
+      const both = `${other.name} and ${tensor.name}`;
       throw new QuipuError(
         "ERR_MODEL_INVALID",
-        `${where}: expected ${dtype} [${shape.join(", ")}], got [${tensor.shape.join(", ")}]. Is config.json from another checkpoint?`,
+        `${checkpoint.dir}: ${both} are one tensor of the model: expected it once`,
       );
     }
-    if (!DTYPES.has(tensor.dtype)) {
-      throw new QuipuError(
-        "ERR_MODEL_UNSUPPORTED",
-        `${where}: expected F32, F16 or BF16, got ${tensor.dtype}. Fetch the checkpoint in one of these.`,
-      );
-    }
+    found.set(name, tensor);
   }
-  const names = new Set(expected.map(({ name }) => name));
-  for (const { name, fileName } of checkpoint.tensors.values()) {
-    if (names.has(name) || IGNORED.test(name) || (config.tiedEmbeddings && name === HEAD)) continue;
+  const stored = found.get(HEAD);
+  // As in transformers, tying works both ways: a head without an embedding is the embedding.
+  if (config.tiedEmbeddings && stored !== undefined && !found.has(EMBEDDING)) found.set(EMBEDDING, stored);
+  const missing = expected.filter(({ name }) => !found.has(name)).map(({ name }) => name);
+  if (missing.length > 0) throw missingTensors(missing, expected.length, checkpoint);
+  for (const [name, tensor] of found) checkTensor(tensor, shapes.get(name)!);
+  if (extra.length > 0) {
+    const beyond = extra.some((name) => Number(LAYER.exec(name)?.[1] ?? -1) >= config.layers);
+    const hint = beyond ? `. config.json has ${config.layers} layers (num_hidden_layers)` : "";
+    const count = extra.length === 1 ? "a tensor" : `${extra.length} tensors`;
+    warn("WARN_EXTRA_TENSORS", `${checkpoint.dir}: ${count} that the model has no use for: ${firstOf(extra)}${hint}`);
+  }
+  if (!config.tiedEmbeddings) return { tensors: found, head: "stored" };
+  const embedding = found.get(EMBEDDING)!;
+  if (stored === undefined || stored === embedding || (await sameContents(checkpoint, embedding, stored, signal))) {
+    found.delete(HEAD);
+    return { tensors: found, head: "tied" };
+  }
+  warn(
+    "WARN_STORED_HEAD",
+    `${stored.name} in ${stored.fileName} is not the embedding, to which config.json ties it (tie_word_embeddings): the stored head is used`,
+  );
+  return { tensors: found, head: "stored" };
+}
+
+/** The name in the model: as transformers does, the prefix of the inner model is added or taken away where that names a tensor. */
+function modelName(name: string, shapes: ReadonlyMap<string, unknown>): string {
+  const inner = name.replace(/^model\./, "");
+  if (inner !== name && shapes.has(inner)) return inner;
+  if (shapes.has(`model.${name}`) || /^(layers\.\d+|embed_tokens|norm)\./.test(name)) return `model.${name}`;
+  return /^model\.(model\.|lm_head\.)/.test(name) ? inner : name;
+}
+
+/** Whether a tensor that the model does not have belongs to a module that it computes with, which would be another one. */
+function computesWith(name: string, config: LlamaConfig): boolean {
+  const [, layer, inLayer] = LAYER.exec(name) ?? [];
+  if (layer !== undefined) return Number(layer) < config.layers && !HARMLESS.test(inLayer!);
+  return /^(model\.embed_tokens|model\.norm|lm_head)\./.test(name);
+}
+
+function anotherModule(name: string, tensor: CheckpointTensor): QuipuError {
+  const what = /\.bias$/.test(name)
+    ? "biases are not supported"
+    : /lora_[AB]/.test(name)
+      ? "a LoRA adapter that is not merged is not supported: merge it into the weights"
+      : /\.(qweight|qzeros|scales|biases|g_idx|absmax|quant_map|weight_(scale|packed|scale_inv|shape|zero_point))\b/.test(
+            name,
+          )
+        ? "quantized weights are not supported: fetch the checkpoint in bf16, f16 or f32"
+        : "the result would be another without it";
+  return new QuipuError(
+    "ERR_MODEL_UNSUPPORTED",
+    `${tensor.name} in ${tensor.fileName}: a Llama model of this config.json has no such tensor in a module that it computes with; ${what}. Is config.json from another checkpoint?`,
+  );
+}
+
+function missingTensors(missing: readonly string[], all: number, { dir, tensors }: Checkpoint): QuipuError {
+  const names = [...tensors.keys()];
+  const hint =
+    missing.length === 1 && missing[0] === HEAD
+      ? "config.json says that the head is not tied to the embedding (tie_word_embeddings), and without a head there are no logits. Is it an export of the model without its head?"
+      : names.some((name) => name.includes("lora_"))
+        ? "The weights are those of a LoRA adapter: merge it into its base model."
+        : names.includes("tok_embeddings.weight")
+          ? "The names are those of Meta's and Mistral's original form: fetch the form with Hugging Face's names."
+          : "Is config.json from another checkpoint, or the download incomplete?";
+  return new QuipuError(
+    "ERR_MODEL_INVALID",
+    `${dir}: ${missing.length} of ${all} tensors are missing: ${firstOf(missing)}. ${hint}`,
+  );
+}
+
+function checkTensor(tensor: CheckpointTensor, shape: readonly number[]): void {
+  const where = `${tensor.name} in ${tensor.fileName}`;
+  if (!DTYPES.has(tensor.dtype)) {
     throw new QuipuError(
       "ERR_MODEL_UNSUPPORTED",
-      `${name} in ${fileName}: a Llama model of this config.json has no such tensor${name.endsWith(".bias") ? " (biases are not supported)" : ""}. Is config.json from another checkpoint?`,
+      `${where}: expected F32, F16 or BF16, got ${tensor.dtype}. Fetch the checkpoint in one of these.`,
     );
   }
+  if (tensor.shape.join() === shape.join()) return;
+  const dtype = tensor.dtype.toLowerCase();
+  throw new QuipuError(
+    "ERR_MODEL_INVALID",
+    `${where}: expected ${dtype} [${shape.join(", ")}], got [${tensor.shape.join(", ")}]. Is config.json from another checkpoint?`,
+  );
 }

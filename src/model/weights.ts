@@ -3,10 +3,11 @@ import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import { type Device, WeightFile } from "../device/device.js";
 import type { DType, Tensor } from "../device/tensor.js";
 import { abortedError } from "../errors.js";
+import type { Warn } from "../warnings.js";
 import type { LlamaConfig } from "./config.js";
 import type { LlamaLayer, LlamaWeights } from "./llama.js";
 import { inverseFrequencies } from "./rope.js";
-import { checkTensors } from "./tensors.js";
+import { findTensors } from "./tensors.js";
 
 const DTYPES: Readonly<Record<string, DType>> = { F32: "f32", F16: "f16", BF16: "bf16" };
 
@@ -30,12 +31,14 @@ export interface LoadedWeights {
   /** Bytes that a decoded token reads: all but the embedding, of which it reads a row, unless that is the head too. */
   readonly bytesPerToken: number;
   readonly parameters: number;
+  /** Whether the head is the embedding, or a tensor of its own. */
+  readonly head: "tied" | "stored";
 }
 
 /**
  * Opens the weights. With `mmap` they stay in the page cache and come in as they are first read.
  *
- * @throws {QuipuError} ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED (checkTensors), ERR_OUT_OF_MEMORY, ERR_ABORTED.
+ * @throws {QuipuError} ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED (findTensors), ERR_OUT_OF_MEMORY, ERR_ABORTED.
  */
 export async function loadWeights(
   device: Device,
@@ -43,15 +46,17 @@ export async function loadWeights(
   config: LlamaConfig,
   {
     mmap,
+    warn = () => {},
     onProgress,
     signal,
   }: {
     mmap: boolean;
+    warn?: Warn | undefined;
     onProgress?: ((done: number, total: number) => void) | undefined;
     signal?: AbortSignal | undefined;
   },
 ): Promise<LoadedWeights> {
-  checkTensors(config, checkpoint);
+  const { tensors, head } = await findTensors(config, checkpoint, warn, signal);
   const files = new Map<number, WeightFile>();
   const total = checkpoint.files.reduce((sum, file) => sum + file.size, 0);
   let opened = 0;
@@ -65,7 +70,7 @@ export async function loadWeights(
   let bytes = 0;
   let parameters = 0;
   const tensor = (name: string): Tensor => {
-    const info = checkpoint.tensors.get(name)!;
+    const info = tensors.get(name)!;
     bytes += info.bytes;
     parameters += info.shape.reduce((product, dim) => product * dim, 1);
     return files.get(info.file)!.tensor(name, info.offset, DTYPES[info.dtype]!, info.shape);
@@ -78,19 +83,20 @@ export async function loadWeights(
   const embedTokens = tensor("model.embed_tokens.weight");
   const layers = Array.from({ length: config.layers }, (_, i) => layer(i));
   const norm = tensor("model.norm.weight");
-  const lmHead = config.tiedEmbeddings ? embedTokens : tensor("lm_head.weight");
+  const lmHead = head === "tied" ? embedTokens : tensor("lm_head.weight");
   for (const file of files.values()) file.dispose();
 
   const frequencies = inverseFrequencies(config.rope, config.headSize);
   const inverse = device.allocate("inverseFrequencies", "f32", [frequencies.length]);
   await device.run(null, { writes: [[inverse, frequencies]] });
-  const embedding = checkpoint.tensors.get("model.embed_tokens.weight")!.bytes;
+  const embedding = tensors.get("model.embed_tokens.weight")!.bytes;
   const row = embedding / config.vocabSize;
   return {
     weights: { embedTokens, inverseFrequencies: inverse, layers, norm, lmHead },
     bytes,
-    bytesPerToken: config.tiedEmbeddings ? bytes : bytes - embedding + row,
+    bytesPerToken: head === "tied" ? bytes : bytes - embedding + row,
     parameters,
+    head,
   };
 }
 

@@ -15,12 +15,17 @@ function alphabet(): string[] {
 }
 
 /** The bytes that `text` stands for; undefined where a character is not of the alphabet. */
-export function bytesOfAlphabet(text: string): number[] | undefined {
+export function bytesOfAlphabet(text: string): Uint8Array | undefined {
   const bytes: number[] = [];
   for (let i = 0; i < text.length; i++) {
     const byte = BYTE_OF_CODE.get(text.charCodeAt(i));
     if (byte === undefined) return undefined;
     bytes.push(byte);
   }
-  return bytes;
+  return Uint8Array.from(bytes);
+}
+
+/** The UTF-8 bytes of a text, written in the alphabet. */
+export function textInAlphabet(text: string): string {
+  return Array.from(Buffer.from(text), (byte) => CHARACTER_OF_BYTE[byte]!).join("");
 }

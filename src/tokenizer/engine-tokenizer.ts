@@ -2,6 +2,7 @@
 // by a pattern that the engine does not know, text is cut here, by a regular expression, and the engine gets the pieces.
 import { isUtf8 } from "node:buffer";
 import { availableParallelism } from "node:os";
+import { setImmediate } from "node:timers/promises";
 import { callNative, fromNative } from "../addon/addon.js";
 import type { NativeEncodeOptions, NativeTokenizer, NativeVocabulary } from "../addon/addon-types.js";
 import {
@@ -16,18 +17,31 @@ import {
 } from "../arguments.js";
 import { QuipuError } from "../errors.js";
 import { type AddedToken, AllowedTokens, toNative } from "./added-tokens.js";
-import { BATCH_OPTIONS, DECODE_OPTIONS, ENCODE_OPTIONS } from "./option-kinds.js";
+import { BATCH_OPTIONS, DECODE_OPTIONS, ENCODE_OPTIONS, STREAM_OPTIONS } from "./option-kinds.js";
 import type { PreTokenizer } from "./pre-tokenizer.js";
 import { makeStreamDecoder, type StreamDecoder } from "./stream-decoder.js";
-import { encodeChunks, textParts } from "./stream-encoder.js";
-import type { BatchOptions, DecodeOptions, EncodeOptions, Text, TokenizedText, Tokenizer } from "./tokenizer.js";
+import { encodeChunks, encodingAborted, textParts } from "./stream-encoder.js";
+import type {
+  BatchOptions,
+  DecodeOptions,
+  EncodeOptions,
+  StreamOptions,
+  Text,
+  TokenizedText,
+  Tokenizer,
+} from "./tokenizer.js";
 
 const CHUNKS = iterable("a stream of strings and Uint8Arrays");
+
+/** Bytes of pieces that are cut here, at a time; the event loop runs in between. */
+const ENCODED_TOGETHER = 2 ** 16;
 
 export interface TokenizerParts {
   readonly vocabulary: NativeVocabulary;
   /** How text is cut: a pattern of the engine, or a function where it has none. */
   readonly pieces: number | PreTokenizer;
+  /** Steps that rewrite text first, as normalizer.ts numbers them; default none. */
+  readonly normalizer?: readonly number[];
   /** A piece that is a token becomes it even if merging would not lead there. */
   readonly wholePieces: boolean;
   readonly addedTokens: readonly AddedToken[];
@@ -45,10 +59,11 @@ export class EngineTokenizer implements Tokenizer {
   readonly #allowed: AllowedTokens;
   readonly #specialIds: ReadonlySet<number>;
 
-  constructor({ vocabulary, pieces, wholePieces, addedTokens, bosId, addsBos }: TokenizerParts) {
+  constructor({ vocabulary, pieces, normalizer = [], wholePieces, addedTokens, bosId, addsBos }: TokenizerParts) {
     const pattern = typeof pieces === "number" ? pieces : -1;
     this.#preTokenize = typeof pieces === "number" ? undefined : pieces;
-    this.#native = callNative((addon) => new addon.Tokenizer(vocabulary, pattern, wholePieces, toNative(addedTokens)));
+    const added = toNative(addedTokens);
+    this.#native = callNative((addon) => new addon.Tokenizer(vocabulary, pattern, wholePieces, normalizer, added));
     this.vocabSize = this.#native.vocabSize();
     const special = addedTokens.filter((token) => token.special);
     this.specialTokens = new Map(special.map(({ text, id }) => [text, id]));
@@ -100,13 +115,15 @@ export class EngineTokenizer implements Tokenizer {
     });
   }
 
-  encodeStream(chunks: Iterable<Text> | AsyncIterable<Text>, options?: EncodeOptions): AsyncGenerator<Int32Array> {
+  encodeStream(chunks: Iterable<Text> | AsyncIterable<Text>, given?: StreamOptions): AsyncGenerator<Int32Array> {
     checkArgument("chunks", chunks, CHUNKS);
+    const { signal, ...options } = readOptions<StreamOptions>("encodeStream", given, STREAM_OPTIONS);
     const native = this.#options("encodeStream", options);
-    if (this.#preTokenize !== undefined) return this.#encodeWhole(chunks, options);
+    if (this.#preTokenize !== undefined) return this.#encodeWhole(chunks, native, this.#preTokenize, signal);
     return encodeChunks(
       callNative((addon) => new addon.EncodeStream(this.#native, ...native)),
       chunks,
+      signal,
     );
   }
 
@@ -164,39 +181,68 @@ export class EngineTokenizer implements Tokenizer {
   }
 
   #encodeCut(text: Text, options: NativeEncodeOptions, preTokenize: PreTokenizer): Int32Array {
-    const bytes = typeof text === "string" ? Buffer.from(text) : Buffer.from(text.buffer, text.byteOffset, text.length);
-    if (!isUtf8(bytes)) {
+    return concatenated([...this.#cutParts(text, options, preTokenize)]);
+  }
+
+  /** The ids of a text that is cut here, some pieces at a time. */
+  *#cutParts(text: Text, options: NativeEncodeOptions, preTokenize: PreTokenizer): Iterable<Int32Array> {
+    const given = typeof text === "string" ? Buffer.from(text) : Buffer.from(text.buffer, text.byteOffset, text.length);
+    if (!isUtf8(given)) {
       throw new QuipuError("ERR_USAGE", "bytes that are no UTF-8: this tokenizer's pattern can only cut text");
     }
-    const segments = new Int32Array(callNative(() => this.#native.segments(bytes, ...options)));
-    const parts: Int32Array[] = options[2] >= 0 ? [Int32Array.of(options[2])] : [];
-    for (let i = 0; i < segments.length; i += 3) {
-      const [start, end, id] = segments.subarray(i, i + 3) as unknown as [number, number, number];
-      if (id >= 0) {
-        parts.push(Int32Array.of(id));
-        continue;
-      }
-      const pieces = preTokenize(bytes.toString("utf8", start, end)).map((piece) => Buffer.from(piece));
-      let at = 0;
-      const ends = Int32Array.from(pieces, (piece) => (at += piece.length));
-      parts.push(new Int32Array(callNative(() => this.#native.encodePieces(Buffer.concat(pieces), ends))));
+    const { text: normalized, parts } = callNative(() => this.#native.parts(given, ...options));
+    const bytes = normalized === undefined ? given : Buffer.from(normalized);
+    const places = new Int32Array(parts);
+    if (options[2] >= 0) yield Int32Array.of(options[2]);
+    for (let i = 0; i < places.length; i += 3) {
+      const [start, end, id] = places.subarray(i, i + 3) as unknown as [number, number, number];
+      if (id >= 0) yield Int32Array.of(id);
+      else yield* this.#encodePieces(preTokenize(bytes.toString("utf8", start, end)));
     }
-    const ids = new Int32Array(parts.reduce((sum, part) => sum + part.length, 0));
-    let at = 0;
-    for (const part of parts) {
-      ids.set(part, at);
-      at += part.length;
+  }
+
+  *#encodePieces(pieces: Iterable<Uint8Array>): Iterable<Int32Array> {
+    let together: Uint8Array[] = [];
+    let ends: number[] = [];
+    const encoded = () =>
+      new Int32Array(callNative(() => this.#native.encodePieces(Buffer.concat(together), Int32Array.from(ends))));
+    for (const piece of pieces) {
+      together.push(piece);
+      ends.push((ends.at(-1) ?? 0) + piece.length);
+      if (ends.at(-1)! < ENCODED_TOGETHER) continue;
+      yield encoded();
+      together = [];
+      ends = [];
     }
-    return ids;
+    if (ends.length > 0) yield encoded();
   }
 
   /** Any pattern may look any distance ahead, so nothing is known before the end. */
   async *#encodeWhole(
     chunks: Iterable<Text> | AsyncIterable<Text>,
-    options: EncodeOptions | undefined,
+    options: NativeEncodeOptions,
+    preTokenize: PreTokenizer,
+    signal: AbortSignal | undefined,
   ): AsyncGenerator<Int32Array> {
-    const parts: Buffer[] = [];
-    for await (const part of textParts(chunks)) parts.push(Buffer.from(part as string));
-    yield this.encode(Buffer.concat(parts), options);
+    const chunksOfBytes: Buffer[] = [];
+    for await (const part of textParts(chunks)) {
+      if (signal?.aborted) throw encodingAborted(signal);
+      chunksOfBytes.push(Buffer.from(part as string));
+    }
+    for (const ids of this.#cutParts(Buffer.concat(chunksOfBytes), options, preTokenize)) {
+      if (ids.length > 0) yield ids;
+      await setImmediate();
+      if (signal?.aborted) throw encodingAborted(signal);
+    }
   }
+}
+
+function concatenated(parts: readonly Int32Array[]): Int32Array {
+  const ids = new Int32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    ids.set(part, at);
+    at += part.length;
+  }
+  return ids;
 }

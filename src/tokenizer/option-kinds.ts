@@ -15,7 +15,7 @@ import {
   whole,
 } from "../arguments.js";
 import type { ChatOptions } from "./chat-message.js";
-import type { BatchOptions, DecodeOptions, EncodeOptions } from "./tokenizer.js";
+import type { BatchOptions, DecodeOptions, EncodeOptions, StreamOptions } from "./tokenizer.js";
 import { TRAINING_PATTERNS } from "./training/patterns.js";
 import type { TrainTokenizerOptions } from "./training/settings.js";
 import type { SaveOptions } from "./training/trained-tokenizer.js";
@@ -27,6 +27,8 @@ export const ENCODE_OPTIONS: Kinds<EncodeOptions> = {
   bos: flag,
   special: either(flag, oneOf("error"), listOf(string, "a list of special tokens")),
 };
+
+export const STREAM_OPTIONS: Kinds<StreamOptions> = { ...ENCODE_OPTIONS, signal: abortSignal };
 
 export const BATCH_OPTIONS: Kinds<BatchOptions> = { ...ENCODE_OPTIONS, threads: whole(1, 1024) };
 

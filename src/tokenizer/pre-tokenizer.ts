@@ -1,23 +1,31 @@
 // The pre_tokenizer of tokenizer.json: how text is cut into the pieces that byte-pair encoding works in.
-import { isJsonObject } from "../checkpoint/json.js";
+import { isJsonObject, type JsonObject } from "../checkpoint/json.js";
 import { QuipuError } from "../errors.js";
-import {
-  compileSplitPattern,
-  ENGINE_PATTERN,
-  GPT2_PATTERN,
-  LLAMA3_PATTERN,
-  O200K_PATTERN,
-  splitBy,
-} from "./split-pattern.js";
+import { bytesOfAlphabet, textInAlphabet } from "./byte-alphabet.js";
+import { isBehavior, type SplitBehavior, splitInto } from "./split-behavior.js";
+import { compileSplitPattern, ENGINE_PATTERN, GPT2_PATTERN, LLAMA3_PATTERN, O200K_PATTERN } from "./split-pattern.js";
 
-export type PreTokenizer = (text: string) => string[];
+/** The bytes of the pieces of a text, one after another. */
+export type PreTokenizer = (text: string) => Iterable<Uint8Array>;
+
+/** Cuts a piece. */
+type Step = (piece: string) => Iterable<string>;
 
 /** The steps of published tokenizers that the engine does at once. */
 const ENGINE_STEPS = new Map<string, number>([
-  [`split ${LLAMA3_PATTERN}, bytes`, ENGINE_PATTERN.llama3],
-  [`split ${O200K_PATTERN}, bytes`, ENGINE_PATTERN.o200k],
-  ["gpt2", ENGINE_PATTERN.gpt2],
-  ["digits, gpt2", ENGINE_PATTERN.gpt2Digits],
+  ["llama3, bytes", ENGINE_PATTERN.llama3],
+  ["o200k, bytes", ENGINE_PATTERN.o200k],
+  ["gpt2 and bytes", ENGINE_PATTERN.gpt2],
+  ["gpt2, bytes", ENGINE_PATTERN.gpt2],
+  ["digits, gpt2 and bytes", ENGINE_PATTERN.gpt2Digits],
+  ["digits, gpt2, bytes", ENGINE_PATTERN.gpt2Digits],
+]);
+
+/** Patterns that leave nothing of a text between their matches, by name. */
+const COVERING = new Map([
+  [LLAMA3_PATTERN, "llama3"],
+  [O200K_PATTERN, "o200k"],
+  [GPT2_PATTERN, "gpt2"],
 ]);
 
 /**
@@ -26,62 +34,89 @@ const ENGINE_STEPS = new Map<string, number>([
  * @throws {QuipuError} ERR_TOKENIZER_INVALID for a kind that this version does not have.
  */
 export function parsePreTokenizer(value: unknown, what: string): number | PreTokenizer {
-  const { steps, byteLevel, names } = stepsOf(value, what);
-  if (!byteLevel) {
+  const steps = stepsOf(value, what);
+  if (!steps.some(({ makesBytes }) => makesBytes)) {
     throw new QuipuError(
       "ERR_TOKENIZER_INVALID",
       `${what}: pre_tokenizer: expected byte-level BPE (a ByteLevel step), got ${describe(value)}`,
     );
   }
-  return ENGINE_STEPS.get(names.join(", ")) ?? ((text) => steps.reduce((pieces, step) => pieces.flatMap(step), [text]));
+  const engine = ENGINE_STEPS.get(steps.map(({ name }) => name).join(", "));
+  if (engine !== undefined) return engine;
+  // ByteLevel writes bytes as characters, and what comes behind it works on those.
+  const last = steps.at(-1)!;
+  const cut = (text: string) =>
+    steps.reduce((pieces, step) => cutEach(pieces, step, step !== last), [text] as Iterable<string>);
+  const bytesOf = last.makesBytes ? (piece: string) => Buffer.from(piece) : (piece: string) => bytesOfAlphabet(piece)!;
+  return function* (text) {
+    for (const piece of cut(text)) yield bytesOf(piece);
+  };
 }
 
-interface Steps {
-  readonly steps: PreTokenizer[];
-  readonly byteLevel: boolean;
-  /** What the steps do, as {@link ENGINE_STEPS} says it. */
-  readonly names: string[];
+interface ParsedStep {
+  /** As {@link ENGINE_STEPS} says it. */
+  readonly name: string;
+  readonly cut: Step;
+  /** Behind it text is bytes, written as characters. */
+  readonly makesBytes: boolean;
 }
 
-function stepsOf(value: unknown, what: string): Steps {
+function* cutEach(pieces: Iterable<string>, { cut, makesBytes }: ParsedStep, writes: boolean): Iterable<string> {
+  for (const piece of pieces) {
+    for (const part of cut(piece)) yield makesBytes && writes ? textInAlphabet(part) : part;
+  }
+}
+
+function stepsOf(value: unknown, what: string): ParsedStep[] {
   const step = isJsonObject(value) ? value : {};
   switch (step.type) {
-    case "Sequence": {
-      const parts = (Array.isArray(step.pretokenizers) ? step.pretokenizers : []).map((part) => stepsOf(part, what));
-      return {
-        steps: parts.flatMap((part) => part.steps),
-        byteLevel: parts.some((part) => part.byteLevel),
-        names: parts.flatMap((part) => part.names),
-      };
-    }
+    case "Sequence":
+      return (Array.isArray(step.pretokenizers) ? step.pretokenizers : []).flatMap((part) => stepsOf(part, what));
     case "Split": {
-      const pattern = isJsonObject(step.pattern) ? step.pattern.Regex : undefined;
-      if (typeof pattern === "string" && step.behavior === "Isolated" && step.invert !== true) {
-        const compiled = compileSplitPattern(pattern, `${what}: pre_tokenizer`);
-        return { steps: [(text) => splitBy(compiled, text)], byteLevel: false, names: [`split ${pattern}`] };
-      }
+      const parsed = splitStep(step, what);
+      if (parsed !== undefined) return [parsed];
       break;
     }
     case "Digits": {
       const each = step.individual_digits === true;
       const digits = compileSplitPattern(each ? "\\p{N}" : "\\p{N}+", what);
-      return { steps: [(text) => splitBy(digits, text)], byteLevel: false, names: [each ? "digits" : "numbers"] };
+      const cut: Step = (piece) => splitInto("Isolated", digits, piece, false);
+      return [{ name: each ? "digits" : "numbers", cut, makesBytes: false }];
     }
-    case "ByteLevel": {
-      const pattern = compileSplitPattern(GPT2_PATTERN, what);
-      const splits = step.use_regex !== false;
-      const split: PreTokenizer = splits ? (text) => splitBy(pattern, text) : (text) => [text];
-      if (step.add_prefix_space !== true) {
-        return { steps: [split], byteLevel: true, names: [splits ? "gpt2" : "bytes"] };
-      }
-      const prefixed: PreTokenizer = (text) => split(text.startsWith(" ") ? text : ` ${text}`);
-      return { steps: [prefixed], byteLevel: true, names: ["prefixed"] };
-    }
+    case "ByteLevel":
+      return byteLevelSteps(step, what);
   }
   throw new QuipuError(
     "ERR_TOKENIZER_INVALID",
-    `${what}: pre_tokenizer: this version has Sequence, Split (a Regex, Isolated), Digits and ByteLevel; got ${describe(value)}`,
+    `${what}: pre_tokenizer: this version has Sequence, Split, Digits and ByteLevel; got ${describe(value)}`,
   );
+}
+
+function splitStep({ pattern, behavior, invert }: JsonObject, what: string): ParsedStep | undefined {
+  const { Regex: regex, String: text } = isJsonObject(pattern) ? pattern : {};
+  if (!isBehavior(behavior)) return undefined;
+  const isInverted = invert === true;
+  if (typeof regex === "string") {
+    const compiled = compileSplitPattern(regex, `${what}: pre_tokenizer`);
+    const covering = COVERING.get(regex);
+    const keepsMatches = behavior === "Isolated" || (behavior === "Removed" && isInverted);
+    return split(compiled, behavior, isInverted, covering !== undefined && keepsMatches ? covering : "split");
+  }
+  if (typeof text !== "string" || text === "") return undefined;
+  return split(new RegExp(text.replace(/[\\^$*+?.()|[\]{}/-]/g, "\\$&"), "gu"), behavior, isInverted, "split");
+}
+
+function split(pattern: RegExp, behavior: SplitBehavior, invert: boolean, name: string): ParsedStep {
+  return { name, cut: (piece) => splitInto(behavior, pattern, piece, invert), makesBytes: false };
+}
+
+/** The step that cuts, where there is one, and the one that makes bytes of text. */
+function byteLevelSteps({ add_prefix_space, use_regex }: JsonObject, what: string): ParsedStep[] {
+  const splits = use_regex !== false;
+  const pattern = compileSplitPattern(GPT2_PATTERN, what);
+  const cut: Step = (piece) => (splits ? splitInto("Isolated", pattern, piece, false) : [piece]);
+  if (add_prefix_space !== true) return [{ name: splits ? "gpt2 and bytes" : "bytes", cut, makesBytes: true }];
+  return [{ name: "prefixed", cut: (piece) => cut(piece.startsWith(" ") ? piece : ` ${piece}`), makesBytes: true }];
 }
 
 function describe(value: unknown): string {

@@ -1,27 +1,51 @@
 // Ids of a text that comes in chunks (native/tokenizer/stream_encoder.h holds back what can still change).
 import { setImmediate } from "node:timers/promises";
-import { callNative } from "../addon/addon.js";
+import { fromNative } from "../addon/addon.js";
 import type { NativeEncodeStream } from "../addon/addon-types.js";
 import { textOrBytes, wrongArgument } from "../arguments.js";
+import { QuipuError } from "../errors.js";
 import type { Text } from "./tokenizer.js";
 
 // Large chunks are encoded in parts of this length, with the event loop in between: about a millisecond each.
 const PART = 2 ** 16;
 
-/** Yields the ids that are certain after each part; never an empty array. */
+/**
+ * Yields the ids that are certain after each part; never an empty array.
+ *
+ * @throws {QuipuError} ERR_ABORTED when `signal` says so, in the middle of a long piece too.
+ */
 export async function* encodeChunks(
   stream: NativeEncodeStream,
   chunks: Iterable<Text> | AsyncIterable<Text>,
+  signal: AbortSignal | undefined,
 ): AsyncGenerator<Int32Array> {
+  const cancel = () => stream.cancel();
+  signal?.addEventListener("abort", cancel);
+  const encoded = async (call: () => ArrayBuffer | Promise<ArrayBuffer>) => {
+    try {
+      return new Int32Array(await call());
+    } catch (error) {
+      throw signal?.aborted ? encodingAborted(signal) : fromNative(error);
+    }
+  };
   let first = true;
-  for await (const part of textParts(chunks)) {
-    if (!first) await setImmediate();
-    first = false;
-    const ids = new Int32Array(callNative(() => stream.push(part)));
+  try {
+    for await (const part of textParts(chunks)) {
+      if (!first) await setImmediate();
+      first = false;
+      if (signal?.aborted) throw encodingAborted(signal);
+      const ids = await encoded(() => stream.push(part));
+      if (ids.length > 0) yield ids;
+    }
+    const ids = await encoded(() => stream.end());
     if (ids.length > 0) yield ids;
+  } finally {
+    signal?.removeEventListener("abort", cancel);
   }
-  const ids = new Int32Array(callNative(() => stream.end()));
-  if (ids.length > 0) yield ids;
+}
+
+export function encodingAborted(signal: AbortSignal): QuipuError {
+  return new QuipuError("ERR_ABORTED", "encoding was aborted", { cause: signal.reason });
 }
 
 /** The chunks in parts that no pair of surrogates crosses. */

@@ -1,8 +1,9 @@
 // Where a checkpoint keeps its chat templates, and the special tokens that they name; found in the order of transformers.
-import { constants } from "node:fs";
-import { lstat, open, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { examine, readWhole, systemError } from "../checkpoint/file.js";
 import { isJsonObject, type JsonObject, readJsonFile } from "../checkpoint/json.js";
+import { refuseWrongFile } from "../checkpoint/wrong-file.js";
 import { QuipuError } from "../errors.js";
 import { ChatTemplate } from "./chat-template.js";
 
@@ -37,9 +38,11 @@ async function templateFiles(dir: string): Promise<Map<string, string>> {
   const main = await readText(join(dir, FILE));
   if (main !== undefined) found.set("default", main);
   const folder = join(dir, FOLDER);
-  const names = await readdir(folder).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === "ENOENT" || cause.code === "ENOTDIR") return [];
-    throw unreadable(folder, cause);
+  const place = examine(folder, "ERR_CHAT_TEMPLATE");
+  if (place.kind === "unreadable") throw new QuipuError("ERR_CHAT_TEMPLATE", `${folder}: ${place.problem}`);
+  if (place.kind !== "folder") return found;
+  const names = await readdir(folder).catch((cause: unknown) => {
+    throw systemError(folder, "cannot be listed", cause, "ERR_CHAT_TEMPLATE");
   });
   for (const name of names.filter((name) => name.endsWith(".jinja")).sort()) {
     const text = await readText(join(folder, name));
@@ -91,35 +94,12 @@ async function specialTokens(dir: string, config: JsonObject): Promise<Record<st
 
 /** The text of a file; undefined where there is none. */
 async function readText(path: string): Promise<string | undefined> {
-  let file: Awaited<ReturnType<typeof open>>;
+  const bytes = await readWhole(path, MAX_TEMPLATE_BYTES, "ERR_CHAT_TEMPLATE");
+  if (bytes === undefined) return undefined;
+  if (bytes.length > 0) refuseWrongFile(bytes, path, "ERR_CHAT_TEMPLATE");
   try {
-    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK); // a FIFO would make it wait
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    const isAbsent = (cause as NodeJS.ErrnoException).code === "ENOENT";
-    if (isAbsent && (await lstat(path).catch(() => undefined)) === undefined) return undefined;
-    throw unreadable(path, cause);
+    throw new QuipuError("ERR_CHAT_TEMPLATE", `${path}: not valid UTF-8`, { cause });
   }
-  try {
-    const info = await file.stat();
-    if (!info.isFile()) throw new QuipuError("ERR_CHAT_TEMPLATE", `${path}: expected a file`);
-    if (info.size > MAX_TEMPLATE_BYTES) {
-      throw new QuipuError(
-        "ERR_CHAT_TEMPLATE",
-        `${path}: ${info.size} bytes; a chat template has at most ${MAX_TEMPLATE_BYTES}`,
-      );
-    }
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(await file.readFile());
-  } catch (cause) {
-    throw cause instanceof QuipuError ? cause : unreadable(path, cause);
-  } finally {
-    await file.close();
-  }
-}
-
-function unreadable(path: string, cause: unknown): QuipuError {
-  const problem =
-    cause instanceof TypeError
-      ? "not valid UTF-8"
-      : `cannot be read: ${cause instanceof Error ? cause.message : cause}`;
-  return new QuipuError("ERR_CHAT_TEMPLATE", `${path}: ${problem}`, { cause });
 }

@@ -1,10 +1,11 @@
 // Hugging Face's tokenizer.json with a byte-level BPE model (SmolLM2, Llama 3): the engine reads vocabulary and
 // merges, the rest is read here. What the file asks for and this version does not do is refused by name.
 import type { NativeVocabulary } from "../addon/addon-types.js";
-import { isJsonObject, parseJsonObject } from "../checkpoint/json.js";
+import { isJsonObject, type JsonObject, parseJsonObject } from "../checkpoint/json.js";
 import { QuipuError } from "../errors.js";
 import type { AddedToken } from "./added-tokens.js";
 import { EngineTokenizer } from "./engine-tokenizer.js";
+import { parseNormalizer } from "./normalizer.js";
 import { parsePreTokenizer } from "./pre-tokenizer.js";
 import type { TokenizerConfig } from "./tokenizer-config.js";
 
@@ -23,20 +24,27 @@ export function tokenizerOfJson(vocabulary: NativeVocabulary, config: TokenizerC
   const model = isJsonObject(file.model) ? file.model : refuse("model: expected an object");
   if (model.type !== undefined && model.type !== "BPE")
     refuse(`model.type: expected "BPE", got ${JSON.stringify(model.type)}`);
-  for (const name of ["continuing_subword_prefix", "end_of_word_suffix"] as const) {
+  for (const name of ["continuing_subword_prefix", "end_of_word_suffix", "dropout"] as const) {
     if (model[name]) refuse(`model.${name}: expected none, got ${JSON.stringify(model[name])}`);
   }
-  if (model.byte_fallback === true) refuse("model.byte_fallback: expected false: this version has byte-level BPE");
-  if (file.normalizer) refuse(`normalizer: expected none, got ${JSON.stringify(file.normalizer).slice(0, 120)}`);
 
   if (!isJsonObject(model.vocab)) refuse("model.vocab: expected an object");
   if (!Array.isArray(model.merges)) refuse("model.merges: expected a list");
   if (vocabulary.problem() !== "") refuse(vocabulary.problem());
+  // Bytes that are no token would be others' ids; where every byte is one, these settings have nothing to do.
+  if (!vocabulary.hasAllBytes()) {
+    for (const name of ["byte_fallback", "unk_token"] as const) {
+      if (model[name])
+        refuse(`model.${name}: expected none, as the vocabulary lacks bytes, got ${JSON.stringify(model[name])}`);
+    }
+  }
+  checkDecoder(file.decoder, refuse);
   const addedTokens = addedTokensOf(file.added_tokens, refuse);
   const bos = bosOf(file.post_processor, refuse);
   return new EngineTokenizer({
     vocabulary,
     pieces: parsePreTokenizer(file.pre_tokenizer, what),
+    normalizer: parseNormalizer(file.normalizer, what),
     wholePieces: model.ignore_merges === true,
     addedTokens,
     bosId: bos ?? addedTokens.find(({ text }) => text === config.bosToken)?.id,
@@ -70,22 +78,56 @@ function addedTokensOf(list: unknown, refuse: (problem: string) => never): Added
   });
 }
 
-/** The id that the post-processor puts before a text, if any. */
-function bosOf(processor: unknown, refuse: (problem: string) => never): number | undefined {
-  if (!isJsonObject(processor)) return undefined;
-  if (processor.type === "Sequence" && Array.isArray(processor.processors)) {
-    for (const part of processor.processors) {
-      const id = bosOf(part, refuse);
-      if (id !== undefined) return id;
-    }
-    return undefined;
+/** Bytes become text as ByteLevel says; steps that change nothing may stand beside it. */
+function checkDecoder(decoder: unknown, refuse: (problem: string) => never): void {
+  if (decoder === undefined || decoder === null) return;
+  const step = isJsonObject(decoder) ? decoder : {};
+  if (step.type === "ByteLevel" || step.type === "Fuse") return;
+  if (step.type === "Sequence" && Array.isArray(step.decoders)) {
+    for (const part of step.decoders) checkDecoder(part, refuse);
+    return;
   }
-  if (processor.type !== "TemplateProcessing" || !Array.isArray(processor.single)) return undefined;
-  const [first] = processor.single;
-  if (!isJsonObject(first) || !isJsonObject(first.SpecialToken)) return undefined;
-  const name = first.SpecialToken.id;
-  const entry = isJsonObject(processor.special_tokens) ? processor.special_tokens[String(name)] : undefined;
-  const ids = isJsonObject(entry) && Array.isArray(entry.ids) ? entry.ids : [];
-  if (ids.length !== 1 || !isId(ids[0])) return refuse(`post_processor: expected one id for ${JSON.stringify(name)}`);
-  return ids[0] as number;
+  if (step.type === "Strip" && step.start === 0 && step.stop === 0) return;
+  refuse(`decoder: this version has ByteLevel; got ${JSON.stringify(decoder).slice(0, 120)}`);
+}
+
+/** The id that the post-processor puts before a text, if any. What it puts behind one is not for a text that is to go on. */
+function bosOf(processor: unknown, refuse: (problem: string) => never): number | undefined {
+  if (processor === undefined || processor === null) return undefined;
+  const step = isJsonObject(processor) ? processor : {};
+  switch (step.type) {
+    case "ByteLevel":
+      return undefined; // moves offsets
+    case "Sequence": {
+      const found = (Array.isArray(step.processors) ? step.processors : []).map((part) => bosOf(part, refuse));
+      return found.find((id) => id !== undefined);
+    }
+    case "RobertaProcessing":
+    case "BertProcessing": {
+      const [text, id] = Array.isArray(step.cls) ? step.cls : [];
+      return isId(id) ? (id as number) : refuse(`post_processor.cls: expected a text and its id, got ${text}`);
+    }
+    case "TemplateProcessing":
+      return firstOfTemplate(step, refuse);
+  }
+  return refuse(
+    `post_processor: this version has ByteLevel, TemplateProcessing, RobertaProcessing, BertProcessing and Sequence; got ${JSON.stringify(processor).slice(0, 120)}`,
+  );
+}
+
+function firstOfTemplate({ single, special_tokens }: JsonObject, refuse: (problem: string) => never) {
+  const parts = Array.isArray(single) ? single : [];
+  const text = parts.findIndex((part) => isJsonObject(part) && part.Sequence !== undefined);
+  const before = text < 0 ? parts : parts.slice(0, text);
+  const ids = before.flatMap((part): unknown[] => {
+    const name = isJsonObject(part) && isJsonObject(part.SpecialToken) ? String(part.SpecialToken.id) : "";
+    const entry = isJsonObject(special_tokens) ? special_tokens[name] : undefined;
+    return isJsonObject(entry) && Array.isArray(entry.ids)
+      ? entry.ids
+      : refuse(`post_processor: no ids for ${JSON.stringify(name)}`);
+  });
+  if (ids.length > 1 || !ids.every(isId)) {
+    refuse(`post_processor: expected at most one id before a text, got ${JSON.stringify(ids)}`);
+  }
+  return ids[0] as number | undefined;
 }

@@ -1,8 +1,10 @@
 // What a tokenizer offers, whatever file it comes from. Narrow, so that another engine can take its place.
-import { stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { callNative } from "../addon/addon.js";
 import { pathOf } from "../arguments.js";
+import { examine, fileSize } from "../checkpoint/file.js";
+import { checkpointFolder } from "../checkpoint/hub-cache.js";
+import { checkFile } from "../checkpoint/wrong-file.js";
 import { QuipuError } from "../errors.js";
 import { preparedTable } from "./prepared-table.js";
 import type { StreamDecoder } from "./stream-decoder.js";
@@ -24,6 +26,11 @@ export interface EncodeOptions {
   readonly bos?: boolean | undefined;
   /** Default false. */
   readonly special?: SpecialText | undefined;
+}
+
+export interface StreamOptions extends EncodeOptions {
+  /** Ends the stream with ERR_ABORTED. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface BatchOptions extends EncodeOptions {
@@ -59,7 +66,7 @@ export interface Tokenizer {
   /** The ids of each text, by several threads. */
   encodeBatch(texts: readonly Text[], options?: BatchOptions): Promise<Int32Array[]>;
   /** The ids of a text that comes in chunks, cut anywhere: together those of the whole. Holds only what can still change. */
-  encodeStream(chunks: Iterable<Text> | AsyncIterable<Text>, options?: EncodeOptions): AsyncGenerator<Int32Array>;
+  encodeStream(chunks: Iterable<Text> | AsyncIterable<Text>, options?: StreamOptions): AsyncGenerator<Int32Array>;
   /**
    * The text of ids, byte-exact; U+FFFD where the bytes are no UTF-8. Special tokens are left out unless asked for.
    *
@@ -84,28 +91,30 @@ export type { StreamDecoder };
  */
 export async function loadTokenizer(pathOrUrl: string | URL): Promise<Tokenizer> {
   const path = pathOf("pathOrUrl", pathOrUrl);
-  const found = await stat(path).catch(() => undefined);
-  if (found === undefined) {
+  const found = examine(path, "ERR_MODEL_NOT_FOUND");
+  if (found.kind === "unreadable") throw new QuipuError("ERR_MODEL_NOT_FOUND", `${path} ${found.problem}`);
+  if (found.kind === "absent") {
     throw new QuipuError(
       "ERR_MODEL_NOT_FOUND",
       `${path}: no such file or folder: expected a tokenizer or a checkpoint folder`,
     );
   }
-  if (!found.isDirectory()) return loadFile(path);
+  if (found.kind === "file") return loadFile(path);
+  const dir = checkpointFolder(path);
   for (const name of ["tokenizer.json", "tokenizer.model"]) {
-    const file = join(path, name);
-    if ((await stat(file).catch(() => undefined))?.isFile()) return loadFile(file);
+    const file = join(dir, name);
+    if (examine(file, "ERR_TOKENIZER_INVALID").kind !== "absent") return loadFile(file);
   }
   throw new QuipuError(
     "ERR_MODEL_NOT_FOUND",
-    `${path}: no tokenizer: expected tokenizer.json or tokenizer.model there (from code, loadModel(…, { tokenizer: false }) needs none)`,
+    `${dir}: no tokenizer: expected tokenizer.json or tokenizer.model there (from code, loadModel(…, { tokenizer: false }) needs none)`,
   );
 }
 
 async function loadFile(path: string): Promise<Tokenizer> {
   const config = await readTokenizerConfig(dirname(path));
-  const { size } = await stat(path);
-  const prepared = preparedTable(path, size);
+  checkFile(path, "ERR_TOKENIZER_INVALID");
+  const prepared = preparedTable(path, fileSize(path, "ERR_TOKENIZER_INVALID") ?? 0);
   if (path.endsWith(".json")) {
     const vocabulary = callNative((addon) => new addon.Vocabulary("tokenizer.json", path, prepared));
     return tokenizerOfJson(vocabulary, config, basename(path));

@@ -174,6 +174,7 @@ describe("--json", () => {
       type: "start",
       promptTokens: 5,
       droppedTokens: 0,
+      warnings: [],
       seed: 1,
       settings: {
         ...{ maxTokens: 12, temperature: 0.5, topK: 0, topP: 0.95, minP: 0, repeatPenalty: 1 },

@@ -1,5 +1,6 @@
 // Rule 5 of the pipe contract: Ctrl-C and SIGTERM, whatever the process is doing.
 import type { ChildProcess } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { alteredStoryteller } from "./models.js";
@@ -120,4 +121,28 @@ test("timeout(1) and a pipeline see the status", async () => {
     `timeout 1 "${process.execPath}" bin/quipu.js ${GENERATE.map((arg) => `"${arg}"`).join(" ")} --no-stdin | cat > /dev/null; echo "\${PIPESTATUS[0]}"`,
   );
   expect(stdout).toBe("124\n"); // timeout's own: quipu has ended at its SIGTERM
+});
+
+describe("while tokens are counted", () => {
+  // One piece, whose bytes have to be merged together: seconds at the end of the file.
+  const piece = join(dir, "piece.txt");
+  const words = join(dir, "words.txt");
+  beforeAll(() => {
+    writeFileSync(piece, "a".repeat(1e8));
+    writeFileSync(words, "Once upon a time there was a dog. ".repeat(1e5));
+  });
+  test.each([
+    ["a piece of many megabytes", ["-f", piece]],
+    ["many tokens that are shown", ["--show", "-f", words]],
+    ["an endless pipe", ["-f", "/dev/zero"]],
+  ])("%s", async (_, args) => {
+    const child = startQuipu(["tokens", ...args]);
+    child.stdin!.end();
+    child.stdout!.resume();
+    await handlesSignals(child);
+    await sleep(700);
+    const { status, stderr, took } = await interrupt(child);
+    expect({ status, stderr }).toEqual({ status: 130, stderr: "" });
+    expect(took).toBeLessThan(SOON);
+  });
 });

@@ -1,6 +1,6 @@
 // quipu tokens: counts, ids, what is shown; texts from words, files and stdin; limits, prices, conversations.
-import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, mkdirSync, openSync, readFileSync, symlinkSync, writeFileSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { ENCODING_NAMES, loadEncoding, loadTokenizer } from "#quipu/index.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { alteredStoryteller, alterJson } from "./models.js";
@@ -11,6 +11,7 @@ const TEXT = "Once upon a time, Tom saw ö 🌍.";
 const BOS = 2046;
 const dir = temporaryFolder();
 const file = (name: string, content: string | Uint8Array) => {
+  mkdirSync(dirname(join(dir, name)), { recursive: true });
   writeFileSync(join(dir, name), content);
   return join(dir, name);
 };
@@ -105,6 +106,11 @@ describe("a text", () => {
     expect((await bash("echo not this | quipu tokens --no-stdin hi")).stdout).toBe("2\n");
   });
 
+  test.concurrent("a word that is longer than a name of a file can be is text", async () => {
+    const { status, stdout } = await quipu(["tokens", "--no-stdin", "x".repeat(5000)]);
+    expect({ status, number: /^\d+\n$/.test(stdout) }).toEqual({ status: 0, number: true });
+  });
+
   test("that is the name of a file is a text, and that is said", async () => {
     const { status, stdout, stderr } = await quipu(["tokens", A]);
     expect({ status, stderr }).toEqual({
@@ -162,8 +168,8 @@ describe("files", () => {
   });
 
   test.concurrent.each<[string, string[], string | RegExp]>([
-    ["that are not there", ["-f", A, "/no/such"], "-f /no/such: cannot be read: ENOENT"],
-    ["that are folders", ["-f", dir], "cannot be read: it is a folder"],
+    ["that are not there", ["-f", "/no/such"], "-f /no/such: cannot be read: ENOENT"],
+    ["in a folder that has none", ["-f", file("none/.hidden", "x").replace("/.hidden", "")], "no files in it"],
     ["beside words", ["-f", A, "--", "hi"], "a prompt comes from one place: got it from words and from -f"],
     ["and stdin twice", ["-f", "-", "-"], "stdin can be read only once"],
     ["and stdin with --no-stdin", ["--no-stdin", "-f", "-"], "--no-stdin forbids it"],
@@ -176,14 +182,19 @@ describe("files", () => {
     [
       "a wrong byte beyond the first chunk",
       Buffer.concat([Buffer.alloc(2 ** 21 + 5, "ab "), Buffer.of(0xe2, 0x41)]),
-      "2097158 (0x41)",
+      "2097157 (0xe2)",
     ],
     ["half a character at the end", Buffer.from("ab\xf0\x9f", "latin1"), "2 (0xf0)"],
     [
       "a surrogate across chunks",
       Buffer.concat([Buffer.alloc(2 ** 20 - 1, "a "), Buffer.of(0xed, 0xa0, 0x80)]),
-      "1048576 (0xa0)",
+      "1048575 (0xed)",
     ],
+    ["a byte of Latin-1 before a line's end", Buffer.from("caf\xe9\n", "latin1"), "3 (0xe9)"],
+    ["a continuation that continues nothing", Buffer.from("ab\x80\x80", "latin1"), "2 (0x80)"],
+    ["an overlong form", Buffer.from("a\xc0\x80", "latin1"), "1 (0xc0)"],
+    ["a character cut short by another", Buffer.from("a\xe2\x82\xc3\xa9", "latin1"), "1 (0xe2)"],
+    ["a code point beyond the last", Buffer.from("\xf4\x90\x80\x80", "latin1"), "0 (0xf4)"],
   ])("with %s: an error with its offset", async (_, bytes, at) => {
     const { stdout } = await expectFailure(
       ["-f", file("wrong.txt", bytes)],
@@ -191,6 +202,49 @@ describe("files", () => {
       `wrong.txt: not valid UTF-8 at byte ${at}`,
     );
     expect(stdout).toBe("");
+  });
+
+  test("in folders are taken in the order of their names, without hidden ones and links; a bad one is one line", async () => {
+    const tree = join(dir, "tree");
+    for (const [path, content] of [
+      ["b.txt", "Once upon a time"],
+      ["a/z.md", "ö 🌍.\n"],
+      ["a/latin1.txt", Buffer.from("caf\xe9\n", "latin1")],
+      ["a/.git/config", "x"],
+      [".hidden", "x"],
+    ] as const) {
+      mkdirSync(dirname(join(tree, path)), { recursive: true });
+      writeFileSync(join(tree, path), content);
+    }
+    symlinkSync(join(tree, "b.txt"), join(tree, "link"));
+    symlinkSync("nowhere", join(tree, "dangling"));
+    const table = [
+      "tokens  bytes  bytes/token  file",
+      `     8      9         1.13  ${tree}/a/z.md`,
+      `     4     16         4.00  ${tree}/b.txt`,
+      "    12     25         2.08  total",
+      "",
+    ].join("\n");
+    const bad = `${tree}/a/latin1.txt: not valid UTF-8 at byte 3 (0xe9). Convert it first, for example with iconv.`;
+    const [strict, skipping, missing, described, listed, one] = await Promise.all([
+      quipu(["tokens", "-f", tree]),
+      quipu(["tokens", "--skip-invalid", "-f", tree]),
+      quipu(["tokens", "-f", A, "/no/such", B]),
+      quipu(["tokens", "--json", "--skip-invalid", "-f", tree]),
+      quipu(["tokens", "--ids", "-f", tree]),
+      quipu(["tokens", "--count", "--skip-invalid", "-f", join(tree, "a/latin1.txt"), A]),
+    ]);
+    expect(strict).toEqual({ status: 2, stdout: table, stderr: `quipu: ${bad}\n` });
+    expect(skipping).toEqual({ status: 0, stdout: table, stderr: `quipu: ${bad} Skipped.\n` });
+    expect(missing).toMatchObject({ status: 2, stderr: expect.stringMatching(/^quipu: -f \/no\/such: .*ENOENT.*\n$/) });
+    expect(missing.stdout).toMatch(/ {4}12 {5}25 .*total\n$/);
+    expect(JSON.parse(described.stdout)).toMatchObject({
+      count: 12,
+      files: [{ count: 8 }, { count: 4 }],
+      failed: [{ file: `${tree}/a/latin1.txt`, error: bad }],
+    });
+    expect(listed.stdout.split("\n")).toHaveLength(3); // a line for each that is text
+    expect(one).toMatchObject({ status: 0, stdout: "4\n" });
   });
 
   test("may cut characters between chunks", async () => {
@@ -297,6 +351,23 @@ describe("--limit and --price", () => {
       { limit: 3, over: 0 },
       { limit: 3, over: 5 },
     ]);
+  });
+
+  test("a pipe is not read on when it is over the limit", async () => {
+    const endless = await bash("yes | quipu tokens --limit 100; echo $?");
+    expect(endless.stderr).toBe(
+      "quipu: over the limit of 100 tokens: the text has more, and was not read to its end\n",
+    );
+    expect(endless.stdout).toBe("4\n"); // no count: nobody knows it
+    const [ids, json, finite, words] = await Promise.all([
+      bash("yes | quipu tokens --limit 100 --json; echo $?"),
+      bash("yes | quipu tokens --limit 100 --json -f - ; echo $?"),
+      bash("yes | head -3 | quipu tokens --limit 2; echo $?"),
+      bash("quipu tokens --limit 3 Once upon a time < /dev/null; echo $?"),
+    ]);
+    for (const { stdout } of [ids, json]) expect(stdout).toMatch(/"complete":false.*\n4\n$/s);
+    expect(finite).toMatchObject({ stdout: "6\n4\n", stderr: expect.stringContaining("has 6 tokens, 4 too many") });
+    expect(words).toMatchObject({ stdout: "4\n4\n", stderr: expect.stringContaining("has 4 tokens, 1 too many") });
   });
 
   test("'context' is the model's", async () => {

@@ -45,6 +45,20 @@ test("angles beside multiples of π/2", async () => {
   await expectAngles([position], Float32Array.from(angles));
 });
 
+test("a scale multiplies what is rounded already", async () => {
+  const frequencies = Float32Array.of(1, 0.3, 0.01);
+  const [positions, scale] = [[0, 3, 5000], 1.2079441541679836];
+  const { outputs } = await runEverywhere(
+    { positions: i32([3], positions), frequencies: f32([3], frequencies) },
+    (r, { positions, frequencies }) => [
+      r.ropeAngles(positions, frequencies),
+      r.ropeAngles(positions, frequencies, { scale }),
+    ],
+  );
+  const expected = outputs[0]!.map((x) => fround(x * fround(scale)));
+  expectSameBits(outputs[1]!, Float32Array.from(expected), "scaled angles");
+});
+
 test("padding turns nothing", async () => {
   const { outputs } = await runEverywhere(
     { positions: i32([2], [-1, 0]), frequencies: f32([3], [1, 0.5, 0.25]) },

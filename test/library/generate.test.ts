@@ -25,6 +25,7 @@ describe("events", () => {
         ...{ maxTokens: 5, temperature: 0.7, topK: 0, topP: 0.5, minP: 0, repeatPenalty: 1, presencePenalty: 0 },
         ...{ frequencyPenalty: 0, stop: [], stopIds: [], ignoreEos: true, seed: 9 },
       },
+      warnings: [],
     });
     expect(tokens).toHaveLength(5);
     for (const token of tokens) {

@@ -86,7 +86,7 @@ if (!available) console.warn("skipped: build/models/smollm2 or ../shared/cases/e
     });
     expect(text).toBe("The capital of France is Paris.");
     expect(end).toMatchObject({ reason: "eos", stoppedBy: { id: 2, text: "<|im_end|>" } });
-    expect((await inspectModel(dir)).stopTokens.tokens).toEqual([
+    expect((await inspectModel(dir)).stopTokens).toEqual([
       { id: 2, text: "<|im_end|>", sources: expect.arrayContaining(["tokenizer_config.json", "chat template"]) },
     ]);
   });

@@ -62,7 +62,7 @@ const USES: Readonly<Record<string, string>> = {
     export { stops };`,
   inspectModel: `
     const report: quipu.ModelReport = await quipu.inspectModel("x", { kvCache: "int8", contextLength: undefined });
-    export const first: string | undefined = report.stopTokens.tokens[0]?.sources[0];`,
+    export const first: string | undefined = report.stopTokens[0]?.sources[0];`,
   runBenchmark: `
     const measured: quipu.BenchmarkResult = await quipu.runBenchmark(undefined, { threads: 1 }, { sampling: { topK: 3 } });
     export const row: quipu.BenchmarkRow | undefined = measured.rows[0];`,

@@ -96,6 +96,65 @@ CHECKPOINTS = {
         "rope": {"rope_parameters": {"rope_theta": 5000.0, **llama3(32.0, 96)}},
         "prompts": {"short": (12, "all"), "long": (170, "all")},
     },
+    "linear-rope-f16": {
+        "about": "linear rope scaling, factor 4, hidden_act swish, MHA 2/2, untied, f16",
+        "seed": 7,
+        "dtype": "f16",
+        "shape": {"hidden": 32, "heads": 2, "kv": 2, "ffn": 60, "vocab": 211, "layers": 2},
+        "tied": False,
+        "rope": {"rope_theta": 10000.0, "rope_scaling": {"type": "linear", "factor": 4.0}},
+        "config": {"hidden_act": "swish"},
+        "prompts": {"short": (12, "all"), "long": (180, "some")},
+    },
+    "yarn-rope-bf16": {
+        "about": "yarn, factor 8 over 48 positions, its own attention factor, rope_theta in rope_scaling, GQA 4/2, tied, bf16",
+        "seed": 8,
+        "dtype": "bf16",
+        "shape": {"hidden": 64, "heads": 4, "kv": 2, "ffn": 72, "vocab": 205, "layers": 2},
+        "tied": True,
+        "rope": {
+            "rope_scaling": {
+                "rope_theta": 20000.0,
+                "type": "yarn",
+                "factor": 8.0,
+                "original_max_position_embeddings": 48,
+                "finetuned": True,
+            }
+        },
+        "prompts": {"short": (12, "all"), "long": (190, "some")},
+    },
+    "yarn-mscale-f32": {
+        "about": "yarn with mscale, mscale_all_dim, beta_fast, beta_slow, truncate false, in rope_parameters, MQA 2/1, untied, f32",
+        "seed": 9,
+        "dtype": "f32",
+        "shape": {"hidden": 32, "heads": 2, "kv": 1, "head_dim": 32, "ffn": 52, "vocab": 207, "layers": 2},
+        "tied": False,
+        "rope": {
+            "rope_parameters": {
+                "rope_theta": 10000.0,
+                "rope_type": "yarn",
+                "factor": 16.0,
+                "original_max_position_embeddings": 32,
+                "mscale": 1.3,
+                "mscale_all_dim": 0.5,
+                "beta_fast": 2.0,
+                "beta_slow": 0.5,
+                "truncate": False,
+            }
+        },
+        "prompts": {"short": (12, "all"), "long": (170, "some")},
+    },
+    "mistral-bf16": {
+        "about": "MistralForCausalLM without a sliding window, num_key_value_heads left out (8), bf16, untied",
+        "seed": 10,
+        "dtype": "bf16",
+        "shape": {"hidden": 64, "heads": 16, "kv": 8, "head_dim": 8, "ffn": 80, "vocab": 209, "layers": 2},
+        "tied": False,
+        "rope": {"rope_theta": 1000000.0},
+        "config": {"architectures": ["MistralForCausalLM"], "model_type": "mistral", "sliding_window": None},
+        "omit": ["num_key_value_heads", "attention_bias", "mlp_bias", "pretraining_tp"],
+        "prompts": {"short": (12, "all"), "long": (150, "some")},
+    },
 }
 
 
@@ -107,7 +166,7 @@ def config_json(spec):
         "attention_bias": False,
         "attention_dropout": 0.0,
         "bos_token_id": 1,
-        "torch_dtype" if "rope_theta" in rope else "dtype": dtype,
+        "dtype" if "rope_parameters" in rope else "torch_dtype": dtype,
         "eos_token_id": spec.get("eos", 2),
         "head_dim": shape.get("head_dim", shape["hidden"] // shape["heads"]),
         "hidden_act": "silu",
@@ -126,6 +185,7 @@ def config_json(spec):
         "tie_word_embeddings": spec["tied"],
         "use_cache": True,
         "vocab_size": shape["vocab"],
+        **spec.get("config", {}),
     }
     return {key: value for key, value in config.items() if key not in spec.get("omit", [])}
 
@@ -261,6 +321,7 @@ def make(name, spec):
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "inverseFrequencies": model.model.rotary_emb.inv_freq.tolist(),
+        "attentionFactor": float(model.model.rotary_emb.attention_scaling),
         "prompts": [],
     }
     vocab = spec["shape"]["vocab"]

@@ -1,6 +1,6 @@
-// ropeAngles: cosine and sine of position · frequency, once a step for all layers and heads. In f64 by our own
-// reduction and polynomials, so that no bit depends on the C library: some 30 flops an angle, bound by arithmetic, a
-// few microseconds a step. A task is a row.
+// ropeAngles: cosine and sine of position · frequency, times a scale, once a step for all layers and heads. In f64 by
+// our own reduction and polynomials, so that no bit depends on the C library: some 30 flops an angle, bound by
+// arithmetic, a few microseconds a step. A task is a row.
 
 // sin and cos on [−π/4, π/4]: the minimax polynomials of FreeBSD's k_sin.c and k_cos.c (their coefficients are facts of
 // approximation; error < 2⁻⁵⁸), after reduction by multiples of π/2 in two parts with fma. For |x| ≤ 2²⁴ the reduced
@@ -44,6 +44,7 @@ static void ropeAngles(const OpCall& call, Worker& worker) {
   const View& out = call[rope_angles::kOut];
   const size_t rows = out.dims[0], half = out.dims[1];
   const float* frequencies = call[rope_angles::kInverseFrequencies].as<float>();
+  const float scale = call.floatAttribute(rope_angles::kScale);
   for (size_t row = worker.next(rows); row < rows; row = worker.next(rows)) {
     const int32_t position = call[rope_angles::kPositions].as<int32_t>()[row];
     const float at = float(position < 0 ? 0 : position);  // padding rows turn nothing
@@ -52,8 +53,8 @@ static void ropeAngles(const OpCall& call, Worker& worker) {
       const float angle = at * frequencies[j];
       double cosine, sine;
       cosineAndSine(angle, &cosine, &sine);
-      angles[2 * j] = float(cosine);
-      angles[2 * j + 1] = float(sine);
+      angles[2 * j] = float(cosine) * scale;
+      angles[2 * j + 1] = float(sine) * scale;
     }
   }
 }

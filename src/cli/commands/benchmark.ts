@@ -1,5 +1,5 @@
 // quipu --benchmark: measured figures as a table, Markdown, JSON or CSV, in llama-bench's columns where they mean the same.
-import { basename } from "node:path";
+import { basename, resolve } from "node:path";
 import { type BenchmarkResult, modelFolder, runBenchmark } from "../../index.js";
 import { loadOptions, type ModelOptions } from "../model-options.js";
 import type { Context } from "../program.js";
@@ -23,12 +23,12 @@ export interface BenchmarkCommandOptions extends ModelOptions {
 export async function benchmark(options: BenchmarkCommandOptions, { signal }: Context): Promise<void> {
   const { promptTokens, genTokens, repeats, depth, temp, topK, topP, minP } = options;
   const progress = new Progress({ quiet: options.quiet === true });
-  const result = await runBenchmark(options.model, loadOptions(options, { signal }), {
+  const result = await runBenchmark(options.model, loadOptions(options, progress, { signal }), {
     ...{ promptTokens, genTokens, repeats, depth, signal },
     sampling: { temperature: temp, topK, topP, minP },
     onProgress: (done, total) => progress.draw("measuring", done, total),
   }).finally(() => progress.erase());
-  const name = basename(modelFolder(options.model));
+  const name = basename(resolve(options.model ?? modelFolder(undefined)));
   if (options.format === "json") return write(`${JSON.stringify(jsonOf(name, result))}\n`);
   const { header, rows } = columnsOf(name, result, options.format ?? "table");
   const render = { table, md: markdownTable, csv }[options.format ?? "table"];

@@ -1,5 +1,6 @@
 // quipu inspect prompt: the prompt as the model sees it.
 import { encodePrompt, loadChatTemplate, loadTokenizer, modelFolder } from "../../index.js";
+import { printWarning } from "../model-options.js";
 import type { Context } from "../program.js";
 import { type PromptRequestOptions, readPromptRequest } from "../prompt-request.js";
 import { write } from "../terminal/output.js";
@@ -15,7 +16,7 @@ export async function inspectPrompt(
   options: InspectPromptOptions,
   { signal }: Context,
 ): Promise<void> {
-  const dir = modelFolder(options.model);
+  const dir = modelFolder(options.model, (_code, message) => printWarning({ message }, {}));
   const request = await readPromptRequest(words, options, signal);
   const [tokenizer, chatTemplate] = await Promise.all([loadTokenizer(dir), loadChatTemplate(dir)]);
   const { prompt, options: how } = request.for(chatTemplate);

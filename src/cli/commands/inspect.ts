@@ -1,5 +1,5 @@
 // quipu inspect: what a checkpoint is, from its headers alone.
-import { inspectModel, type ModelReport } from "../../index.js";
+import { inspectModel, type ModelReport, type RopeConfig } from "../../index.js";
 import { write } from "../terminal/output.js";
 import { describeStop } from "../terminal/stops.js";
 import { formatBytes, formatCount, table } from "../terminal/tables.js";
@@ -21,11 +21,17 @@ export async function inspect(model: string | undefined, options: InspectOptions
   await write(describe(report, options.tensors === true));
 }
 
+function describeScaling({ scaling }: RopeConfig): string {
+  if (scaling === undefined) return "";
+  const original = scaling.type === "linear" ? "" : ` from ${scaling.originalMaxPositions} positions`;
+  const attention = scaling.type === "yarn" ? `, attention factor ${+scaling.attentionFactor.toFixed(4)}` : "";
+  return `, ${scaling.type} scaling × ${scaling.factor}${original}${attention}`;
+}
+
 function describe(
-  { dir, config, files, dtypes, parameters, memory, tensors, tokenizer, stopTokens }: ModelReport,
+  { dir, config, head, files, dtypes, parameters, memory, tensors, tokenizer, stopTokens, warnings }: ModelReport,
   all: boolean,
 ): string {
-  const { rope } = config;
   const lines: [string, string][] = [
     ["folder", dir],
     ["files", files.map(({ name, bytes }) => `${name} (${formatBytes(bytes)})`).join(", ")],
@@ -36,21 +42,16 @@ function describe(
     ],
     ["layers", `${config.layers} of ${config.hiddenSize} features, feed-forward ${config.intermediateSize}`],
     ["attention", `${config.heads} query heads, ${config.kvHeads} key/value heads of ${config.headSize}`],
-    ["vocabulary", `${config.vocabSize} ids${config.tiedEmbeddings ? ", head tied to the embedding" : ""}`],
-    [
-      "positions",
-      `${config.maxPositions}, rope theta ${rope.theta}${rope.scaling === undefined ? "" : `, llama3 scaling × ${rope.scaling.factor}`}`,
-    ],
+    ["vocabulary", `${config.vocabSize} ids, ${head === "tied" ? "head tied to the embedding" : "a head of its own"}`],
+    ["positions", `${config.maxPositions}, rope theta ${config.rope.theta}${describeScaling(config.rope)}`],
     ["tokenizer", tokenizer],
-    [
-      "stops at",
-      [...stopTokens.tokens.map(describeStop), ...stopTokens.ignored].join("; ") || "nothing: no file names a token",
-    ],
+    ["stops at", stopTokens.map(describeStop).join("; ") || "nothing: no file names a token"],
     [
       "memory",
       `weights ${formatBytes(memory.weightBytes)} + ${memory.kvCache} cache ${formatBytes(memory.cacheBytes)} at ${memory.contextLength} positions (${formatBytes(memory.cacheBytesPerPosition)} each)`,
     ],
   ];
+  for (const { message } of warnings) lines.push(["warning", message]);
   const text = lines.map(([name, value]) => `${name.padEnd(11)}${value}\n`).join("");
   if (!all) return `${text}tensors    ${tensors.length} (--tensors lists them)\n`;
   const rows = tensors.map(({ name, dtype, shape, file }) => [name, dtype, `[${shape.join(", ")}]`, file]);

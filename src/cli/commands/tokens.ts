@@ -1,6 +1,7 @@
 // quipu tokens: count, show or decode. Texts are counted as they are read, so that their length is no matter.
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import {
   encodeChat,
   loadChatTemplate,
@@ -10,15 +11,21 @@ import {
   QuipuError,
   readConfig,
   type Tokenizer,
+  type Warn,
 } from "../../index.js";
+import { InputError } from "../byte-input.js";
 import { type ChatInputOptions, readChatInput } from "../chat-input.js";
+import { printWarning } from "../model-options.js";
 import type { Context } from "../program.js";
 import { checkOneSource } from "../prompt-input.js";
 import { SourceEncoder } from "../source-encoder.js";
 import { write } from "../terminal/output.js";
-import { coloured, colourTokens, describeToken, tokenTable } from "../terminal/tokens.js";
+import { coloured, colourTokens, describeToken, tokenHeader, tokenRows, widthOfIds } from "../terminal/tokens.js";
 import { type TextOptions, type TextSource, textSources } from "../text-sources.js";
-import { costOf, countTable, type Measured, refuseOverflow } from "../token-counts.js";
+import { costOf, countTable, type Failed, type Measured, refuseOverflow } from "../token-counts.js";
+
+/** Tokens that are shown at a time; their colours begin anew where the block's length is a multiple of their number. */
+const BLOCK = 4096;
 
 export interface TokensOptions extends TextOptions, Omit<ChatInputOptions, "messages"> {
   readonly model?: string;
@@ -30,6 +37,7 @@ export interface TokensOptions extends TextOptions, Omit<ChatInputOptions, "mess
   readonly decode?: boolean;
   readonly special?: boolean;
   readonly bos?: boolean;
+  readonly skipInvalid?: boolean;
   readonly limit?: number | "context";
   readonly price?: number;
   readonly json?: boolean;
@@ -43,25 +51,41 @@ export async function tokens(words: readonly string[], options: TokensOptions, {
     const flag = lone.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     throw new QuipuError("ERR_USAGE", `--${flag} goes with a conversation: give --chat as well`);
   }
-  const sources = textSources(words, options, signal);
+  const sources = await textSources(words, options, signal);
   const { tokenizer, limit } = await prepare(options);
   if (options.decode) return decode(tokenizer, sources, options);
   hintAtFiles(words);
-  const { special = false, bos = false } = options;
+  const { special = false, bos = false, skipInvalid = false } = options;
   const printsMeanwhile = (options.ids || options.show) === true && process.stdout.isTTY === true;
   const quiet = options.quiet === true || printsMeanwhile;
-  const encoder = new SourceEncoder(tokenizer, sources, { special, bos, quiet }, signal);
+  const checksFirst = skipInvalid || sources.length > 1;
+  const encoder = new SourceEncoder(tokenizer, sources, { special, bos, limit, checksFirst, quiet }, signal);
   const measured: Measured[] = [];
+  const failed: Failed[] = [];
   const keeps = options.show || (options.ids && options.json);
   for (const source of sources) {
-    if (options.ids && !options.json) measured.push(await encoder.print(source));
-    else measured.push(await encoder.measure(source, keeps === true));
-    if (options.show && !options.json) await show(tokenizer, measured.at(-1)!, sources.length > 1);
+    try {
+      if (options.ids && !options.json) measured.push(await encoder.print(source));
+      else measured.push(await encoder.measure(source, keeps === true));
+    } catch (error) {
+      if (!(error instanceof InputError) || source.file === undefined) throw error;
+      process.stderr.write(`quipu: ${error.message}${skipInvalid ? " Skipped." : ""}\n`);
+      failed.push({ file: source.file, error: error.message });
+      continue;
+    }
+    if (options.show && !options.json) await show(tokenizer, measured.at(-1)!, sources.length > 1, signal);
   }
-  if (options.json) await writeJson(tokenizer, measured, options, limit);
-  else if (options.count) await write(`${measured.reduce((sum, { count }) => sum + count, 0)}\n`);
-  else if (!options.ids && !options.show) await write(countTable(measured, options.price));
+  if (options.json) await writeJson(tokenizer, measured, failed, options, limit);
+  else if (options.count) await write(countOf(measured));
+  else if (!options.ids && !options.show) await write(countTable(measured, sources.length, options.price));
   refuseOverflow(measured, limit);
+  if (failed.length > 0 && !skipInvalid) throw new QuipuError("ERR_USAGE", ""); // said already, file by file
+}
+
+/** In all; nothing where a text was not read to its end. */
+function countOf(measured: readonly Measured[]): string {
+  if (measured.length === 0 || measured.some(({ isCut }) => isCut)) return "";
+  return `${measured.reduce((sum, { count }) => sum + count, 0)}\n`;
 }
 
 /** A conversation as the model sees it: shown, unless something else is asked for. */
@@ -87,13 +111,13 @@ async function chatTokens(words: readonly string[], options: TokensOptions, sign
   const ids = bos ? Int32Array.of(bosId!, ...rendered) : rendered;
   const bytes = tokenizer.decodeBytes(ids, { special: true }).length;
   const measured: Measured = { count: ids.length, bytes, ids };
-  if (json) await writeJson(tokenizer, [measured], { ...options, show: true }, limit);
+  if (json) await writeJson(tokenizer, [measured], [], { ...options, show: true }, limit);
   else if (count) await write(`${ids.length}\n`);
   else if (onlyIds) await write(`${ids.join(" ")}\n`);
-  else if (price !== undefined) await write(countTable([measured], price));
+  else if (price !== undefined) await write(countTable([measured], 1, price));
   else {
     if (!coloured()) await write(`${tokenizer.decode(ids, { special: true })}\n\n`);
-    await show(tokenizer, measured, false);
+    await show(tokenizer, measured, false, signal);
   }
   refuseOverflow([measured], limit);
 }
@@ -105,9 +129,10 @@ interface Prepared {
   readonly limit: number | undefined;
 }
 
-async function prepare({ model, encoding, limit, bos }: TokensOptions): Promise<Prepared> {
-  const isFile = /\.(json|model|tiktoken)$/.test(model ?? "") && statSync(model!, { throwIfNoEntry: false })?.isFile();
-  const path = isFile ? model! : encoding === undefined ? modelFolder(model) : "";
+async function prepare({ model, encoding, limit, bos, quiet = false }: TokensOptions): Promise<Prepared> {
+  const warn: Warn = (_code, message) => printWarning({ message }, { quiet });
+  const isFile = /\.(json|model|tiktoken)$/.test(model ?? "") && isFileName(model!);
+  const path = isFile ? model! : encoding === undefined ? modelFolder(model, warn) : "";
   const tokenizer = await (encoding === undefined ? loadTokenizer(path) : loadEncoding(encoding));
   const dir = encoding === undefined ? (isFile ? dirname(path) : path) : undefined;
   if (bos && tokenizer.bosId === undefined) {
@@ -120,19 +145,40 @@ async function prepare({ model, encoding, limit, bos }: TokensOptions): Promise<
       "--limit context: an encoding has no context. Give a number, or a model with -m.",
     );
   }
-  return { tokenizer, dir, limit: (await readConfig(dir)).maxPositions };
+  return { tokenizer, dir, limit: (await readConfig(dir, warn)).maxPositions };
 }
 
-async function show(tokenizer: Tokenizer, { file, ids, count }: Measured, named: boolean): Promise<void> {
-  const heading = named ? `==> ${file} <==\n` : "";
-  const text = coloured() ? `${colourTokens(tokenizer, ids!)}\n\n` : "";
-  await write(`${heading}${text}${tokenTable(tokenizer, ids!)}${count} tokens\n`);
+async function show(
+  tokenizer: Tokenizer,
+  { file, ids, count }: Measured,
+  named: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  if (named) await write(`==> ${file} <==\n`);
+  if (coloured()) {
+    for await (const some of inBlocks(ids!, signal)) await write(colourTokens(tokenizer, some));
+    await write("\n\n");
+  }
+  const width = widthOfIds(ids!);
+  await write(tokenHeader(width));
+  for await (const some of inBlocks(ids!, signal)) await write(tokenRows(tokenizer, some, width));
+  await write(`${count} tokens\n`);
+}
+
+/** Some ids at a time; a signal comes through in between. @throws {QuipuError} ERR_ABORTED */
+async function* inBlocks(ids: Int32Array, signal: AbortSignal): AsyncGenerator<Int32Array> {
+  for (let at = 0; at < ids.length; at += BLOCK) {
+    yield ids.subarray(at, at + BLOCK);
+    await setImmediate();
+    if (signal.aborted) throw new QuipuError("ERR_ABORTED", "interrupted while showing tokens");
+  }
 }
 
 /** Of all texts together; of each, where files are given. */
 async function writeJson(
   tokenizer: Tokenizer,
   measured: readonly Measured[],
+  failed: readonly Failed[],
   { price, ids: withIds, show: shown }: TokensOptions,
   limit: number | undefined,
 ): Promise<void> {
@@ -145,13 +191,21 @@ async function writeJson(
   const describe = (one: Measured) => ({
     ...numbers(one),
     ...(limit === undefined ? {} : { limit, over: Math.max(0, one.count - limit) }),
+    ...(one.isCut ? { complete: false } : {}),
     ...(withIds || shown ? { ids: [...one.ids!] } : {}),
     ...(shown ? described(tokenizer, one.ids!) : {}),
   });
-  const isFiles = measured.some(({ file }) => file !== undefined);
-  const total = measured.reduce((a, b) => ({ count: a.count + b.count, bytes: a.bytes + b.bytes }));
+  const isFiles = failed.length > 0 || measured.some(({ file }) => file !== undefined);
+  const total = measured.reduce((a, b) => ({ count: a.count + b.count, bytes: a.bytes + b.bytes }), {
+    count: 0,
+    bytes: 0,
+  });
   const json = isFiles
-    ? { ...numbers(total), files: measured.map((one) => ({ file: one.file, ...describe(one) })) }
+    ? {
+        ...numbers(total),
+        files: measured.map((one) => ({ file: one.file, ...describe(one) })),
+        ...(failed.length === 0 ? {} : { failed }),
+      }
     : describe(measured[0]!);
   await write(`${JSON.stringify(json)}\n`);
 }
@@ -189,10 +243,14 @@ function parseIds(text: string): Int32Array {
 
 /** Words are text, here as everywhere; who gives nothing but names of files may have meant the files. */
 function hintAtFiles(words: readonly string[]): void {
-  const isFile = (word: string) => word !== "-" && statSync(word, { throwIfNoEntry: false })?.isFile() === true;
-  if (words.length === 0 || !words.every(isFile)) return;
+  if (words.length === 0 || !words.every(isFileName)) return;
   const [what, them] = words.length === 1 ? [`${words[0]} is`, words[0]] : [`${words.length} names of files are`, "…"];
   process.stderr.write(
     `quipu: ${what} counted as text; -f ${them} counts what is in ${words.length === 1 ? "it" : "them"}\n`,
   );
+}
+
+/** false also for what can be no name: a text of any length. */
+function isFileName(word: string): boolean {
+  return existsSync(word) && statSync(word).isFile();
 }

@@ -2,7 +2,6 @@
 import { isUtf8 } from "node:buffer";
 import { styleText } from "node:util";
 import type { Tokenizer } from "../../index.js";
-import { table } from "./tables.js";
 
 const COLOURS = ["cyan", "yellow", "green", "magenta"] as const;
 
@@ -21,10 +20,21 @@ export function visibleToken(tokenizer: Tokenizer, id: number): string {
 
 /** Ids and texts, a row for each token. */
 export function tokenTable(tokenizer: Tokenizer, ids: Int32Array): string {
-  return table(
-    ["id", "text"],
-    Array.from(ids, (id) => [id, visibleToken(tokenizer, id)]),
-  );
+  const width = widthOfIds(ids);
+  return tokenHeader(width) + tokenRows(tokenizer, ids, width);
+}
+
+/** Columns of a table that holds `ids`. */
+export function widthOfIds(ids: Int32Array): number {
+  return Math.max(2, String(ids.reduce((a, b) => Math.max(a, b), 0)).length);
+}
+
+export function tokenHeader(width: number): string {
+  return `${"id".padStart(width)}  text\n`;
+}
+
+export function tokenRows(tokenizer: Tokenizer, ids: Int32Array, width: number): string {
+  return Array.from(ids, (id) => `${String(id).padStart(width)}  ${visibleToken(tokenizer, id)}\n`).join("");
 }
 
 /** A token's text, and its bytes where they are not all whole characters. */

@@ -1,8 +1,9 @@
 // The checkpoint of a count: files of piece counts and a manifest that says up to where the corpus is in them. A run that was
 // interrupted goes on from there, with the same files in the same order; what is learned from the counts is not part of it.
-import { mkdir, readFile, rm, stat } from "node:fs/promises";
+import { mkdir, rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { isJsonObject, parseJsonObject } from "../../checkpoint/json.js";
+import { readWhole, systemError } from "../../checkpoint/file.js";
+import { isJsonObject, MAX_JSON_BYTES, parseJsonObject } from "../../checkpoint/json.js";
 import { QuipuError } from "../../errors.js";
 import { replaceFile } from "./files.js";
 
@@ -47,16 +48,13 @@ export class CountCheckpoint {
     folder: string,
     corpus: CountedCorpus,
   ): Promise<{ checkpoint: CountCheckpoint; progress: Progress | undefined }> {
-    await mkdir(folder, { recursive: true });
+    await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
+      throw systemError(folder, "cannot be made", cause, "ERR_USAGE");
+    });
     const checkpoint = new CountCheckpoint(folder, corpus);
     const path = join(folder, MANIFEST);
-    let bytes: Buffer;
-    try {
-      bytes = await readFile(path);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return { checkpoint, progress: undefined };
-      throw error;
-    }
+    const bytes = await readWhole(path, MAX_JSON_BYTES, "ERR_USAGE");
+    if (bytes === undefined) return { checkpoint, progress: undefined };
     const manifest = parseJsonObject(bytes, path, "ERR_USAGE");
     if (manifest.version !== VERSION || !isProgress(manifest.progress)) {
       throw new QuipuError("ERR_USAGE", `${path}: not a checkpoint of this version. Remove the folder to begin anew.`);

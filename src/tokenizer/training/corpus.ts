@@ -6,7 +6,7 @@ import { addAbortSignal, pipeline, Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { isJsonObject } from "../../checkpoint/json.js";
 import { QuipuError } from "../../errors.js";
-import { incompleteEnd, invalidAt } from "./utf8.js";
+import { incompleteEnd, invalidAt } from "../../utf8.js";
 
 export type CorpusFormat = "auto" | "text" | "jsonl";
 

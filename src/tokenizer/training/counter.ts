@@ -2,7 +2,7 @@
 
 import { fromNative } from "../../addon/addon.js";
 import type { NativeTokenizerTrainer } from "../../addon/addon-types.js";
-import { incompleteEnd } from "./utf8.js";
+import { incompleteEnd } from "../../utf8.js";
 
 const BATCH = 2 ** 20;
 

@@ -53,7 +53,7 @@ describe("readSafetensors", () => {
   });
 
   test.each<[string, Uint8Array, RegExp]>([
-    ["an empty file", new Uint8Array(0), /got 0 bytes/],
+    ["an empty file", new Uint8Array(0), /is empty: its download is incomplete/],
     ["a length of zero", withLength(0n, "{}"), /length is 0/],
     ["something that is no safetensors", withLength(4n, "PK..xx"), /does not begin with/],
     ["a header that is no JSON", withLength(5n, "{nope"), /not valid JSON/],

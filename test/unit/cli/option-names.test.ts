@@ -16,6 +16,7 @@ const SET_BY_THE_COMMAND_LINE = [
     "slots",
     "slotTimeoutMs",
     "onProgress",
+    "onWarning",
     "signal",
     "ignoreEos",
     "raw",

@@ -27,17 +27,20 @@ const tokenizer = {
   decode: ([id]: number[]) => SPECIAL[id!] ?? "stop",
 } as unknown as Tokenizer;
 
-function stopsOf({ config = {}, generation = {}, template, files = {} }: Sources, withTokenizer = true) {
+async function stopsOf({ config = {}, generation = {}, template, files = {} }: Sources, withTokenizer = true) {
   const dir = mkdtempSync(join(root, "stops-"));
   for (const [name, json] of Object.entries(files)) writeFileSync(join(dir, name), JSON.stringify(json));
   const parsed = parseConfig({ ...TINY_CONFIG, eos_token_id: null, ...config });
-  return readStopTokens(dir, {
+  const ignored: string[] = [];
+  const parts = {
     config: parsed,
     generationConfig: parseGenerationConfig(generation, parsed),
     tokenizer: withTokenizer ? tokenizer : undefined,
     chatTemplate:
       template === undefined ? undefined : new ChatTemplate(template, { bos_token: "<s>", eos_token: "</s>" }, "x"),
-  });
+  };
+  const tokens = await readStopTokens(dir, parts, (_code, message) => ignored.push(message));
+  return { tokens, ignored };
 }
 interface Sources {
   readonly config?: JsonObject;
@@ -82,7 +85,7 @@ test("an eos_token may be an ordinary token; one that is none is ignored, and sa
   ]);
   expect(await stopsOf({ files: { "tokenizer_config.json": { eos_token: "<|gone|>" } } })).toEqual({
     tokens: [],
-    ignored: ['tokenizer_config.json: eos_token "<|gone|>" is no token of the model: ignored'],
+    ignored: ['tokenizer_config.json: eos_token "<|gone|>" is no token of the model: it is ignored'],
   });
 });
 

@@ -33,7 +33,7 @@ const NASTY = [
 const nasty = fc.array(fc.constantFrom(...NASTY), { maxLength: 40 }).map((parts) => parts.join(""));
 
 // As openai/tiktoken has it: \s++$ comes before what ends with a line break.
-const CL100K_PATTERN = LLAMA3_PATTERN.replace("\\s*[\\r\\n]+", "\\s+$|\\s*[\\r\\n]+");
+const CL100K_PATTERN = LLAMA3_PATTERN.replace("\\s*[\\r\\n]+", "\\s+\\z|\\s*[\\r\\n]+");
 
 /** js-tiktoken cutting by our translation of the pattern: its own lacks 'ſ, and has JavaScript's \s. */
 async function oracle(name: string): Promise<(text: string) => number[]> {

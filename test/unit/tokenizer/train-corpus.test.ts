@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { callNative } from "#quipu/addon/addon.js";
 import { isQuipuError } from "#quipu/errors.js";
 import { type TrainTokenizerOptions, trainTokenizer } from "#quipu/tokenizer/train.js";
-import { incompleteEnd, invalidAt } from "#quipu/tokenizer/training/utf8.js";
+import { incompleteEnd, invalidAt } from "#quipu/utf8.js";
 import { countPieces, piecesOf } from "./train-reference.js";
 
 let dir: string;

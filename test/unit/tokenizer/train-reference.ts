@@ -1,11 +1,6 @@
 // The training in its plainest form: all pairs are counted anew for every merge. The tests hold the trainer to it.
-import {
-  compileSplitPattern,
-  GPT2_PATTERN,
-  LLAMA3_PATTERN,
-  O200K_PATTERN,
-  splitBy,
-} from "#quipu/tokenizer/split-pattern.js";
+import { splitInto } from "#quipu/tokenizer/split-behavior.js";
+import { compileSplitPattern, GPT2_PATTERN, LLAMA3_PATTERN, O200K_PATTERN } from "#quipu/tokenizer/split-pattern.js";
 
 const COMPILED = {
   llama3: compileSplitPattern(LLAMA3_PATTERN, "llama3"),
@@ -16,7 +11,7 @@ const COMPILED = {
 export type Pair = [left: number, right: number];
 
 export function piecesOf(text: string, pattern: keyof typeof COMPILED): string[] {
-  return splitBy(COMPILED[pattern], text);
+  return [...splitInto("Isolated", COMPILED[pattern], text, false)];
 }
 
 /** How often each piece occurs. */

@@ -16,7 +16,7 @@ export function incompleteEnd(bytes: Uint8Array): number {
   return 0;
 }
 
-/** The offset of the first byte that does not belong to a whole character; the length where all do. */
+/** The offset of the first byte that begins no whole character, as every message about UTF-8 gives it; the length where there is none. */
 export function invalidAt(bytes: Uint8Array): number {
   let at = 0;
   while (at < bytes.length) {

@@ -1,0 +1,38 @@
+// What is said about a model that loads all the same: something in its files is ignored, or one of two was chosen.
+
+/** Stable across versions. What each means is in docs/cli.md, "Warnings". */
+export type WarningCode =
+  /** Tensors that no module of the model computes with. */
+  | "WARN_EXTRA_TENSORS"
+  /** model.safetensors.index.json and the shards say different things; the shards count. */
+  | "WARN_INDEX_MISMATCH"
+  /** A tensor is in two shards; the later counts. */
+  | "WARN_TENSOR_TWICE"
+  /** config.json ties the head to the embedding, and another head is stored; that is used. */
+  | "WARN_STORED_HEAD"
+  /** There is more than one set of weights; one was chosen. */
+  | "WARN_WEIGHTS_CHOSEN"
+  /** A LoRA adapter lies beside the weights; it is not applied. */
+  | "WARN_ADAPTER_IGNORED"
+  /** A field of config.json or generation_config.json means nothing here, and is ignored. */
+  | "WARN_CONFIG_IGNORED"
+  /** A JSON object has a name twice; the last counts. */
+  | "WARN_JSON_NAME_TWICE"
+  /** The folder is of the hub's cache; one of its snapshots was chosen. */
+  | "WARN_SNAPSHOT_CHOSEN";
+
+export interface ModelWarning {
+  readonly code: WarningCode;
+  /** One line. */
+  readonly message: string;
+}
+
+/** Told of each warning as it arises. */
+export type Warn = (code: WarningCode, message: string) => void;
+
+/** "a, b, c and 5 more": the first few of many names. */
+export function firstOf(names: readonly string[], count = 3): string {
+  const shown = names.slice(0, count).map((name) => JSON.stringify(name).slice(1, -1).slice(0, 200));
+  const more = names.length - shown.length;
+  return more > 0 ? `${shown.join(", ")} and ${more} more` : shown.join(", ");
+}

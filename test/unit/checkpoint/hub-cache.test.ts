@@ -1,0 +1,93 @@
+// Folders of the hub's cache, as huggingface_hub 2.4 lays them out.
+import { execFileSync } from "node:child_process";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { checkpointFolder } from "#quipu/checkpoint/hub-cache.js";
+import { inspectModel } from "#quipu/generate/inspect.js";
+import { loadTokenizer } from "#quipu/tokenizer/tokenizer.js";
+import type { ModelWarning } from "#quipu/warnings.js";
+import { temporaryFolder, writeCheckpoint } from "../../checkpoint-writer.js";
+
+const [A, B] = ["a".repeat(40), "b".repeat(40)];
+const root = temporaryFolder();
+let count = 0;
+
+/** A repository with `commits` as snapshots, and refs/main as given. */
+function repository(commits: readonly string[], main?: string): string {
+  const dir = join(root, `hub-${count++}`, "models--org--name");
+  for (const name of ["blobs", "refs", "snapshots"]) mkdirSync(join(dir, name), { recursive: true });
+  for (const commit of commits) writeCheckpoint(join(dir, "snapshots", commit));
+  if (main !== undefined) writeFileSync(join(dir, "refs", "main"), main);
+  return dir;
+}
+
+function resolved(dir: string): { folder: string; warnings: ModelWarning[] } {
+  const warnings: ModelWarning[] = [];
+  return { folder: checkpointFolder(dir, (code, message) => warnings.push({ code, message })), warnings };
+}
+
+test("a repository is the snapshot of refs/main, which one warning names", async () => {
+  const dir = repository([A, B], `${B}\n`);
+  expect(resolved(dir)).toEqual({
+    folder: join(dir, "snapshots", B),
+    warnings: [
+      {
+        code: "WARN_SNAPSHOT_CHOSEN",
+        message: `${dir} is org/name in the hub's cache: its snapshot ${B} is used (refs/main)`,
+      },
+    ],
+  });
+  expect(resolved(join(dir, "snapshots")).folder).toBe(join(dir, "snapshots", B));
+  const report = await inspectModel(dir);
+  expect(report).toMatchObject({ dir: join(dir, "snapshots", B), warnings: [{ code: "WARN_SNAPSHOT_CHOSEN" }] });
+});
+
+test("without refs/main the only snapshot is taken", () => {
+  const dir = repository([A]);
+  rmSync(join(dir, "refs"), { recursive: true });
+  expect(resolved(dir).folder).toBe(join(dir, "snapshots", A));
+});
+
+test("the tokenizer of a repository is that of its snapshot", async () => {
+  const dir = repository([A], A);
+  await expect(loadTokenizer(dir)).rejects.toMatchObject({ message: expect.stringContaining(join("snapshots", A)) });
+});
+
+test.each<[string, () => string, RegExp]>([
+  [
+    "several snapshots and no refs/main",
+    () => repository([A, B]),
+    /no refs\/main says which .* there are a+, b+: give one/,
+  ],
+  ["a refs/main that points nowhere", () => repository([A], B), /refs\/main names the snapshot b+, which is not there/],
+  ["no snapshot at all", () => repository([], A), /refs\/main names .* there is no snapshot at all, or fetch/],
+  ["a refs/main that is no commit", () => repository([A], "../../../etc"), /expected a commit, got "..\/..\/..\/etc"/],
+  ["an empty refs/main", () => repository([A], ""), /expected a commit, got ""/],
+  [
+    "a refs/main that is a pipe",
+    () => {
+      const dir = repository([A]);
+      execFileSync("mkfifo", [join(dir, "refs", "main")]);
+      return dir;
+    },
+    /main: is a named pipe/,
+  ],
+  [
+    "the cache as a whole",
+    () => join(repository([A], A), ".."),
+    /holds the models of a hub's cache: give one of them, for example .*models--org--name/,
+  ],
+])("%s is an error that says so", (_, make, message) => {
+  expect(() => checkpointFolder(make())).toThrow(
+    expect.objectContaining({ code: "ERR_MODEL_NOT_FOUND", message: expect.stringMatching(message) }),
+  );
+});
+
+test("any other folder is its own", () => {
+  const dir = join(root, "plain");
+  writeCheckpoint(dir);
+  mkdirSync(join(dir, "snapshots"));
+  expect(resolved(dir)).toEqual({ folder: dir, warnings: [] });
+  mkdirSync(join(root, "work", "snapshots"), { recursive: true }); // somebody's folder of that name
+  expect(resolved(join(root, "work"))).toEqual({ folder: join(root, "work"), warnings: [] });
+});

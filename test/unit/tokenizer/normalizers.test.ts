@@ -1,0 +1,108 @@
+// Normalizers and added tokens as tokenizers has them, and streams of any cuts the same as the whole.
+import { createHash } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { loadTokenizer, type Text, type Tokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { TOKENIZER_FILES } from "./tokenizers.js";
+
+interface GoldenSet {
+  normalizer: unknown;
+  added_tokens: { content: string; normalized: boolean }[];
+  /** The text, its ids with special tokens as plain text, and as tokens. */
+  cases: [string, number[], number[]][];
+}
+const golden: { blocks: Record<string, string[]>; sets: GoldenSet[] } = JSON.parse(
+  readFileSync("test/reference/normalizers.golden.json", "utf8"),
+);
+const storyteller = JSON.parse(readFileSync(TOKENIZER_FILES["storyteller.json"]!, "utf8"));
+const exhaustive = process.env.QUIPU_EXHAUSTIVE !== undefined;
+
+async function tokenizerWith(changes: object): Promise<Tokenizer> {
+  const dir = mkdtempSync(join(tmpdir(), "quipu-normalizer-"));
+  writeFileSync(join(dir, "tokenizer.json"), JSON.stringify({ ...storyteller, ...changes }));
+  const tokenizer = await loadTokenizer(dir);
+  rmSync(dir, { recursive: true });
+  return tokenizer;
+}
+
+async function streamed(tokenizer: Tokenizer, chunks: Iterable<Text>, special: boolean): Promise<number[]> {
+  const ids: number[] = [];
+  for await (const part of tokenizer.encodeStream(chunks, { special })) ids.push(...part);
+  return ids;
+}
+
+/** The bytes in parts that end at `cuts`. */
+function cut(bytes: Buffer, cuts: readonly number[]): Buffer[] {
+  const ends = [...cuts.map((at) => at % (bytes.length + 1)), bytes.length].sort((a, b) => a - b);
+  return ends.map((end, i) => bytes.subarray(ends[i - 1] ?? 0, end));
+}
+
+describe.each(Object.keys(golden.blocks))("%s of every character", (form) => {
+  const BLOCK = 4096;
+  test("is that of tokenizers, whole and in a stream", async () => {
+    const tokenizer = await tokenizerWith({ normalizer: { type: form }, added_tokens: [] });
+    for (const [block, expected] of golden.blocks[form]!.entries()) {
+      let text = "";
+      for (let code = block * BLOCK; code < (block + 1) * BLOCK; code++) {
+        if (code >= 0xd800 && code < 0xe000) continue;
+        const character = String.fromCodePoint(code);
+        text += `a${character}\u0334\u0301${character} `;
+      }
+      const ids = tokenizer.encode(text);
+      expect([block, createHash("sha256").update(ids).digest("hex").slice(0, 16)]).toEqual([block, expected]);
+      const bytes = Buffer.from(text);
+      const cuts = Array.from({ length: 50 }, (_, i) => i * 991);
+      expect(await streamed(tokenizer, cut(bytes, cuts), false)).toEqual([...ids]);
+    }
+  });
+});
+
+test.each(golden.sets.map((set, index) => [index, set] as const))("set %i of tokenizers", async (_, set) => {
+  const tokenizer = await tokenizerWith({ normalizer: set.normalizer, added_tokens: set.added_tokens });
+  for (const [text, ...expected] of set.cases) {
+    for (const special of [false, true]) {
+      const ids = expected[special ? 1 : 0];
+      expect({ text, special, ids: [...tokenizer.encode(text, { special })] }).toEqual({ text, special, ids });
+      const bytes = Buffer.from(text);
+      const parts = [...Array.from(bytes, (byte) => Buffer.of(byte))];
+      expect({ text, special, ids: await streamed(tokenizer, parts, special) }).toEqual({ text, special, ids });
+      for (let at = 0; at < bytes.length; at += exhaustive ? 1 : 5) {
+        const streamedIds = await streamed(tokenizer, [bytes.subarray(0, at), bytes.subarray(at)], special);
+        expect({ text, special, at, ids: streamedIds }).toEqual({ text, special, at, ids });
+      }
+    }
+  }
+});
+
+test("any added tokens, any text and any cuts: a stream gives the ids of the whole", async () => {
+  const unit = fc.constantFrom(..."ab<>xy \n_1.", "  ", "é", "e\u0301", "\u0301", "가", "\u11a8", "日", "ﬁ", "Å");
+  const content = fc.array(unit, { minLength: 1, maxLength: 4 }).map((parts) => parts.join(""));
+  const token = fc.record({
+    content,
+    single_word: fc.boolean(),
+    lstrip: fc.boolean(),
+    rstrip: fc.boolean(),
+    normalized: fc.boolean(),
+    special: fc.boolean(),
+  });
+  const normalizer = fc.constantFrom(null, ...Object.keys(golden.blocks).map((type) => ({ type })));
+  const file = fc.record({ normalizer, tokens: fc.uniqueArray(token, { maxLength: 6, selector: (t) => t.content }) });
+  const text = fc.tuple(fc.array(unit, { maxLength: 40 }), fc.array(fc.nat(), { maxLength: 4 }));
+  await fc.assert(
+    fc.asyncProperty(file, fc.array(text, { minLength: 8, maxLength: 12 }), async ({ normalizer, tokens }, texts) => {
+      const added_tokens = tokens.map((token, i) => ({ id: 3000 + i, ...token }));
+      const tokenizer = await tokenizerWith({ normalizer, added_tokens });
+      for (const [parts, cuts] of texts) {
+        // Texts of tokens, not only of letters that tokens have too.
+        const whole = parts.map((part, i) => (i % 3 === 0 ? (tokens[i % 5]?.content ?? part) : part)).join("");
+        for (const special of [false, true]) {
+          const ids = [...tokenizer.encode(whole, { special })];
+          expect(await streamed(tokenizer, cut(Buffer.from(whole), cuts), special)).toEqual(ids);
+        }
+      }
+    }),
+    { numRuns: exhaustive ? 5000 : 150 },
+  );
+});
