@@ -111,7 +111,7 @@ test.concurrent.each<[string, string[], string | RegExp]>([
   ],
   [
     "tools twice",
-    ["--messages", file("both.json", '{"messages": [], "tools": []}'), "--tools", tools],
+    ["--messages", file("both.json", '{"messages": [{"role": "user"}], "tools": []}'), "--tools", tools],
     "has tools as well",
   ],
   [
