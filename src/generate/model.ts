@@ -10,7 +10,8 @@ import { type GenerationConfig, readGenerationConfig } from "../model/generation
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
 import { Runtime } from "../model/runtime.js";
 import { disposeWeights, type LoadedWeights, loadWeights } from "../model/weights.js";
-import { type ChatTemplate, loadChatTemplate } from "../tokenizer/chat-template.js";
+import type { ChatTemplate } from "../tokenizer/chat-template.js";
+import { loadChatTemplate } from "../tokenizer/template-files.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
 import { readEosTokens } from "../tokenizer/tokenizer-config.js";
 import type { ModelWarning, Warn } from "../warnings.js";
@@ -178,6 +179,7 @@ export class Model {
   readonly config: LlamaConfig;
   readonly generationConfig: GenerationConfig;
   readonly tokenizer: Tokenizer | undefined;
+  /** Undefined without a tokenizer; without names where the checkpoint has no template. */
   readonly chatTemplate: ChatTemplate | undefined;
   /** The tokens that end a completion, and what names them. */
   readonly stopTokens: readonly StopToken[];
