@@ -1,7 +1,7 @@
 // config.json of a Llama checkpoint, checked field by field. What quipu cannot compute faithfully is refused by name, never
 // guessed; defaults are those of transformers (decisions/0006).
 import { join } from "node:path";
-import { pathOf } from "../arguments.js";
+import { callback, checkArgument, pathOf } from "../arguments.js";
 import { listFolder } from "../checkpoint/checkpoint.js";
 import { isJsonObject, type JsonObject, readJsonFile } from "../checkpoint/json.js";
 import { otherForm } from "../checkpoint/other-forms.js";
@@ -55,6 +55,7 @@ const DEFAULTS: Readonly<Record<LlamaConfig["modelType"], ModelDefaults>> = {
  */
 export async function readConfig(folder: string | URL, warn: Warn = () => {}): Promise<LlamaConfig> {
   const dir = pathOf("folder", folder);
+  checkArgument("warn", warn, callback);
   const json = await readJsonFile(join(dir, CONFIG_FILE), "ERR_MODEL_INVALID", warn);
   if (json !== undefined) return parseConfig(json, warn);
   const other = await otherForm(dir, await listFolder(dir));
