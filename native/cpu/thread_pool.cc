@@ -17,6 +17,15 @@ namespace {
 
 double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
+// The processor time of a thread, or, where the system cannot tell, a clock that suspects nothing.
+clockid_t clockOf([[maybe_unused]] std::thread& thread) {
+#if defined(__linux__)
+  clockid_t clock;
+  if (pthread_getcpuclockid(thread.native_handle(), &clock) == 0) return clock;
+#endif
+  return CLOCK_MONOTONIC;
+}
+
 }  // namespace
 
 void System::pause() {
@@ -55,7 +64,7 @@ uint32_t ThreadPool::grow(uint32_t threads) {
   while (threads_.size() + 1 < threads) {
     const auto index = static_cast<uint32_t>(threads_.size()) + 1;
     if (!startThread(threads_, [this, index] { team_.serve(index); })) break;
-    if (pthread_getcpuclockid(threads_.back().native_handle(), &clocks_[index]) != 0) clocks_[index] = CLOCK_MONOTONIC;
+    clocks_[index] = clockOf(threads_.back());
   }
   return std::min(threads, static_cast<uint32_t>(threads_.size()) + 1);
 }
