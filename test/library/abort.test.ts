@@ -63,7 +63,10 @@ describe("a signal ends within 200 ms", () => {
   const aborted = async (on: Model, prompt: Int32Array, options: GenerateOptions, onToken: Begun = () => {}) => {
     const ids: number[] = [];
     for await (const event of on.generate(prompt, { ...greedy, ...options })) {
-      if (event.type === "token") ids.push(event.id), onToken();
+      if (event.type === "token") {
+        ids.push(event.id);
+        onToken();
+      }
       if (event.type === "end") expect(event.reason).toBe("abort");
     }
     return ids;
