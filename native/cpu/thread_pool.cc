@@ -15,6 +15,8 @@ namespace quipu::cpu {
 
 namespace {
 
+constexpr double kSoon = 0.020;  // seconds between two runs up to which they are steps of one caller
+
 double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // The processor time of a thread, or, where the system cannot tell, a clock that suspects nothing.
@@ -45,7 +47,9 @@ void ThreadPool::run(ThreadTeam::Work& work, uint64_t identity, uint32_t phases,
   team_.run(work, phases, size_.choose(threads), cancelled);
   if (cancelled.load(std::memory_order_relaxed)) return;
   const double end = seconds();
-  size_.ran(identity, threads, end - start, end, [this](uint32_t count) { return processorTime(count); });
+  const double since = start - lastEnd_ < kSoon ? lastEnd_ : start;
+  lastEnd_ = end;
+  size_.ran(identity, threads, end - start, end - since, end, [this](uint32_t count) { return processorTime(count); });
 }
 
 double ThreadPool::processorTime(uint32_t threads) {

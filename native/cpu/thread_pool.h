@@ -51,6 +51,7 @@ class ThreadPool {
 
   ThreadTeam team_;
   TeamSize size_;
+  double lastEnd_ = 0;  // of the run before
   std::vector<std::thread> threads_;
   // Of all threads, by number. A run reads those that grow() promised before the run was asked for.
   const std::unique_ptr<clockid_t[]> clocks_{new clockid_t[ThreadTeam::kMaxThreads]};

@@ -35,7 +35,7 @@ class Simulation {
       if (large) runs += 2;
       now_ += seconds;
       used_ += seconds * run.processors;
-      size_.ran(large ? 2 : 1, asked_, seconds, now_, [this](uint32_t) { return used_; });
+      size_.ran(large ? 2 : 1, asked_, seconds, seconds, now_, [this](uint32_t) { return used_; });
     }
     return runs / (now_ - start);
   }
