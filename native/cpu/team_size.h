@@ -22,27 +22,31 @@ class TeamSize {
   // Threads for the next run of a device that asks for `asked`.
   uint32_t choose(uint32_t asked) const;
 
-  // A run for a device that asked for `asked` threads took `seconds` and was done at `now`. Runs of equal `work` do the
-  // same. `processorTime` is called rarely.
-  void ran(uint64_t work, uint32_t asked, double seconds, double now, const ProcessorTime& processorTime);
+  // A run for a device that asked for `asked` threads was done at `now`. It took `seconds`, and `interval` since the
+  // run before it, where it followed soon: what the caller does between steps has its share of the processors too. Runs
+  // of equal `work` do the same. `processorTime` is called rarely.
+  void ran(uint64_t work, uint32_t asked, double seconds, double interval, double now,
+           const ProcessorTime& processorTime);
 
  private:
   // Runs that are measured together.
   struct Window {
     uint32_t runs = 0;
     double seconds = 0;
-    double expected = 0;  // of a trial: what the same runs take without it
+    double intervals = 0;
+    double expected = 0;  // of a trial: what the same intervals are without it
   };
-  // What a run of some work takes with the size that is settled.
+  // The interval of runs of some work with the size that is settled.
   struct Usual {
     uint64_t work = 0;
     uint32_t runs = 0;
-    double seconds = 0;
+    double interval = 0;
   };
 
-  static bool enough(const Window& window);
   Usual& usualOf(uint64_t work);
-  void measure(Usual& usual, uint32_t asked, double seconds, double now, const ProcessorTime& processorTime);
+  void measure(Usual& usual, uint32_t asked, double seconds, double interval, double now,
+               const ProcessorTime& processorTime);
+  bool isDecided() const;
   void settle(double now);
 
   uint32_t limit_ = UINT32_MAX;  // threads that a run may have at most

@@ -15,7 +15,18 @@ namespace quipu::cpu {
 
 namespace {
 
+constexpr double kSoon = 0.020;  // seconds between two runs up to which they are steps of one caller
+
 double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+// The processor time of a thread, or, where the system cannot tell, a clock that suspects nothing.
+clockid_t clockOf([[maybe_unused]] std::thread& thread) {
+#if defined(__linux__)
+  clockid_t clock;
+  if (pthread_getcpuclockid(thread.native_handle(), &clock) == 0) return clock;
+#endif
+  return CLOCK_MONOTONIC;
+}
 
 }  // namespace
 
@@ -36,7 +47,9 @@ void ThreadPool::run(ThreadTeam::Work& work, uint64_t identity, uint32_t phases,
   team_.run(work, phases, size_.choose(threads), cancelled);
   if (cancelled.load(std::memory_order_relaxed)) return;
   const double end = seconds();
-  size_.ran(identity, threads, end - start, end, [this](uint32_t count) { return processorTime(count); });
+  const double since = start - lastEnd_ < kSoon ? lastEnd_ : start;
+  lastEnd_ = end;
+  size_.ran(identity, threads, end - start, end - since, end, [this](uint32_t count) { return processorTime(count); });
 }
 
 double ThreadPool::processorTime(uint32_t threads) {
@@ -55,7 +68,7 @@ uint32_t ThreadPool::grow(uint32_t threads) {
   while (threads_.size() + 1 < threads) {
     const auto index = static_cast<uint32_t>(threads_.size()) + 1;
     if (!startThread(threads_, [this, index] { team_.serve(index); })) break;
-    if (pthread_getcpuclockid(threads_.back().native_handle(), &clocks_[index]) != 0) clocks_[index] = CLOCK_MONOTONIC;
+    clocks_[index] = clockOf(threads_.back());
   }
   return std::min(threads, static_cast<uint32_t>(threads_.size()) + 1);
 }

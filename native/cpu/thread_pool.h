@@ -42,7 +42,7 @@ class ThreadPool {
   uint32_t grow(uint32_t threads);
 
   // Team::run with up to `threads` of those that grow() has promised: fewer where others keep the processors busy.
-  // `identity` is the same for runs that do the same work.
+  // `identity` is the same for runs that do the same work; where it is not, a trial of the team's size misleads.
   void run(ThreadTeam::Work& work, uint64_t identity, uint32_t phases, uint32_t threads,
            const std::atomic<bool>& cancelled);
 
@@ -51,6 +51,7 @@ class ThreadPool {
 
   ThreadTeam team_;
   TeamSize size_;
+  double lastEnd_ = 0;  // of the run before
   std::vector<std::thread> threads_;
   // Of all threads, by number. A run reads those that grow() promised before the run was asked for.
   const std::unique_ptr<clockid_t[]> clocks_{new clockid_t[ThreadTeam::kMaxThreads]};

@@ -15,19 +15,19 @@ describe("a device", () => {
 
   test("process.exit() in mid-run ends the process with its own status", () => {
     const { status, signal } = node(
-      `busy(openDevice({ threads: 2 }), 2000).run(); setTimeout(() => process.exit(7), 50);`,
+      `const { device } = await midRun(2000);
+       process.exit(7);`,
     );
     expect({ status, signal }).toEqual({ status: 7, signal: null });
   });
 
   test("dispose() in mid-run rejects the run with ERR_DISPOSED, soon", () => {
     const { output, status } = node(`
-      const device = openDevice({ threads: 2 });
-      const run = busy(device, 2000).run().catch((error) => console.log(error.code));
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      const { device, run } = await midRun(2000);
+      const said = run.catch((error) => console.log(error.code));
       const start = performance.now();
       await device.dispose();
-      await run;
+      await said;
       console.log(performance.now() - start < 1000);
       await device.run(null).catch((error) => console.log(error.code));`);
     expect({ status, output }).toEqual({ status: 0, output: "ERR_DISPOSED\ntrue\nERR_DISPOSED" });
@@ -36,9 +36,8 @@ describe("a device", () => {
   test("terminating a worker in mid-run leaves the process whole", () => {
     const { output, status } = node(`
       const { Worker } = await import("node:worker_threads");
-      const worker = new Worker(${JSON.stringify(PRELUDE)} + 'busy(openDevice({ threads: 2 }), 2000).run(); (await import("node:worker_threads")).parentPort.postMessage(1);', { eval: true, type: "module" });
+      const worker = new Worker(${JSON.stringify(PRELUDE)} + 'await midRun(2000); (await import("node:worker_threads")).parentPort.postMessage(1);', { eval: true, type: "module" });
       await new Promise((resolve, reject) => worker.once("message", resolve).once("error", reject));
-      await new Promise((resolve) => setTimeout(resolve, 50));
       await worker.terminate();
       await busy(openDevice({ threads: 2 }), 2).run();
       console.log("whole");`);
@@ -65,7 +64,7 @@ describe("a device", () => {
         const program = busy(device, 2);
         await program.run();
       }
-      const settle = async () => { for (let i = 0; i < 5; i++) { globalThis.gc(); await new Promise((resolve) => setTimeout(resolve, 10)); } };
+      const settle = async () => { for (let i = 0; i < 5; i++) { globalThis.gc(); await new Promise(setImmediate); } };
       for (let i = 0; i < 10; i++) await use();
       await settle();
       const before = rss();
@@ -85,7 +84,7 @@ describe("a device", () => {
       let program = busy(device, 300);
       const run = program.run();
       program = device = undefined;
-      for (let i = 0; i < 5; i++) { globalThis.gc(); await new Promise((resolve) => setTimeout(resolve, 5)); }
+      for (let i = 0; i < 5; i++) { globalThis.gc(); await new Promise(setImmediate); }
       await run;
       console.log("done");`,
       ["--expose-gc"],
@@ -103,8 +102,9 @@ describe("cancellation", () => {
       r.output(r.matmul(a, b)); // one op of about half a second
       const long = compile(device, r.finish());
       const controller = new AbortController();
+      const before = busy(device, 1).run();
       const run = long.run({ signal: controller.signal }).then(() => console.log("finished"), (error) => console.log(error.code));
-      await new Promise((resolve) => setTimeout(resolve, 60));
+      await before; // the long op begins now
       const start = performance.now();
       controller.abort();
       await run;

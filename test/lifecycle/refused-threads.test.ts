@@ -88,8 +88,9 @@ const wantsPool = 'await (await import("node:fs/promises")).readFile("package.js
        const tokenizer = await loadEncoding("p50k_base");
        const texts = Array.from({ length: 200 }, (_, i) => "text number " + i);
        const ids = await tokenizer.encodeBatch(texts, { threads: 30 });
-       console.log(ids.length, ids[7].length);`,
+       const trained = await trainTokenizer({ files: ["LICENSE"], vocabSize: 400, threads: 30 });
+       console.log(ids.length, ids[7].length, trained.merges.length);`,
     );
-    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "200 3\n", stderr: "" });
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "200 3 142\n", stderr: "" });
   }, 60_000);
 });

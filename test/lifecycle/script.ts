@@ -23,6 +23,14 @@ function busy(device, products) {
   r.output(x);
   return compile(device, r.finish());
 }
+/** A device in the middle of a run of so many products: the run before it, of one, is done. */
+async function midRun(products) {
+  const device = openDevice({ threads: 2 });
+  const before = busy(device, 1).run();
+  const run = busy(device, products).run();
+  await before;
+  return { device, run };
+}
 `;
 
 export function node(script: string, flags: readonly string[] = [], options: SpawnSyncOptions = {}) {

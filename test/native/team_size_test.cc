@@ -35,7 +35,7 @@ class Simulation {
       if (large) runs += 2;
       now_ += seconds;
       used_ += seconds * run.processors;
-      size_.ran(large ? 2 : 1, asked_, seconds, now_, [this](uint32_t) { return used_; });
+      size_.ran(large ? 2 : 1, asked_, seconds, seconds, now_, [this](uint32_t) { return used_; });
     }
     return runs / (now_ - start);
   }
@@ -70,6 +70,11 @@ uint64_t testTeamSize() {
     busy.until(100.3 + 40 * unit);
     QUIPU_EXPECT(busy.until(140) > 0.95 / unit);
 
+    // Two that are a little slower than one.
+    Simulation slower([&](uint32_t threads, double) { return threads == 2 ? Run{1.4 * unit, 0.9} : one; }, 2);
+    slower.until(102);
+    QUIPU_EXPECT(slower.until(140) > 0.95 / unit);
+
     // The neighbours leave: two again, within what a trial may be put off.
     Simulation leaving(
         [&](uint32_t threads, double now) {
@@ -90,7 +95,7 @@ uint64_t testTeamSize() {
     // A device that asks for one thread has one.
     Simulation single([&](uint32_t, double) { return one; }, 1);
     single.until(101);
-    machines += 6;
+    machines += 7;
   }
   return machines;
 }
