@@ -85,11 +85,10 @@ tokenizer::EncodeOptions encodeOptions(const Napi::CallbackInfo& info, size_t at
 }
 
 Napi::Function VocabularyWrap::define(Napi::Env env) {
-  return DefineClass(
-      env, "Vocabulary",
-      {method<&VocabularyWrap::document>("document"), method<&VocabularyWrap::problem>("problem"),
-       method<&VocabularyWrap::tokens>("tokens"), method<&VocabularyWrap::hasAllBytes>("hasAllBytes"),
-       method<&VocabularyWrap::prepared>("prepared")});
+  return DefineClass(env, "Vocabulary",
+                     {method<&VocabularyWrap::document>("document"), method<&VocabularyWrap::problem>("problem"),
+                      method<&VocabularyWrap::tokens>("tokens"), method<&VocabularyWrap::hasAllBytes>("hasAllBytes"),
+                      method<&VocabularyWrap::prepared>("prepared")});
 }
 
 // new Vocabulary("tokenizer.json" | "ranks", path, preparedPath) or ("packed", text)
@@ -136,13 +135,12 @@ Napi::Value VocabularyWrap::prepared(const Napi::CallbackInfo& info) {
 }
 
 Napi::Function TokenizerWrap::define(Napi::Env env) {
-  return DefineClass(
-      env, "Tokenizer",
-      {method<&TokenizerWrap::vocabSize>("vocabSize"), method<&TokenizerWrap::encode>("encode"),
-       method<&TokenizerWrap::count>("count"), method<&TokenizerWrap::parts>("parts"),
-       method<&TokenizerWrap::encodePieces>("encodePieces"),
-       method<&TokenizerWrap::encodeAll>("encodeAll"), method<&TokenizerWrap::decode>("decode"),
-       method<&TokenizerWrap::decodeBytes>("decodeBytes"), method<&TokenizerWrap::bytesOf>("bytesOf")});
+  return DefineClass(env, "Tokenizer",
+                     {method<&TokenizerWrap::vocabSize>("vocabSize"), method<&TokenizerWrap::encode>("encode"),
+                      method<&TokenizerWrap::count>("count"), method<&TokenizerWrap::parts>("parts"),
+                      method<&TokenizerWrap::encodePieces>("encodePieces"),
+                      method<&TokenizerWrap::encodeAll>("encodeAll"), method<&TokenizerWrap::decode>("decode"),
+                      method<&TokenizerWrap::decodeBytes>("decodeBytes"), method<&TokenizerWrap::bytesOf>("bytesOf")});
 }
 
 // new Tokenizer(vocabulary, pattern or -1, wholePieces, normalizer: forms, added: [id, text, flags] one after another)
