@@ -19,7 +19,9 @@ const SMOLLM2 = process.env.QUIPU_BENCH_MODEL ?? join(ROOT, "build/models/smollm
 const SELF = fileURLToPath(import.meta.url);
 
 const PLACES = [
-  ...[0, 1, 2].map((neighbours) => ({ name: `2 processors, ${neighbours} neighbours`, processors: "0,1", neighbours })),
+  { name: "2 processors", processors: "0,1", neighbours: 0 },
+  { name: "2 processors, 1 neighbour", processors: "0,1", neighbours: 1 },
+  { name: "2 processors, 2 neighbours", processors: "0,1", neighbours: 2 },
   { name: "1 processor", processors: "0", neighbours: 0 },
   { name: "1 processor, narrowed", processors: "0,1", narrowed: "0", neighbours: 0 },
 ];

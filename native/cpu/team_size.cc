@@ -12,8 +12,10 @@ constexpr uint32_t kRuns = 4;          // of either, at least
 constexpr double kLongWindow = 0.100;  // enough however few the runs
 constexpr double kMemory = 0.200;      // over which the usual interval is averaged, or 8 runs
 
-constexpr double kSpare = 0.4;            // threads with less processor time than this beyond one fewer are suspected
-constexpr double kPayback = 50;           // a trial may cost a fiftieth of the time until the next
+constexpr double kSpare = 0.4;  // threads with less processor time than this beyond one fewer are suspected
+// A trial is not repeated before the time that it lost is over so many times.
+constexpr double kShrinkPayback = 100;  // this is what trials cost where nobody disturbs: 1 %
+constexpr double kGrowPayback = 50;
 constexpr double kFirstPatience = 0.050;  // doubled with each trial that was no faster
 constexpr double kLastPatience = 2;
 constexpr double kFaster = 0.97;  // of the usual time: what a larger team must stay below
@@ -69,7 +71,11 @@ void TeamSize::settle(double now) {
   } else {
     patience_ = std::clamp(2 * patience_, kFirstPatience, kLastPatience);
     const double lost = window_.intervals - window_.expected;
-    (grows ? growAt_ : shrinkAt_) = now + std::max(patience_, kPayback * lost);
+    if (grows) {
+      growAt_ = now + std::max(patience_, kGrowPayback * lost);
+    } else {
+      shrinkAt_ = now + std::max(patience_, kShrinkPayback * lost);
+    }
   }
   trial_ = threads_ = 0;
 }

@@ -28,10 +28,19 @@ describe("loadModel", () => {
     expect(model.tokenizer?.vocabSize).toBe(2048);
   });
 
+  test("threads above the processors are cut to them", async () => {
+    const threads = availableThreads();
+    const threadsCut = expect.stringMatching(`^1000 asked for, ${threads} processors?$`);
+    await withModel(folder, { threads: 1000 }, async (model) => {
+      expect(model.stats()).toMatchObject({ threads, threadsCut });
+    });
+    await withModel(folder, { threads }, async (model) => expect(model.stats().threadsCut).toBeUndefined());
+  });
+
   test("options are in force", async () => {
-    const options: LoadOptions = { threads: 3, contextLength: 100, kvCache: "int8", device: "auto", quantize: "none" };
+    const options: LoadOptions = { threads: 1, contextLength: 100, kvCache: "int8", device: "auto", quantize: "none" };
     await withModel(folder, { ...options, slots: 2 }, async (model) => {
-      expect(model.stats()).toMatchObject({ threads: 3, contextLength: 100, kvCache: "int8" });
+      expect(model.stats()).toMatchObject({ threads: 1, contextLength: 100, kvCache: "int8" });
       const scaled = 8 + 4; // an i8 head and its scale
       expect(model.stats().cacheBytesPerPosition).toBe(2 * 2 * 2 * scaled);
       expect(model.stats().cacheBytes).toBe(2 * 128 * 2 * 2 * 2 * scaled + 2 * 2 * 4); // whole pages, and their table

@@ -1,6 +1,6 @@
 // What happens to a device when its process, its worker or its owner goes away: in child processes, as a crash would take
 // jest with it.
-import { node, PRELUDE } from "./script.js";
+import { bash, node, PRELUDE } from "./script.js";
 
 describe("a device", () => {
   test("does not keep the process alive when it is idle", () => {
@@ -135,3 +135,27 @@ describe("cancellation", () => {
     expect(output).toBe("ERR_ABORTED");
   });
 });
+
+// The sanitizers' own memory does not fit a limit.
+(process.env.QUIPU_SANITIZED ? test.skip : test)(
+  "memory that the system refuses once is no memory of later runs",
+  () => {
+    const { stdout, status } = bash(
+      "ulimit -v 9000000", // KiB; the large program wants 4 GiB of scratch
+      `
+    const device = openDevice({ threads: 2 });
+    const rotating = (half) => {
+      const x = device.allocate("x", "f32", [1, 2 * half]), angles = device.allocate("angles", "f32", [1, half, 2]);
+      const r = new Recorder();
+      r.output(r.rope(x, angles));
+      return compile(device, r.finish());
+    };
+    const small = rotating(2 ** 12);
+    await small.run();
+    await rotating(2 ** 28).run().catch((error) => console.log(error.code));
+    await small.run();
+    console.log("goes on");`,
+    );
+    expect({ status, stdout }).toEqual({ status: 0, stdout: "ERR_OUT_OF_MEMORY\ngoes on\n" });
+  },
+);

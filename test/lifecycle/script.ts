@@ -41,3 +41,18 @@ export function node(script: string, flags: readonly string[] = [], options: Spa
   });
   return { ...result, output: result.stdout.trim() };
 }
+
+/** The same after a limit is set, as another user where `options` name one. */
+export function bash(limit: string, script: string, options: SpawnSyncOptions = {}) {
+  return limited(limit, ["--input-type=module", "-e", PRELUDE + script], options);
+}
+
+/** `node …args` under a limit. */
+export function limited(limit: string, args: readonly string[], options: SpawnSyncOptions = {}) {
+  const { status, signal, stdout, stderr } = spawnSync(
+    "bash",
+    ["-c", `${limit}; exec "$@"`, "bash", process.execPath, ...args],
+    { timeout: 50_000, killSignal: "SIGKILL", ...options, encoding: "utf8" },
+  );
+  return { status, signal, stdout, stderr };
+}
