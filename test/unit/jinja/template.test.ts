@@ -191,6 +191,7 @@ describe("errors", () => {
     ["{{ '\\N{BULLET}' }}", "\\N"],
     ["{{ '\\ud83d' }}", "surrogate"],
     ["{{ self.x() }}", "self"],
+    ["{{ ('a' ~ 'b') is sameas 'ab' }}", "same object"],
   ])("%s is refused by name", (source, name) => {
     const error = failure(() => render(source));
     expect(error.kind).toBe("Unsupported");
