@@ -6,7 +6,7 @@ import { order } from "./operators.js";
 import { intText } from "./printing.js";
 import { float, int, isInt, isList, PyDict, PyFloat, PyTuple, textOf, typeName, type Value } from "./values.js";
 
-export interface DumpOptions {
+interface DumpOptions {
   readonly ensureAscii: boolean;
   /** What a level is indented by; undefined for one line. */
   readonly indent: string | undefined;
