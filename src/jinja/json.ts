@@ -7,7 +7,7 @@ import { intText } from "./printing.js";
 import { plain } from "./twins.js";
 import { float, int, isInt, isList, PyDict, PyFloat, PyTuple, textOf, typeName, type Value } from "./values.js";
 
-export interface DumpOptions {
+interface DumpOptions {
   readonly ensureAscii: boolean;
   /** What a level is indented by; undefined for one line. */
   readonly indent: string | undefined;
@@ -51,6 +51,7 @@ class Writer {
     if (++this.#depth > MAX_NESTING)
       throw new JinjaError("RecursionError", `a value nested deeper than ${MAX_NESTING}`);
     const inner = line + (this.#options.indent ?? "");
+    spendText(inner.length * (items ? items.length : (value as PyDict).size));
     const parts = items ? items.map((item) => this.write(item, inner)) : this.#pairs(value as PyDict, inner);
     this.#depth--;
     const [open, close] = items ? "[]" : "{}";

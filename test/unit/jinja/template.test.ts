@@ -191,10 +191,21 @@ describe("errors", () => {
     ["{{ '\\N{BULLET}' }}", "\\N"],
     ["{{ '\\ud83d' }}", "surrogate"],
     ["{{ self.x() }}", "self"],
+    ["{{ ('a' ~ 'b') is sameas 'ab' }}", "same object"],
   ])("%s is refused by name", (source, name) => {
     const error = failure(() => render(source));
     expect(error.kind).toBe("Unsupported");
     expect(error.message).toContain(name);
+  });
+
+  test("what is refused while parsing has its line too", () => {
+    for (const source of [
+      "a\n{% include 'x' %}",
+      "a\n{{ '\\N{BULLET}' }}",
+      "a\n{% autoescape x %}{% endautoescape %}",
+    ]) {
+      expect(failure(() => new JinjaTemplate(source))).toMatchObject({ kind: "Unsupported", line: 2 });
+    }
   });
 
   test("an error leaves nothing behind for the next rendering", () => {
