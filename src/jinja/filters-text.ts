@@ -180,7 +180,10 @@ function join(value: Value, args: readonly Value[], kwargs: Parameters<Filter>[2
 function jsonIndent(value: Value | undefined): string | undefined {
   if (value === undefined || value === null) return undefined;
   const text = textOf(value);
-  return text === undefined ? " ".repeat(Math.max(0, asIndex(value, 0))) : text;
+  if (text !== undefined) return text;
+  const width = Math.max(0, asIndex(value, 0));
+  spendText(width);
+  return " ".repeat(width);
 }
 
 function jsonSeparators(value: Value | undefined): readonly [string, string] | undefined {
@@ -203,6 +206,7 @@ function indent(value: Value, width: Value | undefined, first: boolean, blank: b
 
 function checkedWidth(width: Value): number {
   if (!isInt(width) && typeof width !== "boolean") throw typeError("can't multiply sequence by non-int");
+  spendText(Math.max(0, Number(width)));
   return Number(width);
 }
 

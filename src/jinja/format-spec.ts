@@ -96,14 +96,18 @@ function signOf(negative: boolean, spec: Spec): string {
 function grouped(digits: string, spec: Spec, size: number, signLength: number, tail: string): string {
   if (spec.grouping === "") return digits;
   let whole = digits;
-  const group = (text: string) => text.replace(new RegExp(`\\B(?=(?:[^.]{${size}})+$)`, "g"), spec.grouping);
   if (spec.fill === "0" && spec.align === "=") {
     spendText(spec.width);
-    while (group(whole).length + signLength + tail.length < spec.width) {
-      whole = `0${whole}`;
-    }
+    const room = spec.width - signLength - tail.length;
+    // So many digits that with a mark between groups they fill the room, and no group begins with its mark.
+    let count = Math.max(whole.length, room - Math.floor(room / (size + 1)));
+    while (count + Math.floor((count - 1) / size) < room) count++;
+    whole = whole.padStart(count, "0");
   }
-  return group(whole);
+  const first = whole.length % size || size;
+  const groups = [whole.slice(0, first)];
+  for (let at = first; at < whole.length; at += size) groups.push(whole.slice(at, at + size));
+  return groups.join(spec.grouping);
 }
 
 function formatInt(value: bigint, spec: Spec, original: Value): string {
@@ -116,7 +120,7 @@ function formatInt(value: bigint, spec: Spec, original: Value): string {
     if (spec.sign !== "") throw valueError("Sign not allowed with integer format specifier 'c'");
     if (value < 0n || value > 0x10ffffn) throw new JinjaError("OverflowError", "%c arg not in range(0x110000)");
     if (value >= 0xd800n && value <= 0xdfffn) throw unsupported("a surrogate as a character");
-    return aligned("", String.fromCodePoint(Number(value)), spec, spec.align ?? "<");
+    return aligned("", String.fromCodePoint(Number(value)), spec, spec.align ?? ">");
   }
   if (radix === undefined) throw unknownType(spec.type, original);
   if (spec.type === "n" && spec.grouping !== "") throw valueError(`Cannot specify '${spec.grouping}' with 'n'.`);

@@ -51,6 +51,7 @@ class Writer {
     if (++this.#depth > MAX_NESTING)
       throw new JinjaError("RecursionError", `a value nested deeper than ${MAX_NESTING}`);
     const inner = line + (this.#options.indent ?? "");
+    spendText(inner.length * (items ? items.length : (value as PyDict).size));
     const parts = items ? items.map((item) => this.write(item, inner)) : this.#pairs(value as PyDict, inner);
     this.#depth--;
     const [open, close] = items ? "[]" : "{}";

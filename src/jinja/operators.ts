@@ -54,7 +54,10 @@ function add(a: Value, b: Value): Value | undefined {
     return a + b;
   }
   const [left, right] = [textOf(a), textOf(b)];
-  if (left !== undefined && right !== undefined) return new Markup(toMarkup(a).text + toMarkup(b).text);
+  if (left !== undefined && right !== undefined) {
+    spendText(left.length + right.length);
+    return new Markup(toMarkup(a).text + toMarkup(b).text);
+  }
   if (left !== undefined) throw typeError(`can only concatenate str (not "${typeName(b)}") to str`);
   if (isList(a)) {
     if (!isList(b)) throw typeError(`can only concatenate list (not "${typeName(b)}") to list`);

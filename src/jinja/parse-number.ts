@@ -36,6 +36,7 @@ export function parseIntText(text: string, base: number): bigint | undefined {
     if (/^0\d/.test(digits) && !/^0+$/.test(digits)) return undefined;
   }
   if (digits.length > 4300 && (radix & (radix - 1)) !== 0) return undefined;
+  if (digits.length > 4300) throw new JinjaError("LimitError", "an int of more than 4300 digits");
   let value = 0n;
   for (const char of digits.toLowerCase()) {
     const digit = Number.parseInt(char, 36);

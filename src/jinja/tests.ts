@@ -1,7 +1,9 @@
 // The tests by name.
 import { signature } from "./arguments.js";
+import { unsupported } from "./errors.js";
 import { filters } from "./filters.js";
 import { isIterable } from "./iteration.js";
+import { Loop } from "./loop.js";
 import { binary, compare, contains, equals } from "./operators.js";
 import { str } from "./printing.js";
 import { islower, isupper } from "./unicode.js";
@@ -71,9 +73,9 @@ export const tests: ReadonlyMap<string, Test> = new Map<string, Test>([
   ["mapping", one("mapping", (value) => value instanceof PyDict)],
   ["number", one("number", (value) => isInt(value) || typeof value === "boolean" || value instanceof PyFloat)],
   ["sequence", one("sequence", isSequence)],
-  ["iterable", one("iterable", isIterable)],
+  ["iterable", one("iterable", (value) => isIterable(value) || value instanceof Loop)],
   ["callable", one("callable", (value) => value instanceof PyCallable || value instanceof Undefined)],
-  ["sameas", two("sameas", TWO, (a, b) => a === b)],
+  ["sameas", two("sameas", TWO, isSame)],
   ["escaped", one("escaped", (value) => value instanceof Markup)],
   ["in", two("in", IN, (item, container) => contains(container, item))],
   ["==", equal],
@@ -103,4 +105,14 @@ function known(table: ReadonlyMap<string, unknown>, name: Value): boolean {
 function isSequence(value: Value): boolean {
   if (textOf(value) !== undefined || isList(value)) return true;
   return value instanceof PyTuple || value instanceof PyDict || value instanceof PyRange || value instanceof Undefined;
+}
+
+/** `is`. Whether equal strings, floats, tuples and larger ints are one object is CPython's own affair: there we cannot tell. */
+function isSame(a: Value, b: Value): boolean {
+  if (typeof a !== typeof b) return false;
+  const alike =
+    typeof a === "string" || isInt(a) || a instanceof PyFloat || a instanceof Markup || a instanceof PyTuple;
+  if (!alike || !equals(a, b)) return a === b;
+  if (typeof a === "number" && a >= -5 && a <= 256) return true;
+  throw unsupported("whether two equal values are the same object");
 }

@@ -5,6 +5,7 @@
 By theme, over fuzz_jinja's context; and a sample of its generated templates. An error has its class and, where Python knows it, its line.
 """
 
+import hashlib
 import json
 import pathlib
 import random
@@ -180,6 +181,7 @@ BLOCKS = [
     "{% with a = 1, b = 2 %}{{ a }}{{ b }}{% endwith %}{{ a }}", "{% with %}{% set q2 = 1 %}{{ q2 }}{% endwith %}{{ q2 }}", "{% set a = 1 %}{% with a = 2, b = a %}{{ b }}{% endwith %}", "{% set f2 = 1 %}{% macro m() %}{{ f2 }}{% endmacro %}{% set f2 = 2 %}{{ m() }}", "{% macro m() %}{% set y = 1 %}{{ y }}{% endmacro %}{{ m() }}{{ y }}", "{% macro m() %}{{ later }}{% endmacro %}{% set later = 1 %}{{ m() }}", "{% for x in [1] %}{% macro m() %}{{ x }}{% endmacro %}{{ m() }}{% endfor %}{{ m is defined }}",
     "{% set ns = namespace() %}{% for x in [1] %}{% macro m() %}{{ x }}{% endmacro %}{% set ns.m = m %}{% endfor %}{{ ns.m() }}|{% for x in [5] %}{{ ns.m() }}{% endfor %}", "{% block a %}{{ s }}{% set x = 1 %}{{ x }}{% endblock %}{{ x }}", "{% set x = 1 %}{% block a %}{{ x }}{% endblock %}", "{% for i in [1, 2] %}{% block a %}{{ i }}{% endblock %}{% endfor %}", "{% for i in [1, 2] %}{% block a scoped %}{{ i }}{{ loop.index }}{% endblock %}{% endfor %}", "{% block a %}{% endblock %}{% block a %}{% endblock %}", "{% block a required %}{% endblock %}",
     "{% set messages = ms %}{% if messages[0].role == 'system' %}{% set sys = messages[0].content %}{% set messages = messages[1:] %}{% endif %}{{ sys }}{{ messages|length }}", "{% set range = 1 %}{{ range }}", "{% set x = x|default(3) %}{{ x }}", "{% for x in xs %}{% set xs = [] %}{{ x }}{% endfor %}", "{% set x %}{% for i in xs %}{{ i }}{% endfor %}{% endset %}{{ x }}",
+    "{% set s = s ~ '!' %}{{ s }}", "{% for i in [1, 2] %}{% set s = s ~ i %}{{ s }};{% endfor %}{{ s }}", "{% if n == 7 %}{% set s = 'in' %}{% else %}{% set t = 'x' %}{% endif %}{{ s }}|{{ t }}", "{% if n != 7 %}{% set s = 'in' %}{% endif %}{{ s }}", "{% for i in [1] %}{% if n != 7 %}{% set s = 1 %}{% endif %}{% for j in [1] %}{{ s }}{% set s = 2 %}{{ s }}{% endfor %}{{ s }}{% endfor %}", "{% macro m(s) %}{{ s }}{% set s = s ~ 1 %}{{ s }}{% endmacro %}{{ m('a') }}{{ s }}", "{% set s %}{{ s }}!{% endset %}{{ s }}", "{% set a = 1 %}{% macro m() %}{{ a }}{% set a = 5 %}{{ a }}{% endmacro %}{{ m() }}{{ a }}", "{% macro m() %}<{{ caller() }}>{% endmacro %}{% for i in [1, 2] %}{% set k = i * 2 %}{% call m() %}{{ i }}{{ k }}{% set k = 9 %}{{ k }}{% endcall %}{{ k }}{% endfor %}", "{% filter upper %}{% set s = 'q' %}{{ s }}{{ t|trim }}{% endfilter %}{{ s }}", "{% for x in xs %}{% if loop.first %}{% set f = x %}{% endif %}{{ f }},{% endfor %}", "{% with s = s|upper, n = n + 1 %}{{ s }}{{ n }}{% endwith %}{{ s }}{{ n }}", "{% macro outer(a) %}{% macro inner(b) %}{{ a }}{{ b }}{{ s }}{% endmacro %}{{ inner(a + 1) }}{% endmacro %}{{ outer(1) }}", "{% for i in [1] %}{% for j in [2] %}{% set i = 5 %}{{ i }}{% endfor %}{{ i }}{% endfor %}", "{% set x = 0 %}{% for i in xs if i > x %}{{ i }}{% set x = 5 %}{% endfor %}{{ x }}", "{% for k, v in d.items() if v is number %}{{ k }}{{ loop.index }}{% endfor %}", "{% set i = 'o' %}{% for i in [1, 2] recursive %}{{ i }}{{ loop([]) }}{% else %}{{ i }}{% endfor %}{{ i }}", "{% for i in [] %}{% set s = 1 %}{% else %}{{ s }}{% set s = 2 %}{{ s }}{% endfor %}{{ s }}", "{% set x = [] %}{% for i in xs %}{% set x = x + [i] %}{% endfor %}{{ x }}", "{% set ns = namespace(x=[]) %}{% for i in xs %}{% set ns.x = ns.x + [i] %}{% endfor %}{{ ns.x }}", "{% if true %}{% for i in [1] %}{% set z1 = i %}{% endfor %}{% endif %}{{ z1 is defined }}", "{% for a9 in [1] %}{% set q9 = a9 %}{% for i in [1] %}{% if false %}{% set q9 = 2 %}{% endif %}{{ q9 }}{% endfor %}{% endfor %}", "{{ none is sameas none }}{{ 5 is sameas 5 }}{{ 1 is sameas true }}{{ 1 is sameas 1.0 }}{{ xs is sameas xs }}{{ xs is sameas ss }}{{ xs is sameas xs[:] }}", "{{ '{:08,}|{:09,}|{:010,}|{:011_x}|{:012,.2f}|{:+09,}'.format(1234, 1234, 1234, 65535, 1234.5, 1) }}", "{% for x in xs %}{{ loop is iterable }}{{ loop is callable }}{% endfor %}", "{% generation %}{{ s }}{% set s = 1 %}{{ s }}{% endgeneration %}{{ s }}", "{% for m in ms %}{% generation %}{{ loop.index }}{{ m.role }}{% endgeneration %}{% endfor %}", "{% macro m() %}{% for i in [1, 2] %}{% if i == 2 %}{% break %}{% endif %}{{ i }}{% endfor %}{% endmacro %}{{ m() }}{{ m() }}", "{% set x %}{% for i in [1, 2] %}{{ i }}{% endfor %}{% set y %}{{ 5 }}{% endset %}{{ y }}{% endset %}{{ x }}{{ y is defined }}",
     # Macros and calls.
     "{% macro m(a, b=2, c=a) %}{{ a }}{{ b }}{{ c }}{% endmacro %}{{ m(1) }} {{ m(1, c=5) }} {{ m(b=1, a=0) }} {{ m() }}", "{% macro m(a) %}{{ a }}{% endmacro %}{{ m(1, 2) }}", "{% macro m(a) %}{% endmacro %}{{ m(x=2) }}", "{% macro m() %}{{ varargs }}{{ kwargs }}{% endmacro %}{{ m(1, 2, x=3) }}", "{% macro m(a) %}<{{ caller(a) }}>{% endmacro %}{% call(x) m(5) %}{{ x + 1 }}{% endcall %}", "{% macro m() %}{{ caller() }}{% endmacro %}{{ m() }}", "{% macro m() %}{{ caller is defined }}{% endmacro %}{{ m() }}", "{% call m() %}{% endcall %}",
     "{% macro m(n) %}{% if n > 0 %}{{ n }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(5) }}", "{% macro m(a=none) %}{{ a is none }}{% endmacro %}{{ m() }}{{ m(none) }}{{ m(u) }}", "{% macro m(x) %}{{ x }}{% endmacro %}{{ m('<')|e }}", "{% macro m(*a) %}{% endmacro %}", "{% macro m(a, b=1, c) %}{% endmacro %}", "{% macro m(a) %}{{ a }}{% endmacro %}{{ m(*[1]) }}{{ m(**{'a': 2}) }}{{ m(1, **{'a': 2}) }}", "{% filter upper|trim %} a {{ s }} {% endfilter %}", "{% filter length %}a{% endfilter %}", "{% generation %}{% set x = 1 %}a{{ x }}{% endgeneration %}{{ x }}", "{%- generation -%} a {%- endgeneration -%} b", "{% macro m() %}{{ loop.index }}{% endmacro %}{% for x in xs %}{{ m() }}{% endfor %}", "{% print 1, 'a' %}", "{% autoescape false %}{{ h }}{% endautoescape %}", "{% do x %}", "{% macro m(a, a) %}{% endmacro %}", "{{ dict(a=1, a=2) }}",
@@ -198,6 +200,25 @@ def cases():
     yield "blocks", BLOCKS
     generator = fuzz_jinja.Generator(random.Random(2026))
     yield "generated", [generator.case() for _ in range(900)]
+
+
+METHODS = (
+    "upper lower title capitalize casefold swapcase isalnum isalpha isascii isdecimal isdigit isidentifier islower isnumeric isprintable isspace"
+    " istitle isupper"
+).split()
+
+
+def unicode_digests():
+    """What str knows of the code points of the first two planes: a digest for each method, and of what looks at neighbours."""
+    questions = {method: (lambda char, method=method: str(getattr(char, method)())) for method in METHODS}
+    questions["repr"] = repr
+    questions["title within"] = lambda char: f"a{char}b {char}x".title()
+    questions["lower within"] = lambda char: f"a{char}\u03a3{char}b \u03a3{char}".lower()
+    questions["splitlines"] = lambda char: str(len(f"a{char}b".splitlines()))
+    chars = [chr(code) for code in range(0x20000) if not 0xD800 <= code < 0xE000]
+    return {
+        name: hashlib.sha256("\n".join(map(answer, chars)).encode()).hexdigest() for name, answer in questions.items()
+    }
 
 
 def error_line(error):
@@ -231,7 +252,7 @@ def main():
         f"{json.dumps(name)}: [\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]" for name, rows in themes.items()
     )
     out.write_text(
-        f'{{"versions": {json.dumps(versions)},\n"context": {json.dumps(json.dumps(fuzz_jinja.CONTEXT))},\n"themes": {{\n{lines}\n}}}}\n', encoding="utf-8"
+        f'{{"versions": {json.dumps(versions)},\n"unicode": {json.dumps(unicode_digests())},\n"context": {json.dumps(json.dumps(fuzz_jinja.CONTEXT))},\n"themes": {{\n{lines}\n}}}}\n', encoding="utf-8"
     )
     print({name: len(rows) for name, rows in themes.items()}, out.stat().st_size)
 

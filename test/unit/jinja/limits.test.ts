@@ -26,6 +26,12 @@ test.each([
   ["a wide format", "{{ '%1000000000000d' % 1 }}"],
   ["a wide format specification", "{{ '{:1000000000000}'.format(1) }}"],
   ["a precise format", "{{ '%.1000000000f' % 1.5 }}"],
+  ["a format as precise as its text may be long", "{{ '%.60000000f' % 1.5 }}{{ '{:.60000000f}'.format(1.5) }}"],
+  ["a wide format in groups", "{% for i in range(1000) %}{{ '{:060000,}'.format(1) }}{% endfor %}"],
+  ["a long number", "{{ ('f' * 1000000)|int(0, 16) }}"],
+  ["a wide indentation", "{{ [[1]]|tojson(indent=10 ** 9) }}"],
+  ["wide indentations", "{{ range(100000)|list|tojson(indent=10 ** 5) }}"],
+  ["a wide indentation of text", "{{ 'a\n'|indent(10 ** 9) }}"],
   ["replaced text", "{% set s = 'x' * 100000 %}{{ s.replace('x', s).replace('x', s) }}"],
   ["joined text", "{% set s = 'x' * 100000 %}{{ s.join(s|list) }}"],
   ["indented text", "{{ ('\n' * 1000000)|indent(1000000) }}"],
@@ -50,7 +56,8 @@ test.each([
 });
 
 test("a rendering has limits without being given any", () => {
-  expect(kindOf(loops(3, ""))).toBe("LimitError");
+  expect(kindOf(`{% set s = 'x' * 10000000 %}${loops(1, "{{ 'y' in s }}")}`)).toBe("LimitError");
+  expect(kindOf("{% set s = 'x' * 60000000 %}{{ s }}{{ s }}")).toBe("LimitError");
 });
 
 test.each([
