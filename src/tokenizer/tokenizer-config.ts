@@ -31,8 +31,18 @@ export async function readTokenizerConfig(dir: string): Promise<TokenizerConfig>
   };
 }
 
-/** What the files name as the token that ends a text: tokenizer_config.json, and beside it special_tokens_map.json. */
-export async function readEosTokens(dir: string): Promise<{ file: string; text: string }[]> {
+/** A token that a file names as the end of a text. */
+export interface EosToken {
+  readonly file: string;
+  readonly text: string;
+}
+
+/**
+ * The eos_token of tokenizer_config.json, and that of special_tokens_map.json.
+ *
+ * @throws {QuipuError} ERR_TOKENIZER_INVALID for a file that cannot be read.
+ */
+export async function readEosTokens(dir: string): Promise<EosToken[]> {
   const files = ["tokenizer_config.json", "special_tokens_map.json"];
   const read = files.map(async (file) => {
     const text = textOf((await readJsonFile(join(dir, file), "ERR_TOKENIZER_INVALID"))?.eos_token);
