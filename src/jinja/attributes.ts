@@ -77,10 +77,6 @@ export function getAttributeOnly(object: Value, name: string): Value {
   return own === undefined ? missing(object, name) : own;
 }
 
-export function hasAttribute(object: Value, name: string): boolean {
-  return attribute(object, name) !== undefined;
-}
-
 function refuseUndefined(object: Value): void {
   if (object instanceof Undefined) throw new JinjaError(object.errorKind, object.message);
 }

@@ -92,7 +92,7 @@ function compileStatement(node: Statement, scope: Scope, template: Template): Ex
       const values = node.values.map((value) => compileExpression(value, scope));
       const targets = node.targets.map((target) => compileTarget(target, inner));
       return inScope(inner, compileBody(node.body, inner, template), (frame) => {
-        // The values are seen by each other's scope only through its outside: each is read before the next is set, in turn.
+        // The values are read outside: `with a = 2, b = a` gives b what a was before.
         values.forEach((value, i) => {
           targets[i]!(frame, value(frame));
         });

@@ -7,7 +7,7 @@ import { stringRepr } from "./printing.js";
 import { reader, type Scope } from "./scope.js";
 import { Namespace, typeName, type Value } from "./values.js";
 
-export type Assign = (frame: Frame, value: Value) => void;
+type Assign = (frame: Frame, value: Value) => void;
 
 export function compileTarget(target: Target, scope: Scope): Assign {
   switch (target.type) {
@@ -75,7 +75,7 @@ function setAttribute(namespace: Value | undefined, name: string, value: Value):
 }
 
 /** Exactly `count` items of what is unpacked. @throws {JinjaError} ValueError, TypeError */
-export function unpack(value: Value, count: number): readonly Value[] {
+function unpack(value: Value, count: number): readonly Value[] {
   if (!isIterable(value)) throw typeError(`cannot unpack non-iterable ${typeName(value)} object`);
   const items: Value[] = [];
   for (const item of iterate(value)) {

@@ -76,7 +76,7 @@ function dictMethod(dict: PyDict, name: string): Method | undefined {
   return undefined;
 }
 
-export function copyDict(dict: PyDict): PyDict {
+function copyDict(dict: PyDict): PyDict {
   const copy = new PyDict();
   for (const [key, value] of dict.entries()) copy.set(key, value);
   return copy;

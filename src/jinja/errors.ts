@@ -26,6 +26,6 @@ export function valueError(message: string): JinjaError {
 }
 
 /** What Jinja2 would do and we refuse, so that no other text comes out silently. */
-export function unsupported(message: string): JinjaError {
-  return new JinjaError("Unsupported", message);
+export function unsupported(message: string, line?: number): JinjaError {
+  return new JinjaError("Unsupported", message, line);
 }

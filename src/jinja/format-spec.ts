@@ -1,8 +1,8 @@
 // format(value, specification): [[fill]align][sign][z][#][0][width][grouping][.precision][type].
 import { spendText } from "./budget.js";
 import { JinjaError, typeError, unsupported, valueError } from "./errors.js";
-import { floatDigits, shortestDigits } from "./number-format.js";
-import { numeric, toDouble } from "./numbers.js";
+import { floatDigits } from "./number-format.js";
+import { floatRepr, numeric, toDouble } from "./numbers.js";
 import { intText, str } from "./printing.js";
 import { characters, textLength } from "./text.js";
 import { Markup, PyFloat, textOf, typeName, Undefined, type Value } from "./values.js";
@@ -13,7 +13,8 @@ interface Spec {
   readonly sign: string;
   readonly negativeZero: boolean;
   readonly alternate: boolean;
-  readonly zero: boolean;
+  /** How numbers are aligned: a width that begins with 0 puts zeros behind the sign. */
+  readonly numberAlign: string;
   readonly width: number;
   readonly grouping: string;
   readonly precision: number | undefined;
@@ -23,19 +24,18 @@ interface Spec {
 const SPEC = /^(?:(.)?([<>=^]))?([-+ ]?)(z?)(#?)(0?)(\d*)([,_]?)(?:\.(\d+))?(.?)$/su;
 
 function parse(spec: string, value: Value): Spec {
-  // The fill is any character, but only where an alignment follows it.
-  const match = /^[<>=^](?![<>=^])/u.test(spec) ? SPEC.exec(spec) : (SPEC.exec(spec) ?? null);
+  const match = SPEC.exec(spec);
   if (match === null) throw valueError(`Invalid format specifier '${spec}' for object of type '${typeName(value)}'`);
   const [, fill, align, sign, z, alternate, zero, width, grouping, precision, type] = match;
   if (Number(width) > Number.MAX_SAFE_INTEGER || Number(precision ?? 0) > 2 ** 31)
     throw valueError("Too many decimal digits in format string");
   return {
-    fill: fill ?? (zero && align === undefined ? "0" : zero ? "0" : " "),
-    align: align ?? (zero ? "=" : undefined),
+    fill: fill ?? (zero ? "0" : " "),
+    align,
     sign: sign!,
     negativeZero: z !== "",
     alternate: alternate !== "",
-    zero: zero !== "",
+    numberAlign: align ?? (zero ? "=" : ">"),
     width: Number(width),
     grouping: grouping!,
     precision: precision === undefined ? undefined : Number(precision),
@@ -71,11 +71,9 @@ function formatText(text: string, spec: Spec, value: Value): string {
   if (spec.alternate) throw valueError("Alternate form (#) not allowed in string format specifier");
   if (spec.negativeZero) throw valueError("Negative zero coercion (z) not allowed in format specifier with string");
   if (spec.grouping !== "") throw valueError(`Cannot specify '${spec.grouping}' with 's'.`);
-  // A width that begins with 0 fills a string with zeros, at its end (since Python 3.10).
-  const align = spec.align === "=" && spec.zero ? "<" : (spec.align ?? "<");
-  if (align === "=") throw valueError("'=' alignment not allowed in string format specifier");
+  if (spec.align === "=") throw valueError("'=' alignment not allowed in string format specifier");
   const cut = spec.precision === undefined ? text : characters(text).slice(0, spec.precision).join("");
-  return aligned("", cut, spec, align);
+  return aligned("", cut, spec, spec.align ?? "<");
 }
 
 function aligned(sign: string, body: string, spec: Spec, align: string): string {
@@ -96,7 +94,7 @@ function signOf(negative: boolean, spec: Spec): string {
 function grouped(digits: string, spec: Spec, size: number, signLength: number, tail: string): string {
   if (spec.grouping === "") return digits;
   let whole = digits;
-  if (spec.fill === "0" && spec.align === "=") {
+  if (spec.fill === "0" && spec.numberAlign === "=") {
     spendText(spec.width);
     const room = spec.width - signLength - tail.length;
     // So many digits that with a mark between groups they fill the room, and no group begins with its mark.
@@ -120,7 +118,7 @@ function formatInt(value: bigint, spec: Spec, original: Value): string {
     if (spec.sign !== "") throw valueError("Sign not allowed with integer format specifier 'c'");
     if (value < 0n || value > 0x10ffffn) throw new JinjaError("OverflowError", "%c arg not in range(0x110000)");
     if (value >= 0xd800n && value <= 0xdfffn) throw unsupported("a surrogate as a character");
-    return aligned("", String.fromCodePoint(Number(value)), spec, spec.align ?? ">");
+    return aligned("", String.fromCodePoint(Number(value)), spec, spec.numberAlign);
   }
   if (radix === undefined) throw unknownType(spec.type, original);
   if (spec.type === "n" && spec.grouping !== "") throw valueError(`Cannot specify '${spec.grouping}' with 'n'.`);
@@ -129,7 +127,7 @@ function formatInt(value: bigint, spec: Spec, original: Value): string {
   const digits = radix === 10 ? intText(magnitude) : magnitude.toString(radix);
   const cased = spec.type === "X" ? digits.toUpperCase() : digits;
   const prefix = signOf(value < 0n, spec) + (spec.alternate && radix !== 10 ? `0${spec.type}` : "");
-  return aligned(prefix, grouped(cased, spec, radix === 10 ? 3 : 4, prefix.length, ""), spec, spec.align ?? ">");
+  return aligned(prefix, grouped(cased, spec, radix === 10 ? 3 : 4, prefix.length, ""), spec, spec.numberAlign);
 }
 
 const RADIX: Readonly<Record<string, number>> = {
@@ -150,7 +148,7 @@ function formatFloat(value: number, spec: Spec, original: Value): string {
   if (spec.type === "n" && spec.grouping !== "") throw valueError(`Cannot specify '${spec.grouping}' with 'n'.`);
   let digits: string;
   if (style === "%") digits = `${floatDigits(value * 100, "f", spec.precision ?? 6, spec.alternate)}%`;
-  else if (style === "" && spec.precision === undefined) digits = shortestDigits(value);
+  else if (style === "" && spec.precision === undefined) digits = floatRepr(Math.abs(value));
   else if (style === "") digits = generalWithPoint(value, spec);
   else
     digits = floatDigits(value, style === "n" ? "g" : (style as "e" | "f" | "g"), spec.precision ?? 6, spec.alternate);
@@ -159,7 +157,7 @@ function formatFloat(value: number, spec: Spec, original: Value): string {
   const sign = signOf((value < 0 || Object.is(value, -0)) && !zero, spec);
   const [, whole, tail] = /^(\d*)(.*)$/s.exec(digits)!;
   const text = whole === "" ? digits : grouped(whole!, spec, 3, sign.length, tail!) + tail;
-  return aligned(sign, text, spec, spec.align ?? ">");
+  return aligned(sign, text, spec, spec.numberAlign);
 }
 
 /** No type, but a precision: like g, with a digit after the point at least, and an exponent already where that digit would not fit. */

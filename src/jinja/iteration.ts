@@ -58,7 +58,7 @@ export function isIterable(value: Value): boolean {
   return [PyTuple, PyDict, DictView, PyRange, Undefined].some((type) => value instanceof type);
 }
 
-export function notIterable(value: Value): JinjaError {
+function notIterable(value: Value): JinjaError {
   return typeError(`'${typeName(value)}' object is not iterable`);
 }
 

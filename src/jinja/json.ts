@@ -7,7 +7,7 @@ import { intText } from "./printing.js";
 import { plain } from "./twins.js";
 import { float, int, isInt, isList, PyDict, PyFloat, PyTuple, textOf, typeName, type Value } from "./values.js";
 
-export interface DumpOptions {
+interface DumpOptions {
   readonly ensureAscii: boolean;
   /** What a level is indented by; undefined for one line. */
   readonly indent: string | undefined;

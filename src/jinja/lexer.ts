@@ -173,7 +173,8 @@ class Lexer {
       } else if (matchAt(NAME, source, pos)) {
         const name = source.slice(pos, NAME.lastIndex);
         if (!IDENTIFIER.test(name)) this.#fail("Invalid character in identifier");
-        if (name !== name.normalize("NFKC")) throw unsupported(`the name ${name} is not in normal form (NFKC)`);
+        if (name !== name.normalize("NFKC"))
+          throw unsupported(`the name ${name} is not in normal form (NFKC)`, this.#line);
         this.#push("name", name, line);
         this.#advance(NAME.lastIndex);
       } else if (source[pos] === "'" || source[pos] === '"') {
@@ -231,11 +232,11 @@ class Lexer {
         const value = Number.parseInt(digits, 16);
         if (value > 0x10ffff) this.#fail("illegal Unicode character in a string");
         if (value >= 0xd800 && value <= 0xdfff)
-          throw unsupported("a string with a surrogate as an escape cannot be encoded");
+          throw unsupported("a string with a surrogate as an escape cannot be encoded", this.#line);
         text += String.fromCodePoint(value);
         i += length;
       } else if (char === "N") {
-        throw unsupported("\\N{…} in a string: write the character itself or its \\u escape");
+        throw unsupported("\\N{…} in a string: write the character itself or its \\u escape", this.#line);
       } else if (code > 0x7f) {
         const hex = code.toString(16);
         text +=

@@ -81,7 +81,7 @@ export class Macro extends PyCallable {
   }
 }
 
-export function toDict(entries: Iterable<readonly [string, Value]>): PyDict {
+function toDict(entries: Iterable<readonly [string, Value]>): PyDict {
   const dict = new PyDict();
   for (const [key, value] of entries) dict.set(key, value);
   return dict;

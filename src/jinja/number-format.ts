@@ -1,7 +1,7 @@
 // Numbers as text: what format specifications and the % operator share.
 import { spendText } from "./budget.js";
 import { JinjaError } from "./errors.js";
-import { floatRepr, scaledDigits } from "./numbers.js";
+import { exponentSuffix, scaledDigits } from "./numbers.js";
 
 /** The last digit of a double that is not zero is the 1074th. */
 const MAX_PRECISION = 5000;
@@ -42,18 +42,14 @@ function fixed(value: number, places: number, alternate: boolean): string {
 function exponentAt(value: number, places: number): number {
   if (value === 0) return 0;
   const guess = Number(Math.abs(value).toExponential().split("e")[1]);
-  return scaledDigits(value, places - guess).toString().length > places + 1 ? guess + 1 : guess;
+  // The shortest digits may have been rounded up to a power of ten (1e-7 is less), and these digits may be rounded up to one.
+  const fits = (exponent: number) => scaledDigits(value, places - exponent).toString().length === places + 1;
+  return fits(guess - 1) ? guess - 1 : fits(guess) ? guess : guess + 1;
 }
 
 function scientific(value: number, places: number, alternate: boolean): string {
   const exponent = exponentAt(value, places);
   const digits = value === 0 ? "0".repeat(places + 1) : scaledDigits(value, places - exponent).toString();
   const mantissa = places > 0 ? `${digits[0]}.${digits.slice(1)}` : digits + (alternate ? "." : "");
-  const sign = exponent < 0 ? "-" : "+";
-  return `${mantissa}e${sign}${String(Math.abs(exponent)).padStart(2, "0")}`;
-}
-
-/** The digits of |value| as repr gives them. */
-export function shortestDigits(value: number): string {
-  return floatRepr(Math.abs(value));
+  return `${mantissa}e${exponentSuffix(exponent)}`;
 }

@@ -7,7 +7,7 @@ import { toMarkup } from "./markup.js";
 import type { BinaryOperator, Comparison } from "./nodes.js";
 import { arithmetic, compareNumbers, negate, numeric } from "./numbers.js";
 import { formatPercent } from "./percent-format.js";
-import { repr, str } from "./printing.js";
+import { str } from "./printing.js";
 import { compareText } from "./text.js";
 import { plain } from "./twins.js";
 import {
@@ -27,7 +27,7 @@ import {
   type Value,
 } from "./values.js";
 
-export function undefinedError(value: Undefined): JinjaError {
+function undefinedError(value: Undefined): JinjaError {
   return new Failure(value.errorKind, value.message);
 }
 
@@ -227,7 +227,7 @@ export function contains(container: Value, item: Value): boolean {
       if (same(next.value, item)) return true;
     }
   }
-  if (container instanceof Namespace) throw notIterable(container);
+  if (container instanceof Namespace) throw typeError("argument of type 'Namespace' is not iterable");
   return toArray(container).some((other) => same(other, item));
 }
 
@@ -237,14 +237,4 @@ function rangeContains(range: PyRange, item: Value): boolean {
   const value = x instanceof PyFloat ? x.value : Number(x);
   const index = (value - range.start) / range.step;
   return Number.isInteger(value) && Number.isInteger(index) && index >= 0 && index < range.length;
-}
-
-function notIterable(value: Value): JinjaError {
-  return typeError(`argument of type '${typeName(value)}' is not iterable`);
-}
-
-/** For messages: what a value is, in short. */
-export function shortRepr(value: Value): string {
-  const text = repr(value);
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

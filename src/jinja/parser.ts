@@ -95,7 +95,7 @@ class Parser extends ExpressionParser {
       case "include":
       case "import":
       case "from":
-        throw unsupported(`{% ${value} %} at line ${line}: a chat template is one file`);
+        throw unsupported(`{% ${value} %}: a chat template is one file`, line);
     }
     const looking = ends.length > 0 ? `; looking for ${ends.join(" or ")}` : "";
     return stream.fail(`Encountered unknown tag '${value}'${looking}`, line);
@@ -190,7 +190,7 @@ class Parser extends ExpressionParser {
   #autoescape(line: number): Statement {
     const value = this.expression();
     if (value.type !== "const" || value.value !== false) {
-      throw unsupported(`{% autoescape %} at line ${line}: a chat template escapes nothing`);
+      throw unsupported("{% autoescape %}: a chat template escapes nothing", line);
     }
     return { type: "scope", body: this.#bodyTo("endautoescape").body, line };
   }

@@ -26,10 +26,6 @@ export function atLine(number: number): void {
   line = number;
 }
 
-export function currentLine(): number {
-  return line;
-}
-
 /** Runs a whole rendering, whose errors get the line that was at work. */
 export function rendered(work: () => void): string {
   const outerLine = line;

@@ -31,7 +31,7 @@ export function characterAt(text: string, index: number): string | undefined {
 }
 
 /** A slice's first index, step and number of items, by PySlice_AdjustIndices. */
-export interface Span {
+interface Span {
   readonly start: number;
   readonly step: number;
   readonly count: number;

@@ -112,7 +112,7 @@ export function capitalize(text: string): string {
 }
 
 /** Full case folding: the lower case of the upper case, but for Cherokee, which folds to capitals, and dotted and dotless i. */
-export function casefold(text: string): string {
+function casefold(text: string): string {
   let result = "";
   for (const char of text) {
     if (/[\u13a0-\u13fd\uab70-\uabbf]/.test(char)) result += char.toUpperCase();
@@ -123,7 +123,7 @@ export function casefold(text: string): string {
   return result;
 }
 
-export function swapcase(text: string): string {
+function swapcase(text: string): string {
   const lowered = lowerByCharacter(text);
   return Array.from(text, (char, i) => {
     if (UPPERCASE.test(char)) return lowered[i]!;
@@ -131,11 +131,11 @@ export function swapcase(text: string): string {
   }).join("");
 }
 
-export function isalpha(text: string): boolean {
+function isalpha(text: string): boolean {
   return every(text, (char) => /\p{L}/u.test(char));
 }
 
-export function isdecimal(text: string): boolean {
+function isdecimal(text: string): boolean {
   return every(text, (char) => /\p{Nd}/u.test(char));
 }
 
@@ -161,23 +161,23 @@ function isNumeric(char: string): boolean {
   return /\p{N}/u.test(char) || IDEOGRAPHIC_NUMBERS.has(char) || MORE_IDEOGRAPHIC_NUMBERS.has(char.codePointAt(0)!);
 }
 
-export function isnumeric(text: string): boolean {
+function isnumeric(text: string): boolean {
   return every(text, isNumeric);
 }
 
-export function isalnum(text: string): boolean {
+function isalnum(text: string): boolean {
   return every(text, (char) => /\p{L}/u.test(char) || isNumeric(char));
 }
 
-export function isascii(text: string): boolean {
+function isascii(text: string): boolean {
   return !/[^\0-\x7f]/.test(text);
 }
 
-export function isidentifier(text: string): boolean {
+function isidentifier(text: string): boolean {
   return !UNASSIGNED.test(text) && /^[\p{XID_Start}_]\p{XID_Continue}*$/u.test(text);
 }
 
-export function isspace(text: string): boolean {
+function isspace(text: string): boolean {
   return every(text, isSpace);
 }
 
@@ -185,7 +185,7 @@ export function isspace(text: string): boolean {
 export const UNPRINTABLE_CLASS = `\\p{Cc}\\p{Cf}\\p{Cs}\\p{Co}\\p{Cn}\\p{Zl}\\p{Zp}${UNASSIGNED_CLASS}`;
 const UNPRINTABLE = new RegExp(`[${UNPRINTABLE_CLASS}]|(?! )\\p{Zs}`, "u");
 
-export function isprintable(text: string): boolean {
+function isprintable(text: string): boolean {
   return !UNPRINTABLE.test(text);
 }
 
@@ -199,7 +199,7 @@ export function isupper(text: string): boolean {
   return UPPERCASE.test(cased) && !LOWERCASE.test(cased) && !TITLECASE.test(cased);
 }
 
-export function istitle(text: string): boolean {
+function istitle(text: string): boolean {
   let found = false;
   let within = false;
   for (const char of known(text)) {

@@ -102,7 +102,7 @@ class Generator:
     def str(self, depth):
         rng = self.rng
         if depth <= 0 or rng.random() < 0.2:
-            return self.pick(*STRINGS, *LITERALS, *LITERALS)
+            return self.pick(*STRINGS, *LITERALS, *LITERALS, *[self.literal] * 8)
         S = lambda: self.expr("str", depth - 1)
         I = lambda: self.small()
         A = lambda: self.expr("any", depth - 1)
@@ -148,8 +148,13 @@ class Generator:
             + rng.choice(["", "", "d", "f", "e", "g", "x", "X", "b", "o", "s", "%", "n", "c", "G"])
         )
 
+    def literal(self):
+        """A string of what methods and whitespace tell apart."""
+        alphabet = "abAB1 \t\n\r\x0b\x1c\x85\u2028\ufeff\u3000é\u00df😀ﬁǆΣ²İı-,%x'\""
+        return json.dumps("".join(self.rng.choice(alphabet) for _ in range(self.rng.randint(0, 8))), ensure_ascii=False)
+
     def atom_str(self, depth):
-        return self.pick(*STRINGS, *LITERALS, lambda: f"({self.expr('str', depth - 1)})")
+        return self.pick(*STRINGS, *LITERALS, *[self.literal] * 8, lambda: f"({self.expr('str', depth - 1)})")
 
     def small(self):
         return self.pick("0", "1", "2", "3", "-1", "-2", "5", "n", "m", "10", "true")
@@ -183,7 +188,7 @@ class Generator:
     def int(self, depth):
         rng = self.rng
         if depth <= 0 or rng.random() < 0.25:
-            return self.pick(*INTS, "0", "1", "2", "42", "1_000", "0x1F", "0b101", "0o17", "-5")
+            return self.pick(*INTS, lambda: str(rng.randint(-(10 ** rng.randint(1, 25)), 10**20)), "0", "1", "2", "42", "1_000", "0x1F", "0b101", "0o17", "-5")
         I = lambda: self.expr("int", depth - 1)
         return self.pick(
             lambda: f"({I()} {self.pick('+', '-', '*', '//', '%')} {I()})",
@@ -200,7 +205,7 @@ class Generator:
 
     def float(self, depth):
         if depth <= 0 or self.rng.random() < 0.3:
-            return self.pick(*FLOATS, "0.5", "1e3", "2.0", "1_0.5", "3.14159", "1e-7", "1.5e300")
+            return self.pick(*FLOATS, lambda: repr(self.rng.uniform(-1, 1) * 10 ** self.rng.randint(-20, 20)), lambda: repr(round(self.rng.uniform(-99, 99), 2)), "0.5", "1e3", "2.0", "1_0.5", "3.14159", "1e-7", "1.5e300")
         N = lambda: self.num(depth - 1)
         return self.pick(
             lambda: f"({N()} {self.pick('+', '-', '*', '/', '//', '%')} {self.expr('float', depth - 1)})",

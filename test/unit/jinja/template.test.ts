@@ -198,6 +198,16 @@ describe("errors", () => {
     expect(error.message).toContain(name);
   });
 
+  test("what is refused while parsing has its line too", () => {
+    for (const source of [
+      "a\n{% include 'x' %}",
+      "a\n{{ '\\N{BULLET}' }}",
+      "a\n{% autoescape x %}{% endautoescape %}",
+    ]) {
+      expect(failure(() => new JinjaTemplate(source))).toMatchObject({ kind: "Unsupported", line: 2 });
+    }
+  });
+
   test("an error leaves nothing behind for the next rendering", () => {
     const template = new JinjaTemplate("{% set x %}a{{ y.z }}{% endset %}{{ x }}");
     expect(() => template.render({})).toThrow(JinjaError);
