@@ -1,7 +1,7 @@
 // From a prompt to ids: template or not, BOS exactly once, and what to do with a prompt that is too long.
 import { idsOf, isObject, reading, wrongArgument } from "../arguments.js";
 import { QuipuError } from "../errors.js";
-import type { ChatOptions } from "../tokenizer/chat-message.js";
+import { type ChatOptions, checkConversation } from "../tokenizer/chat-message.js";
 import type { ChatTemplate } from "../tokenizer/chat-template.js";
 import { encodeChat } from "../tokenizer/encode-chat.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
@@ -69,7 +69,10 @@ function encodeRaw(
 export function toMessages(prompt: Prompt, options: GenerateOptions): readonly ChatMessage[] | undefined {
   const { raw = true, system } = options;
   const head = system === undefined ? [] : [{ role: "system", content: system }];
-  if (typeof prompt !== "string") return [...head, ...(prompt as readonly ChatMessage[])];
+  if (typeof prompt !== "string") {
+    if (system !== undefined) checkConversation(prompt, {}); // whose errors count the messages
+    return [...head, ...(prompt as readonly ChatMessage[])];
+  }
   if (!raw) return [...head, { role: "user", content: prompt }];
   refuseChatOptions(options, "a raw prompt");
   return undefined;

@@ -52,10 +52,13 @@ export class ControlTokens {
     const { text, texts } = rendering;
     const marks = [...this.#marks].filter((mark) => texts.some((one) => one.includes(mark)));
     if (marks.length === 0) return text;
-    const free = SYMBOLS.map((symbols) =>
-      symbols.filter((symbol) => !text.includes(symbol) && !texts.some((one) => one.includes(symbol))),
-    );
-    const pairs = marks.map((mark) => [mark, free[mark.length - 1]?.pop()] as const);
+    const isTaken = (symbol: string) => text.includes(symbol) || texts.some((one) => one.includes(symbol));
+    const used = new Set<string>();
+    const pairs = marks.map((mark) => {
+      const twin = SYMBOLS[mark.length - 1]?.find((symbol) => !used.has(symbol) && !isTaken(symbol));
+      used.add(twin ?? "");
+      return [mark, twin] as const;
+    });
     if (pairs.some(([, twin]) => twin === undefined)) {
       throw new QuipuError(
         "ERR_CHAT_TEMPLATE",

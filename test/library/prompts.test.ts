@@ -34,6 +34,29 @@ test.each<[string, Prompt, GenerateOptions, string]>([
   ],
   ["messages", [system, user], {}, "<system>Be brief.\n<user>Who?\n<assistant>"],
   ["messages beside a system option", [user], { system: "Be brief." }, "<system>Be brief.\n<user>Who?\n<assistant>"],
+  ["parts", [{ role: "user", content: [{ type: "text", text: "Who?" }] }], {}, "<user>Who?\n<assistant>"],
+  [
+    "a message without content",
+    [user, { role: "assistant", content: null }],
+    {},
+    "<user>Who?\n<assistant>\n<assistant>",
+  ],
+  ["no header of an answer", [user], { addGenerationPrompt: false }, "<user>Who?\n"],
+  [
+    "a last message to go on with",
+    [user, { role: "assistant", content: "I" }],
+    { continueFinalMessage: true },
+    "<user>Who?\n<assistant>I",
+  ],
+  [
+    "tools, documents and variables for a template of one's own",
+    [user],
+    {
+      ...{ tools: [{ a: 1 }], documents: [{ b: 2 }], templateVariables: { c: 1.5 } },
+      chatTemplate: "{{ tools }}{{ documents }}{{ c }}{{ messages[0].content }}",
+    },
+    "[{'a': 1}][{'b': 2}]1.5Who?",
+  ],
   ["no text", "", {}, ""],
 ])("%s", async (_, prompt, options, text) => {
   const tokenizer = chat.tokenizer!;
@@ -58,9 +81,19 @@ test.each<[string, Prompt, GenerateOptions]>([
   ["ids beyond the vocabulary", Int32Array.of(1, 2048), {}],
   ["no ids", Int32Array.of(), {}],
   ["a bad option", "Who?", { topP: -1 }],
+  ["tools beside a raw text", "Who?", { tools: [] }],
+  ["tools beside ids", Int32Array.of(1), { tools: [] }],
+  ["tools that a template does not read", [user], { tools: [{}], chatTemplate: "{{ messages[0].content }}" }],
+  ["a part that is no text", [{ role: "user", content: [{ type: "image" } as never] }], { chatTemplate: "{{ 1 }}" }],
 ])("%s: ERR_USAGE before anything is computed", async (_, prompt, options) => {
   await expect(complete(model, prompt, options)).rejects.toMatchObject({ code: "ERR_USAGE" });
   await expect(model.next(prompt, options)).rejects.toMatchObject({ code: "ERR_USAGE" });
+});
+
+test("a wrong message is named by its place among those that were given", () => {
+  expect(() => chat.encode([user, { role: "user", content: 5 as never }], { system: "Be brief." })).toThrow(
+    expect.objectContaining({ code: "ERR_USAGE", message: expect.stringContaining("messages[1].content") }),
+  );
 });
 
 describe("a prompt that leaves no room", () => {

@@ -103,8 +103,9 @@ async function chatTokens(words: readonly string[], options: TokensOptions, sign
   const template = await loadChatTemplate(dir);
   const input = await readChatInput({ ...options, messages: chat }, signal, "--chat");
   const messages = input.messages!;
-  const addGenerationPrompt = messages.at(-1)?.role !== "assistant";
-  const rendered = encodeChat(tokenizer, template, messages, { addGenerationPrompt, ...input.optionsFor(template) });
+  const given = input.optionsFor(template);
+  const isAnswered = messages.at(-1)?.role === "assistant" || (given.continueFinalMessage ?? false) !== false;
+  const rendered = encodeChat(tokenizer, template, messages, { addGenerationPrompt: !isAnswered, ...given });
   if (bos && rendered[0] === bosId) {
     throw new QuipuError("ERR_USAGE", "--bos: the chat template begins with the begin-of-text token. Leave out --bos.");
   }

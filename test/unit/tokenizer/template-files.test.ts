@@ -2,7 +2,9 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ChatTemplate } from "#quipu/tokenizer/chat-template.js";
 import { loadChatTemplate } from "#quipu/tokenizer/template-files.js";
+import { present, SHARED } from "./tokenizers.js";
 
 let dir: string;
 beforeEach(() => {
@@ -173,4 +175,26 @@ test("a template refuses", async () => {
   config({ chat_template: "{{ raise_exception('roles must alternate') }}" });
   const template = await loadChatTemplate(dir);
   expect(() => template.render(messages)).toThrow(fails("ERR_CHAT_TEMPLATE", "roles must alternate"));
+});
+
+describe("what failed for a new user", () => {
+  test.each([
+    ["jinja-strip", "\n  x  \n", "  x  "],
+    ["jinja-false", "", "S[]"],
+  ])("%s", async (name, content, text) => {
+    const folder = join(SHARED, "cases/tokenizer", name);
+    if (!present(folder)) return;
+    expect((await loadChatTemplate(folder)).render([{ role: "user", content }])).toBe(text);
+  });
+
+  test.each([
+    ["{{ '##a##'.strip('#') }}", "hi", "a"],
+    ["{{ ' x\\n\\n'.rstrip('\\n') }}|{{ '\\n x'.lstrip('\\n') }}", "hi", " x| x"],
+    ["[{{ messages[0].content | trim }}]", "\ufeffhi", "[\ufeffhi]"],
+    ["{{ true }}|{{ [1,'a'] }}|{{ none }}", "hi", "True|[1, 'a']|None"],
+    ["{{ 'ab'.find('b') }}|{{ '😀x'[0] }}|{{ '😀'|length }}", "hi", "1|😀|1"],
+    ["{{ strftime_now('%A, %B %d, %Y %I:%M:%S %p')[-2:] in ['AM', 'PM'] }}", "hi", "True"],
+  ])("%s", (source, content, text) => {
+    expect(new ChatTemplate(source, {}, "t").render([{ role: "user", content }])).toBe(text);
+  });
 });
