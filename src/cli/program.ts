@@ -48,7 +48,7 @@ Exit status: 0 done, 1 unexpected failure, 2 usage, 3 the model cannot be used,
 const TOKENS_HELP_AFTER = `
 Words are the text, as everywhere in quipu; piped text comes before them. Files
 need -f: each is a text of its own, and stdin is then read only as '-'.
-  quipu tokens -f src/*.ts              a table with a total
+  quipu tokens -f src README.md         a table with a total
   git diff | quipu tokens --limit 8000  exit status 4 where it is too long`;
 
 /** @param print takes the text of --help and --version. */

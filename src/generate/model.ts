@@ -1,9 +1,9 @@
 // loadModel: a checkpoint folder, or a name, to something that answers. The command line uses nothing below this.
 
+import { availableMemory } from "../addon/process-limits.js";
 import { idsOf, readOptions, wrongArgument } from "../arguments.js";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { type Device, openDevice } from "../device/device.js";
-import { availableMemory } from "../device/machine.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { type LlamaConfig, readConfig } from "../model/config.js";
 import { type GenerationConfig, readGenerationConfig } from "../model/generation-config.js";
@@ -81,6 +81,8 @@ export interface ModelStats {
   readonly device: string;
   readonly target: string;
   readonly threads: number;
+  /** Why they are fewer than were asked for, in a few words. */
+  readonly threadsCut: string | undefined;
   readonly contextLength: number;
   readonly kvCache: KvCacheType;
 }
@@ -331,6 +333,7 @@ export class Model {
       device: device.kind,
       target: device.target,
       threads: device.threads,
+      threadsCut: device.threadsCut,
       contextLength: runtime.contextLength,
       kvCache,
     };

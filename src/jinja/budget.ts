@@ -11,7 +11,7 @@ export interface Limits {
   readonly maxDepth?: number;
 }
 
-const DEFAULTS: Required<Limits> = { maxSteps: 20_000_000, maxLength: 64 * 1024 * 1024, maxDepth: 200 };
+const DEFAULTS: Required<Limits> = { maxSteps: 100_000_000, maxLength: 64 * 1024 * 1024, maxDepth: 200 };
 
 interface Budget extends Required<Limits> {
   steps: number;

@@ -116,7 +116,7 @@ function formatInt(value: bigint, spec: Spec, original: Value): string {
     if (spec.sign !== "") throw valueError("Sign not allowed with integer format specifier 'c'");
     if (value < 0n || value > 0x10ffffn) throw new JinjaError("OverflowError", "%c arg not in range(0x110000)");
     if (value >= 0xd800n && value <= 0xdfffn) throw unsupported("a surrogate as a character");
-    return aligned("", String.fromCodePoint(Number(value)), spec, spec.align ?? "<");
+    return aligned("", String.fromCodePoint(Number(value)), spec, spec.align ?? ">");
   }
   if (radix === undefined) throw unknownType(spec.type, original);
   if (spec.type === "n" && spec.grouping !== "") throw valueError(`Cannot specify '${spec.grouping}' with 'n'.`);

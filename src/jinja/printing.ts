@@ -2,6 +2,7 @@
 import { spend, spendText } from "./budget.js";
 import { JinjaError, unsupported } from "./errors.js";
 import { floatRepr } from "./numbers.js";
+import { UNPRINTABLE_CLASS } from "./unicode.js";
 import {
   DictView,
   isList,
@@ -99,14 +100,12 @@ export function intText(value: number | bigint): string {
 }
 
 const ESCAPED: Readonly<Record<string, string>> = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" };
-/** What str.isprintable() refuses, but the plain space. */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{Zs}\\]/gu;
+const UNPRINTABLE = new RegExp(`[${UNPRINTABLE_CLASS}\\\\]|(?! )\\p{Zs}`, "gu");
 
 export function stringRepr(text: string): string {
   spendText(text.length);
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
   const escaped = text.replace(UNPRINTABLE, (char) => {
-    if (char === " ") return char;
     const simple = ESCAPED[char];
     if (simple !== undefined) return simple;
     const code = char.codePointAt(0)!;

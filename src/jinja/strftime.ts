@@ -1,5 +1,6 @@
 // datetime.now().strftime() in the C locale, in the local time zone; a naive time, so %z and %Z are empty.
 import { spendText } from "./budget.js";
+import { unsupported } from "./errors.js";
 
 const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const MONTHS = [
@@ -121,30 +122,34 @@ function expand(date: Date, code: string): string | undefined {
   return undefined;
 }
 
+const DIRECTIVE = /%([-_0^#]*)(\d*)([EO]?)(.)/gsu;
+/** Codes that are numbers, whose padding glibc's flags change, and codes that are words. */
+const NUMBERS = "CdegGHIjklmMsSuUVwWyY";
+const WORDS = "aAbBhp";
+/** Codes that glibc takes with these modifiers, which change nothing in the C locale. */
+const MODIFIED: Readonly<Record<string, string>> = {
+  E: "cnprstuxyzCPRTXYZ",
+  O: "bdeghjklmnprstuwyzBCGHIMPRSTUVWZ",
+};
+
+/** What glibc does not know stays as it is. */
 function format(date: Date, text: string): string {
-  return text.replace(/%([EO]?)(.)/gsu, (all, _modifier: string, code: string) => expand(date, code) ?? all);
+  return text.replace(DIRECTIVE, (all, flags: string, width: string, modifier: string, code: string) => {
+    if (modifier !== "" && !MODIFIED[modifier]!.includes(code)) return all;
+    const plain = expand(date, code);
+    if (flags === "" && width === "") return plain ?? all;
+    if (width === "" && NUMBERS.includes(code)) {
+      if (flags === "-") return plain!.replace(/^[0 ]+(?=\d)/, "");
+      if (flags === "_") return plain!.replace(/^0+(?=\d)/, (zeros) => " ".repeat(zeros.length));
+      if (flags === "0") return plain!.replace(/^ +/, (blanks) => "0".repeat(blanks.length));
+    }
+    if (width === "" && flags === "^" && WORDS.includes(code)) return plain!.toUpperCase();
+    throw unsupported(`the directive ${all} of strftime`);
+  });
 }
 
-/** glibc's flags: no padding, blanks, zeros, capitals. */
-const FLAGGED = /%([-_0^#]+)(\d*)([EO]?)(.)/su;
-
-/** @throws {JinjaError} Unsupported for glibc's flags that we do not know. */
+/** @throws {JinjaError} Unsupported for flags and widths of glibc that we do not know */
 export function strftime(date: Date, text: string): string {
   spendText(text.length * 16);
-  let result = text;
-  for (let match = FLAGGED.exec(result); match !== null; match = FLAGGED.exec(result)) {
-    result =
-      result.slice(0, match.index) +
-      flagged(date, match[1]!, match[4]!).replaceAll("%", "%%") +
-      result.slice(match.index + match[0].length);
-  }
-  return format(date, result);
-}
-
-function flagged(date: Date, flags: string, code: string): string {
-  const plain = expand(date, code) ?? "";
-  if (flags === "-") return plain.replace(/^[0 ]+(?=\d)/, "");
-  if (flags === "_") return plain.replace(/^0+(?=\d)/, (zeros) => " ".repeat(zeros.length));
-  if (flags === "0") return plain.replace(/^ +/, (blanks) => "0".repeat(blanks.length));
-  return plain.toUpperCase();
+  return format(date, text);
 }

@@ -1,24 +1,39 @@
 // What Python's str knows about characters: case, digits, letters.
+import { UNASSIGNED, UNASSIGNED_CLASS } from "./unicode-assigned.js";
 import { isSpace } from "./whitespace.js";
 
-const CASED = /\p{Cased}/u;
+// Five modifier letters became lower case after Unicode 14, and one letter ceased to be.
+const CASED = /(?![\u10fc\ua7f2-\ua7f4\uab69])[\p{Cased}\u0295]/u;
 const UPPERCASE = /\p{Uppercase}/u;
-const LOWERCASE = /\p{Lowercase}/u;
+const LOWERCASE = /(?![\u10fc\ua7f2-\ua7f4\uab69])[\p{Lowercase}\u0295]/u;
 const TITLECASE = /\p{Lt}/u;
 
-/** Every character passes, and there is one. */
+/** Every character passes, and there is one. What Python does not know passes no test. */
 function every(text: string, test: (char: string) => boolean): boolean {
-  if (text === "") return false;
+  if (text === "" || UNASSIGNED.test(text)) return false;
   for (const char of text) if (!test(char)) return false;
   return true;
 }
 
+/** A text for questions of case, which characters that Python does not know have no part in. */
+function known(text: string): string {
+  return UNASSIGNED.test(text) ? Array.from(text, (char) => (UNASSIGNED.test(char) ? " " : char)).join("") : text;
+}
+
+/** Small letters whose capitals came after Unicode 14. */
+const LATER_CAPITALS = /[\u019b\u0264\ua7d3\ua7d5]/;
+
 export function upper(text: string): string {
-  return text.toUpperCase();
+  if (!LATER_CAPITALS.test(text) && !UNASSIGNED.test(text)) return text.toUpperCase();
+  return Array.from(text, upperCharacter).join("");
+}
+
+function upperCharacter(char: string): string {
+  return LATER_CAPITALS.test(char) || UNASSIGNED.test(char) ? char : char.toUpperCase();
 }
 
 export function lower(text: string): string {
-  return text.toLowerCase();
+  return UNASSIGNED.test(text) ? lowerByCharacter(text).join("") : text.toLowerCase();
 }
 
 /** Characters whose title case is no single capital that JavaScript knows of: digraphs, Greek with iota below, ligatures, Georgian. */
@@ -26,8 +41,21 @@ const ITSELF_IN_TITLES =
   /[\u01c5\u01c8\u01cb\u01f2\u10d0-\u10fa\u10fd-\u10ff\u1f88-\u1f8f\u1f98-\u1f9f\u1fa8-\u1faf\u1fbc\u1fcc\u1ffc]/;
 const DIGRAPH = /[\u01c4-\u01cc\u01f1-\u01f3]/;
 const IOTA_BELOW = /[\u1f80-\u1f87\u1f90-\u1f97\u1fa0-\u1fa7]/;
-const IOTA_CAPITALS: Readonly<Record<string, string>> = { "\u1fb3": "\u1fbc", "\u1fc3": "\u1fcc", "\u1ff3": "\u1ffc" };
 const SEVERAL_CAPITALS = /[\u00df\u0587\ufb00-\ufb06\ufb13-\ufb17]/;
+const GREEK_TITLES: Readonly<Record<string, string>> = {
+  "\u1fb2": "\u1fba\u0345",
+  "\u1fb3": "\u1fbc",
+  "\u1fb4": "\u0386\u0345",
+  "\u1fb7": "\u0391\u0342\u0345",
+  "\u1fc2": "\u1fca\u0345",
+  "\u1fc3": "\u1fcc",
+  "\u1fc4": "\u0389\u0345",
+  "\u1fc7": "\u0397\u0342\u0345",
+  "\u1ff2": "\u1ffa\u0345",
+  "\u1ff3": "\u1ffc",
+  "\u1ff4": "\u038f\u0345",
+  "\u1ff7": "\u03a9\u0342\u0345",
+};
 
 function titleCharacter(char: string): string {
   if (ITSELF_IN_TITLES.test(char)) return char;
@@ -38,18 +66,9 @@ function titleCharacter(char: string): string {
     return String.fromCharCode(code - ((code - first) % 3) + 1);
   }
   if (IOTA_BELOW.test(char)) return String.fromCharCode(char.charCodeAt(0) + 8);
-  const capital = IOTA_CAPITALS[char];
-  if (capital !== undefined) return capital;
-  const upperCase = char.toUpperCase();
-  if (SEVERAL_CAPITALS.test(char)) return upperCase[0]! + upperCase.slice(1).toLowerCase();
-  // Greek with accents and iota: the iota stays a mark below, where upper() makes it a letter.
-  if (/[\u1fb2\u1fb4\u1fb7\u1fc2\u1fc4\u1fc7\u1ff2\u1ff4\u1ff7]/.test(char)) {
-    const withoutIota = upperCase.replace(/\u0399$/, "");
-    return withoutIota.length > 1
-      ? `${IOTA_CAPITALS[char.normalize("NFD")[0]! === "α" ? "\u1fb3" : char.normalize("NFD")[0]! === "η" ? "\u1fc3" : "\u1ff3"]}\u0342`
-      : `${withoutIota}\u0345`;
-  }
-  return upperCase;
+  const capital = upperCharacter(char);
+  if (SEVERAL_CAPITALS.test(char)) return capital[0]! + capital.slice(1).toLowerCase();
+  return GREEK_TITLES[char] ?? capital;
 }
 
 /** Each run of cased characters begins with a title-case letter. */
@@ -61,7 +80,7 @@ export function title(text: string): string {
   let i = 0;
   for (const char of text) {
     result += within ? lowered[i]! : titleCharacter(char);
-    within = CASED.test(char);
+    within = CASED.test(char) && !UNASSIGNED.test(char);
     i++;
   }
   return result;
@@ -69,21 +88,22 @@ export function title(text: string): string {
 
 function lowerByCharacter(text: string): string[] {
   const points = Array.from(text);
-  if (!text.includes("\u03a3")) return points.map((char) => char.toLowerCase());
-  return points.map((char, i) =>
-    char === "\u03a3" ? (isFinalSigma(points, i) ? "\u03c2" : "\u03c3") : char.toLowerCase(),
-  );
+  return points.map((char, i) => {
+    if (char === "\u03a3") return isFinalSigma(points, i) ? "\u03c2" : "\u03c3";
+    return UNASSIGNED.test(char) ? char : char.toLowerCase();
+  });
 }
 
 const IGNORED_BY_CASE = /\p{Case_Ignorable}/u;
 
 function isFinalSigma(points: readonly string[], at: number): boolean {
+  const ignored = (char: string) => IGNORED_BY_CASE.test(char) && !UNASSIGNED.test(char);
   let before = at - 1;
-  while (before >= 0 && IGNORED_BY_CASE.test(points[before]!)) before--;
-  if (before < 0 || !CASED.test(points[before]!)) return false;
+  while (before >= 0 && ignored(points[before]!)) before--;
+  if (before < 0 || !CASED.test(known(points[before]!))) return false;
   let after = at + 1;
-  while (after < points.length && IGNORED_BY_CASE.test(points[after]!)) after++;
-  return after >= points.length || !CASED.test(points[after]!);
+  while (after < points.length && ignored(points[after]!)) after++;
+  return after >= points.length || !CASED.test(known(points[after]!));
 }
 
 export function capitalize(text: string): string {
@@ -98,7 +118,7 @@ export function casefold(text: string): string {
     if (/[\u13a0-\u13fd\uab70-\uabbf]/.test(char)) result += char.toUpperCase();
     else if (char === "\u1e9e") result += "ss";
     else if (char === "\u0131") result += char;
-    else for (const part of char.toUpperCase()) result += part.toLowerCase();
+    else for (const part of upperCharacter(char)) result += UNASSIGNED.test(part) ? part : part.toLowerCase();
   }
   return result;
 }
@@ -107,7 +127,7 @@ export function swapcase(text: string): string {
   const lowered = lowerByCharacter(text);
   return Array.from(text, (char, i) => {
     if (UPPERCASE.test(char)) return lowered[i]!;
-    return LOWERCASE.test(char) ? char.toUpperCase() : char;
+    return LOWERCASE.test(char) ? upperCharacter(char) : char;
   }).join("");
 }
 
@@ -129,7 +149,7 @@ export function isdigit(text: string): boolean {
 
 /** Ideographs that are numbers. */
 const IDEOGRAPHIC_NUMBERS = new Set(
-  "㐅㒃㠪㭍一七万三九二五亖亿什仟仨伍佰億兆兩八六兯十千卄卅卌叁参參叄四壹壱幺廾廿弌弍弎弐扌拾捌柒漆玖百肆萬貮貳贰阡陆陌陸零" +
+  "㐅㒃㠪㭍一七万三九二五亖亿什仟仨伍佰億兆兩八六十千卄卅卌叁参參叄四壹壱幺廾廿弌弍弎弐拾捌柒漆玖百肆萬貮貳贰阡陆陌陸零" +
     "\uf96b\uf973\uf978\uf9b2\uf9d1\uf9d3\uf9fd",
 );
 const MORE_IDEOGRAPHIC_NUMBERS = new Set([
@@ -154,29 +174,35 @@ export function isascii(text: string): boolean {
 }
 
 export function isidentifier(text: string): boolean {
-  return /^[\p{XID_Start}_]\p{XID_Continue}*$/u.test(text);
+  return !UNASSIGNED.test(text) && /^[\p{XID_Start}_]\p{XID_Continue}*$/u.test(text);
 }
 
 export function isspace(text: string): boolean {
   return every(text, isSpace);
 }
 
+/** What repr() writes as an escape, the backslash and quotes left out; a character class, with the flag u. */
+export const UNPRINTABLE_CLASS = `\\p{Cc}\\p{Cf}\\p{Cs}\\p{Co}\\p{Cn}\\p{Zl}\\p{Zp}${UNASSIGNED_CLASS}`;
+const UNPRINTABLE = new RegExp(`[${UNPRINTABLE_CLASS}]|(?! )\\p{Zs}`, "u");
+
 export function isprintable(text: string): boolean {
-  return !/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]|(?! )\p{Zs}/u.test(text);
+  return !UNPRINTABLE.test(text);
 }
 
 export function islower(text: string): boolean {
-  return LOWERCASE.test(text) && !UPPERCASE.test(text) && !TITLECASE.test(text);
+  const cased = known(text);
+  return LOWERCASE.test(cased) && !UPPERCASE.test(cased) && !TITLECASE.test(cased);
 }
 
 export function isupper(text: string): boolean {
-  return UPPERCASE.test(text) && !LOWERCASE.test(text) && !TITLECASE.test(text);
+  const cased = known(text);
+  return UPPERCASE.test(cased) && !LOWERCASE.test(cased) && !TITLECASE.test(cased);
 }
 
 export function istitle(text: string): boolean {
   let found = false;
   let within = false;
-  for (const char of text) {
+  for (const char of known(text)) {
     if (UPPERCASE.test(char) || TITLECASE.test(char)) {
       if (within) return false;
       found = within = true;

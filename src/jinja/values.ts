@@ -265,7 +265,7 @@ function dictKey(key: Value): unknown {
     });
     return `\0t${parts.join(" ")}`;
   }
-  if (isList(key) || key instanceof PyDict || key instanceof DictView)
+  if (isList(key) || key instanceof PyDict || (key instanceof DictView && key.kind !== "values"))
     throw typeError(`unhashable type: '${typeName(key)}'`);
   if (key instanceof Undefined) return UNDEFINED_KEY;
   if (key instanceof PyRange)

@@ -118,6 +118,9 @@ describe("a text", () => {
       stderr: `quipu: ${A} is counted as text; -f ${A} counts what is in it\n`,
     });
     expect(Number(stdout)).toBe((await loadTokenizer(join(ROOT, "models/storyteller"))).count(A));
+    expect((await quipu(["tokens", dir])).stderr).toBe(
+      `quipu: ${dir} is counted as text; -f ${dir} counts what is in it\n`,
+    );
   });
 
   test("of many tokens is shown too", async () => {

@@ -5,6 +5,7 @@
 By theme, over fuzz_jinja's context; and a sample of its generated templates. An error has its class and, where Python knows it, its line.
 """
 
+import hashlib
 import json
 import pathlib
 import random
@@ -200,6 +201,25 @@ def cases():
     yield "generated", [generator.case() for _ in range(900)]
 
 
+METHODS = (
+    "upper lower title capitalize casefold swapcase isalnum isalpha isascii isdecimal isdigit isidentifier islower isnumeric isprintable isspace"
+    " istitle isupper"
+).split()
+
+
+def unicode_digests():
+    """What str knows of the code points of the first two planes: a digest for each method, and of what looks at neighbours."""
+    questions = {method: (lambda char, method=method: str(getattr(char, method)())) for method in METHODS}
+    questions["repr"] = repr
+    questions["title within"] = lambda char: f"a{char}b {char}x".title()
+    questions["lower within"] = lambda char: f"a{char}\u03a3{char}b \u03a3{char}".lower()
+    questions["splitlines"] = lambda char: str(len(f"a{char}b".splitlines()))
+    chars = [chr(code) for code in range(0x20000) if not 0xD800 <= code < 0xE000]
+    return {
+        name: hashlib.sha256("\n".join(map(answer, chars)).encode()).hexdigest() for name, answer in questions.items()
+    }
+
+
 def error_line(error):
     if isinstance(error, jinja2.TemplateSyntaxError):
         return error.lineno
@@ -231,7 +251,7 @@ def main():
         f"{json.dumps(name)}: [\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]" for name, rows in themes.items()
     )
     out.write_text(
-        f'{{"versions": {json.dumps(versions)},\n"context": {json.dumps(json.dumps(fuzz_jinja.CONTEXT))},\n"themes": {{\n{lines}\n}}}}\n', encoding="utf-8"
+        f'{{"versions": {json.dumps(versions)},\n"unicode": {json.dumps(unicode_digests())},\n"context": {json.dumps(json.dumps(fuzz_jinja.CONTEXT))},\n"themes": {{\n{lines}\n}}}}\n', encoding="utf-8"
     )
     print({name: len(rows) for name, rows in themes.items()}, out.stat().st_size)
 

@@ -130,7 +130,8 @@ function describeStart(
   request: GenerateOptions,
   options: GenerateCommandOptions,
 ): string {
-  const { parameters, weightBytes, target, threads, device, contextLength, cacheBytes, kvCache } = model.stats();
+  const { parameters, weightBytes, target, threads, threadsCut, device, contextLength, cacheBytes, kvCache } =
+    model.stats();
   const { temperature, topK, topP, minP, repeatPenalty, presencePenalty, frequencyPenalty, maxTokens, seed } = settings;
   const supported = model.config.maxPositions;
   const context =
@@ -139,7 +140,7 @@ function describeStart(
       : `${contextLength} positions`;
   return [
     `model     ${modelFolder(options.model)}, ${parameters} parameters, weights ${formatBytes(weightBytes)}`,
-    `device    ${device} ${target}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
+    `device    ${device} ${target}, ${threads} ${threads === 1 ? "thread" : "threads"}${threadsCut === undefined ? "" : ` (${threadsCut})`}`,
     `context   ${context}, ${kvCache} cache of ${formatBytes(cacheBytes)}`,
     `prompt    ${promptTokens} tokens${droppedTokens > 0 ? ` (${droppedTokens} left out)` : ""}, ${request.raw ? "raw" : "chat template"}`,
     `sampling  temp ${temperature}, top-k ${topK}, top-p ${topP}, min-p ${minP}, repeat ${repeatPenalty}, presence ${presencePenalty}, frequency ${frequencyPenalty}`,

@@ -241,9 +241,9 @@ function parseIds(text: string): Int32Array {
   return Int32Array.from(words, Number);
 }
 
-/** Words are text, here as everywhere; who gives nothing but names of files may have meant the files. */
+/** Words are text, here as everywhere; who gives nothing but names of files and folders may have meant those. */
 function hintAtFiles(words: readonly string[]): void {
-  if (words.length === 0 || !words.every(isFileName)) return;
+  if (words.length === 0 || !words.every((word) => isFileName(word) || isFolderName(word))) return;
   const [what, them] = words.length === 1 ? [`${words[0]} is`, words[0]] : [`${words.length} names of files are`, "…"];
   process.stderr.write(
     `quipu: ${what} counted as text; -f ${them} counts what is in ${words.length === 1 ? "it" : "them"}\n`,
@@ -253,4 +253,8 @@ function hintAtFiles(words: readonly string[]): void {
 /** false also for what can be no name: a text of any length. */
 function isFileName(word: string): boolean {
   return existsSync(word) && statSync(word).isFile();
+}
+
+function isFolderName(word: string): boolean {
+  return existsSync(word) && statSync(word).isDirectory();
 }

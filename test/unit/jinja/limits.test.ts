@@ -50,7 +50,8 @@ test.each([
 });
 
 test("a rendering has limits without being given any", () => {
-  expect(kindOf(loops(3, ""))).toBe("LimitError");
+  expect(kindOf(`{% set s = 'x' * 10000000 %}${loops(1, "{{ 'y' in s }}")}`)).toBe("LimitError");
+  expect(kindOf("{% set s = 'x' * 60000000 %}{{ s }}{{ s }}")).toBe("LimitError");
 });
 
 test.each([

@@ -134,6 +134,7 @@ describe("strftime_now", () => {
     ["%z|%Z|%%|%n|%t", "||%|\n|\t"],
     ["%-d %-m %_d %-I %^a %P", "4 7  4 3 THU pm"],
     ["plain é", "plain é"],
+    ["%%-d %%%d %Q %Ey %Od %Ed %d%%%", "%-d %04 %Q 24 04 %Ed 04%%"],
   ])("%j", (format, text) => {
     expect(new JinjaTemplate("{{ strftime_now(f) }}", { now }).render({ f: format })).toBe(text);
   });
@@ -147,6 +148,14 @@ describe("strftime_now", () => {
     const template = new JinjaTemplate("{{ strftime_now('%V %U %W %G') }}", { now: () => new Date(year, month, day) });
     expect(template.render({})).toBe(text);
   });
+});
+
+test.each([
+  ["%5d", "Unsupported"],
+  ["%-A", "Unsupported"],
+  ["%#p", "Unsupported"],
+])("strftime_now(%j) is refused", (format, kind) => {
+  expect(failure(() => render("{{ strftime_now(f) }}", { f: format })).kind).toBe(kind);
 });
 
 describe("errors", () => {
