@@ -90,7 +90,7 @@ async function readTools(file: string, signal: AbortSignal): Promise<readonly ob
   try {
     json = parseJson(text.replace(/^\uFEFF/, ""));
   } catch (cause) {
-    throw new QuipuError("ERR_USAGE", `--tools ${file}: not valid JSON: ${(cause as Error).message}`, { cause });
+    throw new QuipuError("ERR_USAGE", `--tools ${file}: ${(cause as Error).message}`, { cause });
   }
   if (Array.isArray(json)) return json;
   throw new QuipuError("ERR_USAGE", `--tools ${file}: expected a list of tools`);

@@ -1,11 +1,22 @@
 // From a prompt to ids: template or not, BOS exactly once, and what to do with a prompt that is too long.
-import { idsOf, isObject, reading, wrongArgument } from "../arguments.js";
+import {
+  checkArgument,
+  idsOf,
+  isObject,
+  type Kinds,
+  madeBy,
+  reading,
+  readOptions,
+  whole,
+  wrongArgument,
+} from "../arguments.js";
 import { QuipuError } from "../errors.js";
 import { type ChatOptions, checkConversation } from "../tokenizer/chat-message.js";
 import type { ChatTemplate } from "../tokenizer/chat-template.js";
 import { encodeChat } from "../tokenizer/encode-chat.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { ChatMessage, EffectiveSettings, GenerateOptions, OnOverflow, Prompt } from "./events.js";
+import { GENERATE_OPTIONS } from "./option-kinds.js";
 
 export interface PromptContext {
   readonly tokenizer: Tokenizer | undefined;
@@ -13,17 +24,22 @@ export interface PromptContext {
   readonly vocabSize: number;
 }
 
+const CONTEXT: Kinds<PromptContext> = {
+  tokenizer: madeBy("a tokenizer", "encode"),
+  chatTemplate: madeBy("a ChatTemplate", "open"),
+  vocabSize: whole(1),
+};
+
 /**
  * The ids of a prompt.
  *
  * @throws {QuipuError} ERR_USAGE for an empty prompt, ids outside the vocabulary, text without a tokenizer, messages without a chat
  *   template, and messages that are none (naming index and field); ERR_CHAT_TEMPLATE.
  */
-export function encodePrompt(
-  prompt: Prompt,
-  options: GenerateOptions,
-  { tokenizer, chatTemplate, vocabSize }: PromptContext,
-): Int32Array {
+export function encodePrompt(prompt: Prompt, given: GenerateOptions | undefined, context: PromptContext): Int32Array {
+  const options = readOptions<GenerateOptions>("encodePrompt", given, GENERATE_OPTIONS);
+  const { tokenizer, chatTemplate, vocabSize } = readOptions<PromptContext>("encodePrompt", context, CONTEXT);
+  checkArgument("vocabSize", vocabSize, CONTEXT.vocabSize);
   if (reading("prompt", () => isIds(prompt))) {
     refuseChatOptions(options, "ids");
     return checkPrompt(idsOf("prompt", prompt, vocabSize));

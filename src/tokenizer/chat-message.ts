@@ -72,7 +72,7 @@ function conversationOf(messages: unknown, options: ChatOptions): Conversation {
   const { tools, documents, templateVariables = {} } = options;
   const list = listAt("messages", messages, "{ role, content }");
   if (list.length === 0) throw new QuipuError("ERR_USAGE", "messages: expected at least one message, got none");
-  const variables = toValue(templateVariables, "templateVariables");
+  const variables = reading("templateVariables", () => toValue(templateVariables, "templateVariables"));
   if (!(variables instanceof PyDict))
     throw wrongArgument("templateVariables", "an object: values by name", templateVariables);
   const taken = TAKEN.find((name) => variables.has(name));
@@ -130,7 +130,7 @@ export function mapTexts(conversation: Conversation, change: (text: string) => s
 function listAt(where: string, list: unknown, each: string): PyDict[] {
   if (!Array.isArray(list)) throw wrongArgument(where, `a list, each of it ${each}`, list);
   return list.map((entry: unknown, index) => {
-    const value = toValue(entry, `${where}[${index}]`);
+    const value = reading(where, () => toValue(entry, `${where}[${index}]`));
     if (value instanceof PyDict) return value;
     throw wrongArgument(`${where}[${index}]`, each, entry);
   });

@@ -1,6 +1,7 @@
 // A conversation as JSON: a list of messages, or a request as OpenAI and vLLM write them.
+import { checkArgument, string } from "../arguments.js";
 import { QuipuError } from "../errors.js";
-import { parseJson } from "../jinja/json.js";
+import { parseJson as parseAsPython } from "../jinja/json.js";
 import { PyDict, type Value } from "../jinja/values.js";
 import type { ChatMessage, ChatOptions } from "./chat-message.js";
 
@@ -21,18 +22,28 @@ const OPTIONS: Readonly<Record<string, keyof ChatOptions>> = {
 };
 
 /**
+ * JSON as Python reads it: 1.0 stays a float, ints are exact, fields keep their order. For what a chat template is given.
+ *
+ * @throws {QuipuError} ERR_USAGE for what is no JSON.
+ */
+export function parseJson(text: string): Value {
+  checkArgument("text", text, string);
+  try {
+    return parseAsPython(text);
+  } catch (cause) {
+    throw new QuipuError("ERR_USAGE", `not valid JSON: ${(cause as Error).message}`, { cause, option: "text" });
+  }
+}
+
+/**
  * Reads JSON as Python does, so that templates print what they print there: 1.0 is no 1, and the fields of arguments keep their order, which
  * JSON.parse changes where they look like numbers.
  *
  * @throws {QuipuError} ERR_USAGE for what is no JSON, or no list and no object with "messages". Messages are checked where they are used.
  */
 export function parseChatRequest(text: string): ChatRequest {
-  let json: Value;
-  try {
-    json = parseJson(text.replace(/^\uFEFF/, ""));
-  } catch (cause) {
-    throw new QuipuError("ERR_USAGE", `not valid JSON: ${(cause as Error).message}`, { cause });
-  }
+  checkArgument("text", text, string);
+  const json = parseJson(text.replace(/^\uFEFF/, ""));
   const messages = json instanceof PyDict ? json.get("messages") : json;
   if (!Array.isArray(messages)) {
     throw new QuipuError("ERR_USAGE", 'expected a list of messages, or an object with such a list as its "messages"');

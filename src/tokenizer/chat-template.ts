@@ -1,5 +1,5 @@
 // Chat templates: a checkpoint's own Jinja text renders a conversation, given what transformers 5.24 gives it.
-import { readOptions } from "../arguments.js";
+import { checkArgument, type Kind, reading, readOptions, string } from "../arguments.js";
 import { isQuipuError, QuipuError } from "../errors.js";
 import { JinjaTemplate } from "../jinja/template.js";
 import { type Twins, withTwins } from "../jinja/twins.js";
@@ -26,6 +26,19 @@ export interface Rendering {
   again(twins: Twins): string;
 }
 
+const SOURCES: Kind = {
+  expected: "a Jinja text, or a Map of such texts by name",
+  accepts: (value) =>
+    typeof value === "string" ||
+    (value instanceof Map && [...value].flat().every((text: unknown) => typeof text === "string")),
+};
+const TOKENS: Kind = {
+  expected: "an object: texts of special tokens by name",
+  accepts: (value) =>
+    Object.prototype.toString.call(value) === "[object Object]" &&
+    Object.values(value as object).every((text) => text === undefined || typeof text === "string"),
+};
+
 /** Own templates that are kept parsed. */
 const KEPT = 8;
 
@@ -41,12 +54,16 @@ export class ChatTemplate {
   /**
    * @param sources Jinja texts by name, or one. They are parsed when they are used.
    * @param tokens special tokens by the names that templates have for them, such as bos_token.
+   * @throws {QuipuError} ERR_USAGE
    */
   constructor(
     sources: string | ReadonlyMap<string, string>,
     tokens: Readonly<Record<string, string | undefined>>,
     where: string,
   ) {
+    checkArgument("sources", sources, SOURCES);
+    checkArgument("tokens", tokens, TOKENS);
+    checkArgument("where", where, string);
     this.#sources = typeof sources === "string" ? new Map([["default", sources]]) : sources;
     this.names = [...this.#sources.keys()];
     this.#tokens = tokens;
@@ -59,7 +76,8 @@ export class ChatTemplate {
    *
    * @throws {QuipuError} ERR_USAGE where there is none, or none of that name.
    */
-  source({ chatTemplate, tools }: Pick<ChatOptions, "chatTemplate" | "tools"> = {}): string {
+  source(options?: Pick<ChatOptions, "chatTemplate" | "tools">): string {
+    const { chatTemplate, tools } = readOptions<ChatOptions>("source", options, CHAT_OPTIONS);
     const names = this.names.join(", ");
     if (chatTemplate !== undefined) {
       const named = this.#sources.get(chatTemplate);
@@ -120,7 +138,10 @@ export class ChatTemplate {
       );
       return opened === undefined ? text : opened.close(text);
     };
-    const { conversation, text } = this.#withParts(checkConversation(messages, options), render);
+    const { conversation, text } = this.#withParts(
+      reading("messages", () => checkConversation(messages, options)),
+      render,
+    );
     this.#checkRead(source, conversation, text, render);
     const again = (twins: Twins) => withTwins(twins, () => render(mapTexts(conversation, (one) => twins.hide(one))));
     const texts: string[] = [];

@@ -1,10 +1,14 @@
 // The ids of a conversation. The template's control tokens become their ids; the same texts inside messages, tools, documents and
 // variables stay plain text, wherever the template puts them.
+import { checkArgument, madeBy } from "../arguments.js";
 import { QuipuError } from "../errors.js";
 import type { ChatMessage, ChatOptions } from "./chat-message.js";
 import type { ChatTemplate } from "./chat-template.js";
 import { type ControlToken, ControlTokens } from "./control-tokens.js";
 import type { Tokenizer } from "./tokenizer.js";
+
+const TOKENIZER = madeBy("a tokenizer", "encode");
+const TEMPLATE = madeBy("a ChatTemplate", "open");
 
 /**
  * The ids of a conversation. The begin-of-text id stands first exactly once where the tokenizer begins texts with it.
@@ -17,6 +21,8 @@ export function encodeChat(
   messages: readonly ChatMessage[],
   options?: ChatOptions,
 ): Int32Array {
+  checkArgument("tokenizer", tokenizer, TOKENIZER);
+  checkArgument("template", template, TEMPLATE);
   const rendering = template.open(messages, options);
   const tokens = controlTokensOf(tokenizer).find(rendering, template.where);
   const ids = encodeParts(tokenizer, rendering.text, tokens);

@@ -1,6 +1,7 @@
 // Where a checkpoint keeps its chat templates, and the special tokens that they name; found in the order of transformers.
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { pathOf } from "../arguments.js";
 import { examine, readWhole, systemError } from "../checkpoint/file.js";
 import { isJsonObject, type JsonObject, readJsonFile } from "../checkpoint/json.js";
 import { refuseWrongFile } from "../checkpoint/wrong-file.js";
@@ -20,9 +21,10 @@ const LEGACY = "chat_template.json";
  * additional_chat_templates/ for those of other names) take the place of all in tokenizer_config.json; chat_template.json, which
  * processors had, counts where there is neither. They are parsed when they are used.
  *
- * @throws {QuipuError} ERR_CHAT_TEMPLATE, ERR_TOKENIZER_INVALID
+ * @throws {QuipuError} ERR_CHAT_TEMPLATE, ERR_TOKENIZER_INVALID, ERR_USAGE
  */
-export async function loadChatTemplate(dir: string): Promise<ChatTemplate> {
+export async function loadChatTemplate(folder: string | URL): Promise<ChatTemplate> {
+  const dir = pathOf("folder", folder);
   const config = (await readJsonFile(join(dir, CONFIG), "ERR_TOKENIZER_INVALID")) ?? {};
   const tokens = await specialTokens(dir, config);
   const files = await templateFiles(dir);

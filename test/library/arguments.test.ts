@@ -14,6 +14,7 @@ import {
 import * as quipu from "#quipu/index.js";
 import {
   BATCH_OPTIONS,
+  CHAT_OPTIONS,
   DECODE_OPTIONS,
   ENCODE_OPTIONS,
   SAVE_OPTIONS,
@@ -61,9 +62,13 @@ const WRONG: readonly [string, unknown][] = [
 let model: quipu.ModelWithTokenizer;
 let tokenizer: quipu.Tokenizer;
 let trained: quipu.TrainedTokenizer;
+let context: { tokenizer: never; chatTemplate: never; vocabSize: never };
+const template = new quipu.ChatTemplate("{{ messages[0].content }}", {}, "here");
+const message = [{ role: "user", content: "x" }];
 beforeAll(async () => {
   model = await quipu.loadModel(MODEL, { threads: 1 });
   tokenizer = model.tokenizer;
+  context = { tokenizer, chatTemplate: template, vocabSize: tokenizer.vocabSize } as never;
   trained = await quipu.trainTokenizer({ files: ["LICENSE"], vocabSize: 300, threads: 1 });
 });
 afterAll(() => model.dispose());
@@ -118,6 +123,21 @@ const ARGUMENTS: Record<string, Call> = {
   "tokenizer.decodeSingleTokenBytes id": { call: (v) => tokenizer.decodeSingleTokenBytes(v) },
   "tokenizer.decodeTokensWithOffsets ids": { call: (v) => tokenizer.decodeTokensWithOffsets(v) },
   "streamDecoder.push id": { call: (v) => tokenizer.streamDecoder().push(v), takes: ["1e300"] },
+  "loadChatTemplate folder": { call: (v) => quipu.loadChatTemplate(v) },
+  "ChatTemplate sources": { call: (v) => new quipu.ChatTemplate(v, {}, "here"), takes: TEXTS },
+  "ChatTemplate tokens": { call: (v) => new quipu.ChatTemplate("x", v, "here"), takes: ["an object"] },
+  "ChatTemplate where": { call: (v) => new quipu.ChatTemplate("x", {}, v), takes: TEXTS },
+  "render messages": { call: (v) => template.render(v) },
+  "open messages": { call: (v) => template.open(v) },
+  "encodeChat tokenizer": { call: (v) => quipu.encodeChat(v, template, message) },
+  "encodeChat template": { call: (v) => quipu.encodeChat(tokenizer, v, message) },
+  "encodeChat messages": { call: (v) => quipu.encodeChat(tokenizer, template, v) },
+  "encodePrompt prompt": { call: (v) => quipu.encodePrompt(v, {}, context), takes: TEXTS },
+  "encodePrompt tokenizer": { call: (v) => quipu.encodePrompt("x", {}, { ...context, tokenizer: v }) },
+  "encodePrompt chatTemplate": { call: (v) => quipu.encodePrompt("x", {}, { ...context, chatTemplate: v }) },
+  "encodePrompt vocabSize": { call: (v) => quipu.encodePrompt("x", {}, { ...context, vocabSize: v }) },
+  "parseJson text": { call: (v) => quipu.parseJson(v), takes: TEXTS },
+  "parseChatRequest text": { call: (v) => quipu.parseChatRequest(v), takes: TEXTS },
   "save output": { call: (v) => trained.save(v) },
 };
 
@@ -140,6 +160,10 @@ const OPTIONS: Record<string, [kinds: Readonly<Record<string, Kind>>, call: (opt
   "tokenizer.encodeStream": [STREAM_OPTIONS, (o) => all(tokenizer.encodeStream(["x"], o))],
   "tokenizer.decode": [DECODE_OPTIONS, (o) => tokenizer.decode([1], o)],
   "tokenizer.decodeBytes": [DECODE_OPTIONS, (o) => tokenizer.decodeBytes([1], o)],
+  render: [CHAT_OPTIONS, (o) => template.render(message, o)],
+  open: [CHAT_OPTIONS, (o) => template.open(message, o)],
+  encodeChat: [CHAT_OPTIONS, (o) => quipu.encodeChat(tokenizer, template, message, o)],
+  encodePrompt: [GENERATE_OPTIONS, (o) => quipu.encodePrompt("x", o, context)],
   trainTokenizer: [TRAIN_OPTIONS, (o) => quipu.trainTokenizer(o)],
   save: [SAVE_OPTIONS, (o) => trained.save(join(dir, "t", "tokenizer.model"), o)],
 };
@@ -154,12 +178,18 @@ async function outcomeOf(call: () => unknown): Promise<{ code?: unknown; message
   }
 }
 
-const refused = (option: string) =>
-  expect.objectContaining({ code: "ERR_USAGE", option, message: expect.stringMatching(new RegExp(`^${option}: .+`)) });
+/** Named, or a place in it: "tools[0]". */
+const refused = (option: string) => {
+  const place = new RegExp(`^${option}(\\[\\d+\\][\\w.[\\]]*)?(: .+)?$`, "s");
+  return expect.objectContaining({
+    ...{ code: "ERR_USAGE", option: expect.stringMatching(place), message: expect.stringMatching(place) },
+  });
+};
 
 test.each(Object.entries(ARGUMENTS))("%s", async (what, { call, takes = [] }) => {
   const name = what.split(" ").at(-1)!;
-  const optional = ["pathOrName", "signal", "warn"].includes(name);
+  const optional =
+    ["pathOrName", "signal", "warn"].includes(name) || /^encodePrompt (tokenizer|chatTemplate)$/.test(what);
   for (const [said, value] of optional ? WRONG : [...WRONG, ["nothing", undefined] as const]) {
     const outcome = await outcomeOf(() => call(value as never));
     if (!takes.includes(said)) expect([said, outcome]).toEqual([said, refused(name)]);
@@ -273,17 +303,14 @@ test("every function and method of the library is in these tables", () => {
     ...methods(model),
     ...methods(tokenizer).map((name) => `tokenizer.${name}`),
     ...methods(trained),
+    ...methods(template),
   ];
   const tested = [...Object.keys(ARGUMENTS), ...Object.keys(OPTIONS)].map((name) => name.split(" ")[0]);
   const withoutArguments = [
     ...["describeMachine", "stats", "dispose", "tokenizer.streamDecoder"],
     ...["tokenizerModel", "tokenizerJson", "tokenizerConfig"],
   ];
-  const elsewhere = [
-    ...["isQuipuError", "QuipuError"], // errors.test.ts
-    ...["ChatTemplate", "encodeChat", "loadChatTemplate", "parseChatRequest", "parseJson"], // unit/tokenizer/chat-message.test.ts
-    "encodePrompt", // unit/generate/prompt.test.ts
-  ];
+  const elsewhere = ["isQuipuError", "QuipuError", "source"]; // errors.test.ts, chat-template.test.ts
   const known = new Set([...tested, ...withoutArguments, ...elsewhere]);
   expect(all.filter((name) => !known.has(name))).toEqual([]);
 });

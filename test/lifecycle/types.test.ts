@@ -86,6 +86,13 @@ const USES: Readonly<Record<string, string>> = {
     const name: quipu.EncodingName | undefined = quipu.ENCODING_NAMES[0];
     export const encoding = await quipu.loadEncoding(name ?? "o200k_base");`,
   ENCODING_NAMES: `export const names: readonly string[] = quipu.ENCODING_NAMES;`,
+  encodePrompt: `
+    declare const context: quipu.PromptContext;
+    export const prompted: Int32Array = quipu.encodePrompt([1, 2], undefined, context);`,
+  parseJson: `export const json: unknown = quipu.parseJson("1.0");`,
+  parseChatRequest: `
+    const request: quipu.ChatRequest = quipu.parseChatRequest("[]");
+    export const others: readonly string[] = request.otherFields;`,
   loadChatTemplate: `
     const loaded = await quipu.loadChatTemplate("x");
     const messages = [{ role: "user", content: "x" }];
