@@ -73,8 +73,7 @@ Status TextTokenizer::check(uint32_t token, const EncodeOptions& options, std::o
                                               ": allow it, or encode it as plain text (special: false)");
 }
 
-Status TextTokenizer::parts(Text text, const EncodeOptions& options, const Progress& progress,
-                            const EachPart& each) const {
+Status TextTokenizer::parts(Text text, const EncodeOptions& options, const Progress& progress, EachPart each) const {
   Status status;
   GrowingBuffer<uint8_t> normalized;
   const auto sought = soughtBy(options);
@@ -82,11 +81,12 @@ Status TextTokenizer::parts(Text text, const EncodeOptions& options, const Progr
     if (status.ok() && part.token != Segment::kText) status = check(part.token, options, place);
     if (status.ok()) each(of, part);
   };
+  const bool isAsIs = normalizer_.isIdentity();
   const auto stretch = [&](const Segment& segment) {
+    if (isAsIs && added_.isEmpty(AddedTokens::kNormalized)) return take(text.data, segment, std::nullopt);
     const Passed passed = segment.start == 0 ? progress.normalized : Passed{};
     const uint8_t* start = text.data + segment.start;
     size_t bytes = segment.end - segment.start;
-    const bool isAsIs = normalizer_.isIdentity();
     if (!isAsIs) {
       normalized.clear();
       normalizer_.apply(start, bytes, normalized);
