@@ -79,7 +79,7 @@ bool AddedTokens::next(const Tokens& tokens, const Scan& scan, size_t from, Foun
   return false;
 }
 
-size_t AddedTokens::split(Pass pass, const Scan& scan, std::span<const uint8_t> allowed, const Each& each) const {
+size_t AddedTokens::split(Pass pass, const Scan& scan, std::span<const uint8_t> allowed, Each each) const {
   const Tokens& tokens = passes_[pass];
   const auto& [text, bytes, goesOn, before, from] = scan;
   size_t done = 0, at = from;

@@ -4,11 +4,11 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "tokenizer/function_ref.h"
 #include "tokenizer/normalizer.h"
 
 namespace quipu::tokenizer {
@@ -51,8 +51,8 @@ class AddedTokens {
   // Calls `each` for the parts of the text, in order; of text that goes on, as far as more cannot change them.
   // `allowed` has a byte for each token: those with 0 are plain text, though nothing else is looked for inside them.
   // Returns where the next scan of text that goes on may find tokens.
-  using Each = std::function<void(const Segment&)>;
-  size_t split(Pass pass, const Scan& scan, std::span<const uint8_t> allowed, const Each& each) const;
+  using Each = FunctionRef<void(const Segment&)>;
+  size_t split(Pass pass, const Scan& scan, std::span<const uint8_t> allowed, Each each) const;
 
  private:
   // The tokens of one pass, sorted by the texts that they are found by.

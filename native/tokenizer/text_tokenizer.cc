@@ -73,8 +73,7 @@ Status TextTokenizer::check(uint32_t token, const EncodeOptions& options, std::o
                                               ": allow it, or encode it as plain text (special: false)");
 }
 
-Status TextTokenizer::parts(Text text, const EncodeOptions& options, const Progress& progress,
-                            const EachPart& each) const {
+Status TextTokenizer::parts(Text text, const EncodeOptions& options, const Progress& progress, EachPart each) const {
   Status status;
   GrowingBuffer<uint8_t> normalized;
   const auto sought = soughtBy(options);
@@ -82,11 +81,12 @@ Status TextTokenizer::parts(Text text, const EncodeOptions& options, const Progr
     if (status.ok() && part.token != Segment::kText) status = check(part.token, options, place);
     if (status.ok()) each(of, part);
   };
+  const bool isAsIs = normalizer_.isIdentity();
   const auto stretch = [&](const Segment& segment) {
+    if (isAsIs && added_.isEmpty(AddedTokens::kNormalized)) return take(text.data, segment, std::nullopt);
     const Passed passed = segment.start == 0 ? progress.normalized : Passed{};
     const uint8_t* start = text.data + segment.start;
     size_t bytes = segment.end - segment.start;
-    const bool isAsIs = normalizer_.isIdentity();
     if (!isAsIs) {
       normalized.clear();
       normalizer_.apply(start, bytes, normalized);
@@ -137,6 +137,7 @@ Status TextTokenizer::encodeInvalid(Text text, size_t valid, const EncodeOptions
                                                 ": this tokenizer normalizes its text, and can only take text");
   }
   size_t last = valid;  // where the last piece begins
+  size_t tokens = 0;    // how many ids go up to the last added token
   IdSink ids(true), piece(true);
   const Status status = parts({text.data, valid}, options, progress, [&](const uint8_t* of, const Segment& part) {
     const auto start = static_cast<size_t>(of - text.data);  // of the stretch that the part is of
@@ -146,6 +147,7 @@ Status TextTokenizer::encodeInvalid(Text text, size_t valid, const EncodeOptions
       last = start + stop;
     }
     encodeSegment(encoder, of, part, stop, ids);
+    if (part.token != Segment::kText) tokens = ids.count();
   });
   if (!status.ok()) return status;
   size_t joined = valid - last, kept = ids.ids().size();
@@ -156,7 +158,7 @@ Status TextTokenizer::encodeInvalid(Text text, size_t valid, const EncodeOptions
       return std::all_of(bytes.begin(), bytes.end(), [](uint8_t b) { return b == ' ' || b == '\n' || b == '\t'; });
     };
     if (piece.count() > 0 && isSpace(piece.ids()[0])) {
-      while (kept > 0 && isSpace(ids.ids()[kept - 1])) joined += bytesOf(ids.ids()[--kept]).size();
+      while (kept > tokens && isSpace(ids.ids()[kept - 1])) joined += bytesOf(ids.ids()[--kept]).size();
     }
   }
   for (const uint32_t id : ids.ids().first(kept)) out.push(id);

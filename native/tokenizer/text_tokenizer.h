@@ -3,7 +3,6 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -81,8 +80,8 @@ class TextTokenizer {
 
   // The parts of valid UTF-8, for callers that cut text: `each` gets what a part is of, the text or one that is
   // normalized, there as long as the call.
-  using EachPart = std::function<void(const uint8_t* text, const Segment& part)>;
-  Status parts(Text text, const EncodeOptions& options, const Progress& progress, const EachPart& each) const;
+  using EachPart = FunctionRef<void(const uint8_t* text, const Segment& part)>;
+  Status parts(Text text, const EncodeOptions& options, const Progress& progress, EachPart each) const;
   // Pieces of `text` that end at `ends`.
   Status encodePieces(Text text, std::span<const int32_t> ends, IdSink& out) const;
 

@@ -95,8 +95,8 @@ export class EngineTokenizer implements Tokenizer {
   }
 
   async countAsync(text: Text, options?: EncodeOptions): Promise<number> {
-    if (this.#preTokenize !== undefined) return this.count(text, options);
     checkArgument("text", text, textOrBytes);
+    if (this.#preTokenize !== undefined) return (await this.encodeAsync(text, options)).length;
     const { places } = await this.#encodeAll([text], false, 1, this.#options("countAsync", options));
     const [, , count] = new Float64Array(places);
     return count!;
@@ -105,7 +105,7 @@ export class EngineTokenizer implements Tokenizer {
   async encodeBatch(texts: readonly Text[], given?: BatchOptions): Promise<Int32Array[]> {
     checkArgument("texts", texts, listOf(textOrBytes, "a list of strings and Uint8Arrays"));
     const { threads, ...options } = readOptions<BatchOptions>("encodeBatch", given, BATCH_OPTIONS);
-    if (this.#preTokenize !== undefined) return texts.map((text) => this.encode(text, options));
+    if (this.#preTokenize !== undefined) return this.#encodeEach(texts, options);
     const most = Math.min(threads ?? availableThreads(), texts.length);
     const { places, ids } = await this.#encodeAll(texts, true, most, this.#options("encodeBatch", options));
     const numbers = new Float64Array(places);
@@ -215,6 +215,17 @@ export class EngineTokenizer implements Tokenizer {
       ends = [];
     }
     if (ends.length > 0) yield encoded();
+  }
+
+  /** On this thread, as patterns are, with the event loop in between. */
+  async #encodeEach(texts: readonly Text[], options: EncodeOptions): Promise<Int32Array[]> {
+    const all: Int32Array[] = [];
+    for (const text of texts) {
+      const parts: Int32Array[] = [];
+      for await (const ids of this.encodeStream([text], options)) parts.push(ids);
+      all.push(concatenated(parts));
+    }
+    return all;
   }
 
   /** Any pattern may look any distance ahead, so nothing is known before the end. */

@@ -59,6 +59,27 @@ describe("special text", () => {
     expect([...tokenizer.encode("a<|eot", { special: "error" })]).toEqual([...tokenizer.encode("a<|eot")]);
   });
 
+  test("in a stream it is named with its place in the whole text", async () => {
+    const streamed = async () => {
+      for await (const _ of tokenizer.encodeStream(["some words. ".repeat(20), "a<|eot", "_id|>b"], {
+        special: "error",
+      }));
+    };
+    await expect(streamed()).rejects.toMatchObject({ message: expect.stringContaining("<|eot_id|> at byte 241:") });
+  });
+
+  test("bytes that are no text behind a token of white space leave the token as it is", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "quipu-added-"));
+    const added_tokens = [{ id: 2046, content: " ", rstrip: true, special: true }];
+    writeFileSync(join(dir, "tokenizer.json"), JSON.stringify({ ...storyteller, added_tokens, post_processor: null }));
+    const spaces = await loadTokenizer(dir);
+    rmSync(dir, { recursive: true });
+    const bytes = Buffer.from("a   \n\xff", "latin1");
+    const ids = [...spaces.encode(bytes, { special: true })];
+    expect(ids[1]).toBe(2046);
+    expect(Buffer.from(spaces.decodeBytes(ids, { special: true })).toString("latin1")).toBe("a   \xff"); // each space is one
+  });
+
   test("a name that is none is an error", () => {
     expect(() => tokenizer.encode("a", { special: ["<|nothing|>"] })).toThrow(
       expect.objectContaining({ code: "ERR_USAGE" }),

@@ -165,7 +165,13 @@ test("a pattern of no published tokenizer is cut by a regular expression", async
   const parts: number[] = [];
   for await (const ids of tokenizer.encodeStream([" a", "b<x", "> aé"], { special: true })) parts.push(...ids);
   expect(parts).toEqual(expected);
-  expect(await tokenizer.encodeBatch([" ab", "<x>"])).toHaveLength(2);
+  expect((await tokenizer.encodeBatch([" ab", "<x>", ""])).map((ids) => ids.length)).toEqual([2, 3, 0]);
+  expect([...(await tokenizer.encodeAsync(" ab<x> aé", { special: true }))]).toEqual(expected);
+  expect(await tokenizer.countAsync(" ab<x> aé", { special: true })).toBe(6);
+  const abort = new AbortController();
+  abort.abort();
+  const aborted = tokenizer.encodeStream([" a"], { signal: abort.signal }).next();
+  await expect(aborted).rejects.toMatchObject({ code: "ERR_ABORTED" });
   expect(() => tokenizer.encode(Uint8Array.of(0xff))).toThrow(expect.objectContaining({ code: "ERR_USAGE" }));
 });
 
@@ -285,6 +291,18 @@ describe("a stream cut anywhere", () => {
       for await (const ids of tokenizer.encodeStream(single, { special: true, bos: true })) parts.push(...ids);
       expect(parts).toEqual(expected);
     }
+  });
+
+  test("ends when its signal says so, in the middle of a long piece too", async () => {
+    const tokenizer = await loadEncoding("o200k_base");
+    const abort = new AbortController();
+    const ended = (async () => {
+      const chunks = ["a".repeat(2e7)];
+      for await (const _ of tokenizer.encodeStream(chunks, { signal: abort.signal }));
+    })();
+    setImmediate(() => abort.abort(new Error("enough")));
+    await expect(ended).rejects.toMatchObject({ code: "ERR_ABORTED", cause: { message: "enough" } });
+    expect([...tokenizer.encode("aa")]).toEqual([...(await loadEncoding("o200k_base")).encode("aa")]);
   });
 
   test("takes time by its length, and gives ids before the end", async () => {
