@@ -1,4 +1,9 @@
 // The public API of quipu-llm: exports, no code.
+
+export { encodeChat } from "./chat/encode-chat.js";
+export { type ChatRequest, parseChatRequest, parseJson } from "./chat/request.js";
+export { ChatTemplate } from "./chat/template.js";
+export { loadChatTemplate } from "./chat/template-files.js";
 export { describeMachine, type Machine, measureRoofs, type Roofs } from "./device/machine.js";
 export { EXIT_CODES, isQuipuError, QuipuError, type QuipuErrorCode } from "./errors.js";
 export { type BenchmarkOptions, type BenchmarkResult, type BenchmarkRow, runBenchmark } from "./generate/benchmark.js";
@@ -20,11 +25,7 @@ export { type LlamaConfig, readConfig } from "./model/config.js";
 export type { GenerationConfig } from "./model/generation-config.js";
 export type { KvCacheType } from "./model/kv-cache.js";
 export type { RopeConfig, RopeScaling } from "./model/rope-config.js";
-export { type ChatRequest, parseChatRequest, parseJson } from "./tokenizer/chat-request.js";
-export { ChatTemplate } from "./tokenizer/chat-template.js";
-export { encodeChat } from "./tokenizer/encode-chat.js";
 export { ENCODING_NAMES, type EncodingName, loadEncoding } from "./tokenizer/encodings.js";
-export { loadChatTemplate } from "./tokenizer/template-files.js";
 export {
   type BatchOptions,
   type DecodeOptions,

@@ -1,8 +1,8 @@
 // What a generation yields, and what can be asked of it.
-import type { ChatMessage, ChatOptions } from "../tokenizer/chat-message.js";
+import type { ChatMessage, ChatOptions } from "../chat/message.js";
 import type { ModelWarning } from "../warnings.js";
 
-export type { ChatMessage, ChatOptions, TextPart, ToolCall } from "../tokenizer/chat-message.js";
+export type { ChatMessage, ChatOptions, TextPart, ToolCall } from "../chat/message.js";
 
 /** A prompt: text, messages, or ids as they are (no BOS is added to ids). */
 export type Prompt = string | readonly ChatMessage[] | readonly number[] | Int32Array;

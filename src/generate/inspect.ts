@@ -1,6 +1,7 @@
 // What a checkpoint is, from its headers alone: no weight is read.
 import { basename, join } from "node:path";
 import { readOptions } from "../arguments.js";
+import { loadChatTemplate } from "../chat/template-files.js";
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import { examine } from "../checkpoint/file.js";
 import type { TensorInfo } from "../checkpoint/safetensors.js";
@@ -8,7 +9,6 @@ import { type LlamaConfig, readConfig } from "../model/config.js";
 import { type GenerationConfig, readGenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
 import { findTensors } from "../model/tensors.js";
-import { loadChatTemplate } from "../tokenizer/template-files.js";
 import { loadTokenizer } from "../tokenizer/tokenizer.js";
 import { readEosTokens } from "../tokenizer/tokenizer-config.js";
 import type { ModelWarning, Warn } from "../warnings.js";

@@ -2,6 +2,8 @@
 
 import { availableMemory } from "../addon/process-limits.js";
 import { idsOf, readOptions, wrongArgument } from "../arguments.js";
+import type { ChatTemplate } from "../chat/template.js";
+import { loadChatTemplate } from "../chat/template-files.js";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { type Device, openDevice } from "../device/device.js";
 import { abortedError, QuipuError } from "../errors.js";
@@ -10,8 +12,6 @@ import { type GenerationConfig, readGenerationConfig } from "../model/generation
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
 import { Runtime } from "../model/runtime.js";
 import { disposeWeights, type LoadedWeights, loadWeights } from "../model/weights.js";
-import type { ChatTemplate } from "../tokenizer/chat-template.js";
-import { loadChatTemplate } from "../tokenizer/template-files.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
 import { readEosTokens } from "../tokenizer/tokenizer-config.js";
 import type { ModelWarning, Warn } from "../warnings.js";

@@ -13,7 +13,7 @@ import {
   string,
   whole,
 } from "../arguments.js";
-import { CHAT_OPTIONS } from "../tokenizer/option-kinds.js";
+import { CHAT_OPTIONS } from "../chat/option-kinds.js";
 import type { BenchmarkOptions } from "./benchmark.js";
 import type { GenerateOptions } from "./events.js";
 import type { InspectOptions } from "./inspect.js";

@@ -10,10 +10,10 @@ import {
   whole,
   wrongArgument,
 } from "../arguments.js";
+import { encodeChat } from "../chat/encode-chat.js";
+import { type ChatOptions, checkConversation } from "../chat/message.js";
+import type { ChatTemplate } from "../chat/template.js";
 import { QuipuError } from "../errors.js";
-import { type ChatOptions, checkConversation } from "../tokenizer/chat-message.js";
-import type { ChatTemplate } from "../tokenizer/chat-template.js";
-import { encodeChat } from "../tokenizer/encode-chat.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { ChatMessage, EffectiveSettings, GenerateOptions, OnOverflow, Prompt } from "./events.js";
 import { GENERATE_OPTIONS } from "./option-kinds.js";

@@ -1,8 +1,9 @@
 // Which tokens end a completion: every published source counts (decisions/0010), as checkpoints often name only some of them.
+
+import type { ChatTemplate } from "../chat/template.js";
 import { isQuipuError, QuipuError } from "../errors.js";
 import type { LlamaConfig } from "../model/config.js";
 import type { GenerationConfig } from "../model/generation-config.js";
-import type { ChatTemplate } from "../tokenizer/chat-template.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { EosToken } from "../tokenizer/tokenizer-config.js";
 import type { Warn } from "../warnings.js";

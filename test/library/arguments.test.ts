@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Kind } from "#quipu/arguments.js";
+import { CHAT_OPTIONS } from "#quipu/chat/option-kinds.js";
 import {
   BENCHMARK_OPTIONS,
   GENERATE_OPTIONS,
@@ -14,7 +15,6 @@ import {
 import * as quipu from "#quipu/index.js";
 import {
   BATCH_OPTIONS,
-  CHAT_OPTIONS,
   DECODE_OPTIONS,
   ENCODE_OPTIONS,
   SAVE_OPTIONS,

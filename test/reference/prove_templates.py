@@ -6,7 +6,7 @@
 Every template meets every conversation of template_conversations.py. A rendering agrees if the texts are equal, or both refuse. Tools, calls
 and documents that a template does not read are to be refused, where transformers leaves them out without a word. Where a
 template prints a list of content parts as Python does, leaves their texts out or fails on them, quipu gives it one text, with newlines between
-the parts (src/tokenizer/chat-template.ts): there that is what is compared.
+the parts (src/chat/template.ts): there that is what is compared.
 """
 import datetime, json, os, pathlib, re, subprocess, sys, time
 

@@ -1,8 +1,8 @@
 // Renders what prove_templates.py asks for, from stdin to stdout: { text } or { error } for every case, with `unmarked`, an error, where
 // control tokens in messages could not be told from the template's.
 import { readFileSync } from "node:fs";
+import { ControlTokens } from "../../dist/chat/control-tokens.js";
 import { ChatTemplate, isQuipuError, parseChatRequest } from "../../dist/index.js";
-import { ControlTokens } from "../../dist/tokenizer/control-tokens.js";
 
 const { now, tokens, sources, requests } = JSON.parse(readFileSync(0, "utf8"));
 

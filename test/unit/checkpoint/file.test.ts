@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:f
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { callNative } from "#quipu/addon/addon.js";
+import { loadChatTemplate } from "#quipu/chat/template-files.js";
 import { openCheckpoint } from "#quipu/checkpoint/checkpoint.js";
 import { examine, readStart, readWhole } from "#quipu/checkpoint/file.js";
 import { readJsonFile } from "#quipu/checkpoint/json.js";
@@ -11,7 +12,6 @@ import { checkFile, wrongFile } from "#quipu/checkpoint/wrong-file.js";
 import { WeightFile } from "#quipu/device/device.js";
 import { readConfig } from "#quipu/model/config.js";
 import { readGenerationConfig } from "#quipu/model/generation-config.js";
-import { loadChatTemplate } from "#quipu/tokenizer/template-files.js";
 import { loadTokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { temporaryFolder, writeCheckpoint } from "../../checkpoint-writer.js";
 

@@ -1,10 +1,10 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { ChatTemplate } from "#quipu/chat/template.js";
 import type { JsonObject } from "#quipu/checkpoint/json.js";
 import { resolveStopIds, stopTokensOf } from "#quipu/generate/stop-tokens.js";
 import { parseConfig } from "#quipu/model/config.js";
 import { parseGenerationConfig } from "#quipu/model/generation-config.js";
-import { ChatTemplate } from "#quipu/tokenizer/chat-template.js";
 import type { Tokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { readEosTokens } from "#quipu/tokenizer/tokenizer-config.js";
 import { TINY_CONFIG, temporaryFolder } from "../../checkpoint-writer.js";

@@ -2,10 +2,10 @@
 // variables stay plain text, wherever the template puts them.
 import { checkArgument, madeBy } from "../arguments.js";
 import { QuipuError } from "../errors.js";
-import type { ChatMessage, ChatOptions } from "./chat-message.js";
-import type { ChatTemplate } from "./chat-template.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { type ControlToken, ControlTokens } from "./control-tokens.js";
-import type { Tokenizer } from "./tokenizer.js";
+import type { ChatMessage, ChatOptions } from "./message.js";
+import type { ChatTemplate } from "./template.js";
 
 const TOKENIZER = madeBy("a tokenizer", "encode");
 const TEMPLATE = madeBy("a ChatTemplate", "open");

@@ -1,8 +1,8 @@
 // What a conversation may be, and that whatever it may not be is named.
 
-import type { ChatMessage } from "#quipu/tokenizer/chat-message.js";
-import { parseChatRequest } from "#quipu/tokenizer/chat-request.js";
-import { ChatTemplate } from "#quipu/tokenizer/chat-template.js";
+import type { ChatMessage } from "#quipu/chat/message.js";
+import { parseChatRequest } from "#quipu/chat/request.js";
+import { ChatTemplate } from "#quipu/chat/template.js";
 
 const template = new ChatTemplate("{{ messages | tojson }}", {}, "here");
 const user = { role: "user", content: "x" };

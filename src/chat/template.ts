@@ -5,6 +5,7 @@ import { JinjaTemplate } from "../jinja/template.js";
 import { type Twins, withTwins } from "../jinja/twins.js";
 import type { PyDict } from "../jinja/values.js";
 import { trimEnd, trimStart } from "../jinja/whitespace.js";
+import { openFinalMessage } from "./continued-message.js";
 import {
   type ChatMessage,
   type ChatOptions,
@@ -13,8 +14,7 @@ import {
   joinParts,
   mapTexts,
   withoutField,
-} from "./chat-message.js";
-import { openFinalMessage } from "./continued-message.js";
+} from "./message.js";
 import { CHAT_OPTIONS } from "./option-kinds.js";
 
 /** A conversation as a template has rendered it. */

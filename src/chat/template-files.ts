@@ -6,7 +6,7 @@ import { examine, readWhole, systemError } from "../checkpoint/file.js";
 import { isJsonObject, type JsonObject, readJsonFile } from "../checkpoint/json.js";
 import { refuseWrongFile } from "../checkpoint/wrong-file.js";
 import { QuipuError } from "../errors.js";
-import { ChatTemplate } from "./chat-template.js";
+import { ChatTemplate } from "./template.js";
 
 /** Published templates have some tens of kilobytes. */
 const MAX_TEMPLATE_BYTES = 16 * 2 ** 20;

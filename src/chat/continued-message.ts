@@ -2,7 +2,7 @@
 import { QuipuError } from "../errors.js";
 import { PyDict, type Value } from "../jinja/values.js";
 import { trimEnd, trimStart } from "../jinja/whitespace.js";
-import { withField } from "./chat-message.js";
+import { withField } from "./message.js";
 
 /** Put behind the message before it is rendered; where it comes out is where the message ends. The space tells whether that is trimmed. */
 const TAG = "CONTINUE_FINAL_MESSAGE_TAG ";

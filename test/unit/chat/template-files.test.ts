@@ -2,9 +2,9 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ChatTemplate } from "#quipu/tokenizer/chat-template.js";
-import { loadChatTemplate } from "#quipu/tokenizer/template-files.js";
-import { present, SHARED } from "./tokenizers.js";
+import { ChatTemplate } from "#quipu/chat/template.js";
+import { loadChatTemplate } from "#quipu/chat/template-files.js";
+import { present, SHARED } from "../tokenizer/tokenizers.js";
 
 let dir: string;
 beforeEach(() => {

@@ -1,9 +1,9 @@
 // Small templates in the manner of published ones, rendered as transformers renders them (test/reference/template_texts.py).
 import { readFileSync } from "node:fs";
 import { jest } from "@jest/globals";
+import { parseChatRequest } from "#quipu/chat/request.js";
+import { ChatTemplate } from "#quipu/chat/template.js";
 import { isQuipuError } from "#quipu/index.js";
-import { parseChatRequest } from "#quipu/tokenizer/chat-request.js";
-import { ChatTemplate } from "#quipu/tokenizer/chat-template.js";
 
 interface Case {
   readonly template: string;

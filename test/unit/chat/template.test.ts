@@ -1,10 +1,10 @@
 // Conversations rendered as transformers renders them, and tokenized so that users cannot write control tokens.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { ChatMessage } from "#quipu/tokenizer/chat-message.js";
-import { ChatTemplate } from "#quipu/tokenizer/chat-template.js";
-import { encodeChat } from "#quipu/tokenizer/encode-chat.js";
-import { namedTokenizer, present, SHARED } from "./tokenizers.js";
+import { encodeChat } from "#quipu/chat/encode-chat.js";
+import type { ChatMessage } from "#quipu/chat/message.js";
+import { ChatTemplate } from "#quipu/chat/template.js";
+import { namedTokenizer, present, SHARED } from "../tokenizer/tokenizers.js";
 
 interface Case {
   readonly template: string;

@@ -3,7 +3,7 @@ import { checkArgument, string } from "../arguments.js";
 import { QuipuError } from "../errors.js";
 import { parseJson as parseAsPython } from "../jinja/json.js";
 import { PyDict, type Value } from "../jinja/values.js";
-import type { ChatMessage, ChatOptions } from "./chat-message.js";
+import type { ChatMessage, ChatOptions } from "./message.js";
 
 /** What a request says of its prompt. */
 export interface ChatRequest extends ChatOptions {

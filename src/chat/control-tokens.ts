@@ -6,7 +6,7 @@
 // against a rendering without them.
 import { QuipuError } from "../errors.js";
 import { Twins } from "../jinja/twins.js";
-import type { Rendering } from "./chat-template.js";
+import type { Rendering } from "./template.js";
 
 /** Symbols that hardly anybody writes: hexagrams of the I Ching, and for characters of two UTF-16 units those of the Tai Xuan Jing. */
 const SYMBOLS = [range(0x4dc0, 0x4dff), range(0x1d306, 0x1d356)] as const;

@@ -2,11 +2,11 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ChatMessage, ChatOptions } from "#quipu/tokenizer/chat-message.js";
-import { ChatTemplate } from "#quipu/tokenizer/chat-template.js";
-import { encodeChat } from "#quipu/tokenizer/encode-chat.js";
+import { encodeChat } from "#quipu/chat/encode-chat.js";
+import type { ChatMessage, ChatOptions } from "#quipu/chat/message.js";
+import { ChatTemplate } from "#quipu/chat/template.js";
 import { loadTokenizer, type Tokenizer } from "#quipu/tokenizer/tokenizer.js";
-import { TOKENIZER_FILES } from "./tokenizers.js";
+import { TOKENIZER_FILES } from "../tokenizer/tokenizers.js";
 
 /** Control tokens of all kinds: `</s>` takes the white space behind it, `[SEP]` that before it. */
 const CONTROL = ["<s>", "</s>", "<think>", "</think>", "<|im_end|>", "[SEP]", "x|y", "🦙🦙"];
