@@ -3,6 +3,7 @@
 
 #include "binding/classes.h"
 #include "binding/device.h"
+#include "binding/errors.h"
 #include "binding/machine.h"
 #include "binding/tokenizer.h"
 #include "binding/trainer.h"
@@ -26,9 +27,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   define(classes->encodeStream, "EncodeStream", EncodeStreamWrap::define(env));
   define(classes->trainer, "TokenizerTrainer", TrainerWrap::define(env));
   env.SetInstanceData<Classes>(classes);
-  exports.Set("targets", Napi::Function::New(env, targets, "targets"));
-  exports.Set("availableThreads", Napi::Function::New(env, availableThreads, "availableThreads"));
-  exports.Set("measureRoofs", Napi::Function::New(env, measureRoofs, "measureRoofs"));
+  exports.Set("targets", Napi::Function::New(env, guardedFunction<targets>, "targets"));
+  exports.Set("processors", Napi::Function::New(env, guardedFunction<processors>, "processors"));
+  exports.Set("measureRoofs", Napi::Function::New(env, guardedFunction<measureRoofs>, "measureRoofs"));
   return exports;
 }
 

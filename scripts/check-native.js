@@ -6,9 +6,12 @@ import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const native = join(root, "native");
-const files = readdirSync(native, { recursive: true, withFileTypes: true })
-  .filter((entry) => entry.isFile() && /\.(cc|h|cu)$/.test(entry.name))
-  .map((entry) => join(entry.parentPath, entry.name));
+const sourcesIn = (folder) =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && /\.(cc|h|cu)$/.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name));
+const files = sourcesIn(native);
+const tests = sourcesIn(join(root, "test", "native"));
 
 /** Who may include what: binding → core ← cpu. Only binding and the entry know Node-API. */
 const ALLOWED = {
@@ -37,7 +40,9 @@ for (const file of files) {
 }
 
 const mode = process.argv.includes("--write") ? ["-i"] : ["--dry-run", "--Werror"];
-const format = spawnSync(join(root, "node_modules", ".bin", "clang-format"), [...mode, ...files], { encoding: "utf8" });
+const format = spawnSync(join(root, "node_modules", ".bin", "clang-format"), [...mode, ...files, ...tests], {
+  encoding: "utf8",
+});
 if (format.status !== 0)
   problems.push((format.stderr || String(format.error)).trim(), "clang-format: `npm run format` mends this");
 

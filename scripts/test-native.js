@@ -1,26 +1,33 @@
-// The native tests under AddressSanitizer and UndefinedBehaviorSanitizer: builds the addon with both into build/sanitize and
-// runs the tests that exercise native code on it (kernels, device, hostile files, lifecycle, tokenizer).
+// The native tests under sanitizers: builds the addon with them and runs the tests that exercise native code on it.
+//
+//   node scripts/test-native.js            AddressSanitizer and UndefinedBehaviorSanitizer, into build/sanitize: kernels, device,
+//                                          hostile files, lifecycle, tokenizer
+//   node scripts/test-native.js --tsan     ThreadSanitizer, into build/tsan: kernels that share work in every way, devices, and
+//                                          the threads without Node (scripts/test-threads.js)
 import { spawnSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const out = join(root, "build", "sanitize");
-const TESTS = [
-  "build/test/kernels",
-  "build/test/lifecycle",
-  "build/test/unit/device",
-  "build/test/unit/checkpoint",
-  "build/test/unit/tokenizer",
-];
+const tsan = process.argv.includes("--tsan");
+const out = join(root, "build", tsan ? "tsan" : "sanitize");
+const rest = process.argv.slice(2).filter((arg) => arg !== "--tsan");
 
 const run = (command, args, env = {}) =>
   spawnSync(command, args, { cwd: root, stdio: "inherit", env: { ...process.env, ...env } });
 
+/** Where gcc keeps a sanitizer's runtime. Node is not instrumented, so it is loaded first. */
+const library = (name) =>
+  realpathSync(spawnSync("g++", [`-print-file-name=${name}`], { encoding: "utf8" }).stdout.trim());
+
 mkdirSync(out, { recursive: true });
+if (tsan) {
+  const { status } = run(process.execPath, ["scripts/test-threads.js", "--tsan"]);
+  if (status !== 0) process.exit(status ?? 1);
+}
 const cmakeJs = createRequire(import.meta.url).resolve("cmake-js/bin/cmake-js");
 const built = run(
   process.execPath,
@@ -33,7 +40,7 @@ const built = run(
     out,
     "--config",
     "Release",
-    "--CDQUIPU_SANITIZE=ON",
+    `--CDQUIPU_SANITIZE=${tsan ? "thread" : "address,undefined"}`,
     "--parallel",
     String(availableParallelism()),
   ],
@@ -41,9 +48,9 @@ const built = run(
 );
 if (built.status !== 0) process.exit(built.status ?? 1);
 
-// Node itself is not instrumented, so the sanitizer's runtime comes first, and leaks are not looked for (V8 keeps what it
-// allocates; the lifecycle tests count ours).
-const library = (name) => spawnSync("g++", [`-print-file-name=${name}`], { encoding: "utf8" }).stdout.trim();
+const tests = tsan
+  ? ["kernels/matmul", "kernels/attention", "kernels/sample.test", "lifecycle/device", "lifecycle/devices"]
+  : ["kernels", "lifecycle", "unit/device", "unit/checkpoint", "unit/tokenizer"];
 const tested = run(
   process.execPath,
   [
@@ -51,15 +58,32 @@ const tested = run(
     "--no-warnings",
     "node_modules/jest/bin/jest.js",
     "--runInBand",
-    ...TESTS,
-    ...process.argv.slice(2),
+    ...tests.map((test) => `build/test/${test}`),
+    ...rest,
   ],
   {
     QUIPU_ADDON: join(out, "Release", "quipu.node"),
     QUIPU_SANITIZED: "1",
-    LD_PRELOAD: `${library("libasan.so")} ${library("libubsan.so")}`,
-    ASAN_OPTIONS: "detect_leaks=0:abort_on_error=0:exitcode=99:allocator_may_return_null=1",
-    UBSAN_OPTIONS: "print_stacktrace=1:halt_on_error=1",
+    ...(tsan ? threadSanitizer() : addressSanitizer()),
   },
 );
 process.exit(tested.status ?? 1);
+
+/** Leaks are not looked for: V8 keeps what it allocates; the lifecycle tests count ours. */
+function addressSanitizer() {
+  return {
+    LD_PRELOAD: `${library("libasan.so")} ${library("libubsan.so")}`,
+    ASAN_OPTIONS: "detect_leaks=0:abort_on_error=0:exitcode=99:allocator_may_return_null=1",
+    UBSAN_OPTIONS: "print_stacktrace=1:halt_on_error=1",
+  };
+}
+
+/** What V8 synchronizes in ways that ThreadSanitizer does not see is not ours. */
+function threadSanitizer() {
+  const suppressions = join(out, "suppressions");
+  writeFileSync(suppressions, `race:${realpathSync(process.execPath)}\nrace:v8::\nrace:node::\n`);
+  return {
+    LD_PRELOAD: library("libtsan.so"),
+    TSAN_OPTIONS: `halt_on_error=1 ignore_noninstrumented_modules=1 suppressions=${suppressions} exitcode=66`,
+  };
+}

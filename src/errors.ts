@@ -64,7 +64,11 @@ export function abortedError(signal: AbortSignal): QuipuError {
   return new QuipuError("ERR_ABORTED", "the work was aborted", { cause: signal.reason });
 }
 
-/** Whether `value` is an error made by quipu, from this or another copy of the package. */
+/** Whether `value` is an error made by quipu, from this or another copy of the package. Never throws. */
 export function isQuipuError(value: unknown): value is QuipuError {
-  return typeof value === "object" && value !== null && BRAND in value;
+  try {
+    return typeof value === "object" && value !== null && BRAND in value;
+  } catch {
+    return false; // a proxy
+  }
 }

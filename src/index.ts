@@ -14,13 +14,18 @@ export {
   type NextOptions,
 } from "./generate/model.js";
 export { modelFolder } from "./generate/model-folder.js";
+export { encodePrompt, type PromptContext } from "./generate/prompt.js";
 export type { StopToken } from "./generate/stop-tokens.js";
+export { parseJson } from "./jinja/json.js";
 export { type LlamaConfig, readConfig } from "./model/config.js";
 export type { GenerationConfig } from "./model/generation-config.js";
 export type { KvCacheType } from "./model/kv-cache.js";
 export type { RopeConfig, RopeScaling } from "./model/rope-config.js";
-export { ChatTemplate, encodeChat, loadChatTemplate } from "./tokenizer/chat-template.js";
+export { type ChatRequest, parseChatRequest } from "./tokenizer/chat-request.js";
+export { ChatTemplate } from "./tokenizer/chat-template.js";
+export { encodeChat } from "./tokenizer/encode-chat.js";
 export { ENCODING_NAMES, type EncodingName, loadEncoding } from "./tokenizer/encodings.js";
+export { loadChatTemplate } from "./tokenizer/template-files.js";
 export {
   type BatchOptions,
   type DecodeOptions,

@@ -30,9 +30,14 @@ export interface ModelWarning {
 /** Told of each warning as it arises. */
 export type Warn = (code: WarningCode, message: string) => void;
 
+/** A name out of somebody else's file, in one line of a message: escaped, and not endless. */
+export function shownName(name: string): string {
+  return JSON.stringify(name).slice(1, -1).slice(0, 200);
+}
+
 /** "a, b, c and 5 more": the first few of many names. */
 export function firstOf(names: readonly string[], count = 3): string {
-  const shown = names.slice(0, count).map((name) => JSON.stringify(name).slice(1, -1).slice(0, 200));
+  const shown = names.slice(0, count).map(shownName);
   const more = names.length - shown.length;
   return more > 0 ? `${shown.join(", ")} and ${more} more` : shown.join(", ");
 }

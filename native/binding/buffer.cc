@@ -4,11 +4,11 @@
 namespace quipu::binding {
 
 Napi::Function BufferWrap::define(Napi::Env env) {
-  return DefineClass(env, "Buffer", {InstanceMethod<&BufferWrap::dispose>("dispose")});
+  return DefineClass(env, "Buffer", {method<&BufferWrap::dispose>("dispose")});
 }
 
 // new Buffer(bytes, indexBound): zeroed memory. Native code passes an External in place of both.
-BufferWrap::BufferWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<BufferWrap>(info) {
+BufferWrap::BufferWrap(const Napi::CallbackInfo& info) : Wrapped<BufferWrap>(info) {
   info.This().As<Napi::Object>().TypeTag(&kTag);
   if (info[0].IsExternal()) {
     buffer_ = std::move(*info[0].As<Napi::External<std::shared_ptr<Buffer>>>().Data());
@@ -17,7 +17,7 @@ BufferWrap::BufferWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Buffer
   const size_t bytes = toSize(info[0], "a count of bytes");
   const size_t bound = toSize(info[1], "an index bound");
   if (bound > INT32_MAX) wrongArgument(info.Env(), "an index bound of 32 bits");
-  check(info.Env(), Buffer::allocate(bytes, static_cast<uint32_t>(bound), buffer_));
+  guarded(info.Env(), [&] { check(info.Env(), Buffer::allocate(bytes, static_cast<uint32_t>(bound), buffer_)); });
   account(info.Env(), true);
 }
 

@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "binding/errors.h"
 #include "core/buffer.h"
 #include "core/mapped_file.h"
 #include "core/program.h"
@@ -22,7 +23,7 @@ struct Classes {
 template <typename Wrapper>
 Wrapper& unwrap(const Napi::Value& value);
 
-class BufferWrap : public Napi::ObjectWrap<BufferWrap> {
+class BufferWrap : public Wrapped<BufferWrap> {
  public:
   static constexpr napi_type_tag kTag = {0x71756970755f0001, 0x6275666665720000};
   static Napi::Function define(Napi::Env env);
@@ -39,7 +40,7 @@ class BufferWrap : public Napi::ObjectWrap<BufferWrap> {
   std::shared_ptr<Buffer> buffer_;
 };
 
-class FileWrap : public Napi::ObjectWrap<FileWrap> {
+class FileWrap : public Wrapped<FileWrap> {
  public:
   static constexpr napi_type_tag kTag = {0x71756970755f0002, 0x66696c6500000000};
   static Napi::Function define(Napi::Env env);
@@ -52,7 +53,7 @@ class FileWrap : public Napi::ObjectWrap<FileWrap> {
   std::shared_ptr<MappedFile> file_;
 };
 
-class ProgramWrap : public Napi::ObjectWrap<ProgramWrap> {
+class ProgramWrap : public Wrapped<ProgramWrap> {
  public:
   static constexpr napi_type_tag kTag = {0x71756970755f0003, 0x70726f6772616d00};
   static Napi::Function define(Napi::Env env);
@@ -66,7 +67,7 @@ class ProgramWrap : public Napi::ObjectWrap<ProgramWrap> {
   std::shared_ptr<const Program> program_;
 };
 
-class CancelFlagWrap : public Napi::ObjectWrap<CancelFlagWrap> {
+class CancelFlagWrap : public Wrapped<CancelFlagWrap> {
  public:
   static constexpr napi_type_tag kTag = {0x71756970755f0004, 0x63616e63656c0000};
   static Napi::Function define(Napi::Env env);

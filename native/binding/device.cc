@@ -5,7 +5,6 @@
 
 #include "binding/classes.h"
 #include "binding/errors.h"
-#include "cpu/backend.h"
 #include "cpu/targets.h"
 
 namespace quipu::binding {
@@ -20,12 +19,12 @@ struct DeviceWrap::Pending {
 Napi::Function DeviceWrap::define(Napi::Env env) {
   return DefineClass(
       env, "Device",
-      {InstanceMethod<&DeviceWrap::run>("run"), InstanceMethod<&DeviceWrap::cancel>("cancel"),
-       InstanceMethod<&DeviceWrap::dispose>("dispose"), InstanceMethod<&DeviceWrap::workspaceBytes>("workspaceBytes")});
+      {method<&DeviceWrap::run>("run"), method<&DeviceWrap::cancel>("cancel"), method<&DeviceWrap::dispose>("dispose"),
+       method<&DeviceWrap::threads>("threads"), method<&DeviceWrap::workspaceBytes>("workspaceBytes")});
 }
 
-// new Device(target, threads): the CPU with kernels of the named instruction set
-DeviceWrap::DeviceWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<DeviceWrap>(info) {
+// new Device(target, threads): the CPU with kernels of the named instruction set; threads() tells how many it got
+DeviceWrap::DeviceWrap(const Napi::CallbackInfo& info) : Wrapped<DeviceWrap>(info) {
   const Napi::Env env = info.Env();
   info.This().As<Napi::Object>().TypeTag(&kTag);
   if (!info[0].IsString()) wrongArgument(env, "(target, threads)");
@@ -36,45 +35,59 @@ DeviceWrap::DeviceWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Device
     throw toError(env, Status::error(ErrorCode::kDeviceUnavailable, "this CPU cannot run the kernels \"" +
                                                                         info[0].As<Napi::String>().Utf8Value() + "\""));
   }
+  threads_ = static_cast<uint32_t>(threads);
+  guarded(env, [&] {
+    check(env, cpu::SharedThreads::open(threads_, shared_));
+    backend_ = std::make_unique<cpu::CpuBackend>(*target, shared_->pool(), threads_);
+  });
   completion_ = Completion::New(env, "quipu run", 0, 1, nullptr);
   completion_.Unref(env);
-  queue_ = std::make_unique<RunQueue>(std::make_unique<cpu::CpuBackend>(*target, static_cast<uint32_t>(threads)));
-  // Registered after the completion, so it runs before that is torn down: the queue's thread is joined first.
+  // Registered after the completion, so it runs before that is torn down: no job of this device is left by then.
   napi_add_env_cleanup_hook(env, onEnvironmentExit, this);
 }
 
 DeviceWrap::~DeviceWrap() { close(Env()); }
 
 void DeviceWrap::close(Napi::Env env) {
-  if (queue_ == nullptr) return;
+  if (shared_ == nullptr) return;
   napi_remove_env_cleanup_hook(env, onEnvironmentExit, this);
-  queue_.reset();
+  leave();
   completion_.Release();
 }
 
-// The process or worker ends, perhaps with runs in flight: stop them and join. Their promises are never settled, as
-// nobody is left to hear of it.
-void DeviceWrap::onEnvironmentExit(void* self) { static_cast<DeviceWrap*>(self)->queue_.reset(); }
+// Ends this device's jobs; the last device of the process ends the threads.
+void DeviceWrap::leave() {
+  shared_->queue().leave(*backend_);
+  backend_.reset();
+  shared_.reset();
+}
+
+// The process or worker ends, perhaps with runs in flight: their promises are never settled, as nobody is left to hear
+// of it.
+void DeviceWrap::onEnvironmentExit(void* self) { static_cast<DeviceWrap*>(self)->leave(); }
 
 void DeviceWrap::dispose(const Napi::CallbackInfo& info) { close(info.Env()); }
 
+Napi::Value DeviceWrap::threads(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), threads_); }
+
 Napi::Value DeviceWrap::workspaceBytes(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), queue_ == nullptr ? 0.0 : static_cast<double>(queue_->workspaceBytes()));
+  return Napi::Number::New(info.Env(), backend_ == nullptr ? 0.0 : static_cast<double>(backend_->workspaceBytes()));
 }
 
 // cancel(flag): ends the runs that were given this flag, also before they start.
 void DeviceWrap::cancel(const Napi::CallbackInfo& info) {
   const std::shared_ptr<CancelFlag> flag = unwrap<CancelFlagWrap>(info[0]).get();
-  if (queue_ != nullptr) queue_->cancel(*flag);
+  if (shared_ != nullptr) shared_->queue().cancel(*flag);
 }
 
 // run(program | null, writes, reads, cancel) → Promise. writes and reads are flat lists of (Buffer, byte offset, typed
 // array): arrays to write are copied now, arrays to read into are filled before the promise resolves.
 Napi::Value DeviceWrap::run(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (queue_ == nullptr) throw toError(env, Status::error(ErrorCode::kDisposed, "the device is disposed"));
+  if (shared_ == nullptr) throw toError(env, Status::error(ErrorCode::kDisposed, "the device is disposed"));
   if (!info[1].IsArray() || !info[2].IsArray()) wrongArgument(env, "(program, writes, reads, cancel)");
   auto job = std::make_shared<Job>();
+  job->backend = backend_.get();
   if (!info[0].IsNull()) job->program = unwrap<ProgramWrap>(info[0]).get(env);
   job->cancel = unwrap<CancelFlagWrap>(info[3]).get();
 
@@ -112,13 +125,12 @@ Napi::Value DeviceWrap::run(const Napi::CallbackInfo& info) {
     pending->targets.push_back(Napi::Persistent(t.array));
   }
 
-  if (pending_++ == 0) completion_.Ref(env);
-  const Napi::Promise promise = pending->deferred.Promise();
-  job->done = [completion = completion_, raw = pending.release()](const std::shared_ptr<Job>&) {
+  job->done = [completion = completion_, raw = pending.get()](const std::shared_ptr<Job>&) {
     completion.NonBlockingCall(raw);
   };
-  queue_->push(std::move(job));
-  return promise;
+  shared_->queue().push(std::move(job));
+  if (pending_++ == 0) completion_.Ref(env);
+  return pending.release()->deferred.Promise();  // settle() owns it: on this thread, so not before this returns
 }
 
 // On the JavaScript thread, when a run is done.
@@ -131,7 +143,7 @@ void DeviceWrap::settle(Napi::Env env, Napi::Function, std::nullptr_t*, Pending*
   }
   pending->job->done = nullptr;
   DeviceWrap& device = *Unwrap(pending->device.Value());
-  if (--device.pending_ == 0 && device.queue_ != nullptr) device.completion_.Unref(env);
+  if (--device.pending_ == 0 && device.shared_ != nullptr) device.completion_.Unref(env);
   const Job& job = *pending->job;
   if (!job.status.ok()) {
     pending->deferred.Reject(toError(env, job.status).Value());

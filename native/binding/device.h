@@ -1,16 +1,17 @@
-// A device as JavaScript sees it: a run queue whose results come back as promises.
+// A device as JavaScript sees it: jobs for the run queue whose results come back as promises.
 #pragma once
 
 #include <napi.h>
 
 #include <memory>
-#include <string>
 
-#include "core/run_queue.h"
+#include "binding/errors.h"
+#include "cpu/backend.h"
+#include "cpu/shared_threads.h"
 
 namespace quipu::binding {
 
-class DeviceWrap : public Napi::ObjectWrap<DeviceWrap> {
+class DeviceWrap : public Wrapped<DeviceWrap> {
  public:
   static constexpr napi_type_tag kTag = {0x71756970755f0005, 0x6465766963650000};
   static Napi::Function define(Napi::Env env);
@@ -26,10 +27,14 @@ class DeviceWrap : public Napi::ObjectWrap<DeviceWrap> {
   void cancel(const Napi::CallbackInfo& info);
   Napi::Value workspaceBytes(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
+  Napi::Value threads(const Napi::CallbackInfo& info);
   void close(Napi::Env env);
+  void leave();
   static void onEnvironmentExit(void* self);
 
-  std::unique_ptr<RunQueue> queue_;
+  uint32_t threads_ = 0;
+  std::shared_ptr<cpu::SharedThreads> shared_;  // null when it is disposed of
+  std::unique_ptr<cpu::CpuBackend> backend_;
   Completion completion_;
   uint32_t pending_ = 0;  // runs in flight; the event loop stays alive while there are any
 };

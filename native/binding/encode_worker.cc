@@ -10,6 +10,7 @@
 
 #include "binding/errors.h"
 #include "binding/tokenizer.h"
+#include "core/thread.h"
 
 namespace quipu::binding {
 
@@ -50,7 +51,9 @@ class EncodeWorker final : public Napi::AsyncWorker {
  protected:
   void Execute() override {
     std::vector<std::thread> others;
-    for (size_t i = 1; i < sinks_.size(); ++i) others.emplace_back([this, i] { encodeTexts(i); });
+    // Where the system refuses a thread, those that are there do its share.
+    for (size_t i = 1; i < sinks_.size() && startThread(others, [this, i] { encodeTexts(i); }); ++i) {
+    }
     encodeTexts(0);
     for (std::thread& other : others) other.join();
   }

@@ -6,16 +6,17 @@
 namespace quipu::binding {
 
 Napi::Function FileWrap::define(Napi::Env env) {
-  return DefineClass(env, "MappedFile",
-                     {InstanceMethod<&FileWrap::view>("view"), InstanceMethod<&FileWrap::dispose>("dispose")});
+  return DefineClass(env, "MappedFile", {method<&FileWrap::view>("view"), method<&FileWrap::dispose>("dispose")});
 }
 
 // new MappedFile(path, expectedBytes, map)
-FileWrap::FileWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<FileWrap>(info) {
+FileWrap::FileWrap(const Napi::CallbackInfo& info) : Wrapped<FileWrap>(info) {
   info.This().As<Napi::Object>().TypeTag(&kTag);
   if (!info[0].IsString() || !info[2].IsBoolean()) wrongArgument(info.Env(), "(path, bytes, map)");
-  check(info.Env(), MappedFile::open(info[0].As<Napi::String>().Utf8Value(), toSize(info[1], "a count of bytes"),
-                                     info[2].As<Napi::Boolean>().Value(), file_));
+  guarded(info.Env(), [&] {
+    check(info.Env(), MappedFile::open(info[0].As<Napi::String>().Utf8Value(), toSize(info[1], "a count of bytes"),
+                                       info[2].As<Napi::Boolean>().Value(), file_));
+  });
 }
 
 // view(offset, bytes, alignment) → Buffer, read-only

@@ -6,7 +6,6 @@
 #include "binding/errors.h"
 #include "cpu/roofs.h"
 #include "cpu/targets.h"
-#include "cpu/thread_pool.h"
 
 namespace quipu::binding {
 
@@ -61,9 +60,7 @@ Napi::Value targets(const Napi::CallbackInfo& info) {
   return names;
 }
 
-Napi::Value availableThreads(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), cpu::availableThreads());
-}
+Napi::Value processors(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), cpu::processors()); }
 
 Napi::Value measureRoofs(const Napi::CallbackInfo& info) {
   if (!info[0].IsString()) wrongArgument(info.Env(), "(target, threads, bytes, passes, stop)");

@@ -7,8 +7,8 @@ namespace quipu::binding {
 
 // targets() → names of the instruction sets this machine can run, slowest first
 Napi::Value targets(const Napi::CallbackInfo& info);
-// availableThreads() → threads the machine gives this process
-Napi::Value availableThreads(const Napi::CallbackInfo& info);
+// processors() → processors that this process may run on
+Napi::Value processors(const Napi::CallbackInfo& info);
 // measureRoofs(target, threads, bytes, passes, stop) → Promise<[bytes per second, floating-point operations per
 // second]>; stop[0] other than 0 ends it.
 Napi::Value measureRoofs(const Napi::CallbackInfo& info);

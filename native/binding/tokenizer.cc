@@ -15,16 +15,6 @@ namespace {
 
 constexpr size_t kTaken = 1 << 18;  // where copying ids takes longer than to keep track of memory
 
-// Calls into the tokenizer, whose containers may throw when memory is out.
-template <typename Call>
-auto guarded(Napi::Env env, Call call) {
-  try {
-    return call();
-  } catch (const std::bad_alloc&) {
-    throw toError(env, Status::error(ErrorCode::kOutOfMemory, "not enough memory for this text"));
-  }
-}
-
 template <typename T>
 std::span<const T> contents(const Napi::Value& value, napi_typedarray_type type) {
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) {
@@ -95,15 +85,14 @@ tokenizer::EncodeOptions encodeOptions(const Napi::CallbackInfo& info, size_t at
 }
 
 Napi::Function VocabularyWrap::define(Napi::Env env) {
-  return DefineClass(
-      env, "Vocabulary",
-      {InstanceMethod<&VocabularyWrap::document>("document"), InstanceMethod<&VocabularyWrap::problem>("problem"),
-       InstanceMethod<&VocabularyWrap::tokens>("tokens"), InstanceMethod<&VocabularyWrap::hasAllBytes>("hasAllBytes"),
-       InstanceMethod<&VocabularyWrap::prepared>("prepared")});
+  return DefineClass(env, "Vocabulary",
+                     {method<&VocabularyWrap::document>("document"), method<&VocabularyWrap::problem>("problem"),
+                      method<&VocabularyWrap::tokens>("tokens"), method<&VocabularyWrap::hasAllBytes>("hasAllBytes"),
+                      method<&VocabularyWrap::prepared>("prepared")});
 }
 
 // new Vocabulary("tokenizer.json" | "ranks", path, preparedPath) or ("packed", text)
-VocabularyWrap::VocabularyWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<VocabularyWrap>(info) {
+VocabularyWrap::VocabularyWrap(const Napi::CallbackInfo& info) : Wrapped<VocabularyWrap>(info) {
   const Napi::Env env = info.Env();
   info.This().As<Napi::Object>().TypeTag(&kTag);
   if (!info[0].IsString() || !info[1].IsString()) wrongArgument(env, "(format, source)");
@@ -146,17 +135,16 @@ Napi::Value VocabularyWrap::prepared(const Napi::CallbackInfo& info) {
 }
 
 Napi::Function TokenizerWrap::define(Napi::Env env) {
-  return DefineClass(
-      env, "Tokenizer",
-      {InstanceMethod<&TokenizerWrap::vocabSize>("vocabSize"), InstanceMethod<&TokenizerWrap::encode>("encode"),
-       InstanceMethod<&TokenizerWrap::count>("count"), InstanceMethod<&TokenizerWrap::parts>("parts"),
-       InstanceMethod<&TokenizerWrap::encodePieces>("encodePieces"),
-       InstanceMethod<&TokenizerWrap::encodeAll>("encodeAll"), InstanceMethod<&TokenizerWrap::decode>("decode"),
-       InstanceMethod<&TokenizerWrap::decodeBytes>("decodeBytes"), InstanceMethod<&TokenizerWrap::bytesOf>("bytesOf")});
+  return DefineClass(env, "Tokenizer",
+                     {method<&TokenizerWrap::vocabSize>("vocabSize"), method<&TokenizerWrap::encode>("encode"),
+                      method<&TokenizerWrap::count>("count"), method<&TokenizerWrap::parts>("parts"),
+                      method<&TokenizerWrap::encodePieces>("encodePieces"),
+                      method<&TokenizerWrap::encodeAll>("encodeAll"), method<&TokenizerWrap::decode>("decode"),
+                      method<&TokenizerWrap::decodeBytes>("decodeBytes"), method<&TokenizerWrap::bytesOf>("bytesOf")});
 }
 
 // new Tokenizer(vocabulary, pattern or -1, wholePieces, normalizer: forms, added: [id, text, flags] one after another)
-TokenizerWrap::TokenizerWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TokenizerWrap>(info) {
+TokenizerWrap::TokenizerWrap(const Napi::CallbackInfo& info) : Wrapped<TokenizerWrap>(info) {
   const Napi::Env env = info.Env();
   info.This().As<Napi::Object>().TypeTag(&kTag);
   const tokenizer::Vocabulary& vocabulary = unwrap<VocabularyWrap>(info[0]).get();
@@ -167,23 +155,23 @@ TokenizerWrap::TokenizerWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<
   const int32_t pattern = info[1].As<Napi::Number>().Int32Value();
   std::optional<tokenizer::Pattern> known;
   if (pattern >= 0 && pattern < tokenizer::kPatterns) known = static_cast<tokenizer::Pattern>(pattern);
-  std::vector<tokenizer::Form> forms;
   const auto steps = info[3].As<Napi::Array>();
-  for (uint32_t i = 0; i < steps.Length(); ++i) {
-    const size_t form = toSize(steps.Get(i), "a normalization form");
-    if (form >= tokenizer::kForms) wrongArgument(env, "a normalization form");
-    forms.push_back(static_cast<tokenizer::Form>(form));
-  }
   const auto list = info[4].As<Napi::Array>();
-  std::vector<tokenizer::AddedToken> added;
-  for (uint32_t i = 0; i + 2 < list.Length(); i += 3) {
-    const size_t id = toSize(list.Get(i), "an id"), flags = toSize(list.Get(i + 2), "flags");
-    if (id >= tokenizer::kNoToken) wrongArgument(env, "an id of 24 bits");
-    added.push_back({static_cast<uint32_t>(id), list.Get(i + 1).As<Napi::String>().Utf8Value(), (flags & 1) != 0,
-                     (flags & 2) != 0, (flags & 4) != 0, (flags & 8) != 0, (flags & 16) != 0});
-  }
   const bool wholePieces = info[2].As<Napi::Boolean>().Value();
   guarded(env, [&] {
+    std::vector<tokenizer::Form> forms;
+    for (uint32_t i = 0; i < steps.Length(); ++i) {
+      const size_t form = toSize(steps.Get(i), "a normalization form");
+      if (form >= tokenizer::kForms) wrongArgument(env, "a normalization form");
+      forms.push_back(static_cast<tokenizer::Form>(form));
+    }
+    std::vector<tokenizer::AddedToken> added;
+    for (uint32_t i = 0; i + 2 < list.Length(); i += 3) {
+      const size_t id = toSize(list.Get(i), "an id"), flags = toSize(list.Get(i + 2), "flags");
+      if (id >= tokenizer::kNoToken) wrongArgument(env, "an id of 24 bits");
+      added.push_back({static_cast<uint32_t>(id), list.Get(i + 1).As<Napi::String>().Utf8Value(), (flags & 1) != 0,
+                       (flags & 2) != 0, (flags & 4) != 0, (flags & 8) != 0, (flags & 16) != 0});
+    }
     tokenizer_ = std::make_shared<const tokenizer::TextTokenizer>(
         vocabulary.tables, known, wholePieces, tokenizer::Normalizer(std::move(forms)), std::move(added));
   });
@@ -289,16 +277,17 @@ Napi::Value TokenizerWrap::bytesOf(const Napi::CallbackInfo& info) {
 
 Napi::Function EncodeStreamWrap::define(Napi::Env env) {
   return DefineClass(env, "EncodeStream",
-                     {InstanceMethod<&EncodeStreamWrap::push>("push"), InstanceMethod<&EncodeStreamWrap::end>("end"),
-                      InstanceMethod<&EncodeStreamWrap::cancel>("cancel")});
+                     {method<&EncodeStreamWrap::push>("push"), method<&EncodeStreamWrap::end>("end"),
+                      method<&EncodeStreamWrap::cancel>("cancel")});
 }
 
 // new EncodeStream(tokenizer, allowed, refusesOthers, beginning)
-EncodeStreamWrap::EncodeStreamWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EncodeStreamWrap>(info) {
+EncodeStreamWrap::EncodeStreamWrap(const Napi::CallbackInfo& info) : Wrapped<EncodeStreamWrap>(info) {
   info.This().As<Napi::Object>().TypeTag(&kTag);
   const auto& tokenizer = unwrap<TokenizerWrap>(info[0]).get();
   if (!tokenizer->pattern()) wrongArgument(info.Env(), "a tokenizer with a pattern");
-  stream_ = std::make_unique<tokenizer::StreamEncoder>(tokenizer, encodeOptions(info, 1, *tokenizer));
+  guarded(info.Env(),
+          [&] { stream_ = std::make_unique<tokenizer::StreamEncoder>(tokenizer, encodeOptions(info, 1, *tokenizer)); });
 }
 
 // push(text) → ArrayBuffer, or a promise of it

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "binding/errors.h"
 #include "binding/text_input.h"
 #include "tokenizer/stream_encoder.h"
 #include "tokenizer/text_tokenizer.h"
@@ -12,7 +13,7 @@
 
 namespace quipu::binding {
 
-class VocabularyWrap : public Napi::ObjectWrap<VocabularyWrap> {
+class VocabularyWrap : public Wrapped<VocabularyWrap> {
  public:
   static constexpr napi_type_tag kTag = {0x71756970755f0007, 0x766f636162000000};
   static Napi::Function define(Napi::Env env);
@@ -31,7 +32,7 @@ class VocabularyWrap : public Napi::ObjectWrap<VocabularyWrap> {
   bool prepared_ = false;
 };
 
-class TokenizerWrap : public Napi::ObjectWrap<TokenizerWrap> {
+class TokenizerWrap : public Wrapped<TokenizerWrap> {
  public:
   static constexpr napi_type_tag kTag = {0x71756970755f0008, 0x746f6b656e697a65};
   static Napi::Function define(Napi::Env env);
@@ -54,7 +55,7 @@ class TokenizerWrap : public Napi::ObjectWrap<TokenizerWrap> {
   TextInput input_;
 };
 
-class EncodeStreamWrap : public Napi::ObjectWrap<EncodeStreamWrap> {
+class EncodeStreamWrap : public Wrapped<EncodeStreamWrap> {
  public:
   static constexpr napi_type_tag kTag = {0x71756970755f0009, 0x73747265616d0000};
   static Napi::Function define(Napi::Env env);

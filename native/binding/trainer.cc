@@ -16,13 +16,12 @@ struct TrainerWrap::Pending {
 };
 
 Napi::Function TrainerWrap::define(Napi::Env env) {
-  return DefineClass(
-      env, "TokenizerTrainer",
-      {InstanceMethod<&TrainerWrap::count>("count"), InstanceMethod<&TrainerWrap::spill>("spill"),
-       InstanceMethod<&TrainerWrap::train>("train"), InstanceMethod<&TrainerWrap::runs>("runs"),
-       InstanceMethod<&TrainerWrap::mergesDone>("mergesDone"), InstanceMethod<&TrainerWrap::summary>("summary"),
-       InstanceMethod<&TrainerWrap::merges>("merges"), InstanceMethod<&TrainerWrap::cut>("cut"),
-       InstanceMethod<&TrainerWrap::cancel>("cancel"), InstanceMethod<&TrainerWrap::dispose>("dispose")});
+  return DefineClass(env, "TokenizerTrainer",
+                     {method<&TrainerWrap::count>("count"), method<&TrainerWrap::spill>("spill"),
+                      method<&TrainerWrap::train>("train"), method<&TrainerWrap::runs>("runs"),
+                      method<&TrainerWrap::mergesDone>("mergesDone"), method<&TrainerWrap::summary>("summary"),
+                      method<&TrainerWrap::merges>("merges"), method<&TrainerWrap::cut>("cut"),
+                      method<&TrainerWrap::cancel>("cancel"), method<&TrainerWrap::dispose>("dispose")});
 }
 
 namespace {
@@ -56,7 +55,7 @@ Napi::Uint8Array bytesOf(const Napi::Value& value) {
 }  // namespace
 
 // new TokenizerTrainer(pattern, threads, memoryBytes, folder, runs)
-TrainerWrap::TrainerWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TrainerWrap>(info) {
+TrainerWrap::TrainerWrap(const Napi::CallbackInfo& info) : Wrapped<TrainerWrap>(info) {
   const Napi::Env env = info.Env();
   info.This().As<Napi::Object>().TypeTag(&kTag);
   if (!info[0].IsString() || !info[3].IsString()) wrongArgument(env, "(pattern, threads, memoryBytes, folder, runs)");
@@ -64,10 +63,13 @@ TrainerWrap::TrainerWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Trai
   const size_t threads = toSize(info[1], "a count of threads"), memory = toSize(info[2], "a count of bytes");
   if (!pattern || threads < 1 || threads > 1024) wrongArgument(env, "the name of a pattern and 1 to 1024 threads");
   pattern_ = *pattern;
+  guarded(env, [&] {
+    tokenizer::CounterOptions options{pattern_, static_cast<uint32_t>(threads), memory,
+                                      info[3].As<Napi::String>().Utf8Value(), stringsOf(info[4])};
+    check(env, PieceCounter::start(std::move(options), counter_));
+  });
   completion_ = Completion::New(env, "quipu training", 0, 1, nullptr);
   completion_.Unref(env);
-  counter_ = std::make_unique<PieceCounter>(tokenizer::CounterOptions{
-      pattern_, static_cast<uint32_t>(threads), memory, info[3].As<Napi::String>().Utf8Value(), stringsOf(info[4])});
   // Registered after the completion, so it runs before that is torn down: the counter's threads are joined first.
   napi_add_env_cleanup_hook(env, onEnvironmentExit, this);
 }
@@ -91,18 +93,16 @@ PieceCounter& TrainerWrap::counter(Napi::Env env) {
   return *counter_;
 }
 
-TrainerWrap::Pending* TrainerWrap::makePending(const Napi::CallbackInfo& info) {
-  auto* pending =
-      new Pending{Napi::Promise::Deferred::New(info.Env()), Napi::Persistent(info.This().As<Napi::Object>()), {}};
+template <typename Begin>
+Napi::Value TrainerWrap::promised(const Napi::CallbackInfo& info, Begin begin) {
+  auto pending = std::unique_ptr<Pending>(
+      new Pending{Napi::Promise::Deferred::New(info.Env()), Napi::Persistent(info.This().As<Napi::Object>()), {}});
+  begin([completion = completion_, raw = pending.get()](const Status& status) {
+    raw->status = status;
+    completion.NonBlockingCall(raw);
+  });
   if (pending_++ == 0) completion_.Ref(info.Env());
-  return pending;
-}
-
-PieceCounter::Done TrainerWrap::doneOf(Pending* pending) {
-  return [completion = completion_, pending](const Status& status) {
-    pending->status = status;
-    completion.NonBlockingCall(pending);
-  };
+  return pending.release()->deferred.Promise();  // settle() owns it: on this thread, so not before this returns
 }
 
 // On the JavaScript thread, when a task is done.
@@ -139,19 +139,13 @@ Napi::Value TrainerWrap::count(const Napi::CallbackInfo& info) {
   batch.bytes.reserve(last + 8);
   batch.bytes.assign(bytes.Data(), bytes.Data() + last);
   batch.bytes.resize(last + 8);
-  Pending* pending = makePending(info);
-  const Napi::Promise promise = pending->deferred.Promise();
-  work.count(std::move(batch), doneOf(pending));
-  return promise;
+  return promised(info, [&](PieceCounter::Done done) { work.count(std::move(batch), std::move(done)); });
 }
 
 // spill() → Promise: all counts are in the files that runs() names
 Napi::Value TrainerWrap::spill(const Napi::CallbackInfo& info) {
   PieceCounter& work = counter(info.Env());
-  Pending* pending = makePending(info);
-  const Napi::Promise promise = pending->deferred.Promise();
-  work.spill(doneOf(pending));
-  return promise;
+  return promised(info, [&](PieceCounter::Done done) { work.spill(std::move(done)); });
 }
 
 // train(merges, minFrequency, minPieceCount, forbidden) → Promise; then summary() and merges(…) have the result
@@ -160,10 +154,9 @@ Napi::Value TrainerWrap::train(const Napi::CallbackInfo& info) {
   tokenizer::MergeOptions options{toSize(info[0], "a count of merges"), toSize(info[1], "a frequency"),
                                   stringsOf(info[3])};
   const size_t minPieceCount = toSize(info[2], "a count of pieces");
-  Pending* pending = makePending(info);
-  const Napi::Promise promise = pending->deferred.Promise();
-  work.train(std::move(options), minPieceCount, merges_, summary_, doneOf(pending));
-  return promise;
+  return promised(info, [&](PieceCounter::Done done) {
+    work.train(std::move(options), minPieceCount, merges_, summary_, std::move(done));
+  });
 }
 
 Napi::Value TrainerWrap::runs(const Napi::CallbackInfo& info) {

@@ -7,11 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "binding/errors.h"
 #include "tokenizer/piece_counter.h"
 
 namespace quipu::binding {
 
-class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
+class TrainerWrap : public Wrapped<TrainerWrap> {
  public:
   static constexpr napi_type_tag kTag = {0x71756970755f0006, 0x747261696e657200};
   static Napi::Function define(Napi::Env env);
@@ -35,8 +36,9 @@ class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
   void dispose(const Napi::CallbackInfo& info);
 
   tokenizer::PieceCounter& counter(Napi::Env env);
-  Pending* makePending(const Napi::CallbackInfo& info);
-  tokenizer::PieceCounter::Done doneOf(Pending* pending);
+  // Hands `begin` what to call when its task is done, and returns the promise that then settles.
+  template <typename Begin>
+  Napi::Value promised(const Napi::CallbackInfo& info, Begin begin);
   void close(Napi::Env env);
   static void onEnvironmentExit(void* self);
 

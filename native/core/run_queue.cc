@@ -1,7 +1,11 @@
 #include "core/run_queue.h"
 
 #include <algorithm>
+#include <exception>
 #include <iterator>
+#include <new>
+
+#include "core/thread.h"
 
 namespace quipu {
 
@@ -11,17 +15,20 @@ Status neverStarted() { return Status::error(ErrorCode::kAborted, "the run was c
 
 }  // namespace
 
-RunQueue::RunQueue(std::unique_ptr<Backend> backend) : backend_(std::move(backend)), thread_([this] { loop(); }) {}
+Status RunQueue::start(std::unique_ptr<RunQueue>& out) {
+  std::unique_ptr<RunQueue> queue(new RunQueue());
+  if (!startThread(queue->thread_, [raw = queue.get()] { raw->loop(); })) return threadRefused();
+  out = std::move(queue);
+  return {};
+}
 
 RunQueue::~RunQueue() {
   {
     const std::lock_guard lock(mutex_);
     closing_ = true;
-    if (running_ != nullptr) running_->cancel->cancelled = true;
-    for (const auto& job : jobs_) job->cancel->cancelled = true;
   }
   wake_.notify_one();
-  thread_.join();
+  for (std::thread& thread : thread_) thread.join();
 }
 
 void RunQueue::push(std::shared_ptr<Job> job) {
@@ -32,20 +39,32 @@ void RunQueue::push(std::shared_ptr<Job> job) {
   wake_.notify_one();
 }
 
-void RunQueue::cancel(CancelFlag& flag) {
+template <typename Which>
+void RunQueue::drop(std::unique_lock<std::mutex>& lock, Which which) {
   std::vector<std::shared_ptr<Job>> dropped;
-  {
-    const std::lock_guard lock(mutex_);
-    flag.cancelled = true;
-    const auto first = std::stable_partition(
-        jobs_.begin(), jobs_.end(), [&](const std::shared_ptr<Job>& job) { return job->cancel.get() != &flag; });
-    std::move(first, jobs_.end(), std::back_inserter(dropped));
-    jobs_.erase(first, jobs_.end());
-  }
+  const auto first = std::stable_partition(jobs_.begin(), jobs_.end(), [&](const auto& job) { return !which(*job); });
+  std::move(first, jobs_.end(), std::back_inserter(dropped));
+  jobs_.erase(first, jobs_.end());
+  lock.unlock();
   for (const auto& job : dropped) {
     job->status = neverStarted();
     job->done(job);
   }
+}
+
+void RunQueue::cancel(CancelFlag& flag) {
+  std::unique_lock lock(mutex_);
+  flag.cancelled = true;
+  drop(lock, [&](const Job& job) { return job.cancel.get() == &flag; });
+}
+
+void RunQueue::leave(const Backend& backend) {
+  std::unique_lock lock(mutex_);
+  drop(lock, [&](const Job& job) { return job.backend == &backend; });
+  lock.lock();
+  const auto runs = [&] { return running_ != nullptr && running_->backend == &backend; };
+  if (runs()) running_->cancel->cancelled = true;
+  ran_.wait(lock, [&] { return !runs(); });
 }
 
 void RunQueue::loop() {
@@ -57,15 +76,21 @@ void RunQueue::loop() {
       if (jobs_.empty()) return;
       job = std::move(jobs_.front());
       jobs_.pop_front();
-      running_ = job;
+      running_ = job.get();
     }
-    execute(*job);
+    try {
+      execute(*job);
+    } catch (const std::bad_alloc&) {
+      job->status = Status::error(ErrorCode::kOutOfMemory, "not enough memory to prepare this run");
+    } catch (const std::exception& error) {
+      job->status = Status::error(ErrorCode::kInternal, error.what());
+    }
+    job->done(job);
     {
       const std::lock_guard lock(mutex_);
-      running_.reset();
+      running_ = nullptr;
     }
-    workspaceBytes_.store(backend_->workspaceBytes(), std::memory_order_relaxed);
-    job->done(job);
+    ran_.notify_all();
   }
 }
 
@@ -78,8 +103,8 @@ void RunQueue::execute(Job& job) {
     std::copy(write.data.begin(), write.data.end(), write.buffer->data() + write.offset);  // null where it is empty
   }
   if (job.program != nullptr) {
-    job.status = backend_->prepare(job.program);
-    if (job.status.ok()) job.status = backend_->run(job.cancel->cancelled);
+    job.status = job.backend->prepare(job.program);
+    if (job.status.ok()) job.status = job.backend->run(job.cancel->cancelled);
   }
   if (!job.status.ok()) return;
   for (BufferRead& read : job.reads) {

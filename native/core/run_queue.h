@@ -1,5 +1,5 @@
-// The run queue of a device: one thread, first in first out. Callers hand in jobs and are told on that thread when each
-// is done; the thread of the caller never waits.
+// The run queue of all CPU devices of a process: one thread, first in first out. Callers hand in jobs and are told on
+// that thread when each is done; the thread of the caller never waits.
 #pragma once
 
 #include <atomic>
@@ -33,36 +33,44 @@ struct BufferRead {
 };
 
 struct Job {
+  Backend* backend = nullptr;              // outlives the job: RunQueue::leave
   std::shared_ptr<const Program> program;  // may be null: only writes and reads
   std::vector<BufferWrite> writes;
   std::vector<BufferRead> reads;
   std::shared_ptr<CancelFlag> cancel;
   Status status;
-  std::function<void(std::shared_ptr<Job>)> done;  // called on the queue's thread, or by cancel()
+  std::function<void(std::shared_ptr<Job>)> done;  // called on the queue's thread, or by cancel() or leave()
 };
 
 class RunQueue {
  public:
-  explicit RunQueue(std::unique_ptr<Backend> backend);
-  ~RunQueue();  // cancels what runs and what waits, then joins
+  // Fails where the system refuses a thread.
+  static Status start(std::unique_ptr<RunQueue>& out);
+  ~RunQueue();  // joins; all backends have left
+  RunQueue(const RunQueue&) = delete;
+  RunQueue& operator=(const RunQueue&) = delete;
 
   void push(std::shared_ptr<Job> job);
   // Ends the jobs of `flag`: one that waits never starts and is done at once, one that runs ends soon.
   void cancel(CancelFlag& flag);
-  size_t workspaceBytes() const { return workspaceBytes_.load(std::memory_order_relaxed); }
+  // Ends all jobs of `backend`, and returns when none of them runs; those of others go on.
+  void leave(const Backend& backend);
 
  private:
+  RunQueue() = default;
   void loop();
   void execute(Job& job);
+  // Takes the waiting jobs out that `which` names and says that they never started.
+  template <typename Which>
+  void drop(std::unique_lock<std::mutex>& lock, Which which);
 
-  std::unique_ptr<Backend> backend_;
   std::mutex mutex_;
-  std::condition_variable wake_;
+  std::condition_variable wake_;  // a job has come, or the end
+  std::condition_variable ran_;   // no job runs
   std::deque<std::shared_ptr<Job>> jobs_;
-  std::shared_ptr<Job> running_;
+  const Job* running_ = nullptr;  // until its caller has been told that it is done
   bool closing_ = false;
-  std::atomic<size_t> workspaceBytes_{0};
-  std::thread thread_;
+  std::vector<std::thread> thread_;
 };
 
 }  // namespace quipu

@@ -2,7 +2,8 @@
 // could share between targets would run AVX-512 code on a machine without it.
 #pragma once
 
-#if defined(__SANITIZE_ADDRESS__)  // instrumented code inlined by force takes ten minutes to compile
+#if defined(__SANITIZE_ADDRESS__) || \
+    defined(__SANITIZE_THREAD__)  // instrumented code inlined by force takes ten minutes to compile
 #define QUIPU_INLINE static inline
 #else
 #define QUIPU_INLINE static inline __attribute__((always_inline))

@@ -1,6 +1,6 @@
-// What a CPU kernel is: one function that every thread of the pool calls with the same op ("single program, multiple
-// data"). Threads share work by taking task numbers from a common counter; which thread takes a task never changes a
-// bit of the result. The backend puts a barrier after every op.
+// What a CPU kernel is: one or two phases, each a count of independent tasks and a function that does some of them. The
+// threads of a run share the tasks out; which thread takes a task never changes a bit of the result. A phase begins
+// when all tasks before it are done.
 #pragma once
 
 #include <bit>
@@ -34,28 +34,34 @@ struct OpCall {
   float floatAttribute(uint32_t index) const { return std::bit_cast<float>(attributes[index]); }
 };
 
-// A thread's side of the op that is running.
+// A thread's side of the phase that is open.
 class Worker {
  public:
-  virtual ~Worker() = default;
-
-  // Takes the next task number below `tasks`, or returns `tasks` when none is left or the run was cancelled. Numbering
-  // starts again after barrier(). Looked at often (every ~1 ms of work) so that cancellation is prompt.
-  virtual size_t next(size_t tasks) = 0;
-  // Waits for all threads. Every thread must call it equally often within an op. False: the run was cancelled, and the
-  // kernel returns at once.
-  virtual bool barrier() = 0;
-  // Ends the run with an error once the op is finished (the first one reported wins).
+  // Takes the next task of the phase; false when none is left or the run was cancelled. Looked at often (every ~1 ms of
+  // work) so that cancellation is prompt.
+  virtual bool next(size_t& task) = 0;
+  // Ends the run with an error (the first one reported wins); tasks that are not taken yet are left out.
   virtual void fail(ErrorCode code, uint32_t row) = 0;
 
-  uint32_t index = 0;            // of this thread, 0 ≤ index < count
-  uint32_t count = 1;            // threads of the pool
+  uint32_t threads = 1;          // that the run may use: Phase::tasks was told the same
   std::byte* scratch = nullptr;  // this thread's, at least Kernel::scratchBytes, 64-byte aligned
   std::byte* shared = nullptr;   // of the op, at least Kernel::sharedBytes, 64-byte aligned
+
+ protected:
+  ~Worker() = default;
 };
 
-struct Kernel {
+struct Phase {
+  // How many tasks there are; 0 leaves the phase out. Called when all before it is done, so contents may count.
+  size_t (*tasks)(const OpCall& call, uint32_t threads) = nullptr;
+  // Called by every thread that has a task: what it prepares before it takes the first is done once a thread.
   void (*run)(const OpCall& call, Worker& worker) = nullptr;
+};
+
+inline constexpr uint32_t kMaxPhases = 2;
+
+struct Kernel {
+  Phase phases[kMaxPhases];                              // in order; those without a function are none
   size_t (*scratchBytes)(const OpCall& call) = nullptr;  // null: none needed. Depends on shapes and dtypes alone
   size_t (*sharedBytes)(const OpCall& call) = nullptr;
 };

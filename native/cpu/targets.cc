@@ -1,5 +1,10 @@
 #include "cpu/targets.h"
 
+#include <sched.h>
+
+#include <algorithm>
+#include <thread>
+
 namespace quipu::cpu {
 
 std::vector<const Target*> availableTargets() {
@@ -24,6 +29,18 @@ const Target* findTarget(const std::string& name) {
     if (name == target->name) return target;
   }
   return nullptr;
+}
+
+uint32_t processors() {
+#if defined(__linux__)
+  for (size_t words = 1; words <= 64; words *= 2) {  // a mask that is too small for this machine is refused
+    std::vector<cpu_set_t> mask(words);
+    const size_t bytes = words * sizeof(cpu_set_t);
+    if (sched_getaffinity(0, bytes, mask.data()) != 0) continue;
+    return static_cast<uint32_t>(std::max(CPU_COUNT_S(bytes, mask.data()), 1));
+  }
+#endif
+  return std::max(std::thread::hardware_concurrency(), 1u);
 }
 
 }  // namespace quipu::cpu

@@ -1,6 +1,7 @@
-// The instruction sets that kernels are compiled for, and which of them this machine can run.
+// The instruction sets that kernels are compiled for, which of them this machine can run, and on how many processors.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -14,5 +15,8 @@ std::vector<const Target*> availableTargets();
 // The named target, or the fastest for an empty name; null when this machine cannot run it or there is none of that
 // name.
 const Target* findTarget(const std::string& name);
+
+// Processors that this process may run on: its affinity mask. At least 1.
+uint32_t processors();
 
 }  // namespace quipu::cpu

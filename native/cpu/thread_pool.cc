@@ -1,11 +1,11 @@
 #include "cpu/thread_pool.h"
 
-#include <sched.h>
+#include <pthread.h>
 
 #include <algorithm>
-#include <cmath>
-#include <fstream>
-#include <string>
+#include <chrono>
+
+#include "core/thread.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -15,96 +15,62 @@ namespace quipu::cpu {
 
 namespace {
 
-// Rounds of waiting on the core before the thread sleeps in the kernel. A wake-up costs tens of microseconds, an op as
-// little as one; but where another program needs the core, spinning on is what starves the thread that is waited for.
-constexpr int kSpins = 2000;
+constexpr double kSoon = 0.020;  // seconds between two runs up to which they are steps of one caller
 
-void pause() {
+double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+// The processor time of a thread, or, where the system cannot tell, a clock that suspects nothing.
+clockid_t clockOf([[maybe_unused]] std::thread& thread) {
+#if defined(__linux__)
+  clockid_t clock;
+  if (pthread_getcpuclockid(thread.native_handle(), &clock) == 0) return clock;
+#endif
+  return CLOCK_MONOTONIC;
+}
+
+}  // namespace
+
+void System::pause() {
 #if defined(__x86_64__)
   _mm_pause();
 #endif
 }
 
-// Waits until `value` is no longer `old`.
-void await(const std::atomic<uint32_t>& value, uint32_t old) {
-  for (int i = 0; i < kSpins; ++i) {
-    if (value.load(std::memory_order_acquire) != old) return;
-    pause();
-  }
-  while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
-}
-
-}  // namespace
-
-ThreadPool::ThreadPool(uint32_t threads) : size_(std::max(threads, 1u)) {
-  threads_.reserve(size_ - 1);
-  for (uint32_t index = 1; index < size_; ++index) threads_.emplace_back([this, index] { loop(index); });
-}
-
 ThreadPool::~ThreadPool() {
-  closing_.store(true, std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
-  generation_.notify_all();
+  team_.close();
   for (std::thread& thread : threads_) thread.join();
 }
 
-void ThreadPool::run(const std::function<void(uint32_t)>& body) {
-  body_ = &body;
-  busy_.store(size_ - 1, std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
-  generation_.notify_all();
-  body(0);
-  for (uint32_t left = busy_.load(std::memory_order_acquire); left != 0; left = busy_.load(std::memory_order_acquire)) {
-    await(busy_, left);
-  }
+void ThreadPool::run(ThreadTeam::Work& work, uint64_t identity, uint32_t phases, uint32_t threads,
+                     const std::atomic<bool>& cancelled) {
+  const double start = seconds();
+  team_.run(work, phases, size_.choose(threads), cancelled);
+  if (cancelled.load(std::memory_order_relaxed)) return;
+  const double end = seconds();
+  const double since = start - lastEnd_ < kSoon ? lastEnd_ : start;
+  lastEnd_ = end;
+  size_.ran(identity, threads, end - start, end - since, end, [this](uint32_t count) { return processorTime(count); });
 }
 
-void ThreadPool::loop(uint32_t index) {
-  uint32_t seen = 0;
-  for (;;) {
-    await(generation_, seen);
-    seen = generation_.load(std::memory_order_acquire);
-    if (closing_.load(std::memory_order_relaxed)) return;
-    (*body_)(index);
-    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_all();
+double ThreadPool::processorTime(uint32_t threads) {
+  clocks_[0] = CLOCK_THREAD_CPUTIME_ID;
+  double sum = 0;
+  for (uint32_t thread = 0; thread < threads; ++thread) {
+    timespec time = {};
+    clock_gettime(clocks_[thread], &time);
+    sum += static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
   }
+  return sum;
 }
 
-void Team::begin(const std::atomic<bool>& cancelled) {
-  cancelled_ = &cancelled;
-  counter_.store(0, std::memory_order_relaxed);
-  failure_.store(0, std::memory_order_relaxed);
-  stop_ = false;
-}
-
-bool Team::barrier() {
-  const uint32_t phase = phase_.load(std::memory_order_relaxed);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
-    arrived_.store(0, std::memory_order_relaxed);
-    counter_.store(0, std::memory_order_relaxed);
-    stop_ = cancelled() || failure() != 0;
-    phase_.fetch_add(1, std::memory_order_release);
-    phase_.notify_all();
-  } else {
-    await(phase_, phase);
+uint32_t ThreadPool::grow(uint32_t threads) {
+  threads = std::min(threads, ThreadTeam::kMaxThreads);
+  while (threads_.size() + 1 < threads) {
+    const auto index = static_cast<uint32_t>(threads_.size()) + 1;
+    if (!startThread(threads_, [this, index] { team_.serve(index); })) break;
+    clocks_[index] = clockOf(threads_.back());
   }
-  return !stop_;
-}
-
-uint32_t availableThreads() {
-  uint32_t threads = std::max(std::thread::hardware_concurrency(), 1u);
-#if defined(__linux__)
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) threads = static_cast<uint32_t>(CPU_COUNT(&set));
-  std::ifstream file("/sys/fs/cgroup/cpu.max");  // "quota period" in microseconds, or "max period"
-  std::string quota;
-  double period = 0;
-  if (file >> quota >> period && quota != "max" && period > 0) {
-    const double cores = std::ceil(std::strtod(quota.c_str(), nullptr) / period);
-    if (cores >= 1 && cores < threads) threads = static_cast<uint32_t>(cores);
-  }
-#endif
-  return std::max(threads, 1u);
+  return std::min(threads, static_cast<uint32_t>(threads_.size()) + 1);
 }
 
 }  // namespace quipu::cpu

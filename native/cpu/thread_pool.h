@@ -1,70 +1,60 @@
-// The threads of a CPU device. A run is "single program, multiple data": every thread walks the same list of ops and
-// meets the others at barriers, so a token of hundreds of ops wakes the threads once.
+// The threads of all CPU devices of a process. They are started when a device asks for them and serve until the last
+// device is gone; a run has as many of them as its device asked for.
 #pragma once
 
+#include <time.h>
+
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <memory>
 #include <thread>
 #include <vector>
 
+#include "cpu/team.h"
+#include "cpu/team_size.h"
+
 namespace quipu::cpu {
+
+// Atomics and sleep of the system.
+struct System {
+  template <typename T>
+  using Atomic = std::atomic<T>;
+
+  // Rounds of waiting on the core before a thread sleeps in the kernel. A wake-up costs tens of microseconds, an op as
+  // little as one; but where another program needs the core, spinning on is what starves the thread that is waited for.
+  static constexpr uint32_t kSpins = 2000;
+  static void pause();
+  static void wait(const std::atomic<uint32_t>& value, uint32_t old) { value.wait(old); }
+  static void wake(std::atomic<uint32_t>& value) { value.notify_one(); }
+};
+
+using ThreadTeam = Team<System>;
 
 class ThreadPool {
  public:
-  explicit ThreadPool(uint32_t threads);  // the calling thread of run() is one of them
-  ~ThreadPool();
+  ThreadPool() = default;
+  ~ThreadPool();  // joins; no run is under way
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  uint32_t size() const { return size_; }
+  // Has `threads` threads, the caller of run() among them, or as many as the system lets it start; returns how many a
+  // run may use. Calls exclude each other; a run may be under way.
+  uint32_t grow(uint32_t threads);
 
-  // Calls body(index) once on every thread, 0 being the caller, and returns when all have.
-  void run(const std::function<void(uint32_t)>& body);
+  // Team::run with up to `threads` of those that grow() has promised: fewer where others keep the processors busy.
+  // `identity` is the same for runs that do the same work; where it is not, a trial of the team's size misleads.
+  void run(ThreadTeam::Work& work, uint64_t identity, uint32_t phases, uint32_t threads,
+           const std::atomic<bool>& cancelled);
 
  private:
-  void loop(uint32_t index);
+  double processorTime(uint32_t threads);
 
-  const uint32_t size_;
-  const std::function<void(uint32_t)>* body_ = nullptr;
-  std::atomic<uint32_t> generation_{0};
-  std::atomic<uint32_t> busy_{0};
-  std::atomic<bool> closing_{false};
+  ThreadTeam team_;
+  TeamSize size_;
+  double lastEnd_ = 0;  // of the run before
   std::vector<std::thread> threads_;
+  // Of all threads, by number. A run reads those that grow() promised before the run was asked for.
+  const std::unique_ptr<clockid_t[]> clocks_{new clockid_t[ThreadTeam::kMaxThreads]};
 };
-
-// Where the threads of one run meet and share out tasks. All members are used by all threads.
-class Team {
- public:
-  explicit Team(uint32_t threads) : threads_(threads) {}
-
-  size_t next(size_t tasks) {
-    if (cancelled_->load(std::memory_order_relaxed)) return tasks;
-    const size_t task = counter_.fetch_add(1, std::memory_order_relaxed);
-    return task < tasks ? task : tasks;
-  }
-  // Waits for all threads and starts task numbers anew. False: the run is to end.
-  bool barrier();
-  void fail(uint32_t failure) {  // 0 is no failure; the first one stays
-    uint32_t none = 0;
-    failure_.compare_exchange_strong(none, failure, std::memory_order_relaxed);
-  }
-  uint32_t failure() const { return failure_.load(std::memory_order_relaxed); }
-  bool cancelled() const { return cancelled_->load(std::memory_order_relaxed); }
-  void begin(const std::atomic<bool>& cancelled);
-
- private:
-  const uint32_t threads_;
-  const std::atomic<bool>* cancelled_ = nullptr;
-  alignas(64) std::atomic<size_t> counter_{0};
-  alignas(64) std::atomic<uint32_t> arrived_{0};
-  alignas(64) std::atomic<uint32_t> phase_{0};
-  bool stop_ = false;  // written by the last to arrive, read after the phase has changed
-  std::atomic<uint32_t> failure_{0};
-};
-
-// Threads that the machine gives this process: the affinity mask, cut to the quota of its cgroup. At least 1.
-uint32_t availableThreads();
 
 }  // namespace quipu::cpu

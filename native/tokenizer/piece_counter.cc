@@ -4,6 +4,7 @@
 #include <array>
 #include <new>
 
+#include "core/thread.h"
 #include "tokenizer/piece_run.h"
 
 namespace quipu::tokenizer {
@@ -18,7 +19,17 @@ PieceCounter::PieceCounter(CounterOptions options) : options_(std::move(options)
   nextRun_ = static_cast<uint32_t>(runs_.size());
   tables_.reserve(options_.threads);
   for (uint32_t i = 0; i < options_.threads; ++i) tables_.emplace_back(shareOf(options_));
-  for (uint32_t i = 0; i < options_.threads; ++i) threads_.emplace_back([this, i] { loop(i); });
+}
+
+Status PieceCounter::start(CounterOptions options, std::unique_ptr<PieceCounter>& out) {
+  std::unique_ptr<PieceCounter> counter(new PieceCounter(std::move(options)));
+  PieceCounter& self = *counter;
+  for (uint32_t i = 0; i < self.options_.threads; ++i) {
+    if (!startThread(self.threads_, [&self, i] { self.loop(i); })) break;
+  }
+  if (self.threads_.empty()) return threadRefused();
+  out = std::move(counter);
+  return {};
 }
 
 PieceCounter::~PieceCounter() {

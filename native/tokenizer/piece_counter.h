@@ -35,7 +35,8 @@ struct TrainingSummary {
 
 class PieceCounter {
  public:
-  explicit PieceCounter(CounterOptions options);
+  // Counts with the threads of `options`, or with as many as the system lets it start; fails where that is none.
+  static Status start(CounterOptions options, std::unique_ptr<PieceCounter>& out);
   ~PieceCounter();  // ends all that runs or waits with kAborted
   PieceCounter(const PieceCounter&) = delete;
   PieceCounter& operator=(const PieceCounter&) = delete;
@@ -62,6 +63,8 @@ class PieceCounter {
   std::vector<std::string> runs() const;
 
  private:
+  explicit PieceCounter(CounterOptions options);
+
   struct Task {
     std::function<Status(PieceTable&)> work;
     Done done;

@@ -33,6 +33,8 @@ export interface NativeDevice {
   ): Promise<void>;
   /** Ends the runs of `flag`: those that wait at once, one that runs soon. */
   cancel(flag: NativeCancelFlag): void;
+  /** Threads of its runs: those asked for, or fewer where the system refuses to start some. */
+  threads(): number;
   /** Bytes of arena and kernel workspace held now. */
   workspaceBytes(): number;
   dispose(): void;
@@ -134,8 +136,8 @@ export interface NativeAddon {
   ) => NativeTokenizerTrainer;
   /** Instruction sets with kernels that this machine can run, slowest first. */
   targets(): string[];
-  /** Threads that the machine gives this process: affinity and cgroup quota. */
-  availableThreads(): number;
+  /** Processors that this process may run on: its affinity. */
+  processors(): number;
   /** [bytes per second, floating-point operations per second], each the best of `passes`; a stop[0] other than 0 ends it. */
   measureRoofs(
     target: string,

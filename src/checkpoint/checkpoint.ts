@@ -3,7 +3,7 @@
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { QuipuError } from "../errors.js";
-import { firstOf, type Warn } from "../warnings.js";
+import { firstOf, shownName, type Warn } from "../warnings.js";
 import { examine, systemError } from "./file.js";
 import { isJsonObject, readJsonFile, shownJson } from "./json.js";
 import { ADAPTER_CONFIG, otherForm, partialDownload } from "./other-forms.js";
@@ -111,7 +111,7 @@ async function openShards(dir: string, present: readonly string[], warn: Warn): 
   for (const [tensor, shard] of Object.entries(map)) {
     if (typeof shard !== "string" || shard !== basename(shard) || !/^[^\0\\/]+\.safetensors$/.test(shard)) {
       return fail(
-        `${tensor}: expected the name of a .safetensors file in the same folder, got ${shownJson(shard, 120)}`,
+        `${shownName(tensor)}: expected the name of a .safetensors file in the same folder, got ${shownJson(shard, 120)}`,
       );
     }
     shardNames.add(shard);
@@ -120,7 +120,7 @@ async function openShards(dir: string, present: readonly string[], warn: Warn): 
   const names = [...shardNames].sort();
   const missing = names.filter((name) => !present.includes(name));
   if (missing.length > 0) {
-    const other = partialDownload(present);
+    const other = partialDownload(dir, present);
     return fail(
       `${missing.length} of ${names.length} shards are missing: ${firstOf(missing)}. ${other === undefined ? "Is the download complete?" : `But ${other}.`}`,
     );

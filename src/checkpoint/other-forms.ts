@@ -1,5 +1,7 @@
 // What a folder that is no checkpoint of ours holds in its place: other forms of a model, and parts of one.
-import { join } from "node:path";
+import { readdirSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { shownName } from "../warnings.js";
 import { readJsonFile } from "./json.js";
 import { GGUF_HINT } from "./wrong-file.js";
 
@@ -33,10 +35,10 @@ export async function otherForm(dir: string, names: readonly string[]): Promise<
       ? await readJsonFile(join(dir, ADAPTER_CONFIG), "ERR_MODEL_INVALID")
       : undefined;
     const base = config?.base_model_name_or_path;
-    const of = typeof base === "string" && base !== "" ? ` of ${JSON.stringify(base).slice(1, -1).slice(0, 200)}` : "";
+    const of = typeof base === "string" && base !== "" ? ` of ${shownName(base)}` : "";
     return `there is ${adapter}: a LoRA adapter${of} alone, which quipu does not apply. Give the folder of the base model, or of one with the adapter merged into it`;
   }
-  const partial = partialDownload(names);
+  const partial = partialDownload(dir, names);
   if (partial !== undefined) return partial;
   const weights = names.filter((name) => !OF_TRAINING.test(name)).sort();
   for (const [pattern, problem] of FORMS) {
@@ -46,8 +48,25 @@ export async function otherForm(dir: string, names: readonly string[]): Promise<
   return undefined;
 }
 
-/** "there is X: the download is incomplete"; undefined where no name says so. */
-export function partialDownload(names: readonly string[]): string | undefined {
-  const name = [...names].sort().find((candidate) => PARTIAL.test(candidate));
+/** "there is X: the download is incomplete"; undefined where no name in the folder, or where the hub's client keeps parts, says so. */
+export function partialDownload(dir: string, names: readonly string[]): string | undefined {
+  const folders = [join(dir, ".cache", "huggingface", "download"), ...blobsOf(dir)];
+  const all = [...names, ...folders.flatMap((folder) => listed(folder).map((name) => join(folder, name)))];
+  const name = all.sort().find((candidate) => PARTIAL.test(candidate));
   return name === undefined ? undefined : `there is ${name}: the download is incomplete. Fetch the rest`;
+}
+
+/** Of a snapshot in the hub's cache. */
+function blobsOf(dir: string): string[] {
+  const snapshots = dirname(resolve(dir));
+  return basename(snapshots) === "snapshots" ? [join(dirname(snapshots), "blobs")] : [];
+}
+
+/** Nothing for a folder that is not there, or cannot be read: it is only looked at for a hint. */
+function listed(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
 }

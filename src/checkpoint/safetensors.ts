@@ -3,6 +3,7 @@
 // cover exactly: no gaps, no overlaps, nothing after the last. Reads the header alone; the data stays on disk.
 import { basename } from "node:path";
 import { QuipuError } from "../errors.js";
+import { shownName } from "../warnings.js";
 import { openFile, readAt } from "./file.js";
 import { isJsonObject, type JsonObject, parseJsonObject } from "./json.js";
 import { refuseWrongFile, WRONG_FILE_BYTES } from "./wrong-file.js";
@@ -103,10 +104,13 @@ function readHeader(
   for (const tensor of [...tensors.values()].sort((a, b) => a.offset - b.offset || a.bytes - b.bytes)) {
     if (tensor.offset !== end) {
       const what = tensor.offset < end ? "overlaps" : `leaves ${tensor.offset - end} unused bytes after`;
-      throw new QuipuError("ERR_MODEL_INVALID", `${tensor.name} in ${fileName}: its data ${what} ${previous}`);
+      throw new QuipuError(
+        "ERR_MODEL_INVALID",
+        `${shownName(tensor.name)} in ${fileName}: its data ${what} ${previous}`,
+      );
     }
     end += tensor.bytes;
-    previous = tensor.name;
+    previous = shownName(tensor.name);
   }
   if (end !== fileSize) {
     throw new QuipuError(
@@ -119,10 +123,7 @@ function readHeader(
 
 function readTensor(name: string, entry: unknown, dataStart: number, dataBytes: number, fileName: string): TensorInfo {
   const fail = (what: string): never => {
-    throw new QuipuError(
-      "ERR_MODEL_INVALID",
-      `${JSON.stringify(name).slice(1, -1).slice(0, 200)} in ${fileName}: ${what}`,
-    );
+    throw new QuipuError("ERR_MODEL_INVALID", `${shownName(name)} in ${fileName}: ${what}`);
   };
   if (!isJsonObject(entry)) return fail(`expected {dtype, shape, data_offsets}, got ${short(entry)}`);
   const { dtype, shape, data_offsets: range } = entry;

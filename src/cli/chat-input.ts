@@ -1,52 +1,126 @@
-// Messages of a conversation from a JSON file.
-import { readFile } from "node:fs/promises";
-import { type ChatMessage, QuipuError } from "../index.js";
+// Conversations from JSON files, and what goes with them into the chat template.
+import { readFile, stat } from "node:fs/promises";
+import {
+  type ChatMessage,
+  type ChatOptions,
+  type ChatRequest,
+  type ChatTemplate,
+  isQuipuError,
+  parseChatRequest,
+  parseJson,
+  QuipuError,
+} from "../index.js";
 import { concatenated, decode, stdinChunks } from "./byte-input.js";
 
+/** What the command line says of a conversation. */
+export interface ChatInputOptions {
+  readonly messages?: string;
+  readonly tools?: string;
+  readonly templateVar?: ReadonlyMap<string, string>;
+  readonly chatTemplate?: string;
+  readonly continue?: boolean;
+}
+
+/** A conversation, and how it is rendered. */
+export interface ChatInput {
+  /** Undefined where a text is the prompt. */
+  readonly messages: readonly ChatMessage[] | undefined;
+  /** The options for the templates of a model. */
+  optionsFor(template: ChatTemplate | undefined): ChatOptions;
+}
+
 /**
- * A list of `{ "role", "content" }`, or an object with such a list as its `messages`.
+ * Reads what the options name: `messages` is a list of messages, or a request that has one. What else a request has is named on stderr.
  *
- * @param file its path; "-" is stdin.
- * @throws {QuipuError} ERR_USAGE for anything else.
+ * @param flag the option that names the messages, for errors.
+ * @throws {QuipuError} ERR_USAGE for files that cannot be read or hold something else.
  */
-export async function readMessages(file: string, signal: AbortSignal): Promise<ChatMessage[]> {
-  const fail = (problem: string, cause?: unknown) =>
-    new QuipuError("ERR_USAGE", `--chat ${file}: ${problem}`, { cause });
+export async function readChatInput(
+  given: ChatInputOptions,
+  signal: AbortSignal,
+  flag = "--messages",
+): Promise<ChatInput> {
+  const { messages: file, tools: toolsFile, templateVar, chatTemplate } = given;
+  if (file === "-" && toolsFile === "-")
+    throw new QuipuError("ERR_USAGE", `${flag} and --tools: only one of them can be stdin`);
+  const request = file === undefined ? undefined : await readRequest(flag, file, signal);
+  const { messages, otherFields: _, ...fromFile }: Partial<ChatRequest> = request ?? {};
+  if (toolsFile !== undefined && request?.tools !== undefined) {
+    throw new QuipuError("ERR_USAGE", `--tools: ${file} has tools as well: give them once`);
+  }
+  const options: ChatOptions = {
+    ...fromFile,
+    ...(toolsFile === undefined ? {} : { tools: await readTools(toolsFile, signal) }),
+    ...(templateVar === undefined ? {} : { templateVariables: withVariables(fromFile.templateVariables, templateVar) }),
+    ...(chatTemplate === undefined ? {} : { chatTemplate }),
+    ...(given.continue ? { continueFinalMessage: true } : {}),
+  };
+  const isFile = chatTemplate !== undefined && (await stat(chatTemplate).catch(() => undefined))?.isFile();
+  if (!isFile) return { messages, optionsFor: () => options };
+  const text = await readText("--chat-template", chatTemplate, signal);
+  if (!/\{[{%#]/.test(text)) {
+    throw new QuipuError(
+      "ERR_USAGE",
+      `--chat-template ${chatTemplate}: expected a Jinja text, got one without {{ and {%`,
+    );
+  }
+  // A name of the model's own comes first: what it stands for must not change with the folder that quipu is run in.
+  const named = (template: ChatTemplate | undefined) => template?.names.includes(chatTemplate) === true;
+  return { messages, optionsFor: (template) => (named(template) ? options : { ...options, chatTemplate: text }) };
+}
+
+async function readRequest(flag: string, file: string, signal: AbortSignal): Promise<ChatRequest> {
+  const text = await readText(flag, file, signal);
+  try {
+    const request = parseChatRequest(text);
+    if (request.otherFields.length > 0) {
+      process.stderr.write(`quipu: ${file}: no part of the prompt, and not read: ${request.otherFields.join(", ")}\n`);
+    }
+    return request;
+  } catch (error) {
+    throw isQuipuError(error)
+      ? new QuipuError(error.code, `${flag} ${file}: ${error.message}`, { cause: error })
+      : error;
+  }
+}
+
+async function readTools(file: string, signal: AbortSignal): Promise<readonly object[]> {
+  const text = await readText("--tools", file, signal);
+  let json: unknown;
+  try {
+    json = parseJson(text.replace(/^\uFEFF/, ""));
+  } catch (cause) {
+    throw new QuipuError("ERR_USAGE", `--tools ${file}: not valid JSON: ${(cause as Error).message}`, { cause });
+  }
+  if (Array.isArray(json)) return json;
+  throw new QuipuError("ERR_USAGE", `--tools ${file}: expected a list of tools`);
+}
+
+/** The variables of a request, and those of the command line, which win: each a value of JSON, else a text. */
+function withVariables(
+  before: ChatOptions["templateVariables"] = {},
+  given: ReadonlyMap<string, string>,
+): Record<string, unknown> {
+  const values = Array.from(given, ([name, text]): [string, unknown] => {
+    try {
+      return [name, parseJson(text)];
+    } catch {
+      return [name, text];
+    }
+  });
+  return { ...before, ...Object.fromEntries(values) };
+}
+
+async function readText(flag: string, file: string, signal: AbortSignal): Promise<string> {
   let bytes: Uint8Array;
   try {
     bytes =
       file === "-"
-        ? await concatenated(stdinChunks(signal, { expected: true }), `--chat ${file}`)
-        : await readFile(file);
+        ? await concatenated(stdinChunks(signal, { expected: true }), `${flag} ${file}`)
+        : await readFile(file, { signal });
   } catch (cause) {
-    if (signal.aborted) throw cause;
-    throw fail(`cannot be read: ${(cause as Error).message}`, cause);
+    if (signal.aborted) throw new QuipuError("ERR_ABORTED", `interrupted while reading ${file}`, { cause });
+    throw new QuipuError("ERR_USAGE", `${flag} ${file}: cannot be read: ${(cause as Error).message}`, { cause });
   }
-  let json: unknown;
-  try {
-    json = JSON.parse(decode(bytes, `--chat ${file}`).replace(/^\uFEFF/, ""));
-  } catch (cause) {
-    if (cause instanceof QuipuError) throw cause;
-    throw fail(`not valid JSON: ${(cause as Error).message}`, cause);
-  }
-  const list = isObject(json) ? json.messages : json;
-  if (!Array.isArray(list)) {
-    throw fail(`expected a list of messages, or an object with "messages", got ${JSON.stringify(json).slice(0, 40)}`);
-  }
-  return list.map((message: unknown, index) => {
-    const { role, content, ...others } = isObject(message) ? message : {};
-    if (typeof role !== "string" || typeof content !== "string") {
-      throw fail(
-        `message ${index}: expected "role" and "content", both texts, got ${JSON.stringify(message)?.slice(0, 80)}`,
-      );
-    }
-    const [other] = Object.keys(others);
-    if (other !== undefined)
-      throw fail(`message ${index}: "${other}" is not in this version: expected role and content`);
-    return { role, content };
-  });
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return decode(bytes, `${flag} ${file}`);
 }

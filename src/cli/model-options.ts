@@ -50,11 +50,3 @@ export async function loadFrom(options: ModelOptions, progress: Progress, contex
 export function printWarning({ message }: Pick<ModelWarning, "message">, { quiet = false }: { quiet?: boolean }): void {
   if (!quiet) process.stderr.write(`quipu: warning: ${message}\n`);
 }
-
-/** Whether a prompt goes through the chat template: as asked, else where the checkpoint has one. */
-export function usesTemplate(
-  { chat, raw, system }: { chat?: boolean; raw?: boolean; system?: string },
-  hasTemplate: boolean,
-): boolean {
-  return chat === true || (raw !== true && (hasTemplate || system !== undefined));
-}

@@ -1,6 +1,6 @@
 // The options of the command line, as --help shows them. Each group is one heading of the help.
 import { type Command, Option } from "commander";
-import { byteSize, choice, collect, collectIds, logitBias, once, realNumber, wholeNumber } from "./values.js";
+import { byteSize, choice, collect, collectIds, logitBias, once, realNumber, variable, wholeNumber } from "./values.js";
 
 /** Options that the design has and this version has not: their names are theirs already. */
 export const LATER_OPTIONS: ReadonlySet<string> = new Set([
@@ -23,6 +23,15 @@ export const KV_CACHE = () =>
   );
 export const JSON_OBJECT = () => option("--json", "one JSON object");
 
+const TOOLS = () =>
+  option("--tools <file>", "tools for the chat template: a JSON list, as OpenAI writes them").conflicts("raw");
+const TEMPLATE_VAR = () =>
+  option("--template-var <name=value>", "a variable of the chat template, as JSON or text; repeatable")
+    .argParser(variable)
+    .conflicts("raw");
+const CHAT_TEMPLATE = () =>
+  option("--chat-template <name|file>", "another of the model's chat templates, or one of your own").conflicts("raw");
+
 export function addPromptOptions(command: Command): Command {
   return command
     .optionsGroup("Prompt:")
@@ -41,10 +50,13 @@ export function addTokensOptions(command: Command): Command {
     .option("--skip-invalid", "files that cannot be read or are no UTF-8 are no error")
     .option("--no-stdin", "leave stdin alone, for loops that read lines")
     .addOption(
-      option("--chat <path>", "messages as JSON ([{role, content}]), shown in the chat template").conflicts([
+      option("--chat <path>", "a conversation as JSON (messages, or a request), shown in the chat template").conflicts([
         "special",
       ]),
     )
+    .addOption(TOOLS())
+    .addOption(TEMPLATE_VAR())
+    .addOption(CHAT_TEMPLATE())
     .optionsGroup("Tokenizer:")
     .addOption(MODEL())
     .addOption(
@@ -86,8 +98,22 @@ export function addTemplateOptions(command: Command): Command {
     .optionsGroup("Prompt:")
     .addOption(option("--chat", "put the prompt into the chat template (default where the model has one)"))
     .addOption(option("--raw", "continue the prompt as it is").conflicts("chat"))
-    .addOption(option("--special", "control tokens in a raw prompt become their ids").conflicts(["chat", "system"]))
-    .option("--system <text>", "system message before the prompt, with the chat template");
+    .addOption(
+      option("--special", "control tokens in a raw prompt become their ids").conflicts(["chat", "system", "messages"]),
+    )
+    .option("--system <text>", "system message before the prompt, with the chat template")
+    .addOption(
+      option(
+        "--messages <file>",
+        "a conversation as OpenAI writes it in place of the prompt: JSON, messages or a request; '-' reads stdin",
+      ).conflicts("raw"),
+    )
+    .addOption(
+      option("--continue", "with --messages: go on with the last message in place of answering it").conflicts("raw"),
+    )
+    .addOption(TOOLS())
+    .addOption(TEMPLATE_VAR())
+    .addOption(CHAT_TEMPLATE());
 }
 
 export function addModelOptions(command: Command): Command {

@@ -71,3 +71,10 @@ export function logitBias(
   }
   return new Map([...(previous ?? []), [/^\d+$/.test(key) ? Number(key) : key, bias]]);
 }
+
+/** "<name>=<value>", several times. */
+export function variable(text: string, previous: ReadonlyMap<string, string> | undefined): ReadonlyMap<string, string> {
+  const [, name, value = ""] = /^([A-Za-z_]\w*)=(.*)$/s.exec(text) ?? [];
+  if (name === undefined) throw new InvalidArgumentError('Expected a name, "=", and a value.');
+  return new Map([...(previous ?? []), [name, value]]);
+}

@@ -9,15 +9,16 @@ import type {
   NativeTransfers,
   NativeTypedArray,
 } from "../addon/addon-types.js";
+import { availableThreads } from "../addon/process-limits.js";
 import { checkArgument, whole } from "../arguments.js";
 import { abortedError, QuipuError } from "../errors.js";
-import { availableThreads, chooseTarget } from "./machine.js";
+import { chooseTarget } from "./machine.js";
 import { bytesOf, DTYPE_BYTES, type DType, type Shape, type Tensor } from "./tensor.js";
 
 export interface DeviceOptions {
   /** "auto" takes the CPU: there is no other device in this version. */
   device?: "auto" | "cpu" | "cuda" | undefined;
-  /** Threads of the kernels; default: what the machine gives this process. */
+  /** Threads of the kernels, cut to the processors that this process has; default: those. */
   threads?: number | undefined;
   /** Kernels of an instruction set ("scalar", "avx2", "avx512"); default: QUIPU_CPU, else the fastest here. */
   target?: string | undefined;
@@ -61,16 +62,23 @@ export class Device {
   readonly kind = "cpu";
   /** Instruction set of its kernels. */
   readonly target: string;
+  /** Threads of its runs, of those that all CPU devices of the process share. */
   readonly threads: number;
+  /** Why they are fewer than `asked`, in a few words; undefined where they are not. */
+  readonly threadsCut: string | undefined;
   readonly #native: NativeDevice;
   readonly #flights = new Set<{ flag: NativeCancelFlag; done: Promise<void> }>();
   #allocated = 0;
   #disposing = false;
 
-  constructor(target: string, threads: number) {
+  /** `threads` may be more than there are processors: openDevice() sees to it that they are not, and tells what was asked for. */
+  constructor(target: string, threads: number, asked = threads) {
     this.target = target;
-    this.threads = threads;
     this.#native = callNative((addon) => new addon.Device(target, threads));
+    this.threads = this.#native.threads();
+    const why =
+      this.threads < threads ? "the system refuses more" : `${threads} ${threads === 1 ? "processor" : "processors"}`;
+    this.threadsCut = this.threads < asked ? `${asked} asked for, ${why}` : undefined;
   }
 
   /** Bytes allocated so far for state (not weights), and the arena with the kernels' workspace. */
@@ -140,7 +148,8 @@ export class Device {
 /**
  * Opens a device.
  *
- * @throws {QuipuError} ERR_DEVICE_UNAVAILABLE for "cuda" and for kernels this machine cannot run; ERR_USAGE for a bad count of threads.
+ * @throws {QuipuError} ERR_DEVICE_UNAVAILABLE for "cuda", for kernels this machine cannot run and where the system refuses to start
+ *   even one thread (where it refuses some, the device has fewer); ERR_USAGE for a bad count of threads.
  */
 export function openDevice({ device = "auto", threads, target }: DeviceOptions = {}): Device {
   if (device === "cuda") {
@@ -151,7 +160,8 @@ export function openDevice({ device = "auto", threads, target }: DeviceOptions =
     );
   }
   if (threads !== undefined) checkArgument("threads", threads, whole(1, 1024));
-  return new Device(chooseTarget(target), threads ?? availableThreads());
+  const processors = availableThreads();
+  return new Device(chooseTarget(target), Math.min(threads ?? processors, processors), threads);
 }
 
 function transfers(list: readonly Transfer[]): NativeTransfers {

@@ -1,9 +1,8 @@
 // What this machine offers: for `quipu doctor`, `--benchmark` and defaults.
-import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { cpus, freemem, totalmem } from "node:os";
-import { join } from "node:path";
+import { cpus, totalmem } from "node:os";
 import { callNative, fromNative, nativeAddon } from "../addon/addon.js";
+import { availableMemory, availableThreads } from "../addon/process-limits.js";
 import { abortSignal, checkArgument, oneOf, whole } from "../arguments.js";
 import { abortedError, QuipuError } from "../errors.js";
 
@@ -47,36 +46,6 @@ export function chooseTarget(wanted = process.env.QUIPU_CPU || undefined): strin
     "ERR_DEVICE_UNAVAILABLE",
     `this CPU has no kernels "${target}" (QUIPU_CPU); it can run: ${available.join(", ")}`,
   );
-}
-
-/** Threads that the machine gives this process: its affinity, cut to its cgroup's quota. */
-export function availableThreads(): number {
-  return callNative((addon) => addon.availableThreads());
-}
-
-/** Bytes that this process can still take: what the system can give, within the limit of its cgroup. */
-export function availableMemory(): number {
-  const free = freemem(); // on Linux what can be made available, page cache included
-  const limit = process.constrainedMemory();
-  if (!(limit > 0 && limit < totalmem())) return free;
-  // A cgroup is charged for the page cache of the files that it has read, but gets it back before it is out of memory.
-  return Math.min(free, process.availableMemory() + fileCacheBytes(readCgroupFile("memory.stat")));
-}
-
-/** Bytes of page cache in a cgroup's memory.stat. */
-export function fileCacheBytes(memoryStat: string): number {
-  const counts = [...memoryStat.matchAll(/^(?:active|inactive)_file (\d+)$/gm)];
-  return counts.reduce((sum, [, bytes]) => sum + Number(bytes), 0);
-}
-
-/** A file of this process's cgroup (version 2); empty where there is none. */
-function readCgroupFile(name: string): string {
-  try {
-    const [, path = "/"] = /^0::(.*)$/m.exec(readFileSync("/proc/self/cgroup", "utf8")) ?? [];
-    return readFileSync(join("/sys/fs/cgroup", path, name), "utf8");
-  } catch {
-    return "";
-  }
 }
 
 /**

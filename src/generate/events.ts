@@ -1,11 +1,8 @@
 // What a generation yields, and what can be asked of it.
+import type { ChatMessage, ChatOptions } from "../tokenizer/chat-message.js";
 import type { ModelWarning } from "../warnings.js";
 
-/** A message of a conversation, for the checkpoint's chat template. */
-export interface ChatMessage {
-  readonly role: string;
-  readonly content: string;
-}
+export type { ChatMessage, ChatOptions, TextPart, ToolCall } from "../tokenizer/chat-message.js";
 
 /** A prompt: text, messages, or ids as they are (no BOS is added to ids). */
 export type Prompt = string | readonly ChatMessage[] | readonly number[] | Int32Array;
@@ -13,7 +10,8 @@ export type Prompt = string | readonly ChatMessage[] | readonly number[] | Int32
 /** What to do with a prompt that does not fit: refuse it, or leave out ids at its head (BOS stays) or in its middle. */
 export type OnOverflow = "error" | "truncate-head" | "truncate-middle";
 
-export interface GenerateOptions {
+/** The options of conversations (ChatOptions) are for prompts that go through the chat template; there addGenerationPrompt is true by default. */
+export interface GenerateOptions extends ChatOptions {
   /** Default: generation_config.json's max_new_tokens, else 256; −1: until a stop or the context is full. */
   readonly maxTokens?: number | undefined;
   /** Default: generation_config.json, else 0.8; 0 always takes the most likely token. */

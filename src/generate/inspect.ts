@@ -8,12 +8,13 @@ import { type LlamaConfig, readConfig } from "../model/config.js";
 import { type GenerationConfig, readGenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
 import { findTensors } from "../model/tensors.js";
-import { loadChatTemplate } from "../tokenizer/chat-template.js";
+import { loadChatTemplate } from "../tokenizer/template-files.js";
 import { loadTokenizer } from "../tokenizer/tokenizer.js";
+import { readEosTokens } from "../tokenizer/tokenizer-config.js";
 import type { ModelWarning, Warn } from "../warnings.js";
 import { modelFolder } from "./model-folder.js";
 import { INSPECT_OPTIONS } from "./option-kinds.js";
-import { readStopTokens, type StopToken } from "./stop-tokens.js";
+import { type StopToken, stopTokensOf } from "./stop-tokens.js";
 
 export interface InspectOptions {
   /** Default: what the model supports. */
@@ -58,7 +59,7 @@ export interface ModelReport {
 /**
  * Describes a checkpoint, checked as {@link loadModel} checks it.
  *
- * @throws {QuipuError} ERR_MODEL_NOT_FOUND, ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED, ERR_TOKENIZER_INVALID, ERR_USAGE.
+ * @throws {QuipuError} ERR_MODEL_NOT_FOUND, ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED, ERR_USAGE.
  */
 export async function inspectModel(pathOrName?: string | URL, options?: InspectOptions): Promise<ModelReport> {
   const { contextLength, kvCache = "f16" } = readOptions<InspectOptions>("inspectModel", options, INSPECT_OPTIONS);
@@ -80,11 +81,12 @@ export async function inspectModel(pathOrName?: string | URL, options?: InspectO
     (name) => examine(join(dir, name), "ERR_TOKENIZER_INVALID").kind !== "absent",
   );
   // What is wrong with tokenizer and template is said where they are used: the shapes can be inspected without them.
-  const [tokenizer, chatTemplate] = await Promise.all([
+  const [tokenizer, chatTemplate, eosTokens] = await Promise.all([
     loadTokenizer(dir).catch(() => undefined),
     loadChatTemplate(dir).catch(() => undefined),
+    readEosTokens(dir).catch(() => []),
   ]);
-  const stopTokens = await readStopTokens(dir, { config, generationConfig, tokenizer, chatTemplate }, warn);
+  const stopTokens = stopTokensOf({ config, generationConfig, eosTokens, tokenizer, chatTemplate }, warn);
   return {
     dir,
     config,

@@ -1,6 +1,6 @@
 // From what a user names to a folder.
 import { fileURLToPath } from "node:url";
-import { pathOf } from "../arguments.js";
+import { callback, checkArgument, pathOf } from "../arguments.js";
 import { examine, readStart } from "../checkpoint/file.js";
 import { checkpointFolder } from "../checkpoint/hub-cache.js";
 import { WRONG_FILE_BYTES, wrongFile } from "../checkpoint/wrong-file.js";
@@ -19,6 +19,7 @@ const CODE = "ERR_MODEL_NOT_FOUND";
  */
 export function modelFolder(pathOrName?: string | URL, warn?: Warn): string {
   const embedded = () => fileURLToPath(new URL(`../../models/${EMBEDDED}`, import.meta.url));
+  if (warn !== undefined) checkArgument("warn", warn, callback);
   if (pathOrName === undefined) return embedded();
   const given = pathOf("pathOrName", pathOrName);
   const found = examine(given, CODE);

@@ -1,17 +1,19 @@
 // loadModel: a checkpoint folder, or a name, to something that answers. The command line uses nothing below this.
 
+import { availableMemory } from "../addon/process-limits.js";
 import { idsOf, readOptions, wrongArgument } from "../arguments.js";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { type Device, openDevice } from "../device/device.js";
-import { availableMemory } from "../device/machine.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { type LlamaConfig, readConfig } from "../model/config.js";
 import { type GenerationConfig, readGenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
 import { Runtime } from "../model/runtime.js";
 import { disposeWeights, type LoadedWeights, loadWeights } from "../model/weights.js";
-import { type ChatTemplate, loadChatTemplate } from "../tokenizer/chat-template.js";
+import type { ChatTemplate } from "../tokenizer/chat-template.js";
+import { loadChatTemplate } from "../tokenizer/template-files.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
+import { readEosTokens } from "../tokenizer/tokenizer-config.js";
 import type { ModelWarning, Warn } from "../warnings.js";
 import type { EffectiveSettings, GenerateEvent, GenerateOptions, Prompt, TokenLogprob } from "./events.js";
 import { Holding, rowsOf, runGeneration, withText } from "./generate.js";
@@ -20,7 +22,7 @@ import { GENERATE_OPTIONS, LOAD_OPTIONS, LOGITS_OPTIONS, NEXT_OPTIONS } from "./
 import { encodePrompt, fitPrompt } from "./prompt.js";
 import { resolveBias, resolveSettings } from "./sampling.js";
 import { SlotPool } from "./slot-pool.js";
-import { readStopTokens, resolveStopIds, type StopToken } from "./stop-tokens.js";
+import { resolveStopIds, type StopToken, stopTokensOf } from "./stop-tokens.js";
 
 export interface LoadOptions {
   /** "auto" takes the best there is; in this version the CPU. */
@@ -79,6 +81,8 @@ export interface ModelStats {
   readonly device: string;
   readonly target: string;
   readonly threads: number;
+  /** Why they are fewer than were asked for, in a few words. */
+  readonly threadsCut: string | undefined;
   readonly contextLength: number;
   readonly kvCache: KvCacheType;
 }
@@ -112,13 +116,14 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
   };
   const dir = modelFolder(pathOrName, warn);
   const config = await readConfig(dir, warn);
-  const [checkpoint, generationConfig, tokenizer, chatTemplate] = await Promise.all([
+  const [checkpoint, generationConfig, tokenizer, chatTemplate, eosTokens] = await Promise.all([
     openCheckpoint(dir, warn),
     readGenerationConfig(dir, config, warn),
     options.tokenizer === false ? undefined : loadTokenizer(dir),
     options.tokenizer === false ? undefined : loadChatTemplate(dir),
+    options.tokenizer === false ? [] : readEosTokens(dir),
   ]);
-  const stopTokens = await readStopTokens(dir, { config, generationConfig, tokenizer, chatTemplate }, warn);
+  const stopTokens = stopTokensOf({ config, generationConfig, eosTokens, tokenizer, chatTemplate }, warn);
   const positions = chooseContext(config, kvCache, slots, contextLength);
   if (!mmap) checkRoomForFiles(checkpoint);
   const device = openDevice({ device: options.device, threads });
@@ -176,6 +181,7 @@ export class Model {
   readonly config: LlamaConfig;
   readonly generationConfig: GenerationConfig;
   readonly tokenizer: Tokenizer | undefined;
+  /** Undefined without a tokenizer; without names where the checkpoint has no template. */
   readonly chatTemplate: ChatTemplate | undefined;
   /** The tokens that end a completion, and what names them. */
   readonly stopTokens: readonly StopToken[];
@@ -327,6 +333,7 @@ export class Model {
       device: device.kind,
       target: device.target,
       threads: device.threads,
+      threadsCut: device.threadsCut,
       contextLength: runtime.contextLength,
       kvCache,
     };

@@ -13,6 +13,7 @@ import {
   string,
   whole,
 } from "../arguments.js";
+import { CHAT_OPTIONS } from "../tokenizer/option-kinds.js";
 import type { BenchmarkOptions } from "./benchmark.js";
 import type { GenerateOptions } from "./events.js";
 import type { InspectOptions } from "./inspect.js";
@@ -46,6 +47,7 @@ const biases: Kind = {
 };
 
 export const GENERATE_OPTIONS: Kinds<GenerateOptions> = {
+  ...CHAT_OPTIONS,
   maxTokens: whole(-1),
   temperature: real(0, 100),
   topK: whole(0, 2 ** 31 - 1),

@@ -1,7 +1,9 @@
 // From a prompt to ids: template or not, BOS exactly once, and what to do with a prompt that is too long.
 import { idsOf, isObject, reading, wrongArgument } from "../arguments.js";
 import { QuipuError } from "../errors.js";
-import { type ChatTemplate, encodeChat } from "../tokenizer/chat-template.js";
+import type { ChatOptions } from "../tokenizer/chat-message.js";
+import type { ChatTemplate } from "../tokenizer/chat-template.js";
+import { encodeChat } from "../tokenizer/encode-chat.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { ChatMessage, EffectiveSettings, GenerateOptions, OnOverflow, Prompt } from "./events.js";
 
@@ -14,16 +16,19 @@ export interface PromptContext {
 /**
  * The ids of a prompt.
  *
- * @throws {QuipuError} ERR_USAGE for an empty prompt, ids outside the vocabulary, text without a tokenizer, or messages
- *   without a chat template.
+ * @throws {QuipuError} ERR_USAGE for an empty prompt, ids outside the vocabulary, text without a tokenizer, messages without a chat
+ *   template, and messages that are none (naming index and field); ERR_CHAT_TEMPLATE.
  */
 export function encodePrompt(
   prompt: Prompt,
   options: GenerateOptions,
   { tokenizer, chatTemplate, vocabSize }: PromptContext,
 ): Int32Array {
-  if (reading("prompt", () => isIds(prompt))) return checkPrompt(idsOf("prompt", prompt, vocabSize));
-  if (typeof prompt !== "string" && !reading("prompt", () => Array.isArray(prompt) && prompt.every(isMessage))) {
+  if (reading("prompt", () => isIds(prompt))) {
+    refuseChatOptions(options, "ids");
+    return checkPrompt(idsOf("prompt", prompt, vocabSize));
+  }
+  if (typeof prompt !== "string" && !reading("prompt", () => isConversation(prompt))) {
     throw wrongArgument("prompt", "a text, ids, or messages { role, content }", prompt);
   }
   if (tokenizer === undefined) {
@@ -40,14 +45,12 @@ export function encodePrompt(
       { option: "special" },
     );
   }
-  if (chatTemplate === undefined) {
-    throw new QuipuError(
-      "ERR_USAGE",
-      "prompt: the checkpoint has no chat template (tokenizer_config.json or chat_template.jinja) for messages and a system message: give a raw text, or use an instruct checkpoint",
-      { option: "raw" },
-    );
-  }
-  return idsOf("prompt", encodeChat(tokenizer, chatTemplate, messages, { addGenerationPrompt: true }), vocabSize);
+  const { tools, documents, templateVariables, chatTemplate: template, continueFinalMessage } = options;
+  const { addGenerationPrompt = continueFinalMessage === undefined || continueFinalMessage === false } = options;
+  const ids = encodeChat(tokenizer, chatTemplate!, messages, {
+    ...{ tools, documents, templateVariables, chatTemplate: template, continueFinalMessage, addGenerationPrompt },
+  });
+  return checkPrompt(idsOf("prompt", ids, vocabSize));
 }
 
 /** Begin-of-text stands first once, also where the text's own control tokens begin with it. */
@@ -63,21 +66,25 @@ function encodeRaw(
 }
 
 /** The conversation that a prompt stands for, or undefined for plain text. */
-export function toMessages(
-  prompt: Prompt,
-  { raw = true, system }: GenerateOptions,
-): readonly ChatMessage[] | undefined {
+export function toMessages(prompt: Prompt, options: GenerateOptions): readonly ChatMessage[] | undefined {
+  const { raw = true, system } = options;
   const head = system === undefined ? [] : [{ role: "system", content: system }];
   if (typeof prompt !== "string") return [...head, ...(prompt as readonly ChatMessage[])];
   if (!raw) return [...head, { role: "user", content: prompt }];
-  if (system !== undefined) {
-    throw new QuipuError(
-      "ERR_USAGE",
-      "system: a raw prompt has no place for a system message; it takes the chat template",
-      { option: "system" },
-    );
-  }
+  refuseChatOptions(options, "a raw prompt");
   return undefined;
+}
+
+/** @throws {QuipuError} ERR_USAGE for an option of conversations beside a prompt that is none. */
+function refuseChatOptions(options: GenerateOptions, what: string): void {
+  const names: readonly (keyof ChatOptions | "system")[] = [
+    ...(["system", "tools", "documents", "templateVariables"] as const),
+    ...(["chatTemplate", "continueFinalMessage", "addGenerationPrompt"] as const),
+  ];
+  const name = names.find((name) => options[name] !== undefined);
+  if (name === undefined) return;
+  const message = `${name}: has no place in ${what}, which does not go through the chat template`;
+  throw new QuipuError("ERR_USAGE", message, { option: name });
 }
 
 export interface ContextRoom {
@@ -125,9 +132,9 @@ function isIds(prompt: unknown): prompt is Int32Array | readonly number[] {
   return ArrayBuffer.isView(prompt) && !(prompt instanceof DataView);
 }
 
-function isMessage(value: unknown): value is ChatMessage {
-  const { role, content } = (value ?? {}) as Partial<ChatMessage>;
-  return typeof role === "string" && typeof content === "string";
+/** Messages are checked one by one where they are rendered. */
+function isConversation(prompt: Prompt): boolean {
+  return Array.isArray(prompt) && (prompt.length === 0 || (typeof prompt[0] === "object" && prompt[0] !== null));
 }
 
 /** @throws {QuipuError} ERR_USAGE for no ids. */

@@ -4,7 +4,7 @@ import type { LlamaConfig } from "../model/config.js";
 import type { GenerationConfig } from "../model/generation-config.js";
 import type { ChatTemplate } from "../tokenizer/chat-template.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import { readEosTokens } from "../tokenizer/tokenizer-config.js";
+import type { EosToken } from "../tokenizer/tokenizer-config.js";
 import type { Warn } from "../warnings.js";
 
 /** A token that ends a completion. */
@@ -19,19 +19,20 @@ export interface StopToken {
 interface StopParts {
   readonly config: LlamaConfig;
   readonly generationConfig: GenerationConfig;
+  /** What tokenizer_config.json and special_tokens_map.json name. */
+  readonly eosTokens: readonly EosToken[];
   readonly tokenizer: Tokenizer | undefined;
   readonly chatTemplate: ChatTemplate | undefined;
 }
 
 /**
- * The stop tokens of a checkpoint folder: eos_token_id of config.json and generation_config.json, eos_token of
+ * The stop tokens of a checkpoint: eos_token_id of config.json and generation_config.json, eos_token of
  * tokenizer_config.json and special_tokens_map.json, and what its chat template puts after an answer.
  *
  * @param warn told of an end of text that is no token, and is ignored.
- * @throws {QuipuError} ERR_TOKENIZER_INVALID for a file that cannot be read.
  */
-export async function readStopTokens(dir: string, parts: StopParts, warn: Warn): Promise<StopToken[]> {
-  const { config, generationConfig, tokenizer, chatTemplate } = parts;
+export function stopTokensOf(parts: StopParts, warn: Warn): StopToken[] {
+  const { config, generationConfig, eosTokens, tokenizer, chatTemplate } = parts;
   const sources = new Map<number, string[]>();
   const add = (id: number, source: string) => {
     const known = sources.get(id);
@@ -41,7 +42,7 @@ export async function readStopTokens(dir: string, parts: StopParts, warn: Warn):
   for (const id of config.eosIds) add(id, "config.json");
   for (const id of generationConfig.eosIds) add(id, "generation_config.json");
   if (tokenizer !== undefined) {
-    for (const { file, text } of await readEosTokens(dir)) {
+    for (const { file, text } of eosTokens) {
       const id = idOfToken(text, tokenizer);
       if (id !== undefined && id < config.vocabSize) add(id, file);
       else

@@ -1,12 +1,12 @@
 // config.json of a Llama checkpoint, checked field by field. What quipu cannot compute faithfully is refused by name, never
 // guessed; defaults are those of transformers (decisions/0006).
 import { join } from "node:path";
-import { pathOf } from "../arguments.js";
+import { callback, checkArgument, pathOf } from "../arguments.js";
 import { listFolder } from "../checkpoint/checkpoint.js";
 import { isJsonObject, type JsonObject, readJsonFile } from "../checkpoint/json.js";
 import { otherForm } from "../checkpoint/other-forms.js";
 import { QuipuError } from "../errors.js";
-import type { Warn } from "../warnings.js";
+import { firstOf, type Warn } from "../warnings.js";
 import { CONFIG_FILE, flag, invalid, MAX_SIZE, positive, readIds, size, unsupported } from "./config-fields.js";
 import { type RopeConfig, readRope } from "./rope-config.js";
 
@@ -55,6 +55,7 @@ const DEFAULTS: Readonly<Record<LlamaConfig["modelType"], ModelDefaults>> = {
  */
 export async function readConfig(folder: string | URL, warn: Warn = () => {}): Promise<LlamaConfig> {
   const dir = pathOf("folder", folder);
+  checkArgument("warn", warn, callback);
   const json = await readJsonFile(join(dir, CONFIG_FILE), "ERR_MODEL_INVALID", warn);
   if (json !== undefined) return parseConfig(json, warn);
   const other = await otherForm(dir, await listFolder(dir));
@@ -127,7 +128,7 @@ function readModelType(json: JsonObject, warn: Warn): LlamaConfig["modelType"] {
   if (stranger !== undefined) unsupported("architectures", `those of model_type ${found}`, names.join(", "));
   const forTasks = names.filter((name) => !/(ForCausalLM|Model)$/.test(name));
   if (forTasks.length > 0) {
-    const what = `${CONFIG_FILE}: architectures: ${forTasks.join(", ").slice(0, 200)}`;
+    const what = `${CONFIG_FILE}: architectures: ${firstOf(forTasks)}`;
     warn("WARN_CONFIG_IGNORED", `${what}: the model is run as a language model, without what that adds`);
   }
   return found;

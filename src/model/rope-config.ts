@@ -56,20 +56,21 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
 
 /** @throws {QuipuError} ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED naming the field. */
 export function readRope(json: JsonObject, maxPositions: number, warn: Warn): RopeConfig {
-  const sources = ["rope_scaling", "rope_parameters"].flatMap((name) => {
+  const objects = ["rope_scaling", "rope_parameters"].flatMap((name): Place[] => {
     const value = json[name];
     if (value == null) return [];
     if (!isJsonObject(value)) return invalid(name, "an object or null", value);
-    return Object.keys(value).length === 0 ? [] : [{ name, value }];
+    return Object.keys(value).length === 0 ? [] : [{ where: `${name}.`, object: value }];
   });
-  for (const { where, object } of [{ where: "", object: json }, ...sources.map(placed)]) {
+  const places = [{ where: "", object: json }, ...objects];
+  for (const { where, object } of places) {
     const partial = object.partial_rotary_factor;
-    if (partial != null && partial !== 1)
+    if (partial != null && partial !== 1) {
       unsupported(`${where}partial_rotary_factor`, "1 (all of a head is turned)", partial);
+    }
   }
-  const theta =
-    oneValue("rope_theta", [{ where: "", object: json }, ...sources.map(placed)], positive) ?? DEFAULT_THETA;
-  const [first, second] = sources.map(({ name, value }) => readScaling(json, value, `${name}.`, maxPositions, warn));
+  const theta = oneValue("rope_theta", places, positive) ?? DEFAULT_THETA;
+  const [first, second] = objects.map((place) => readScaling(json, place, maxPositions, warn));
   if (second !== undefined && JSON.stringify(first) !== JSON.stringify(second)) {
     invalid("rope_parameters", `the same as rope_scaling (${shownJson(json.rope_scaling, 200)})`, json.rope_parameters);
   }
@@ -77,19 +78,16 @@ export function readRope(json: JsonObject, maxPositions: number, warn: Warn): Ro
   return first?.scaling === undefined ? { theta } : { theta, scaling: first.scaling };
 }
 
-interface Placed {
+/** An object that may name a field, and what stands before the field's name in errors. */
+interface Place {
   readonly where: string;
   readonly object: JsonObject;
-}
-
-function placed({ name, value }: { name: string; value: JsonObject }): Placed {
-  return { where: `${name}.`, object: value };
 }
 
 /** What the places that name a field say: the same everywhere, or an error. */
 function oneValue(
   field: string,
-  places: readonly Placed[],
+  places: readonly Place[],
   read: (object: JsonObject, field: string, where: string) => number,
 ): number | undefined {
   const values = places
@@ -106,8 +104,7 @@ function oneValue(
 
 function readScaling(
   json: JsonObject,
-  source: JsonObject,
-  where: string,
+  { where, object: source }: Place,
   maxPositions: number,
   warn: Warn,
 ): { scaling: RopeScaling | undefined } {

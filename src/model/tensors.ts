@@ -4,7 +4,7 @@
 import type { Checkpoint, CheckpointTensor } from "../checkpoint/checkpoint.js";
 import { sameContents } from "../checkpoint/contents.js";
 import { QuipuError } from "../errors.js";
-import { firstOf, type Warn } from "../warnings.js";
+import { firstOf, shownName, type Warn } from "../warnings.js";
 import type { LlamaConfig } from "./config.js";
 
 export interface ExpectedTensor {
@@ -23,12 +23,12 @@ export interface FoundTensors {
 const DTYPES = new Set(["F32", "F16", "BF16"]);
 const EMBEDDING = "model.embed_tokens.weight";
 const HEAD = "lm_head.weight";
-const LAYER = /^(?:model\.)?layers\.(\d+)\.(.+)$/;
+const LAYER = /^(?:model\.)?layers\.(\d+)\.(.+)$/s;
 
 /** Buffers that old exports saved and that follow from config.json: transformers says nothing of them either. */
 const SILENT = /rotary_emb\.inv_freq/;
 /** In a layer: buffers that follow from config.json, and scales that only a quantized cache uses. */
-const HARMLESS = /(^|\.)(rotary_emb\..+|position_ids|(q|k|v|kv|prob)_scale)$/;
+const HARMLESS = /(^|\.)(rotary_emb\..+|position_ids|(q|k|v|kv|prob)_scale)$/s;
 
 /** Every tensor that `config` asks for, in the order of the model. */
 export function expectedTensors(config: LlamaConfig): ExpectedTensor[] {
@@ -84,7 +84,7 @@ export async function findTensors(
     }
     const other = found.get(name);
     if (other !== undefined) {
-      const both = `${other.name} and ${tensor.name}`;
+      const both = `${shownName(other.name)} and ${shownName(tensor.name)}`;
       throw new QuipuError(
         "ERR_MODEL_INVALID",
         `${checkpoint.dir}: ${both} are one tensor of the model: expected it once`,
@@ -144,7 +144,7 @@ function anotherModule(name: string, tensor: CheckpointTensor): QuipuError {
         : "the result would be another without it";
   return new QuipuError(
     "ERR_MODEL_UNSUPPORTED",
-    `${tensor.name} in ${tensor.fileName}: a Llama model of this config.json has no such tensor in a module that it computes with; ${what}. Is config.json from another checkpoint?`,
+    `${shownName(tensor.name)} in ${tensor.fileName}: a Llama model of this config.json has no such tensor in a module that it computes with; ${what}. Is config.json from another checkpoint?`,
   );
 }
 

@@ -1,171 +1,224 @@
-// Chat templates: the checkpoint's own Jinja text renders messages, and the result is tokenized with its control tokens as such,
-// but those that a user has typed as plain text.
-import { basename, join } from "node:path";
-import { Template } from "@huggingface/jinja";
-import { readWhole } from "../checkpoint/file.js";
-import { refuseWrongFile } from "../checkpoint/wrong-file.js";
-import { QuipuError } from "../errors.js";
-import type { Tokenizer } from "./tokenizer.js";
-import { readTokenizerConfig } from "./tokenizer-config.js";
+// Chat templates: a checkpoint's own Jinja text renders a conversation, given what transformers 5.24 gives it.
+import { readOptions } from "../arguments.js";
+import { isQuipuError, QuipuError } from "../errors.js";
+import { JinjaTemplate } from "../jinja/template.js";
+import { type Twins, withTwins } from "../jinja/twins.js";
+import type { PyDict } from "../jinja/values.js";
+import { trimEnd, trimStart } from "../jinja/whitespace.js";
+import {
+  type ChatMessage,
+  type ChatOptions,
+  type Conversation,
+  checkConversation,
+  joinParts,
+  mapTexts,
+  withoutField,
+} from "./chat-message.js";
+import { openFinalMessage } from "./continued-message.js";
+import { CHAT_OPTIONS } from "./option-kinds.js";
 
-/** The longest published templates have some 20 kB. */
-const MAX_TEMPLATE_BYTES = 2 ** 22;
-
-/** A message as templates see it. */
-export interface TemplateMessage {
-  readonly role: string;
-  readonly content: string;
+/** A conversation as a template has rendered it. */
+export interface Rendering {
+  readonly text: string;
+  /** Every text in it that is not the template's own. */
+  readonly texts: readonly string[];
+  /** The text that comes out where these have twins. */
+  again(twins: Twins): string;
 }
 
-export interface RenderOptions {
-  /** Ends with the header of the answer that is to be generated. */
-  readonly addGenerationPrompt: boolean;
-}
+/** Own templates that are kept parsed. */
+const KEPT = 8;
 
 export class ChatTemplate {
-  /** The Jinja text. */
-  readonly source: string;
-  readonly #template: Template;
+  /** "default", "tool_use" …; empty for a checkpoint without a template. */
+  readonly names: readonly string[];
   /** What errors call it. */
   readonly where: string;
+  readonly #sources: ReadonlyMap<string, string>;
   readonly #tokens: Readonly<Record<string, string | undefined>>;
+  readonly #parsed = new Map<string, JinjaTemplate>();
 
-  /** @throws {QuipuError} ERR_CHAT_TEMPLATE */
-  constructor(source: string, tokens: Readonly<Record<string, string | undefined>>, where: string) {
-    this.source = source;
+  /**
+   * @param sources Jinja texts by name, or one. They are parsed when they are used.
+   * @param tokens special tokens by the names that templates have for them, such as bos_token.
+   */
+  constructor(
+    sources: string | ReadonlyMap<string, string>,
+    tokens: Readonly<Record<string, string | undefined>>,
+    where: string,
+  ) {
+    this.#sources = typeof sources === "string" ? new Map([["default", sources]]) : sources;
+    this.names = [...this.#sources.keys()];
     this.#tokens = tokens;
     this.where = where;
-    try {
-      this.#template = new Template(source);
-    } catch (cause) {
-      throw new QuipuError("ERR_CHAT_TEMPLATE", `${where}: the chat template cannot be parsed: ${messageOf(cause)}`, {
-        cause,
-      });
+  }
+
+  /**
+   * The Jinja text that renders, chosen as transformers does: what `chatTemplate` names or is, else "tool_use" where tools are given
+   * (even none), else "default".
+   *
+   * @throws {QuipuError} ERR_USAGE where there is none, or none of that name.
+   */
+  source({ chatTemplate, tools }: Pick<ChatOptions, "chatTemplate" | "tools"> = {}): string {
+    const names = this.names.join(", ");
+    if (chatTemplate !== undefined) {
+      const named = this.#sources.get(chatTemplate);
+      if (named !== undefined) return named;
+      if (/\{[{%#]/.test(chatTemplate)) return chatTemplate;
+      throw new QuipuError(
+        "ERR_USAGE",
+        `chatTemplate: ${this.where} has ${names === "" ? "no template" : `the templates ${names}`}: expected such a name or a Jinja text, got ${JSON.stringify(chatTemplate.slice(0, 80))}`,
+        { option: "chatTemplate" },
+      );
     }
+    const chosen = (tools && this.#sources.get("tool_use")) ?? this.#sources.get("default");
+    if (chosen !== undefined) return chosen;
+    if (this.names.length === 0) {
+      throw new QuipuError(
+        "ERR_USAGE",
+        `${this.where} has no chat template (chat_template.jinja, or in tokenizer_config.json): give a raw text, a template of your own, or use an instruct checkpoint`,
+        { option: "raw" },
+      );
+    }
+    throw new QuipuError(
+      "ERR_USAGE",
+      `chatTemplate: ${this.where} has the templates ${names}, and none is named default: choose one`,
+      { option: "chatTemplate" },
+    );
   }
 
   /**
    * The conversation as text.
    *
-   * @throws {QuipuError} ERR_CHAT_TEMPLATE when the template refuses the messages.
+   * @throws {QuipuError} ERR_CHAT_TEMPLATE where the template cannot be parsed or refuses the conversation; ERR_USAGE for a conversation
+   *   that is none, naming message and field.
    */
-  render(messages: readonly TemplateMessage[], { addGenerationPrompt }: RenderOptions): string {
-    try {
-      return this.#template.render({
-        ...this.#tokens,
-        messages: messages.map((message) => ({ ...message })),
-        add_generation_prompt: addGenerationPrompt,
-        // transformers gives templates these too; strftime_now and raise_exception are the library's own.
-        tools: null,
-        documents: null,
-      });
-    } catch (cause) {
+  render(messages: readonly ChatMessage[], options?: ChatOptions): string {
+    return this.open(messages, options).text;
+  }
+
+  /** {@link render}, for those who must know which part of the text comes from where. */
+  open(messages: readonly ChatMessage[], given?: ChatOptions): Rendering {
+    const options = readOptions<ChatOptions>("render", given, CHAT_OPTIONS);
+    const source = this.source(options);
+    const template = this.#parse(source);
+    const { addGenerationPrompt, continueFinalMessage = false } = options;
+    if (addGenerationPrompt && continueFinalMessage !== false) {
       throw new QuipuError(
-        "ERR_CHAT_TEMPLATE",
-        `${this.where}: the chat template cannot render these messages: ${messageOf(cause)}`,
-        { cause },
+        "ERR_USAGE",
+        "continueFinalMessage: the last message goes on, or another begins (addGenerationPrompt): choose one",
+        { option: "continueFinalMessage" },
       );
     }
+    const field = continueFinalMessage === true ? "content" : continueFinalMessage;
+    const render = (conversation: Conversation): string => {
+      const opened = field === false ? undefined : openFinalMessage(conversation.messages, field, source, this.where);
+      const text = this.#render(
+        template,
+        { ...conversation, messages: opened?.messages ?? conversation.messages },
+        addGenerationPrompt,
+      );
+      return opened === undefined ? text : opened.close(text);
+    };
+    const { conversation, text } = this.#withParts(checkConversation(messages, options), render);
+    this.#checkRead(source, conversation, text, render);
+    const again = (twins: Twins) => withTwins(twins, () => render(mapTexts(conversation, (one) => twins.hide(one))));
+    const texts: string[] = [];
+    mapTexts(conversation, (one) => {
+      texts.push(one);
+      return one;
+    });
+    return { text, texts, again };
   }
-}
 
-/**
- * The chat template of a checkpoint folder: chat_template.jinja, else tokenizer_config.json's; undefined where it has none.
- *
- * @throws {QuipuError} ERR_CHAT_TEMPLATE, ERR_TOKENIZER_INVALID
- */
-export async function loadChatTemplate(dir: string): Promise<ChatTemplate | undefined> {
-  const path = join(dir, "chat_template.jinja");
-  const [config, file] = await Promise.all([
-    readTokenizerConfig(dir),
-    readWhole(path, MAX_TEMPLATE_BYTES, "ERR_CHAT_TEMPLATE"),
-  ]);
-  if (file !== undefined && file.length > 0) refuseWrongFile(file, path, "ERR_CHAT_TEMPLATE");
-  const source = file?.toString("utf8") ?? config.chatTemplate;
-  if (source === undefined) return undefined;
-  const tokens = {
-    bos_token: config.bosToken,
-    eos_token: config.eosToken,
-    pad_token: config.padToken,
-    unk_token: config.unkToken,
-  };
-  return new ChatTemplate(source, tokens, basename(dir));
-}
+  /** Tools, documents and calls that a template does not read would be left out without a word. */
+  #checkRead(
+    source: string,
+    conversation: Conversation,
+    text: string,
+    render: (conversation: Conversation) => string,
+  ): void {
+    const { messages, tools, documents } = conversation;
+    const named = (name: string) => new RegExp(`\\b${name}\\b`).test(source);
+    const refuse = (what: string, name: string) =>
+      new QuipuError("ERR_USAGE", `${what}: the chat template of ${this.where} does not read ${name}: leave them out`, {
+        option: what,
+      });
+    if (tools !== null && tools.length > 0 && !named("tools")) throw refuse("tools", "tools");
+    if (documents !== null && documents.length > 0 && !named("documents")) throw refuse("documents", "documents");
+    const calls = messages.findIndex((message) => ((message.get("tool_calls") ?? []) as readonly PyDict[]).length > 0);
+    if (calls < 0 || named("tool_calls")) return;
+    // What does not name them may still print a message as a whole.
+    const without = messages.map((message) => withoutField(message, "tool_calls"));
+    if (render({ ...conversation, messages: without }) === text)
+      throw refuse(`messages[${calls}].tool_calls`, "tool_calls");
+  }
 
-/**
- * The ids of a conversation. The template's own control tokens become their ids; the same texts inside messages stay plain text.
- * The begin-of-text id stands first exactly once where the tokenizer begins texts with it.
- *
- * @throws {QuipuError} ERR_CHAT_TEMPLATE
- */
-export function encodeChat(
-  tokenizer: Tokenizer,
-  template: ChatTemplate,
-  messages: readonly TemplateMessage[],
-  options: RenderOptions,
-): Int32Array {
-  const disguise = new Disguise(tokenizer.specialTokens.keys(), messages);
-  const rendered = template.render(
-    messages.map((message) => ({ ...message, content: disguise.hide(message.content) })),
-    options,
-  );
-  const parts = disguise.split(rendered).map(({ text, special }) => ({ text: disguise.reveal(text), special }));
-  const ids = parts.flatMap(({ text, special }) => [...tokenizer.encode(text, { special })]);
-  const { bosId, addsBos } = tokenizer;
-  if (addsBos && bosId !== undefined && ids[0] !== bosId) ids.unshift(bosId);
-  if (bosId !== undefined && ids[0] === bosId && ids[1] === bosId) {
-    throw new QuipuError(
-      "ERR_CHAT_TEMPLATE",
-      `${template.where}: the chat template begins with the begin-of-text token twice, which the model has never seen. Mend the template.`,
+  #parse(source: string): JinjaTemplate {
+    const known = this.#parsed.get(source);
+    if (known !== undefined) return known;
+    try {
+      const template = new JinjaTemplate(source);
+      if (this.#parsed.size >= KEPT + this.names.length) this.#parsed.clear();
+      this.#parsed.set(source, template);
+      return template;
+    } catch (cause) {
+      throw this.#failed("cannot be parsed", cause);
+    }
+  }
+
+  #render(template: JinjaTemplate, conversation: Conversation, addGenerationPrompt = false): string {
+    const { messages, tools, documents, variables } = conversation;
+    try {
+      return template.render({
+        ...this.#tokens,
+        ...Object.fromEntries(variables.entries()),
+        messages,
+        tools,
+        documents,
+        add_generation_prompt: addGenerationPrompt,
+      });
+    } catch (cause) {
+      throw this.#failed("cannot render these messages", cause);
+    }
+  }
+
+  /**
+   * Templates get lists of parts as they are, as in transformers. One that only knows texts would print Python's form of the list, leave the
+   * texts out, or fail: such a message's parts are then one text, with newlines between them, as in vLLM.
+   */
+  #withParts(
+    conversation: Conversation,
+    render: (conversation: Conversation) => string,
+  ): { conversation: Conversation; text: string } {
+    const lists = [...conversation.messages.keys()].filter((i) =>
+      Array.isArray(conversation.messages[i]!.get("content")),
     );
-  }
-  return Int32Array.from(ids);
-}
-
-/**
- * Hides control tokens in user text from the template's: each becomes a noncharacter that the conversation does not hold, its number,
- * and the noncharacter again. Templates move content around and trim it, so places could not be kept as offsets.
- */
-class Disguise {
-  readonly #texts: readonly string[];
-  readonly #special: RegExp | undefined;
-  readonly #mark: string;
-
-  constructor(specialTexts: Iterable<string>, messages: readonly TemplateMessage[]) {
-    this.#texts = [...specialTexts].sort((a, b) => b.length - a.length);
-    const escaped = this.#texts.map((text) => text.replace(/[\\^$*+?.()|[\]{}/-]/g, "\\$&"));
-    this.#special = escaped.length === 0 ? undefined : new RegExp(`(${escaped.join("|")})`, "gu");
-    const all = messages.map(({ role, content }) => role + content).join("");
-    const marks = Array.from({ length: 32 }, (_, i) => String.fromCharCode(0xfdd0 + i));
-    const free = marks.find((mark) => !all.includes(mark));
-    if (free === undefined)
-      throw new QuipuError("ERR_CHAT_TEMPLATE", "the messages hold all 32 noncharacters U+FDD0 to U+FDEF");
-    this.#mark = free;
+    if (lists.length === 0) return { conversation, text: render(conversation) };
+    let spoilt = lists;
+    try {
+      const text = render(conversation);
+      spoilt = lists.filter((i) => !takesParts(text, conversation.messages[i]!.get("content") as readonly PyDict[]));
+      if (spoilt.length === 0) return { conversation, text };
+    } catch (error) {
+      if (!(isQuipuError(error) && error.code === "ERR_CHAT_TEMPLATE")) throw error;
+    }
+    const messages = conversation.messages.map((message, i) => (spoilt.includes(i) ? joinParts(message) : message));
+    const texts = { ...conversation, messages };
+    return { conversation: texts, text: render(texts) };
   }
 
-  hide(text: string): string {
-    if (this.#special === undefined) return text;
-    return text.replace(this.#special, (token) => `${this.#mark}${this.#texts.indexOf(token)}${this.#mark}`);
-  }
-
-  reveal(text: string): string {
-    return text.replace(
-      new RegExp(`${this.#mark}(\\d+)${this.#mark}`, "gu"),
-      (_, index) => this.#texts[Number(index)]!,
-    );
-  }
-
-  /** The template's control tokens, and the plain text between them. */
-  split(rendered: string): { text: string; special: boolean }[] {
-    if (this.#special === undefined) return [{ text: rendered, special: false }];
-    // A split by a group gives text and matches in turn.
-    return rendered
-      .split(this.#special)
-      .map((text, i) => ({ text, special: i % 2 === 1 }))
-      .filter(({ text }) => text !== "");
+  #failed(what: string, cause: unknown): QuipuError {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    return new QuipuError("ERR_CHAT_TEMPLATE", `${this.where}: the chat template ${what}: ${why}`, { cause });
   }
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** A part as Python prints it. */
+const PRINTED = new JinjaTemplate("{{ part }}");
+
+/** Whether the texts of all parts are in the rendered text, and no part as Python prints it. */
+function takesParts(rendered: string, parts: readonly PyDict[]): boolean {
+  const isThere = (part: PyDict) => rendered.includes(trimEnd(trimStart(part.get("text") as string)));
+  return parts.every((part) => isThere(part) && !rendered.includes(PRINTED.render({ part })));
 }

@@ -1,10 +1,10 @@
 // Text to ids and back by the native engine (native/tokenizer), from the parts that the file formats fill in. Where a file cuts text
 // by a pattern that the engine does not know, text is cut here, by a regular expression, and the engine gets the pieces.
 import { isUtf8 } from "node:buffer";
-import { availableParallelism } from "node:os";
 import { setImmediate } from "node:timers/promises";
 import { callNative, fromNative } from "../addon/addon.js";
 import type { NativeEncodeOptions, NativeTokenizer, NativeVocabulary } from "../addon/addon-types.js";
+import { availableThreads } from "../addon/process-limits.js";
 import {
   checkArgument,
   idsOf,
@@ -106,7 +106,7 @@ export class EngineTokenizer implements Tokenizer {
     checkArgument("texts", texts, listOf(textOrBytes, "a list of strings and Uint8Arrays"));
     const { threads, ...options } = readOptions<BatchOptions>("encodeBatch", given, BATCH_OPTIONS);
     if (this.#preTokenize !== undefined) return this.#encodeEach(texts, options);
-    const most = Math.min(threads ?? availableParallelism(), texts.length);
+    const most = Math.min(threads ?? availableThreads(), texts.length);
     const { places, ids } = await this.#encodeAll(texts, true, most, this.#options("encodeBatch", options));
     const numbers = new Float64Array(places);
     return texts.map((_, i) => {

@@ -4,6 +4,8 @@ import {
   callback,
   either,
   flag,
+  isObject,
+  type Kind,
   type Kinds,
   listOf,
   nonEmptyString,
@@ -12,6 +14,7 @@ import {
   string,
   whole,
 } from "../arguments.js";
+import type { ChatOptions } from "./chat-message.js";
 import type { BatchOptions, DecodeOptions, EncodeOptions, StreamOptions } from "./tokenizer.js";
 import { TRAINING_PATTERNS } from "./training/patterns.js";
 import type { TrainTokenizerOptions } from "./training/settings.js";
@@ -32,6 +35,21 @@ export const BATCH_OPTIONS: Kinds<BatchOptions> = { ...ENCODE_OPTIONS, threads: 
 export const DECODE_OPTIONS: Kinds<DecodeOptions> = { special: flag };
 
 export const SAVE_OPTIONS: Kinds<SaveOptions> = { force: flag };
+
+/** What is in them is checked where they are rendered. */
+const objects: Kind = { expected: "a list of objects", accepts: Array.isArray };
+
+export const CHAT_OPTIONS: Kinds<ChatOptions> = {
+  addGenerationPrompt: flag,
+  continueFinalMessage: either(flag, nonEmptyString),
+  tools: objects,
+  documents: objects,
+  templateVariables: {
+    expected: "an object: values by name",
+    accepts: (value) => isObject(value) && !Array.isArray(value),
+  },
+  chatTemplate: string,
+};
 
 export const TRAIN_OPTIONS: Kinds<TrainTokenizerOptions> = {
   files: listOf(path, "a list of paths or file URLs"),

@@ -1,4 +1,4 @@
-// tokenizer_config.json: which tokens begin a text, which are special, and the chat template.
+// tokenizer_config.json: which tokens begin a text, and which are special.
 import { join } from "node:path";
 import { isJsonObject, type JsonObject, readJsonFile } from "../checkpoint/json.js";
 
@@ -10,8 +10,6 @@ export interface TokenizerConfig {
   readonly addsBos: boolean | undefined;
   /** added_tokens_decoder: text by id. */
   readonly addedTokens: ReadonlyMap<number, { readonly text: string; readonly special: boolean }>;
-  /** A template, or of several the one named "default". */
-  readonly chatTemplate: string | undefined;
 }
 
 /** @throws {QuipuError} ERR_TOKENIZER_INVALID. A missing file is an empty configuration. */
@@ -30,12 +28,21 @@ export async function readTokenizerConfig(dir: string): Promise<TokenizerConfig>
         return text === undefined ? [] : [[Number(id), { text, special: (token as JsonObject).special !== false }]];
       }),
     ),
-    chatTemplate: templateOf(config.chat_template),
   };
 }
 
-/** What the files name as the token that ends a text: tokenizer_config.json, and beside it special_tokens_map.json. */
-export async function readEosTokens(dir: string): Promise<{ file: string; text: string }[]> {
+/** A token that a file names as the end of a text. */
+export interface EosToken {
+  readonly file: string;
+  readonly text: string;
+}
+
+/**
+ * The eos_token of tokenizer_config.json, and that of special_tokens_map.json.
+ *
+ * @throws {QuipuError} ERR_TOKENIZER_INVALID for a file that cannot be read.
+ */
+export async function readEosTokens(dir: string): Promise<EosToken[]> {
   const files = ["tokenizer_config.json", "special_tokens_map.json"];
   const read = files.map(async (file) => {
     const text = textOf((await readJsonFile(join(dir, file), "ERR_TOKENIZER_INVALID"))?.eos_token);
@@ -48,11 +55,4 @@ export async function readEosTokens(dir: string): Promise<{ file: string; text: 
 function textOf(token: unknown): string | undefined {
   const text = isJsonObject(token) ? token.content : token;
   return typeof text === "string" && text !== "" ? text : undefined;
-}
-
-function templateOf(value: unknown): string | undefined {
-  if (typeof value === "string") return value;
-  if (!Array.isArray(value)) return undefined;
-  const named = value.filter(isJsonObject).find((entry) => entry.name === "default");
-  return typeof named?.template === "string" ? named.template : undefined;
 }

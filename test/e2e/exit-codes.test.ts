@@ -84,12 +84,12 @@ describe("2: usage", () => {
     ["--logprobs without --json", ["--logprobs", "3", "hi"], /^--logprobs shows in the events of --json/],
     ["an option of --benchmark without it", ["--format", "csv", "hi"], /^--format is an option of --benchmark/],
     ["a prompt for --benchmark", ["--benchmark", "hi"], /^--benchmark makes its own prompt/],
+    ["a chat template that is not there", ["--chat", "hi"], /^storyteller has no chat template/],
     [
-      "a chat template that is not there",
-      ["--chat", "hi"],
-      /has no chat template .* \(without --chat and --system\)\.$/,
+      "a system message without a template",
+      ["--system", "x", "--raw", "hi"],
+      /^--system: has no place in a raw prompt/,
     ],
-    ["a system message without a template", ["--system", "x", "--raw", "hi"], /^--system: a raw prompt has no place/],
     [
       "more context than the model has",
       ["-c", "513", "hi"],

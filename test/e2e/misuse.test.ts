@@ -1,6 +1,7 @@
 // What a new user tries: words and options that every command line has, and input that is not what it should be.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { alteredStoryteller, alterJson } from "./models.js";
 import { bash, quipu } from "./run-cli.js";
@@ -135,9 +136,10 @@ describe("what works", () => {
   });
 
   test.concurrent.each([
-    ["no negative value", ["--presence-penalty", "-1", "hi"]],
+    ["a negative value", ["--presence-penalty", "-1", "hi"]],
     ["words after --", ["--", "-n", "--temp"]],
-  ])("%s is an option", async (_, args) => {
+    ["a file URL of a model", ["-m", pathToFileURL("models/storyteller").href, "hi"]],
+  ])("%s is understood", async (_, args) => {
     expect(await quipu([...SHORT, ...args])).toMatchObject({ status: 0, stderr: "" });
   });
 

@@ -29,11 +29,13 @@ onTerminal("a terminal", () => {
 
   test("on stdout gets the newline once, after text that ends with one too, and none with --json", async () => {
     const newline = ["--logit-bias", "\n=inf", "-n", "2", "-t", "1"];
-    const [text, json] = await Promise.all([
+    const [text, ended, json] = await Promise.all([
       quipuOnTerminal([PROMPT, ...newline], { terminal: ["stdin", "stdout"] }),
+      quipuOnTerminal([PROMPT, ...newline, "--newline"], { terminal: ["stdin", "stdout"] }),
       quipuOnTerminal([PROMPT, "-n", "1", "-t", "1", "--json"], { terminal: ["stdin", "stdout"] }),
     ]);
     expect(text.terminal).toBe("\r\n\r\n\r\n");
+    expect(ended.terminal).toBe("\r\n");
     expect(json.terminal).toMatch(/"reason":"length".*\}\r\n$/);
     expect(json.terminal).not.toMatch(/\r\n\r\n/);
   });

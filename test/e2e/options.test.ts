@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { alteredStoryteller, alterJson } from "./models.js";
-import { eventsOf, quipu } from "./run-cli.js";
+import { bash, eventsOf, quipu } from "./run-cli.js";
 
 const PROMPT = "Once upon a time";
 const dir = temporaryFolder();
@@ -292,5 +292,26 @@ describe("the chat template", () => {
     const { text: prompt, tokens } = JSON.parse(stdout);
     expect(prompt).toBe("<|begin_of_text|>user: <|end_of_text|>\nWho?\nassistant:");
     expect(tokens.some(({ id }: { id: number }) => id === 2047)).toBe(false);
+  });
+});
+
+describe("-t", () => {
+  const deviceOf = (stderr: string) => /^device +(.*)$/m.exec(stderr)?.[1];
+  const args = ["Once upon a time", "-n", "1", "-s", "1", "--verbose", "-t"];
+
+  test("above the processors is cut to them, which --verbose says", async () => {
+    const { status, stderr } = await quipu([...args, "1000"]);
+    expect(status).toBe(0);
+    expect(deviceOf(stderr)).toMatch(/^cpu \w+, (\d+) threads? \(1000 asked for, \1 processors?\)$/);
+  });
+
+  test("the processors are those of the process's affinity", async () => {
+    const quoted = args.map((arg) => `"${arg}"`).join(" ");
+    const { status, stderr } = await bash(
+      `command -v taskset > /dev/null || exit 77; first=$(taskset -pc $$ | sed 's/.*: //; s/[,-].*//'); taskset -c $first "${process.execPath}" bin/quipu.js ${quoted} 2`,
+    );
+    if (status === 77) return console.warn("no taskset (util-linux): affinity is not tested");
+    expect(status).toBe(0);
+    expect(deviceOf(stderr)).toMatch(/^cpu \w+, 1 thread \(2 asked for, 1 processor\)$/);
   });
 });

@@ -458,17 +458,24 @@ describe("--chat", () => {
       "expected a list of messages, or an object with",
     ],
     [
-      "a message without content",
+      "a message without a role",
       2,
-      ["-m", chat, "--chat", file("in/role", '[{"role":"user"}]')],
-      'message 0: expected "role" and "content"',
+      ["-m", chat, "--chat", file("in/role", '[{"content":"x"}]')],
+      "messages[0].role: expected a text",
     ],
     [
-      "a message with more",
+      "a part that is no text",
       2,
-      ["-m", chat, "--chat", file("in/more", '[{"role":"user","content":"","tool_calls":[]}]')],
-      '"tool_calls" is not in this version',
+      ["-m", chat, "--chat", file("in/image", '[{"role":"user","content":[{"type":"image_url"}]}]')],
+      'messages[0].content[0].type: expected "text"',
     ],
+    [
+      "tools that the template does not read",
+      2,
+      ["-m", chat, "--chat", file("in/tools", '{"messages":[{"role":"user","content":"x"}],"tools":[{}]}')],
+      "tools: the chat template of chat does not read tools",
+    ],
+    ["tools without a conversation", 2, ["-m", chat, "--tools", messages, "hi"], "--tools goes with a conversation"],
   ])("%s: an error", async (_, status, args, message) => {
     await expectFailure(args, status, message);
   });

@@ -4,7 +4,7 @@
 // Every operand and result lies between guards of 0xff bytes, which are NaN, index −1 or −1: a kernel that reads past an
 // end shows NaN, one that writes there is caught. Where a tensor starts in its buffer depends on the thread count: at a cache
 // line with one thread, at odd elements with others, as weights lie in a mapped file.
-import { type Device, openDevice } from "#quipu/device/device.js";
+import { Device } from "#quipu/device/device.js";
 import { availableTargets } from "#quipu/device/machine.js";
 import { DTYPE_BYTES, type DType, type Tensor } from "#quipu/device/tensor.js";
 import { planMemory } from "#quipu/graph/passes/plan-memory.js";
@@ -31,7 +31,7 @@ export async function runOp<Name extends string>(
   inputs: Readonly<Record<Name, Contents>>,
   record: RecordOp<Name>,
 ): Promise<Ran<Name>> {
-  const device = openDevice({ target, threads });
+  const device = new Device(target, threads);
   try {
     const given = mapValues(inputs, ({ dtype, shape, bound, data }, name) =>
       guarded(device, name, dtype, shape, data, bound),

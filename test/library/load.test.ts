@@ -1,7 +1,8 @@
 // loadModel() and inspectModel(): what they take, what they refuse, and several models at once.
 import { chmodSync, cpSync } from "node:fs";
 import { join } from "node:path";
-import { availableTargets, availableThreads } from "#quipu/device/machine.js";
+import { availableThreads } from "#quipu/addon/process-limits.js";
+import { availableTargets } from "#quipu/device/machine.js";
 import { inspectModel } from "#quipu/generate/inspect.js";
 import { type LoadOptions, loadModel } from "#quipu/generate/model.js";
 import { temporaryFolder } from "../checkpoint-writer.js";

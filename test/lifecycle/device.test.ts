@@ -1,35 +1,6 @@
 // What happens to a device when its process, its worker or its owner goes away: in child processes, as a crash would take
 // jest with it.
-import { spawnSync } from "node:child_process";
-import { join } from "node:path";
-
-const root = process.cwd();
-const module = (path: string) => JSON.stringify(join(root, "dist", path));
-
-/** A device, and a program that keeps it busy: matrix products in a row, of fewer rows for the slow kernels under a sanitizer. */
-const PRELUDE = `
-const { openDevice } = await import(${module("device/device.js")});
-const { Recorder } = await import(${module("graph/recorder.js")});
-const { compile } = await import(${module("graph/program.js")});
-const slow = process.env.QUIPU_SANITIZED ? 32 : 1;
-function busy(device, products) {
-  const rows = 512 / slow;
-  const a = device.allocate("a", "f32", [rows, 1024]), b = device.allocate("b", "f32", [1024, 1024]);
-  const r = new Recorder();
-  let x = r.matmul(a, b);
-  for (let i = 1; i < products; i++) x = r.matmul(x, b);
-  r.output(x);
-  return compile(device, r.finish());
-}
-`;
-
-function node(script: string, flags: string[] = []) {
-  const result = spawnSync(process.execPath, [...flags, "--input-type=module", "-e", PRELUDE + script], {
-    encoding: "utf8",
-    timeout: 50_000,
-  });
-  return { ...result, output: result.stdout.trim() };
-}
+import { node, PRELUDE } from "./script.js";
 
 describe("a device", () => {
   test("does not keep the process alive when it is idle", () => {
@@ -44,19 +15,19 @@ describe("a device", () => {
 
   test("process.exit() in mid-run ends the process with its own status", () => {
     const { status, signal } = node(
-      `busy(openDevice({ threads: 2 }), 2000).run(); setTimeout(() => process.exit(7), 50);`,
+      `const { device } = await midRun(2000);
+       process.exit(7);`,
     );
     expect({ status, signal }).toEqual({ status: 7, signal: null });
   });
 
   test("dispose() in mid-run rejects the run with ERR_DISPOSED, soon", () => {
     const { output, status } = node(`
-      const device = openDevice({ threads: 2 });
-      const run = busy(device, 2000).run().catch((error) => console.log(error.code));
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      const { device, run } = await midRun(2000);
+      const said = run.catch((error) => console.log(error.code));
       const start = performance.now();
       await device.dispose();
-      await run;
+      await said;
       console.log(performance.now() - start < 1000);
       await device.run(null).catch((error) => console.log(error.code));`);
     expect({ status, output }).toEqual({ status: 0, output: "ERR_DISPOSED\ntrue\nERR_DISPOSED" });
@@ -65,9 +36,8 @@ describe("a device", () => {
   test("terminating a worker in mid-run leaves the process whole", () => {
     const { output, status } = node(`
       const { Worker } = await import("node:worker_threads");
-      const worker = new Worker(${JSON.stringify(PRELUDE)} + 'busy(openDevice({ threads: 2 }), 2000).run(); (await import("node:worker_threads")).parentPort.postMessage(1);', { eval: true, type: "module" });
+      const worker = new Worker(${JSON.stringify(PRELUDE)} + 'await midRun(2000); (await import("node:worker_threads")).parentPort.postMessage(1);', { eval: true, type: "module" });
       await new Promise((resolve, reject) => worker.once("message", resolve).once("error", reject));
-      await new Promise((resolve) => setTimeout(resolve, 50));
       await worker.terminate();
       await busy(openDevice({ threads: 2 }), 2).run();
       console.log("whole");`);
@@ -94,7 +64,7 @@ describe("a device", () => {
         const program = busy(device, 2);
         await program.run();
       }
-      const settle = async () => { for (let i = 0; i < 5; i++) { globalThis.gc(); await new Promise((resolve) => setTimeout(resolve, 10)); } };
+      const settle = async () => { for (let i = 0; i < 5; i++) { globalThis.gc(); await new Promise(setImmediate); } };
       for (let i = 0; i < 10; i++) await use();
       await settle();
       const before = rss();
@@ -114,7 +84,7 @@ describe("a device", () => {
       let program = busy(device, 300);
       const run = program.run();
       program = device = undefined;
-      for (let i = 0; i < 5; i++) { globalThis.gc(); await new Promise((resolve) => setTimeout(resolve, 5)); }
+      for (let i = 0; i < 5; i++) { globalThis.gc(); await new Promise(setImmediate); }
       await run;
       console.log("done");`,
       ["--expose-gc"],
@@ -132,8 +102,9 @@ describe("cancellation", () => {
       r.output(r.matmul(a, b)); // one op of about half a second
       const long = compile(device, r.finish());
       const controller = new AbortController();
+      const before = busy(device, 1).run();
       const run = long.run({ signal: controller.signal }).then(() => console.log("finished"), (error) => console.log(error.code));
-      await new Promise((resolve) => setTimeout(resolve, 60));
+      await before; // the long op begins now
       const start = performance.now();
       controller.abort();
       await run;

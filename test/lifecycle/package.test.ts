@@ -106,13 +106,16 @@ const BUSY = `
     for await (const event of model.generate(prompt, { temperature: 0, ...options })) seen.push(event.reason ?? event.type);
     return seen.at(-1);
   };
-  const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  /** Begins the long prompt; resolves when its first step is done. */
+  const midPrompt = (options) => new Promise((resolve) => {
+    const ended = use(long, { ...options, onPromptProgress: () => resolve({ ended }) });
+  });
 `;
 
 describe("a process ends", () => {
   test("with its own status when it exits in mid-generation", () => {
     const start = performance.now();
-    const ended = run("exit.mjs", `${IMPORT}${BUSY}use(long); await later(200); process.exit(7);`);
+    const ended = run("exit.mjs", `${IMPORT}${BUSY}await midPrompt(); process.exit(7);`);
     expect(ended).toMatchObject({ status: 7, signal: null, stderr: "" });
     expect(performance.now() - start).toBeLessThan(4000);
   });
@@ -134,7 +137,7 @@ describe("a process ends", () => {
   });
 
   test("by a signal", () => {
-    const program = `${IMPORT}${BUSY}use(long); await later(100); process.kill(process.pid, "SIGTERM"); await later(5000);`;
+    const program = `${IMPORT}${BUSY}const { ended } = await midPrompt(); process.kill(process.pid, "SIGTERM"); await ended;`;
     expect(run("signal.mjs", program)).toMatchObject({ status: null, signal: "SIGTERM" });
   });
 
@@ -148,8 +151,9 @@ describe("a process ends", () => {
         await worker.terminate();
         console.log(await use(long.subarray(0, 3), { maxTokens: 2 }));
       } else {
-        setTimeout(() => parentPort.postMessage(1), 100);
-        await use(long);
+        const { ended } = await midPrompt();
+        parentPort.postMessage(1);
+        await ended;
       }`;
     expect(run("terminated.mjs", program)).toMatchObject({ status: 0, output: "length", stderr: "" });
   });
@@ -161,15 +165,15 @@ test("no rejection is left unhandled, whatever ends a generation", () => {
     ${BUSY}
     const controller = new AbortController();
     const broken = async (type) => { for await (const event of model.generate(long.subarray(0, 9))) if (event.type === type) break; };
-    const work = [use(long, { signal: controller.signal }), broken("start"), broken("token"), use(long, { signal: controller.signal })];
-    await later(300);
+    const { ended } = await midPrompt({ signal: controller.signal });
+    const work = [ended, broken("start"), broken("token"), use(long, { signal: controller.signal })];
+    await work[2]; // the last one has its slot
     controller.abort();
     console.log((await Promise.all(work)).join());
     const events = model.generate(long.subarray(0, 3), { maxTokens: 50 });
     await events.next();
     await events.next(); // the next token is under way, and nobody waits for it
     await model.dispose();
-    await later(50);
     console.log(await events.next().catch((error) => error.code), (await events.next()).done);`;
   expect(run("unhandled.mjs", program)).toMatchObject({
     ...{ status: 0, output: "abort,,,abort\nERR_DISPOSED true", stderr: "" },

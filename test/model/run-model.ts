@@ -1,6 +1,7 @@
 // Runs models in tests: a whole completion at once, and the runtime below the library where a test decides what is in a step.
 import { openCheckpoint } from "#quipu/checkpoint/checkpoint.js";
-import { type DeviceOptions, openDevice } from "#quipu/device/device.js";
+import { Device } from "#quipu/device/device.js";
+import { chooseTarget } from "#quipu/device/machine.js";
 import type { EndEvent, GenerateOptions, Prompt, StartEvent, TokenEvent } from "#quipu/generate/events.js";
 import { type LoadOptions, loadModel, type Model } from "#quipu/generate/model.js";
 import { readConfig } from "#quipu/model/config.js";
@@ -40,7 +41,10 @@ export async function withModel<T>(dir: string, options: LoadOptions, body: (mod
   }
 }
 
-export interface RuntimeOptions extends DeviceOptions {
+export interface RuntimeOptions {
+  readonly target?: string;
+  /** Default 2; may be more than there are processors. */
+  readonly threads?: number;
   readonly kvCache?: KvCacheType;
   readonly slots?: number;
   readonly contextLength?: number;
@@ -50,10 +54,10 @@ export interface RuntimeOptions extends DeviceOptions {
 /** A runtime of a checkpoint, gone afterwards. */
 export async function withRuntime<T>(
   dir: string,
-  { kvCache = "f32", slots = 1, contextLength = 512, mmap = true, ...options }: RuntimeOptions,
+  { kvCache = "f32", slots = 1, contextLength = 512, mmap = true, threads = 2, target }: RuntimeOptions,
   body: (runtime: Runtime) => Promise<T>,
 ): Promise<T> {
-  const device = openDevice({ threads: 2, ...options });
+  const device = new Device(chooseTarget(target), threads);
   const config = await readConfig(dir);
   const { weights } = await loadWeights(device, await openCheckpoint(dir), config, { mmap });
   const runtime = await Runtime.create(device, config, weights, { slots, contextLength, type: kvCache });

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What transformers makes of conversations through the published chat templates: chat_templates.golden.json.
 
-    chat_templates.py SHARED NODE_MODULES TEMPLATES      TEMPLATES: the folder that scripts/get-templates.sh makes
+    chat_templates.py SHARED NODE_MODULES TEMPLATES      TEMPLATES: build/templates/trl (scripts/get-templates.sh)
 
 The date of Llama 3.2's template is written as {today}.
 """

@@ -6,6 +6,8 @@ describe("QuipuError", () => {
     const error = new QuipuError("ERR_MODEL_INVALID", "config.json: expected an object, got an array", { cause });
     expect(error).toMatchObject({ name: "QuipuError", code: "ERR_MODEL_INVALID", cause });
     expect(error.message).toContain("config.json");
+    expect(error).not.toHaveProperty("option");
+    expect(new QuipuError("ERR_USAGE", "seed: no", { option: "seed" }).option).toBe("seed");
   });
 
   test("is recognised by its brand, also from another copy of the package", () => {
@@ -13,6 +15,9 @@ describe("QuipuError", () => {
     expect(isQuipuError({ [Symbol.for("quipu-llm.error")]: true, code: "ERR_USAGE" })).toBe(true);
     expect(isQuipuError(new Error("x"))).toBe(false);
     expect(isQuipuError(null)).toBe(false);
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    expect(isQuipuError(proxy)).toBe(false);
   });
 
   test("every code has an exit status of the documented table", () => {

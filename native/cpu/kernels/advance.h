@@ -1,11 +1,13 @@
 // advance: what was sampled becomes the next step's input, so that steps follow each other without the host. Touches a
 // few words a row: one thread does it.
 
+static size_t advanceTasks(const OpCall&, uint32_t) { return 1; }
+
 static void advanceRows(const OpCall& call, Worker& worker) {
   const View &sampled = call[advance::kSampled], &ids = call[advance::kIds], &history = call[advance::kHistory];
   const View& stops = call[advance::kStops];
   const uint32_t context = history.dims[1], bound = ids.bound < history.bound ? ids.bound : history.bound;
-  if (worker.next(1) != 0) return;
+  if (size_t whole; !worker.next(whole)) return;
   for (uint32_t row = 0; row < sampled.dims[0]; ++row) {
     const int32_t stepRow = call[advance::kOutputRows].as<int32_t>()[row];
     if (stepRow < 0) continue;

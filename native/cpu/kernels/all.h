@@ -29,16 +29,19 @@ static constexpr Target makeTarget(const char* name) {
   target.name = name;
   target.multiplyAddLoop = multiplyAddLoop;
   target.readLoop = readLoop;
-  set(OpCode::kAdd, {addElements});
-  set(OpCode::kAdvance, {advanceRows});
-  set(OpCode::kAppendKv, {appendKv});
-  set(OpCode::kAttention, {attention, attentionScratchBytes, attentionSharedBytes});
-  set(OpCode::kGatherRows, {gatherRows});
-  set(OpCode::kMatmul, {matmulRun, matmulScratchBytes, matmulSharedBytes});
-  set(OpCode::kRmsNorm, {rmsNorm});
-  set(OpCode::kRope, {rope, ropeScratchBytes});
-  set(OpCode::kRopeAngles, {ropeAngles});
-  set(OpCode::kSample, {sampleRows, sampleScratchBytes});
-  set(OpCode::kSwiglu, {swiglu});
+  set(OpCode::kAdd, {{{addTasks, addElements}}});
+  set(OpCode::kAdvance, {{{advanceTasks, advanceRows}}});
+  set(OpCode::kAppendKv, {{{appendKvTasks, appendKv}}});
+  set(OpCode::kAttention, {{{attentionTasks, attention}, {attentionMergeTasks, attentionMerge}},
+                           attentionScratchBytes,
+                           attentionSharedBytes});
+  set(OpCode::kGatherRows, {{{gatherTasks, gatherRows}}});
+  set(OpCode::kMatmul,
+      {{{matmulPackTasks, matmulPack}, {matmulTasks, matmulRun}}, matmulScratchBytes, matmulSharedBytes});
+  set(OpCode::kRmsNorm, {{{rmsNormTasks, rmsNorm}}});
+  set(OpCode::kRope, {{{ropeTasks, rope}}, ropeScratchBytes});
+  set(OpCode::kRopeAngles, {{{ropeAnglesTasks, ropeAngles}}});
+  set(OpCode::kSample, {{{sampleTasks, sampleRows}}, sampleScratchBytes});
+  set(OpCode::kSwiglu, {{{swigluTasks, swiglu}}});
   return target;
 }

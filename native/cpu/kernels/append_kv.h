@@ -44,15 +44,22 @@ QUIPU_INLINE float storeI8(const float* vector, int8_t* stored, size_t stride, s
   return scale;
 }
 
+static constexpr size_t kAppendRows = 64;  // of a task
+
+static size_t appendKvTasks(const OpCall& call, uint32_t) {
+  return call[append_kv::kKeys].dims[1] * ((size_t(call[append_kv::kK].dims[0]) + kAppendRows - 1) / kAppendRows);
+}
+
 template <typename E>
 static void appendKvAs(const OpCall& call, Worker& worker) {
   const View &keys = call[append_kv::kKeys], &k = call[append_kv::kK];
-  const size_t rows = k.dims[0], heads = keys.dims[1], size = keys.dims[2], chunks = (rows + 63) / 64;
+  const size_t rows = k.dims[0], heads = keys.dims[1], size = keys.dims[2];
+  const size_t chunks = (rows + kAppendRows - 1) / kAppendRows;
   const CachePlaces places =
       placesOf(call[append_kv::kSlots], call[append_kv::kPositions], call[append_kv::kPageTable], keys);
-  const size_t tasks = heads * chunks;
-  for (size_t task = worker.next(tasks); task < tasks; task = worker.next(tasks)) {
-    const size_t head = task / chunks, first = task % chunks * 64, end = first + 64 < rows ? first + 64 : rows;
+  for (size_t task; worker.next(task);) {
+    const size_t head = task / chunks, first = task % chunks * kAppendRows;
+    const size_t end = first + kAppendRows < rows ? first + kAppendRows : rows;
     for (size_t row = first; row < end; ++row) {
       if (places.padding(row)) continue;
       const auto position = uint32_t(places.positions[row]);

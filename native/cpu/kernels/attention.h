@@ -5,9 +5,9 @@
 // the page: a prompt is bound by arithmetic, a decode step by memory. Two ways to share the work, with the same bits:
 //
 //   rows    a task is a key/value head and a run of adjacent rows; it walks the pages and merges them as it goes.
-//   pages   few rows (a decode step): a task is a key/value head, a row and some pages; each page's result goes to
-//   shared
-//           memory, and after a barrier a task is a query head of a row, which merges its pages in ascending order.
+//   pages   few rows (a decode step): a task is a key/value head, a row and some pages, each page's result goes to
+//           shared memory; then a task of the second phase is a query head of a row, which merges its pages in
+//           ascending order.
 
 static constexpr size_t kSplitUnits = 64;  // rows × key/value heads up to which pages are shared out
 static constexpr size_t kSplitPages = 4;   // pages of a task
@@ -18,6 +18,7 @@ struct AttentionShape {
 
   // Rows of a task: as many as make some 48 queries, so that pages are loaded seldom and tasks stay short.
   size_t runRows() const { return group >= 48 ? 1 : 48 / group; }
+  size_t runs() const { return (rows + runRows() - 1) / runRows(); }
   bool splitPages() const { return rows * heads <= kSplitUnits; }
   // Floats of a page's result: maximum, sum, then out [d], kept to whole cache lines.
   size_t partial() const { return (2 + size + 15) / 16 * 16; }
@@ -34,6 +35,11 @@ QUIPU_INLINE AttentionShape attentionShape(const OpCall& call) {
   shape.blocks = call[attention::kPageTable].dims[1];
   shape.scale = call.floatAttribute(attention::kScale);
   return shape;
+}
+
+QUIPU_INLINE CachePlaces attentionPlaces(const OpCall& call) {
+  return placesOf(call[attention::kSlots], call[attention::kPositions], call[attention::kPageTable],
+                  call[attention::kKeys]);
 }
 
 template <typename E>
@@ -127,8 +133,8 @@ static void attendRun(const OpCall& call, Worker& worker, const AttentionShape& 
 template <typename E>
 static void attentionByRows(const OpCall& call, Worker& worker, const AttentionShape& shape,
                             const CachePlaces& places) {
-  const size_t runRows = shape.runRows(), runs = (shape.rows + runRows - 1) / runRows, tasks = runs * shape.heads;
-  for (size_t task = worker.next(tasks); task < tasks; task = worker.next(tasks)) {
+  const size_t runRows = shape.runRows(), runs = shape.runs();
+  for (size_t task; worker.next(task);) {
     // The last rows see the most keys: they go first, so that the threads end together.
     const size_t run = runs - 1 - task / shape.heads, head = task % shape.heads;
     const size_t end = (run + 1) * runRows < shape.rows ? (run + 1) * runRows : shape.rows;
@@ -151,25 +157,31 @@ static void attentionByRows(const OpCall& call, Worker& worker, const AttentionS
 
 // --- pages: few rows, their pages shared out -------------------------------------------------------------------------
 
-template <typename E>
-static void attentionByPages(const OpCall& call, Worker& worker, const AttentionShape& shape,
-                             const CachePlaces& places) {
-  const size_t size = shape.size, group = shape.group, chunks = (shape.blocks + kSplitPages - 1) / kSplitPages;
-  auto* partials = reinterpret_cast<float*>(worker.shared);
-  const auto partialOf = [&](size_t row, size_t queryHead, size_t block) {
-    return partials + ((row * shape.heads * group + queryHead) * shape.blocks + block) * shape.partial();
-  };
-  // Chunks of blocks that no row reaches are never handed out.
+// Where the result of a page goes.
+QUIPU_INLINE float* partialOf(std::byte* shared, const AttentionShape& shape, size_t row, size_t queryHead,
+                              size_t block) {
+  const size_t at = (row * shape.heads * shape.group + queryHead) * shape.blocks + block;
+  return reinterpret_cast<float*>(shared) + at * shape.partial();
+}
+
+// Chunks of blocks that some row reaches: those beyond are never handed out.
+static size_t reachedChunks(const AttentionShape& shape, const CachePlaces& places) {
   size_t reached = 0;
   for (size_t row = 0; row < shape.rows; ++row) {
     if (places.padding(row)) continue;
     const size_t chunk = size_t(places.positions[row]) / kPageKeys / kSplitPages + 1;
     reached = chunk > reached ? chunk : reached;
   }
-  reached = reached < chunks ? reached : chunks;
-  const size_t units = shape.rows * shape.heads, tasks = units * reached;
+  const size_t chunks = (shape.blocks + kSplitPages - 1) / kSplitPages;
+  return reached < chunks ? reached : chunks;
+}
+
+template <typename E>
+static void attentionByPages(const OpCall& call, Worker& worker, const AttentionShape& shape,
+                             const CachePlaces& places) {
+  const size_t size = shape.size, group = shape.group, units = shape.rows * shape.heads;
   auto* queries = reinterpret_cast<PageQuery*>(worker.scratch);
-  for (size_t task = worker.next(tasks); task < tasks; task = worker.next(tasks)) {
+  for (size_t task; worker.next(task);) {
     const size_t chunk = task / units, row = task % units / shape.heads, head = task % shape.heads;
     if (places.padding(row)) continue;
     const auto position = uint32_t(places.positions[row]);
@@ -183,28 +195,38 @@ static void attentionByPages(const OpCall& call, Worker& worker, const Attention
       }
       for (size_t i = 0; i < group; ++i) {
         const float* q = call[attention::kQ].as<float>() + row * shape.width + (head * group + i) * size;
-        queries[i] = {q, visibleKeys(position, block), partialOf(row, head * group + i, block) + 2, 0.0f, 0.0f};
+        queries[i] = {q, visibleKeys(position, block),
+                      partialOf(worker.shared, shape, row, head * group + i, block) + 2, 0.0f, 0.0f};
       }
       attendPage(queries, group, pageOf<E>(call, shape, size_t(page), head), size, shape.scale);
       for (size_t i = 0; i < group; ++i) {
-        float* partial = partialOf(row, head * group + i, block);
+        float* partial = partialOf(worker.shared, shape, row, head * group + i, block);
         partial[0] = queries[i].maximum;
         partial[1] = queries[i].sum;
       }
     }
   }
-  if (!worker.barrier()) return;
-  const size_t merges = units * group;
+}
+
+static size_t attentionMergeTasks(const OpCall& call, uint32_t) {
+  const AttentionShape shape = attentionShape(call);
+  return shape.splitPages() ? shape.rows * shape.heads * shape.group : 0;
+}
+
+static void attentionMerge(const OpCall& call, Worker& worker) {
+  const AttentionShape shape = attentionShape(call);
+  const CachePlaces places = attentionPlaces(call);
+  const size_t size = shape.size, heads = shape.heads * shape.group;
   auto* out = reinterpret_cast<float*>(worker.scratch);
-  for (size_t task = worker.next(merges); task < merges; task = worker.next(merges)) {
-    const size_t row = task / (shape.heads * group), head = task % (shape.heads * group);
+  for (size_t task; worker.next(task);) {
+    const size_t row = task / heads, head = task % heads;
     float* target = call[attention::kOut].as<float>() + row * shape.width + head * size;
     clear(target, size);
     if (places.padding(row)) continue;
     Merged merged = {-__builtin_inff(), 0.0f, out};
     clear(out, size);
     for (size_t block = 0; block <= uint32_t(places.positions[row]) / kPageKeys && block < shape.blocks; ++block) {
-      const float* partial = partialOf(row, head, block);
+      const float* partial = partialOf(worker.shared, shape, row, head, block);
       mergePage(merged, partial[0], partial[1], partial + 2, size);
     }
     finish(merged, target, size);
@@ -224,11 +246,16 @@ static size_t attentionSharedBytes(const OpCall& call) {
                             : 0;
 }
 
+static size_t attentionTasks(const OpCall& call, uint32_t) {
+  const AttentionShape shape = attentionShape(call);
+  return shape.splitPages() ? shape.rows * shape.heads * reachedChunks(shape, attentionPlaces(call))
+                            : shape.runs() * shape.heads;
+}
+
 template <typename E>
 static void attentionAs(const OpCall& call, Worker& worker) {
   const AttentionShape shape = attentionShape(call);
-  const CachePlaces places = placesOf(call[attention::kSlots], call[attention::kPositions], call[attention::kPageTable],
-                                      call[attention::kKeys]);
+  const CachePlaces places = attentionPlaces(call);
   if (shape.splitPages()) return attentionByPages<E>(call, worker, shape, places);
   attentionByRows<E>(call, worker, shape, places);
 }

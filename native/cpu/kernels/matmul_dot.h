@@ -93,14 +93,24 @@ QUIPU_INLINE void dotStreams(const float* a, size_t columns, size_t depth, const
   }
 }
 
+// Weight rows of a task.
+template <typename E>
+QUIPU_INLINE size_t dotTaskRows(size_t depth, const E*) {
+  const size_t rowBytes = depth * sizeof(E);
+  return rowBytes * kDotStreams < kDotTaskBytes ? kDotTaskBytes / rowBytes / kDotStreams * kDotStreams : kDotStreams;
+}
+
+template <typename E>
+QUIPU_INLINE size_t dotTasks(const OpCall& call, const E* b) {
+  const size_t perTask = dotTaskRows(call[matmul::kA].dims[1], b);
+  return (call[matmul::kOut].dims[1] + perTask - 1) / perTask;
+}
+
 template <typename E>
 QUIPU_INLINE void matmulDot(const OpCall& call, const E* b, Worker& worker) {
   const View &a = call[matmul::kA], &out = call[matmul::kOut];
-  const size_t columns = a.dims[0], depth = a.dims[1], rows = out.dims[1], rowBytes = depth * sizeof(E);
-  const size_t perStream = rowBytes * kDotStreams < kDotTaskBytes ? kDotTaskBytes / kDotStreams / rowBytes : 1;
-  const size_t perTask = perStream * kDotStreams;
-  const size_t tasks = (rows + perTask - 1) / perTask;
-  for (size_t task = worker.next(tasks); task < tasks; task = worker.next(tasks)) {
+  const size_t columns = a.dims[0], depth = a.dims[1], rows = out.dims[1], perTask = dotTaskRows(depth, b);
+  for (size_t task; worker.next(task);) {
     const size_t first = task * perTask, count = rows - first < perTask ? rows - first : perTask;
     const size_t part = count / kDotStreams;
     const E* weights = b + first * depth;

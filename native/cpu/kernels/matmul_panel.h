@@ -5,8 +5,8 @@
 // k mod 16. Chains go in the bit-reversed order 0 8 4 12 2 …: then the halving tree is a stack of at most four tiles of
 // partial sums, merged as a binary counter carries.
 //
-//   shared    the activations, packed by all threads first: [block][tile of columns][chain][step][column of the tile]
-//   scratch   the weight panels of a task, widened: [panel][chain][step][kPanelRows]
+//   shared    the activations, packed in a phase of their own: [block][tile of columns][chain][step][column of the
+//   tile] scratch   the weight panels of a task, widened: [panel][chain][step][kPanelRows]
 //
 // A step is 16 k; k past the end counts as +0 × +0. A task is 1 … kPanelsPerTask panels: the activations of a tile
 // (24 kB) stay in L1 for all of them, the panels (64 kB each) in L2 for all tiles.
@@ -150,29 +150,48 @@ struct PanelTiles {
   constexpr PanelTiles() { fillPanelTiles<kPanelColumns>(ofWidth); }
 };
 
-template <typename E>
-QUIPU_INLINE void matmulPanel(const OpCall& call, const E* b, Worker& worker) {
-  static constexpr PanelTiles kTiles;
-  const View &a = call[matmul::kA], &out = call[matmul::kOut];
-  const size_t columns = a.dims[0], depth = a.dims[1], rowCount = out.dims[1];
-  const size_t blocks = (depth + kBlock - 1) / kBlock;
+static size_t packTasks(const OpCall& call) {
+  const View& a = call[matmul::kA];
+  return (size_t(a.dims[1]) + kBlock - 1) / kBlock * tilingOf(a.dims[0]).tiles;
+}
+
+QUIPU_INLINE void packActivations(const OpCall& call, Worker& worker) {
+  const View& a = call[matmul::kA];
+  const size_t columns = a.dims[0], depth = a.dims[1];
   const Tiling tiling = tilingOf(columns);
   float* packed = reinterpret_cast<float*>(worker.shared);
-  float* panels = reinterpret_cast<float*>(worker.scratch);
-
-  const size_t packTasks = blocks * tiling.tiles;
-  for (size_t task = worker.next(packTasks); task < packTasks; task = worker.next(packTasks)) {
+  for (size_t task; worker.next(task);) {
     const size_t begin = task / tiling.tiles * kBlock, tile = task % tiling.tiles, first = tiling.begin(tile);
     packColumns(a.as<float>(), first, tiling.begin(tile + 1), begin, depth,
                 packed + begin * columns + first * stepsOf(begin, depth) * 16);
   }
-  if (!worker.barrier()) return;
+}
 
-  const size_t panelCount = (rowCount + kPanelRows - 1) / kPanelRows;
-  size_t perTask = panelCount / (worker.count * 4);  // at least four tasks a thread, for balance
-  perTask = perTask < 1 ? 1 : atMost(perTask, kPanelsPerTask);
-  const size_t tasks = (panelCount + perTask - 1) / perTask;
-  for (size_t task = worker.next(tasks); task < tasks; task = worker.next(tasks)) {
+QUIPU_INLINE size_t panelsOf(const OpCall& call) {
+  return (size_t(call[matmul::kOut].dims[1]) + kPanelRows - 1) / kPanelRows;
+}
+
+// Panels of a task: at least four tasks a thread, for balance.
+QUIPU_INLINE size_t panelsPerTask(size_t panels, uint32_t threads) {
+  const size_t perTask = panels / (size_t(threads) * 4);
+  return perTask < 1 ? 1 : atMost(perTask, kPanelsPerTask);
+}
+
+static size_t panelTasks(const OpCall& call, uint32_t threads) {
+  const size_t panels = panelsOf(call), perTask = panelsPerTask(panels, threads);
+  return (panels + perTask - 1) / perTask;
+}
+
+template <typename E>
+QUIPU_INLINE void multiplyPanels(const OpCall& call, const E* b, Worker& worker) {
+  static constexpr PanelTiles kTiles;
+  const View &a = call[matmul::kA], &out = call[matmul::kOut];
+  const size_t columns = a.dims[0], depth = a.dims[1], rowCount = out.dims[1];
+  const size_t panelCount = panelsOf(call), perTask = panelsPerTask(panelCount, worker.threads);
+  const Tiling tiling = tilingOf(columns);
+  const float* packed = reinterpret_cast<float*>(worker.shared);
+  float* panels = reinterpret_cast<float*>(worker.scratch);
+  for (size_t task; worker.next(task);) {
     const size_t firstPanel = task * perTask, lastPanel = atMost(firstPanel + perTask, panelCount);
     for (size_t begin = 0; begin < depth; begin += kBlock) {
       const size_t steps = stepsOf(begin, depth);

@@ -20,12 +20,14 @@ QUIPU_INLINE void rmsNormRow(const float* x, const E* weight, float* out, size_t
   }
 }
 
+static size_t rmsNormTasks(const OpCall& call, uint32_t) { return call[rms_norm::kX].dims[0]; }
+
 static void rmsNorm(const OpCall& call, Worker& worker) {
   const View& x = call[rms_norm::kX];
-  const size_t rows = x.dims[0], width = x.dims[1];
+  const size_t width = x.dims[1];
   const float epsilon = call.floatAttribute(rms_norm::kEpsilon);
   withElements(call[rms_norm::kWeight], [&](auto weight) {
-    for (size_t row = worker.next(rows); row < rows; row = worker.next(rows)) {
+    for (size_t row; worker.next(row);) {
       rmsNormRow(x.as<float>() + row * width, weight, call[rms_norm::kOut].as<float>() + row * width, width, epsilon);
     }
   });

@@ -13,12 +13,14 @@ QUIPU_INLINE void rotatePairs(f32x16 first, f32x16 second, f32x16 cosine, f32x16
 
 static size_t ropeScratchBytes(const OpCall& call) { return size_t(call[rope::kAngles].dims[1]) * 2 * sizeof(float); }
 
+static size_t ropeTasks(const OpCall& call, uint32_t) { return call[rope::kX].dims[0]; }
+
 static void rope(const OpCall& call, Worker& worker) {
   const View& x = call[rope::kX];
-  const size_t rows = x.dims[0], width = x.dims[1], half = call[rope::kAngles].dims[1];
+  const size_t width = x.dims[1], half = call[rope::kAngles].dims[1];
   const bool inverse = call.attributes[rope::kInverse] != 0;
   float *cosines = reinterpret_cast<float*>(worker.scratch), *sines = cosines + half;
-  for (size_t row = worker.next(rows); row < rows; row = worker.next(rows)) {
+  for (size_t row; worker.next(row);) {
     const float* angles = call[rope::kAngles].as<float>() + row * half * 2;
     for (size_t j = 0; j < half; ++j) {
       cosines[j] = angles[2 * j];

@@ -40,12 +40,14 @@ static void cosineAndSine(double x, double* cosine, double* sine) {
   }
 }
 
+static size_t ropeAnglesTasks(const OpCall& call, uint32_t) { return call[rope_angles::kOut].dims[0]; }
+
 static void ropeAngles(const OpCall& call, Worker& worker) {
   const View& out = call[rope_angles::kOut];
-  const size_t rows = out.dims[0], half = out.dims[1];
+  const size_t half = out.dims[1];
   const float* frequencies = call[rope_angles::kInverseFrequencies].as<float>();
   const float scale = call.floatAttribute(rope_angles::kScale);
-  for (size_t row = worker.next(rows); row < rows; row = worker.next(rows)) {
+  for (size_t row; worker.next(row);) {
     const int32_t position = call[rope_angles::kPositions].as<int32_t>()[row];
     const float at = float(position < 0 ? 0 : position);  // padding rows turn nothing
     float* angles = out.as<float>() + row * half * 2;

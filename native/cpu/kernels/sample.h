@@ -244,10 +244,12 @@ static void sampleRow(const OpCall& call, const SampleRow* request, uint32_t row
   logprob = float(double(logits[picked]) - double(greatest) - logSum);
 }
 
+static size_t sampleTasks(const OpCall& call, uint32_t) { return call[sample::kOutputRows].dims[0]; }
+
 static void sampleRows(const OpCall& call, Worker& worker) {
   const View &outputRows = call[sample::kOutputRows], &history = call[sample::kHistory];
-  const uint32_t rows = outputRows.dims[0], biases = call[sample::kBiasIds].dims[1];
-  for (size_t row = worker.next(rows); row < rows; row = worker.next(rows)) {
+  const uint32_t biases = call[sample::kBiasIds].dims[1];
+  for (size_t row; worker.next(row);) {
     const int32_t stepRow = outputRows.as<int32_t>()[row];
     const int32_t slot = stepRow < 0 ? -1 : call[sample::kSlots].as<int32_t>()[stepRow];
     const int32_t position = stepRow < 0 ? -1 : call[sample::kPositions].as<int32_t>()[stepRow];

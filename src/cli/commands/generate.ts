@@ -8,16 +8,16 @@ import {
   QuipuError,
   type StartEvent,
 } from "../../index.js";
-import { loadFrom, type ModelOptions, usesTemplate } from "../model-options.js";
+import { loadFrom, type ModelOptions } from "../model-options.js";
 import type { Context } from "../program.js";
-import { asMessage, type PromptOptions, readPrompt } from "../prompt-input.js";
+import { type PromptRequestOptions, readPromptRequest } from "../prompt-request.js";
 import { write } from "../terminal/output.js";
 import { Progress } from "../terminal/progress.js";
 import { describeStop } from "../terminal/stops.js";
 import { formatBytes } from "../terminal/tables.js";
 import type { BenchmarkCommandOptions } from "./benchmark.js";
 
-export interface GenerateCommandOptions extends PromptOptions, ModelOptions, BenchmarkCommandOptions {
+export interface GenerateCommandOptions extends PromptRequestOptions, ModelOptions, BenchmarkCommandOptions {
   readonly maxTokens?: number;
   readonly repeatPenalty?: number;
   readonly presencePenalty?: number;
@@ -28,10 +28,6 @@ export interface GenerateCommandOptions extends PromptOptions, ModelOptions, Ben
   readonly stopId?: readonly (number | string)[];
   readonly ignoreEos?: boolean;
   readonly onOverflow?: "error" | "truncate-head" | "truncate-middle";
-  readonly system?: string;
-  readonly chat?: boolean;
-  readonly raw?: boolean;
-  readonly special?: boolean;
   readonly newline?: boolean;
   readonly json?: boolean;
   readonly logprobs?: number;
@@ -51,13 +47,14 @@ export async function generate(
     return benchmark(options, context);
   }
   modelFolder(options.model); // a wrong name is said before stdin is waited for
-  const prompt = await readPrompt(words, options, context.signal);
+  const asked = await readPromptRequest(words, options, context.signal);
   const progress = new Progress({ quiet: options.quiet === true });
   const model = await loadFrom(options, progress, context);
   try {
-    const request = requestOf(options, model, progress, context);
-    const print = options.json ? jsonPrinter(prompt, options) : textPrinter(prompt, options);
-    for await (const event of model.generate(request.raw ? prompt : asMessage(prompt), request)) {
+    const { prompt, options: how } = asked.for(model.chatTemplate);
+    const request = { ...requestOf(options, progress, context), ...how };
+    const print = options.json ? jsonPrinter(asked.text, options) : textPrinter(asked.text, options);
+    for await (const event of model.generate(prompt, request)) {
       if (event.type === "start" && options.verbose)
         process.stderr.write(describeStart(event, model, request, options));
       progress.erase();
@@ -78,34 +75,32 @@ function checkTogether(words: readonly string[], options: GenerateCommandOptions
   if (lone !== undefined && !benchmark) {
     throw new QuipuError("ERR_USAGE", `--${lone} is an option of --benchmark: give both, or leave it out`);
   }
-  if (benchmark && (words.length > 0 || options.prompt !== undefined || options.file !== undefined)) {
+  const { prompt, file, messages } = options;
+  if (benchmark && (words.length > 0 || [prompt, file, messages].some((source) => source !== undefined))) {
     throw new QuipuError("ERR_USAGE", "--benchmark makes its own prompt: expected none");
+  }
+  if (options.echo && messages !== undefined) {
+    throw new QuipuError("ERR_USAGE", "--echo prints a text: quipu inspect prompt --messages shows a conversation");
   }
   if (logprobs !== undefined && !json) {
     throw new QuipuError("ERR_USAGE", "--logprobs shows in the events of --json: give both, or see quipu next");
   }
 }
 
-function requestOf(
-  options: GenerateCommandOptions,
-  model: Model,
-  progress: Progress,
-  { signal }: Context,
-): GenerateOptions {
+function requestOf(options: GenerateCommandOptions, progress: Progress, { signal }: Context): GenerateOptions {
   const { maxTokens, topK, topP, minP, repeatPenalty, presencePenalty, frequencyPenalty, logitBias } = options;
-  const { seed, stop, stopId, ignoreEos, onOverflow, system, special, logprobs } = options;
+  const { seed, stop, stopId, ignoreEos, onOverflow, logprobs } = options;
   return {
     ...{ maxTokens, topK, topP, minP, repeatPenalty, presencePenalty, frequencyPenalty, logitBias },
-    ...{ seed, stop, stopIds: stopId, ignoreEos, onOverflow, system, special, logprobs, signal },
+    ...{ seed, stop, stopIds: stopId, ignoreEos, onOverflow, logprobs, signal },
     temperature: options.temp,
-    raw: !usesTemplate(options, model.chatTemplate !== undefined),
     onPromptProgress: (done, total) => progress.draw("prompt", done, total),
   };
 }
 
 type Printer = (event: GenerateEvent) => Promise<void>;
 
-function textPrinter(prompt: string, { echo, newline }: GenerateCommandOptions): Printer {
+function textPrinter(prompt = "", { echo, newline }: GenerateCommandOptions): Printer {
   const last = process.stdout.isTTY ? "\n" : "";
   if (!newline) {
     return async (event) => {
@@ -122,7 +117,7 @@ function textPrinter(prompt: string, { echo, newline }: GenerateCommandOptions):
   };
 }
 
-function jsonPrinter(prompt: string, { echo }: GenerateCommandOptions): Printer {
+function jsonPrinter(prompt: string | undefined, { echo }: GenerateCommandOptions): Printer {
   return async (event) => {
     const shown = echo && event.type === "start" ? { ...event, prompt } : event;
     await write(`${JSON.stringify(shown)}\n`);
@@ -135,7 +130,8 @@ function describeStart(
   request: GenerateOptions,
   options: GenerateCommandOptions,
 ): string {
-  const { parameters, weightBytes, target, threads, device, contextLength, cacheBytes, kvCache } = model.stats();
+  const { parameters, weightBytes, target, threads, threadsCut, device, contextLength, cacheBytes, kvCache } =
+    model.stats();
   const { temperature, topK, topP, minP, repeatPenalty, presencePenalty, frequencyPenalty, maxTokens, seed } = settings;
   const supported = model.config.maxPositions;
   const context =
@@ -144,7 +140,7 @@ function describeStart(
       : `${contextLength} positions`;
   return [
     `model     ${modelFolder(options.model)}, ${parameters} parameters, weights ${formatBytes(weightBytes)}`,
-    `device    ${device} ${target}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
+    `device    ${device} ${target}, ${threads} ${threads === 1 ? "thread" : "threads"}${threadsCut === undefined ? "" : ` (${threadsCut})`}`,
     `context   ${context}, ${kvCache} cache of ${formatBytes(cacheBytes)}`,
     `prompt    ${promptTokens} tokens${droppedTokens > 0 ? ` (${droppedTokens} left out)` : ""}, ${request.raw ? "raw" : "chat template"}`,
     `sampling  temp ${temperature}, top-k ${topK}, top-p ${topP}, min-p ${minP}, repeat ${repeatPenalty}, presence ${presencePenalty}, frequency ${frequencyPenalty}`,

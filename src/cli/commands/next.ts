@@ -1,35 +1,26 @@
 // quipu next: what the model holds likely after the prompt.
 import { modelFolder } from "../../index.js";
-import { loadFrom, type ModelOptions, usesTemplate } from "../model-options.js";
+import { loadFrom, type ModelOptions } from "../model-options.js";
 import type { Context } from "../program.js";
-import { asMessage, type PromptOptions, readPrompt } from "../prompt-input.js";
+import { type PromptRequestOptions, readPromptRequest } from "../prompt-request.js";
 import { write } from "../terminal/output.js";
 import { Progress } from "../terminal/progress.js";
 import { table } from "../terminal/tables.js";
 import { visibleToken } from "../terminal/tokens.js";
 
-export interface NextOptions extends PromptOptions, ModelOptions {
+export interface NextOptions extends PromptRequestOptions, ModelOptions {
   readonly top: number;
   readonly json?: boolean;
-  readonly system?: string;
-  readonly chat?: boolean;
-  readonly raw?: boolean;
-  readonly special?: boolean;
 }
 
 export async function next(words: readonly string[], options: NextOptions, context: Context): Promise<void> {
   modelFolder(options.model); // a wrong name is said before stdin is waited for
-  const prompt = await readPrompt(words, options, context.signal);
+  const request = await readPromptRequest(words, options, context.signal);
   const model = await loadFrom(options, new Progress({ quiet: false }), context);
   try {
-    const raw = !usesTemplate(options, model.chatTemplate !== undefined);
-    const best = await model.next(raw ? prompt : asMessage(prompt), {
-      top: Math.min(options.top, model.config.vocabSize),
-      system: options.system,
-      special: options.special,
-      raw,
-      signal: context.signal,
-    });
+    const { prompt, options: how } = request.for(model.chatTemplate);
+    const top = Math.min(options.top, model.config.vocabSize);
+    const best = await model.next(prompt, { ...how, top, signal: context.signal });
     const tokens = best.map((token) => ({ ...token, probability: Math.exp(token.logprob) }));
     if (options.json) return await write(`${JSON.stringify({ tokens })}\n`);
     const { tokenizer } = model;

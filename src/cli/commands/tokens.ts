@@ -14,7 +14,7 @@ import {
   type Warn,
 } from "../../index.js";
 import { InputError } from "../byte-input.js";
-import { readMessages } from "../chat-input.js";
+import { type ChatInputOptions, readChatInput } from "../chat-input.js";
 import { printWarning } from "../model-options.js";
 import type { Context } from "../program.js";
 import { checkOneSource } from "../prompt-input.js";
@@ -27,7 +27,7 @@ import { costOf, countTable, type Failed, type Measured, refuseOverflow } from "
 /** Tokens that are shown at a time; their colours begin anew where the block's length is a multiple of their number. */
 const BLOCK = 4096;
 
-export interface TokensOptions extends TextOptions {
+export interface TokensOptions extends TextOptions, Omit<ChatInputOptions, "messages"> {
   readonly model?: string;
   readonly encoding?: string;
   readonly chat?: string;
@@ -46,6 +46,11 @@ export interface TokensOptions extends TextOptions {
 
 export async function tokens(words: readonly string[], options: TokensOptions, { signal }: Context): Promise<void> {
   if (options.chat !== undefined) return chatTokens(words, options, signal);
+  const lone = (["tools", "templateVar", "chatTemplate"] as const).find((name) => options[name] !== undefined);
+  if (lone !== undefined) {
+    const flag = lone.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    throw new QuipuError("ERR_USAGE", `--${flag} goes with a conversation: give --chat as well`);
+  }
   const sources = await textSources(words, options, signal);
   const { tokenizer, limit } = await prepare(options);
   if (options.decode) return decode(tokenizer, sources, options);
@@ -92,16 +97,14 @@ async function chatTokens(words: readonly string[], options: TokensOptions, sign
   checkOneSource({ words: words.length > 0, "-p": prompt !== undefined, "-f": file !== undefined, "--chat": true });
   const { tokenizer, limit, dir } = await prepare(options);
   const { bosId } = tokenizer;
-  const template = dir === undefined ? undefined : await loadChatTemplate(dir);
-  if (template === undefined) {
-    throw new QuipuError(
-      "ERR_USAGE",
-      `--chat: ${dir ?? options.encoding} has no chat template. Choose a model with -m.`,
-    );
+  if (dir === undefined) {
+    throw new QuipuError("ERR_USAGE", `--chat: ${options.encoding} has no chat template. Choose a model with -m.`);
   }
-  const messages = await readMessages(chat, signal);
+  const template = await loadChatTemplate(dir);
+  const input = await readChatInput({ ...options, messages: chat }, signal, "--chat");
+  const messages = input.messages!;
   const addGenerationPrompt = messages.at(-1)?.role !== "assistant";
-  const rendered = encodeChat(tokenizer, template, messages, { addGenerationPrompt });
+  const rendered = encodeChat(tokenizer, template, messages, { addGenerationPrompt, ...input.optionsFor(template) });
   if (bos && rendered[0] === bosId) {
     throw new QuipuError("ERR_USAGE", "--bos: the chat template begins with the begin-of-text token. Leave out --bos.");
   }

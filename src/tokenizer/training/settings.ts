@@ -1,6 +1,6 @@
 // Options of a training: what they may be, and what they are where they are not given.
 import { totalmem } from "node:os";
-import { callNative } from "../../addon/addon.js";
+import { availableThreads } from "../../addon/process-limits.js";
 import { checkArgument, pathOf, readOptions } from "../../arguments.js";
 import { QuipuError } from "../../errors.js";
 import { TRAIN_OPTIONS } from "../option-kinds.js";
@@ -111,7 +111,7 @@ export function settingsOf(options: TrainingOptions): TrainingSettings {
     merges: vocabSize - fixed,
     minFrequency: options.minFrequency ?? 1,
     minPieceCount: options.minPieceCount ?? 1,
-    threads: options.threads ?? callNative((addon) => addon.availableThreads()),
+    threads: options.threads ?? availableThreads(),
     memory: options.memory ?? defaultMemory(),
   };
 }

@@ -315,6 +315,19 @@ describe("findTensors", () => {
     expect(warnings).toEqual([]);
   });
 
+  test("names from a file cannot write on the terminal", async () => {
+    const name = "a\u001b[2J\nb";
+    const { warnings } = await find((t) => {
+      t[name] = f32([1]);
+    });
+    expect(warnings[0]!.message).toMatch(/a\\u001b\[2J\\nb$/);
+    await expect(
+      find((t) => {
+        t[`model.layers.0.${name}`] = f32([1]);
+      }),
+    ).rejects.toMatchObject({ message: expect.stringContaining("model.layers.0.a\\u001b[2J\\nb in") });
+  });
+
   test("layers beyond num_hidden_layers are left out, and the warning says so", async () => {
     const { warnings } = await find((t) => {
       t["model.layers.2.mlp.up_proj.weight"] = f32([24, 16]);

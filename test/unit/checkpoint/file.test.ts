@@ -11,7 +11,7 @@ import { checkFile, wrongFile } from "#quipu/checkpoint/wrong-file.js";
 import { WeightFile } from "#quipu/device/device.js";
 import { readConfig } from "#quipu/model/config.js";
 import { readGenerationConfig } from "#quipu/model/generation-config.js";
-import { loadChatTemplate } from "#quipu/tokenizer/chat-template.js";
+import { loadChatTemplate } from "#quipu/tokenizer/template-files.js";
 import { loadTokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { temporaryFolder, writeCheckpoint } from "../../checkpoint-writer.js";
 

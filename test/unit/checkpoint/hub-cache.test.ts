@@ -42,6 +42,22 @@ test("a repository is the snapshot of refs/main, which one warning names", async
   expect(report).toMatchObject({ dir: join(dir, "snapshots", B), warnings: [{ code: "WARN_SNAPSHOT_CHOSEN" }] });
 });
 
+test("a snapshot whose weights are still on their way says so, and so does a folder that they are fetched into", async () => {
+  const dir = repository([A], A);
+  const snapshot = join(dir, "snapshots", A);
+  rmSync(join(snapshot, "model.safetensors"));
+  await expect(inspectModel(dir)).rejects.toMatchObject({ message: expect.not.stringContaining("incomplete") });
+  writeFileSync(join(dir, "blobs", "0123.incomplete"), "");
+  const said = { code: "ERR_MODEL_NOT_FOUND", message: expect.stringMatching(/0123.incomplete: the download is inc/) };
+  await expect(inspectModel(dir)).rejects.toMatchObject(said);
+  const local = join(root, "local");
+  writeCheckpoint(local);
+  rmSync(join(local, "model.safetensors"));
+  mkdirSync(join(local, ".cache", "huggingface", "download"), { recursive: true });
+  writeFileSync(join(local, ".cache", "huggingface", "download", "0123.incomplete"), "");
+  await expect(inspectModel(local)).rejects.toMatchObject(said);
+});
+
 test("without refs/main the only snapshot is taken", () => {
   const dir = repository([A]);
   rmSync(join(dir, "refs"), { recursive: true });

@@ -20,6 +20,8 @@ const SET_BY_THE_COMMAND_LINE = [
     "signal",
     "ignoreEos",
     "raw",
+    "addGenerationPrompt",
+    "documents",
     "sampling",
   ],
   ...["onPromptProgress", "force"],

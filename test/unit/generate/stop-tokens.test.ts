@@ -1,11 +1,12 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { JsonObject } from "#quipu/checkpoint/json.js";
-import { readStopTokens, resolveStopIds } from "#quipu/generate/stop-tokens.js";
+import { resolveStopIds, stopTokensOf } from "#quipu/generate/stop-tokens.js";
 import { parseConfig } from "#quipu/model/config.js";
 import { parseGenerationConfig } from "#quipu/model/generation-config.js";
 import { ChatTemplate } from "#quipu/tokenizer/chat-template.js";
 import type { Tokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { readEosTokens } from "#quipu/tokenizer/tokenizer-config.js";
 import { TINY_CONFIG, temporaryFolder } from "../../checkpoint-writer.js";
 
 const root = temporaryFolder();
@@ -35,11 +36,12 @@ async function stopsOf({ config = {}, generation = {}, template, files = {} }: S
   const parts = {
     config: parsed,
     generationConfig: parseGenerationConfig(generation, parsed),
+    eosTokens: await readEosTokens(dir),
     tokenizer: withTokenizer ? tokenizer : undefined,
     chatTemplate:
       template === undefined ? undefined : new ChatTemplate(template, { bos_token: "<s>", eos_token: "</s>" }, "x"),
   };
-  const tokens = await readStopTokens(dir, parts, (_code, message) => ignored.push(message));
+  const tokens = stopTokensOf(parts, (_code, message) => ignored.push(message));
   return { tokens, ignored };
 }
 interface Sources {

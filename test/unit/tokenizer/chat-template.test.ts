@@ -1,8 +1,9 @@
 // Conversations rendered as transformers renders them, and tokenized so that users cannot write control tokens.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { ChatTemplate, encodeChat, loadChatTemplate, type TemplateMessage } from "#quipu/tokenizer/chat-template.js";
+import type { ChatMessage } from "#quipu/tokenizer/chat-message.js";
+import { ChatTemplate } from "#quipu/tokenizer/chat-template.js";
+import { encodeChat } from "#quipu/tokenizer/encode-chat.js";
 import { namedTokenizer, present, SHARED } from "./tokenizers.js";
 
 interface Case {
@@ -12,7 +13,7 @@ interface Case {
   readonly text: string;
   readonly ids?: number[];
 }
-const golden: { conversations: TemplateMessage[][]; cases: Case[] } = JSON.parse(
+const golden: { conversations: ChatMessage[][]; cases: Case[] } = JSON.parse(
   readFileSync("test/reference/chat_templates.golden.json", "utf8"),
 );
 
@@ -25,7 +26,7 @@ const SOURCES: Readonly<Record<string, { file: string; bos: string; tokenizer: s
     tokenizer: "smollm2",
   },
   llama3: { file: `${LENML}_1/models/tokenizer_config.json`, bos: "<|begin_of_text|>", tokenizer: "llama3" },
-  llama3_1: { file: "build/templates/llama3_1.jinja", bos: "<|begin_of_text|>", tokenizer: "llama3" },
+  llama3_1: { file: "build/templates/trl/llama3_1.jinja", bos: "<|begin_of_text|>", tokenizer: "llama3" },
   llama3_2: { file: `${LENML}_2/models/tokenizer_config.json`, bos: "<|begin_of_text|>", tokenizer: "llama3" },
 };
 
@@ -81,46 +82,4 @@ test("a template that begins with begin-of-text twice", async () => {
   expect(() =>
     encodeChat(tokenizer, template, [{ role: "user", content: "x" }], { addGenerationPrompt: true }),
   ).toThrow(expect.objectContaining({ code: "ERR_CHAT_TEMPLATE", message: expect.stringContaining("here: the chat") }));
-});
-
-describe("folders", () => {
-  let dir: string;
-  beforeEach(() => {
-    dir = mkdtempSync(join(tmpdir(), "quipu-template-"));
-  });
-  afterEach(() => rmSync(dir, { recursive: true }));
-  const config = (value: object) => writeFileSync(join(dir, "tokenizer_config.json"), JSON.stringify(value));
-
-  test("without a template", async () => {
-    config({ bos_token: "<s>" });
-    expect(await loadChatTemplate(dir)).toBeUndefined();
-  });
-
-  test("chat_template.jinja comes before tokenizer_config.json; of several the default one", async () => {
-    config({
-      chat_template: [
-        { name: "tool", template: "t" },
-        { name: "default", template: "d" },
-      ],
-    });
-    expect((await loadChatTemplate(dir))!.source).toBe("d");
-    writeFileSync(join(dir, "chat_template.jinja"), "{{ bos_token }}j");
-    expect((await loadChatTemplate(dir))!.source).toBe("{{ bos_token }}j");
-  });
-
-  test("tokens written as objects", async () => {
-    config({ bos_token: { content: "<s>" }, chat_template: "{{ bos_token }}{{ messages[0].content }}" });
-    const template = (await loadChatTemplate(dir))!;
-    expect(template.render([{ role: "user", content: "x" }], { addGenerationPrompt: false })).toBe("<s>x");
-  });
-
-  test("a template that is none, and one that refuses", async () => {
-    config({ chat_template: "{% for %}" });
-    await expect(loadChatTemplate(dir)).rejects.toMatchObject({ code: "ERR_CHAT_TEMPLATE" });
-    config({ chat_template: "{{ raise_exception('roles must alternate') }}" });
-    const template = (await loadChatTemplate(dir))!;
-    expect(() => template.render([], { addGenerationPrompt: false })).toThrow(
-      expect.objectContaining({ code: "ERR_CHAT_TEMPLATE", message: expect.stringContaining("roles must alternate") }),
-    );
-  });
 });

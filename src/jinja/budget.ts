@@ -1,0 +1,65 @@
+// What one rendering may use. Templates come with models from anywhere: loops, strings and nesting are bounded, each with an error of its own.
+// A rendering is synchronous, so the budget of the one that runs is module state, and no value has to carry it.
+import { JinjaError } from "./errors.js";
+
+export interface Limits {
+  /** Steps: evaluated statements and calls, items walked over, and a step for every 16 characters of a string that is made or searched. */
+  readonly maxSteps?: number;
+  /** UTF-16 units of the text, and of any string on the way. */
+  readonly maxLength?: number;
+  /** Calls of macros within each other. Python's own limit of 1,000 frames allows about 150. */
+  readonly maxDepth?: number;
+}
+
+const DEFAULTS: Required<Limits> = { maxSteps: 100_000_000, maxLength: 64 * 1024 * 1024, maxDepth: 200 };
+
+interface Budget extends Required<Limits> {
+  steps: number;
+  depth: number;
+}
+
+/** Constants are folded outside a rendering: they have the defaults. */
+let budget: Budget = { ...DEFAULTS, steps: 0, depth: 0 };
+
+export function withBudget<T>(limits: Limits, work: () => T): T {
+  const outer = budget;
+  budget = { ...DEFAULTS, ...limits, steps: 0, depth: 0 };
+  try {
+    return work();
+  } finally {
+    budget = outer;
+  }
+}
+
+/** @throws {JinjaError} LimitError */
+export function spend(steps: number): void {
+  budget.steps += steps;
+  if (budget.steps > budget.maxSteps) {
+    throw new JinjaError("LimitError", `the template takes more than ${budget.maxSteps} steps`);
+  }
+}
+
+/** To be called before a string of `length` is made or walked over. */
+export function spendText(length: number): void {
+  checkLength(length);
+  spend(1 + (length >>> 4));
+}
+
+/** @throws {JinjaError} LimitError */
+export function checkLength(length: number): void {
+  if (length > budget.maxLength) {
+    throw new JinjaError("LimitError", `the template makes a text of more than ${budget.maxLength} characters`);
+  }
+}
+
+export function nested<T>(work: () => T): T {
+  if (budget.depth >= budget.maxDepth) {
+    throw new JinjaError("RecursionError", `the template nests calls deeper than ${budget.maxDepth}`);
+  }
+  budget.depth++;
+  try {
+    return work();
+  } finally {
+    budget.depth--;
+  }
+}

@@ -1,0 +1,183 @@
+// Methods and attributes of list, tuple, dict, its views, range, int and float that the immutable sandbox lets a template use.
+import { asBound, signature } from "./arguments.js";
+import { typeError, unsupported, valueError } from "./errors.js";
+import { toArray } from "./iteration.js";
+import { contains, equals } from "./operators.js";
+import { repr } from "./printing.js";
+import { span } from "./text.js";
+import {
+  DictView,
+  float,
+  isList,
+  type Kwargs,
+  PyDict,
+  PyFloat,
+  PyFunction,
+  PyIterator,
+  PyRange,
+  PyTuple,
+  typeName,
+  type Value,
+} from "./values.js";
+
+const NOTHING = signature("");
+const ONE = signature("value /");
+const GET = signature("key default? /");
+const INDEX = signature("value start? stop? /");
+const FROM_KEYS = signature("iterable value? /");
+
+type Method = (args: readonly Value[], kwargs: Kwargs) => Value;
+
+export function containerMethod(object: Value, name: string): Value | undefined {
+  if (object instanceof PyDict) return method(name, dictMethod(object, name));
+  if (isList(object)) {
+    return method(name, name === "copy" ? none(name, () => [...object]) : sequenceMethod(object, object, name));
+  }
+  if (object instanceof PyTuple) return method(name, sequenceMethod(object, object.items, name));
+  if (object instanceof PyRange) {
+    if (name === "start" || name === "stop" || name === "step") return object[name];
+    return method(name, sequenceMethod(object, toArray(object), name));
+  }
+  if (object instanceof DictView) return viewAttribute(object, name);
+  if (object instanceof PyFloat) return floatAttribute(object, name);
+  if (object instanceof PyIterator) return iteratorAttribute(object, name);
+  if (typeof object === "number" || typeof object === "bigint") return intMethod(object, name);
+  return undefined;
+}
+
+function method(name: string, implementation: Method | undefined): Value | undefined {
+  return implementation && new PyFunction(name, "builtin_function_or_method", implementation);
+}
+
+function none(name: string, result: () => Value): Method {
+  return (args, kwargs) => {
+    NOTHING(name, args, kwargs);
+    return result();
+  };
+}
+
+function dictMethod(dict: PyDict, name: string): Method | undefined {
+  switch (name) {
+    case "get":
+      return (args, kwargs) => {
+        const [key, missing] = GET(name, args, kwargs);
+        const value = dict.get(key!);
+        return value === undefined ? (missing ?? null) : value;
+      };
+    case "keys":
+    case "values":
+    case "items":
+      return none(name, () => new DictView(dict, name));
+    case "copy":
+      return none(name, () => copyDict(dict));
+    case "fromkeys":
+      return fromKeys;
+  }
+  return undefined;
+}
+
+export function copyDict(dict: PyDict): PyDict {
+  const copy = new PyDict();
+  for (const [key, value] of dict.entries()) copy.set(key, value);
+  return copy;
+}
+
+export const fromKeys: Method = (args, kwargs) => {
+  const [iterable, value] = FROM_KEYS("fromkeys", args, kwargs);
+  const dict = new PyDict();
+  for (const key of toArray(iterable!)) dict.set(key, value ?? null);
+  return dict;
+};
+
+function sequenceMethod(self: Value, items: readonly Value[], name: string): Method | undefined {
+  if (name === "count") {
+    return (args, kwargs) => {
+      const [value] = ONE(name, args, kwargs);
+      return items.filter((item) => item === value || equals(item, value!)).length;
+    };
+  }
+  if (name !== "index") return undefined;
+  return (args, kwargs) => {
+    const [value, start, stop] = (self instanceof PyRange ? ONE : INDEX)(name, args, kwargs);
+    const range = span(items.length, indexBound(start), indexBound(stop));
+    for (let i = range.start; i < range.start + range.count; i++) {
+      if (items[i] === value || equals(items[i]!, value!)) return i;
+    }
+    throw valueError(`${repr(value!)} is not in ${typeName(self)}`);
+  };
+}
+
+/** list.index() takes no None for a bound, where str.find() does. */
+function indexBound(value: Value | undefined): number | undefined {
+  if (value === null) throw typeError("slice indices must be integers or have an __index__ method");
+  return asBound(value);
+}
+
+function viewAttribute(view: DictView, name: string): Value | undefined {
+  if (name === "mapping") throw unsupported("the attribute mapping of a dict view");
+  if (name !== "isdisjoint" || view.kind === "values") return undefined;
+  return method(name, (args, kwargs) => {
+    const [other] = ONE(name, args, kwargs);
+    return !toArray(other!).some((item) => contains(view, item));
+  });
+}
+
+function intMethod(value: number | bigint, name: string): Value | undefined {
+  const magnitude = () => (BigInt(value) < 0n ? -BigInt(value) : BigInt(value)).toString(2);
+  switch (name) {
+    case "bit_length":
+      return method(
+        name,
+        none(name, () => (BigInt(value) === 0n ? 0 : magnitude().length)),
+      );
+    case "bit_count":
+      return method(
+        name,
+        none(name, () => magnitude().replaceAll("0", "").length),
+      );
+    case "conjugate":
+      return method(
+        name,
+        none(name, () => value),
+      );
+    case "as_integer_ratio":
+      return method(
+        name,
+        none(name, () => new PyTuple([value, 1])),
+      );
+    case "to_bytes":
+    case "from_bytes":
+      throw unsupported(`bytes (int.${name})`);
+  }
+  return undefined;
+}
+
+function floatAttribute(object: PyFloat, name: string): Value | undefined {
+  switch (name) {
+    case "real":
+      return object;
+    case "imag":
+      return float(0);
+    case "is_integer":
+      return method(
+        name,
+        none(name, () => Number.isInteger(object.value)),
+      );
+    case "conjugate":
+      return method(
+        name,
+        none(name, () => object),
+      );
+    case "hex":
+    case "fromhex":
+    case "as_integer_ratio":
+      throw unsupported(`float.${name}`);
+  }
+  return undefined;
+}
+
+function iteratorAttribute(object: PyIterator, name: string): Value | undefined {
+  if (object.typeName === "generator" && ["send", "throw", "close"].includes(name))
+    throw unsupported(`the method ${name} of a generator`);
+  return undefined;
+}

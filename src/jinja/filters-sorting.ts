@@ -1,0 +1,116 @@
+// Filters that order, compare or group items.
+import { asIndex, signature } from "./arguments.js";
+import { attributeGetter, attributesGetter, type Getter } from "./attribute-getter.js";
+import { spend } from "./budget.js";
+import { JinjaError } from "./errors.js";
+import type { Filter } from "./filters.js";
+import { iterate, toArray } from "./iteration.js";
+import { equals, order } from "./operators.js";
+import { lower } from "./unicode.js";
+import { Group, Markup, PyDict, PyIterator, PyTuple, textOf, truthy, Undefined, type Value } from "./values.js";
+
+const SORT = signature("value reverse? case_sensitive? attribute?");
+const DICTSORT = signature("value case_sensitive? by? reverse?");
+const EXTREME = signature("value case_sensitive? attribute?");
+const GROUPBY = signature("value attribute default? case_sensitive?");
+
+function given(value: Value | undefined): boolean {
+  return value !== undefined && truthy(value);
+}
+
+/** Strings are compared in lower case unless the filter is told otherwise. */
+function ignoreCase(value: Value): Value {
+  const text = textOf(value);
+  if (text === undefined) return value;
+  return value instanceof Markup ? new Markup(lower(text)) : lower(text);
+}
+
+/** sorted(): stable, also in reverse; only "<" is asked, as Python does. */
+function sorted<T>(items: readonly T[], compare: (a: T, b: T) => number, reverse: boolean): T[] {
+  const by = (a: T, b: T) => {
+    spend(1);
+    return compare(a, b);
+  };
+  return reverse ? [...items].reverse().sort(by).reverse() : [...items].sort(by);
+}
+
+function byLess(a: Value, b: Value): number {
+  const result = order(a, b, "<");
+  if (Number.isNaN(result)) throw new JinjaError("Unsupported", "sorting NaN: the order is not defined");
+  return result;
+}
+
+function byItems(a: readonly Value[], b: readonly Value[]): number {
+  for (let i = 0; i < a.length; i++) if (!(a[i] === b[i] || equals(a[i]!, b[i]!))) return byLess(a[i]!, b[i]!);
+  return 0;
+}
+
+export const sortingFilters: Readonly<Record<string, Filter>> = {
+  sort: (value, args, kwargs) => {
+    const [items, reverse, caseSensitive, attribute] = SORT("sort", [value, ...args], kwargs);
+    const get = attributesGetter(attribute, given(caseSensitive) ? undefined : ignoreCase);
+    const keyed = toArray(items!).map((item) => ({ item, key: get(item) }));
+    return sorted(keyed, (a, b) => byItems(a.key, b.key), asIndex(reverse, 0) !== 0).map(({ item }) => item);
+  },
+  dictsort: (value, args, kwargs) => {
+    const [dict, caseSensitive, by, reverse] = DICTSORT("dictsort", [value, ...args], kwargs);
+    const what = by === undefined ? "key" : textOf(by);
+    if (what !== "key" && what !== "value") {
+      throw new JinjaError("FilterArgumentError", 'You can only sort by either "key" or "value"');
+    }
+    if (dict instanceof Undefined) throw new JinjaError(dict.errorKind, dict.message);
+    if (!(dict instanceof PyDict)) throw new JinjaError("AttributeError", "dictsort takes a dict");
+    const key = (entry: readonly Value[]) => {
+      const part = entry[what === "key" ? 0 : 1]!;
+      return given(caseSensitive) ? part : ignoreCase(part);
+    };
+    const entries = Array.from(dict.entries(), (entry) => ({ entry, key: key(entry) }));
+    return sorted(entries, (a, b) => byLess(a.key, b.key), asIndex(reverse, 0) !== 0).map(
+      ({ entry }) => new PyTuple(entry),
+    );
+  },
+  min: (value, args, kwargs) => extreme("min", EXTREME("min", [value, ...args], kwargs)),
+  max: (value, args, kwargs) => extreme("max", EXTREME("max", [value, ...args], kwargs)),
+  unique: (value, args, kwargs) => {
+    const [items, caseSensitive, attribute] = EXTREME("unique", [value, ...args], kwargs);
+    return new PyIterator(
+      unique(items!, attributeGetter(attribute, undefined, given(caseSensitive) ? undefined : ignoreCase)),
+    );
+  },
+  groupby: (value, args, kwargs) => {
+    const [items, attribute, missing, caseSensitive] = GROUPBY("groupby", [value, ...args], kwargs);
+    const original = attributeGetter(attribute, missing);
+    const get = given(caseSensitive) ? original : attributeGetter(attribute, missing, ignoreCase);
+    const keyed = toArray(items!).map((item) => ({ item, key: get(item) }));
+    const groups: { key: Value; items: Value[] }[] = [];
+    for (const { item, key } of sorted(keyed, (a, b) => byLess(a.key, b.key), false)) {
+      const last = groups.at(-1);
+      if (last !== undefined && (last.key === key || equals(last.key, key))) last.items.push(item);
+      else groups.push({ key, items: [item] });
+    }
+    return groups.map(
+      (group) => new Group([given(caseSensitive) ? group.key : original(group.items[0]!), group.items]),
+    );
+  },
+};
+
+function extreme(name: "min" | "max", [items, caseSensitive, attribute]: ReturnType<typeof EXTREME>): Value {
+  const get = attributeGetter(attribute, undefined, given(caseSensitive) ? undefined : ignoreCase);
+  let best: { item: Value; key: Value } | undefined;
+  for (const item of iterate(items!)) {
+    const key = get(item);
+    if (best === undefined) best = { item, key };
+    else if (name === "min" ? order(key, best.key, "<") < 0 : order(key, best.key, ">") > 0) best = { item, key };
+  }
+  return best === undefined ? new Undefined("No aggregated item, sequence was empty.") : best.item;
+}
+
+function* unique(items: Value, get: Getter): Generator<Value> {
+  const seen = new PyDict();
+  for (const item of iterate(items)) {
+    const key = get(item);
+    if (seen.has(key)) continue;
+    seen.set(key, true);
+    yield item;
+  }
+}

@@ -1,0 +1,54 @@
+// Numbers as text: what format specifications and the % operator share.
+import { spendText } from "./budget.js";
+import { floatRepr, scaledDigits } from "./numbers.js";
+
+/** The digits of a finite |value| in the style of C's e, f and g; no sign. */
+export function floatDigits(value: number, style: "e" | "f" | "g", precision: number, alternate: boolean): string {
+  spendText(precision + 400);
+  if (Number.isNaN(value)) return "nan";
+  if (!Number.isFinite(value)) return "inf";
+  if (style === "f") return fixed(value, precision, alternate);
+  if (style === "e") return scientific(value, precision, alternate);
+  // g: significant digits, the shorter of the two forms, without zeros at the end.
+  const significant = Math.max(1, precision);
+  const exponent = exponentAt(value, significant - 1);
+  const text =
+    exponent < -4 || exponent >= significant
+      ? scientific(value, significant - 1, alternate)
+      : fixed(value, significant - 1 - exponent, alternate);
+  return alternate ? text : withoutZeros(text);
+}
+
+function withoutZeros(text: string): string {
+  const [mantissa, exponent] = text.split("e") as [string, string | undefined];
+  const short = mantissa.includes(".") ? mantissa.replace(/\.?0+$/, "") : mantissa;
+  return exponent === undefined ? short : `${short}e${exponent}`;
+}
+
+function fixed(value: number, places: number, alternate: boolean): string {
+  const digits = scaledDigits(value, places)
+    .toString()
+    .padStart(places + 1, "0");
+  const point = digits.length - places;
+  return places > 0 ? `${digits.slice(0, point)}.${digits.slice(point)}` : digits + (alternate ? "." : "");
+}
+
+/** The decimal exponent of |value| once it is rounded to `places` digits after the first. */
+function exponentAt(value: number, places: number): number {
+  if (value === 0) return 0;
+  const guess = Number(Math.abs(value).toExponential().split("e")[1]);
+  return scaledDigits(value, places - guess).toString().length > places + 1 ? guess + 1 : guess;
+}
+
+function scientific(value: number, places: number, alternate: boolean): string {
+  const exponent = exponentAt(value, places);
+  const digits = value === 0 ? "0".repeat(places + 1) : scaledDigits(value, places - exponent).toString();
+  const mantissa = places > 0 ? `${digits[0]}.${digits.slice(1)}` : digits + (alternate ? "." : "");
+  const sign = exponent < 0 ? "-" : "+";
+  return `${mantissa}e${sign}${String(Math.abs(exponent)).padStart(2, "0")}`;
+}
+
+/** The digits of |value| as repr gives them. */
+export function shortestDigits(value: number): string {
+  return floatRepr(Math.abs(value));
+}

@@ -1,0 +1,58 @@
+// A conversation as JSON: a list of messages, or a request as OpenAI and vLLM write them.
+import { QuipuError } from "../errors.js";
+import { parseJson } from "../jinja/json.js";
+import { PyDict, type Value } from "../jinja/values.js";
+import type { ChatMessage, ChatOptions } from "./chat-message.js";
+
+/** What a request says of its prompt. */
+export interface ChatRequest extends ChatOptions {
+  readonly messages: readonly ChatMessage[];
+  /** Names of its other fields, which are no part of the prompt: model, temperature … */
+  readonly otherFields: readonly string[];
+}
+
+const OPTIONS: Readonly<Record<string, keyof ChatOptions>> = {
+  tools: "tools",
+  documents: "documents",
+  chat_template_kwargs: "templateVariables",
+  chat_template: "chatTemplate",
+  add_generation_prompt: "addGenerationPrompt",
+  continue_final_message: "continueFinalMessage",
+};
+
+/**
+ * Reads JSON as Python does, so that templates print what they print there: 1.0 is no 1, and the fields of arguments keep their order, which
+ * JSON.parse changes where they look like numbers.
+ *
+ * @throws {QuipuError} ERR_USAGE for what is no JSON, or no list and no object with "messages". Messages are checked where they are used.
+ */
+export function parseChatRequest(text: string): ChatRequest {
+  let json: Value;
+  try {
+    json = parseJson(text.replace(/^\uFEFF/, ""));
+  } catch (cause) {
+    throw new QuipuError("ERR_USAGE", `not valid JSON: ${(cause as Error).message}`, { cause });
+  }
+  const messages = json instanceof PyDict ? json.get("messages") : json;
+  if (!Array.isArray(messages)) {
+    throw new QuipuError("ERR_USAGE", 'expected a list of messages, or an object with such a list as its "messages"');
+  }
+  if (messages.length === 0) throw new QuipuError("ERR_USAGE", "messages: expected at least one message, got none");
+  const options: Partial<Record<keyof ChatOptions, unknown>> = {};
+  const otherFields: string[] = [];
+  for (const [key, value] of json instanceof PyDict ? json.entries() : []) {
+    const name = key as string;
+    const option = OPTIONS[name];
+    if (name === "messages" || value === null) continue;
+    if (option === undefined) otherFields.push(name);
+    else
+      options[option] =
+        key === "chat_template_kwargs" && value instanceof PyDict ? Object.fromEntries(value.entries()) : value;
+  }
+  const fields = (message: Value) => (message instanceof PyDict ? Object.fromEntries(message.entries()) : message);
+  return {
+    ...(options as ChatOptions),
+    messages: messages.map(fields) as unknown as readonly ChatMessage[],
+    otherFields,
+  };
+}

@@ -1,0 +1,184 @@
+// --messages, --tools, --template-var, --chat-template and --continue: what they give the model, as quipu inspect prompt shows it.
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { alteredStoryteller, alterJson } from "./models.js";
+import { quipu } from "./run-cli.js";
+
+const TEMPLATE = `{{ bos_token }}{% for t in tools or [] %}<{{ t | tojson }}>{% endfor %}{% for m in messages %}{{ m.role }}: {{ m.content }}{% for c in m.tool_calls or [] %}[{{ c.function | tojson }}]{% endfor %}{{ "\\n" }}{% endfor %}{% if add_generation_prompt %}bot{{ mood }}{{ mood is string }}:{% endif %}`;
+
+const dir = mkdtempSync(join(tmpdir(), "quipu-messages-"));
+afterAll(() => rmSync(dir, { recursive: true }));
+const model = alteredStoryteller(join(dir, "model"));
+const chat_template = [
+  { name: "default", template: TEMPLATE },
+  { name: "rag", template: "{% for d in documents or [] %}{{ d.text }};{% endfor %}{{ messages[0].content }}" },
+];
+alterJson(join(model, "tokenizer_config.json"), { chat_template });
+
+const file = (name: string, text: string) => {
+  writeFileSync(join(dir, name), text);
+  return join(dir, name);
+};
+const turns = [
+  { role: "user", content: "Hi" },
+  { role: "assistant", content: "Once upon " },
+];
+const messages = file("messages.json", JSON.stringify(turns));
+const question = file("question.json", JSON.stringify(turns.slice(0, 1)));
+const tools = file("tools.json", '[{"type": "function", "function": {"name": "f", "limit": 1.0}}]');
+const own = file("own.jinja", "own: {{ messages[-1].content }}");
+
+async function prompt(args: readonly string[], input = ""): Promise<string> {
+  const { status, stdout, stderr } = await quipu(["inspect", "prompt", "-m", model, "--json", ...args], { input });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  return JSON.parse(stdout).text;
+}
+
+test.concurrent.each<[string, string[], string]>([
+  ["a list of messages", ["--messages", question], "user: Hi\nbotFalse:"],
+  ["after an answer, another", ["--messages", messages], "user: Hi\nassistant: Once upon \nbotFalse:"],
+  ["the last message goes on", ["--messages", messages, "--continue"], "user: Hi\nassistant: Once upon "],
+  ["a system message before it", ["--messages", question, "--system", "S"], "system: S\nuser: Hi\nbotFalse:"],
+  [
+    "tools",
+    ["--messages", question, "--tools", tools],
+    '<{"type": "function", "function": {"name": "f", "limit": 1.0}}>user: Hi\nbotFalse:',
+  ],
+  ["variables as texts", ["--messages", question, "--template-var", "mood= sad=1"], "user: Hi\nbot sad=1True:"],
+  ["variables as JSON", ["--messages", question, "--template-var", "mood=1.0"], "user: Hi\nbot1.0False:"],
+  ["a template of the model", ["--messages", question, "--chat-template", "rag"], "Hi"],
+  ["a template of one's own", ["--messages", messages, "--chat-template", own], "own: Once upon "],
+  [
+    "a text with tools",
+    ["--tools", tools, "Hi"],
+    '<{"type": "function", "function": {"name": "f", "limit": 1.0}}>user: Hi\nbotFalse:',
+  ],
+  ["a text with a template", ["--chat-template", own, "Hi"], "own: Hi"],
+])("%s", async (_, args, expected) => {
+  expect((await prompt(args)).replace("<|begin_of_text|>", "")).toBe(expected);
+});
+
+test("stdin is the conversation, or the tools", async () => {
+  expect(await prompt(["--messages", "-"], JSON.stringify(turns.slice(0, 1)))).toContain("user: Hi\n");
+  expect(await prompt(["--tools", "-", "Hi"], '[{"a": 1}]')).toContain('<{"a": 1}>user: Hi\n');
+});
+
+test("a request: what is no part of its prompt is named", async () => {
+  const request = {
+    ...{ model: "m", temperature: 0, messages: turns, tools: [{ a: 1 }] },
+    ...{ continue_final_message: true, chat_template_kwargs: { mood: "x" } },
+  };
+  const args = [
+    "inspect",
+    "prompt",
+    "-m",
+    model,
+    "--json",
+    "--messages",
+    file("request.json", JSON.stringify(request)),
+  ];
+  const { status, stdout, stderr } = await quipu(args);
+  expect({ status, stderr }).toEqual({
+    status: 0,
+    stderr: `quipu: ${join(dir, "request.json")}: no part of the prompt, and not read: model, temperature\n`,
+  });
+  expect(JSON.parse(stdout).text).toBe('<|begin_of_text|><{"a": 1}>user: Hi\nassistant: Once upon ');
+});
+
+test("generate and next take the same", async () => {
+  const given = ["-m", model, "--messages", messages, "--continue", "--temp", "0", "-n", "1"];
+  const [text, table] = await Promise.all([
+    quipu(given),
+    quipu(["next", "-m", model, "--messages", messages, "--continue", "--top", "1", "--json"]),
+  ]);
+  expect(text).toMatchObject({ status: 0, stderr: "" });
+  expect(JSON.parse(table.stdout).tokens[0].text).toBe(text.stdout);
+});
+
+test.concurrent.each<[string, string[], string | RegExp]>([
+  ["words too", ["--messages", question, "hi"], "from words and from --messages"],
+  ["--raw", ["--messages", question, "--raw"], "cannot be used with option '--raw'"],
+  ["--echo", ["--messages", question, "--echo"], "--echo prints a text"],
+  ["--continue alone", ["--continue", "hi"], "--continue goes on with the last message of --messages"],
+  ["no such file", ["--messages", "/no/such"], "--messages /no/such: cannot be read: ENOENT"],
+  ["no JSON", ["--messages", own], "own.jinja: not valid JSON"],
+  ["no messages", ["--messages", file("none.json", "[]")], "messages: expected at least one message"],
+  [
+    "a message that is none",
+    ["--messages", file("role.json", '[{"role": 5}]')],
+    "messages[0].role: expected a text, got 5",
+  ],
+  [
+    "tools twice",
+    ["--messages", file("both.json", '{"messages": [{"role": "user"}], "tools": []}'), "--tools", tools],
+    "has tools as well",
+  ],
+  [
+    "tools that are none",
+    ["--messages", question, "--tools", question.replace("question", "none.json/x")],
+    "cannot be read: ENOTDIR",
+  ],
+  [
+    "no list of tools",
+    ["--messages", question, "--tools", file("tool.json", '{"type": "function"}')],
+    "expected a list of tools",
+  ],
+  ["stdin twice", ["--messages", "-", "--tools", "-"], "only one of them can be stdin"],
+  ["a variable without a value", ["--messages", question, "--template-var", "x"], 'Expected a name, "=", and a value.'],
+  [
+    "a variable that is a part",
+    ["--messages", question, "--template-var", "messages=1"],
+    "templateVariables: messages has an option of its own",
+  ],
+  [
+    "a template of no such name",
+    ["--messages", question, "--chat-template", "tools"],
+    "has the templates default, rag",
+  ],
+  [
+    "a file that is no template",
+    ["--messages", question, "--chat-template", file("plain.txt", "Hi")],
+    "expected a Jinja text",
+  ],
+  [
+    "documents that the template does not read",
+    ["--messages", file("documents.json", '{"messages": [{"role": "user"}], "documents": [{"text": "x"}]}')],
+    "does not read documents",
+  ],
+])("%s: an error", async (_, args, message) => {
+  const { status, stdout, stderr } = await quipu(["-m", model, "-n", "1", ...args]);
+  expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+  expect(stderr).toMatch(
+    typeof message === "string" ? new RegExp(message.replace(/[\\^$*+?.()|[\]{}]/g, "\\$&")) : message,
+  );
+});
+
+describe("what failed for a new user", () => {
+  const CASES = join(process.env.QUIPU_SHARED ?? join(process.cwd(), "../shared"), "cases/tokenizer");
+  const present = existsSync(CASES);
+  if (!present) console.warn(`skipped: ${CASES} does not exist`);
+
+  (present ? test : test.skip)("tools are rendered, and not ignored", async () => {
+    const text = await prompt(["--messages", join(CASES, "chat-tools-ignored.json")]);
+    expect(text).toBe('<|begin_of_text|><{"type": "function", "function": {"name": "f"}}>user: hi\nbotFalse:');
+    const { status, stderr } = await quipu([
+      ...["tokens", "-m", model, "--chat", join(CASES, "chat-tools-ignored.json"), "--chat-template", own],
+    ]);
+    expect({ status, stderr }).toMatchObject({ status: 2, stderr: expect.stringContaining("does not read tools") });
+  });
+
+  (present ? test : test.skip)("indented code after a thought", async () => {
+    const template = file(
+      "thinks.jinja",
+      "{% for m in messages %}{{ m.content.split('</think>')[-1].lstrip('\\n') if m.role == 'assistant' else m.content }}|{% endfor %}",
+    );
+    const text = await prompt([
+      "--messages",
+      join(CASES, "conversation-indented-code.json"),
+      "--chat-template",
+      template,
+    ]);
+    expect(text).toContain("code?|    x = 1\n|");
+  });
+});

@@ -1,0 +1,146 @@
+// Templates that would take all time or memory, and those that look for JavaScript behind Python's values.
+import { JinjaError, JinjaTemplate, type Limits } from "#quipu/jinja/template.js";
+
+function kindOf(source: string, context: Record<string, unknown> = {}, limits?: Limits): string {
+  try {
+    return `text ${new JinjaTemplate(source).render(context, limits)}`;
+  } catch (error) {
+    if (error instanceof JinjaError) return error.kind;
+    throw error;
+  }
+}
+
+const range = "range(100000)";
+const loops = (depth: number, body: string) =>
+  Array.from({ length: depth }, (_, i) => `{% for a${i} in ${range} %}`).join("") + body + "{% endfor %}".repeat(depth);
+
+test.each([
+  ["nested loops", loops(3, "")],
+  ["nested loops that print", loops(2, "x")],
+  ["a chain of filters over generators", loops(2, `{{ ${range}|map('string')|list|length }}`)],
+  ["doubled strings", `{% set n = namespace(s='x') %}${loops(1, "{% set n.s = n.s ~ n.s %}")}`],
+  ["doubled lists", `{% set n = namespace(s=[1]) %}${loops(1, "{% set n.s = n.s + n.s %}")}`],
+  ["repeated strings", "{{ ('x' * 10000000) * 10000000 }}"],
+  ["repeated lists", "{{ ([1] * 10000000) * 10000000 }}"],
+  ["centred text", "{{ 'x'.center(10 ** 12) }}"],
+  ["a wide format", "{{ '%1000000000000d' % 1 }}"],
+  ["a wide format specification", "{{ '{:1000000000000}'.format(1) }}"],
+  ["a precise format", "{{ '%.1000000000f' % 1.5 }}"],
+  ["replaced text", "{% set s = 'x' * 100000 %}{{ s.replace('x', s).replace('x', s) }}"],
+  ["joined text", "{% set s = 'x' * 100000 %}{{ s.join(s|list) }}"],
+  ["indented text", "{{ ('\n' * 1000000)|indent(1000000) }}"],
+  ["powers", "{{ 10 ** (10 ** 10) }}"],
+  ["factorials", `{% set n = namespace(f=1) %}${loops(1, "{% set n.f = n.f * (loop.index + 10 ** 9) %}")}`],
+  [
+    "an exponential value, printed",
+    "{% set n = namespace(x=[]) %}{% for i in range(99) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x }}",
+  ],
+  [
+    "an exponential value, as JSON",
+    "{% set n = namespace(x=[]) %}{% for i in range(99) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x|tojson }}",
+  ],
+  [
+    "exponential values, compared",
+    "{% set n = namespace(x=[], y=[]) %}{% for i in range(99) %}{% set n.x = [n.x, n.x] %}{% set n.y = [n.y, n.y] %}{% endfor %}{{ n.x == n.y }}",
+  ],
+  ["long text, searched in a loop", `{% set s = 'x' * 1000000 %}${loops(1, "{{ 'y' in s }}")}`],
+  ["long text, read by index", `{% set s = 'x' * 1000000 %}${loops(1, "{{ s[loop.index] }}")}`],
+])("%s: ends at a limit", (_, source) => {
+  expect(kindOf(source, {}, { maxSteps: 1_000_000 })).toBe("LimitError");
+});
+
+test("a rendering has limits without being given any", () => {
+  expect(kindOf(`{% set s = 'x' * 10000000 %}${loops(1, "{{ 'y' in s }}")}`)).toBe("LimitError");
+  expect(kindOf("{% set s = 'x' * 60000000 %}{{ s }}{{ s }}")).toBe("LimitError");
+});
+
+test.each([
+  ["a macro that calls itself", "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"],
+  ["nested parentheses", `{{ ${"(".repeat(100_000)}1${")".repeat(100_000)} }}`],
+  ["nested lists", `{{ ${"[".repeat(100_000)}${"]".repeat(100_000)} }}`],
+  ["nested signs", `{{ ${"-".repeat(100_000)}1 }}`],
+  ["nested negations", `{{ ${"not ".repeat(100_000)}1 }}`],
+  ["a chain of conditions", `{{ ${"1 if 0 else ".repeat(100_000)}1 }}`],
+  ["nested blocks", `${"{% if 1 %}".repeat(100_000)}`],
+  ["a deep value", "{% set n = namespace(x=[]) %}{% for i in range(9999) %}{% set n.x = [n.x] %}{% endfor %}{{ n.x }}"],
+  [
+    "a deep value as JSON",
+    "{% set n = namespace(x=[]) %}{% for i in range(9999) %}{% set n.x = [n.x] %}{% endfor %}{{ n.x|tojson }}",
+  ],
+  [
+    "deep values, compared",
+    "{% set n = namespace(x=[], y=[]) %}{% for i in range(99999) %}{% set n.x = [n.x] %}{% set n.y = [n.y] %}{% endfor %}{{ n.x == n.y }}",
+  ],
+])("%s: too deep", (_, source) => {
+  expect(kindOf(source)).toBe("RecursionError");
+});
+
+test("a long chain is no nesting, or is refused", () => {
+  expect(["text 10000", "RecursionError"]).toContain(kindOf(`{{ ${"1 + ".repeat(9_999)}1 }}`));
+  expect(kindOf(`{{ ${"1 + ".repeat(999)}1 }}`)).toBe("text 1000");
+  expect(kindOf(`${"{% if x %}{% elif y %}{% endif %}".repeat(1000)}`)).toBe("text ");
+});
+
+test("a rendering's own limits", () => {
+  const source = "{% for i in range(1000) %}xxxxxxxxxx{% endfor %}";
+  expect(kindOf(source)).toBe(`text ${"x".repeat(10_000)}`);
+  expect(kindOf(source, {}, { maxSteps: 500 })).toBe("LimitError");
+  expect(kindOf(source, {}, { maxLength: 9_999 })).toBe("LimitError");
+  expect(kindOf(source, {}, { maxLength: 10_000 })).toBe(`text ${"x".repeat(10_000)}`);
+  expect(kindOf("{% macro m(n) %}{{ m(n - 1) if n else '' }}{% endmacro %}{{ m(50) }}", {}, { maxDepth: 40 })).toBe(
+    "RecursionError",
+  );
+});
+
+test("the sandbox's range", () => {
+  expect(kindOf("{{ range(100001) }}")).toBe("OverflowError");
+  expect(kindOf("{{ range(0, 10 ** 15, 10 ** 11)|length }}")).toBe("text 10000");
+});
+
+describe("nothing of JavaScript is reached", () => {
+  const names = [
+    "__proto__",
+    "constructor",
+    "toString",
+    "hasOwnProperty",
+    "valueOf",
+    "prototype",
+    "length",
+    "then",
+    "caller",
+    "toJSON",
+  ];
+  const values: Record<string, unknown> = { s: "x", n: 1, f: 1.5, b: true, l: [1], d: { k: 1 }, t: null };
+
+  test.each(names)("%s is no attribute, filter, test, name or key", (name) => {
+    for (const value of Object.keys(values)) {
+      if (value === "t") continue;
+      expect(kindOf(`{{ ${value}.${name} is defined }}{{ ${value}['${name}'] is defined }}`, values)).toBe(
+        "text FalseFalse",
+      );
+    }
+    expect(kindOf(`{{ ${name} is defined }}`)).toBe("text False");
+    if (name !== "length") expect(kindOf(`{{ 1|${name} }}`)).toBe("TemplateAssertionError");
+    expect(kindOf(`{{ 1 is ${name} }}`)).toBe("TemplateAssertionError");
+    expect(
+      kindOf(`{{ namespace().${name} is defined }}{{ range.${name} is defined }}{{ cycler(1).${name} is defined }}`),
+    ).toBe("text FalseFalseFalse");
+    expect(kindOf(`{{ '{0.${name}}'.format('x') }}`)).toBe("text ");
+    expect(kindOf(`{{ 'x'|attr('${name}') is defined }}{{ [1]|map(attribute='${name}')|first is defined }}`)).toBe(
+      "text FalseFalse",
+    );
+  });
+
+  test("such names are ordinary keys of dicts and attributes of namespaces", () => {
+    const dict = new Map(names.map((name, i) => [name, i]));
+    for (const [name, i] of dict) {
+      if (name === "__proto__") continue;
+      expect(kindOf(`{{ d.${name} }}{{ d['${name}'] }}{{ d.get('${name}') }}`, { d: dict })).toBe(`text ${i}${i}${i}`);
+      expect(kindOf(`{% set n = namespace() %}{% set n.${name} = 1 %}{{ n.${name} }}`)).toBe("text 1");
+      expect(kindOf(`{% set ${name} = 1 %}{{ ${name} }}`)).toBe("text 1");
+      expect(kindOf(`{{ {'${name}': 1} }}`)).toBe(`text {'${name}': 1}`);
+    }
+    expect(kindOf("{{ d['__proto__'] }}{{ d.__proto__ }}", { d: JSON.parse('{"__proto__": 7}') })).toBe("text 77");
+    expect(({} as Record<string, unknown>).x).toBeUndefined();
+  });
+});

@@ -1,0 +1,12 @@
+// How threads share out a run (test/native), without Node: thousands of schedules that delay any thread at any step.
+import { spawnSync } from "node:child_process";
+
+test("every task of every phase is done once, whatever the schedule", () => {
+  const schedules = process.env.QUIPU_EXHAUSTIVE ? "200000" : "10000";
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["scripts/test-threads.js", schedules, "100"], {
+    encoding: "utf8",
+    timeout: 110_000,
+  });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  expect(stdout).toBe(`team: ${schedules} schedules\nteam size: 21 machines\nthreads: 3000 runs\n`);
+}, 120_000);
