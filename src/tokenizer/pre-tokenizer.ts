@@ -79,8 +79,8 @@ function stepsOf(value: unknown, what: string): ParsedStep[] {
     }
     case "Digits": {
       const each = step.individual_digits === true;
-      const digits = compileSplitPattern(each ? "\\p{N}" : "\\p{N}+", what);
-      const cut: Step = (piece) => splitInto("Isolated", digits, piece, false);
+      const digits = whenUsed(each ? "\\p{N}" : "\\p{N}+", what);
+      const cut: Step = (piece) => splitInto("Isolated", digits(), piece, false);
       return [{ name: each ? "digits" : "numbers", cut, makesBytes: false }];
     }
     case "ByteLevel":
@@ -97,24 +97,35 @@ function splitStep({ pattern, behavior, invert }: JsonObject, what: string): Par
   if (!isBehavior(behavior)) return undefined;
   const isInverted = invert === true;
   if (typeof regex === "string") {
-    const compiled = compileSplitPattern(regex, `${what}: pre_tokenizer`);
+    const compiled = whenUsed(regex, `${what}: pre_tokenizer`);
     const covering = COVERING.get(regex);
+    if (covering === undefined) compiled(); // what cannot be translated is refused at once
     const keepsMatches = behavior === "Isolated" || (behavior === "Removed" && isInverted);
     return split(compiled, behavior, isInverted, covering !== undefined && keepsMatches ? covering : "split");
   }
   if (typeof text !== "string" || text === "") return undefined;
-  return split(new RegExp(text.replace(/[\\^$*+?.()|[\]{}/-]/g, "\\$&"), "gu"), behavior, isInverted, "split");
+  const literal = new RegExp(text.replace(/[\\^$*+?.()|[\]{}/-]/g, "\\$&"), "gu");
+  return split(() => literal, behavior, isInverted, "split");
 }
 
-function split(pattern: RegExp, behavior: SplitBehavior, invert: boolean, name: string): ParsedStep {
-  return { name, cut: (piece) => splitInto(behavior, pattern, piece, invert), makesBytes: false };
+function split(pattern: () => RegExp, behavior: SplitBehavior, invert: boolean, name: string): ParsedStep {
+  return { name, cut: (piece) => splitInto(behavior, pattern(), piece, invert), makesBytes: false };
+}
+
+/** A pattern of known translation, which takes 10 ms: the engine's own patterns never need theirs. */
+function whenUsed(pattern: string, what: string): () => RegExp {
+  let compiled: RegExp | undefined;
+  return () => {
+    compiled ??= compileSplitPattern(pattern, what);
+    return compiled;
+  };
 }
 
 /** The step that cuts, where there is one, and the one that makes bytes of text. */
 function byteLevelSteps({ add_prefix_space, use_regex }: JsonObject, what: string): ParsedStep[] {
   const splits = use_regex !== false;
-  const pattern = compileSplitPattern(GPT2_PATTERN, what);
-  const cut: Step = (piece) => (splits ? splitInto("Isolated", pattern, piece, false) : [piece]);
+  const pattern = whenUsed(GPT2_PATTERN, what);
+  const cut: Step = (piece) => (splits ? splitInto("Isolated", pattern(), piece, false) : [piece]);
   if (add_prefix_space !== true) return [{ name: splits ? "gpt2 and bytes" : "bytes", cut, makesBytes: true }];
   return [{ name: "prefixed", cut: (piece) => cut(piece.startsWith(" ") ? piece : ` ${piece}`), makesBytes: true }];
 }
