@@ -9,15 +9,8 @@ export { EXIT_CODES, isQuipuError, QuipuError, type QuipuErrorCode } from "./err
 export { type BenchmarkOptions, type BenchmarkResult, type BenchmarkRow, runBenchmark } from "./generate/benchmark.js";
 export type * from "./generate/events.js";
 export { type InspectOptions, inspectModel, type ModelReport } from "./generate/inspect.js";
-export {
-  type LoadOptions,
-  type LogitsOptions,
-  loadModel,
-  type Model,
-  type ModelStats,
-  type ModelWithTokenizer,
-  type NextOptions,
-} from "./generate/model.js";
+export { type LoadOptions, loadModel } from "./generate/load.js";
+export type { LogitsOptions, Model, ModelStats, ModelWithTokenizer, NextOptions } from "./generate/model.js";
 export { modelFolder } from "./generate/model-folder.js";
 export { encodePrompt, type PromptContext } from "./generate/prompt.js";
 export type { StopToken } from "./generate/stop-tokens.js";

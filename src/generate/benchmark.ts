@@ -11,7 +11,8 @@ import { Recorder } from "../graph/recorder.js";
 import { SamplerState } from "../model/sampler-state.js";
 import { loadTokenizer } from "../tokenizer/tokenizer.js";
 import type { GenerateOptions } from "./events.js";
-import { type LoadOptions, loadModel, type Model, type ModelStats } from "./model.js";
+import { type LoadOptions, loadModel } from "./load.js";
+import type { Model, ModelStats } from "./model.js";
 import { modelFolder } from "./model-folder.js";
 import { BENCHMARK_OPTIONS, GENERATE_OPTIONS, LOAD_OPTIONS } from "./option-kinds.js";
 

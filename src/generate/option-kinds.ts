@@ -17,7 +17,8 @@ import { CHAT_OPTIONS } from "../chat/option-kinds.js";
 import type { BenchmarkOptions } from "./benchmark.js";
 import type { GenerateOptions } from "./events.js";
 import type { InspectOptions } from "./inspect.js";
-import type { LoadOptions, LogitsOptions, NextOptions } from "./model.js";
+import type { LoadOptions } from "./load.js";
+import type { LogitsOptions, NextOptions } from "./model.js";
 
 /** Most alternatives that `logprobs` can ask for. */
 const MAX_LOGPROBS = 20;

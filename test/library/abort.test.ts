@@ -2,7 +2,8 @@
 import { getEventListeners } from "node:events";
 import { join } from "node:path";
 import type { GenerateOptions } from "#quipu/generate/events.js";
-import { loadModel, type Model } from "#quipu/generate/model.js";
+import { loadModel } from "#quipu/generate/load.js";
+import type { Model } from "#quipu/generate/model.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { complete } from "../model/run-model.js";
 import { writeSlowCheckpoint } from "../slow-checkpoint.js";

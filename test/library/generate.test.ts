@@ -1,7 +1,8 @@
 // generate(): events, limits, stops, seeds and what sampling options do, on the embedded model.
 import { cpSync } from "node:fs";
 import { join } from "node:path";
-import { loadModel, type Model } from "#quipu/generate/model.js";
+import { loadModel } from "#quipu/generate/load.js";
+import type { Model } from "#quipu/generate/model.js";
 import { TINY_CONFIG, temporaryFolder, writeCheckpoint } from "../checkpoint-writer.js";
 import { loadTiny } from "../model/reference.js";
 import { complete, rowAt, someIds, withModel } from "../model/run-model.js";

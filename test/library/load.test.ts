@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { availableThreads } from "#quipu/addon/process-limits.js";
 import { availableTargets } from "#quipu/device/machine.js";
 import { inspectModel } from "#quipu/generate/inspect.js";
-import { type LoadOptions, loadModel } from "#quipu/generate/model.js";
+import { type LoadOptions, loadModel } from "#quipu/generate/load.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { loadTiny, tinyNames } from "../model/reference.js";
 import { complete, someIds, withModel } from "../model/run-model.js";

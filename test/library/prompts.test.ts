@@ -2,7 +2,8 @@
 import { cpSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { GenerateOptions, Prompt } from "#quipu/generate/events.js";
-import { loadModel, type Model } from "#quipu/generate/model.js";
+import { loadModel } from "#quipu/generate/load.js";
+import type { Model } from "#quipu/generate/model.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { complete, someIds } from "../model/run-model.js";
 

@@ -3,7 +3,8 @@
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { inspectModel } from "#quipu/generate/inspect.js";
-import { loadModel, type Model } from "#quipu/generate/model.js";
+import { loadModel } from "#quipu/generate/load.js";
+import type { Model } from "#quipu/generate/model.js";
 import type { ModelWarning } from "#quipu/warnings.js";
 import { safetensorsBytes, temporaryFolder, type WrittenTensor } from "../checkpoint-writer.js";
 import { LOGIT_TOLERANCE, loadTiny } from "../model/reference.js";

@@ -1,5 +1,6 @@
 // Several requests of one model at once: they share programs, sampling state and slots, and must not notice each other.
-import { loadModel, type Model } from "#quipu/generate/model.js";
+import { loadModel } from "#quipu/generate/load.js";
+import type { Model } from "#quipu/generate/model.js";
 import { loadTiny } from "../model/reference.js";
 import { type Completion, complete, someIds } from "../model/run-model.js";
 

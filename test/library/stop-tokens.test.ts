@@ -2,7 +2,8 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { inspectModel } from "#quipu/generate/inspect.js";
-import { loadModel, type Model } from "#quipu/generate/model.js";
+import { loadModel } from "#quipu/generate/load.js";
+import type { Model } from "#quipu/generate/model.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { complete } from "../model/run-model.js";
 

@@ -1,0 +1,154 @@
+// loadModel: a checkpoint folder, or a name, to a model that answers.
+import { availableMemory } from "../addon/process-limits.js";
+import { readOptions, wrongArgument } from "../arguments.js";
+import { loadChatTemplate } from "../chat/template-files.js";
+import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
+import { openDevice } from "../device/device.js";
+import { abortedError, QuipuError } from "../errors.js";
+import { type LlamaConfig, readConfig } from "../model/config.js";
+import { readGenerationConfig } from "../model/generation-config.js";
+import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
+import { Runtime } from "../model/runtime.js";
+import { loadWeights } from "../model/weights.js";
+import { loadTokenizer } from "../tokenizer/tokenizer.js";
+import { readEosTokens } from "../tokenizer/tokenizer-config.js";
+import type { ModelWarning, Warn } from "../warnings.js";
+import { Model, type ModelWithTokenizer } from "./model.js";
+import { modelFolder } from "./model-folder.js";
+import { LOAD_OPTIONS } from "./option-kinds.js";
+import { SlotPool } from "./slot-pool.js";
+import { stopTokensOf } from "./stop-tokens.js";
+
+export interface LoadOptions {
+  /** "auto" takes the best there is; in this version the CPU. */
+  readonly device?: "auto" | "cpu" | "cuda" | undefined;
+  /** Threads of the kernels; default: what the machine gives this process. */
+  readonly threads?: number | undefined;
+  /** Positions of a sequence; default: what the model supports, capped by half of the free memory. */
+  readonly contextLength?: number | undefined;
+  /** Storage of the KV cache; default "f16". */
+  readonly kvCache?: KvCacheType | undefined;
+  /** false reads the files whole in place of mapping them: for files that others may truncate. */
+  readonly mmap?: boolean | undefined;
+  /** false needs no tokenizer files: prompts are ids. */
+  readonly tokenizer?: boolean | undefined;
+  /** Rows of a prompt in one step; default 512. */
+  readonly batchSize?: number | undefined;
+  /** Quantized weights come with a later version: "none" is the only value. */
+  readonly quantize?: "none" | undefined;
+  /** Sequences that can be generated at once; more wait. Default 1. */
+  readonly slots?: number | undefined;
+  /**
+   * Milliseconds that a request waits for a slot while nobody takes the events of the generations that hold them; then it fails
+   * with ERR_BUSY. Default 5000; Infinity: it waits on.
+   */
+  readonly slotTimeoutMs?: number | undefined;
+  /** Bytes of weight files opened so far, and in all. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Told of what in the files is ignored, or was chosen among two, as it is found; `Model.warnings` keeps all of them. */
+  readonly onWarning?: ((warning: ModelWarning) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const DEFAULT_BATCH_SIZE = 512;
+const DEFAULT_SLOT_TIMEOUT_MS = 5000;
+/**
+ * Loads a checkpoint. Weights are mapped, checked by name, dtype and shape, and read as they are first used.
+ *
+ * @param pathOrName a folder in the published layout (a path or a file URL), a name, or nothing for the embedded storyteller.
+ * @throws {QuipuError} ERR_MODEL_NOT_FOUND, ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED, ERR_TOKENIZER_INVALID,
+ *   ERR_OUT_OF_MEMORY, ERR_DEVICE_UNAVAILABLE, ERR_USAGE, ERR_ABORTED.
+ */
+export async function loadModel(
+  pathOrName?: string | URL,
+  options?: LoadOptions & { readonly tokenizer?: true | undefined },
+): Promise<ModelWithTokenizer>;
+export async function loadModel(pathOrName: string | URL | undefined, options: LoadOptions | undefined): Promise<Model>;
+export async function loadModel(pathOrName?: string | URL, given?: LoadOptions): Promise<Model> {
+  const options = readOptions<LoadOptions>("loadModel", given, LOAD_OPTIONS);
+  const { threads, contextLength, kvCache = "f16", mmap = true, signal } = options;
+  const { batchSize = DEFAULT_BATCH_SIZE, slots = 1, slotTimeoutMs = DEFAULT_SLOT_TIMEOUT_MS } = options;
+  if (signal?.aborted) throw abortedError(signal);
+  const warnings: ModelWarning[] = [];
+  const warn: Warn = (code, message) => {
+    warnings.push({ code, message });
+    options.onWarning?.({ code, message });
+  };
+  const dir = modelFolder(pathOrName, warn);
+  const config = await readConfig(dir, warn);
+  const [checkpoint, generationConfig, tokenizer, chatTemplate, eosTokens] = await Promise.all([
+    openCheckpoint(dir, warn),
+    readGenerationConfig(dir, config, warn),
+    options.tokenizer === false ? undefined : loadTokenizer(dir),
+    options.tokenizer === false ? undefined : loadChatTemplate(dir),
+    options.tokenizer === false ? [] : readEosTokens(dir),
+  ]);
+  const stopTokens = stopTokensOf({ config, generationConfig, eosTokens, tokenizer, chatTemplate }, warn);
+  const positions = chooseContext(config, kvCache, slots, contextLength);
+  if (!mmap) checkRoomForFiles(checkpoint);
+  const device = openDevice({ device: options.device, threads });
+  try {
+    const { onProgress } = options;
+    const loaded = await loadWeights(device, checkpoint, config, { mmap, warn, onProgress, signal });
+    const runtime = await Runtime.create(device, config, loaded.weights, {
+      slots,
+      contextLength: positions,
+      type: kvCache,
+    });
+    return new Model({
+      device,
+      runtime,
+      loaded,
+      config,
+      generationConfig,
+      tokenizer,
+      chatTemplate,
+      stopTokens,
+      kvCache,
+      batchSize,
+      slots: new SlotPool(slots, slotTimeoutMs),
+      warnings,
+    });
+  } catch (error) {
+    await device.dispose();
+    throw error;
+  }
+}
+
+/** The context that was asked for, or what the model supports within half of the free memory. */
+function chooseContext(config: LlamaConfig, type: KvCacheType, slots: number, wanted: number | undefined): number {
+  const position = bytesPerPosition(config, type) * slots;
+  const free = availableMemory();
+  if (wanted === undefined) {
+    const fits = Math.floor(free / 2 / position);
+    return Math.max(Math.min(config.maxPositions, 64), Math.min(config.maxPositions, fits));
+  }
+  if (wanted > config.maxPositions) {
+    throw wrongArgument("contextLength", `a whole number from 2 to ${config.maxPositions}, as the model has`, wanted);
+  }
+  if (wanted * position <= free) return wanted;
+  const fits = Math.max(2, Math.floor((0.9 * free) / position)); // what is free now may be less in a moment
+  const smaller = (["f16", "int8"] as const).find((other) => wanted * bytesPerPosition(config, other) * slots <= free);
+  throw new QuipuError(
+    "ERR_OUT_OF_MEMORY",
+    `a ${type} cache of ${wanted} positions needs ${mebibytes(wanted * position)}, ${mebibytes(free)} are free: ` +
+      `${fits} positions would fit${smaller === undefined ? "" : `, and so would a cache of ${smaller}`}.`,
+    { option: "contextLength" },
+  );
+}
+
+/** Files that are read, not mapped, must fit into memory whole. */
+function checkRoomForFiles({ files }: Checkpoint): void {
+  const bytes = files.reduce((sum, { size }) => sum + size, 0);
+  const free = availableMemory();
+  if (bytes <= free) return;
+  throw new QuipuError(
+    "ERR_OUT_OF_MEMORY",
+    `reading the weights whole needs ${mebibytes(bytes)}, ${mebibytes(free)} are free. Mapped, they need not fit.`,
+    { option: "mmap" },
+  );
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.ceil(bytes / 2 ** 20)} MiB`;
+}
