@@ -13,7 +13,7 @@ import { stringMethod } from "./string-methods.js";
 import { sliceText, textLength } from "./text.js";
 import { center, replace, rsplit, splitLines } from "./text-operations.js";
 import { plain } from "./twins.js";
-import { capitalize, lower, upper } from "./unicode.js";
+import { capitalize, lower, upper, wordsOf } from "./unicode.js";
 import { isInt, Markup, PyDict, type PyFunction, PyTuple, textOf, truthy, Undefined, type Value } from "./values.js";
 import { WHITESPACE } from "./whitespace.js";
 import { wordWrap } from "./word-wrap.js";
@@ -115,7 +115,7 @@ export const textFilters: Readonly<Record<string, Filter>> = {
     const [given] = ONE("wordcount", [value, ...args], kwargs);
     const text = str(given!);
     spendText(text.length);
-    return text.match(/[\p{L}\p{N}_]+/gu)?.length ?? 0;
+    return wordsOf(text).match(/[\p{L}\p{N}_]+/gu)?.length ?? 0;
   },
   format: (value, args, kwargs) => {
     if (args.length > 0 && kwargs.size > 0) {

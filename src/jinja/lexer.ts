@@ -1,5 +1,6 @@
 // A template as tokens: Jinja2's lexer (jinja2/lexer.py) with trim_blocks and lstrip_blocks, as transformers sets them.
 import { JinjaError, unsupported } from "./errors.js";
+import { UNASSIGNED } from "./unicode-assigned.js";
 import { trimEnd, WHITESPACE } from "./whitespace.js";
 
 export type TokenType =
@@ -172,7 +173,7 @@ class Lexer {
         this.#advance(INTEGER.lastIndex);
       } else if (matchAt(NAME, source, pos)) {
         const name = source.slice(pos, NAME.lastIndex);
-        if (!IDENTIFIER.test(name)) this.#fail("Invalid character in identifier");
+        if (!IDENTIFIER.test(name) || UNASSIGNED.test(name)) this.#fail("Invalid character in identifier");
         if (name !== name.normalize("NFKC"))
           throw unsupported(`the name ${name} is not in normal form (NFKC)`, this.#line);
         this.#push("name", name, line);

@@ -1,5 +1,6 @@
 // int() and float() of strings.
 import { JinjaError } from "./errors.js";
+import { isDecimalDigit } from "./unicode.js";
 import { WHITESPACE } from "./whitespace.js";
 
 const BLANKS = new RegExp(`^[${WHITESPACE}]+|[${WHITESPACE}]+$`, "g");
@@ -7,11 +8,12 @@ const BLANKS = new RegExp(`^[${WHITESPACE}]+|[${WHITESPACE}]+$`, "g");
 /** Decimal digits of any script as ASCII ones, as int() and float() read them. */
 function asciiDigits(text: string): string {
   return text.replace(/[^\0-\x7f]/gu, (char) => {
-    if (!/\p{Nd}/u.test(char)) return char;
-    // A script's digits stand in a row from its zero.
-    let zero = char.codePointAt(0)!;
-    while (/\p{Nd}/u.test(String.fromCodePoint(zero - 1)) && char.codePointAt(0)! - zero < 9) zero--;
-    return String(char.codePointAt(0)! - zero);
+    if (!isDecimalDigit(char)) return char;
+    // A script's digits stand in a row from its zero; rows may follow each other.
+    const code = char.codePointAt(0)!;
+    let before = 0;
+    while (isDecimalDigit(String.fromCodePoint(code - before - 1))) before++;
+    return String(before % 10);
   });
 }
 

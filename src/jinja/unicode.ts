@@ -20,6 +20,18 @@ function known(text: string): string {
   return UNASSIGNED.test(text) ? Array.from(text, (char) => (UNASSIGNED.test(char) ? " " : char)).join("") : text;
 }
 
+/** A text for \w of Python's re: what Python does not know becomes a sign, as long as it was. */
+export function wordsOf(text: string): string {
+  if (!UNASSIGNED.test(text)) return text;
+  return Array.from(text, (char) => (UNASSIGNED.test(char) ? SIGNS[char.length]! : char)).join("");
+}
+const SIGNS = ["", "\u00a7", "\u{1f600}"];
+
+/** A digit of any script, as int() and float() read it. */
+export function isDecimalDigit(char: string): boolean {
+  return /^\p{Nd}$/u.test(char) && !UNASSIGNED.test(char);
+}
+
 /** Small letters whose capitals came after Unicode 14. */
 const LATER_CAPITALS = /[\u019b\u0264\ua7d3\ua7d5]/;
 

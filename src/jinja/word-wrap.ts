@@ -2,6 +2,7 @@
 import { spend, spendText } from "./budget.js";
 import { valueError } from "./errors.js";
 import { sliceText, textLength } from "./text.js";
+import { wordsOf } from "./unicode.js";
 import { trimEnd, trimStart } from "./whitespace.js";
 
 /** textwrap's own idea of blanks: ASCII only. */
@@ -25,7 +26,14 @@ function isBlank(text: string): boolean {
 export function wordWrap(text: string, width: number, breakLongWords: boolean, breakOnHyphens: boolean): string[] {
   if (width <= 0) throw valueError(`invalid width ${width} (must be > 0)`);
   spendText(text.length * 16);
-  const chunks = text.split(breakOnHyphens ? CHUNKS : SIMPLE_CHUNKS).filter((chunk) => chunk !== "");
+  let end = 0;
+  const chunks = wordsOf(text)
+    .split(breakOnHyphens ? CHUNKS : SIMPLE_CHUNKS)
+    .filter((chunk) => chunk !== "")
+    .map(({ length }) => {
+      end += length;
+      return text.slice(end - length, end);
+    });
   chunks.reverse();
   const lines: string[] = [];
   while (chunks.length > 0) {

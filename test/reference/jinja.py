@@ -11,6 +11,7 @@ import pathlib
 import random
 import re
 import sys
+import textwrap
 import warnings
 
 import fuzz_jinja
@@ -208,6 +209,13 @@ METHODS = (
 ).split()
 
 
+def as_int(char):
+    try:
+        return str(int(char))
+    except ValueError:
+        return "-"
+
+
 def unicode_digests():
     """What str knows of the code points of the first two planes: a digest for each method, and of what looks at neighbours."""
     questions = {method: (lambda char, method=method: str(getattr(char, method)())) for method in METHODS}
@@ -215,6 +223,9 @@ def unicode_digests():
     questions["title within"] = lambda char: f"a{char}b {char}x".title()
     questions["lower within"] = lambda char: f"a{char}\u03a3{char}b \u03a3{char}".lower()
     questions["splitlines"] = lambda char: str(len(f"a{char}b".splitlines()))
+    questions["words"] = lambda char: str(len(re.findall(r"\w+", f"a{char}b")))
+    questions["int"] = as_int
+    questions["wordwrap"] = lambda char: "|".join(textwrap.wrap(f"ab-{char}cdefgh", 4, expand_tabs=False, replace_whitespace=False))
     chars = [chr(code) for code in range(0x20000) if not 0xD800 <= code < 0xE000]
     return {
         name: hashlib.sha256("\n".join(map(answer, chars)).encode()).hexdigest() for name, answer in questions.items()
