@@ -50,7 +50,7 @@ Status MappedFile::open(const std::string& path, size_t expectedBytes, bool map,
   }
   if (map) {
     void* data = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file.fd, 0);
-    if (data == MAP_FAILED) return failure(path, "cannot be mapped (try --no-mmap)");
+    if (data == MAP_FAILED) return failure(path, "cannot be mapped (reading it may work)");
     out.reset(new MappedFile(data, bytes));
     return {};
   }

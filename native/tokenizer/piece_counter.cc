@@ -67,9 +67,9 @@ void PieceCounter::loop(uint32_t thread) {
     try {
       status = cancelled_ ? Status::error(ErrorCode::kAborted, "the training was aborted") : task.work(tables_[thread]);
     } catch (const std::bad_alloc&) {
-      status =
-          Status::error(ErrorCode::kOutOfMemory, "counting pieces needs more memory than the system gives: --memory " +
-                                                     std::to_string(options_.memoryBytes) + " is too much here");
+      status = Status::error(ErrorCode::kOutOfMemory, "counting pieces needs more memory than the system gives: the " +
+                                                          std::to_string(options_.memoryBytes) +
+                                                          " bytes that it was given are too much here.");
     }
     task.done(status);
     lock.lock();
@@ -191,14 +191,13 @@ Status PieceCounter::trainNow(const MergeOptions& options, uint64_t minPieceCoun
   if (needed > options_.memoryBytes) {
     size_t fits = from + 1;
     while (fits <= kTold && MergeTrainer::memoryBytes(bytes[fits], pieces[fits]) > options_.memoryBytes) fits += 1;
-    return Status::error(ErrorCode::kOutOfMemory,
-                         "learning merges from " + std::to_string(pieces[from]) + " distinct pieces takes up to " +
-                             std::to_string(needed) + " bytes, and --memory allows " +
-                             std::to_string(options_.memoryBytes) + ". Give it more" +
-                             (fits <= kTold ? ", or leave out pieces that occur fewer than " + std::to_string(fits) +
-                                                  " times (--min-piece-count " + std::to_string(fits) + ")"
-                                            : "") +
-                             ".");
+    return Status::error(
+        ErrorCode::kOutOfMemory,
+        "learning merges from " + std::to_string(pieces[from]) + " distinct pieces takes up to " +
+            std::to_string(needed) + " bytes, and it was given " + std::to_string(options_.memoryBytes) +
+            ". Give it more" +
+            (fits <= kTold ? ", or leave out pieces that occur fewer than " + std::to_string(fits) + " times" : "") +
+            ".");
   }
 
   MergeTrainer trainer;

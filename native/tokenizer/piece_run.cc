@@ -25,8 +25,9 @@ using File = std::unique_ptr<FILE, CloseFile>;
 
 Status failure(const std::string& path, const char* what) {
   const bool full = errno == ENOSPC || errno == EDQUOT;
-  return Status::error(ErrorCode::kInternal, path + ": " + what + ": " + strerror(errno) +
-                                                 (full ? ". Counts that do not fit --memory are kept there." : ""));
+  return Status::error(ErrorCode::kInternal,
+                       path + ": " + what + ": " + strerror(errno) +
+                           (full ? ". Counts that do not fit the memory given are kept there." : ""));
 }
 
 uint64_t checksumOf(uint64_t state, const uint8_t* bytes, size_t length, uint64_t count) {

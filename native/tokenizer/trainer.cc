@@ -28,18 +28,16 @@ bool MergeTrainer::Candidate::operator<(const Candidate& other) const {
 
 Status MergeTrainer::reserve(size_t pieceBytes, size_t pieces) {
   if (pieceBytes >= kNone || pieces >= kNone) {
-    return Status::error(
-        ErrorCode::kOutOfMemory,
-        "the distinct pieces have " + std::to_string(pieceBytes) +
-            " bytes; a training takes fewer than 2³². A greater --min-piece-count leaves rare ones out.");
+    return Status::error(ErrorCode::kOutOfMemory, "the distinct pieces have " + std::to_string(pieceBytes) +
+                                                      " bytes; a training takes fewer than 2³². Leave out rare ones.");
   }
   try {
     symbols_.reserve(pieceBytes);
     counts_.reserve(pieces);
   } catch (const std::bad_alloc&) {
-    return Status::error(ErrorCode::kOutOfMemory, "training needs " + std::to_string(memoryBytes(pieceBytes, pieces)) +
-                                                      " bytes of memory, which the system refused. A greater "
-                                                      "--min-piece-count leaves rare pieces out.");
+    return Status::error(ErrorCode::kOutOfMemory,
+                         "training needs " + std::to_string(memoryBytes(pieceBytes, pieces)) +
+                             " bytes of memory, which the system refused. Leave out rare pieces.");
   }
   return {};
 }
@@ -137,9 +135,9 @@ Status MergeTrainer::train(const MergeOptions& options, const std::atomic<bool>&
       if (cancelled.load(std::memory_order_relaxed)) break;
       if (options.memoryBytes != 0 && heldBytes() > options.memoryBytes) {
         return Status::error(ErrorCode::kOutOfMemory,
-                             "learning takes more than --memory allows (" + std::to_string(options.memoryBytes) +
-                                 " bytes) after " + std::to_string(merges.size()) +
-                                 " merges. Give it more, or leave out rare pieces (--min-piece-count).");
+                             "learning takes more than the " + std::to_string(options.memoryBytes) +
+                                 " bytes that it was given after " + std::to_string(merges.size()) +
+                                 " merges. Give it more, or leave out rare pieces.");
       }
       std::pop_heap(heap_.begin(), heap_.end());
       const Candidate best = heap_.back();
@@ -160,7 +158,7 @@ Status MergeTrainer::train(const MergeOptions& options, const std::atomic<bool>&
   } catch (const std::bad_alloc&) {
     return Status::error(ErrorCode::kOutOfMemory, "training needs more memory than the system gives after " +
                                                       std::to_string(merges.size()) +
-                                                      " merges. A greater --min-piece-count leaves rare pieces out.");
+                                                      " merges. Leave out rare pieces.");
   }
   if (cancelled.load(std::memory_order_relaxed)) return Status::error(ErrorCode::kAborted, "the training was aborted");
   return {};

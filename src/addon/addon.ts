@@ -35,12 +35,17 @@ export function nativeAddon(): NativeAddon {
   return loaded;
 }
 
-/** A native failure as a QuipuError; anything else is an internal error with its cause. */
-export function fromNative(error: unknown): QuipuError {
+/**
+ * A native failure as a QuipuError; anything else is an internal error with its cause.
+ *
+ * @param memoryOption the option of the caller that bounds memory, where one does: an ERR_OUT_OF_MEMORY names it.
+ */
+export function fromNative(error: unknown, memoryOption?: string): QuipuError {
   if (error instanceof QuipuError) return error;
   const { code, message } = error as { code?: unknown; message?: unknown };
   const known = typeof code === "string" && code in EXIT_CODES ? (code as QuipuErrorCode) : "ERR_INTERNAL";
-  return new QuipuError(known, typeof message === "string" ? message : String(error), { cause: error });
+  const option = known === "ERR_OUT_OF_MEMORY" && memoryOption !== undefined ? { option: memoryOption } : {};
+  return new QuipuError(known, typeof message === "string" ? message : String(error), { cause: error, ...option });
 }
 
 /** Calls into the native module, with its failures as QuipuErrors. */

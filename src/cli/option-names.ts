@@ -58,6 +58,7 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
   field: "--field",
   force: "--force, --output",
   format: "--format",
+  memory: "--memory, --min-piece-count",
   mmap: "without --no-mmap",
   onOverflow: "--ctx-size, --on-overflow truncate-head or truncate-middle",
   raw: "without --chat and --system",

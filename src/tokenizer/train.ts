@@ -81,7 +81,7 @@ async function learnMerges(
     await native.train(wanted, minFrequency, minPieceCount, [...specialTokens]);
   } catch (error) {
     if (thrown !== undefined) throw thrown.error;
-    throw signal?.aborted ? aborted(signal) : fromNative(error);
+    throw signal?.aborted ? aborted(signal) : fromNative(error, "memory");
   } finally {
     clearInterval(timer);
     signal?.removeEventListener("abort", cancel);

@@ -40,7 +40,7 @@ export async function countCorpus(
     if (checkpoint === undefined) return;
     await counter.drain();
     await native.spill().catch((error: unknown) => {
-      throw fromNative(error);
+      throw fromNative(error, "memory");
     });
     const runs = native.runs().map((run) => basename(run));
     await checkpoint.save({ file, ...place, documents, bytes, runs });

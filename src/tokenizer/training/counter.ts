@@ -75,7 +75,7 @@ export class BatchCounter {
     const flight = this.#native
       .count(bytes, Uint32Array.from(ends))
       .catch((error: unknown) => {
-        this.#failure ??= fromNative(error);
+        this.#failure ??= fromNative(error, "memory");
       })
       .finally(() => this.#flights.delete(flight));
     this.#flights.add(flight);

@@ -50,13 +50,15 @@ test("ways out are put behind what names no option; other messages are left alon
 });
 
 test("nothing below src/cli writes an option of the command line into a text", () => {
-  const files = readdirSync("src", { recursive: true, encoding: "utf8" }).filter((name) =>
-    /^(?!cli).*\.ts$/.test(name),
-  );
-  expect(files.length).toBeGreaterThan(60);
+  const below = (folder: string, names: RegExp) =>
+    readdirSync(folder, { recursive: true, encoding: "utf8" })
+      .filter((name) => names.test(name))
+      .map((name) => join(folder, name));
+  const files = [...below("src", /^(?!cli).*\.ts$/), ...below("native", /\.(cc|h)$/)];
+  expect(files.length).toBeGreaterThan(150);
   const others = ["--ignore-scripts"]; // npm's
   const found = files.flatMap((name) => {
-    const code = readFileSync(join("src", name), "utf8").replace(/^ *(\/\/|\/?\*).*$/gm, "");
+    const code = readFileSync(name, "utf8").replace(/^ *(\/\/|\/?\*).*$/gm, "");
     return [...code.matchAll(/["'`][^"'`\n]*?(--[a-z][a-z-]+)/g)].map(([, option]) => `${name}: ${option}`);
   });
   expect(found.filter((one) => !others.some((other) => one.endsWith(other)))).toEqual([]);

@@ -66,10 +66,10 @@ test("temporary counts are removed", async () => {
 
 test("too little memory says what would do", async () => {
   const error = await train({ memory: 2 ** 20, minPieceCount: 1 }).catch((caught) => caught);
-  expect(error).toMatchObject({ code: "ERR_OUT_OF_MEMORY" });
-  const fits = Number(/--min-piece-count (\d+)/.exec(error.message)![1]);
+  expect(error).toMatchObject({ code: "ERR_OUT_OF_MEMORY", option: "memory" });
+  const fits = Number(/pieces that occur fewer than (\d+) times/.exec(error.message)![1]);
   await train({ memory: 2 ** 20, minPieceCount: fits });
-  if (fits > 2) await expect(train({ memory: 2 ** 20, minPieceCount: fits - 1 })).rejects.toThrow(/min-piece-count/);
+  if (fits > 2) await expect(train({ memory: 2 ** 20, minPieceCount: fits - 1 })).rejects.toThrow(/fewer than/);
 });
 
 describe("interrupted", () => {
