@@ -1,3 +1,6 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+// The line above goes into the declarations: [Symbol.asyncDispose] is in no lib that a target brings.
+
 // A loaded model: generation, next tokens, logits. The command line uses nothing below this.
 
 import { idsOf, readOptions, wrongArgument } from "../arguments.js";
