@@ -29,7 +29,7 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
 };
 
 /** Commands that the design has and this version has not: their names are theirs already. */
-const LATER = ["chat", "pull", "models", "plan", "replay", "train", "data", "eval", "serve"];
+export const LATER_COMMANDS = ["chat", "pull", "models", "plan", "replay", "train", "data", "eval", "serve"];
 
 const HELP_AFTER = `
 Text on stdin comes before the prompt: cat notes.txt | quipu "Summary:"
@@ -149,7 +149,7 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
     await tokenizerTrain(files, command.allOptions(), context);
   });
 
-  for (const name of LATER) {
+  for (const name of LATER_COMMANDS) {
     program
       .command(name, { hidden: true })
       .allowUnknownOption()

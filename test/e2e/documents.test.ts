@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ALIASES } from "#quipu/cli/aliases.js";
 import { LATER_OPTIONS } from "#quipu/cli/options.js";
+import { LATER_COMMANDS } from "#quipu/cli/program.js";
 import { quipu, ROOT } from "./run-cli.js";
 
 const read = (file: string) => readFileSync(join(ROOT, file), "utf8");
@@ -57,6 +58,14 @@ test("every option that the documents name is there, or known as one of a later 
   const named = new Set([...prose.matchAll(/(?<![\w-])--[a-z][a-z_-]*/g)].map(([option]) => option));
   expect(named.size).toBeGreaterThan(40);
   expect([...named].filter((option) => !known.has(option))).toEqual([]);
+});
+
+test("docs/cli.md lists the names that are taken by a later version", () => {
+  const [, listed = ""] = REFERENCE.split("## Not in this version");
+  const [commands = "", options = ""] = listed.split("\nthe options ");
+  const quoted = (text: string) => [...text.matchAll(/`([^`]+)`/g)].map(([, name]) => name);
+  expect(quoted(commands)).toEqual(LATER_COMMANDS);
+  expect(quoted(options.split("; the values ")[0]!)).toEqual([...LATER_OPTIONS]);
 });
 
 test("--help names the aliases and nothing of a later version", async () => {
