@@ -102,6 +102,9 @@ test.concurrent.each<[string, string[], string | RegExp]>([
   ["--echo", ["--messages", question, "--echo"], "--echo prints a text"],
   ["--continue alone", ["--continue", "hi"], "--continue goes on with the last message of --messages"],
   ["no such file", ["--messages", "/no/such"], "--messages /no/such: cannot be read: ENOENT"],
+  ["a folder", ["--messages", "docs"], "--messages docs: cannot be read: EISDIR"],
+  ["messages without end", ["--messages", "/dev/zero"], "--messages /dev/zero: more than 256 MiB"],
+  ["tools without end", ["--messages", question, "--tools", "/dev/zero"], "--tools /dev/zero: more than 256 MiB"],
   ["no JSON", ["--messages", own], "own.jinja: not valid JSON"],
   ["no messages", ["--messages", file("none.json", "[]")], "messages: expected at least one message"],
   [
