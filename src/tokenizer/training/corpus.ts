@@ -38,6 +38,7 @@ export interface Block {
 
 const CHUNK = 2 ** 20;
 const LONGEST_LINE = 2 ** 28;
+const LONGEST_PIECE = 2 ** 28;
 
 /**
  * The texts of one file, or of stdin for "-", from `start` on.
@@ -132,6 +133,12 @@ async function* readText(
     check(length - incompleteEnd(held.subarray(checked, length)));
     const end = cut(held.subarray(0, checked));
     if (end === 0) {
+      if (length >= LONGEST_PIECE) {
+        throw new QuipuError(
+          "ERR_USAGE",
+          `${name}: ${length} bytes from byte ${offset} on are one piece, which may have ${LONGEST_PIECE}: is it text?`,
+        );
+      }
       wanted = 2 * length; // a piece of that length: looking again at every chunk would take time by its square
       continue;
     }

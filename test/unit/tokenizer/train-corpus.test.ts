@@ -167,6 +167,13 @@ describe("refused, with the place", () => {
     expect(error.message).toContain(name);
   });
 
+  test("a piece without end, as in /dev/zero", async () => {
+    await expect(train(["/dev/zero"])).rejects.toMatchObject({
+      code: "ERR_USAGE",
+      message: expect.stringMatching(/^\/dev\/zero: \d+ bytes from byte 0 on are one piece, which may have 268435456/),
+    });
+  });
+
   test("a folder", async () => {
     await expect(train([dir])).rejects.toMatchObject({ code: "ERR_USAGE" });
   });
