@@ -1,6 +1,7 @@
 // Added tokens: texts that are one id wherever they stand, found before anything is cut into pieces
 // (native/tokenizer/added_tokens.h). Special ones (control tokens) are found only where the caller asks for it, so that user text
 // cannot speak as the system.
+import { shown } from "../arguments.js";
 import { QuipuError } from "../errors.js";
 import type { SpecialText } from "./tokenizer.js";
 
@@ -43,10 +44,9 @@ export class AllowedTokens {
     const names = new Set(special);
     const allowed = Uint8Array.from(this.#tokens, (token) => (!token.special || names.delete(token.text) ? 1 : 0));
     for (const name of names) {
-      throw new QuipuError(
-        "ERR_USAGE",
-        `special: expected special tokens of this tokenizer, got ${JSON.stringify(name)}`,
-      );
+      throw new QuipuError("ERR_USAGE", `special: expected special tokens of this tokenizer, got ${shown(name)}`, {
+        option: "special",
+      });
     }
     return allowed;
   }
