@@ -1,5 +1,6 @@
 // Conversations from JSON files, and what goes with them into the chat template.
-import { readFile, stat } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
 import {
   type ChatMessage,
   type ChatOptions,
@@ -114,12 +115,11 @@ function withVariables(
 async function readText(flag: string, file: string, signal: AbortSignal): Promise<string> {
   let bytes: Uint8Array;
   try {
-    bytes =
-      file === "-"
-        ? await concatenated(stdinChunks(signal, { expected: true }), `${flag} ${file}`)
-        : await readFile(file, { signal });
+    const chunks = file === "-" ? stdinChunks(signal, { expected: true }) : createReadStream(file, { signal });
+    bytes = await concatenated(chunks, `${flag} ${file}`);
   } catch (cause) {
     if (signal.aborted) throw new QuipuError("ERR_ABORTED", `interrupted while reading ${file}`, { cause });
+    if (isQuipuError(cause)) throw cause;
     throw new QuipuError("ERR_USAGE", `${flag} ${file}: cannot be read: ${(cause as Error).message}`, { cause });
   }
   return decode(bytes, `${flag} ${file}`);

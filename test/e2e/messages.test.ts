@@ -102,6 +102,7 @@ test.concurrent.each<[string, string[], string | RegExp]>([
   ["--echo", ["--messages", question, "--echo"], "--echo prints a text"],
   ["--continue alone", ["--continue", "hi"], "--continue goes on with the last message of --messages"],
   ["no such file", ["--messages", "/no/such"], "--messages /no/such: cannot be read: ENOENT"],
+  ["a device without end", ["--messages", "/dev/zero"], "--messages /dev/zero: more than 256 MiB"],
   ["no JSON", ["--messages", own], "own.jinja: not valid JSON"],
   ["no messages", ["--messages", file("none.json", "[]")], "messages: expected at least one message"],
   [
