@@ -5,6 +5,13 @@ import { shown } from "../arguments.js";
 import { QuipuError } from "../errors.js";
 import type { SpecialText } from "./tokenizer.js";
 
+/** One more than the greatest id that the engine takes: the largest published vocabularies are below 300 000. */
+const MAX_VOCABULARY = 2 ** 24 - 1;
+
+export function isId(id: unknown): boolean {
+  return Number.isInteger(id) && (id as number) >= 0 && (id as number) < MAX_VOCABULARY;
+}
+
 export interface AddedToken {
   readonly id: number;
   readonly text: string;

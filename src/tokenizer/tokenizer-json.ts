@@ -3,14 +3,11 @@
 import type { NativeVocabulary } from "../addon/addon-types.js";
 import { isJsonObject, type JsonObject, parseJsonObject, shownJson } from "../checkpoint/json.js";
 import { QuipuError } from "../errors.js";
-import type { AddedToken } from "./added-tokens.js";
+import { type AddedToken, isId } from "./added-tokens.js";
 import { EngineTokenizer } from "./engine-tokenizer.js";
 import { parseNormalizer } from "./normalizer.js";
 import { parsePreTokenizer } from "./pre-tokenizer.js";
 import type { TokenizerConfig } from "./tokenizer-config.js";
-
-/** One more than the greatest id that the engine takes: the largest published vocabularies are below 300 000. */
-const MAX_VOCABULARY = 2 ** 24 - 1;
 
 /**
  * @param vocabulary what the engine read: vocab and merges. All else is in its document.
@@ -50,10 +47,6 @@ export function tokenizerOfJson(vocabulary: NativeVocabulary, config: TokenizerC
     bosId: bos ?? addedTokens.find(({ text }) => text === config.bosToken)?.id,
     addsBos: bos !== undefined,
   });
-}
-
-function isId(id: unknown): boolean {
-  return Number.isInteger(id) && (id as number) >= 0 && (id as number) < MAX_VOCABULARY;
 }
 
 function addedTokensOf(list: unknown, refuse: (problem: string) => never): AddedToken[] {

@@ -166,6 +166,13 @@ describe("rank files", () => {
   });
 });
 
+test.each(["abc", "-1", "1.5", "1e9", "__proto__"])("an added token of a rank file with the id %s", async (id) => {
+  writeFileSync(join(dir, "tokenizer_config.json"), `{"added_tokens_decoder": {"${id}": {"content": "<x>"}}}`);
+  expect(await refusalOf("tokenizer.model", readFileSync(TOKENIZER_FILES["storyteller.model"]!))).toContain(
+    "added_tokens_decoder: <x>: expected an id",
+  );
+});
+
 describe("split patterns", () => {
   test("what does not mean the same in JavaScript is translated", () => {
     const pieces = (pattern: string, text: string) => [
