@@ -30,6 +30,17 @@ export interface ModelWarning {
 /** Told of each warning as it arises. */
 export type Warn = (code: WarningCode, message: string) => void;
 
+/** Keeps warnings in a list, each once: several readers open the same file. */
+export function collectWarnings(onWarning?: (warning: ModelWarning) => void): { warnings: ModelWarning[]; warn: Warn } {
+  const warnings: ModelWarning[] = [];
+  const warn: Warn = (code, message) => {
+    if (warnings.some((known) => known.code === code && known.message === message)) return;
+    warnings.push({ code, message });
+    onWarning?.({ code, message });
+  };
+  return { warnings, warn };
+}
+
 /** A name out of somebody else's file, in one line of a message: escaped, and not endless. */
 export function shownName(name: string): string {
   return JSON.stringify(name).slice(1, -1).slice(0, 200);

@@ -31,7 +31,9 @@ export function openFinalMessage(
   const last = messages[index]!;
   const value = last.get(field);
   if (value === undefined) {
-    throw new QuipuError("ERR_USAGE", `continueFinalMessage: messages[${index}] has no ${field} to go on with`);
+    throw new QuipuError("ERR_USAGE", `continueFinalMessage: messages[${index}] has no ${field} to go on with`, {
+      option: "continueFinalMessage",
+    });
   }
   // A template reads reasoning under one of its names: all that have it are marked.
   const fields = REASONING.includes(field) ? REASONING.filter((name) => last.get(name) === value) : [field];
@@ -51,7 +53,11 @@ function openedValue(value: Value, where: string): { text: string; opened: Value
   if (typeof value === "string") return { text: value, opened: value + TAG };
   const parts = Array.isArray(value) ? (value as readonly Value[]) : [];
   const at = parts.findLastIndex((part) => part instanceof PyDict && typeof part.get("text") === "string");
-  if (at < 0) throw new QuipuError("ERR_USAGE", `continueFinalMessage: ${where} has no text to go on with`);
+  if (at < 0) {
+    throw new QuipuError("ERR_USAGE", `continueFinalMessage: ${where} has no text to go on with`, {
+      option: "continueFinalMessage",
+    });
+  }
   const part = parts[at] as PyDict;
   const text = part.get("text") as string;
   return { text, opened: parts.with(at, withField(part, "text", text + TAG)) };

@@ -6,6 +6,7 @@
 // against a rendering without them.
 import { QuipuError } from "../errors.js";
 import { Twins } from "../jinja/twins.js";
+import { literalPattern } from "../tokenizer/code-points.js";
 import type { Rendering } from "./template.js";
 
 /** Symbols that hardly anybody writes: hexagrams of the I Ching, and for characters of two UTF-16 units those of the Tai Xuan Jing. */
@@ -27,8 +28,7 @@ export class ControlTokens {
 
   constructor(texts: Iterable<string>) {
     const tokens = [...texts].filter((text) => text !== "").sort((a, b) => b.length - a.length);
-    const escaped = tokens.map((text) => text.replace(/[\\^$*+?.()|[\]{}/-]/g, "\\$&"));
-    this.#pattern = tokens.length === 0 ? undefined : new RegExp(escaped.join("|"), "gu");
+    this.#pattern = tokens.length === 0 ? undefined : new RegExp(tokens.map(literalPattern).join("|"), "gu");
     this.#marks = new Set(tokens.map((text) => /[^\p{L}\p{N}\s]/u.exec(text)?.[0] ?? [...text][0]!));
   }
 

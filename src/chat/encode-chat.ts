@@ -61,9 +61,9 @@ function encodeParts(tokenizer: Tokenizer, text: string, tokens: readonly Contro
     const after = parts[i + 1]?.text ?? "";
     let plain = part.text;
     // Some control tokens take the white space beside them.
-    const [space = ""] = /^\s*/u.exec(plain) ?? [];
+    const space = plain.slice(0, plain.length - plain.trimStart().length);
     if (space !== "" && special(before + space).length === special(before).length) plain = plain.slice(space.length);
-    const [end = ""] = /\s*$/u.exec(plain) ?? [];
+    const end = plain.slice(plain.trimEnd().length);
     if (end !== "" && special(end + after).length === special(after).length) plain = plain.slice(0, -end.length);
     return [...tokenizer.encode(plain)];
   });

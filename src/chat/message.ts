@@ -71,13 +71,15 @@ export function checkConversation(messages: unknown, options: ChatOptions): Conv
 function conversationOf(messages: unknown, options: ChatOptions): Conversation {
   const { tools, documents, templateVariables = {} } = options;
   const list = listAt("messages", messages, "{ role, content }");
-  if (list.length === 0) throw new QuipuError("ERR_USAGE", "messages: expected at least one message, got none");
+  if (list.length === 0) throw wrongArgument("messages", "at least one message", list);
   const variables = reading("templateVariables", () => toValue(templateVariables, "templateVariables"));
   if (!(variables instanceof PyDict))
     throw wrongArgument("templateVariables", "an object: values by name", templateVariables);
   const taken = TAKEN.find((name) => variables.has(name));
   if (taken !== undefined) {
-    throw new QuipuError("ERR_USAGE", `templateVariables: ${taken} has an option of its own: give it there`);
+    throw new QuipuError("ERR_USAGE", `templateVariables: ${taken} has an option of its own: give it there`, {
+      option: "templateVariables",
+    });
   }
   return {
     messages: list.map((message, index) => withReasoning(checkMessage(message, `messages[${index}]`))),
@@ -187,7 +189,8 @@ function toValue(value: unknown, where: string, depth = 0): Value {
   if (typeof value === "number" && Number.isFinite(value))
     return Number.isInteger(value) ? int(BigInt(value)) : new PyFloat(value);
   if (value instanceof PyFloat) return value;
-  if (depth >= MAX_DEPTH) throw new QuipuError("ERR_USAGE", `${where}: nested deeper than ${MAX_DEPTH}`);
+  if (depth >= MAX_DEPTH)
+    throw new QuipuError("ERR_USAGE", `${where}: nested deeper than ${MAX_DEPTH}`, { option: where });
   if (Array.isArray(value)) return value.map((item: unknown, index) => toValue(item, `${where}[${index}]`, depth + 1));
   const entries = entriesOf(value);
   if (entries === undefined) throw wrongArgument(where, "data as JSON has it", value);

@@ -1,5 +1,5 @@
 // A conversation as JSON: a list of messages, or a request as OpenAI and vLLM write them.
-import { checkArgument, string } from "../arguments.js";
+import { checkArgument, string, wrongArgument } from "../arguments.js";
 import { QuipuError } from "../errors.js";
 import { parseJson as parseAsPython } from "../jinja/json.js";
 import { PyDict, type Value } from "../jinja/values.js";
@@ -12,14 +12,14 @@ export interface ChatRequest extends ChatOptions {
   readonly otherFields: readonly string[];
 }
 
-const OPTIONS: Readonly<Record<string, keyof ChatOptions>> = {
-  tools: "tools",
-  documents: "documents",
-  chat_template_kwargs: "templateVariables",
-  chat_template: "chatTemplate",
-  add_generation_prompt: "addGenerationPrompt",
-  continue_final_message: "continueFinalMessage",
-};
+const OPTIONS: ReadonlyMap<string, keyof ChatOptions> = new Map([
+  ["tools", "tools"],
+  ["documents", "documents"],
+  ["chat_template_kwargs", "templateVariables"],
+  ["chat_template", "chatTemplate"],
+  ["add_generation_prompt", "addGenerationPrompt"],
+  ["continue_final_message", "continueFinalMessage"],
+]);
 
 /**
  * JSON as Python reads it: 1.0 stays a float, ints are exact, fields keep their order. For what a chat template is given.
@@ -46,14 +46,16 @@ export function parseChatRequest(text: string): ChatRequest {
   const json = parseJson(text.replace(/^\uFEFF/, ""));
   const messages = json instanceof PyDict ? json.get("messages") : json;
   if (!Array.isArray(messages)) {
-    throw new QuipuError("ERR_USAGE", 'expected a list of messages, or an object with such a list as its "messages"');
+    throw new QuipuError("ERR_USAGE", 'expected a list of messages, or an object with such a list as its "messages"', {
+      option: "text",
+    });
   }
-  if (messages.length === 0) throw new QuipuError("ERR_USAGE", "messages: expected at least one message, got none");
+  if (messages.length === 0) throw wrongArgument("messages", "at least one message", []);
   const options: Partial<Record<keyof ChatOptions, unknown>> = {};
   const otherFields: string[] = [];
   for (const [key, value] of json instanceof PyDict ? json.entries() : []) {
     const name = key as string;
-    const option = OPTIONS[name];
+    const option = OPTIONS.get(name);
     if (name === "messages" || value === null) continue;
     if (option === undefined) otherFields.push(name);
     else

@@ -1,11 +1,14 @@
 // Where a checkpoint keeps its chat templates, and the special tokens that they name; found in the order of transformers.
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { pathOf } from "../arguments.js";
+import { callback, checkArgument, pathOf } from "../arguments.js";
+import { listFolder } from "../checkpoint/checkpoint.js";
 import { examine, readWhole, systemError } from "../checkpoint/file.js";
-import { isJsonObject, type JsonObject, readJsonFile } from "../checkpoint/json.js";
+import { checkpointFolder } from "../checkpoint/hub-cache.js";
+import { isJsonObject, type JsonObject, readJsonFile, shownJson } from "../checkpoint/json.js";
 import { refuseWrongFile } from "../checkpoint/wrong-file.js";
 import { QuipuError } from "../errors.js";
+import type { Warn } from "../warnings.js";
 import { ChatTemplate } from "./template.js";
 
 /** Published templates have some tens of kilobytes. */
@@ -21,17 +24,21 @@ const LEGACY = "chat_template.json";
  * additional_chat_templates/ for those of other names) take the place of all in tokenizer_config.json; chat_template.json, which
  * processors had, counts where there is neither. They are parsed when they are used.
  *
- * @throws {QuipuError} ERR_CHAT_TEMPLATE, ERR_TOKENIZER_INVALID, ERR_USAGE
+ * @param warn told of a snapshot that was chosen, and of names that a file has twice.
+ * @throws {QuipuError} ERR_MODEL_NOT_FOUND without a folder, ERR_CHAT_TEMPLATE, ERR_TOKENIZER_INVALID, ERR_USAGE
  */
-export async function loadChatTemplate(folder: string | URL): Promise<ChatTemplate> {
-  const dir = pathOf("folder", folder);
-  const config = (await readJsonFile(join(dir, CONFIG), "ERR_TOKENIZER_INVALID")) ?? {};
-  const tokens = await specialTokens(dir, config);
+export async function loadChatTemplate(folder: string | URL, warn: Warn = () => {}): Promise<ChatTemplate> {
+  const given = pathOf("folder", folder);
+  checkArgument("warn", warn, callback);
+  await listFolder(given);
+  const dir = checkpointFolder(given, warn);
+  const config = (await readJsonFile(join(dir, CONFIG), "ERR_TOKENIZER_INVALID", warn)) ?? {};
+  const tokens = await specialTokens(dir, config, warn);
   const files = await templateFiles(dir);
   if (files.size > 0) return new ChatTemplate(files, tokens, basename(dir));
   const inConfig = namedTemplates(config.chat_template, CONFIG);
   if (inConfig.size > 0) return new ChatTemplate(inConfig, tokens, basename(dir));
-  const legacy = await readJsonFile(join(dir, LEGACY), "ERR_CHAT_TEMPLATE");
+  const legacy = await readJsonFile(join(dir, LEGACY), "ERR_CHAT_TEMPLATE", warn);
   return new ChatTemplate(namedTemplates(legacy?.chat_template, LEGACY), tokens, basename(dir));
 }
 
@@ -67,7 +74,7 @@ function namedTemplates(value: unknown, file: string): Map<string, string> {
     if (typeof name !== "string" || typeof template !== "string") {
       throw new QuipuError(
         "ERR_CHAT_TEMPLATE",
-        `${file}: chat_template: expected a text, or a list of { name, template }, got ${JSON.stringify(value).slice(0, 80)}`,
+        `${file}: chat_template: expected a text, or a list of { name, template }, got ${shownJson(value)}`,
       );
     }
     named.set(name, template);
@@ -77,13 +84,26 @@ function namedTemplates(value: unknown, file: string): Map<string, string> {
 
 const NAMED = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"].map((name) => `${name}_token`);
 
+const END_OF_TEXT = "<|endoftext|>";
+/** What a class of transformers has where the files say nothing, for byte-level tokenizers; Llama's own has none. */
+const OF_CLASS: ReadonlyMap<unknown, JsonObject> = new Map([
+  ["GPT2Tokenizer", { bos_token: END_OF_TEXT, eos_token: END_OF_TEXT, unk_token: END_OF_TEXT }],
+  ["Qwen2Tokenizer", { eos_token: END_OF_TEXT, unk_token: END_OF_TEXT, pad_token: END_OF_TEXT }],
+  [
+    "GPTNeoXTokenizer",
+    { bos_token: END_OF_TEXT, eos_token: END_OF_TEXT, unk_token: END_OF_TEXT, pad_token: "<|padding|>" },
+  ],
+]);
+
 /** Tokens by the names that templates have for them: the usual ones, any other `…_token`, and those of extra_special_tokens. */
-async function specialTokens(dir: string, config: JsonObject): Promise<Record<string, string>> {
+async function specialTokens(dir: string, config: JsonObject, warn: Warn): Promise<Record<string, string>> {
   // As transformers: the map of its own is older than added_tokens_decoder, and read where that is not.
   const map = isJsonObject(config.added_tokens_decoder)
     ? undefined
-    : await readJsonFile(join(dir, "special_tokens_map.json"), "ERR_TOKENIZER_INVALID");
-  const fields = { ...config, ...map };
+    : await readJsonFile(join(dir, "special_tokens_map.json"), "ERR_TOKENIZER_INVALID", warn);
+  const { tokenizer_class: name } = config;
+  const ofClass = OF_CLASS.get(typeof name === "string" ? name.replace(/Fast$/, "") : undefined);
+  const fields = { ...ofClass, ...config, ...map };
   const extra = [fields.extra_special_tokens, fields.model_specific_special_tokens].filter(isJsonObject);
   const named = Object.entries(fields).filter(([name]) => NAMED.includes(name) || name.endsWith("_token"));
   return Object.fromEntries(

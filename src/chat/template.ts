@@ -5,6 +5,7 @@ import { JinjaTemplate } from "../jinja/template.js";
 import { type Twins, withTwins } from "../jinja/twins.js";
 import type { PyDict } from "../jinja/values.js";
 import { trimEnd, trimStart } from "../jinja/whitespace.js";
+import { firstOf } from "../warnings.js";
 import { openFinalMessage } from "./continued-message.js";
 import {
   type ChatMessage,
@@ -78,7 +79,7 @@ export class ChatTemplate {
    */
   source(options?: Pick<ChatOptions, "chatTemplate" | "tools">): string {
     const { chatTemplate, tools } = readOptions<ChatOptions>("source", options, CHAT_OPTIONS);
-    const names = this.names.join(", ");
+    const names = firstOf(this.names, 8);
     if (chatTemplate !== undefined) {
       const named = this.#sources.get(chatTemplate);
       if (named !== undefined) return named;

@@ -5,7 +5,7 @@ import { basename } from "node:path";
 import { QuipuError } from "../errors.js";
 import { shownName } from "../warnings.js";
 import { openFile, readAt } from "./file.js";
-import { isJsonObject, type JsonObject, parseJsonObject } from "./json.js";
+import { isJsonObject, type JsonObject, parseJsonObject, shownJson } from "./json.js";
 import { refuseWrongFile, WRONG_FILE_BYTES } from "./wrong-file.js";
 
 /** Bits of an element, by dtype. Quipu computes with F32, F16 and BF16; the others are known so that files with them open. */
@@ -125,12 +125,12 @@ function readTensor(name: string, entry: unknown, dataStart: number, dataBytes: 
   const fail = (what: string): never => {
     throw new QuipuError("ERR_MODEL_INVALID", `${shownName(name)} in ${fileName}: ${what}`);
   };
-  if (!isJsonObject(entry)) return fail(`expected {dtype, shape, data_offsets}, got ${short(entry)}`);
+  if (!isJsonObject(entry)) return fail(`expected {dtype, shape, data_offsets}, got ${shownJson(entry)}`);
   const { dtype, shape, data_offsets: range } = entry;
   const bits = typeof dtype === "string" && Object.hasOwn(DTYPE_BITS, dtype) ? DTYPE_BITS[dtype] : undefined;
-  if (typeof dtype !== "string" || bits === undefined) return fail(`unknown dtype ${short(dtype)}`);
-  if (!isSizes(shape)) return fail(`expected a shape of whole numbers, got ${short(shape)}`);
-  if (!isSizes(range) || range.length !== 2) return fail(`expected data_offsets [begin, end], got ${short(range)}`);
+  if (typeof dtype !== "string" || bits === undefined) return fail(`unknown dtype ${shownJson(dtype)}`);
+  if (!isSizes(shape)) return fail(`expected a shape of whole numbers, got ${shownJson(shape)}`);
+  if (!isSizes(range) || range.length !== 2) return fail(`expected data_offsets [begin, end], got ${shownJson(range)}`);
   const [begin, end] = range as readonly [number, number];
   if (begin > end || end > dataBytes)
     return fail(
@@ -145,7 +145,10 @@ function readTensor(name: string, entry: unknown, dataStart: number, dataBytes: 
 
 function checkMetadata(entry: unknown, fileName: string): void {
   if (isJsonObject(entry) && Object.values(entry).every((value) => typeof value === "string")) return;
-  throw new QuipuError("ERR_MODEL_INVALID", `${fileName}: __metadata__: expected texts by name, got ${short(entry)}`);
+  throw new QuipuError(
+    "ERR_MODEL_INVALID",
+    `${fileName}: __metadata__: expected texts by name, got ${shownJson(entry)}`,
+  );
 }
 
 function isSizes(value: unknown): value is readonly number[] {
@@ -154,8 +157,4 @@ function isSizes(value: unknown): value is readonly number[] {
     value.length <= 32 &&
     value.every((size) => Number.isSafeInteger(size) && size >= 0 && !Object.is(size, -0))
   );
-}
-
-function short(value: unknown): string {
-  return (JSON.stringify(value) ?? "nothing").slice(0, 80);
 }

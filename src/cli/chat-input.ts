@@ -120,6 +120,7 @@ async function readText(flag: string, file: string, signal: AbortSignal): Promis
   } catch (cause) {
     if (isQuipuError(cause)) throw cause;
     if (signal.aborted) throw new QuipuError("ERR_ABORTED", `interrupted while reading ${file}`, { cause });
+    if (isQuipuError(cause)) throw cause;
     throw new QuipuError("ERR_USAGE", `${flag} ${file}: cannot be read: ${(cause as Error).message}`, { cause });
   }
   return decode(bytes, `${flag} ${file}`);

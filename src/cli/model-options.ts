@@ -1,5 +1,5 @@
 // The options of a model, from the command line's names to the library's.
-import { type LoadOptions, loadModel, type Model, type ModelWarning } from "../index.js";
+import { type LoadOptions, loadModel, type Model, type ModelWarning, type Warn } from "../index.js";
 import type { Context } from "./program.js";
 import type { Progress } from "./terminal/progress.js";
 
@@ -49,4 +49,13 @@ export async function loadFrom(options: ModelOptions, progress: Progress, contex
 /** What a model was read with but not as it says, on stderr. */
 export function printWarning({ message }: Pick<ModelWarning, "message">, { quiet = false }: { quiet?: boolean }): void {
   if (!quiet) process.stderr.write(`quipu: warning: ${message}\n`);
+}
+
+/** Prints each warning once: several readers open the same file. */
+export function warningPrinter(options: { quiet?: boolean }): Warn {
+  const printed = new Set<string>();
+  return (_code, message) => {
+    if (!printed.has(message)) printWarning({ message }, options);
+    printed.add(message);
+  };
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { readOptions } from "../arguments.js";
 import { openDevice } from "../device/device.js";
 import { describeMachine, measureRoofs, type Roofs } from "../device/machine.js";
-import { abortedError, QuipuError } from "../errors.js";
+import { abortedError, isQuipuError, QuipuError } from "../errors.js";
 import { compile } from "../graph/program.js";
 import { Recorder } from "../graph/recorder.js";
 import { SamplerState } from "../model/sampler-state.js";
@@ -203,7 +203,9 @@ async function tokenizeRates(pathOrName: string | URL | undefined, repeats: numb
     .map((name) => readFileSync(join(docs, name), "utf8"))
     .join("\n");
   const dir = modelFolder(pathOrName);
-  const probe = await loadTokenizer(dir).catch(() => undefined);
+  const probe = await loadTokenizer(dir).catch((error: unknown) => {
+    if (!isQuipuError(error)) throw error;
+  });
   if (probe === undefined) return [];
   return timesOf(repeats, async () => {
     const tokenizer = await loadTokenizer(dir); // anew, so that no piece is remembered

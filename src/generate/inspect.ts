@@ -5,13 +5,14 @@ import { loadChatTemplate } from "../chat/template-files.js";
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import { examine } from "../checkpoint/file.js";
 import type { TensorInfo } from "../checkpoint/safetensors.js";
+import { isQuipuError } from "../errors.js";
 import { type LlamaConfig, readConfig } from "../model/config.js";
 import { type GenerationConfig, readGenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
 import { findTensors } from "../model/tensors.js";
 import { loadTokenizer } from "../tokenizer/tokenizer.js";
 import { readEosTokens } from "../tokenizer/tokenizer-config.js";
-import type { ModelWarning, Warn } from "../warnings.js";
+import { collectWarnings, type ModelWarning } from "../warnings.js";
 import { modelFolder } from "./model-folder.js";
 import { INSPECT_OPTIONS } from "./option-kinds.js";
 import { type StopToken, stopTokensOf } from "./stop-tokens.js";
@@ -63,8 +64,7 @@ export interface ModelReport {
  */
 export async function inspectModel(pathOrName?: string | URL, options?: InspectOptions): Promise<ModelReport> {
   const { contextLength, kvCache = "f16" } = readOptions<InspectOptions>("inspectModel", options, INSPECT_OPTIONS);
-  const warnings: ModelWarning[] = [];
-  const warn: Warn = (code, message) => warnings.push({ code, message });
+  const { warnings, warn } = collectWarnings();
   const dir = modelFolder(pathOrName, warn);
   const config = await readConfig(dir, warn);
   const [checkpoint, generationConfig] = await Promise.all([
@@ -82,11 +82,14 @@ export async function inspectModel(pathOrName?: string | URL, options?: InspectO
   );
   // What is wrong with tokenizer and template is said where they are used: the shapes can be inspected without them.
   const [tokenizer, chatTemplate, eosTokens] = await Promise.all([
-    loadTokenizer(dir).catch(() => undefined),
-    loadChatTemplate(dir).catch(() => undefined),
-    readEosTokens(dir).catch(() => []),
+    usable(loadTokenizer(dir, warn)),
+    usable(loadChatTemplate(dir, warn)),
+    usable(readEosTokens(dir, warn)),
   ]);
-  const stopTokens = stopTokensOf({ config, generationConfig, eosTokens, tokenizer, chatTemplate }, warn);
+  const stopTokens = stopTokensOf(
+    { config, generationConfig, eosTokens: eosTokens ?? [], tokenizer, chatTemplate },
+    warn,
+  );
   return {
     dir,
     config,
@@ -110,4 +113,14 @@ export async function inspectModel(pathOrName?: string | URL, options?: InspectO
     },
     warnings,
   };
+}
+
+/** Undefined where the files cannot be used. */
+async function usable<T>(loading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await loading;
+  } catch (error) {
+    if (isQuipuError(error)) return undefined;
+    throw error;
+  }
 }

@@ -12,7 +12,7 @@ import { Runtime } from "../model/runtime.js";
 import { loadWeights } from "../model/weights.js";
 import { loadTokenizer } from "../tokenizer/tokenizer.js";
 import { readEosTokens } from "../tokenizer/tokenizer-config.js";
-import type { ModelWarning, Warn } from "../warnings.js";
+import { collectWarnings, type ModelWarning } from "../warnings.js";
 import { Model, type ModelWithTokenizer } from "./model.js";
 import { modelFolder } from "./model-folder.js";
 import { LOAD_OPTIONS } from "./option-kinds.js";
@@ -52,6 +52,7 @@ export interface LoadOptions {
 
 const DEFAULT_BATCH_SIZE = 512;
 const DEFAULT_SLOT_TIMEOUT_MS = 5000;
+
 /**
  * Loads a checkpoint. Weights are mapped, checked by name, dtype and shape, and read as they are first used.
  *
@@ -69,19 +70,15 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
   const { threads, contextLength, kvCache = "f16", mmap = true, signal } = options;
   const { batchSize = DEFAULT_BATCH_SIZE, slots = 1, slotTimeoutMs = DEFAULT_SLOT_TIMEOUT_MS } = options;
   if (signal?.aborted) throw abortedError(signal);
-  const warnings: ModelWarning[] = [];
-  const warn: Warn = (code, message) => {
-    warnings.push({ code, message });
-    options.onWarning?.({ code, message });
-  };
+  const { warnings, warn } = collectWarnings(options.onWarning);
   const dir = modelFolder(pathOrName, warn);
   const config = await readConfig(dir, warn);
   const [checkpoint, generationConfig, tokenizer, chatTemplate, eosTokens] = await Promise.all([
     openCheckpoint(dir, warn),
     readGenerationConfig(dir, config, warn),
-    options.tokenizer === false ? undefined : loadTokenizer(dir),
-    options.tokenizer === false ? undefined : loadChatTemplate(dir),
-    options.tokenizer === false ? [] : readEosTokens(dir),
+    options.tokenizer === false ? undefined : loadTokenizer(dir, warn),
+    options.tokenizer === false ? undefined : loadChatTemplate(dir, warn),
+    options.tokenizer === false ? [] : readEosTokens(dir, warn),
   ]);
   const stopTokens = stopTokensOf({ config, generationConfig, eosTokens, tokenizer, chatTemplate }, warn);
   const positions = chooseContext(config, kvCache, slots, contextLength);

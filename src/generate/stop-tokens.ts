@@ -1,12 +1,12 @@
 // Which tokens end a completion: every published source counts (decisions/0010), as checkpoints often name only some of them.
-
+import { shown } from "../arguments.js";
 import type { ChatTemplate } from "../chat/template.js";
 import { isQuipuError, QuipuError } from "../errors.js";
 import type { LlamaConfig } from "../model/config.js";
 import type { GenerationConfig } from "../model/generation-config.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { EosToken } from "../tokenizer/tokenizer-config.js";
-import type { Warn } from "../warnings.js";
+import { firstOf, type Warn } from "../warnings.js";
 
 /** A token that ends a completion. */
 export interface StopToken {
@@ -46,11 +46,7 @@ export function stopTokensOf(parts: StopParts, warn: Warn): StopToken[] {
     for (const { file, text } of eosTokens) {
       const id = idOfToken(text, tokenizer);
       if (id !== undefined && id < config.vocabSize) add(id, file);
-      else
-        warn(
-          "WARN_CONFIG_IGNORED",
-          `${file}: eos_token ${JSON.stringify(text)} is no token of the model: it is ignored`,
-        );
+      else warn("WARN_CONFIG_IGNORED", `${file}: eos_token ${shown(text)} is no token of the model: it is ignored`);
     }
     const end = chatTemplate === undefined ? undefined : endOfTurn(chatTemplate, tokenizer);
     if (end !== undefined && end < config.vocabSize) add(end, "chat template");
@@ -99,11 +95,11 @@ export function resolveStopIds(
       if (token < vocabSize) return token;
       throw fail(`expected ids from 0 to ${vocabSize - 1}, got ${token}`);
     }
-    if (tokenizer === undefined) throw fail(`${JSON.stringify(token)} needs a tokenizer; give an id instead`);
+    if (tokenizer === undefined) throw fail(`${shown(token)} needs a tokenizer; give an id instead`);
     const id = tokenizer.specialTokens.get(token);
     if (id !== undefined && id < vocabSize) return id;
-    const known = [...tokenizer.specialTokens.keys()].slice(0, 8).join(", ");
-    throw fail(`expected a special token (${known || "this model has none"}), got ${JSON.stringify(token)}`);
+    const known = firstOf([...tokenizer.specialTokens.keys()], 8);
+    throw fail(`expected a special token (${known || "this model has none"}), got ${shown(token)}`);
   });
 }
 

@@ -45,6 +45,21 @@ export function spendText(length: number): void {
   spend(1 + (length >>> 4));
 }
 
+/** Of a list: V8 ends the process where one has nine times as many. */
+const MAX_ITEMS = 2 ** 24;
+
+/** To be called before a list of `count` items is made. @throws {JinjaError} LimitError */
+export function spendItems(count: number): void {
+  checkItems(count);
+  spend(count);
+}
+
+/** @throws {JinjaError} LimitError */
+export function checkItems(count: number): void {
+  if (count > MAX_ITEMS)
+    throw new JinjaError("LimitError", `the template makes a list of more than ${MAX_ITEMS} items`);
+}
+
 /** @throws {JinjaError} LimitError */
 export function checkLength(length: number): void {
   if (length > budget.maxLength) {

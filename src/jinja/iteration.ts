@@ -1,5 +1,5 @@
 // Walking over values, their length and reading items of them.
-import { spend } from "./budget.js";
+import { checkItems, spend } from "./budget.js";
 import { JinjaError, typeError, valueError } from "./errors.js";
 import { characters, sliceArray, sliceText, span, textLength } from "./text.js";
 import {
@@ -36,8 +36,17 @@ export function* iterate(value: Value): Generator<Value> {
 
 /** list(value) */
 export function toArray(value: Value): readonly Value[] {
-  const items = sized(value) ?? Array.from(iterate(value));
+  const items = sized(value) ?? walked(value);
   spend(items.length);
+  return items;
+}
+
+function walked(value: Value): Value[] {
+  const items: Value[] = [];
+  for (const item of iterate(value)) {
+    items.push(item);
+    checkItems(items.length);
+  }
   return items;
 }
 

@@ -1,6 +1,6 @@
 // Python's operators.
 import { checkedIndex } from "./arguments.js";
-import { spend, spendText } from "./budget.js";
+import { spend, spendItems, spendText } from "./budget.js";
 import { JinjaError as Failure, type JinjaError, typeError } from "./errors.js";
 import { toArray } from "./iteration.js";
 import { toMarkup } from "./markup.js";
@@ -61,12 +61,12 @@ function add(a: Value, b: Value): Value | undefined {
   if (left !== undefined) throw typeError(`can only concatenate str (not "${typeName(b)}") to str`);
   if (isList(a)) {
     if (!isList(b)) throw typeError(`can only concatenate list (not "${typeName(b)}") to list`);
-    spend((a.length + b.length) >> 2);
+    spendItems(a.length + b.length);
     return [...a, ...b];
   }
   if (a instanceof PyTuple) {
     if (!(b instanceof PyTuple)) throw typeError(`can only concatenate tuple (not "${typeName(b)}") to tuple`);
-    spend((a.items.length + b.items.length) >> 2);
+    spendItems(a.items.length + b.items.length);
     return new PyTuple([...a.items, ...b.items]);
   }
   return undefined;
@@ -87,7 +87,7 @@ function repeat(sequence: Value, times: Value): Value | undefined {
     return sequence instanceof Markup ? new Markup(repeated) : repeated;
   }
   if (items!.length === 0 || count === 0) return isList(sequence) ? [] : new PyTuple([]);
-  spend(items!.length * count);
+  spendItems(items!.length * count);
   const repeated = Array.from({ length: count }, () => items!).flat();
   return isList(sequence) ? repeated : new PyTuple(repeated);
 }

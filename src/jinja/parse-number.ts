@@ -1,9 +1,7 @@
 // int() and float() of strings.
 import { JinjaError } from "./errors.js";
 import { isDecimalDigit } from "./unicode.js";
-import { WHITESPACE } from "./whitespace.js";
-
-const BLANKS = new RegExp(`^[${WHITESPACE}]+|[${WHITESPACE}]+$`, "g");
+import { trimEnd, trimStart } from "./whitespace.js";
 
 /** Decimal digits of any script as ASCII ones, as int() and float() read them. */
 function asciiDigits(text: string): string {
@@ -21,7 +19,7 @@ function asciiDigits(text: string): string {
 export function parseIntText(text: string, base: number): bigint | undefined {
   if (base !== 0 && (base < 2 || base > 36))
     throw new JinjaError("ValueError", "int() base must be >= 2 and <= 36, or 0");
-  const match = /^([+-]?)(0[bBoOxX]_?)?([0-9a-zA-Z]+(?:_[0-9a-zA-Z]+)*)$/.exec(asciiDigits(text.replace(BLANKS, "")));
+  const match = /^([+-]?)(0[bBoOxX]_?)?([0-9a-zA-Z]+(?:_[0-9a-zA-Z]+)*)$/.exec(asciiDigits(trimEnd(trimStart(text))));
   if (match === null) return undefined;
   const [, sign, prefix, body] = match as unknown as [string, string, string | undefined, string];
   let digits = body.replaceAll("_", "");
@@ -50,13 +48,13 @@ export function parseIntText(text: string, base: number): bigint | undefined {
 
 /** float(text); undefined for a ValueError. */
 export function parseFloatText(text: string): number | undefined {
-  const plain = asciiDigits(text.replace(BLANKS, ""));
+  const plain = asciiDigits(trimEnd(trimStart(text)));
   const special = /^([+-]?)(inf|infinity|nan)$/i.exec(plain);
   if (special !== null) {
     const value = special[2]!.toLowerCase() === "nan" ? Number.NaN : Number.POSITIVE_INFINITY;
     return special[1] === "-" ? -value : value;
   }
   const DIGITS = "\\d(?:_?\\d)*";
-  const pattern = new RegExp(`^[+-]?(?:${DIGITS}\\.?(?:${DIGITS})?|\\.${DIGITS})(?:[eE][+-]?${DIGITS})?$`);
+  const pattern = new RegExp(`^[+-]?(?:${DIGITS}(?:\\.(?:${DIGITS})?)?|\\.${DIGITS})(?:[eE][+-]?${DIGITS})?$`);
   return pattern.test(plain) ? Number(plain.replaceAll("_", "")) : undefined;
 }

@@ -1,8 +1,16 @@
 // Added tokens: texts that are one id wherever they stand, found before anything is cut into pieces
 // (native/tokenizer/added_tokens.h). Special ones (control tokens) are found only where the caller asks for it, so that user text
 // cannot speak as the system.
+import { shown } from "../arguments.js";
 import { QuipuError } from "../errors.js";
 import type { SpecialText } from "./tokenizer.js";
+
+/** One more than the greatest id that the engine takes: the largest published vocabularies are below 300 000. */
+const MAX_VOCABULARY = 2 ** 24 - 1;
+
+export function isId(id: unknown): boolean {
+  return Number.isInteger(id) && (id as number) >= 0 && (id as number) < MAX_VOCABULARY;
+}
 
 export interface AddedToken {
   readonly id: number;
@@ -43,10 +51,9 @@ export class AllowedTokens {
     const names = new Set(special);
     const allowed = Uint8Array.from(this.#tokens, (token) => (!token.special || names.delete(token.text) ? 1 : 0));
     for (const name of names) {
-      throw new QuipuError(
-        "ERR_USAGE",
-        `special: expected special tokens of this tokenizer, got ${JSON.stringify(name)}`,
-      );
+      throw new QuipuError("ERR_USAGE", `special: expected special tokens of this tokenizer, got ${shown(name)}`, {
+        option: "special",
+      });
     }
     return allowed;
   }

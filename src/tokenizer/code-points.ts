@@ -67,6 +67,11 @@ export class CodePoints {
   }
 }
 
+/** A regular expression with the flag u, or a part of one, that matches `text` and nothing else. */
+export function literalPattern(text: string): string {
+  return Array.from(text, (character) => escaped(character.codePointAt(0)!)).join("");
+}
+
 /** A character as it can stand in a class or outside. */
 export function escaped(code: number): string {
   const isPlain = (code >= 0x30 && code <= 0x39) || (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a);

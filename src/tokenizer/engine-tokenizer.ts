@@ -188,7 +188,9 @@ export class EngineTokenizer implements Tokenizer {
   *#cutParts(text: Text, options: NativeEncodeOptions, preTokenize: PreTokenizer): Iterable<Int32Array> {
     const given = typeof text === "string" ? Buffer.from(text) : Buffer.from(text.buffer, text.byteOffset, text.length);
     if (!isUtf8(given)) {
-      throw new QuipuError("ERR_USAGE", "bytes that are no UTF-8: this tokenizer's pattern can only cut text");
+      throw new QuipuError("ERR_USAGE", "text: bytes that are no UTF-8: this tokenizer's pattern can only cut text", {
+        option: "text",
+      });
     }
     const { text: normalized, parts } = callNative(() => this.#native.parts(given, ...options));
     const bytes = normalized === undefined ? given : Buffer.from(normalized);

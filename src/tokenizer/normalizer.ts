@@ -1,6 +1,6 @@
 // The normalizer of tokenizer.json: what is done to text before tokens are looked for and pieces are cut. The engine does it
 // (native/tokenizer/normalizer.h); steps that change nothing are left out.
-import { isJsonObject, type JsonObject } from "../checkpoint/json.js";
+import { isJsonObject, type JsonObject, shownJson } from "../checkpoint/json.js";
 import { QuipuError } from "../errors.js";
 
 /** The forms of Unicode that the engine knows, by its numbers. */
@@ -21,7 +21,7 @@ export function parseNormalizer(value: unknown, what: string): number[] {
   if (changesNothing(step)) return [];
   throw new QuipuError(
     "ERR_TOKENIZER_INVALID",
-    `${what}: normalizer: this version has Sequence, NFC, NFD, NFKC and NFKD; got ${JSON.stringify(value)?.slice(0, 120)}`,
+    `${what}: normalizer: this version has Sequence, NFC, NFD, NFKC and NFKD; got ${shownJson(value, 120)}`,
   );
 }
 

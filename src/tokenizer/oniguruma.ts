@@ -213,7 +213,7 @@ class Translator {
 
   #escape(flags: Flags): Term {
     const start = this.#at;
-    const [word, notWord] = [wordCharacters(), wordCharacters().complement()].map((set) => set.toPattern());
+    const word = wordCharacters().toPattern();
     if (this.#take("\\b")) return assertion(`(?:(?<=${word})(?!${word})|(?<!${word})(?=${word}))`);
     if (this.#take("\\B")) return assertion(`(?:(?<=${word})(?=${word})|(?<!${word})(?!${word}))`);
     if (this.#take("\\A")) return assertion("(?<![^])");
@@ -222,8 +222,8 @@ class Translator {
     if (this.#take("\\N")) return plain("[^\\n]");
     if (this.#take("\\O")) return plain("[^]");
     if (this.#take("\\R")) return this.#atomic(plain(LINE_BREAKS));
-    if (this.#take("\\w")) return plain(word!);
-    if (this.#take("\\W")) return plain(notWord!);
+    if (this.#take("\\w")) return plain(word);
+    if (this.#take("\\W")) return plain(wordCharacters().complement().toPattern());
     const set = this.#setEscape();
     if (set !== undefined) return plain(set.toPattern());
     const code = this.#codeEscape(start);

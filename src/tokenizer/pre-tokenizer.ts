@@ -1,7 +1,8 @@
 // The pre_tokenizer of tokenizer.json: how text is cut into the pieces that byte-pair encoding works in.
-import { isJsonObject, type JsonObject } from "../checkpoint/json.js";
+import { isJsonObject, type JsonObject, shownJson } from "../checkpoint/json.js";
 import { QuipuError } from "../errors.js";
 import { bytesOfAlphabet, textInAlphabet } from "./byte-alphabet.js";
+import { literalPattern } from "./code-points.js";
 import { isBehavior, type SplitBehavior, splitInto } from "./split-behavior.js";
 import { compileSplitPattern, ENGINE_PATTERN, GPT2_PATTERN, LLAMA3_PATTERN, O200K_PATTERN } from "./split-pattern.js";
 
@@ -38,7 +39,7 @@ export function parsePreTokenizer(value: unknown, what: string): number | PreTok
   if (!steps.some(({ makesBytes }) => makesBytes)) {
     throw new QuipuError(
       "ERR_TOKENIZER_INVALID",
-      `${what}: pre_tokenizer: expected byte-level BPE (a ByteLevel step), got ${describe(value)}`,
+      `${what}: pre_tokenizer: expected byte-level BPE (a ByteLevel step), got ${shownJson(value, 120)}`,
     );
   }
   const engine = ENGINE_STEPS.get(steps.map(({ name }) => name).join(", "));
@@ -88,7 +89,7 @@ function stepsOf(value: unknown, what: string): ParsedStep[] {
   }
   throw new QuipuError(
     "ERR_TOKENIZER_INVALID",
-    `${what}: pre_tokenizer: this version has Sequence, Split, Digits and ByteLevel; got ${describe(value)}`,
+    `${what}: pre_tokenizer: this version has Sequence, Split, Digits and ByteLevel; got ${shownJson(value, 120)}`,
   );
 }
 
@@ -104,7 +105,7 @@ function splitStep({ pattern, behavior, invert }: JsonObject, what: string): Par
     return split(compiled, behavior, isInverted, covering !== undefined && keepsMatches ? covering : "split");
   }
   if (typeof text !== "string" || text === "") return undefined;
-  const literal = new RegExp(text.replace(/[\\^$*+?.()|[\]{}/-]/g, "\\$&"), "gu");
+  const literal = new RegExp(literalPattern(text), "gu");
   return split(() => literal, behavior, isInverted, "split");
 }
 
@@ -128,8 +129,4 @@ function byteLevelSteps({ add_prefix_space, use_regex }: JsonObject, what: strin
   const cut: Step = (piece) => (splits ? splitInto("Isolated", pattern(), piece, false) : [piece]);
   if (add_prefix_space !== true) return [{ name: splits ? "gpt2 and bytes" : "bytes", cut, makesBytes: true }];
   return [{ name: "prefixed", cut: (piece) => cut(piece.startsWith(" ") ? piece : ` ${piece}`), makesBytes: true }];
-}
-
-function describe(value: unknown): string {
-  return JSON.stringify(value)?.slice(0, 120) ?? "nothing";
 }

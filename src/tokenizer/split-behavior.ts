@@ -1,4 +1,5 @@
 // What becomes of the matches of a Split, and of the text between them (tokenizers, SplitDelimiterBehavior).
+import { QuipuError } from "../errors.js";
 
 const BEHAVIORS = ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"] as const;
 
@@ -36,13 +37,19 @@ export function* splitInto(behavior: SplitBehavior, pattern: RegExp, text: strin
 function* partsOf(pattern: RegExp, text: string, invert: boolean): Iterable<Part> {
   let end = 0;
   let isFirst = true;
-  for (const { index, 0: match } of text.matchAll(pattern)) {
-    // No match is empty where another has ended; and V8 finds empty ones between the halves of a surrogate pair, too.
-    if (match === "" && ((index === end && !isFirst) || isInsidePair(text, index))) continue;
-    if (index > end) yield { text: text.slice(end, index), isMatch: invert };
-    yield { text: match, isMatch: !invert };
-    end = index + match.length;
-    isFirst = false;
+  try {
+    for (const { index, 0: match } of text.matchAll(pattern)) {
+      // No match is empty where another has ended; and V8 finds empty ones between the halves of a surrogate pair, too.
+      if (match === "" && ((index === end && !isFirst) || isInsidePair(text, index))) continue;
+      if (index > end) yield { text: text.slice(end, index), isMatch: invert };
+      yield { text: match, isMatch: !invert };
+      end = index + match.length;
+      isFirst = false;
+    }
+  } catch (cause) {
+    // Only now V8 says that a pattern is too large, or that a match needs more stack than it has.
+    const why = (cause as Error).message.slice(-120);
+    throw new QuipuError("ERR_TOKENIZER_INVALID", `the tokenizer's pattern cannot cut this text: ${why}`, { cause });
   }
   if (end < text.length) yield { text: text.slice(end), isMatch: invert };
 }

@@ -20,6 +20,9 @@ export const O200K_PATTERN = [
 /** The patterns that the engine has a machine for (native/tokenizer/pretokenizer.h, in its order). */
 export const ENGINE_PATTERN = { llama3: 0, cl100k: 1, o200k: 2, gpt2: 3, gpt2Digits: 4 } as const;
 
+/** Published patterns have some hundreds of characters. */
+const MAX_PATTERN = 8192;
+
 /**
  * Translates a pattern; the result is global and finds the pieces one after another.
  *
@@ -27,14 +30,13 @@ export const ENGINE_PATTERN = { llama3: 0, cl100k: 1, o200k: 2, gpt2: 3, gpt2Dig
  * @throws {QuipuError} ERR_TOKENIZER_INVALID for a construct that is not known to mean the same, or no valid pattern.
  */
 export function compileSplitPattern(pattern: string, what: string): RegExp {
+  const refuse = (problem: string, cause?: unknown) =>
+    new QuipuError("ERR_TOKENIZER_INVALID", `${what}: the pattern ${problem}: ${pattern.slice(0, 1024)}`, { cause });
+  if (pattern.length > MAX_PATTERN) throw refuse(`has ${pattern.length} characters: expected at most ${MAX_PATTERN}`);
   try {
     return new RegExp(translateOniguruma(pattern), "gu");
   } catch (cause) {
     const uses = cause instanceof UnsupportedPattern ? `uses ${cause.message}, which` : "is one that";
-    throw new QuipuError(
-      "ERR_TOKENIZER_INVALID",
-      `${what}: the pattern ${uses} this version does not translate: ${pattern}`,
-      { cause },
-    );
+    throw refuse(`${uses} this version does not translate`, cause);
   }
 }

@@ -1,7 +1,9 @@
 // Rank files in tiktoken's form, Llama 3's tokenizer.model: a line "base64 rank" for each token, cut by Llama 3's pattern. The
 // engine reads them; which tokens are special is not in them.
 import type { NativeVocabulary } from "../addon/addon-types.js";
-import type { AddedToken } from "./added-tokens.js";
+import { QuipuError } from "../errors.js";
+import { shownName } from "../warnings.js";
+import { type AddedToken, isId } from "./added-tokens.js";
 import { EngineTokenizer } from "./engine-tokenizer.js";
 import { ENGINE_PATTERN } from "./split-pattern.js";
 import type { TokenizerConfig } from "./tokenizer-config.js";
@@ -28,9 +30,19 @@ export function llama3SpecialTokens(first: number): AddedToken[] {
   });
 }
 
-/** @param vocabulary what the engine read of the file. */
+/**
+ * @param vocabulary what the engine read of the file.
+ * @throws {QuipuError} ERR_TOKENIZER_INVALID for an added token whose id is none.
+ */
 export function tokenizerOfRanks(vocabulary: NativeVocabulary, config: TokenizerConfig): EngineTokenizer {
   const declared = [...config.addedTokens].map(([id, token]) => ({ id, ...token }));
+  const wrong = declared.find(({ id }) => !isId(id));
+  if (wrong !== undefined) {
+    throw new QuipuError(
+      "ERR_TOKENIZER_INVALID",
+      `tokenizer_config.json: added_tokens_decoder: ${shownName(wrong.text)}: expected an id as its name, got ${wrong.id}`,
+    );
+  }
   const addedTokens = declared.length > 0 ? declared : llama3SpecialTokens(vocabulary.tokens());
   const bosToken = config.bosToken ?? "<|begin_of_text|>";
   return new EngineTokenizer({

@@ -1,6 +1,9 @@
 // tokenizer_config.json: which tokens begin a text, and which are special.
 import { join } from "node:path";
 import { isJsonObject, type JsonObject, readJsonFile } from "../checkpoint/json.js";
+import type { Warn } from "../warnings.js";
+
+const FILE = "tokenizer_config.json";
 
 export interface TokenizerConfig {
   readonly bosToken: string | undefined;
@@ -13,8 +16,8 @@ export interface TokenizerConfig {
 }
 
 /** @throws {QuipuError} ERR_TOKENIZER_INVALID. A missing file is an empty configuration. */
-export async function readTokenizerConfig(dir: string): Promise<TokenizerConfig> {
-  const config = (await readJsonFile(join(dir, "tokenizer_config.json"), "ERR_TOKENIZER_INVALID")) ?? {};
+export async function readTokenizerConfig(dir: string, warn: Warn): Promise<TokenizerConfig> {
+  const config = (await readJsonFile(join(dir, FILE), "ERR_TOKENIZER_INVALID", warn)) ?? {};
   const added = isJsonObject(config.added_tokens_decoder) ? Object.entries(config.added_tokens_decoder) : [];
   return {
     bosToken: textOf(config.bos_token),
@@ -42,10 +45,10 @@ export interface EosToken {
  *
  * @throws {QuipuError} ERR_TOKENIZER_INVALID for a file that cannot be read.
  */
-export async function readEosTokens(dir: string): Promise<EosToken[]> {
-  const files = ["tokenizer_config.json", "special_tokens_map.json"];
+export async function readEosTokens(dir: string, warn: Warn = () => {}): Promise<EosToken[]> {
+  const files = [FILE, "special_tokens_map.json"];
   const read = files.map(async (file) => {
-    const text = textOf((await readJsonFile(join(dir, file), "ERR_TOKENIZER_INVALID"))?.eos_token);
+    const text = textOf((await readJsonFile(join(dir, file), "ERR_TOKENIZER_INVALID", warn))?.eos_token);
     return text === undefined ? [] : [{ file, text }];
   });
   return (await Promise.all(read)).flat();

@@ -1,16 +1,13 @@
 // Hugging Face's tokenizer.json with a byte-level BPE model (SmolLM2, Llama 3): the engine reads vocabulary and
 // merges, the rest is read here. What the file asks for and this version does not do is refused by name.
 import type { NativeVocabulary } from "../addon/addon-types.js";
-import { isJsonObject, type JsonObject, parseJsonObject } from "../checkpoint/json.js";
+import { isJsonObject, type JsonObject, parseJsonObject, shownJson } from "../checkpoint/json.js";
 import { QuipuError } from "../errors.js";
-import type { AddedToken } from "./added-tokens.js";
+import { type AddedToken, isId } from "./added-tokens.js";
 import { EngineTokenizer } from "./engine-tokenizer.js";
 import { parseNormalizer } from "./normalizer.js";
 import { parsePreTokenizer } from "./pre-tokenizer.js";
 import type { TokenizerConfig } from "./tokenizer-config.js";
-
-/** One more than the greatest id that the engine takes: the largest published vocabularies are below 300 000. */
-const MAX_VOCABULARY = 2 ** 24 - 1;
 
 /**
  * @param vocabulary what the engine read: vocab and merges. All else is in its document.
@@ -23,9 +20,9 @@ export function tokenizerOfJson(vocabulary: NativeVocabulary, config: TokenizerC
   };
   const model = isJsonObject(file.model) ? file.model : refuse("model: expected an object");
   if (model.type !== undefined && model.type !== "BPE")
-    refuse(`model.type: expected "BPE", got ${JSON.stringify(model.type)}`);
+    refuse(`model.type: expected "BPE", got ${shownJson(model.type)}`);
   for (const name of ["continuing_subword_prefix", "end_of_word_suffix", "dropout"] as const) {
-    if (model[name]) refuse(`model.${name}: expected none, got ${JSON.stringify(model[name])}`);
+    if (model[name]) refuse(`model.${name}: expected none, got ${shownJson(model[name])}`);
   }
 
   if (!isJsonObject(model.vocab)) refuse("model.vocab: expected an object");
@@ -35,7 +32,7 @@ export function tokenizerOfJson(vocabulary: NativeVocabulary, config: TokenizerC
   if (!vocabulary.hasAllBytes()) {
     for (const name of ["byte_fallback", "unk_token"] as const) {
       if (model[name])
-        refuse(`model.${name}: expected none, as the vocabulary lacks bytes, got ${JSON.stringify(model[name])}`);
+        refuse(`model.${name}: expected none, as the vocabulary lacks bytes, got ${shownJson(model[name])}`);
     }
   }
   checkDecoder(file.decoder, refuse);
@@ -52,10 +49,6 @@ export function tokenizerOfJson(vocabulary: NativeVocabulary, config: TokenizerC
   });
 }
 
-function isId(id: unknown): boolean {
-  return Number.isInteger(id) && (id as number) >= 0 && (id as number) < MAX_VOCABULARY;
-}
-
 function addedTokensOf(list: unknown, refuse: (problem: string) => never): AddedToken[] {
   if (list === undefined || list === null) return [];
   if (!Array.isArray(list)) return refuse("added_tokens: expected a list");
@@ -63,9 +56,7 @@ function addedTokensOf(list: unknown, refuse: (problem: string) => never): Added
     const token = isJsonObject(entry) ? entry : {};
     const { id, content } = token;
     if (!isId(id) || typeof content !== "string" || content === "") {
-      return refuse(
-        `added_tokens[${index}]: expected an id and its content, got ${JSON.stringify(entry).slice(0, 80)}`,
-      );
+      return refuse(`added_tokens[${index}]: expected an id and its content, got ${shownJson(entry)}`);
     }
     return {
       id: id as number,
@@ -88,7 +79,7 @@ function checkDecoder(decoder: unknown, refuse: (problem: string) => never): voi
     return;
   }
   if (step.type === "Strip" && step.start === 0 && step.stop === 0) return;
-  refuse(`decoder: this version has ByteLevel; got ${JSON.stringify(decoder).slice(0, 120)}`);
+  refuse(`decoder: this version has ByteLevel; got ${shownJson(decoder, 120)}`);
 }
 
 /** The id that the post-processor puts before a text, if any. What it puts behind one is not for a text that is to go on. */
@@ -104,14 +95,16 @@ function bosOf(processor: unknown, refuse: (problem: string) => never): number |
     }
     case "RobertaProcessing":
     case "BertProcessing": {
-      const [text, id] = Array.isArray(step.cls) ? step.cls : [];
-      return isId(id) ? (id as number) : refuse(`post_processor.cls: expected a text and its id, got ${text}`);
+      const id: unknown = Array.isArray(step.cls) ? step.cls[1] : undefined;
+      return isId(id)
+        ? (id as number)
+        : refuse(`post_processor.cls: expected a text and its id, got ${shownJson(step.cls)}`);
     }
     case "TemplateProcessing":
       return firstOfTemplate(step, refuse);
   }
   return refuse(
-    `post_processor: this version has ByteLevel, TemplateProcessing, RobertaProcessing, BertProcessing and Sequence; got ${JSON.stringify(processor).slice(0, 120)}`,
+    `post_processor: this version has ByteLevel, TemplateProcessing, RobertaProcessing, BertProcessing and Sequence; got ${shownJson(processor, 120)}`,
   );
 }
 
@@ -120,14 +113,14 @@ function firstOfTemplate({ single, special_tokens }: JsonObject, refuse: (proble
   const text = parts.findIndex((part) => isJsonObject(part) && part.Sequence !== undefined);
   const before = text < 0 ? parts : parts.slice(0, text);
   const ids = before.flatMap((part): unknown[] => {
-    const name = isJsonObject(part) && isJsonObject(part.SpecialToken) ? String(part.SpecialToken.id) : "";
-    const entry = isJsonObject(special_tokens) ? special_tokens[name] : undefined;
+    const name = isJsonObject(part) && isJsonObject(part.SpecialToken) ? part.SpecialToken.id : undefined;
+    const entry = isJsonObject(special_tokens) && typeof name === "string" ? special_tokens[name] : undefined;
     return isJsonObject(entry) && Array.isArray(entry.ids)
       ? entry.ids
-      : refuse(`post_processor: no ids for ${JSON.stringify(name)}`);
+      : refuse(`post_processor: no ids for ${shownJson(name)}`);
   });
   if (ids.length > 1 || !ids.every(isId)) {
-    refuse(`post_processor: expected at most one id before a text, got ${JSON.stringify(ids)}`);
+    refuse(`post_processor: expected at most one id before a text, got ${shownJson(ids)}`);
   }
   return ids[0] as number | undefined;
 }

@@ -1,11 +1,12 @@
 // What a tokenizer offers, whatever file it comes from. Narrow, so that another engine can take its place.
 import { basename, dirname, join } from "node:path";
 import { callNative } from "../addon/addon.js";
-import { pathOf } from "../arguments.js";
+import { callback, checkArgument, pathOf } from "../arguments.js";
 import { examine, fileSize } from "../checkpoint/file.js";
 import { checkpointFolder } from "../checkpoint/hub-cache.js";
 import { checkFile } from "../checkpoint/wrong-file.js";
 import { QuipuError } from "../errors.js";
+import type { Warn } from "../warnings.js";
 import { preparedTable } from "./prepared-table.js";
 import type { StreamDecoder } from "./stream-decoder.js";
 import { tokenizerOfRanks } from "./tiktoken-file.js";
@@ -87,10 +88,12 @@ export type { StreamDecoder };
  * Loads the tokenizer of a checkpoint folder (tokenizer.json, else tokenizer.model), or of one such file.
  *
  * @param pathOrUrl a path or a file URL.
+ * @param warn told of a snapshot that was chosen, and of a name that tokenizer_config.json has twice.
  * @throws {QuipuError} ERR_MODEL_NOT_FOUND where there is none, ERR_TOKENIZER_INVALID for one that cannot be used, ERR_USAGE.
  */
-export async function loadTokenizer(pathOrUrl: string | URL): Promise<Tokenizer> {
+export async function loadTokenizer(pathOrUrl: string | URL, warn: Warn = () => {}): Promise<Tokenizer> {
   const path = pathOf("pathOrUrl", pathOrUrl);
+  checkArgument("warn", warn, callback);
   const found = examine(path, "ERR_MODEL_NOT_FOUND");
   if (found.kind === "unreadable") throw new QuipuError("ERR_MODEL_NOT_FOUND", `${path} ${found.problem}`);
   if (found.kind === "absent") {
@@ -99,11 +102,11 @@ export async function loadTokenizer(pathOrUrl: string | URL): Promise<Tokenizer>
       `${path}: no such file or folder: expected a tokenizer or a checkpoint folder`,
     );
   }
-  if (found.kind === "file") return loadFile(path);
-  const dir = checkpointFolder(path);
+  if (found.kind === "file") return loadFile(path, warn);
+  const dir = checkpointFolder(path, warn);
   for (const name of ["tokenizer.json", "tokenizer.model"]) {
     const file = join(dir, name);
-    if (examine(file, "ERR_TOKENIZER_INVALID").kind !== "absent") return loadFile(file);
+    if (examine(file, "ERR_TOKENIZER_INVALID").kind !== "absent") return loadFile(file, warn);
   }
   throw new QuipuError(
     "ERR_MODEL_NOT_FOUND",
@@ -111,8 +114,8 @@ export async function loadTokenizer(pathOrUrl: string | URL): Promise<Tokenizer>
   );
 }
 
-async function loadFile(path: string): Promise<Tokenizer> {
-  const config = await readTokenizerConfig(dirname(path));
+async function loadFile(path: string, warn: Warn): Promise<Tokenizer> {
+  const config = await readTokenizerConfig(dirname(path), warn);
   checkFile(path, "ERR_TOKENIZER_INVALID");
   const prepared = preparedTable(path, fileSize(path, "ERR_TOKENIZER_INVALID") ?? 0);
   if (path.endsWith(".json")) {

@@ -147,13 +147,20 @@ export function bracketNamed(name: string): CodePoints | undefined {
 }
 
 /** What `\w` is inside a class. */
-export function wordCharactersInClass(): CodePoints {
-  return CodePoints.union([property("Alphabetic"), group("M"), categories("Nd", "Pc")]);
-}
+export const wordCharactersInClass = once(() =>
+  CodePoints.union([property("Alphabetic"), group("M"), categories("Nd", "Pc")]),
+);
 
 /** What `\w` is elsewhere: below U+0100 Oniguruma asks a table of ISO 8859-1, which has these too. */
-export function wordCharacters(): CodePoints {
-  return CodePoints.union([wordCharactersInClass(), CodePoints.of("²³¹¼½¾")]);
+export const wordCharacters = once(() => CodePoints.union([wordCharactersInClass(), CodePoints.of("²³¹¼½¾")]));
+
+/** Made when it is first asked for: a pattern may have thousands of `\w`. */
+function once(make: () => CodePoints): () => CodePoints {
+  let made: CodePoints | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }
 
 export const decimalDigits = () => categories("Nd");

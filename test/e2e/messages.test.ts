@@ -132,7 +132,7 @@ test.concurrent.each<[string, string[], string | RegExp]>([
   [
     "a variable that is a part",
     ["--messages", question, "--template-var", "messages=1"],
-    "templateVariables: messages has an option of its own",
+    "--template-var: messages has an option of its own",
   ],
   [
     "a template of no such name",

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { inspectModel } from "#quipu/generate/inspect.js";
 import { loadModel } from "#quipu/generate/load.js";
 import type { Model } from "#quipu/generate/model.js";
+import { modelFolder } from "#quipu/generate/model-folder.js";
+import { loadTokenizer } from "#quipu/tokenizer/tokenizer.js";
 import type { ModelWarning } from "#quipu/warnings.js";
 import { safetensorsBytes, temporaryFolder, type WrittenTensor } from "../checkpoint-writer.js";
 import { LOGIT_TOLERANCE, loadTiny } from "../model/reference.js";
@@ -206,6 +208,19 @@ describe("the same logits as the checkpoint that it was made from", () => {
     });
     expect((await inspectModel(dir)).warnings).toEqual(told);
   });
+});
+
+test("tokenizer_config.json with a name twice: the last counts, and one warning says so, however many readers it has", async () => {
+  const dir = join(root, "name-twice");
+  cpSync(modelFolder(), dir, { recursive: true });
+  const file = join(dir, "tokenizer_config.json");
+  writeFileSync(file, readFileSync(file, "utf8").replace("{", '{ "bos_token": "none", '));
+  const model = await loadModel(dir);
+  const { warnings, tokenizer } = model;
+  await model.dispose();
+  expect(tokenizer.bosId).toBe((await loadTokenizer(modelFolder())).bosId);
+  expect(warnings.map(({ code }) => code)).toEqual(["WARN_JSON_NAME_TWICE"]);
+  expect((await inspectModel(dir)).warnings).toEqual(warnings);
 });
 
 describe("the logits that transformers computes", () => {

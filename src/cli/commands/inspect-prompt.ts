@@ -1,6 +1,6 @@
 // quipu inspect prompt: the prompt as the model sees it.
 import { encodePrompt, loadChatTemplate, loadTokenizer, modelFolder } from "../../index.js";
-import { printWarning } from "../model-options.js";
+import { warningPrinter } from "../model-options.js";
 import type { Context } from "../program.js";
 import { type PromptRequestOptions, readPromptRequest } from "../prompt-request.js";
 import { write } from "../terminal/output.js";
@@ -16,9 +16,10 @@ export async function inspectPrompt(
   options: InspectPromptOptions,
   { signal }: Context,
 ): Promise<void> {
-  const dir = modelFolder(options.model, (_code, message) => printWarning({ message }, {}));
+  const warn = warningPrinter({});
+  const dir = modelFolder(options.model, warn);
   const request = await readPromptRequest(words, options, signal);
-  const [tokenizer, chatTemplate] = await Promise.all([loadTokenizer(dir), loadChatTemplate(dir)]);
+  const [tokenizer, chatTemplate] = await Promise.all([loadTokenizer(dir, warn), loadChatTemplate(dir, warn)]);
   const { prompt, options: how } = request.for(chatTemplate);
   const ids = encodePrompt(prompt, how, { tokenizer, chatTemplate, vocabSize: tokenizer.vocabSize });
   const rendered = tokenizer.decode(ids, { special: true });

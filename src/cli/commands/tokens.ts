@@ -15,7 +15,7 @@ import {
 } from "../../index.js";
 import { InputError } from "../byte-input.js";
 import { type ChatInputOptions, readChatInput } from "../chat-input.js";
-import { printWarning } from "../model-options.js";
+import { warningPrinter } from "../model-options.js";
 import type { Context } from "../program.js";
 import { checkOneSource } from "../prompt-input.js";
 import { SourceEncoder } from "../source-encoder.js";
@@ -95,12 +95,12 @@ async function chatTokens(words: readonly string[], options: TokensOptions, sign
     throw new QuipuError("ERR_USAGE", "--chat: tokens takes a file of messages: quipu tokens --chat messages.json");
   }
   checkOneSource({ words: words.length > 0, "-p": prompt !== undefined, "-f": file !== undefined, "--chat": true });
-  const { tokenizer, limit, dir } = await prepare(options);
+  const { tokenizer, limit, dir, warn } = await prepare(options);
   const { bosId } = tokenizer;
   if (dir === undefined) {
     throw new QuipuError("ERR_USAGE", `--chat: ${options.encoding} has no chat template. Choose a model with -m.`);
   }
-  const template = await loadChatTemplate(dir);
+  const template = await loadChatTemplate(dir, warn);
   const input = await readChatInput({ ...options, messages: chat }, signal, "--chat");
   const messages = input.messages!;
   const given = input.optionsFor(template);
@@ -128,25 +128,26 @@ interface Prepared {
   /** The model's folder; undefined for an encoding. */
   readonly dir: string | undefined;
   readonly limit: number | undefined;
+  readonly warn: Warn;
 }
 
 async function prepare({ model, encoding, limit, bos, quiet = false }: TokensOptions): Promise<Prepared> {
-  const warn: Warn = (_code, message) => printWarning({ message }, { quiet });
+  const warn = warningPrinter({ quiet });
   const isFile = /\.(json|model|tiktoken)$/.test(model ?? "") && isFileName(model!);
   const path = isFile ? model! : encoding === undefined ? modelFolder(model, warn) : "";
-  const tokenizer = await (encoding === undefined ? loadTokenizer(path) : loadEncoding(encoding));
+  const tokenizer = await (encoding === undefined ? loadTokenizer(path, warn) : loadEncoding(encoding));
   const dir = encoding === undefined ? (isFile ? dirname(path) : path) : undefined;
   if (bos && tokenizer.bosId === undefined) {
     throw new QuipuError("ERR_USAGE", `--bos: ${encoding ?? path} has no begin-of-text token`);
   }
-  if (limit !== "context") return { tokenizer, dir, limit };
+  if (limit !== "context") return { tokenizer, dir, limit, warn };
   if (dir === undefined) {
     throw new QuipuError(
       "ERR_USAGE",
       "--limit context: an encoding has no context. Give a number, or a model with -m.",
     );
   }
-  return { tokenizer, dir, limit: (await readConfig(dir, warn)).maxPositions };
+  return { tokenizer, dir, warn, limit: (await readConfig(dir, warn)).maxPositions };
 }
 
 async function show(

@@ -9,7 +9,7 @@ import { loadTokenizer, type Tokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { TOKENIZER_FILES } from "../tokenizer/tokenizers.js";
 
 /** Control tokens of all kinds: `</s>` takes the white space behind it, `[SEP]` that before it. */
-const CONTROL = ["<s>", "</s>", "<think>", "</think>", "<|im_end|>", "[SEP]", "x|y", "🦙🦙"];
+const CONTROL = ["<s>", "</s>", "<think>", "</think>", "<|im_end|>", "[SEP]", "x|y", "🦙🦙", "<|a-b|>"];
 
 let tokenizer: Tokenizer;
 beforeAll(async () => {
@@ -128,6 +128,12 @@ test("a control token that a template puts together from users' texts is none", 
 test("one that it puts together from its own text and a role is one", () => {
   const { control } = render("{{ '<' + messages[0].role + '>' }}{{ messages[0].content }}", [said("<think>", "think")]);
   expect(control).toEqual(["<think>"]);
+});
+
+test("much white space beside a control token that a user has typed", () => {
+  const blank = " ".repeat(1_000_000); // minutes, if the end of each space were looked for
+  const { control } = render("<s>{{ messages[0].content }}</s>", [said(`<think>${blank}x`)]);
+  expect(control).toEqual(["<s>", "</s>"]);
 });
 
 describe("ids", () => {

@@ -210,6 +210,13 @@ describe("requests as JSON", () => {
     expect(templateVariables).toEqual({ enable_thinking: false });
   });
 
+  test("fields with names that every object of JavaScript has", () => {
+    const { otherFields, messages, ...options } = parseChatRequest(
+      '{"messages": [{"role": "user"}], "constructor": 1, "__proto__": {"tools": []}, "toString": 2}',
+    );
+    expect([otherFields, options]).toEqual([["constructor", "__proto__", "toString"], {}]);
+  });
+
   test("numbers and the order of fields are as they were written", () => {
     const { messages } = parseChatRequest(
       '[{"role": "user", "content": "x", "n": {"2": 1.0, "1": 12345678901234567890}}]',

@@ -34,6 +34,32 @@ test("without any file", async () => {
   expect((await loadChatTemplate(dir)).names).toEqual([]);
 });
 
+test("no folder", async () => {
+  await expect(loadChatTemplate(join(dir, "none"))).rejects.toMatchObject(
+    fails("ERR_MODEL_NOT_FOUND", "no such folder"),
+  );
+});
+
+test("of a repository in the hub's cache", async () => {
+  const snapshot = join(dir, "models--org--name", "snapshots", "c0ffee");
+  mkdirSync(snapshot, { recursive: true });
+  writeFileSync(join(snapshot, "tokenizer_config.json"), '{"chat_template": "d"}');
+  const told: string[] = [];
+  const template = await loadChatTemplate(join(dir, "models--org--name"), (code) => told.push(code));
+  expect(template.render(messages)).toBe("d");
+  expect(told).toEqual(["WARN_SNAPSHOT_CHOSEN"]);
+});
+
+test("names twice: the last counts, as in transformers", async () => {
+  write("tokenizer_config.json", '{"chat_template": "a", "chat_template": "b"}');
+  write("special_tokens_map.json", '{"bos_token": "1", "bos_token": "2"}');
+  const told: string[] = [];
+  const template = await loadChatTemplate(dir, (code, message) => told.push(`${code} ${message.split(":")[0]}`));
+  expect(template.render(messages)).toBe("b");
+  expect(template.render(messages, { chatTemplate: "{{ bos_token }}" })).toBe("2");
+  expect(told).toEqual(["WARN_JSON_NAME_TWICE tokenizer_config.json", "WARN_JSON_NAME_TWICE special_tokens_map.json"]);
+});
+
 test("one in tokenizer_config.json", async () => {
   config({ chat_template: "d" });
   expect((await loadChatTemplate(dir)).render(messages)).toBe("d");
@@ -169,6 +195,21 @@ describe("special tokens", () => {
     config({ bos_token: "<s>", added_tokens_decoder: {} });
     expect(await rendered()).toBe("<s>    False ");
   });
+});
+
+test.each([
+  ["GPT2Tokenizer", {}, "<|endoftext|>,<|endoftext|>,<|endoftext|>,"],
+  ["GPT2TokenizerFast", { bos_token: null }, ",<|endoftext|>,<|endoftext|>,"],
+  ["GPT2Tokenizer", { bos_token: "<x>", added_tokens_decoder: {} }, "<x>,<|endoftext|>,<|endoftext|>,"],
+  ["Qwen2Tokenizer", { bos_token: "q", pad_token: null }, "q,<|endoftext|>,<|endoftext|>,"],
+  ["GPTNeoXTokenizerFast", {}, "<|endoftext|>,<|endoftext|>,<|endoftext|>,<|padding|>"],
+  ["LlamaTokenizer", {}, ",,,"],
+  ["PreTrainedTokenizerFast", {}, ",,,"],
+  [undefined, {}, ",,,"],
+])("special tokens of %s with %j, as transformers 5.24 has them", async (tokenizer_class, others, text) => {
+  config({ tokenizer_class, ...others });
+  const chatTemplate = "{{ bos_token }},{{ eos_token }},{{ unk_token }},{{ pad_token }}";
+  expect((await loadChatTemplate(dir)).render(messages, { chatTemplate })).toBe(text);
 });
 
 test("a template refuses", async () => {

@@ -133,3 +133,8 @@ describe("stopIds", () => {
     );
   });
 });
+
+test("what moves a terminal's cursor is escaped in an error", () => {
+  const hostile = { specialTokens: new Map([["\x1b[2J", 1]]) } as unknown as Tokenizer;
+  expect(() => resolveStopIds(["x"], hostile, 10)).toThrow("expected a special token (\\u001b[2J)");
+});

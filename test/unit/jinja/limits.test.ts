@@ -56,8 +56,20 @@ test.each([
 });
 
 test("a rendering has limits without being given any", () => {
+  // V8 ends the process at lists of 150 million items.
+  expect(kindOf(`{% set n = namespace(s=[1]) %}${loops(1, "{% set n.s = n.s + n.s %}")}`)).toBe("LimitError");
+  expect(kindOf("{% set n = namespace(s=(1,)) %}{% for i in range(40) %}{% set n.s = n.s + n.s %}{% endfor %}")).toBe(
+    "LimitError",
+  );
+  expect(kindOf("{{ range(10)|slice(10 ** 9)|list|length }}")).toBe("LimitError");
   expect(kindOf(`{% set s = 'x' * 10000000 %}${loops(1, "{{ 'y' in s }}")}`)).toBe("LimitError");
   expect(kindOf("{% set s = 'x' * 60000000 %}{{ s }}{{ s }}")).toBe("LimitError");
+});
+
+test("what is no number takes linear time", () => {
+  const x = `a${" ".repeat(1_000_000)}a`;
+  expect(kindOf("{{ x|int }} {{ x|float }}", { x })).toBe("text 0 0.0");
+  expect(kindOf("{{ x|float }}", { x: `${"1".repeat(1_000_000)}x` })).toBe("text 0.0");
 });
 
 test.each([

@@ -26,6 +26,18 @@ const storyteller = () => JSON.parse(readFileSync(TOKENIZER_FILES["storyteller.j
 
 const REPLACE = { type: "Replace", pattern: { String: "a" }, content: "" };
 
+/** An object that throws where it is put into a text. */
+const NOT_PRINTED = { toString: 1, valueOf: 1 };
+const HOSTILE_CLASS = { type: "BertProcessing", cls: [NOT_PRINTED, "x"], sep: ["x", 1] };
+
+const cutBy = (pattern: object) => ({
+  type: "Sequence",
+  pretokenizers: [
+    { type: "Split", pattern, behavior: "Isolated", invert: false },
+    { type: "ByteLevel", add_prefix_space: false, use_regex: false },
+  ],
+});
+
 /** Without the byte "!", which is a token and part of no merge that is left. */
 // biome-ignore lint/suspicious/noExplicitAny: hostile files have any form
 function lackByte(file: any, model: object): void {
@@ -61,6 +73,9 @@ describe("tokenizer.json", () => {
     ["another pre-tokenizer", (f) => (f.pre_tokenizer = { type: "Metaspace" }), "Metaspace"],
     ["no pre-tokenizer", (f) => (f.pre_tokenizer = null), "pre_tokenizer"],
     ["an added token without content", (f) => f.added_tokens.push({ id: 9 }), "added_tokens[2]"],
+    ["a class token that prints as nothing", (f) => (f.post_processor = HOSTILE_CLASS), "post_processor.cls"],
+    ["a BOS whose name is no text", (f) => (f.post_processor.single[0].SpecialToken.id = NOT_PRINTED), "no ids for"],
+    ["a pattern of a megabyte", (f) => (f.pre_tokenizer = cutBy({ Regex: "a".repeat(2 ** 20) })), "1048576 characters"],
     ["a BOS without id", (f) => (f.post_processor.special_tokens = {}), "post_processor"],
   ];
   test.each(cases)("%s", async (_, change, said) => {
@@ -81,6 +96,27 @@ describe("tokenizer.json", () => {
     ["a nest of lists", `{"a":${"[".repeat(5000)}${"]".repeat(5000)}}`, "deep"],
   ])("%s", async (_, content, said) => {
     expect(await refusalOf("tokenizer.json", content)).toContain(said);
+  });
+});
+
+describe("a pattern that is not the engine's", () => {
+  const withPattern = async (pattern: object) => {
+    writeFileSync(join(dir, "tokenizer.json"), JSON.stringify({ ...storyteller(), pre_tokenizer: cutBy(pattern) }));
+    return loadTokenizer(dir);
+  };
+
+  test("any text that is cut at", async () => {
+    const symbols = "-/\\^$*+?.()|[]{}#&~ ,\n\u2028😀";
+    const tokenizer = await withPattern({ String: symbols });
+    expect(tokenizer.decode(tokenizer.encode(`a${symbols}b`))).toBe(`a${symbols}b`);
+    for (const symbol of symbols) await withPattern({ String: symbol });
+  });
+
+  test("one whose matches need more stack than there is", async () => {
+    const tokenizer = await withPattern({ Regex: "(?:a|bc)+" });
+    expect(() => tokenizer.encode("a".repeat(3e7))).toThrow(
+      expect.objectContaining({ code: "ERR_TOKENIZER_INVALID", message: expect.stringContaining("cannot cut") }),
+    );
   });
 });
 
@@ -128,6 +164,13 @@ describe("rank files", () => {
   ])("%s", async (_, change, said) => {
     expect(await refusalOf("tokenizer.model", change(lines()).join("\n"))).toContain(said);
   });
+});
+
+test.each(["abc", "-1", "1.5", "1e9", "__proto__"])("an added token of a rank file with the id %s", async (id) => {
+  writeFileSync(join(dir, "tokenizer_config.json"), `{"added_tokens_decoder": {"${id}": {"content": "<x>"}}}`);
+  expect(await refusalOf("tokenizer.model", readFileSync(TOKENIZER_FILES["storyteller.model"]!))).toContain(
+    "added_tokens_decoder: <x>: expected an id",
+  );
 });
 
 describe("split patterns", () => {
