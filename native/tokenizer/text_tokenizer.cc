@@ -23,7 +23,11 @@ TextTokenizer::Lease::Lease(const TextTokenizer& tokenizer, const std::atomic<bo
       tokenizer.idle_.pop_back();
     }
   }
-  if (encoder_ == nullptr) encoder_ = std::make_unique<Encoder>(tokenizer.tables_, tokenizer.wholePieces_);
+  if (encoder_ == nullptr) {
+    encoder_ = std::make_unique<Encoder>(tokenizer.tables_, tokenizer.wholePieces_);
+    const std::lock_guard lock(tokenizer.mutex_);
+    tokenizer.idle_.reserve(++tokenizer.encoders_);  // so that giving it back takes no memory
+  }
   encoder_->stopBy(stop);
 }
 

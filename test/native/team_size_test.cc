@@ -126,7 +126,8 @@ uint64_t testTeamSize() {
       QUIPU_EXPECT(beside.until(140) > 0.95 / (2 * unit));
     }
 
-    // Two devices in turn that ask for different numbers: cut while there are neighbours, and all again when they leave.
+    // Two devices in turn that ask for different numbers: cut while there are neighbours, and all again when they
+    // leave.
     for (const uint32_t other : {2u, 7u}) {
       Simulation inTurn(
           [&](uint32_t threads, double now) {
