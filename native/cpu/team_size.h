@@ -3,8 +3,9 @@
 // get: where it is little more than one thread fewer could use, a trial with as many threads as it is worth is timed
 // against the same work with all of them, and the faster size stays. A team that was cut is tried larger now and then.
 //
-// A trial that loses time is not repeated before fifty to a hundred times that loss is over, so trials cost at most 2
-// %; where all threads are at work nothing is suspected and none is made.
+// A trial that loses time is not repeated before fifty to a hundred times that loss is over (a minute at most, unless
+// it is long by itself), so trials cost at most 2 %; where all threads are at work nothing is suspected and none is
+// made.
 #pragma once
 
 #include <array>
