@@ -34,7 +34,10 @@ class StreamWorker final : public Napi::AsyncWorker {
     deferred_.Resolve(takeIds(Env(), std::move(ids_)));
   }
 
-  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
+  void OnError(const Napi::Error& error) override {
+    stream_.setBusy(false);
+    deferred_.Reject(error.Value());
+  }
 
  private:
   Napi::Promise::Deferred deferred_;
@@ -49,10 +52,10 @@ class StreamWorker final : public Napi::AsyncWorker {
 }  // namespace
 
 Napi::Value encodeLater(Napi::Env env, Napi::Object owner, EncodeStreamWrap& stream, tokenizer::Text text, bool isEnd) {
-  stream.setBusy(true);
   auto* worker = new StreamWorker(env, owner, stream, text, isEnd);
   const Napi::Promise promise = worker->promise();
   worker->Queue();  // deletes itself when it is done
+  stream.setBusy(true);
   return promise;
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <iterator>
 #include <new>
 
 #include "core/thread.h"
@@ -32,6 +31,7 @@ RunQueue::~RunQueue() {
 }
 
 void RunQueue::push(std::shared_ptr<Job> job) {
+  job->status = neverStarted();  // until it does: to end it then takes no memory
   {
     const std::lock_guard lock(mutex_);
     jobs_.push_back(std::move(job));
@@ -41,15 +41,13 @@ void RunQueue::push(std::shared_ptr<Job> job) {
 
 template <typename Which>
 void RunQueue::drop(std::unique_lock<std::mutex>& lock, Which which) {
-  std::vector<std::shared_ptr<Job>> dropped;
-  const auto first = std::stable_partition(jobs_.begin(), jobs_.end(), [&](const auto& job) { return !which(*job); });
-  std::move(first, jobs_.end(), std::back_inserter(dropped));
-  jobs_.erase(first, jobs_.end());
-  lock.unlock();
-  for (const auto& job : dropped) {
-    job->status = neverStarted();
-    job->done(job);
+  std::list<std::shared_ptr<Job>> dropped;
+  for (auto at = jobs_.begin(); at != jobs_.end();) {
+    const auto job = at++;
+    if (which(**job)) dropped.splice(dropped.end(), jobs_, job);
   }
+  lock.unlock();
+  for (const auto& job : dropped) job->done(job);
 }
 
 void RunQueue::cancel(CancelFlag& flag) {
@@ -95,10 +93,8 @@ void RunQueue::loop() {
 }
 
 void RunQueue::execute(Job& job) {
-  if (job.cancel->cancelled) {
-    job.status = neverStarted();
-    return;
-  }
+  if (job.cancel->cancelled) return;
+  job.status = {};
   for (const BufferWrite& write : job.writes) {
     std::copy(write.data.begin(), write.data.end(), write.buffer->data() + write.offset);  // null where it is empty
   }

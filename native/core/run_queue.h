@@ -4,8 +4,8 @@
 
 #include <atomic>
 #include <condition_variable>
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -60,14 +60,15 @@ class RunQueue {
   RunQueue() = default;
   void loop();
   void execute(Job& job);
-  // Takes the waiting jobs out that `which` names and says that they never started.
+  // Takes the waiting jobs out that `which` names and says that they never started. Takes no memory: a device must be
+  // able to go when there is none.
   template <typename Which>
   void drop(std::unique_lock<std::mutex>& lock, Which which);
 
   std::mutex mutex_;
   std::condition_variable wake_;  // a job has come, or the end
   std::condition_variable ran_;   // no job runs
-  std::deque<std::shared_ptr<Job>> jobs_;
+  std::list<std::shared_ptr<Job>> jobs_;
   const Job* running_ = nullptr;  // until its caller has been told that it is done
   bool closing_ = false;
   std::vector<std::thread> thread_;

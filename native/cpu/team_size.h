@@ -3,8 +3,9 @@
 // get: where it is little more than one thread fewer could use, a trial with as many threads as it is worth is timed
 // against the same work with all of them, and the faster size stays. A team that was cut is tried larger now and then.
 //
-// A trial that loses time is not repeated before fifty to a hundred times that loss is over, so trials cost at most 2
-// %; where all threads are at work nothing is suspected and none is made.
+// A trial that loses time is not repeated before fifty to a hundred times that loss is over (a minute at most, unless
+// it is long by itself), so trials cost at most 2 %; where all threads are at work nothing is suspected and none is
+// made.
 #pragma once
 
 #include <array>
@@ -32,6 +33,7 @@ class TeamSize {
   // Runs that are measured together.
   struct Window {
     uint32_t runs = 0;
+    uint32_t asked = 0;  // the most that one of them asked for
     double seconds = 0;
     double intervals = 0;
     double expected = 0;  // of a trial: what the same intervals are without it
@@ -54,7 +56,8 @@ class TeamSize {
   uint32_t threads_ = 0;         // of the runs in the window; 0: none is open
   Window window_;
   double unknown_ = 0;        // seconds of a trial in runs that nothing is known of to compare with
-  double processorTime_ = 0;  // when the window was opened
+  double openedAt_ = 0;       // the window
+  double processorTime_ = 0;  // when it was opened, and what is none of its runs' since
   std::array<Usual, 8> usual_;
   size_t replaced_ = 0;               // of usual_, the next one
   double shrinkAt_ = 0, growAt_ = 0;  // not before these times

@@ -83,6 +83,7 @@ size_t AddedTokens::split(Pass pass, const Scan& scan, std::span<const uint8_t> 
   const Tokens& tokens = passes_[pass];
   const auto& [text, bytes, goesOn, before, from] = scan;
   size_t done = 0, at = from;
+  size_t spaceEnd = 0;  // of the white space that a token took last: others may begin in it and take the rest too
   bool open = false;
   // Of text that goes on: a token that has taken the white space behind it is not decided before those are that begin
   // in that white space.
@@ -108,7 +109,11 @@ size_t AddedTokens::split(Pass pass, const Scan& scan, std::span<const uint8_t> 
     open = found.open;
     if (!open && !allowed[found.token]) continue;
     if (!open && token.stripRight) {
-      while (end < bytes && isAt(text, end, kSpace)) end += characterAt(text + end).bytes;
+      if (end >= spaceEnd) {
+        spaceEnd = end;
+        while (spaceEnd < bytes && isAt(text, spaceEnd, kSpace)) spaceEnd += characterAt(text + spaceEnd).bytes;
+      }
+      end = spaceEnd;
     }
     open = open || (goesOn && end == bytes && (token.stripRight || token.singleWord));
     if (open) {

@@ -23,7 +23,11 @@ TextTokenizer::Lease::Lease(const TextTokenizer& tokenizer, const std::atomic<bo
       tokenizer.idle_.pop_back();
     }
   }
-  if (encoder_ == nullptr) encoder_ = std::make_unique<Encoder>(tokenizer.tables_, tokenizer.wholePieces_);
+  if (encoder_ == nullptr) {
+    encoder_ = std::make_unique<Encoder>(tokenizer.tables_, tokenizer.wholePieces_);
+    const std::lock_guard lock(tokenizer.mutex_);
+    tokenizer.idle_.reserve(++tokenizer.encoders_);  // so that giving it back takes no memory
+  }
   encoder_->stopBy(stop);
 }
 
@@ -186,14 +190,15 @@ Status TextTokenizer::encodePieces(Text text, std::span<const int32_t> ends, IdS
 size_t TextTokenizer::finishedIn(const uint8_t* text, size_t start, size_t end) const {
   constexpr size_t kMore = 8;
   size_t finished = start;
+  size_t runEnd = start;  // of the run that was met last: pieces may end at every letter of it
   for (size_t at = start; at < end;) {
     at = pieceEnd(*pattern_, text, at, end);
-    size_t after = at;
-    if (after < end) {
-      const uint8_t run = (characterAt(text + after).classes & kSpace) ? kSpace : kLetter | kMark;
-      while (after < end && (characterAt(text + after).classes & run)) after += characterAt(text + after).bytes;
+    if (at >= runEnd) {
+      runEnd = at;
+      const uint8_t run = at < end && (characterAt(text + at).classes & kSpace) ? kSpace : kLetter | kMark;
+      while (runEnd < end && (characterAt(text + runEnd).classes & run)) runEnd += characterAt(text + runEnd).bytes;
     }
-    if (after + kMore > end) break;
+    if (runEnd + kMore > end) break;
     finished = at;
   }
   return finished;

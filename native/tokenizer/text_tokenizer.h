@@ -126,6 +126,7 @@ class TextTokenizer {
   std::vector<uint32_t> addedOfId_;   // index + 1 of the added token of an id
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Encoder>> idle_;
+  mutable size_t encoders_ = 0;  // idle or leased
 };
 
 }  // namespace quipu::tokenizer

@@ -82,7 +82,9 @@ function foldersOf(controller: "cpu" | "memory", read: ReadFile): Folder[] {
       const fits = (mount: Mount | undefined): mount is Mount =>
         mount !== undefined &&
         (version === 2 ? mount.type === "cgroup2" : mount.type === "cgroup" && mount.options.includes(controller));
-      const mount = mounts.filter(fits).find(({ root }) => isWithin(path, root)) ?? mounts.find(fits);
+      // Of several mounts the one that shows the most of what is around this cgroup.
+      const within = mounts.filter(fits).filter(({ root }) => isWithin(path, root));
+      const mount = within.sort((a, b) => a.root.length - b.root.length)[0] ?? mounts.find(fits);
       return mount === undefined ? [] : upwards(mount, path).map((folder): Folder => ({ folder, version }));
     });
 }

@@ -20,7 +20,9 @@ using Machine = std::function<Run(uint32_t threads, double now)>;
 
 class Simulation {
  public:
-  explicit Simulation(Machine machine, uint32_t asked) : machine_(std::move(machine)), asked_(asked) {}
+  // `other` is what a second device asks for, whose runs come between those of the first; 0: there is none.
+  explicit Simulation(Machine machine, uint32_t asked, uint32_t other = 0)
+      : machine_(std::move(machine)), asked_(asked), other_(other) {}
 
   // Runs until `end`; returns runs a second. Times vary by a fifth, and two programs alternate.
   double until(double end) {
@@ -36,6 +38,11 @@ class Simulation {
       now_ += seconds;
       used_ += seconds * run.processors;
       size_.ran(large ? 2 : 1, asked_, seconds, seconds, now_, [this](uint32_t) { return used_; });
+      if (other_ == 0) continue;
+      const Run between = machine_(size_.choose(other_), now_);
+      now_ += between.seconds;
+      used_ += between.seconds * between.processors;
+      size_.ran(3, other_, between.seconds, between.seconds, now_, [this](uint32_t) { return used_; });
     }
     return runs / (now_ - start);
   }
@@ -43,7 +50,7 @@ class Simulation {
 
  private:
   Machine machine_;
-  const uint32_t asked_;
+  const uint32_t asked_, other_;
   cpu::TeamSize size_;
   std::mt19937_64 random_{1};
   double now_ = 100, used_ = 0;
@@ -92,10 +99,63 @@ uint64_t testTeamSize() {
     many.until(105);
     QUIPU_EXPECT(many.until(120) > 0.9 * 16 / unit);
 
+    // The process is stopped for an hour while a larger team is tried: no reason to keep the small one for days.
+    bool stopped = false;
+    Simulation paused(
+        [&](uint32_t threads, double now) {
+          if (threads == 1) return one;
+          if (now > 150) return Run{unit / 1.7, 1.9};
+          const bool stops = now > 105 && !stopped;
+          stopped = stopped || stops;
+          return Run{stops ? 3600 : 3 * unit, stops ? 0.0 : 0.8};
+        },
+        2);
+    paused.until(150);
+    QUIPU_EXPECT(stopped);
+    paused.until(5000);
+    QUIPU_EXPECT(paused.threads() == 2);
+
+    // A smaller device beside it: what that one uses does not hide that the last thread is worth nothing.
+    for (const uint32_t other : {1u, 2u}) {
+      Simulation beside(
+          [&](uint32_t threads, double) {
+            return threads > other ? Run{1.4 * unit, threads - 1.1} : Run{unit, threads * 0.99};
+          },
+          other + 1, other);
+      beside.until(104 + 40 * unit);
+      QUIPU_EXPECT(beside.until(140) > 0.95 / (2 * unit));
+    }
+
+    // Two devices in turn that ask for different numbers: cut while there are neighbours, and all again when they
+    // leave.
+    for (const uint32_t other : {2u, 7u}) {
+      Simulation inTurn(
+          [&](uint32_t threads, double now) {
+            return threads == 1 ? one : now < 110 ? Run{3 * unit, 0.8} : Run{unit / threads, threads * 0.95};
+          },
+          8, other);
+      inTurn.until(103 + 40 * unit);
+      QUIPU_EXPECT(inTurn.until(110) > 0.9 / (2 * unit));
+      inTurn.until(125);
+      QUIPU_EXPECT(inTurn.threads() == 8);
+    }
+
+    // The larger one goes: the size of the other's runs is looked at too.
+    cpu::TeamSize left;
+    double now = 100;
+    const auto run = [&](uint32_t asked) {
+      const double seconds = left.choose(asked) == 2 ? 3 * unit : unit;
+      now += seconds;
+      left.ran(asked, asked, seconds, seconds, now, [&](uint32_t) { return now - 100; });
+    };
+    for (int i = 0; i < 2; ++i) run(8);
+    while (now < 103 + 100 * unit) run(2);
+    QUIPU_EXPECT(left.choose(2) == 1);
+
     // A device that asks for one thread has one.
     Simulation single([&](uint32_t, double) { return one; }, 1);
     single.until(101);
-    machines += 7;
+    machines += 13;
   }
   return machines;
 }

@@ -5,12 +5,27 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <vector>
 
 #include "checks.h"
 #include "core/run_queue.h"
 #include "cpu/shared_threads.h"
+
+namespace {
+
+thread_local bool refusesMemory = false;
+
+}  // namespace
+
+void* operator new(size_t bytes) {
+  void* const memory = refusesMemory ? nullptr : malloc(bytes);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+void operator delete(void* memory) noexcept { free(memory); }
+void operator delete(void* memory, size_t) noexcept { free(memory); }
 
 namespace quipu::test {
 
@@ -91,9 +106,45 @@ uint64_t useDevice(uint64_t round, uint32_t threads) {
   return kJobs;
 }
 
+// Jobs that wait are ended, one by its flag and the rest with their device, when there is no memory at all.
+void endWithoutMemory() {
+  std::unique_ptr<RunQueue> queue;
+  QUIPU_EXPECT(RunQueue::start(queue).ok());
+  cpu::ThreadPool pool;
+  AddingBackend backend(pool, 1);
+  std::atomic<bool> begun{false}, mayEnd{false};
+  int ended = 0;
+  std::vector<std::shared_ptr<CancelFlag>> flags;
+  for (int i = 0; i < 5; ++i) {
+    auto job = std::make_shared<Job>();
+    job->backend = &backend;
+    job->cancel = flags.emplace_back(std::make_shared<CancelFlag>());
+    job->done = [&, i](const std::shared_ptr<Job>& of) {
+      if (i > 0) {
+        QUIPU_EXPECT(of->status.code == ErrorCode::kAborted);
+        ended += 1;
+        mayEnd = ended == 4;
+        mayEnd.notify_one();
+      } else {
+        begun = true;
+        begun.notify_one();
+        mayEnd.wait(false);
+      }
+    };
+    queue->push(std::move(job));
+  }
+  begun.wait(false);
+  refusesMemory = true;
+  queue->cancel(*flags[2]);
+  queue->leave(backend);
+  refusesMemory = false;
+  QUIPU_EXPECT(ended == 4);
+}
+
 }  // namespace
 
 uint64_t testThreads(uint64_t rounds) {
+  endWithoutMemory();
   std::atomic<uint64_t> runs{0};
   std::vector<std::thread> users;
   for (uint32_t user = 0; user < 3; ++user) {

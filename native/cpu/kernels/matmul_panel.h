@@ -5,8 +5,8 @@
 // k mod 16. Chains go in the bit-reversed order 0 8 4 12 2 …: then the halving tree is a stack of at most four tiles of
 // partial sums, merged as a binary counter carries.
 //
-//   shared    the activations, packed in a phase of their own: [block][tile of columns][chain][step][column of the
-//   tile] scratch   the weight panels of a task, widened: [panel][chain][step][kPanelRows]
+//   shared    the activations, packed in a phase of their own: [block][tile of columns][chain][step][column]
+//   scratch   the weight panels of a task, widened: [panel][chain][step][kPanelRows]
 //
 // A step is 16 k; k past the end counts as +0 × +0. A task is 1 … kPanelsPerTask panels: the activations of a tile
 // (24 kB) stay in L1 for all of them, the panels (64 kB each) in L2 for all tiles.

@@ -112,6 +112,18 @@ test("a cgroup outside what is mounted counts as the mount's own", () => {
   }
 });
 
+test("a mount of the cgroup's own part does not hide those around it, which another mount shows", () => {
+  const part = "40 23 0:27 /work.slice/work-batch.slice /mnt/part rw - cgroup2 cgroup2 rw";
+  const files = {
+    ...SYSTEMD,
+    "/sys/fs/cgroup/work.slice/cpu.max": "100000 100000\n",
+    "/mnt/part/job.service/cpu.max": "150000 100000\n",
+  };
+  for (const lines of [mounts(part, V2), mounts(V2, part)]) {
+    expect(processors({ ...files, "/proc/self/mountinfo": lines })).toBe(1);
+  }
+});
+
 test("the limit that binds is the smallest, wherever it is", () => {
   const outer = { ...SYSTEMD, "/sys/fs/cgroup/work.slice/cpu.max": "100000 100000\n" };
   expect(processors(outer)).toBe(1);

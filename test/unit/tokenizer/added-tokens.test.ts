@@ -29,6 +29,15 @@ test.each(golden.map((set, index) => [index, set] as const))("set %i of tokenize
   }
 });
 
+async function withSpaceToken(): Promise<Tokenizer> {
+  const dir = mkdtempSync(join(tmpdir(), "quipu-added-"));
+  const added_tokens = [{ id: 2046, content: " ", rstrip: true, special: true }];
+  writeFileSync(join(dir, "tokenizer.json"), JSON.stringify({ ...storyteller, added_tokens, post_processor: null }));
+  const tokenizer = await loadTokenizer(dir);
+  rmSync(dir, { recursive: true });
+  return tokenizer;
+}
+
 describe("special text", () => {
   let tokenizer: Tokenizer;
   const text = "a<|eot_id|>b<|end_of_text|>";
@@ -68,12 +77,18 @@ describe("special text", () => {
     await expect(streamed()).rejects.toMatchObject({ message: expect.stringContaining("<|eot_id|> at byte 241:") });
   });
 
+  test("a token of white space that takes white space finds itself in it, in time by its length", async () => {
+    const spaces = await withSpaceToken();
+    const text = `${" ".repeat(2e6)}x. . . . . . . . `; // by the square, half an hour
+    const count = spaces.count(text, { special: true });
+    expect(count).toBeGreaterThan(2e6);
+    let streamed = 0;
+    for await (const ids of spaces.encodeStream([text], { special: true })) streamed += ids.length;
+    expect(streamed).toBe(count);
+  });
+
   test("bytes that are no text behind a token of white space leave the token as it is", async () => {
-    const dir = mkdtempSync(join(tmpdir(), "quipu-added-"));
-    const added_tokens = [{ id: 2046, content: " ", rstrip: true, special: true }];
-    writeFileSync(join(dir, "tokenizer.json"), JSON.stringify({ ...storyteller, added_tokens, post_processor: null }));
-    const spaces = await loadTokenizer(dir);
-    rmSync(dir, { recursive: true });
+    const spaces = await withSpaceToken();
     const bytes = Buffer.from("a   \n\xff", "latin1");
     const ids = [...spaces.encode(bytes, { special: true })];
     expect(ids[1]).toBe(2046);

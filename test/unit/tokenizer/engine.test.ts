@@ -317,6 +317,13 @@ describe("a stream cut anywhere", () => {
       await seconds(20);
       expect(await seconds(400)).toBeLessThan(60 * (await seconds(100)) + 500);
     }
+    // One run of letters and marks that is many pieces, each of which depends on where it ends: by the square, a quarter of an hour.
+    for (const unit of ["aA", "a\u0301"]) {
+      const text = `${unit.repeat(1e6)}${". ".repeat(3e6)}`;
+      let count = 0;
+      for await (const ids of tokenizer.encodeStream([text])) count += ids.length;
+      expect(count).toBe(tokenizer.count(text));
+    }
     let first = 0;
     for await (const ids of tokenizer.encodeStream(chunks("some words ", 50))) first ||= ids.length;
     expect(first).toBeGreaterThan(0);
