@@ -77,7 +77,9 @@ function conversationOf(messages: unknown, options: ChatOptions): Conversation {
     throw wrongArgument("templateVariables", "an object: values by name", templateVariables);
   const taken = TAKEN.find((name) => variables.has(name));
   if (taken !== undefined) {
-    throw new QuipuError("ERR_USAGE", `templateVariables: ${taken} has an option of its own: give it there`);
+    throw new QuipuError("ERR_USAGE", `templateVariables: ${taken} has an option of its own: give it there`, {
+      option: "templateVariables",
+    });
   }
   return {
     messages: list.map((message, index) => withReasoning(checkMessage(message, `messages[${index}]`))),
