@@ -119,7 +119,9 @@ export class ChatTemplate {
   open(messages: readonly ChatMessage[], given?: ChatOptions): Rendering {
     const options = readOptions<ChatOptions>("render", given, CHAT_OPTIONS);
     const source = this.source(options);
-    const template = this.#parse(source);
+    const { chatTemplate } = options;
+    const isOwn = chatTemplate !== undefined && !this.#sources.has(chatTemplate);
+    const template = this.#parse(source, isOwn);
     const { addGenerationPrompt, continueFinalMessage = false } = options;
     if (addGenerationPrompt && continueFinalMessage !== false) {
       throw new QuipuError(
@@ -134,6 +136,7 @@ export class ChatTemplate {
       const text = this.#render(
         template,
         { ...conversation, messages: opened?.messages ?? conversation.messages },
+        isOwn,
         addGenerationPrompt,
       );
       return opened === undefined ? text : opened.close(text);
@@ -175,7 +178,7 @@ export class ChatTemplate {
       throw refuse(`messages[${calls}].tool_calls`, "tool_calls");
   }
 
-  #parse(source: string): JinjaTemplate {
+  #parse(source: string, isOwn: boolean): JinjaTemplate {
     const known = this.#parsed.get(source);
     if (known !== undefined) return known;
     try {
@@ -184,11 +187,11 @@ export class ChatTemplate {
       this.#parsed.set(source, template);
       return template;
     } catch (cause) {
-      throw this.#failed("cannot be parsed", cause);
+      throw this.#failed("cannot be parsed", isOwn, cause);
     }
   }
 
-  #render(template: JinjaTemplate, conversation: Conversation, addGenerationPrompt = false): string {
+  #render(template: JinjaTemplate, conversation: Conversation, isOwn: boolean, addGenerationPrompt = false): string {
     const { messages, tools, documents, variables } = conversation;
     try {
       return template.render({
@@ -200,7 +203,7 @@ export class ChatTemplate {
         add_generation_prompt: addGenerationPrompt,
       });
     } catch (cause) {
-      throw this.#failed("cannot render these messages", cause);
+      throw this.#failed("cannot render these messages", isOwn, cause);
     }
   }
 
@@ -229,8 +232,13 @@ export class ChatTemplate {
     return { conversation: texts, text: render(texts) };
   }
 
-  #failed(what: string, cause: unknown): QuipuError {
+  /** @param isOwn the template is the caller's, and the checkpoint's files have no part in it. */
+  #failed(what: string, isOwn: boolean, cause: unknown): QuipuError {
     const why = cause instanceof Error ? cause.message : String(cause);
+    if (isOwn) {
+      const option = "chatTemplate";
+      return new QuipuError("ERR_CHAT_TEMPLATE", `${option}: the template ${what}: ${why}`, { cause, option });
+    }
     return new QuipuError("ERR_CHAT_TEMPLATE", `${this.where}: the chat template ${what}: ${why}`, { cause });
   }
 }

@@ -171,6 +171,15 @@ test.concurrent.each<[string, string[], string | RegExp]>([
   );
 });
 
+test.concurrent.each<[string, string, string]>([
+  ["parse", "{{ messages", "quipu: --chat-template: the template cannot be parsed: "],
+  ["render", "{{ 1 / 0 }}", "quipu: --chat-template: the template cannot render these messages: division by zero"],
+])("an own template that does not %s is not the model's", async (name, text, message) => {
+  const path = file(`${name}.jinja`, text);
+  const { status, stderr } = await quipu(["inspect", "prompt", "-m", model, "--chat-template", path, "hi"]);
+  expect({ status, message: stderr.slice(0, message.length) }).toEqual({ status: 3, message });
+});
+
 describe("what failed for a new user", () => {
   const CASES = join(process.env.QUIPU_SHARED ?? join(process.cwd(), "../shared"), "cases/tokenizer");
   const present = existsSync(CASES);
