@@ -1,7 +1,7 @@
 // Chat templates: a checkpoint's own Jinja text renders a conversation, given what transformers 5.24 gives it.
 import { checkArgument, type Kind, reading, readOptions, string } from "../arguments.js";
 import { isQuipuError, QuipuError } from "../errors.js";
-import { JinjaTemplate } from "../jinja/template.js";
+import { JinjaError, JinjaTemplate } from "../jinja/template.js";
 import { type Twins, withTwins } from "../jinja/twins.js";
 import type { PyDict } from "../jinja/values.js";
 import { trimEnd, trimStart } from "../jinja/whitespace.js";
@@ -234,7 +234,8 @@ export class ChatTemplate {
 
   /** @param isOwn the template is the caller's, and the checkpoint's files have no part in it. */
   #failed(what: string, isOwn: boolean, cause: unknown): QuipuError {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const isAbsent = cause instanceof JinjaError && cause.kind === "Unsupported";
+    const why = (isAbsent ? "not supported: " : "") + (cause instanceof Error ? cause.message : String(cause));
     if (isOwn) {
       const option = "chatTemplate";
       return new QuipuError("ERR_CHAT_TEMPLATE", `${option}: the template ${what}: ${why}`, { cause, option });

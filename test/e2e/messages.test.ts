@@ -173,6 +173,11 @@ test.concurrent.each<[string, string[], string | RegExp]>([
 
 test.concurrent.each<[string, string, string]>([
   ["parse", "{{ messages", "quipu: --chat-template: the template cannot be parsed: "],
+  [
+    "know what we have",
+    "{{ lipsum() }}",
+    "quipu: --chat-template: the template cannot render these messages: not supported: the function lipsum",
+  ],
   ["render", "{{ 1 / 0 }}", "quipu: --chat-template: the template cannot render these messages: division by zero"],
 ])("an own template that does not %s is not the model's", async (name, text, message) => {
   const path = file(`${name}.jinja`, text);
