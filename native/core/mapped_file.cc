@@ -25,6 +25,11 @@ Status failure(const std::string& path, const char* what) {
   return Status::error(ErrorCode::kModelInvalid, path + ": " + what + ": " + strerror(errno));
 }
 
+Status refused(const std::string& path, const char* doing, size_t bytes, const char* of) {
+  return Status::error(ErrorCode::kOutOfMemory, path + ": " + doing + " it needs " + std::to_string(bytes) +
+                                                    " bytes of " + of + ", which the system refused");
+}
+
 }  // namespace
 
 MappedFile::~MappedFile() {
@@ -50,15 +55,13 @@ Status MappedFile::open(const std::string& path, size_t expectedBytes, bool map,
   }
   if (map) {
     void* data = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file.fd, 0);
-    if (data == MAP_FAILED) return failure(path, "cannot be mapped (reading it may work)");
+    if (data == MAP_FAILED && errno == ENOMEM) return refused(path, "mapping", bytes, "address space");
+    if (data == MAP_FAILED) return failure(path, "cannot be mapped, but perhaps be read into memory");
     out.reset(new MappedFile(data, bytes));
     return {};
   }
   void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (data == MAP_FAILED) {
-    return Status::error(ErrorCode::kOutOfMemory, path + ": reading it needs " + std::to_string(bytes) +
-                                                      " bytes of memory, which the system refused");
-  }
+  if (data == MAP_FAILED) return refused(path, "reading", bytes, "memory");
   std::shared_ptr<MappedFile> whole(new MappedFile(data, bytes));
   size_t done = 0;
   while (done < bytes) {

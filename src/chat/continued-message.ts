@@ -31,9 +31,7 @@ export function openFinalMessage(
   const last = messages[index]!;
   const value = last.get(field);
   if (value === undefined) {
-    throw new QuipuError("ERR_USAGE", `continueFinalMessage: messages[${index}] has no ${field} to go on with`, {
-      option: "continueFinalMessage",
-    });
+    throw nothingToGoOnWith(`messages[${index}] has no ${field}`);
   }
   // A template reads reasoning under one of its names: all that have it are marked.
   const fields = REASONING.includes(field) ? REASONING.filter((name) => last.get(name) === value) : [field];
@@ -53,14 +51,14 @@ function openedValue(value: Value, where: string): { text: string; opened: Value
   if (typeof value === "string") return { text: value, opened: value + TAG };
   const parts = Array.isArray(value) ? (value as readonly Value[]) : [];
   const at = parts.findLastIndex((part) => part instanceof PyDict && typeof part.get("text") === "string");
-  if (at < 0) {
-    throw new QuipuError("ERR_USAGE", `continueFinalMessage: ${where} has no text to go on with`, {
-      option: "continueFinalMessage",
-    });
-  }
+  if (at < 0) throw nothingToGoOnWith(`${where} has no text`);
   const part = parts[at] as PyDict;
   const text = part.get("text") as string;
   return { text, opened: parts.with(at, withField(part, "text", text + TAG)) };
+}
+
+function nothingToGoOnWith(what: string): QuipuError {
+  return new QuipuError("ERR_USAGE", `continueFinalMessage: ${what} to go on with`, { option: "continueFinalMessage" });
 }
 
 function close(rendered: string, text: string, where: string): string {

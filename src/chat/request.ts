@@ -4,6 +4,7 @@ import { QuipuError } from "../errors.js";
 import { parseJson as parseAsPython } from "../jinja/json.js";
 import { PyDict, type Value } from "../jinja/values.js";
 import type { ChatMessage, ChatOptions } from "./message.js";
+import { CHAT_OPTIONS } from "./option-kinds.js";
 
 /** What a request says of its prompt. */
 export interface ChatRequest extends ChatOptions {
@@ -39,7 +40,8 @@ export function parseJson(text: string): Value {
  * Reads JSON as Python does, so that templates print what they print there: 1.0 is no 1, and the fields of arguments keep their order, which
  * JSON.parse changes where they look like numbers.
  *
- * @throws {QuipuError} ERR_USAGE for what is no JSON, or no list and no object with "messages". Messages are checked where they are used.
+ * @throws {QuipuError} ERR_USAGE for what is no JSON, no list and no object with "messages", or has a field of another kind. What is in
+ *   the messages is checked where they are used.
  */
 export function parseChatRequest(text: string): ChatRequest {
   checkArgument("text", text, string);
@@ -57,12 +59,19 @@ export function parseChatRequest(text: string): ChatRequest {
     const name = key as string;
     const option = OPTIONS.get(name);
     if (name === "messages" || value === null) continue;
-    if (option === undefined) otherFields.push(name);
-    else
-      options[option] =
-        key === "chat_template_kwargs" && value instanceof PyDict ? Object.fromEntries(value.entries()) : value;
+    if (option === undefined) {
+      otherFields.push(name);
+      continue;
+    }
+    options[option] =
+      key === "chat_template_kwargs" && value instanceof PyDict ? Object.fromEntries(value.entries()) : value;
+    checkArgument(name, options[option], CHAT_OPTIONS[option]);
   }
-  const fields = (message: Value) => (message instanceof PyDict ? Object.fromEntries(message.entries()) : message);
+  // A list of numbers would be taken for ids.
+  const fields = (message: Value, index: number) => {
+    if (message instanceof PyDict) return Object.fromEntries(message.entries());
+    throw wrongArgument(`messages[${index}]`, "{ role, content }", message);
+  };
   return {
     ...(options as ChatOptions),
     messages: messages.map(fields) as unknown as readonly ChatMessage[],

@@ -1,7 +1,7 @@
 // Chat templates: a checkpoint's own Jinja text renders a conversation, given what transformers 5.24 gives it.
 import { checkArgument, type Kind, reading, readOptions, string } from "../arguments.js";
 import { isQuipuError, QuipuError } from "../errors.js";
-import { JinjaTemplate } from "../jinja/template.js";
+import { JinjaError, JinjaTemplate } from "../jinja/template.js";
 import { type Twins, withTwins } from "../jinja/twins.js";
 import type { PyDict } from "../jinja/values.js";
 import { trimEnd, trimStart } from "../jinja/whitespace.js";
@@ -120,7 +120,9 @@ export class ChatTemplate {
   open(messages: readonly ChatMessage[], given?: ChatOptions): Rendering {
     const options = readOptions<ChatOptions>("render", given, CHAT_OPTIONS);
     const source = this.source(options);
-    const template = this.#parse(source);
+    const { chatTemplate } = options;
+    const isOwn = chatTemplate !== undefined && !this.#sources.has(chatTemplate);
+    const template = this.#parse(source, isOwn);
     const { addGenerationPrompt, continueFinalMessage = false } = options;
     if (addGenerationPrompt && continueFinalMessage !== false) {
       throw new QuipuError(
@@ -135,6 +137,7 @@ export class ChatTemplate {
       const text = this.#render(
         template,
         { ...conversation, messages: opened?.messages ?? conversation.messages },
+        isOwn,
         addGenerationPrompt,
       );
       return opened === undefined ? text : opened.close(text);
@@ -176,7 +179,7 @@ export class ChatTemplate {
       throw refuse(`messages[${calls}].tool_calls`, "tool_calls");
   }
 
-  #parse(source: string): JinjaTemplate {
+  #parse(source: string, isOwn: boolean): JinjaTemplate {
     const known = this.#parsed.get(source);
     if (known !== undefined) return known;
     try {
@@ -185,11 +188,11 @@ export class ChatTemplate {
       this.#parsed.set(source, template);
       return template;
     } catch (cause) {
-      throw this.#failed("cannot be parsed", cause);
+      throw this.#failed("cannot be parsed", isOwn, cause);
     }
   }
 
-  #render(template: JinjaTemplate, conversation: Conversation, addGenerationPrompt = false): string {
+  #render(template: JinjaTemplate, conversation: Conversation, isOwn: boolean, addGenerationPrompt = false): string {
     const { messages, tools, documents, variables } = conversation;
     try {
       return template.render({
@@ -201,7 +204,7 @@ export class ChatTemplate {
         add_generation_prompt: addGenerationPrompt,
       });
     } catch (cause) {
-      throw this.#failed("cannot render these messages", cause);
+      throw this.#failed("cannot render these messages", isOwn, cause);
     }
   }
 
@@ -230,8 +233,14 @@ export class ChatTemplate {
     return { conversation: texts, text: render(texts) };
   }
 
-  #failed(what: string, cause: unknown): QuipuError {
-    const why = cause instanceof Error ? cause.message : String(cause);
+  /** @param isOwn the template is the caller's, and the checkpoint's files have no part in it. */
+  #failed(what: string, isOwn: boolean, cause: unknown): QuipuError {
+    const isAbsent = cause instanceof JinjaError && cause.kind === "Unsupported";
+    const why = (isAbsent ? "not supported: " : "") + (cause instanceof Error ? cause.message : String(cause));
+    if (isOwn) {
+      const option = "chatTemplate";
+      return new QuipuError("ERR_CHAT_TEMPLATE", `${option}: the template ${what}: ${why}`, { cause, option });
+    }
     return new QuipuError("ERR_CHAT_TEMPLATE", `${this.where}: the chat template ${what}: ${why}`, { cause });
   }
 }

@@ -1,6 +1,7 @@
 // Bytes of files and of stdin as they come, and the check that they are UTF-8.
 import { isUtf8 } from "node:buffer";
-import { createReadStream, fstatSync, readFileSync } from "node:fs";
+import { constants, createReadStream, fstatSync, openSync, readFileSync, statSync } from "node:fs";
+import { Socket } from "node:net";
 import { QuipuError } from "../errors.js";
 import { incompleteEnd, invalidAt } from "../utf8.js";
 
@@ -52,10 +53,16 @@ export function stdinBytes(): number | undefined {
 /** @throws {InputError} where it cannot be read. */
 export async function* fileChunks(file: string): AsyncGenerator<Uint8Array> {
   try {
-    for await (const chunk of createReadStream(file, { highWaterMark: CHUNK })) yield chunk as Buffer;
+    for await (const chunk of openFile(file)) yield chunk as Buffer;
   } catch (cause) {
     throw unreadable(file, cause);
   }
+}
+
+/** Opening a pipe waits for who writes to it, in a thread that not even process.exit ends: a socket waits where it can be left. */
+export function openFile(file: string): AsyncIterable<Uint8Array> {
+  if (!statSync(file, { throwIfNoEntry: false })?.isFIFO()) return createReadStream(file, { highWaterMark: CHUNK });
+  return new Socket({ fd: openSync(file, constants.O_RDONLY | constants.O_NONBLOCK), readable: true, writable: false });
 }
 
 /** ERR_USAGE: a file, or stdin, that cannot be read or is no text. What else is asked for can be done without it. */

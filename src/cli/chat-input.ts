@@ -1,5 +1,4 @@
 // Conversations from JSON files, and what goes with them into the chat template.
-import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import {
   type ChatMessage,
@@ -11,7 +10,7 @@ import {
   parseJson,
   QuipuError,
 } from "../index.js";
-import { concatenated, decode, stdinChunks } from "./byte-input.js";
+import { concatenated, decode, openFile, stdinChunks } from "./byte-input.js";
 
 /** What the command line says of a conversation. */
 export interface ChatInputOptions {
@@ -57,7 +56,7 @@ export async function readChatInput(
     ...(given.continue ? { continueFinalMessage: true } : {}),
   };
   const isFile = chatTemplate !== undefined && (await stat(chatTemplate).catch(() => undefined))?.isFile();
-  if (!isFile) return { messages, optionsFor: () => options };
+  if (!isFile) return { messages, optionsFor: (template) => checkNamed(options, template) };
   const text = await readText("--chat-template", chatTemplate, signal);
   if (!/\{[{%#]/.test(text)) {
     throw new QuipuError(
@@ -68,6 +67,18 @@ export async function readChatInput(
   // A name of the model's own comes first: what it stands for must not change with the folder that quipu is run in.
   const named = (template: ChatTemplate | undefined) => template?.names.includes(chatTemplate) === true;
   return { messages, optionsFor: (template) => (named(template) ? options : { ...options, chatTemplate: text }) };
+}
+
+/** @throws {QuipuError} ERR_USAGE for what --chat-template gives, where it is neither a name of the model's nor a Jinja text. */
+function checkNamed(options: ChatOptions, template: ChatTemplate | undefined): ChatOptions {
+  const { chatTemplate } = options;
+  if (chatTemplate === undefined || template?.names.includes(chatTemplate) || /\{[{%#]/.test(chatTemplate))
+    return options;
+  const names = template?.names.join(", ") || "none";
+  throw new QuipuError(
+    "ERR_USAGE",
+    `--chat-template ${chatTemplate}: no such file, and no template of that name in the model (it has ${names})`,
+  );
 }
 
 async function readRequest(flag: string, file: string, signal: AbortSignal): Promise<ChatRequest> {
@@ -113,13 +124,12 @@ function withVariables(
 }
 
 async function readText(flag: string, file: string, signal: AbortSignal): Promise<string> {
+  if (file === "") throw new QuipuError("ERR_USAGE", `${flag}: expected a path, got an empty text`);
   let bytes: Uint8Array;
   try {
-    const chunks = file === "-" ? stdinChunks(signal, { expected: true }) : createReadStream(file, { signal });
+    const chunks = file === "-" ? stdinChunks(signal, { expected: true }) : openFile(file);
     bytes = await concatenated(chunks, `${flag} ${file}`);
   } catch (cause) {
-    if (isQuipuError(cause)) throw cause;
-    if (signal.aborted) throw new QuipuError("ERR_ABORTED", `interrupted while reading ${file}`, { cause });
     if (isQuipuError(cause)) throw cause;
     throw new QuipuError("ERR_USAGE", `${flag} ${file}: cannot be read: ${(cause as Error).message}`, { cause });
   }

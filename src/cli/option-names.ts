@@ -61,7 +61,7 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
   memory: "--memory, --min-piece-count",
   mmap: "without --no-mmap",
   onOverflow: "--ctx-size, --on-overflow truncate-head or truncate-middle",
-  raw: "without --chat and --system",
+  raw: "without --chat, --system, --messages, --tools and --template-var; or with --chat-template",
 };
 
 /** The message, with the option that it is about called by its name here. */

@@ -3,7 +3,7 @@ import { rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { TINY_CONFIG, temporaryFolder, tinyTensors, writeCheckpoint } from "../checkpoint-writer.js";
 import { alteredStoryteller, alterJson, writeHollowWeights } from "./models.js";
-import { quipu } from "./run-cli.js";
+import { bash, quipu } from "./run-cli.js";
 
 const dir = temporaryFolder();
 
@@ -226,6 +226,18 @@ describe("5: out of memory", () => {
     const message =
       /^reading the weights whole needs \d{7} MiB, \d+ MiB are free. Mapped, they need not fit \(without --no-mmap\)\.$/;
     await expectFailure(["-m", folder, "--no-mmap", "hi"], 5, message);
+  });
+
+  test("says so of weights that the address space has no room for", async () => {
+    const folder = join(dir, "narrow");
+    alteredStoryteller(folder);
+    const long = { ...config, head_dim: 16, hidden_size: 2 ** 14, vocab_size: 2 ** 20 }; // an embedding of 64 GiB
+    writeHollowWeights(folder, long);
+    alterJson(join(folder, "config.json"), long);
+    const { stderr } = await bash(`ulimit -v 9000000; quipu -m "${folder}" hi; echo "status $?" >&2`);
+    expect(stderr).toMatch(
+      /^quipu: \S+: mapping it needs \d+ bytes of address space, which the system refused\nstatus 5\n$/,
+    );
   });
 
   test("names a smaller cache where that would do", async () => {

@@ -132,13 +132,30 @@ test.concurrent.each<[string, string[], string | RegExp]>([
   [
     "a variable that is a part",
     ["--messages", question, "--template-var", "messages=1"],
-    "--template-var: messages has an option of its own",
+    /^quipu: --template-var: messages has an option of its own/,
   ],
   [
     "a template of no such name",
     ["--messages", question, "--chat-template", "tools"],
-    "has the templates default, rag",
+    "--chat-template tools: no such file, and no template of that name in the model (it has default, rag)",
   ],
+  [
+    "numbers, which are no ids here",
+    ["--messages", file("ids.json", "[1]")],
+    "messages[0]: expected { role, content }",
+  ],
+  [
+    "a field of a request",
+    ["--messages", file("field.json", '{"messages": [{"role": "user"}], "add_generation_prompt": "x"}')],
+    'field.json: add_generation_prompt: expected true or false, got "x"',
+  ],
+  [
+    "nothing to go on with",
+    ["--messages", file("no.json", '[{"role": "user"}]'), "--continue"],
+    /^quipu: --continue: /,
+  ],
+  ["a path that is empty", ["--messages", ""], "--messages: expected a path, got an empty text"],
+  ["tools without end", ["--messages", question, "--tools", "/dev/zero"], "--tools /dev/zero: more than 256 MiB"],
   [
     "a file that is no template",
     ["--messages", question, "--chat-template", file("plain.txt", "Hi")],
@@ -155,6 +172,20 @@ test.concurrent.each<[string, string[], string | RegExp]>([
   expect(stderr).toMatch(
     typeof message === "string" ? new RegExp(message.replace(/[\\^$*+?.()|[\]{}]/g, "\\$&")) : message,
   );
+});
+
+test.concurrent.each<[string, string, string]>([
+  ["parse", "{{ messages", "quipu: --chat-template: the template cannot be parsed: "],
+  [
+    "know what we have",
+    "{{ lipsum() }}",
+    "quipu: --chat-template: the template cannot render these messages: not supported: the function lipsum",
+  ],
+  ["render", "{{ 1 / 0 }}", "quipu: --chat-template: the template cannot render these messages: division by zero"],
+])("an own template that does not %s is not the model's", async (name, text, message) => {
+  const path = file(`${name}.jinja`, text);
+  const { status, stderr } = await quipu(["inspect", "prompt", "-m", model, "--chat-template", path, "hi"]);
+  expect({ status, message: stderr.slice(0, message.length) }).toEqual({ status: 3, message });
 });
 
 describe("what failed for a new user", () => {

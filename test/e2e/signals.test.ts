@@ -93,6 +93,23 @@ test.each<[string, number, string[]]>([
   expect(took).toBeLessThan(SOON);
 });
 
+// Opening such a pipe holds a thread that process.exit waits for.
+test.each([
+  ["a prompt", ["-f"]],
+  ["a conversation", ["--messages"]],
+  ["a text to count", ["tokens", "-f"]],
+])("while %s is awaited from a pipe that nobody writes to", async (_, args) => {
+  const pipe = join(dir, "pipe");
+  await bash(`test -p "${pipe}" || mkfifo "${pipe}"`);
+  const child = startQuipu([...args, pipe]);
+  child.stdin!.end();
+  await handlesSignals(child);
+  await sleep(300); // the pipe is open by now
+  const { status, stderr, took } = await interrupt(child);
+  expect({ status, stderr }).toEqual({ status: 130, stderr: "" });
+  expect(took).toBeLessThan(SOON);
+});
+
 test("while a reader does not read, the process ends all the same", async () => {
   const child = startQuipu([...GENERATE, "--json", "--logprobs", "20"]);
   child.stdin!.end();

@@ -224,7 +224,7 @@ describe("requests as JSON", () => {
     expect(given(messages)).toContain('{"2": 1.0, "1": 12345678901234567890}');
   });
 
-  test.each(["", "{", "5", '"x"', "{}", '{"messages": {}}'])("%j is refused", (text) => {
+  test.each(["", "{", "5", '"x"', "{}", '{"messages": {}}', "[1]", "[null]"])("%j is refused", (text) => {
     expect(() => parseChatRequest(text)).toThrow(expect.objectContaining({ code: "ERR_USAGE" }));
   });
 });
