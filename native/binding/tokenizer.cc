@@ -144,7 +144,8 @@ Napi::Function TokenizerWrap::define(Napi::Env env) {
 }
 
 // new Tokenizer(vocabulary, pattern or -1, wholePieces, normalizer: forms, added: [id, text, flags] one after another)
-TokenizerWrap::TokenizerWrap(const Napi::CallbackInfo& info) : Wrapped<TokenizerWrap>(info) {
+TokenizerWrap::TokenizerWrap(const Napi::CallbackInfo& info)
+    : Wrapped<TokenizerWrap>(info), memory_(info.Env(), tokenizer::Encoder::kCacheBytes) {
   const Napi::Env env = info.Env();
   info.This().As<Napi::Object>().TypeTag(&kTag);
   const tokenizer::Vocabulary& vocabulary = unwrap<VocabularyWrap>(info[0]).get();
@@ -282,7 +283,8 @@ Napi::Function EncodeStreamWrap::define(Napi::Env env) {
 }
 
 // new EncodeStream(tokenizer, allowed, refusesOthers, beginning)
-EncodeStreamWrap::EncodeStreamWrap(const Napi::CallbackInfo& info) : Wrapped<EncodeStreamWrap>(info) {
+EncodeStreamWrap::EncodeStreamWrap(const Napi::CallbackInfo& info)
+    : Wrapped<EncodeStreamWrap>(info), memory_(info.Env(), tokenizer::Encoder::kCacheBytes) {
   info.This().As<Napi::Object>().TypeTag(&kTag);
   const auto& tokenizer = unwrap<TokenizerWrap>(info[0]).get();
   if (!tokenizer->pattern()) wrongArgument(info.Env(), "a tokenizer with a pattern");

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "binding/errors.h"
+#include "binding/external_memory.h"
 #include "binding/text_input.h"
 #include "tokenizer/stream_encoder.h"
 #include "tokenizer/text_tokenizer.h"
@@ -53,6 +54,7 @@ class TokenizerWrap : public Wrapped<TokenizerWrap> {
 
   std::shared_ptr<const tokenizer::TextTokenizer> tokenizer_;
   TextInput input_;
+  const ExternalMemory memory_;  // of the encoder that its first text makes
 };
 
 class EncodeStreamWrap : public Wrapped<EncodeStreamWrap> {
@@ -77,6 +79,7 @@ class EncodeStreamWrap : public Wrapped<EncodeStreamWrap> {
   std::unique_ptr<tokenizer::StreamEncoder> stream_;
   TextInput input_;
   bool busy_ = false;
+  const ExternalMemory memory_;  // of its encoder
 };
 
 // Of a tokenizer's call: (allowed: Uint8Array, refusesOthers, beginning or -1) from argument `at` on.

@@ -57,6 +57,11 @@ class Encoder {
     uint32_t ids[kLongIds];
   };
 
+ public:
+  // Of its caches, whose pages are there when they are used.
+  static constexpr size_t kCacheBytes = kCached * sizeof(CachedPiece) + kCachedLong * sizeof(CachedLongPiece);
+
+ private:
   template <Pattern P>
   void encodeBy(const Range& range, IdSink& out);
   // Of a piece that is longer than a key can tell: that of none.

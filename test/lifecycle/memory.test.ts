@@ -104,6 +104,17 @@ if (!measurable)
     expect((after - before) / MIB).toBeLessThan(8);
   });
 
+  test("of tokenizers that nobody has any more goes without being asked for", () => {
+    const { before, after } = measure<Record<string, number>>(`
+      const { loadTokenizer } = await import(${JSON.stringify(join(root, "dist/index.js"))});
+      const once = async () => (await loadTokenizer("models/storyteller")).encode("Once upon a time");
+      await once();
+      const before = status("VmData");
+      for (let i = 0; i < 400; i++) await once();
+      print({ before, after: status("VmData") });`);
+    expect((after! - before!) / MIB).toBeLessThan(1000); // 5 MiB each
+  });
+
   test("of scoring is the result and little more", () => {
     const vocabSize = 32768;
     const wide = { ...SLOW_CONFIG, vocab_size: vocabSize, hidden_size: 64, num_hidden_layers: 1 };
