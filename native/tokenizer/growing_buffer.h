@@ -30,10 +30,15 @@ class GrowingBuffer {
 
   size_t size() const { return size_; }
   std::span<const T> contents() const { return {data_.get(), size_}; }
-  // The memory, to be freed by the caller; nothing is left.
+  // The memory of what is in it, to be freed by the caller; nothing is left. Room that was asked for and not needed
+  // goes back at once: an owner that V8 frees late would hold gigabytes of it.
   T* release() {
+    T* data = data_.release();
+    if (size_ > 0 && size_ < capacity_) {
+      if (auto* cut = static_cast<T*>(realloc(data, size_ * sizeof(T))); cut != nullptr) data = cut;
+    }
     size_ = capacity_ = 0;
-    return data_.release();
+    return data;
   }
 
  private:

@@ -7,6 +7,8 @@ import type { Measured } from "./token-counts.js";
 
 /** Of a length that is not known: what is less is read before anybody looks. */
 const SHOWN_FROM = 2 ** 20;
+/** Bytes of a text that become one where it is normalized: three at the most, in NFC. */
+const SHRINKS = 4;
 
 export interface EncoderOptions {
   readonly special: boolean;
@@ -27,6 +29,7 @@ export class SourceEncoder {
   readonly #progress: Progress;
   readonly #total: number | undefined;
   #done = 0;
+  #longest: number | undefined;
 
   constructor(tokenizer: Tokenizer, sources: readonly TextSource[], options: EncoderOptions, signal: AbortSignal) {
     this.#tokenizer = tokenizer;
@@ -70,6 +73,9 @@ export class SourceEncoder {
       for await (const chunk of chunks) {
         if (this.#signal.aborted) throw new QuipuError("ERR_ABORTED", "interrupted while counting");
         if (typeof chunk === "string") isEndless = false; // words
+        // A piece without end is no token before it ends. What is read has more all the same: no token is longer than the longest.
+        isCut = isEndless && bytes > limit * SHRINKS && bytes > limit * SHRINKS * this.#longestToken();
+        if (isCut) return;
         const length = typeof chunk === "string" ? Buffer.byteLength(chunk) : chunk.length;
         bytes += length;
         this.#done += length;
@@ -89,8 +95,8 @@ export class SourceEncoder {
         }
         count += ids.length;
         await take(ids);
-        isCut = isEndless && count > limit;
-        if (isCut) break;
+        isCut ||= isEndless && count > limit;
+        if (isCut && count > limit) break;
       }
     } finally {
       this.#progress.erase();
@@ -98,11 +104,25 @@ export class SourceEncoder {
     return { ...(file === undefined ? {} : { file }), count, bytes, ...(isCut ? { isCut } : {}) };
   }
 
+  /** Bytes. */
+  #longestToken(): number {
+    this.#longest ??= longestOf(this.#tokenizer);
+    return this.#longest;
+  }
+
   #draw(): void {
     if (this.#total !== undefined || this.#done >= SHOWN_FROM) {
       this.#progress.draw("counting", this.#done, this.#total);
     }
   }
+}
+
+function longestOf(tokenizer: Tokenizer): number {
+  let longest = 1;
+  for (let id = 0; id < tokenizer.vocabSize; id++) {
+    longest = Math.max(longest, tokenizer.decodeSingleTokenBytes(id).length);
+  }
+  return longest;
 }
 
 function concatenate(parts: readonly Int32Array[], length: number): Int32Array {

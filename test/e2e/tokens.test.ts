@@ -373,6 +373,19 @@ describe("--limit and --price", () => {
     expect(words).toMatchObject({ stdout: "4\n4\n", stderr: expect.stringContaining("has 4 tokens, 1 too many") });
   });
 
+  test("also where it is one piece without end", async () => {
+    const pieces = await Promise.all([
+      bash("tr '\\0' a < /dev/zero | quipu tokens --limit 10; echo $?"),
+      bash("cat /dev/zero | quipu tokens --limit 10 --encoding o200k_base; echo $?"),
+    ]);
+    for (const { stdout, stderr } of pieces) {
+      expect({ stdout, stderr }).toEqual({
+        stdout: "4\n",
+        stderr: "quipu: over the limit of 10 tokens: the text has more, and was not read to its end\n",
+      });
+    }
+  });
+
   test("'context' is the model's", async () => {
     const short = alteredStoryteller(join(dir, "short"), { max_position_embeddings: 7 });
     expect(await output(["-m", short, "--limit", "context", "-f", A])).toBe("4\n");

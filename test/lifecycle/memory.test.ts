@@ -112,7 +112,7 @@ if (!measurable)
       const before = status("VmData");
       for (let i = 0; i < 400; i++) await once();
       print({ before, after: status("VmData") });`);
-    expect((after! - before!) / MIB).toBeLessThan(1000); // 5 MiB each
+    expect((after! - before!) / MIB).toBeLessThan(200); // 5 MiB each
   });
 
   test("of scoring is the result and little more", () => {
