@@ -8,5 +8,7 @@ test("every task of every phase is done once, whatever the schedule", () => {
     timeout: 110_000,
   });
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-  expect(stdout).toBe(`team: ${schedules} schedules\nteam size: 21 machines\nthreads: 3000 runs\n`);
+  expect(stdout).toMatch(
+    new RegExp(`^team: ${schedules} schedules\nteam size: [1-9]\\d+ machines\nthreads: 3000 runs\n$`),
+  );
 }, 120_000);
