@@ -261,7 +261,7 @@ describe("files", () => {
 });
 
 describe("large files", () => {
-  const size = { small: 8, large: 64 }; // MB
+  const size = { small: 8, large: 200 }; // MB
   const paragraph = Buffer.from(
     "Once upon a time there was a dog. The café — 東京 🌍 — was full: 12,345 people!\n".repeat(256),
   );
@@ -294,7 +294,8 @@ describe("large files", () => {
       each,
     ]);
     expect(small.peakKb).toBeGreaterThan(20_000);
-    expect(large.peakKb - small.peakKb).toBeLessThan(30_000);
+    // A quarter of what it reads more: V8's young generation takes 30 MB or not, as it is scheduled.
+    expect(large.peakKb - small.peakKb).toBeLessThan(((size.large - size.small) * 1000) / 4);
   });
 
   const onTerminal = hasTerminal ? test : test.skip;
