@@ -118,6 +118,9 @@ Status CpuBackend::failureOf(uint64_t failure) const {
     return Status::error(code, "a logit is not a number (" + where +
                                    "): the checkpoint holds NaN or infinite weights, or its activations overflow");
   }
+  if (code == ErrorCode::kAllForbidden) {
+    return Status::error(code, "the biases forbid every id (" + where + "): allow at least one");
+  }
   return Status::error(code,
                        "op " + std::to_string(op) + " (" + where + ") met an index that its operands do not allow");
 }

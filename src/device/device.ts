@@ -113,7 +113,7 @@ export class Device {
   /**
    * Runs a program (or, with null, only the transfers) after everything queued before it.
    *
-   * @throws {QuipuError} ERR_ABORTED when `signal` ends it, ERR_DISPOSED when dispose() does, ERR_NOT_A_NUMBER, ERR_OUT_OF_MEMORY.
+   * @throws {QuipuError} ERR_ABORTED when `signal` ends it, ERR_DISPOSED when dispose() does, ERR_NOT_A_NUMBER, ERR_ALL_FORBIDDEN, ERR_OUT_OF_MEMORY.
    */
   async run(program: NativeProgram | null, { writes = [], reads = [], signal }: RunOptions = {}): Promise<void> {
     if (this.#disposing) throw new QuipuError("ERR_DISPOSED", "the device is disposed");
