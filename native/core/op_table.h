@@ -1,6 +1,6 @@
 // The ops that a program may name, and the check that makes each safe to run: operand count, dtypes, shapes, index
-// bounds, aliasing. src/graph/ops.ts is the same table for the recorder; test/unit/op-table.test.ts holds them
-// together.
+// bounds, aliasing. src/graph/ops.ts is the same table for the recorder; test/unit/graph/adding-an-op.test.ts holds
+// them together.
 //
 // T rows in the step, R rows wanted, D features, H query heads, K key/value heads, d head size, F feed-forward, V
 // vocabulary, S slots, B blocks (pages a slot can hold), P keys in a page, C context positions.

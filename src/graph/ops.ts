@@ -1,5 +1,5 @@
 // The op table: one row an op. The recorder checks and names results by it, passes read it, program.ts writes by it, and
-// native/core/op_table.{h,cc} is the same table with the checks that memory safety needs (test/unit/op-table.test.ts holds
+// native/core/op_table.{h,cc} is the same table with the checks that memory safety needs (test/unit/graph/adding-an-op.test.ts holds
 // the two together; docs/adding-an-op.md lists what an op consists of).
 //
 // Shapes are written in letters: T rows in the step, R rows wanted, D features, N rows of a weight, K features of its rows,

@@ -113,7 +113,7 @@ function split(pattern: () => RegExp, behavior: SplitBehavior, invert: boolean, 
   return { name, cut: (piece) => splitInto(behavior, pattern(), piece, invert), makesBytes: false };
 }
 
-/** A pattern of known translation, which takes 10 ms: the engine's own patterns never need theirs. */
+/** A pattern of known translation, which takes its time: the engine's own patterns never need theirs. */
 function whenUsed(pattern: string, what: string): () => RegExp {
   let compiled: RegExp | undefined;
   return () => {

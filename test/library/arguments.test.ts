@@ -310,7 +310,7 @@ test("every function and method of the library is in these tables", () => {
     ...["describeMachine", "stats", "dispose", "tokenizer.streamDecoder"],
     ...["tokenizerModel", "tokenizerJson", "tokenizerConfig"],
   ];
-  const elsewhere = ["isQuipuError", "QuipuError", "source"]; // errors.test.ts, chat-template.test.ts
+  const elsewhere = ["isQuipuError", "QuipuError", "source"]; // errors.test.ts, unit/chat/template.test.ts
   const known = new Set([...tested, ...withoutArguments, ...elsewhere]);
   expect(all.filter((name) => !known.has(name))).toEqual([]);
 });
