@@ -25,10 +25,10 @@ describe("a device", () => {
     const { output, status } = node(`
       const { device, run } = await midRun(2000);
       const said = run.catch((error) => console.log(error.code));
-      const start = performance.now();
+      const before = process.cpuUsage();
       await device.dispose();
       await said;
-      console.log(performance.now() - start < 1000);
+      console.log(processorTime(before) < 1000);
       await device.run(null).catch((error) => console.log(error.code));`);
     expect({ status, output }).toEqual({ status: 0, output: "ERR_DISPOSED\ntrue\nERR_DISPOSED" });
   });
@@ -94,7 +94,7 @@ describe("a device", () => {
 });
 
 describe("cancellation", () => {
-  test("ends a run within 200 ms, in the middle of long ops too, and the device goes on", () => {
+  test("ends a run within 200 ms of processor time, in the middle of long ops too, and the device goes on", () => {
     const { output, status } = node(`
       const device = openDevice({ threads: 2 });
       const a = device.allocate("a", "f32", [2048 / slow, 2048]), b = device.allocate("b", "f32", [8192, 2048]);
@@ -102,13 +102,13 @@ describe("cancellation", () => {
       r.output(r.matmul(a, b)); // one op of about half a second
       const long = compile(device, r.finish());
       const controller = new AbortController();
-      const before = busy(device, 1).run();
+      const first = busy(device, 1).run();
       const run = long.run({ signal: controller.signal }).then(() => console.log("finished"), (error) => console.log(error.code));
-      await before; // the long op begins now
-      const start = performance.now();
+      await first; // the long op begins now
+      const before = process.cpuUsage();
       controller.abort();
       await run;
-      const took = performance.now() - start;
+      const took = processorTime(before);
       console.log(took < 200 ? "prompt" : took);
       await busy(device, 2).run();
       console.log("goes on");`);
