@@ -10,7 +10,7 @@ export interface TerminalResult {
   /** Of a stream that is not on the terminal; else null. */
   readonly stdout: string | null;
   readonly stderr: string | null;
-  /** Milliseconds from the last step to the end. */
+  /** Milliseconds of processor time from the last step to the end. */
   readonly ms: number;
 }
 
