@@ -3,9 +3,10 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { temporaryFolder } from "../checkpoint-writer.js";
+import { describeWhere } from "../where.js";
 import { alteredStoryteller } from "./models.js";
 import { quipu } from "./run-cli.js";
-import { hasTerminal, quipuOnTerminal } from "./terminal.js";
+import { hasTerminal, NO_TERMINAL, quipuOnTerminal } from "./terminal.js";
 
 const ESC = "\x1b";
 const OPTIONS = ["-s", "1", "-n", "24", "-t", "1"];
@@ -18,9 +19,7 @@ const LONG = alteredStoryteller(join(dir, "long"), { max_position_embeddings: 40
 const longPrompt = join(dir, "long.txt");
 writeFileSync(longPrompt, "Once upon a time there was a dog. ".repeat(250));
 
-const onTerminal = hasTerminal ? describe : describe.skip;
-
-onTerminal("a terminal", () => {
+describeWhere(hasTerminal, NO_TERMINAL)("a terminal", () => {
   test("on stdout gets a last newline, no prompt and no colours", async () => {
     const [{ stdout }, shown] = await Promise.all([
       quipu([PROMPT, ...OPTIONS]),

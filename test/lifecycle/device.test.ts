@@ -1,5 +1,6 @@
 // What happens to a device when its process, its worker or its owner goes away: in child processes, as a crash would take
 // jest with it.
+import { testWhere } from "../where.js";
 import { bash, node, PRELUDE } from "./script.js";
 
 describe("a device", () => {
@@ -136,8 +137,7 @@ describe("cancellation", () => {
   });
 });
 
-// The sanitizers' own memory does not fit a limit.
-(process.env.QUIPU_SANITIZED ? test.skip : test)(
+testWhere(!process.env.QUIPU_SANITIZED, "refused memory: the sanitizers' own does not fit a limit")(
   "memory that the system refuses once is no memory of later runs",
   () => {
     const { stdout, status } = bash(

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { smollm2Folder } from "../model/reference.js";
 import { SLOW_CONFIG, writeSlowCheckpoint } from "../slow-checkpoint.js";
+import { describeWhere } from "../where.js";
 
 const root = process.cwd();
 const MIB = 2 ** 20;
@@ -33,10 +34,9 @@ function measure<T>(program: string, flags: readonly string[] = []): T {
 
 // The sanitizers' runtime keeps memory of its own, and only Linux tells these figures.
 const measurable = process.env.QUIPU_SANITIZED === undefined && existsSync("/proc/self/status");
-if (!measurable)
-  console.warn("memory tests are skipped: resident memory says nothing under the sanitizers, or without /proc");
+const reason = "resident memory says nothing under the sanitizers, or without /proc";
 
-(measurable ? describe : describe.skip)("resident memory", () => {
+describeWhere(measurable, reason)("resident memory", () => {
   const temporary = temporaryFolder();
   const slow = writeSlowCheckpoint(join(temporary, "slow"));
   const smollm2 = smollm2Folder();

@@ -3,6 +3,7 @@
 import type { KvCacheType } from "#quipu/model/kv-cache.js";
 import type { Row, Runtime, SampledToken } from "#quipu/model/runtime.js";
 import { TARGETS, THREADS } from "../kernels/run-op.js";
+import { testWhere } from "../where.js";
 import { loadTiny, smollm2Folder } from "./reference.js";
 import { type RuntimeOptions, rows, someIds, withRuntime } from "./run-model.js";
 
@@ -112,7 +113,7 @@ describe.each(["gqa-f32", "llama3-rope-sharded-bf16", "mha-f16"])("tiny checkpoi
 });
 
 const smollm2 = process.env.QUIPU_EXHAUSTIVE ? smollm2Folder() : undefined;
-(smollm2 ? test : test.skip)(
+testWhere(smollm2 !== undefined, "invariance with SmolLM2: it takes a minute, and $QUIPU_EXHAUSTIVE asks for it")(
   "SmolLM2",
   () => {
     const some = ["1 threads", "3 threads", "chunks of 7", "a batch of four"]; // the scalar kernels would take minutes

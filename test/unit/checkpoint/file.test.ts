@@ -14,6 +14,7 @@ import { readConfig } from "#quipu/model/config.js";
 import { readGenerationConfig } from "#quipu/model/generation-config.js";
 import { loadTokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { temporaryFolder, writeCheckpoint } from "../../checkpoint-writer.js";
+import { testWhere } from "../../where.js";
 
 const root = temporaryFolder();
 let count = 0;
@@ -108,15 +109,18 @@ describe("regular files", () => {
     await expect(readWhole("a\0b", 5, CODE)).rejects.toMatchObject({ code: CODE, cause: expect.anything() });
   });
 
-  (process.getuid?.() === 0 ? test.skip : test)("that may not be read are an error with the cause", async () => {
-    const path = place();
-    writeFileSync(path, "");
-    chmodSync(path, 0);
-    await expect(readWhole(path, 5, CODE)).rejects.toMatchObject({
-      code: CODE,
-      message: expect.stringMatching(/EACCES/),
-    });
-  });
+  testWhere(process.getuid?.() !== 0, "files that may not be read: root reads all")(
+    "that may not be read are an error with the cause",
+    async () => {
+      const path = place();
+      writeFileSync(path, "");
+      chmodSync(path, 0);
+      await expect(readWhole(path, 5, CODE)).rejects.toMatchObject({
+        code: CODE,
+        message: expect.stringMatching(/EACCES/),
+      });
+    },
+  );
 
   test("a socket is none", async () => {
     const path = place();
