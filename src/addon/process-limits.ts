@@ -23,6 +23,12 @@ export function availableThreads(): number {
   return Math.max(1, Math.min(processors, Math.ceil(processorQuota(read))));
 }
 
+/** The threads to use: as many as were asked for, by default as many as there can be, and never more than find a processor. */
+export function threadsFor(asked: number | undefined): number {
+  const processors = availableThreads();
+  return Math.min(asked ?? processors, processors);
+}
+
 /** Bytes that this process can still take: what the system can give, within the limits of its cgroups. */
 export function availableMemory(): number {
   return Math.min(freemem(), memoryQuota(read)); // on Linux freemem() is what can be made available, page cache included

@@ -9,7 +9,7 @@ import type {
   NativeTransfers,
   NativeTypedArray,
 } from "../addon/addon-types.js";
-import { availableThreads } from "../addon/process-limits.js";
+import { threadsFor } from "../addon/process-limits.js";
 import { checkArgument, whole } from "../arguments.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { chooseTarget } from "./machine.js";
@@ -160,8 +160,7 @@ export function openDevice({ device = "auto", threads, target }: DeviceOptions =
     );
   }
   if (threads !== undefined) checkArgument("threads", threads, whole(1, 1024));
-  const processors = availableThreads();
-  return new Device(chooseTarget(target), Math.min(threads ?? processors, processors), threads);
+  return new Device(chooseTarget(target), threadsFor(threads), threads);
 }
 
 function transfers(list: readonly Transfer[]): NativeTransfers {

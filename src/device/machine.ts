@@ -2,7 +2,7 @@
 import { createRequire } from "node:module";
 import { cpus, totalmem } from "node:os";
 import { callNative, fromNative, nativeAddon } from "../addon/addon.js";
-import { availableMemory, availableThreads } from "../addon/process-limits.js";
+import { availableMemory, availableThreads, threadsFor } from "../addon/process-limits.js";
 import { abortSignal, checkArgument, oneOf, whole } from "../arguments.js";
 import { abortedError, QuipuError } from "../errors.js";
 
@@ -52,6 +52,7 @@ export function chooseTarget(wanted = process.env.QUIPU_CPU || undefined): strin
  * Measures the roofs of this CPU: about two seconds, 1 GiB of memory.
  *
  * @param target one of {@link Machine.targets}.
+ * @param threads more than {@link Machine.threads} are cut to those.
  * @throws {QuipuError} ERR_ABORTED when `signal` ends it, ERR_OUT_OF_MEMORY, ERR_USAGE.
  */
 export async function measureRoofs(target: string, threads: number, signal?: AbortSignal): Promise<Roofs> {
@@ -63,7 +64,7 @@ export async function measureRoofs(target: string, threads: number, signal?: Abo
   const abort = () => Atomics.store(stop, 0, 1);
   signal?.addEventListener("abort", abort);
   try {
-    const [readBandwidth, peak] = await nativeAddon().measureRoofs(target, threads, 2 ** 30, 10, stop);
+    const [readBandwidth, peak] = await nativeAddon().measureRoofs(target, threadsFor(threads), 2 ** 30, 10, stop);
     return { readBandwidth, peak };
   } catch (error) {
     throw signal?.aborted ? abortedError(signal) : fromNative(error);

@@ -22,7 +22,7 @@ import { stopTokensOf } from "./stop-tokens.js";
 export interface LoadOptions {
   /** "auto" takes the best there is; in this version the CPU. */
   readonly device?: "auto" | "cpu" | "cuda" | undefined;
-  /** Threads of the kernels; default: what the machine gives this process. */
+  /** Threads of the kernels; default, and at most: the processors that this process has. */
   readonly threads?: number | undefined;
   /** Positions of a sequence; default: what the model supports, capped by half of the free memory. */
   readonly contextLength?: number | undefined;

@@ -4,7 +4,7 @@ import { isUtf8 } from "node:buffer";
 import { setImmediate } from "node:timers/promises";
 import { callNative, fromNative } from "../addon/addon.js";
 import type { NativeEncodeOptions, NativeTokenizer, NativeVocabulary } from "../addon/addon-types.js";
-import { availableThreads } from "../addon/process-limits.js";
+import { threadsFor } from "../addon/process-limits.js";
 import {
   checkArgument,
   idsOf,
@@ -106,7 +106,7 @@ export class EngineTokenizer implements Tokenizer {
     checkArgument("texts", texts, listOf(textOrBytes, "a list of strings and Uint8Arrays"));
     const { threads, ...options } = readOptions<BatchOptions>("encodeBatch", given, BATCH_OPTIONS);
     if (this.#preTokenize !== undefined) return this.#encodeEach(texts, options);
-    const most = Math.min(threads ?? availableThreads(), texts.length);
+    const most = Math.min(threadsFor(threads), texts.length);
     const { places, ids } = await this.#encodeAll(texts, true, most, this.#options("encodeBatch", options));
     const numbers = new Float64Array(places);
     return texts.map((_, i) => {

@@ -35,7 +35,7 @@ export interface StreamOptions extends EncodeOptions {
 }
 
 export interface BatchOptions extends EncodeOptions {
-  /** Default: as many as the machine has. */
+  /** Default, and at most: the processors that this process has. The result does not depend on it. */
   readonly threads?: number | undefined;
 }
 

@@ -1,6 +1,6 @@
 // Options of a training: what they may be, and what they are where they are not given.
 import { totalmem } from "node:os";
-import { availableThreads } from "../../addon/process-limits.js";
+import { threadsFor } from "../../addon/process-limits.js";
 import { checkArgument, pathOf, readOptions } from "../../arguments.js";
 import { QuipuError } from "../../errors.js";
 import { TRAIN_OPTIONS } from "../option-kinds.js";
@@ -29,7 +29,7 @@ export interface TrainTokenizerOptions {
   readonly minFrequency?: number | undefined;
   /** Pieces that are rarer are left out before anything is merged; default 1. */
   readonly minPieceCount?: number | undefined;
-  /** Default: what the machine gives this process. The result does not depend on it. */
+  /** Default, and at most: the processors that this process has. The result does not depend on it. */
   readonly threads?: number | undefined;
   /** Bytes for the counts of pieces, and after that for learning from them; default: half of the machine's. The result does not depend on it. */
   readonly memory?: number | undefined;
@@ -111,7 +111,7 @@ export function settingsOf(options: TrainingOptions): TrainingSettings {
     merges: vocabSize - fixed,
     minFrequency: options.minFrequency ?? 1,
     minPieceCount: options.minPieceCount ?? 1,
-    threads: options.threads ?? availableThreads(),
+    threads: threadsFor(options.threads),
     memory: options.memory ?? defaultMemory(),
   };
 }
