@@ -22,6 +22,5 @@ await build({
   platform: "node",
   target: "node20.19",
   packages: "external",
-  sourcemap: true,
   logLevel: "warning",
 });
