@@ -11,7 +11,7 @@ import { bash, eventsOf, finish, handlesSignals, processorTimeInAll, quipu, star
 // quarter of a second, with two threads at most; all that is interrupted here has seconds left.
 const SOON = 1000;
 /** Milliseconds after which a process that does nothing waits for something that it should not. */
-const STUCK = 10_000;
+const STUCK = 5000;
 
 const dir = temporaryFolder();
 /** Generates for ten seconds, and takes as long for a prompt that fills it. */
