@@ -126,9 +126,12 @@ size_t AddedTokens::split(Pass pass, const Scan& scan, std::span<const uint8_t> 
       const bool wordBefore = start > 0 ? isAt(text, characterBefore(text, start), kWord) : (before & kWord) != 0;
       if (wordBefore || (found.end < bytes && isAt(text, found.end, kWord))) continue;
     }
-    if (token.stripLeft) start = std::max(done, beforeSpace(text, start, std::min(done, start)));
+    if (token.stripLeft) {
+      start = std::max(done, beforeSpace(text, start, std::min(done, start)));
+      if (end <= start) continue;  // all of it is white space that another has taken
+    }
     if (start > done) give({done, start, Segment::kText});
-    if (start < end) give({start, end, found.token});  // else all of it is white space that another has taken
+    give({start, end, found.token});
     done = end;
   }
   decide();

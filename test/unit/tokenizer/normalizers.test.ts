@@ -99,11 +99,7 @@ test("any added tokens, any text and any cuts: a stream gives the ids of the who
     special: fc.boolean(),
   });
   const normalizer = fc.constantFrom(null, ...Object.keys(golden.blocks).map((type) => ({ type })));
-  // Where a token takes the white space that another with lstrip begins in, tokenizers itself fails ("AddedVocabulary bad split"):
-  // there is nothing to agree with, and a stream may part there from the whole.
-  const isDecided = (tokens: readonly { content: string; lstrip: boolean; rstrip: boolean }[]) =>
-    !tokens.some(({ rstrip }) => rstrip) || !tokens.some(({ lstrip, content }) => lstrip && /^\s/u.test(content));
-  const tokens = fc.uniqueArray(token, { maxLength: 6, selector: (t) => t.content }).filter(isDecided);
+  const tokens = fc.uniqueArray(token, { maxLength: 6, selector: (t) => t.content });
   const file = fc.record({ normalizer, tokens });
   const text = fc.tuple(fc.array(unit, { maxLength: 40 }), fc.array(fc.nat(), { maxLength: 4 }));
   await fc.assert(
