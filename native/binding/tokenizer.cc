@@ -144,8 +144,7 @@ Napi::Function TokenizerWrap::define(Napi::Env env) {
 }
 
 // new Tokenizer(vocabulary, pattern or -1, wholePieces, normalizer: forms, added: [id, text, flags] one after another)
-TokenizerWrap::TokenizerWrap(const Napi::CallbackInfo& info)
-    : Wrapped<TokenizerWrap>(info), memory_(info.Env(), tokenizer::Encoder::kCacheBytes) {
+TokenizerWrap::TokenizerWrap(const Napi::CallbackInfo& info) : Wrapped<TokenizerWrap>(info) {
   const Napi::Env env = info.Env();
   info.This().As<Napi::Object>().TypeTag(&kTag);
   const tokenizer::Vocabulary& vocabulary = unwrap<VocabularyWrap>(info[0]).get();
@@ -187,7 +186,7 @@ Napi::Value TokenizerWrap::encode(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     IdSink ids(true);
     input_.read(info[0]);
-    check(info.Env(), tokenizer_->encode(input_.text(), encodeOptions(info, 1, *tokenizer_), ids));
+    check(info.Env(), encoder(info.Env()).encode(input_.text(), encodeOptions(info, 1, *tokenizer_), ids));
     return takeIds(info.Env(), std::move(ids));
   });
 }
@@ -197,7 +196,7 @@ Napi::Value TokenizerWrap::count(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     IdSink ids(false);
     input_.read(info[0]);
-    check(info.Env(), tokenizer_->encode(input_.text(), encodeOptions(info, 1, *tokenizer_), ids));
+    check(info.Env(), encoder(info.Env()).encode(input_.text(), encodeOptions(info, 1, *tokenizer_), ids));
     return Napi::Number::New(info.Env(), static_cast<double>(ids.count()));
   });
 }
@@ -239,13 +238,17 @@ Napi::Value TokenizerWrap::encodePieces(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     IdSink ids(true);
     input_.read(info[0]);
-    check(info.Env(), tokenizer_->encodePieces(input_.text(), contents<int32_t>(info[1], napi_int32_array), ids));
+    check(info.Env(),
+          encoder(info.Env()).encodePieces(input_.text(), contents<int32_t>(info[1], napi_int32_array), ids));
     return takeIds(info.Env(), std::move(ids));
   });
 }
 
 Napi::Value TokenizerWrap::encodeAll(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] { return encodeOffThread(info, tokenizer_); });
+  return guarded(info.Env(), [&] {
+    (void)encoder(info.Env());
+    return encodeOffThread(info, tokenizer_);
+  });
 }
 
 // decode(ids: Int32Array, special) → string
