@@ -39,6 +39,45 @@ async function withAddedTokens(added_tokens: readonly object[]): Promise<Tokeniz
   return tokenizer;
 }
 
+// Ids and texts of tokenizers 0.23.3: two have the ids that their bytes have anyway, two have new ones.
+describe.each([true, false])("special tokens that are single bytes, normalized: %s", (normalized) => {
+  const BYTES = [
+    [0, "!"],
+    [64, "a"],
+    [2046, "\n"],
+    [2047, "\0"],
+  ].map(([id, content]) => ({ id, content, special: true, normalized }));
+  test.each<[text: string, asTokens: number[], asText: number[], withoutTokens: string]>([
+    ["!", [0], [0], ""],
+    ["a!b!", [64, 0, 65, 0], [64, 0, 65, 0], "b"],
+    ["once!! upon a time", [287, 343, 0, 0, 437, 220, 64, 397], [287, 343, 0, 0, 437, 258, 397], "once upon  time"],
+    ["the cat", [83, 256, 277, 64, 83], [83, 256, 478], "the ct"],
+    [
+      "é a\n\nb\0\0c",
+      [127, 102, 220, 64, 2046, 2046, 65, 2047, 2047, 66],
+      [127, 102, 258, 198, 198, 65, 188, 188, 66],
+      "é bc",
+    ],
+  ])("%j", async (text, asTokens, asText, withoutTokens) => {
+    const tokenizer = await withAddedTokens(BYTES);
+    for (const [special, expected] of [[true, asTokens] as const, [false, asText] as const]) {
+      expect([...tokenizer.encode(text, { special })]).toEqual(expected);
+      const streamed: number[] = [];
+      const single = Array.from(Buffer.from(text), (byte) => Buffer.of(byte));
+      for await (const part of tokenizer.encodeStream(single, { special })) streamed.push(...part);
+      expect(streamed).toEqual(expected);
+      expect(tokenizer.decode(expected, { special: true })).toBe(text);
+    }
+    expect(tokenizer.decode(asTokens)).toBe(withoutTokens);
+    const decoder = tokenizer.streamDecoder();
+    expect(asTokens.map((id) => decoder.push(id)).join("") + decoder.end()).toBe(withoutTokens);
+    const place = Buffer.from(text).findIndex((byte) => [0, 10, 33, 97].includes(byte));
+    expect(() => tokenizer.encode(text, { special: "error" })).toThrow(
+      expect.objectContaining({ code: "ERR_USAGE", message: expect.stringContaining(`at byte ${place}:`) }),
+    );
+  });
+});
+
 test("of any tokens the leftmost is found, of several the longest", async () => {
   const none = await withAddedTokens([]);
   const word = (least: number, most: number) =>
