@@ -11,8 +11,8 @@ export function isBehavior(value: unknown): value is SplitBehavior {
   return BEHAVIORS.some((behavior) => behavior === value);
 }
 
-/** Steps that may be taken while no signal is heard: seconds, where the pattern is as slow as it can be. */
-const FEW_STEPS = 2 ** 32;
+/** Steps that may be taken while no signal is heard: half a second, where the pattern is as slow as it can be. */
+const FEW_STEPS = 2 ** 30;
 
 /** Of a text that is cut at a time, and matches: a watch takes some 0.1 ms, and matches that are held take memory. */
 const CHARACTERS_TOGETHER = 2 ** 16;

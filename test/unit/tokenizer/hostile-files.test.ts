@@ -253,7 +253,7 @@ describe("split patterns", () => {
   // A watch takes 0.1 ms: texts of a usual length need none.
   test.each([LLAMA3_PATTERN, O200K_PATTERN, GPT2_PATTERN, "\\d{1,3}(?=(?:\\d{3})*\\b)"])(
     "%s takes few steps",
-    (pattern) => expect(compileSplitPattern(pattern, "test").mostSteps(5000)).toBeLessThan(2 ** 32),
+    (pattern) => expect(compileSplitPattern(pattern, "test").mostSteps(4000)).toBeLessThan(2 ** 30),
   );
 
   test.each(["\\G", "(?i:ß)", "(?i:ss)", "(a)\\1", "(?~a)", "(?:|a)+", "a**", "\\p{Emoji}", "(", ")", "["])(
