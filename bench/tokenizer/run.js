@@ -70,7 +70,7 @@ function vocabularyOf(name, base64, pattern) {
 function jsTiktoken({ ranks, pattern }, name) {
   const lines = readFileSync(ranks, "latin1").trimEnd().split("\n");
   const bpe_ranks = lines.map((line) => `! ${line.split(" ")[1]} ${line.split(" ")[0]}`).join("\n");
-  return new Tiktoken({ pat_str: compileSplitPattern(pattern, name).source, special_tokens: {}, bpe_ranks });
+  return new Tiktoken({ pat_str: compileSplitPattern(pattern, name).expression.source, special_tokens: {}, bpe_ranks });
 }
 
 mkdirSync(work, { recursive: true });

@@ -143,29 +143,24 @@ Napi::Function TokenizerWrap::define(Napi::Env env) {
                       method<&TokenizerWrap::decodeBytes>("decodeBytes"), method<&TokenizerWrap::bytesOf>("bytesOf")});
 }
 
-// new Tokenizer(vocabulary, pattern or -1, wholePieces, normalizer: forms, added: [id, text, flags] one after another)
-TokenizerWrap::TokenizerWrap(const Napi::CallbackInfo& info)
-    : Wrapped<TokenizerWrap>(info), memory_(info.Env(), tokenizer::Encoder::kCacheBytes) {
+// new Tokenizer(vocabulary, pattern or -1, wholePieces, form or -1, added: [id, text, flags] one after another)
+TokenizerWrap::TokenizerWrap(const Napi::CallbackInfo& info) : Wrapped<TokenizerWrap>(info) {
   const Napi::Env env = info.Env();
   info.This().As<Napi::Object>().TypeTag(&kTag);
   const tokenizer::Vocabulary& vocabulary = unwrap<VocabularyWrap>(info[0]).get();
-  if (vocabulary.tables == nullptr || !info[1].IsNumber() || !info[2].IsBoolean() || !info[3].IsArray() ||
+  if (vocabulary.tables == nullptr || !info[1].IsNumber() || !info[2].IsBoolean() || !info[3].IsNumber() ||
       !info[4].IsArray()) {
-    wrongArgument(env, "(vocabulary, pattern, wholePieces, normalizer, added)");
+    wrongArgument(env, "(vocabulary, pattern, wholePieces, form, added)");
   }
   const int32_t pattern = info[1].As<Napi::Number>().Int32Value();
   std::optional<tokenizer::Pattern> known;
   if (pattern >= 0 && pattern < tokenizer::kPatterns) known = static_cast<tokenizer::Pattern>(pattern);
-  const auto steps = info[3].As<Napi::Array>();
+  const int32_t form = info[3].As<Napi::Number>().Int32Value();
+  std::optional<tokenizer::Form> normalForm;
+  if (form >= 0 && form < tokenizer::kForms) normalForm = static_cast<tokenizer::Form>(form);
   const auto list = info[4].As<Napi::Array>();
   const bool wholePieces = info[2].As<Napi::Boolean>().Value();
   guarded(env, [&] {
-    std::vector<tokenizer::Form> forms;
-    for (uint32_t i = 0; i < steps.Length(); ++i) {
-      const size_t form = toSize(steps.Get(i), "a normalization form");
-      if (form >= tokenizer::kForms) wrongArgument(env, "a normalization form");
-      forms.push_back(static_cast<tokenizer::Form>(form));
-    }
     std::vector<tokenizer::AddedToken> added;
     for (uint32_t i = 0; i + 2 < list.Length(); i += 3) {
       const size_t id = toSize(list.Get(i), "an id"), flags = toSize(list.Get(i + 2), "flags");
@@ -173,8 +168,8 @@ TokenizerWrap::TokenizerWrap(const Napi::CallbackInfo& info)
       added.push_back({static_cast<uint32_t>(id), list.Get(i + 1).As<Napi::String>().Utf8Value(), (flags & 1) != 0,
                        (flags & 2) != 0, (flags & 4) != 0, (flags & 8) != 0, (flags & 16) != 0});
     }
-    tokenizer_ = std::make_shared<const tokenizer::TextTokenizer>(
-        vocabulary.tables, known, wholePieces, tokenizer::Normalizer(std::move(forms)), std::move(added));
+    tokenizer_ = std::make_shared<const tokenizer::TextTokenizer>(vocabulary.tables, known, wholePieces,
+                                                                  tokenizer::Normalizer(normalForm), std::move(added));
   });
 }
 
@@ -187,7 +182,7 @@ Napi::Value TokenizerWrap::encode(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     IdSink ids(true);
     input_.read(info[0]);
-    check(info.Env(), tokenizer_->encode(input_.text(), encodeOptions(info, 1, *tokenizer_), ids));
+    check(info.Env(), encoder(info.Env()).encode(input_.text(), encodeOptions(info, 1, *tokenizer_), ids));
     return takeIds(info.Env(), std::move(ids));
   });
 }
@@ -197,7 +192,7 @@ Napi::Value TokenizerWrap::count(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     IdSink ids(false);
     input_.read(info[0]);
-    check(info.Env(), tokenizer_->encode(input_.text(), encodeOptions(info, 1, *tokenizer_), ids));
+    check(info.Env(), encoder(info.Env()).encode(input_.text(), encodeOptions(info, 1, *tokenizer_), ids));
     return Napi::Number::New(info.Env(), static_cast<double>(ids.count()));
   });
 }
@@ -239,13 +234,17 @@ Napi::Value TokenizerWrap::encodePieces(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     IdSink ids(true);
     input_.read(info[0]);
-    check(info.Env(), tokenizer_->encodePieces(input_.text(), contents<int32_t>(info[1], napi_int32_array), ids));
+    check(info.Env(),
+          encoder(info.Env()).encodePieces(input_.text(), contents<int32_t>(info[1], napi_int32_array), ids));
     return takeIds(info.Env(), std::move(ids));
   });
 }
 
 Napi::Value TokenizerWrap::encodeAll(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] { return encodeOffThread(info, tokenizer_); });
+  return guarded(info.Env(), [&] {
+    (void)encoder(info.Env());
+    return encodeOffThread(info, tokenizer_);
+  });
 }
 
 // decode(ids: Int32Array, special) → string

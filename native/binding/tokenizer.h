@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <optional>
 
 #include "binding/errors.h"
 #include "binding/external_memory.h"
@@ -52,9 +53,16 @@ class TokenizerWrap : public Wrapped<TokenizerWrap> {
   Napi::Value decodeBytes(const Napi::CallbackInfo& info);
   Napi::Value bytesOf(const Napi::CallbackInfo& info);
 
+  // For a text: its first makes an encoder, of whose memory V8 is told. Told of it sooner, V8 collects while
+  // vocabularies are loaded.
+  const tokenizer::TextTokenizer& encoder(Napi::Env env) {
+    if (!memory_) memory_.emplace(env, tokenizer::Encoder::kCacheBytes);
+    return *tokenizer_;
+  }
+
   std::shared_ptr<const tokenizer::TextTokenizer> tokenizer_;
   TextInput input_;
-  const ExternalMemory memory_;  // of the encoder that its first text makes
+  std::optional<ExternalMemory> memory_;
 };
 
 class EncodeStreamWrap : public Wrapped<EncodeStreamWrap> {

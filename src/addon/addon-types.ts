@@ -120,8 +120,8 @@ export interface NativeAddon {
     /** An index of native/tokenizer/pretokenizer.h, or −1. */
     pattern: number,
     wholePieces: boolean,
-    /** Forms of native/tokenizer/normalizer.h, one step after the other. */
-    normalizer: readonly number[],
+    /** The normal form, by its number in native/tokenizer/normalizer.h; -1 for none. */
+    form: number,
     /** id, text, flags of each added token, one after another. */
     added: (number | string)[],
   ) => NativeTokenizer;

@@ -1,5 +1,6 @@
 // What lies where a file should be: each kind is refused before it is read, by name and with the cause.
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -92,6 +93,16 @@ describe("regular files", () => {
     await expect(readWhole("/proc/self/status", 100, CODE)).rejects.toMatchObject({
       message: expect.stringMatching(/more than 100 bytes/),
     });
+  });
+
+  test("that are longer than the system tells are read to their end", async () => {
+    const child = spawn(process.execPath, ["-e", "process.stdin.resume()", "x".repeat(9000), "y"]);
+    await once(child, "spawn");
+    const path = `/proc/${child.pid}/cmdline`; // of size 0
+    expect((await readWhole(path, 2 ** 20, CODE))?.toString()).toBe(`${child.spawnargs.join("\0")}\0`);
+    await expect(readWhole(path, 9000, CODE)).rejects.toMatchObject({ message: `${path}: more than 9000 bytes` });
+    child.stdin.end();
+    await once(child, "close");
   });
 
   test("that are not there are undefined; a path that cannot be is an error with the cause", async () => {

@@ -41,7 +41,7 @@ const CL100K_PATTERN = LLAMA3_PATTERN.replace("\\s*[\\r\\n]+", "\\s+\\z|\\s*[\\r
 async function oracle(name: string): Promise<(text: string) => number[]> {
   const { default: ranks } = await import(`js-tiktoken/ranks/${name}`);
   const patterns: Record<string, string> = { cl100k_base: CL100K_PATTERN, o200k_base: O200K_PATTERN };
-  const pat_str = compileSplitPattern(patterns[name] ?? GPT2_PATTERN, name).source;
+  const pat_str = compileSplitPattern(patterns[name] ?? GPT2_PATTERN, name).expression.source;
   const tiktoken = new Tiktoken({ ...ranks, pat_str });
   return (text) => tiktoken.encode(text, [], []);
 }
