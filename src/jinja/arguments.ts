@@ -6,6 +6,20 @@ export const NO_KWARGS: Kwargs = new Map();
 
 export type Bound = readonly (Value | undefined)[];
 
+/** A filter: of a value, with arguments. */
+export type Filter = (value: Value, args: readonly Value[], kwargs: Kwargs) => Value;
+export type Test = (value: Value, args: readonly Value[], kwargs: Kwargs) => boolean;
+
+/** A filter or a test whose value is the first of its parameters. */
+export function bound<T>(
+  name: string,
+  spec: string,
+  run: (bound: Bound) => T,
+): (value: Value, args: readonly Value[], kwargs: Kwargs) => T {
+  const bind = signature(spec);
+  return (value, args, kwargs) => run(bind(name, [value, ...args], kwargs));
+}
+
 /**
  * Parameters by name, "?" after an optional one; those before "/" cannot be named. The function gives the arguments in their order,
  * undefined where none was given.

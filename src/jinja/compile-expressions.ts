@@ -4,7 +4,7 @@ import { getAttribute, getItem } from "./attributes.js";
 import { spend } from "./budget.js";
 import { callValue } from "./calls.js";
 import { JinjaError, typeError, unsupported } from "./errors.js";
-import { filters } from "./filters.js";
+import { filters, tests } from "./filters.js";
 import { type Evaluate, undefinedName } from "./frame.js";
 import { isSliceable, slice, toArray } from "./iteration.js";
 import type { Arguments, CallNode, Expression, FilterNode } from "./nodes.js";
@@ -12,7 +12,6 @@ import { binary, compare, concat, unary } from "./operators.js";
 import { stringRepr } from "./printing.js";
 import { atLine } from "./rendering.js";
 import { reader, type Scope } from "./scope.js";
-import { tests } from "./tests.js";
 import { float, int, type Kwargs, PyDict, PyFloat, PyTuple, textOf, truthy, Undefined, type Value } from "./values.js";
 import { anyWithin } from "./walk.js";
 

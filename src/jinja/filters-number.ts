@@ -1,38 +1,28 @@
 // Filters on numbers, and those that make numbers of other values.
-import { asIndex, asText, type Bound, signature } from "./arguments.js";
+import { asIndex, asText, type Bound, bound, type Filter } from "./arguments.js";
 import { JinjaError, typeError } from "./errors.js";
-import type { Filter } from "./filters.js";
 import { floatDigits } from "./number-format.js";
 import { arithmetic, numeric, roundedQuotient, toDouble, truncate } from "./numbers.js";
 import { binary } from "./operators.js";
 import { parseFloatText, parseIntText } from "./parse-number.js";
 import { float, int, PyFloat, textOf, truthy, typeName, Undefined, type Value } from "./values.js";
 
-const ONE = signature("x /");
-const INT = signature("value default? base?");
-const FLOAT = signature("value default?");
-const ROUND = signature("value precision? method?");
-const SIZE = signature("value binary?");
-
 export const numberFilters: Readonly<Record<string, Filter>> = {
-  abs: (value, args, kwargs) => {
-    const [given] = ONE("abs", [value, ...args], kwargs);
+  abs: bound("abs", "x /", ([given]) => {
     const number = numeric(given!);
     if (number === undefined) throw typeError(`bad operand type for abs(): '${typeName(given!)}'`);
     if (number instanceof PyFloat) return float(Math.abs(number.value));
     return number < 0 ? arithmetic("-", 0, number) : number;
-  },
-  int: (value, args, kwargs) => toInt(INT("int", [value, ...args], kwargs)),
-  float: (value, args, kwargs) => {
-    const [given, missing] = FLOAT("float", [value, ...args], kwargs);
+  }),
+  int: bound("int", "value default? base?", toInt),
+  float: bound("float", "value default?", ([given, missing]) => {
     const double = asDouble(given!);
     return double === undefined ? (missing === undefined ? float(0) : missing) : float(double);
-  },
-  round: (value, args, kwargs) => round(ROUND("round", [value, ...args], kwargs)),
-  filesizeformat: (value, args, kwargs) => {
-    const [given, useBinary] = SIZE("filesizeformat", [value, ...args], kwargs);
+  }),
+  round: bound("round", "value precision? method?", round),
+  filesizeformat: bound("filesizeformat", "value binary?", ([given, useBinary]) => {
     return fileSize(given!, useBinary !== undefined && truthy(useBinary));
-  },
+  }),
 };
 
 /** float(value), undefined where Python raises a TypeError or ValueError. @throws {JinjaError} UndefinedError, OverflowError */

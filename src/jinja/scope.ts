@@ -1,5 +1,6 @@
 // Where a statement stands while a template is compiled (Jinja2's Frame): its names, and what is allowed there.
-import type { Frame } from "./frame.js";
+import type { Execute, Frame } from "./frame.js";
+import type { Statement } from "./nodes.js";
 import { FunctionScope, type Load, Symbols, type Variable } from "./symbols.js";
 import type { Value } from "./values.js";
 
@@ -13,6 +14,14 @@ export interface Scope {
   readonly soft: boolean;
   /** In the defaults of a macro's parameters, where parameters may not have their values yet. */
   readonly inDefaults: boolean;
+}
+
+/** What the parts of one template share while it is compiled. */
+export interface Template {
+  /** Names of the blocks so far. */
+  readonly blocks: Set<string>;
+  /** Statements in turn, as one. */
+  compile(nodes: readonly Statement[], scope: Scope): Execute;
 }
 
 export function rootScope(): Scope {

@@ -2,7 +2,6 @@
 import { asBound, asIndex, asText, type Bound, signature } from "./arguments.js";
 import { spend, spendText } from "./budget.js";
 import { typeError, unsupported, valueError } from "./errors.js";
-import { formatMethod } from "./format-method.js";
 import { toArray } from "./iteration.js";
 import { escapeText } from "./markup.js";
 import { sliceText, textLength } from "./text.js";
@@ -27,12 +26,8 @@ function define(name: string, spec: string, run: Implementation, { markup = fals
   METHODS.set(name, { bind: signature(spec), run, markup, escapes });
 }
 
-/** The method `name` of a string or a Markup; undefined where str has none. */
+/** The method `name` of a string or a Markup, but for format and format_map; undefined where str has none. */
 export function stringMethod(self: string | Markup, text: string, name: string): Value | undefined {
-  if (name === "format" || name === "format_map") {
-    if (self instanceof Markup) throw unsupported(`the method ${name} of a safe string`);
-    return new PyFunction(name, "builtin_function_or_method", (args, kwargs) => formatMethod(text, name, args, kwargs));
-  }
   const method = METHODS.get(name);
   if (method === undefined) {
     if (UNSUPPORTED.has(name)) throw unsupported(`the method ${name} of strings`);

@@ -13,10 +13,6 @@ export class FunctionScope {
     this.parent = parent;
   }
 
-  get size(): number {
-    return this.#variables.size;
-  }
-
   variable(level: number, name: string): Variable {
     const key = `${level} ${name}`;
     let variable = this.#variables.get(key);
