@@ -5,6 +5,7 @@ import { JinjaError, JinjaTemplate } from "../jinja/template.js";
 import { type Twins, withTwins } from "../jinja/twins.js";
 import type { PyDict } from "../jinja/values.js";
 import { trimEnd, trimStart } from "../jinja/whitespace.js";
+import { once } from "../once.js";
 import { firstOf } from "../warnings.js";
 import { openFinalMessage } from "./continued-message.js";
 import {
@@ -246,10 +247,10 @@ export class ChatTemplate {
 }
 
 /** A part as Python prints it. */
-const PRINTED = new JinjaTemplate("{{ part }}");
+const printed = once(() => new JinjaTemplate("{{ part }}"));
 
 /** Whether the texts of all parts are in the rendered text, and no part as Python prints it. */
 function takesParts(rendered: string, parts: readonly PyDict[]): boolean {
   const isThere = (part: PyDict) => rendered.includes(trimEnd(trimStart(part.get("text") as string)));
-  return parts.every((part) => isThere(part) && !rendered.includes(PRINTED.render({ part })));
+  return parts.every((part) => isThere(part) && !rendered.includes(printed().render({ part })));
 }

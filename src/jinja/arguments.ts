@@ -1,4 +1,5 @@
 // Arguments of what templates call, matched with parameters as Python does.
+import { once } from "../once.js";
 import { JinjaError, typeError } from "./errors.js";
 import { isInt, type Kwargs, textOf, typeName, type Value } from "./values.js";
 
@@ -25,11 +26,14 @@ export function bound<T>(
  * undefined where none was given.
  */
 export function signature(spec: string): (callee: string, args: readonly Value[], kwargs: Kwargs) => Bound {
-  const words = spec.split(" ").filter((word) => word !== "");
-  const slash = words.indexOf("/");
-  const params = words.filter((word) => word !== "/").map((word) => word.replace("?", ""));
-  const required = words.filter((word) => word !== "/" && !word.endsWith("?")).length;
+  const parsed = once(() => {
+    const words = spec.split(" ").filter((word) => word !== "");
+    const params = words.filter((word) => word !== "/");
+    const required = params.filter((word) => !word.endsWith("?")).length;
+    return { slash: words.indexOf("/"), params: params.map((word) => word.replace("?", "")), required };
+  });
   return (callee, args, kwargs) => {
+    const { slash, params, required } = parsed();
     if (args.length > params.length) {
       throw typeError(`${callee}() takes at most ${params.length} arguments (${args.length} given)`);
     }

@@ -15,6 +15,7 @@ import {
   PyInstance,
   PyRange,
   PyTuple,
+  refuseUndefined,
   textOf,
   typeName,
   Undefined,
@@ -72,10 +73,6 @@ export function getAttributeOnly(object: Value, name: string): Value {
   if (object instanceof Undefined) return getAttribute(object, name);
   const own = attribute(object, name);
   return own === undefined ? missing(object, name) : own;
-}
-
-function refuseUndefined(object: Value): void {
-  if (object instanceof Undefined) throw new JinjaError(object.errorKind, object.message);
 }
 
 function missing(object: Value, key: Value): Undefined {

@@ -2,7 +2,6 @@
 import { NO_KWARGS } from "./arguments.js";
 import { getAttribute, getItem } from "./attributes.js";
 import { spend } from "./budget.js";
-import { callValue } from "./calls.js";
 import { JinjaError, typeError, unsupported } from "./errors.js";
 import { filters, tests } from "./filters.js";
 import { type Evaluate, undefinedName } from "./frame.js";
@@ -12,7 +11,21 @@ import { binary, compare, concat, unary } from "./operators.js";
 import { stringRepr } from "./printing.js";
 import { atLine } from "./rendering.js";
 import { reader, type Scope } from "./scope.js";
-import { float, int, type Kwargs, PyDict, PyFloat, PyTuple, textOf, truthy, Undefined, type Value } from "./values.js";
+import {
+  float,
+  int,
+  type Kwargs,
+  PyCallable,
+  PyDict,
+  PyFloat,
+  PyTuple,
+  refuseUndefined,
+  textOf,
+  truthy,
+  typeName,
+  Undefined,
+  type Value,
+} from "./values.js";
 import { anyWithin } from "./walk.js";
 
 /** The value of an expression within others or of a statement; `{{ … }}` takes one as it is. */
@@ -164,7 +177,9 @@ export function compileCall(node: CallNode, scope: Scope, caller?: Evaluate): Ev
     const value = callee(frame);
     const given = args(frame);
     spend(1);
-    const result = callValue(value, given.args, given.kwargs);
+    refuseUndefined(value);
+    if (!(value instanceof PyCallable)) throw typeError(`'${typeName(value)}' object is not callable`);
+    const result = value.call(given.args, given.kwargs);
     atLine(line);
     return result;
   };

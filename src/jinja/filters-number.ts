@@ -5,7 +5,7 @@ import { floatDigits } from "./number-format.js";
 import { arithmetic, numeric, roundedQuotient, toDouble, truncate } from "./numbers.js";
 import { binary } from "./operators.js";
 import { parseFloatText, parseIntText } from "./parse-number.js";
-import { float, int, PyFloat, textOf, truthy, typeName, Undefined, type Value } from "./values.js";
+import { float, int, PyFloat, refuseUndefined, textOf, truthy, typeName, type Value } from "./values.js";
 
 export const numberFilters: Readonly<Record<string, Filter>> = {
   abs: bound("abs", "x /", ([given]) => {
@@ -27,7 +27,7 @@ export const numberFilters: Readonly<Record<string, Filter>> = {
 
 /** float(value), undefined where Python raises a TypeError or ValueError. @throws {JinjaError} UndefinedError, OverflowError */
 function asDouble(value: Value): number | undefined {
-  if (value instanceof Undefined) throw new JinjaError(value.errorKind, value.message);
+  refuseUndefined(value);
   const number = numeric(value);
   if (number !== undefined) return toDouble(number);
   const text = textOf(value);
@@ -36,7 +36,7 @@ function asDouble(value: Value): number | undefined {
 
 /** do_int: int(value, base), else int(float(value)), else the default. */
 function toInt([value, missing, base]: Bound): Value {
-  if (value instanceof Undefined) throw new JinjaError(value.errorKind, value.message);
+  refuseUndefined(value);
   const otherwise = missing === undefined ? 0 : missing;
   const text = textOf(value!);
   const number = numeric(value!);
@@ -60,7 +60,7 @@ function round([value, precision, method]: Bound): Value {
   }
   const number = numeric(value!);
   if (number === undefined) {
-    if (value instanceof Undefined && how !== "common") throw new JinjaError(value.errorKind, value.message);
+    if (how !== "common") refuseUndefined(value);
     throw typeError(`type ${typeName(value!)} doesn't define __round__ method`);
   }
   if (how !== "common") {

@@ -6,7 +6,18 @@ import { JinjaError } from "./errors.js";
 import { iterate, toArray } from "./iteration.js";
 import { equals, order } from "./operators.js";
 import { lower } from "./unicode.js";
-import { Group, Markup, PyDict, PyIterator, PyTuple, textOf, truthy, Undefined, type Value } from "./values.js";
+import {
+  Group,
+  Markup,
+  PyDict,
+  PyIterator,
+  PyTuple,
+  refuseUndefined,
+  textOf,
+  truthy,
+  Undefined,
+  type Value,
+} from "./values.js";
 
 const BY = "value case_sensitive? attribute?";
 
@@ -52,7 +63,7 @@ export const sortingFilters: Readonly<Record<string, Filter>> = {
     if (what !== "key" && what !== "value") {
       throw new JinjaError("FilterArgumentError", 'You can only sort by either "key" or "value"');
     }
-    if (dict instanceof Undefined) throw new JinjaError(dict.errorKind, dict.message);
+    refuseUndefined(dict);
     if (!(dict instanceof PyDict)) throw new JinjaError("AttributeError", "dictsort takes a dict");
     const key = (entry: readonly Value[]) => {
       const part = entry[what === "key" ? 0 : 1]!;

@@ -1,6 +1,6 @@
 // Walking over values, their length and reading items of them.
 import { checkItems, spend } from "./budget.js";
-import { JinjaError, typeError, valueError } from "./errors.js";
+import { type JinjaError, typeError, valueError } from "./errors.js";
 import { characters, sliceArray, sliceText, span, textLength } from "./text.js";
 import {
   DictView,
@@ -11,6 +11,7 @@ import {
   PyIterator,
   PyRange,
   PyTuple,
+  refuseUndefined,
   textOf,
   typeName,
   Undefined,
@@ -108,7 +109,7 @@ export function isSliceable(value: Value): boolean {
 
 /** value[start:stop:step] @throws {JinjaError} TypeError, ValueError, UndefinedError */
 export function slice(value: Value, bounds: readonly (Value | undefined)[]): Value {
-  if (value instanceof Undefined) throw new JinjaError(value.errorKind, value.message);
+  refuseUndefined(value);
   const text = textOf(value);
   const items = isList(value) ? value : value instanceof PyTuple ? value.items : undefined;
   if (!isSliceable(value)) {

@@ -24,7 +24,8 @@ export function floatDigits(value: number, style: "e" | "f" | "g", precision: nu
   return alternate ? text : withoutZeros(text);
 }
 
-function withoutZeros(text: string): string {
+/** Without the zeros that end the digits behind the point. */
+export function withoutZeros(text: string): string {
   const [mantissa, exponent] = text.split("e") as [string, string | undefined];
   const short = mantissa.includes(".") ? mantissa.replace(/\.?0+$/, "") : mantissa;
   return exponent === undefined ? short : `${short}e${exponent}`;

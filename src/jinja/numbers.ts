@@ -195,7 +195,7 @@ function floatPower(a: number, b: number): PyFloat {
 }
 
 /** A positive double as mantissa × 2^exponent. */
-export function decompose(value: number): [bigint, number] {
+function decompose(value: number): [bigint, number] {
   const bits = new DataView(new ArrayBuffer(8));
   bits.setFloat64(0, value);
   const raw = bits.getBigUint64(0);

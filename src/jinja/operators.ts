@@ -1,7 +1,7 @@
 // Python's operators.
 import { checkedIndex } from "./arguments.js";
 import { spend, spendItems, spendText } from "./budget.js";
-import { JinjaError as Failure, type JinjaError, typeError } from "./errors.js";
+import { typeError } from "./errors.js";
 import { toArray } from "./iteration.js";
 import { toMarkup } from "./markup.js";
 import type { BinaryOperator, Comparison } from "./nodes.js";
@@ -21,19 +21,12 @@ import {
   PyIterator,
   PyRange,
   PyTuple,
+  refuseUndefined,
   textOf,
   typeName,
   Undefined,
   type Value,
 } from "./values.js";
-
-function undefinedError(value: Undefined): JinjaError {
-  return new Failure(value.errorKind, value.message);
-}
-
-function refuseUndefined(...values: readonly Value[]): void {
-  for (const value of values) if (value instanceof Undefined) throw undefinedError(value);
-}
 
 /** @throws {JinjaError} TypeError, ZeroDivisionError, OverflowError, UndefinedError */
 export function binary(op: BinaryOperator, a: Value, b: Value): Value {

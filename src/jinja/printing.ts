@@ -1,8 +1,10 @@
 // str() and repr() of values.
+
 import { spend, spendText } from "./budget.js";
 import { JinjaError, unsupported } from "./errors.js";
 import { floatRepr } from "./numbers.js";
-import { UNPRINTABLE_CLASS } from "./unicode.js";
+import { escapeOf } from "./text.js";
+import { unprintable } from "./unicode.js";
 import {
   DictView,
   isList,
@@ -99,22 +101,13 @@ export function intText(value: number | bigint): string {
   return text;
 }
 
-const ESCAPED: Readonly<Record<string, string>> = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" };
-const UNPRINTABLE = new RegExp(`[${UNPRINTABLE_CLASS}\\\\]|(?! )\\p{Zs}`, "gu");
+const ESCAPED: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 export function stringRepr(text: string): string {
   spendText(text.length);
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
-  const escaped = text.replace(UNPRINTABLE, (char) => {
-    const simple = ESCAPED[char];
-    if (simple !== undefined) return simple;
-    const code = char.codePointAt(0)!;
-    const hex = code.toString(16);
-    return code <= 0xff
-      ? `\\x${hex.padStart(2, "0")}`
-      : code <= 0xffff
-        ? `\\u${hex.padStart(4, "0")}`
-        : `\\U${hex.padStart(8, "0")}`;
+  const escaped = text.replaceAll("\\", "\\\\").replace(unprintable(), (char) => {
+    return ESCAPED[char] ?? escapeOf(char.codePointAt(0)!);
   });
   return quote + (quote === "'" ? escaped.replaceAll("'", "\\'") : escaped) + quote;
 }

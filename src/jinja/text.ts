@@ -68,6 +68,16 @@ export function sliceText(text: string, start: number | undefined, stop: number 
   return sliceArray(points, span(points.length, start, stop, step)).join("");
 }
 
+/** A code point as Python's escape of it, with x, u or U. */
+export function escapeOf(code: number): string {
+  const hex = code.toString(16);
+  return code <= 0xff
+    ? `\\x${hex.padStart(2, "0")}`
+    : code <= 0xffff
+      ? `\\u${hex.padStart(4, "0")}`
+      : `\\U${hex.padStart(8, "0")}`;
+}
+
 /** Order by code points: UTF-16 units would put U+E000 to U+FFFF after what is beyond them. */
 export function compareText(a: string, b: string): number {
   spendText(Math.min(a.length, b.length));

@@ -1,6 +1,6 @@
 // The values of templates: Python's, as JavaScript values. None is null, bool boolean, str string, list an array; int is a number where
 // that is exact, else a bigint; everything else is a class of its own, so that no property of a JavaScript object is ever looked up.
-import { typeError } from "./errors.js";
+import { JinjaError, typeError } from "./errors.js";
 import { plain } from "./twins.js";
 
 export type Value = null | boolean | number | bigint | string | readonly Value[] | PyObject;
@@ -176,6 +176,11 @@ export class Undefined extends PyObject {
   ) {
     super();
   }
+}
+
+/** @throws {JinjaError} as all raise that works with what is not there */
+export function refuseUndefined(...values: readonly (Value | undefined)[]): void {
+  for (const value of values) if (value instanceof Undefined) throw new JinjaError(value.errorKind, value.message);
 }
 
 /** Python's words for a value in messages about what it has not. */
