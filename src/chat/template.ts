@@ -1,7 +1,7 @@
 // Chat templates: a checkpoint's own Jinja text renders a conversation, given what transformers 5.24 gives it.
 import { checkArgument, type Kind, reading, readOptions, string } from "../arguments.js";
 import { isQuipuError, QuipuError } from "../errors.js";
-import { JinjaError, JinjaTemplate } from "../jinja/template.js";
+import { JinjaError, JinjaTemplate, type Limits } from "../jinja/template.js";
 import { type Twins, withTwins } from "../jinja/twins.js";
 import type { PyDict } from "../jinja/values.js";
 import { trimEnd, trimStart } from "../jinja/whitespace.js";
@@ -117,8 +117,12 @@ export class ChatTemplate {
     return this.open(messages, options).text;
   }
 
-  /** {@link render}, for those who must know which part of the text comes from where. */
-  open(messages: readonly ChatMessage[], given?: ChatOptions): Rendering {
+  /**
+   * {@link render}, for those who must know which part of the text comes from where.
+   *
+   * @param limits what each of its renderings may use.
+   */
+  open(messages: readonly ChatMessage[], given?: ChatOptions, limits?: Limits): Rendering {
     const options = readOptions<ChatOptions>("render", given, CHAT_OPTIONS);
     const source = this.source(options);
     const { chatTemplate } = options;
@@ -140,6 +144,7 @@ export class ChatTemplate {
         { ...conversation, messages: opened?.messages ?? conversation.messages },
         isOwn,
         addGenerationPrompt,
+        limits,
       );
       return opened === undefined ? text : opened.close(text);
     };
@@ -193,17 +198,24 @@ export class ChatTemplate {
     }
   }
 
-  #render(template: JinjaTemplate, conversation: Conversation, isOwn: boolean, addGenerationPrompt = false): string {
+  #render(
+    template: JinjaTemplate,
+    conversation: Conversation,
+    isOwn: boolean,
+    addGenerationPrompt = false,
+    limits?: Limits,
+  ): string {
     const { messages, tools, documents, variables } = conversation;
     try {
-      return template.render({
+      const context = {
         ...this.#tokens,
         ...Object.fromEntries(variables.entries()),
         messages,
         tools,
         documents,
         add_generation_prompt: addGenerationPrompt,
-      });
+      };
+      return template.render(context, limits);
     } catch (cause) {
       throw this.#failed("cannot render these messages", isOwn, cause);
     }

@@ -1,4 +1,6 @@
 // `object.name` and `object[key]` in the immutable sandbox: attributes, items, and what is not there or not allowed.
+
+import { spend } from "./budget.js";
 import { containerAttribute } from "./container-methods.js";
 import { JinjaError } from "./errors.js";
 import { formatMethod, type Lookup } from "./format-method.js";
@@ -76,6 +78,7 @@ export function getAttributeOnly(object: Value, name: string): Value {
 }
 
 function missing(object: Value, key: Value): Undefined {
+  spend(4);
   const name = textOf(key);
   const owner = describeOwner(object);
   return new Undefined(

@@ -117,6 +117,7 @@ function compileTest(node: ForNode, test: ForNode["iterable"], outer: Scope): (f
     enter(frame);
     for (const value of iterate(items)) {
       assign(frame, value);
+      spend(1);
       if (truthy(passes(frame))) yield item(frame);
     }
   }

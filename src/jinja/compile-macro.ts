@@ -1,4 +1,5 @@
 // Macros and the bodies of call blocks.
+import { spend } from "./budget.js";
 import { compileExpression } from "./compile-expressions.js";
 import { JinjaError } from "./errors.js";
 import type { Frame } from "./frame.js";
@@ -49,6 +50,7 @@ export function compileMacro(
   const enter = entering(scope);
   return (parent) =>
     new Macro(shape, (args) => {
+      spend(4 + slots.length * 2);
       const frame: Frame = { vars: [], parent, context: parent.context };
       slots.forEach((slot, i) => {
         frame.vars[slot] = args[i];

@@ -50,6 +50,7 @@ function compileStatement(node: Statement, scope: Scope, template: Template): Ex
     case "text": {
       const { text } = node;
       return () => {
+        spend(1);
         write(text);
         return NEXT;
       };
@@ -71,6 +72,7 @@ function compileStatement(node: Statement, scope: Scope, template: Template): Ex
       const macro = compileMacro(node, node.name, scope, template);
       const assign = compileTarget({ type: "name", name: node.name, use: "store", line: node.line }, scope);
       return (frame) => {
+        spend(8);
         assign(frame, macro(frame));
         return NEXT;
       };
@@ -87,6 +89,7 @@ function compileStatement(node: Statement, scope: Scope, template: Template): Ex
       const values = node.values.map((value) => compileExpression(value, scope));
       const targets = node.targets.map((target) => compileTarget(target, inner));
       return inScope(inner, template.compile(node.body, inner), (frame) => {
+        spend(1 + values.length);
         // The values are read outside: `with a = 2, b = a` gives b what a was before.
         values.forEach((value, i) => {
           targets[i]!(frame, value(frame));
@@ -117,7 +120,10 @@ function compileStatement(node: Statement, scope: Scope, template: Template): Ex
     case "continue": {
       if (!scope.inLoop) throw new JinjaError("TemplateSyntaxError", `'${node.type}' outside loop`, node.line);
       const ending: Ending = node.type === "break" ? BREAK : CONTINUE;
-      return () => ending;
+      return () => {
+        spend(1);
+        return ending;
+      };
     }
   }
 }
@@ -196,6 +202,7 @@ function compileCapture(
   const leave = leaving(inner);
   const { line } = node;
   return (frame) => {
+    spend(2);
     enter(frame);
     const { text, result } = capture(() => body(frame));
     if (result !== NEXT) return result;
@@ -237,6 +244,7 @@ function compileBlock(node: BlockNode, scope: Scope, template: Template): Execut
     : [];
   return (frame) => {
     atLine(line);
+    spend(4 + locals.length * 2);
     if (node.required) throw new JinjaError("TemplateRuntimeError", `Required block '${name}' not found`);
     let { context } = frame;
     if (node.scoped) {

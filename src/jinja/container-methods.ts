@@ -1,8 +1,9 @@
 // Methods and attributes of list, tuple, dict, its views, range, int and float that the immutable sandbox lets a template use.
 import { asBound, signature } from "./arguments.js";
+import { spend, spendCharacters } from "./budget.js";
 import { typeError, unsupported, valueError } from "./errors.js";
 import { toArray } from "./iteration.js";
-import { contains, equals } from "./operators.js";
+import { contains, same } from "./operators.js";
 import { repr } from "./printing.js";
 import { span } from "./text.js";
 import {
@@ -32,12 +33,15 @@ type Method = (args: readonly Value[], kwargs: Kwargs) => Value;
 export function containerAttribute(object: Value, name: string): Value | undefined {
   if (object instanceof PyDict) return dictMethod(object, name);
   if (isList(object)) {
-    return name === "copy" ? constant(name, () => [...object]) : method(name, sequenceMethod(object, object, name));
+    return name === "copy"
+      ? constant(name, () => [...toArray(object)])
+      : method(name, sequenceMethod(object, object, name));
   }
   if (object instanceof PyTuple) return method(name, sequenceMethod(object, object.items, name));
   if (object instanceof PyRange) {
     if (name === "start" || name === "stop" || name === "step") return object[name];
-    return method(name, sequenceMethod(object, toArray(object), name));
+    const items = name === "count" || name === "index" ? toArray(object) : [];
+    return method(name, sequenceMethod(object, items, name));
   }
   if (object instanceof DictView) return viewAttribute(object, name);
   if (object instanceof PyFloat) return floatAttribute(object, name);
@@ -95,7 +99,8 @@ function sequenceMethod(self: Value, items: readonly Value[], name: string): Met
   if (name === "count") {
     return (args, kwargs) => {
       const [value] = ONE(name, args, kwargs);
-      return items.filter((item) => item === value || equals(item, value!)).length;
+      spend(items.length);
+      return items.filter((item) => same(item, value!)).length;
     };
   }
   if (name !== "index") return undefined;
@@ -103,7 +108,8 @@ function sequenceMethod(self: Value, items: readonly Value[], name: string): Met
     const [value, start, stop] = (self instanceof PyRange ? ONE : INDEX)(name, args, kwargs);
     const range = span(items.length, indexBound(start), indexBound(stop));
     for (let i = range.start; i < range.start + range.count; i++) {
-      if (items[i] === value || equals(items[i]!, value!)) return i;
+      spend(1);
+      if (same(items[i]!, value!)) return i;
     }
     throw valueError(`${repr(value!)} is not in ${typeName(self)}`);
   };
@@ -120,12 +126,19 @@ function viewAttribute(view: DictView, name: string): Value | undefined {
   if (name !== "isdisjoint" || view.kind === "values") return undefined;
   return method(name, (args, kwargs) => {
     const [other] = ONE(name, args, kwargs);
-    return !toArray(other!).some((item) => contains(view, item));
+    return !toArray(other!).some((item) => {
+      spend(2);
+      return contains(view, item);
+    });
   });
 }
 
 function intAttribute(value: number | bigint, name: string): Value | undefined {
-  const magnitude = () => (BigInt(value) < 0n ? -BigInt(value) : BigInt(value)).toString(2);
+  const magnitude = () => {
+    const bits = (BigInt(value) < 0n ? -BigInt(value) : BigInt(value)).toString(2);
+    spendCharacters(bits.length);
+    return bits;
+  };
   switch (name) {
     case "real":
     case "numerator":

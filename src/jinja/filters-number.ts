@@ -1,5 +1,6 @@
 // Filters on numbers, and those that make numbers of other values.
 import { asIndex, asText, type Bound, bound, type Filter } from "./arguments.js";
+import { spendBits } from "./budget.js";
 import { JinjaError, typeError } from "./errors.js";
 import { floatDigits } from "./number-format.js";
 import { arithmetic, numeric, roundedQuotient, toDouble, truncate } from "./numbers.js";
@@ -96,6 +97,7 @@ function roundFloat(value: number, digits: number): number {
 
 function tens(value: number, zeros: number): string {
   const exact = floatDigits(value, "f", 1074, false).split(".") as [string, string];
+  spendBits((zeros + 1074) * 8);
   const scale = 10n ** BigInt(zeros + 1074);
   return String(roundedQuotient(BigInt(exact[0] + exact[1]), scale) * 10n ** BigInt(zeros));
 }

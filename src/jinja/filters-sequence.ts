@@ -47,7 +47,7 @@ export const sequenceFilters: Readonly<Record<string, Filter>> = {
   reverse: bound("reverse", "value", ([value]) => reverse(value!)),
   items: bound("items", "value", ([value]) => {
     if (value instanceof Undefined) return new PyIterator([].values());
-    if (value instanceof PyDict) return new PyIterator(new DictView(value, "items").toArray().values());
+    if (value instanceof PyDict) return new PyIterator(toArray(new DictView(value, "items")).values());
     return new PyIterator({ next: refuseItems });
   }),
   default: defaultFilter,
@@ -102,6 +102,7 @@ function* batch(value: Value, count: Value, fill: Value | undefined): Generator<
   let row: Value[] = [];
   for (const item of iterate(value)) {
     if (row.length === size) {
+      spend(4);
       yield row;
       row = [];
     }
@@ -127,6 +128,7 @@ function* slicesOf(value: Value, slices: Value, fill: Value | undefined): Genera
     spend(1);
     const start = offset + i * size;
     if (i < longer) offset++;
+    spend(4 + size);
     const row = items.slice(start, offset + (i + 1) * size);
     if (fill !== undefined && fill !== null && i >= longer) row.push(fill);
     yield row;

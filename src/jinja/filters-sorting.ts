@@ -1,10 +1,10 @@
 // Filters that order, compare or group items.
 import { asIndex, type Bound, bound, type Filter } from "./arguments.js";
 import { attributeGetter, attributesGetter, type Getter } from "./attribute-getter.js";
-import { spend } from "./budget.js";
+import { spend, spendText } from "./budget.js";
 import { JinjaError } from "./errors.js";
 import { iterate, toArray } from "./iteration.js";
-import { equals, order } from "./operators.js";
+import { order, same } from "./operators.js";
 import { lower } from "./unicode.js";
 import {
   Group,
@@ -29,13 +29,14 @@ function given(value: Value | undefined): boolean {
 function ignoreCase(value: Value): Value {
   const text = textOf(value);
   if (text === undefined) return value;
+  spendText(text.length * 2);
   return value instanceof Markup ? new Markup(lower(text)) : lower(text);
 }
 
 /** sorted(): stable, also in reverse; only "<" is asked, as Python does. */
 function sorted<T>(items: readonly T[], compare: (a: T, b: T) => number, reverse: boolean): T[] {
   const by = (a: T, b: T) => {
-    spend(1);
+    spend(2);
     return compare(a, b);
   };
   return reverse ? [...items].reverse().sort(by).reverse() : [...items].sort(by);
@@ -48,7 +49,7 @@ function byLess(a: Value, b: Value): number {
 }
 
 function byItems(a: readonly Value[], b: readonly Value[]): number {
-  for (let i = 0; i < a.length; i++) if (!(a[i] === b[i] || equals(a[i]!, b[i]!))) return byLess(a[i]!, b[i]!);
+  for (let i = 0; i < a.length; i++) if (!same(a[i]!, b[i]!)) return byLess(a[i]!, b[i]!);
   return 0;
 }
 
@@ -69,6 +70,7 @@ export const sortingFilters: Readonly<Record<string, Filter>> = {
       const part = entry[what === "key" ? 0 : 1]!;
       return given(caseSensitive) ? part : ignoreCase(part);
     };
+    spend(dict.size * 4);
     const entries = Array.from(dict.entries(), (entry) => ({ entry, key: key(entry) }));
     return sorted(entries, (a, b) => byLess(a.key, b.key), asIndex(reverse, 0) !== 0).map(
       ({ entry }) => new PyTuple(entry),
@@ -91,7 +93,7 @@ export const sortingFilters: Readonly<Record<string, Filter>> = {
       const groups: { key: Value; items: Value[] }[] = [];
       for (const { item, key } of sorted(keyed, (a, b) => byLess(a.key, b.key), false)) {
         const last = groups.at(-1);
-        if (last !== undefined && (last.key === key || equals(last.key, key))) last.items.push(item);
+        if (last !== undefined && same(last.key, key)) last.items.push(item);
         else groups.push({ key, items: [item] });
       }
       return groups.map(

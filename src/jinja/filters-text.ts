@@ -1,7 +1,7 @@
 // Filters whose value is a text (soft_str: what is no string is printed first, a safe string stays one).
 import { asIndex, asText, type Bound, bound, type Filter } from "./arguments.js";
 import { attributeGetter } from "./attribute-getter.js";
-import { spendText } from "./budget.js";
+import { spend, spendCharacters, spendText } from "./budget.js";
 import { JinjaError, typeError, unsupported, valueError } from "./errors.js";
 import { isIterable, len, toArray } from "./iteration.js";
 import { dumps } from "./json.js";
@@ -38,6 +38,7 @@ function mapped(name: string, change: (text: string) => string): Filter {
 const WORD_BEGIN = new RegExp(`([-${WHITESPACE}({\\[<]+)`);
 
 function titleWords(text: string): string {
+  spendCharacters(text.length * 2);
   let at = 0;
   return plain(text)
     .split(WORD_BEGIN)
@@ -207,7 +208,7 @@ function truncate([value, length, killWords, end, leeway]: Bound): Value {
 /** urllib.parse.quote with "/" kept, or for query strings, where "+" stands for a blank. */
 function quote(value: Value, forQuery: boolean): string {
   const text = str(value);
-  spendText(text.length * 3);
+  spendCharacters(text.length * 2);
   if (/\p{Cs}/u.test(text)) throw new JinjaError("UnicodeEncodeError", "surrogates not allowed");
   const quoted = encodeURIComponent(text).replace(
     /[!'()*]/g,
@@ -242,6 +243,7 @@ function stripTags(text: string): string {
   }
   const words = (kept + text.slice(from)).split(new RegExp(`[${WHITESPACE}]+`)).filter((word) => word !== "");
   return words.join(" ").replace(/&(?:#?\w+;?)?/g, (entity) => {
+    spend(4);
     const known = ENTITIES[entity];
     if (entity === "&") return entity;
     if (known === undefined) throw unsupported(`the entity ${entity} in striptags`);

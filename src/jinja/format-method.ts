@@ -52,6 +52,7 @@ class Formatter {
         continue;
       }
       if (format[i + 1] === char) {
+        spend(1);
         result += char;
         i += 2;
         continue;
@@ -67,7 +68,7 @@ class Formatter {
   }
 
   #field(field: string, depth: number): string {
-    spend(1);
+    spend(4);
     const [name, conversion, spec] = splitField(field);
     let value = this.#value(name);
     if (conversion === "s") value = str(value);

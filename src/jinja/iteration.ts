@@ -38,7 +38,7 @@ export function* iterate(value: Value): Generator<Value> {
 /** list(value) */
 export function toArray(value: Value): readonly Value[] {
   const items = sized(value) ?? walked(value);
-  spend(items.length);
+  if (items === value || value instanceof PyTuple) spend(1 + items.length);
   return items;
 }
 
@@ -57,6 +57,7 @@ function sized(value: Value): readonly Value[] | undefined {
   const text = textOf(value);
   if (text !== undefined) return characters(text);
   if (value instanceof PyTuple) return value.items;
+  if (value instanceof PyDict || value instanceof DictView || value instanceof PyRange) spend(lengthOf(value)! * 2);
   if (value instanceof PyDict) return value.keys();
   if (value instanceof DictView) return value.toArray();
   if (value instanceof PyRange) return Array.from({ length: value.length }, (_, i) => value.at(i));
@@ -124,7 +125,6 @@ export function slice(value: Value, bounds: readonly (Value | undefined)[]): Val
   }
   if (items !== undefined) {
     const part = sliceArray(items, span(items.length, start, stop, step));
-    spend(part.length >> 2);
     return isList(value) ? part : new PyTuple(part);
   }
   const range = value as PyRange;

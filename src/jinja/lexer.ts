@@ -1,6 +1,7 @@
 // A template as tokens: Jinja2's lexer (jinja2/lexer.py) with trim_blocks and lstrip_blocks, as transformers sets them.
 
 import { once } from "../once.js";
+import { spend } from "./budget.js";
 import { JinjaError, unsupported } from "./errors.js";
 import { escapeOf } from "./text.js";
 import { isidentifier } from "./unicode.js";
@@ -67,6 +68,7 @@ class Lexer {
   }
 
   #push(type: TokenType, value: string, line: number): void {
+    spend(1 + (value.length >>> 4));
     this.#tokens.push({ type, value, line });
   }
 

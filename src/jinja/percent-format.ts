@@ -77,7 +77,7 @@ class PercentFormat {
   }
 
   #directive(): string {
-    spend(1);
+    spend(4);
     let key: string | undefined;
     let char = this.#char();
     if (char === "(") {

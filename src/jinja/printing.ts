@@ -1,6 +1,6 @@
 // str() and repr() of values.
 
-import { spend, spendText } from "./budget.js";
+import { spend, spendBits, spendText } from "./budget.js";
 import { JinjaError, unsupported } from "./errors.js";
 import { floatRepr } from "./numbers.js";
 import { escapeOf } from "./text.js";
@@ -95,6 +95,7 @@ class Printer {
 /** @throws {JinjaError} ValueError beyond the 4300 digits that Python prints. */
 export function intText(value: number | bigint): string {
   const text = String(value);
+  spendBits(text.length * 3);
   if (text.length > 4300 + (text[0] === "-" ? 1 : 0)) {
     throw new JinjaError("ValueError", "Exceeds the limit (4300 digits) for integer string conversion");
   }
@@ -104,9 +105,10 @@ export function intText(value: number | bigint): string {
 const ESCAPED: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 export function stringRepr(text: string): string {
-  spendText(text.length);
+  spendText(text.length * 4);
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
   const escaped = text.replaceAll("\\", "\\\\").replace(unprintable(), (char) => {
+    spend(1);
     return ESCAPED[char] ?? escapeOf(char.codePointAt(0)!);
   });
   return quote + (quote === "'" ? escaped.replaceAll("'", "\\'") : escaped) + quote;

@@ -24,11 +24,11 @@ export class JinjaTemplate {
   readonly #run: (context: Context) => void;
   readonly #now: () => Date;
 
-  /** @throws {JinjaError} with the line; TemplateSyntaxError, TemplateAssertionError or Unsupported */
+  /** @throws {JinjaError} with the line; LimitError, TemplateSyntaxError, TemplateAssertionError or Unsupported */
   constructor(source: string, { now = () => new Date() }: JinjaOptions = {}) {
     this.#now = now;
     try {
-      this.#run = compileTemplate(parse(source));
+      this.#run = withBudget({}, () => compileTemplate(parse(source)));
     } catch (error) {
       if (error instanceof RangeError) throw new JinjaError("RecursionError", "the template nests too deep");
       throw error;

@@ -1,5 +1,6 @@
 // What Python's str knows about characters: case, digits, letters.
 import { once } from "../once.js";
+import { spend, spendCharacters, spendText } from "./budget.js";
 import { UNASSIGNED } from "./unicode-assigned.js";
 import { isSpace } from "./whitespace.js";
 
@@ -27,18 +28,23 @@ const TITLECASE = /\p{Lt}/u;
 /** Every character passes, and there is one. What Python does not know passes no test. */
 function every(text: string, test: (char: string) => boolean): boolean {
   if (text === "" || hasUnassigned(text)) return false;
+  spendCharacters(text.length);
   for (const char of text) if (!test(char)) return false;
   return true;
 }
 
 /** A text for questions of case, which characters that Python does not know have no part in. */
 function known(text: string): string {
-  return hasUnassigned(text) ? Array.from(text, (char) => (hasUnassigned(char) ? " " : char)).join("") : text;
+  spendText(text.length * 4);
+  if (!hasUnassigned(text)) return text;
+  spendCharacters(text.length);
+  return Array.from(text, (char) => (hasUnassigned(char) ? " " : char)).join("");
 }
 
 /** A text for \w of Python's re: what Python does not know becomes a sign, as long as it was. */
 export function wordsOf(text: string): string {
   if (!hasUnassigned(text)) return text;
+  spendCharacters(text.length);
   return Array.from(text, (char) => (hasUnassigned(char) ? SIGNS[char.length]! : char)).join("");
 }
 const SIGNS = ["", "\u00a7", "\u{1f600}"];
@@ -53,6 +59,7 @@ const LATER_CAPITALS = /[\u019b\u0264\ua7d3\ua7d5]/;
 
 export function upper(text: string): string {
   if (!LATER_CAPITALS.test(text) && !hasUnassigned(text)) return text.toUpperCase();
+  spendCharacters(text.length * 2);
   return Array.from(text, upperCharacter).join("");
 }
 
@@ -101,6 +108,7 @@ function titleCharacter(char: string): string {
 
 /** Each run of cased characters begins with a title-case letter. */
 export function title(text: string): string {
+  spendCharacters(text.length);
   let result = "";
   let within = false;
   // Lower case looks at the neighbours (a final sigma), so it is taken of the whole text, and read beside it.
@@ -115,6 +123,7 @@ export function title(text: string): string {
 }
 
 function lowerByCharacter(text: string): string[] {
+  spendCharacters(text.length);
   const points = Array.from(text);
   return points.map((char, i) => {
     if (char === "\u03a3") return isFinalSigma(points, i) ? "\u03c2" : "\u03c3";
@@ -126,11 +135,14 @@ const IGNORED_BY_CASE = /\p{Case_Ignorable}/u;
 
 function isFinalSigma(points: readonly string[], at: number): boolean {
   const ignored = (char: string) => IGNORED_BY_CASE.test(char) && !hasUnassigned(char);
+  spend(4);
   let before = at - 1;
   while (before >= 0 && ignored(points[before]!)) before--;
+  spend((at - before) * 2);
   if (before < 0 || !CASED.test(known(points[before]!))) return false;
   let after = at + 1;
   while (after < points.length && ignored(points[after]!)) after++;
+  spend((after - at) * 2);
   return after >= points.length || !CASED.test(known(points[after]!));
 }
 
@@ -141,6 +153,7 @@ export function capitalize(text: string): string {
 
 /** Full case folding: the lower case of the upper case, but for Cherokee, which folds to capitals, and dotted and dotless i. */
 function casefold(text: string): string {
+  spendCharacters(text.length * 4);
   let result = "";
   for (const char of text) {
     if (/[\u13a0-\u13fd\uab70-\uabbf]/.test(char)) result += char.toUpperCase();
@@ -152,6 +165,7 @@ function casefold(text: string): string {
 }
 
 function swapcase(text: string): string {
+  spendCharacters(text.length);
   const lowered = lowerByCharacter(text);
   return Array.from(text, (char, i) => {
     if (UPPERCASE.test(char)) return lowered[i]!;
@@ -231,6 +245,7 @@ export function isupper(text: string): boolean {
 }
 
 function istitle(text: string): boolean {
+  spendCharacters(text.length);
   let found = false;
   let within = false;
   for (const char of known(text)) {
