@@ -51,17 +51,20 @@ export class ChatTemplate {
   readonly where: string;
   readonly #sources: ReadonlyMap<string, string>;
   readonly #tokens: Readonly<Record<string, string | undefined>>;
+  readonly #files: ReadonlyMap<string, string>;
   readonly #parsed = new Map<string, JinjaTemplate>();
 
   /**
    * @param sources Jinja texts by name, or one. They are parsed when they are used.
    * @param tokens special tokens by the names that templates have for them, such as bos_token.
+   * @param files where each template stands, by its name; for errors.
    * @throws {QuipuError} ERR_USAGE
    */
   constructor(
     sources: string | ReadonlyMap<string, string>,
     tokens: Readonly<Record<string, string | undefined>>,
     where: string,
+    files: ReadonlyMap<string, string> = new Map(),
   ) {
     checkArgument("sources", sources, SOURCES);
     checkArgument("tokens", tokens, TOKENS);
@@ -70,6 +73,7 @@ export class ChatTemplate {
     this.names = [...this.#sources.keys()];
     this.#tokens = tokens;
     this.where = where;
+    this.#files = files;
   }
 
   /**
@@ -125,9 +129,7 @@ export class ChatTemplate {
   open(messages: readonly ChatMessage[], given?: ChatOptions, limits?: Limits): Rendering {
     const options = readOptions<ChatOptions>("render", given, CHAT_OPTIONS);
     const source = this.source(options);
-    const { chatTemplate } = options;
-    const isOwn = chatTemplate !== undefined && !this.#sources.has(chatTemplate);
-    const template = this.#parse(source, isOwn);
+    const template = this.#parse(source);
     const { addGenerationPrompt, continueFinalMessage = false } = options;
     if (addGenerationPrompt && continueFinalMessage !== false) {
       throw new QuipuError(
@@ -142,7 +144,7 @@ export class ChatTemplate {
       const text = this.#render(
         template,
         { ...conversation, messages: opened?.messages ?? conversation.messages },
-        isOwn,
+        source,
         addGenerationPrompt,
         limits,
       );
@@ -152,6 +154,7 @@ export class ChatTemplate {
       reading("messages", () => checkConversation(messages, options)),
       render,
     );
+    if (text === "") throw this.#failed("renders to nothing", source);
     this.#checkRead(source, conversation, text, render);
     const again = (twins: Twins) => withTwins(twins, () => render(mapTexts(conversation, (one) => twins.hide(one))));
     const texts: string[] = [];
@@ -185,7 +188,7 @@ export class ChatTemplate {
       throw refuse(`messages[${calls}].tool_calls`, "tool_calls");
   }
 
-  #parse(source: string, isOwn: boolean): JinjaTemplate {
+  #parse(source: string): JinjaTemplate {
     const known = this.#parsed.get(source);
     if (known !== undefined) return known;
     try {
@@ -194,14 +197,14 @@ export class ChatTemplate {
       this.#parsed.set(source, template);
       return template;
     } catch (cause) {
-      throw this.#failed("cannot be parsed", isOwn, cause);
+      throw this.#failed("cannot be parsed", source, cause);
     }
   }
 
   #render(
     template: JinjaTemplate,
     conversation: Conversation,
-    isOwn: boolean,
+    source: string,
     addGenerationPrompt = false,
     limits?: Limits,
   ): string {
@@ -217,7 +220,7 @@ export class ChatTemplate {
       };
       return template.render(context, limits);
     } catch (cause) {
-      throw this.#failed("cannot render these messages", isOwn, cause);
+      throw this.#failed("cannot render these messages", source, cause);
     }
   }
 
@@ -246,15 +249,20 @@ export class ChatTemplate {
     return { conversation: texts, text: render(texts) };
   }
 
-  /** @param isOwn the template is the caller's, and the checkpoint's files have no part in it. */
-  #failed(what: string, isOwn: boolean, cause: unknown): QuipuError {
+  #failed(what: string, source: string, cause?: unknown): QuipuError {
     const isAbsent = cause instanceof JinjaError && cause.kind === "Unsupported";
-    const why = (isAbsent ? "not supported: " : "") + (cause instanceof Error ? cause.message : String(cause));
-    if (isOwn) {
+    const why = cause instanceof Error ? `: ${isAbsent ? "not supported: " : ""}${cause.message}` : "";
+    const [name] = [...this.#sources].find(([, text]) => text === source) ?? [];
+    const file = name === undefined ? undefined : this.#files.get(name);
+    const line = cause instanceof JinjaError && cause.line !== undefined ? `line ${cause.line}` : undefined;
+    const place = [line, file].filter((part) => part !== undefined).join(" of ");
+    const problem = `${what}${why}${place === "" ? "" : ` (${place})`}`;
+    // The caller's own, which the checkpoint's files have no part in.
+    if (name === undefined) {
       const option = "chatTemplate";
-      return new QuipuError("ERR_CHAT_TEMPLATE", `${option}: the template ${what}: ${why}`, { cause, option });
+      return new QuipuError("ERR_CHAT_TEMPLATE", `${option}: the template ${problem}`, { cause, option });
     }
-    return new QuipuError("ERR_CHAT_TEMPLATE", `${this.where}: the chat template ${what}: ${why}`, { cause });
+    return new QuipuError("ERR_CHAT_TEMPLATE", `${this.where}: the chat template ${problem}`, { cause });
   }
 }
 
