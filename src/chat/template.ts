@@ -111,6 +111,19 @@ export class ChatTemplate {
     );
   }
 
+  /** What keeps templates of the checkpoint from being parsed, an error for each. */
+  problems(): QuipuError[] {
+    return [...this.#sources.values()].flatMap((source) => {
+      try {
+        this.#parse(source);
+        return [];
+      } catch (error) {
+        if (isQuipuError(error)) return [error];
+        throw error;
+      }
+    });
+  }
+
   /**
    * The conversation as text.
    *
