@@ -41,6 +41,17 @@ const TOKENS: Kind = {
     Object.values(value as object).every((text) => text === undefined || typeof text === "string"),
 };
 
+const FILES: Kind = {
+  expected: "a Map of texts by name",
+  accepts: (value) => value instanceof Map && [...value].flat().every((text: unknown) => typeof text === "string"),
+};
+const LIMITS: Kind = {
+  expected: "an object: maxSteps, maxLength, maxDepth as numbers from 1",
+  accepts: (value) =>
+    Object.prototype.toString.call(value) === "[object Object]" &&
+    Object.values(value as object).every((limit) => limit >= 1),
+};
+
 /** Own templates that are kept parsed. */
 const KEPT = 8;
 
@@ -69,6 +80,7 @@ export class ChatTemplate {
     checkArgument("sources", sources, SOURCES);
     checkArgument("tokens", tokens, TOKENS);
     checkArgument("where", where, string);
+    checkArgument("files", files, FILES);
     this.#sources = typeof sources === "string" ? new Map([["default", sources]]) : sources;
     this.names = [...this.#sources.keys()];
     this.#tokens = tokens;
@@ -139,7 +151,8 @@ export class ChatTemplate {
    *
    * @param limits what each of its renderings may use.
    */
-  open(messages: readonly ChatMessage[], given?: ChatOptions, limits?: Limits): Rendering {
+  open(messages: readonly ChatMessage[], given?: ChatOptions, limits: Limits = {}): Rendering {
+    checkArgument("limits", limits, LIMITS);
     const options = readOptions<ChatOptions>("render", given, CHAT_OPTIONS);
     const source = this.source(options);
     const template = this.#parse(source);
