@@ -1,4 +1,5 @@
-// What a checkpoint is, from its headers alone: no weight is read.
+// What a checkpoint is, from its headers. Of its weights only a head is read, where one is stored beside a config that ties it: whether it is the
+// embedding decides which of them counts.
 import { basename, join } from "node:path";
 import { readOptions } from "../arguments.js";
 import { loadChatTemplate } from "../chat/template-files.js";
@@ -53,7 +54,7 @@ export interface ModelReport {
     readonly cacheBytes: number;
     readonly cacheBytesPerPosition: number;
   };
-  /** What in the files is ignored, or was chosen among two. */
+  /** What in the files is ignored, was chosen among two, or cannot be used. */
   readonly warnings: readonly ModelWarning[];
 }
 
@@ -80,12 +81,16 @@ export async function inspectModel(pathOrName?: string | URL, options?: InspectO
   const tokenizerFile = ["tokenizer.json", "tokenizer.model"].find(
     (name) => examine(join(dir, name), "ERR_TOKENIZER_INVALID").kind !== "absent",
   );
-  // What is wrong with tokenizer and template is said where they are used: the shapes can be inspected without them.
+  const refuseTokenizer = (why: string) => {
+    if (tokenizerFile !== undefined) warn("WARN_TOKENIZER_UNUSABLE", `the tokenizer cannot be used: ${why}`);
+  };
+  const refuseTemplate = (why: string) => warn("WARN_CHAT_TEMPLATE_UNUSABLE", `a chat template cannot be used: ${why}`);
   const [tokenizer, chatTemplate, eosTokens] = await Promise.all([
-    usable(loadTokenizer(dir, warn)),
-    usable(loadChatTemplate(dir, warn)),
-    usable(readEosTokens(dir, warn)),
+    usable(loadTokenizer(dir, warn), refuseTokenizer),
+    usable(loadChatTemplate(dir, warn), refuseTemplate),
+    usable(readEosTokens(dir, warn), (why) => warn("WARN_TOKENIZER_UNUSABLE", `the end of text is not known: ${why}`)),
   ]);
+  for (const { message } of chatTemplate?.problems() ?? []) refuseTemplate(message);
   const stopTokens = stopTokensOf(
     { config, generationConfig, eosTokens: eosTokens ?? [], tokenizer, chatTemplate },
     warn,
@@ -115,12 +120,13 @@ export async function inspectModel(pathOrName?: string | URL, options?: InspectO
   };
 }
 
-/** Undefined where the files cannot be used. */
-async function usable<T>(loading: Promise<T>): Promise<T | undefined> {
+/** Undefined where the files cannot be used, once `refuse` is told why. */
+async function usable<T>(loading: Promise<T>, refuse: (why: string) => void): Promise<T | undefined> {
   try {
     return await loading;
   } catch (error) {
-    if (isQuipuError(error)) return undefined;
-    throw error;
+    if (!isQuipuError(error)) throw error;
+    refuse(error.message);
+    return undefined;
   }
 }

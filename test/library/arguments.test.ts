@@ -307,7 +307,7 @@ test("every function and method of the library is in these tables", () => {
   ];
   const tested = [...Object.keys(ARGUMENTS), ...Object.keys(OPTIONS)].map((name) => name.split(" ")[0]);
   const withoutArguments = [
-    ...["describeMachine", "stats", "dispose", "tokenizer.streamDecoder"],
+    ...["describeMachine", "stats", "dispose", "problems", "tokenizer.streamDecoder"],
     ...["tokenizerModel", "tokenizerJson", "tokenizerConfig"],
   ];
   const elsewhere = ["isQuipuError", "QuipuError", "source"]; // errors.test.ts, unit/chat/template.test.ts

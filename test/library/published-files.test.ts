@@ -223,6 +223,26 @@ test("tokenizer_config.json with a name twice: the last counts, and one warning 
   expect((await inspectModel(dir)).warnings).toEqual(warnings);
 });
 
+test("inspect says why a tokenizer or a chat template cannot be used", async () => {
+  const dir = join(root, "unusable");
+  cpSync(modelFolder(), dir, { recursive: true });
+  const codes = async () => (await inspectModel(dir)).warnings.map(({ code, message }) => `${code} ${message}`);
+  expect(await codes()).toEqual([]);
+  writeFileSync(join(dir, "chat_template.jinja"), "a\n{% if %}");
+  expect(await codes()).toEqual([
+    expect.stringMatching(
+      /^WARN_CHAT_TEMPLATE_UNUSABLE a chat template cannot be used: .*cannot be parsed: .* \(line 2 of chat_template\.jinja\)$/,
+    ),
+  ]);
+  writeFileSync(join(dir, "chat_template.jinja"), Uint8Array.of(0xff, 0xfe, 0xfd));
+  writeFileSync(join(dir, "tokenizer.json"), "{}");
+  const { tokenizer, warnings } = await inspectModel(dir);
+  expect(tokenizer).toBe("tokenizer.json");
+  expect(warnings.map(({ code }) => code).sort()).toEqual(["WARN_CHAT_TEMPLATE_UNUSABLE", "WARN_TOKENIZER_UNUSABLE"]);
+  for (const { message } of warnings)
+    expect(message).toMatch(/ cannot be used: .*(tokenizer\.json|chat_template\.jinja)/);
+});
+
 describe("the logits that transformers computes", () => {
   // Of ids 0 and 1 after these, from gqa-f32 or the checkpoint that is named, changed in this way.
   const IDS = Int32Array.of(1, 5, 9, 2, 100, 7, 33, 200, 4, 4, 17);
