@@ -3,8 +3,9 @@
 // writes state yields a new version of it, a value at the same place, and whoever needs what was written reads that version.
 import type { DType, Shape, Tensor } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";
+import { checkOperands } from "./check-operands.js";
 import type { OperandsOf, OpName, ResultsOf } from "./ops.js";
-import { checkOperands, product, signatureOf } from "./signatures.js";
+import { product, signatureOf } from "./signatures.js";
 
 /** A result of an op, or state. */
 export interface Value {
@@ -147,21 +148,27 @@ export class Recorder {
       return input && this.#valueOf(input);
     });
     const numbers = checkOperands(signature, values, given);
-    const results: Record<string, Value> = {};
+    const results: Value[] = [];
+    const yields: Record<string, Value> = {};
+    const yieldAs = (name: string, value: Value) => {
+      results.push(value);
+      yields[name] = value;
+    };
     for (const { name, role, dims, dtypes } of signature.operands) {
       if (role !== "result") continue;
       const shape = dims.map((dim) => product(dim, numbers));
-      results[name] = this.#value(`${op}.${name}`, dtypes[0]!, shape, undefined);
+      yieldAs(name, this.#value(`${op}.${name}`, dtypes[0]!, shape, undefined));
     }
-    values.forEach((state, i) => {
+    for (let i = 0; i < values.length; i++) {
       const { name, role } = signature.operands[i]!;
-      if (state === undefined || role !== "updated") return;
+      const state = values[i];
+      if (state === undefined || role !== "updated") continue;
       if (state.tensor === undefined) throw new QuipuError("ERR_INTERNAL", `${op}: ${name} must be state`);
-      results[name] = this.#value(state.name, state.dtype, state.shape, state.tensor);
-    });
+      yieldAs(name, this.#value(state.name, state.dtype, state.shape, state.tensor));
+    }
     const operands = values.filter((value) => value !== undefined);
-    this.#ops.push({ op, operands, results: Object.values(results), attributes });
-    return results as ResultsOf<N, Value>;
+    this.#ops.push({ op, operands, results, attributes });
+    return yields as ResultsOf<N, Value>;
   }
 
   #valueOf(input: Input): Value {
