@@ -5,19 +5,25 @@
 #include <cstring>
 #include <string>
 
+#include "core/guard.h"
+
 namespace quipu {
 
 Buffer::Buffer(std::byte* data, size_t bytes, uint32_t indexBound, std::shared_ptr<const void> owner)
     : data_(data), bytes_(bytes), indexBound_(indexBound), owner_(std::move(owner)) {}
 
 Buffer::~Buffer() {
-  if (owner_ == nullptr && bytes_ > 0) munmap(data_, bytes_);
+  if (owner_ != nullptr || bytes_ == 0) return;
+  allow(data_ + bytes_, kGuardBytes);
+  munmap(data_, bytes_ + kGuardBytes);
 }
 
 Status Buffer::allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<Buffer>& out) {
   std::byte* data = nullptr;
   if (bytes > 0) {
-    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    const size_t whole = bytes + kGuardBytes;
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void* memory = whole < bytes ? MAP_FAILED : mmap(nullptr, whole, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (memory == MAP_FAILED) {
       return Status::error(ErrorCode::kOutOfMemory, "the system refused " + std::to_string(bytes) + " bytes of memory");
     }
@@ -25,6 +31,7 @@ Status Buffer::allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<Buffe
     if (bytes >= (size_t{1} << 17)) madvise(memory, bytes, MADV_NOHUGEPAGE);  // untouched cache pages must cost nothing
 #endif
     data = static_cast<std::byte*>(memory);
+    forbid(data + bytes, kGuardBytes);
   }
   out.reset(new Buffer(data, bytes, indexBound, nullptr));
   return {};

@@ -7,6 +7,7 @@ import { QuipuError } from "../errors.js";
 import { opRow } from "./ops.js";
 import { type MemoryPlan, planMemory } from "./passes/plan-memory.js";
 import type { Pass, RecordedOp, Recording, Value } from "./recording.js";
+import { signatureOf } from "./signatures.js";
 
 const MAGIC = 0x51554950;
 const VERSION = 1;
@@ -71,13 +72,10 @@ export function encode(recording: Recording, plan: MemoryPlan, places: ReadonlyM
   return { stream: Uint32Array.from([...header, ...tensorWords, ...opWords]), buffers };
 }
 
-/** Operands of the row, its results, its optional operands; new versions of state are where the state is. */
+/** What the op reads and what it makes; new versions of state are where the state is. */
 function streamOrder({ op, operands, results }: RecordedOp): Value[] {
-  const row = opRow(op);
-  const required = Object.keys(row.operands).map((name) => operands[name]!);
-  const made = Object.keys(row.results).map((name) => results[name]!);
-  const optional = Object.keys(row.optional ?? {}).map((name) => operands[name]);
-  return [...required, ...made, ...optional.filter((value) => value !== undefined)];
+  const values = signatureOf(op).operands.map(({ name, role }) => (role === "result" ? results[name] : operands[name]));
+  return values.filter((value) => value !== undefined);
 }
 
 const bits = new DataView(new ArrayBuffer(4));

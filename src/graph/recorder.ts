@@ -7,33 +7,24 @@
 import type { NativeBuffer } from "../addon/addon-types.js";
 import { type DType, formatShape, overlap, type Shape, type Tensor } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";
-import { bindShape, type OperandKind, type OpName, opRow, shapeOf } from "./ops.js";
+import { checkOperands } from "./check-operands.js";
+import { type OperandsOf, type OpName, opRow, type ResultsOf } from "./ops.js";
 import { type RecordedOp, Recording, type Value } from "./recording.js";
+import { product, signatureOf } from "./signatures.js";
 
 export type Input = Value | Tensor;
 
 /** The four results of `sample`, one row each wanted row. */
-export interface Sampled {
-  readonly ids: Value;
-  readonly logprobs: Value;
-  readonly bestIds: Value;
-  readonly bestLogprobs: Value;
-}
+export type Sampled = ResultsOf<"sample", Value>;
 
 /** A layer's cache: keys [pages, G, d, 64] and values [pages, G, 64, d]; i8 caches have scales [pages, G, 64]. */
-export interface CacheState<T extends Input = Input> {
-  readonly keys: T;
-  readonly values: T;
-  readonly keyScales?: T | undefined;
-  readonly valueScales?: T | undefined;
-}
+export type CacheState<T extends Input = Input> = Pick<
+  OperandsOf<"attention", T>,
+  "keys" | "values" | "keyScales" | "valueScales"
+>;
 
 /** Where each row of the step belongs: slot and position [T], and the pages of each slot [S, B]. */
-export interface RowPlaces {
-  readonly slots: Input;
-  readonly positions: Input;
-  readonly pageTable: Input;
-}
+export type RowPlaces = Pick<OperandsOf<"attention", Input>, "slots" | "positions" | "pageTable">;
 
 export interface Tap {
   readonly name: string;
@@ -89,110 +80,84 @@ export class Recorder {
     return value;
   }
 
-  gatherRows(table: Input, ids: Input, { firstRow = 0 } = {}): Value {
-    return this.#one("gatherRows", { table, ids }, { firstRow });
+  gatherRows(table: Input, ids: Input): Value {
+    return this.#record("gatherRows", { table, ids }).out;
   }
 
   rmsNorm(x: Value, weight: Input, epsilon: number): Value {
-    return this.#one("rmsNorm", { x, weight }, { epsilon });
+    return this.#record("rmsNorm", { x, weight }, { epsilon }).out;
   }
 
   matmul(a: Input, b: Input): Value {
-    return this.#one("matmul", { a, b });
+    return this.#record("matmul", { a, b }).out;
   }
 
   add(a: Value, b: Value): Value {
-    return this.#one("add", { a, b });
+    return this.#record("add", { a, b }).out;
   }
 
   /** `scale`: what cosines and sines are multiplied by (YaRN's attention factor). */
   ropeAngles(positions: Input, inverseFrequencies: Input, { scale = 1 } = {}): Value {
-    return this.#one("ropeAngles", { positions, inverseFrequencies }, { scale });
+    return this.#record("ropeAngles", { positions, inverseFrequencies }, { scale }).out;
   }
 
-  rope(x: Value, angles: Value, { inverse = false } = {}): Value {
-    return this.#one("rope", { x, angles }, { inverse: inverse ? 1 : 0 });
+  rope(x: Value, angles: Value): Value {
+    return this.#record("rope", { x, angles }).out;
   }
 
   /** The cache after the rows are written. */
   appendKv(k: Value, v: Value, cache: CacheState, { slots, positions, pageTable }: RowPlaces): CacheState<Value> {
-    const { keys, values, keyScales, valueScales } = cache;
-    const written = this.record("appendKv", {
-      k,
-      v,
-      slots,
-      positions,
-      pageTable,
-      keys,
-      values,
-      keyScales,
-      valueScales,
-    });
-    return written as unknown as CacheState<Value>;
+    return this.#record("appendKv", { k, v, ...cache, slots, positions, pageTable });
   }
 
   attention(q: Value, cache: CacheState<Value>, { slots, positions, pageTable }: RowPlaces, scale: number): Value {
-    return this.#one("attention", { q, ...cache, slots, positions, pageTable }, { scale });
+    return this.#record("attention", { q, ...cache, slots, positions, pageTable }, { scale }).out;
   }
 
   swiglu(gate: Value, up: Value): Value {
-    return this.#one("swiglu", { gate, up });
+    return this.#record("swiglu", { gate, up }).out;
   }
 
   /** `best`: how many of the most likely ids to report, at least 1. */
-  sample(
-    logits: Value,
-    inputs: Record<"outputRows" | "slots" | "positions" | "history" | "floats" | "ints" | "biasIds" | "biases", Input>,
-    best: number,
-  ): Sampled {
-    return this.record("sample", { logits, ...inputs }, {}, { best }) as unknown as Sampled;
+  sample(logits: Value, inputs: Omit<OperandsOf<"sample", Input>, "logits">, best: number): Sampled {
+    return this.#record("sample", { logits, ...inputs }, {}, { best });
   }
 
-  advance(
-    sampled: Value,
-    state: Record<"outputRows" | "stops" | "ids" | "slots" | "positions" | "history", Input>,
-  ): Record<"ids" | "slots" | "positions" | "history", Value> {
-    return this.record("advance", { sampled, ...state }) as Record<"ids" | "slots" | "positions" | "history", Value>;
+  advance(sampled: Value, state: Omit<OperandsOf<"advance", Input>, "sampled">): ResultsOf<"advance", Value> {
+    return this.#record("advance", { sampled, ...state });
   }
 
-  #one(
-    op: OpName,
-    inputs: Readonly<Record<string, Input | undefined>>,
+  #record<N extends OpName>(
+    op: N,
+    inputs: OperandsOf<N, Input>,
     attributes: Readonly<Record<string, number>> = {},
-  ): Value {
-    return this.record(op, inputs, attributes).out!;
+    given: Readonly<Record<string, number>> = {},
+  ): ResultsOf<N, Value> {
+    return this.record(op, inputs, attributes, given) as ResultsOf<N, Value>;
   }
 
-  /** Notes an op whose row is `op`; `dims` are the letters that only its results have. */
+  /** Notes an op by its name, as passes do; `given` are the letters that only its results have. */
   record(
     op: OpName,
     inputs: Readonly<Record<string, Input | undefined>>,
     attributes: Readonly<Record<string, number>> = {},
-    dims: Record<string, number> = {},
+    given: Readonly<Record<string, number>> = {},
   ): Readonly<Record<string, Value>> {
-    const row = opRow(op);
-    const operands: Record<string, Value> = {};
-    const take = (name: string, pattern: string, kind: OperandKind) => {
-      const input = inputs[name];
-      if (input === undefined) throw this.#wrong(op, `operand ${name} is missing`);
-      const value = this.#valueOf(input);
-      if (!isOfKind(value, kind)) {
-        throw this.#wrong(op, `operand ${name}: expected ${kind}, got ${value.dtype} (${value.name})`);
-      }
-      bindShape(op, name, pattern, value.shape, dims);
-      operands[name] = value;
-    };
-    for (const [name, [pattern, kind]] of Object.entries(row.operands)) take(name, pattern, kind);
-    const optional = Object.entries(row.optional ?? {});
-    if (optional.some(([name]) => inputs[name] !== undefined)) {
-      for (const [name, [pattern, kind]] of optional) take(name, pattern, kind);
-    }
-    const problem = row.check?.(dims);
-    if (problem !== undefined) throw this.#wrong(op, problem);
-    const results = Object.entries(row.results).map(([name, [pattern, dtype]]) => {
-      return [name, { name: `${op}.${name}`, dtype, shape: shapeOf(pattern, dims) }] as const;
+    const signature = { ...signatureOf(op), op: inRegion(this.#region, op) };
+    const values = signature.operands.map(({ name, role }) => {
+      const input = role === "result" ? undefined : inputs[name];
+      return input && this.#valueOf(input);
     });
-    return this.#note(op, operands, Object.fromEntries(results), attributes, this.#region);
+    const numbers = checkOperands(signature, values, given);
+    const operands: Record<string, Value> = {};
+    const results: Record<string, Pick<Value, "name" | "dtype" | "shape">> = {};
+    for (const [i, { name, role, dims, dtypes }] of signature.operands.entries()) {
+      const value = values[i];
+      if (value !== undefined) operands[name] = value;
+      if (role !== "result") continue;
+      results[name] = { name: `${op}.${name}`, dtype: dtypes[0]!, shape: dims.map((dim) => product(dim, numbers)) };
+    }
+    return this.#note(op, operands, results, attributes, this.#region);
   }
 
   /** Notes an op of another recording, with `operands` in place of its own. */
@@ -281,17 +246,4 @@ export class Recorder {
 
 function inRegion(region: string, name: string): string {
   return region === "" ? name : `${region}.${name}`;
-}
-
-function isOfKind(value: Value, kind: OperandKind): boolean {
-  switch (kind) {
-    case "weight":
-      return value.dtype === "f32" || value.dtype === "f16" || value.dtype === "bf16";
-    case "cache":
-      return value.dtype === "f32" || value.dtype === "f16" || value.dtype === "i8";
-    case "index":
-      return value.dtype === "i32" && (value.tensor?.indexBound ?? 0) > 0;
-    default:
-      return value.dtype === kind;
-  }
 }

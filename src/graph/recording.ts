@@ -15,7 +15,7 @@ export interface Value {
 
 export interface RecordedOp {
   readonly op: OpName;
-  /** By the names of the op's row, in its order; optional ones last, or left out. */
+  /** By the names of the op's row, in its order; optional ones last, if they are there. */
   readonly operands: Readonly<Record<string, Value>>;
   /** Results of the row, then the new versions of the state that it updates, by their names. */
   readonly results: Readonly<Record<string, Value>>;

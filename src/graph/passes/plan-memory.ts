@@ -3,7 +3,7 @@
 // dies there. Greedy by size: the largest values first, each at the lowest place free for its whole life.
 import { bytesOf } from "../../device/tensor.js";
 import { opRow } from "../ops.js";
-import type { RecordedOp, Recording, Value } from "../recording.js";
+import type { Recording, Value } from "../recording.js";
 import { type Block, Lives } from "./lives.js";
 
 /** Byte offsets are multiples of this, as kernels and cache lines like it. */
@@ -37,26 +37,27 @@ function blocksOf(recording: Recording): Map<number, Block> {
   });
   const blockOf = new Map<number, Block>();
   recording.ops.forEach((op, index) => {
-    for (const result of Object.values(op.results)) {
+    const taken = new Set<Value>(); // by another result
+    for (const [name, result] of Object.entries(op.results)) {
       if (!inArena(result)) continue;
       const bytes = bytesOf(result.dtype, result.shape);
       const last = lastUse.get(result.id)!;
-      const heir = takenOver(op, result).find(
-        (operand) =>
-          inArena(operand) && lastUse.get(operand.id) === index && bytesOf(operand.dtype, operand.shape) === bytes,
-      );
+      const heir = (opRow(op.op).inPlace?.[name] ?? [])
+        .map((operand) => op.operands[operand]!)
+        .find(
+          (operand) =>
+            inArena(operand) &&
+            !taken.has(operand) &&
+            lastUse.get(operand.id) === index &&
+            bytesOf(operand.dtype, operand.shape) === bytes,
+        );
+      if (heir !== undefined) taken.add(heir);
       const block = (heir && blockOf.get(heir.id)) ?? { bytes: align(bytes), first: index, last, offset: 0 };
       block.last = last;
       blockOf.set(result.id, block);
     }
   });
   return blockOf;
-}
-
-/** Operands whose memory `result` of `op` may take over: where there are several results, only the first may. */
-function takenOver({ op, operands, results }: RecordedOp, result: Value): Value[] {
-  if (result !== Object.values(results)[0]) return [];
-  return (opRow(op).inPlace ?? []).map((name) => operands[name]!);
 }
 
 function align(bytes: number): number {

@@ -39,19 +39,19 @@ function runInMind(recording: Recording, { offsets, arenaBytes }: MemoryPlan) {
       if (!cells(operand).every((cell) => owner.get(cell) === operand.id))
         fail(op, operand, "is read after it is gone");
     }
-    const takeable = opRow(op.op).inPlace ?? [];
-    const results = Object.values(op.results).filter(({ id }) => offsets.has(id));
+    const { inPlace } = opRow(op.op);
     const written = new Set<number>();
-    for (const result of results) {
+    for (const [resultName, result] of Object.entries(op.results)) {
+      if (!offsets.has(result.id)) continue;
       for (const cell of cells(result)) {
         if ((cell + 1) * ARENA_ALIGNMENT > arenaBytes) fail(op, result, "ends beyond the arena");
         if (written.has(cell)) fail(op, result, "lies where another result does");
         written.add(cell);
         const before = owner.get(cell);
         const readHere = operands.filter(([, { id }]) => id === before);
-        const inPlace = result === results[0] && readHere.every(([name]) => takeable.includes(name));
+        const taken = readHere.every(([name]) => inPlace?.[resultName]?.includes(name));
         const dies = before === undefined || lastUse.get(before)! <= index;
-        if (!dies || (readHere.length > 0 && !inPlace)) fail(op, result, "lies on a value that is read");
+        if (!dies || !taken) fail(op, result, "lies on a value that is read");
         if (readHere.some(([, { id }]) => offsets.get(id) !== offsets.get(result.id))) fail(op, result, "is askew");
         owner.set(cell, result.id);
       }
@@ -152,13 +152,13 @@ function randomRecording(list: readonly (readonly [number, number, string, numbe
     else if (op === "add" || op === "swiglu") values.push(r[op](x, y));
     else if (op === "norm" && columns > 0) values.push(r.rmsNorm(x, state("w", [columns]), 1e-5));
     else if (op === "matmul") values.push(r.matmul(x, state("w", [width, columns])));
-    else if (op === "sample") {
+    else if (op === "sample" && columns > 0) {
       const inputs = {
         ...{ outputRows: index("outputRows", [4]), slots: index("slots", [4]), positions: index("positions", [4]) },
         ...{ history: index("history", [1, 8]), floats: state("floats", [1, 6]), biases: state("biases", [1, 2]) },
         ...{ ints: { ...state("ints", [1, 4]), dtype: "i32" as const }, biasIds: index("biasIds", [1, 2]) },
       };
-      values.push(r.sample(x, inputs, 1 + width).bestLogprobs);
+      values.push(r.sample(x, inputs, 1 + (width % columns)).bestLogprobs);
     }
   }
   return r.finish();
@@ -214,7 +214,7 @@ function peakOf(recording: Recording): number {
     const bytes = bytesOf(value.dtype, value.shape);
     const producer = recording.producer(value)!;
     // An operand that dies where it is taken over does not live beside the result.
-    const taken = (opRow(producer.op).inPlace ?? []).some(
+    const taken = (opRow(producer.op).inPlace?.out ?? []).some(
       (name) => ends.get(producer.operands[name]!.id) === first.get(id),
     );
     change[first.get(id)! + (taken ? 1 : 0)]! += bytes;

@@ -1,5 +1,5 @@
 import type { DType, Tensor } from "#quipu/device/tensor.js";
-import { Recorder } from "#quipu/graph/recorder.js";
+import { type CacheState, Recorder, type RowPlaces } from "#quipu/graph/recorder.js";
 
 const state = (name: string, shape: number[], dtype: DType = "f32", indexBound = 0): Tensor => ({
   name,
@@ -51,27 +51,53 @@ describe("Recorder", () => {
     [
       "a dtype that does not fit",
       (r: Recorder) => r.gatherRows(state("t", [9, 16], "i8"), ids),
-      /expected weight, got i8/,
+      /expected f32 or f16 or bf16, got i8/,
     ],
     [
       "heads that do not divide",
       (r: Recorder) => r.rope(r.gatherRows(state("t", [9, 20]), ids), r.ropeAngles(ids, state("f", [8]))),
-      /no multiple of 16/,
+      /operand x: expected \[T = 4, n\*2\*half, a multiple of 16\], got \[4, 20\]/,
     ],
   ])("refuses %s", (_, record, message) => {
     expect(() => record(new Recorder())).toThrow(message);
   });
 
-  test("refuses an index operand without a bound", () => {
-    const r = new Recorder();
-    const k = r.gatherRows(state("table", [9, 32]), ids);
-    const cache = { keys: state("keys", [3, 2, 16, 64]), values: state("values", [3, 2, 64, 16]) };
-    const rows = {
-      slots: state("slots", [4], "i32"),
-      positions: state("positions", [4], "i32", 64),
-      pageTable: state("pages", [1, 3], "i32", 3),
+  describe("appendKv", () => {
+    const cacheOf = (dtype: DType) => ({
+      keys: state("keys", [3, 2, 16, 64], dtype),
+      values: state("values", [3, 2, 64, 16], dtype),
+    });
+    const scales = { keyScales: state("keyScales", [3, 2, 64]), valueScales: state("valueScales", [3, 2, 64]) };
+    const rows = (slots: number, positions: number, pages: number) => ({
+      slots: state("slots", [4], "i32", slots),
+      positions: state("positions", [4], "i32", positions),
+      pageTable: state("pages", [2, 3], "i32", pages),
+    });
+    const append = (cache: CacheState, places: RowPlaces) => {
+      const r = new Recorder();
+      const k = r.gatherRows(state("table", [9, 32]), ids);
+      return r.appendKv(k, k, cache, places);
     };
-    expect(() => r.appendKv(k, k, cache, rows)).toThrow(/operand slots: expected index/);
+
+    test("indexes reach no further than what they index", () => {
+      append(cacheOf("f16"), rows(2, 192, 3));
+      const refused = (places: RowPlaces) => expect(() => append(cacheOf("f16"), places));
+      refused(rows(0, 192, 3)).toThrow(/operand slots: expected an index tensor, with a declared bound/);
+      refused(rows(3, 192, 3)).toThrow(/operand slots: its bound 3 is beyond what it indexes, S = 2/);
+      refused(rows(2, 193, 3)).toThrow(/operand positions: its bound 193 is beyond what it indexes, 64\*B = 192/);
+      refused(rows(2, 192, 4)).toThrow(/operand pageTable: its bound 4 is beyond what it indexes, pages = 3/);
+    });
+
+    test("values are of the keys' dtype, and have scales exactly where that is i8", () => {
+      const places = rows(2, 192, 3);
+      expect(Object.keys(append({ ...cacheOf("i8"), ...scales }, places))).toHaveLength(4);
+      expect(() => append(cacheOf("i8"), places)).toThrow(/operand keyScales: missing/);
+      expect(() => append({ ...cacheOf("f16"), ...scales }, places)).toThrow(
+        /keyScales: expected only where keys is i8/,
+      );
+      const mixed = { keys: cacheOf("f16").keys, values: cacheOf("f32").values };
+      expect(() => append(mixed, places)).toThrow(/operand values: expected f16, got f32/);
+    });
   });
 
   test("operands, results and attributes go by the names of the row; producer and users of a value are at hand", () => {
@@ -103,7 +129,7 @@ describe("Recorder", () => {
       r.add(x, x);
       r.region("mlp", () => r.add(x, x));
       expect(() => r.region("attention", () => r.matmul(x, state("w", [5, 16], "i8")))).toThrow(
-        /^layers\.3\.attention\.matmul: operand b: expected weight/,
+        /^layers\.3\.attention\.matmul: operand b: expected f32 or f16 or bf16/,
       );
       r.add(x, x);
     });
