@@ -1,5 +1,6 @@
 import fc from "fast-check";
-import type { Recorder, Value } from "#quipu/graph/recorder.js";
+import type { Recorder } from "#quipu/graph/recorder.js";
+import type { Value } from "#quipu/graph/recording.js";
 import { type Contents, i32 } from "./contents.js";
 import { expectFailureEverywhere, runEverywhere } from "./run-op.js";
 

@@ -1,4 +1,5 @@
-import type { CacheState, Recorder, Value } from "#quipu/graph/recorder.js";
+import type { CacheState, Recorder } from "#quipu/graph/recorder.js";
+import type { Value } from "#quipu/graph/recording.js";
 import { ReferenceCache } from "./attention-reference.js";
 import {
   CACHE_DTYPES,

@@ -7,9 +7,9 @@
 import { Device } from "#quipu/device/device.js";
 import { availableTargets } from "#quipu/device/machine.js";
 import { DTYPE_BYTES, type DType, type Tensor } from "#quipu/device/tensor.js";
-import { planMemory } from "#quipu/graph/passes/plan-memory.js";
-import { Program } from "#quipu/graph/program.js";
-import { Recorder, type Value } from "#quipu/graph/recorder.js";
+import { compile } from "#quipu/graph/program.js";
+import { Recorder } from "#quipu/graph/recorder.js";
+import type { Value } from "#quipu/graph/recording.js";
 import { type Contents, type Elements, elements, sizeOf } from "./contents.js";
 
 /** Every instruction set that this machine can run, the scalar definition first. */
@@ -42,9 +42,8 @@ export async function runOp<Name extends string>(
       recorder.output(value);
       return { value, ...guarded(device, value.name, value.dtype, value.shape) };
     });
-    const recording = recorder.finish();
-    const places = new Map(made.map(({ value, tensor }) => [value.id, tensor]));
-    const program = new Program(device, recording, planMemory(recording), places);
+    const places = new Map(made.map(({ value, tensor }) => [value, tensor]));
+    const program = compile(device, recorder.finish(), { places });
     const all: Guarded[] = [...made, ...(Object.values(given) as Guarded[])];
     await device.run(null, { writes: all.map(({ whole, contents }) => [whole, contents]) });
     const failure = await program.run().then(

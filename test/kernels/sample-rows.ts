@@ -1,6 +1,7 @@
 // Runs sample over rows that each have a request of their own.
 import { SAMPLE_FLOATS, SAMPLE_INTS } from "#quipu/graph/ops.js";
-import type { Recorder, Value } from "#quipu/graph/recorder.js";
+import type { Recorder } from "#quipu/graph/recorder.js";
+import type { Value } from "#quipu/graph/recording.js";
 import { type Contents, f32, i32 } from "./contents.js";
 import { runEverywhere, runOp } from "./run-op.js";
 import { PLAIN, type Settings } from "./sample-reference.js";

@@ -2,7 +2,8 @@ import { openDevice } from "#quipu/device/device.js";
 import type { Tensor } from "#quipu/device/tensor.js";
 import { planMemory } from "#quipu/graph/passes/plan-memory.js";
 import { compile, encode } from "#quipu/graph/program.js";
-import { Recorder, type Recording } from "#quipu/graph/recorder.js";
+import { Recorder } from "#quipu/graph/recorder.js";
+import type { Recording } from "#quipu/graph/recording.js";
 
 const device = openDevice({ threads: 2 });
 afterAll(() => device.dispose());
