@@ -112,6 +112,9 @@ describe.each(FORMS)("%j", (form) => {
         const width = DTYPE_BYTES[written.dtype];
         load(device, op, changed(together, w, { offset: Math.ceil(end / width) * width }));
         expectRefused(op, changed(together, w, { offset: Math.ceil(end / width) * width - width }), /overlaps/);
+        const behind = bytesOf(written.dtype, written.shape);
+        load(device, op, changed(together, o, { offset: behind }));
+        expectRefused(op, changed(together, o, { offset: behind - DTYPE_BYTES[other.dtype] }), /overlaps/);
       });
     },
   );

@@ -29,9 +29,10 @@ afterAll(() => device.dispose());
 const RUNS = process.env.QUIPU_EXHAUSTIVE ? 50_000 : 5000;
 
 /** Runs what was accepted; a run may fail, and is ended where it takes long. */
-async function run(program: NativeProgram): Promise<void> {
+async function run(program: NativeProgram, operands: readonly Operand[]): Promise<void> {
+  const writes = operands.flatMap(({ place }) => (place === "arena" ? [] : (place.contents ?? [])));
   try {
-    await device.run(program, { signal: AbortSignal.timeout(100) });
+    await device.run(program, { writes, signal: AbortSignal.timeout(100) });
   } catch (error) {
     expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_(INTERNAL|OUT_OF_MEMORY|ABORTED|NOT_A_NUMBER)$/) });
   } finally {
@@ -197,7 +198,7 @@ test("any lie: refused as the table says, or run", async () => {
       if (sound) expectRecordable(form, operands);
       if (program === undefined) refused += 1;
       else accepted += 1;
-      if (program !== undefined && touched(operands) < 2 ** 22) await run(program);
+      if (program !== undefined && touched(operands) < 2 ** 22) await run(program, operands);
       else program?.dispose();
       const kept = new Set(memories.values());
       for (const { place } of [...own, ...operands]) {
@@ -210,7 +211,8 @@ test("any lie: refused as the table says, or run", async () => {
 });
 
 describe.each(FORMS)("the stream of %j", (form) => {
-  const { stream: honestStream, buffers } = encodeOp(form.op, honest(device, form));
+  const operands = honest(device, form);
+  const { stream: honestStream, buffers } = encodeOp(form.op, operands);
 
   /** Loads and runs what a stream has become; whether it was accepted. */
   async function expectRefusedOrRun(words: Uint32Array): Promise<boolean> {
@@ -221,7 +223,7 @@ describe.each(FORMS)("the stream of %j", (form) => {
       expect(error).toMatchObject({ code: "ERR_INTERNAL" });
       return false;
     }
-    await run(program);
+    await run(program, operands);
     return true;
   }
 
