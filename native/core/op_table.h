@@ -134,8 +134,8 @@ enum { kTopK, kPromptLength, kSeedLow, kSeedHigh, kIntSettings };
 }  // namespace sample
 namespace advance {
 // sampled, outputRows [R] i32, stops [S, n] i32 (−1 unused); state ids, slots, positions [T] i32, history [S, C] i32.
-// The row's next id and position become step inputs, the id joins the history; a stop id or a full context sets the
-// row's slot to −1 (padding), so further runs of the program leave it alone.
+// The row's next id and position become step inputs, the id joins the history; a stop id, a full context or an id of −1
+// (the row failed) sets the row's slot to −1 (padding), so further runs of the program leave it alone.
 enum { kSampled, kOutputRows, kStops, kIds, kSlots, kPositions, kHistory, kOperands };
 enum { kAttributes };
 }  // namespace advance

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { NativeBuffer } from "#quipu/addon/addon-types.js";
-import { openDevice, WeightFile } from "#quipu/device/device.js";
+import { openDevice } from "#quipu/device/device.js";
 import { bytesOf, DTYPE_BYTES, DTYPE_CODES, type DType } from "#quipu/device/tensor.js";
 import { OPS, type OperandKind, type OpName, opRow } from "#quipu/graph/ops.js";
 
@@ -212,13 +212,13 @@ describe.each(FORMS)("%s %j", (op, form) => {
     });
   });
 
-  test("what is written is neither read-only nor an index buffer, whose promise it would break", () => {
+  test("what is written is neither read-only nor an index buffer, whose promise it would break", async () => {
     const path = join(folder, "weights");
     writeFileSync(path, new Uint8Array(1 << 18));
-    const file = new WeightFile(path, 1 << 18, true);
+    const file = await device.open(path, 1 << 18, { mmap: true });
     operands.forEach((operand, i) => {
       if (!operand.written) return;
-      const { buffer } = file.tensor("weights", 0, "i8", [1 << 18]);
+      const { buffer } = device.view(file, "weights", 0, "i8", [1 << 18]);
       expectRefused(op, changed(operands, i, { buffer }), operand.kind === "index" ? /no declared bound/ : /read-only/);
       if (operand.kind !== "index") expectRefused(op, changed(operands, i, { bound: 5 }), /index buffer/);
     });

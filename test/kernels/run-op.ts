@@ -31,7 +31,7 @@ export async function runOp<Name extends string>(
   inputs: Readonly<Record<Name, Contents>>,
   record: RecordOp<Name>,
 ): Promise<Ran<Name>> {
-  const device = new Device(target, threads);
+  const device = new Device("cpu", target, threads);
   try {
     const given = mapValues(inputs, ({ dtype, shape, bound, data }, name) =>
       guarded(device, name, dtype, shape, data, bound),

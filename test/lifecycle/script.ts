@@ -13,7 +13,7 @@ const { Recorder } = await import(${module("graph/recorder.js")});
 const { compile } = await import(${module("graph/program.js")});
 const slow = process.env.QUIPU_SANITIZED ? 32 : 1;
 /** Of any number of threads, however many processors there are. */
-const deviceOf = (threads) => new Device(chooseTarget(), threads);
+const deviceOf = (threads) => new Device("cpu", chooseTarget(), threads);
 function busy(device, products) {
   const rows = 512 / slow;
   const a = device.allocate("a", "f32", [rows, 1024]), b = device.allocate("b", "f32", [1024, 1024]);

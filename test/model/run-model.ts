@@ -58,7 +58,7 @@ export async function withRuntime<T>(
   { kvCache = "f32", slots = 1, contextLength = 512, mmap = true, threads = 2, target }: RuntimeOptions,
   body: (runtime: Runtime) => Promise<T>,
 ): Promise<T> {
-  const device = new Device(chooseTarget(target), threads);
+  const device = new Device("cpu", chooseTarget(target), threads);
   const config = await readConfig(dir);
   const { weights } = await loadWeights(device, await openCheckpoint(dir), config, { mmap });
   const runtime = await Runtime.create(device, config, weights, { slots, contextLength, type: kvCache });
