@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import type { Recorder, Value } from "#quipu/graph/recorder.js";
 import { type Contents, i32 } from "./contents.js";
-import { expectFailureEverywhere, runEverywhere } from "./run-op.js";
+import { expectFailureEverywhere, runExactly } from "./run-op.js";
 
 type Name = "sampled" | "outputRows" | "stops" | "ids" | "slots" | "positions" | "history";
 
@@ -39,7 +39,7 @@ const record = (r: Recorder, { sampled, ...state }: Readonly<Record<Name, Value>
 };
 
 async function advanced(step: Step): Promise<State> {
-  const { state } = await runEverywhere(contents(step), record);
+  const { state } = await runExactly(contents(step), record);
   const context = step.history[0]!.length;
   const rows = step.history.map((_, slot) => [...state.history.slice(slot * context, (slot + 1) * context)]);
   return { ids: [...state.ids], slots: [...state.slots], positions: [...state.positions], history: rows };
