@@ -35,8 +35,8 @@ export class WeightFile {
         ready = await native.read(CHUNK).catch((error: unknown) => {
           throw fromNative(error);
         });
-        if (signal?.aborted) throw abortedError(signal);
         onProgress?.(ready);
+        if (signal?.aborted) throw abortedError(signal);
       }
       return new WeightFile(native);
     } catch (error) {

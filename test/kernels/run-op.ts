@@ -5,7 +5,7 @@
 // Every operand and result lies between guards of 0xff bytes, which are NaN, index −1 or −1: a kernel that reads past an
 // end shows NaN, one that writes there is caught. Where a tensor starts in its buffer depends on the thread count: at a cache
 // line with one thread, at odd elements with others, as weights lie in a mapped file.
-import { Device, openDevice } from "#quipu/device/device.js";
+import { Device, openDevice, type RowFailure } from "#quipu/device/device.js";
 import { availableTargets } from "#quipu/device/machine.js";
 import { DTYPE_BYTES, type DType, type Tensor } from "#quipu/device/tensor.js";
 import { planMemory } from "#quipu/graph/passes/plan-memory.js";
@@ -20,8 +20,10 @@ export const THREADS = [1, 2, 3];
 /** Devices whose bits are their own. */
 export const OTHER_DEVICES = ["reference"] as const;
 
-/** Kernels of the CPU, or another device. */
-export type Setup = { readonly target: string; readonly threads: number } | { readonly device: "reference" };
+/** Kernels of the CPU, or another device; with a list to which rows that fail alone are added. */
+export type Setup = ({ readonly target: string; readonly threads: number } | { readonly device: "reference" }) & {
+  readonly byRow?: RowFailure[];
+};
 
 export interface Ran<Name extends string> {
   /** In the order in which they were recorded. */
@@ -38,7 +40,8 @@ export async function runOp<Name extends string>(
   inputs: Readonly<Record<Name, Contents>>,
   record: RecordOp<Name>,
 ): Promise<Ran<Name>> {
-  const device = "device" in setup ? openDevice(setup) : new Device("cpu", setup.target, setup.threads);
+  const device =
+    "device" in setup ? openDevice({ device: setup.device }) : new Device("cpu", setup.target, setup.threads);
   try {
     const given = mapValues(inputs, ({ dtype, shape, bound, data }, name) =>
       guarded(device, name, dtype, shape, data, bound),
@@ -55,8 +58,8 @@ export async function runOp<Name extends string>(
     const program = new Program(device, recording, planMemory(recording), places);
     const all: Guarded[] = [...made, ...(Object.values(given) as Guarded[])];
     await device.run(null, { writes: all.map(({ whole, contents }) => [whole, contents]) });
-    const failure = await program.run().then(
-      () => undefined,
+    const failure = await program.run({ byRow: setup.byRow !== undefined }).then(
+      (failures) => void setup.byRow?.push(...failures),
       (error: unknown) => error,
     );
     await device.run(null, { reads: all.map(({ whole, contents }) => [whole, contents]) });

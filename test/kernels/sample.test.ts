@@ -1,7 +1,8 @@
 import fc from "fast-check";
+import type { RowFailure } from "#quipu/device/device.js";
 import { fround, gamma, uniform } from "./canonical.js";
 import { randomNumbers } from "./contents.js";
-import { expectFailureEverywhere, runEverywhere, runOnEveryDevice } from "./run-op.js";
+import { expectFailureEverywhere, runEverywhere, runOnEveryDevice, setups } from "./run-op.js";
 import {
   blockSums,
   greatestOf,
@@ -359,6 +360,28 @@ test.each([
   const message = expect.stringContaining("sample, row 1");
   await expectFailureEverywhere(sampleInputs(rows), recordSample(1), { code: "ERR_NOT_A_NUMBER", message });
 });
+
+test.each([...setups(), { device: "reference" } as const])(
+  "%j: told apart by row, rows that fail are named, have id −1 and leave the others alone",
+  async (setup) => {
+    const rows = [0, 1, 2, 3, 4].map((i) => row(logitsOf("normal", 403, 1, i), { seedLow: i }));
+    const alone = await sampled(rows, 2, setup);
+    rows[1]!.logits[7] = Number.NaN;
+    rows[4]!.logits.fill(-inf);
+    const failures: RowFailure[] = [];
+    const got = await sampled(rows, 2, { ...setup, byRow: failures });
+    const nothing = { id: -1, logprob: 0, bestIds: [-1, -1], bestLogprobs: [0, 0] };
+    expect(got).toEqual([alone[0], nothing, alone[2], alone[3], nothing]);
+    expect(failures.map(({ row, error }) => [row, error.code])).toEqual([
+      [1, "ERR_NOT_A_NUMBER"],
+      [4, "ERR_NOT_A_NUMBER"],
+    ]);
+    expect(failures.map(({ error }) => error.message)).toEqual([
+      expect.stringMatching(/^a logit is not a number \(sample, row 1\)/),
+      expect.stringMatching(/^a logit is not a number \(sample, row 4\)/),
+    ]);
+  },
+);
 
 test("logits of nothing but −∞ end the run, too", async () => {
   const rows = [row(new Array<number>(20).fill(-inf))];
