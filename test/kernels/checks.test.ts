@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openDevice, WeightFile } from "#quipu/device/device.js";
+import { openDevice } from "#quipu/device/device.js";
 import { bytesOf, DTYPE_BYTES, DTYPE_CODES, type DType } from "#quipu/device/tensor.js";
 import type { OpName } from "#quipu/graph/ops.js";
 import { signatureOf } from "#quipu/graph/signatures.js";
@@ -121,12 +121,12 @@ describe.each(FORMS)("%j", (form) => {
 
   test.each(each.filter(([, i]) => isWritten(i)))(
     "%s is neither read-only nor an index buffer, whose promise it would break",
-    (_, i) => {
+    async (_, i) => {
       const path = join(folder, "weights");
       const bytes = 1 << 18;
       writeFileSync(path, new Uint8Array(bytes));
-      const file = new WeightFile(path, bytes, true);
-      const { buffer } = file.tensor("weights", 0, "i8", [bytes]);
+      const file = await device.open(path, bytes, { mmap: true });
+      const { buffer } = device.view(file, "weights", 0, "i8", [bytes]);
       const readOnly = changed(operands, i, { place: { buffer, bytes, bound: 0, writable: false } });
       expectRefused(op, readOnly, rows[i]!.index ? /no declared bound/ : /read-only/);
       const index = changed(operands, i, { place: memory(device, bytes, 5) });
