@@ -153,7 +153,7 @@ void sample(const Call& call, const Fail& fail) {
 void advance(const Call& call, const Fail& fail) {
   using namespace quipu::advance;
   const Operand &sampled = call[kSampled], &stops = call[kStops], &history = call[kHistory];
-  const size_t context = history.dims[1];
+  const size_t context = history.dims[1], end = call[kPositions].bound;  // which is at most the context
   const uint32_t bound = std::min(call[kIds].bound, history.bound);
   for (size_t row = 0; row < sampled.dims[0]; ++row) {
     if (call[kOutputRows].index(row) < 0) continue;
@@ -166,11 +166,11 @@ void advance(const Call& call, const Fail& fail) {
       continue;
     }
     const size_t next = static_cast<size_t>(position) + 1;
-    bool ends = next >= context;
+    bool ends = next >= end;
     for (size_t i = 0; i < stops.dims[1]; ++i) {
       ends = ends || stops.index(static_cast<size_t>(slot) * stops.dims[1] + i) == id;
     }
-    if (next < context) {
+    if (next < end) {
       history.set(static_cast<size_t>(slot) * context + next, id);
       call[kIds].set(at, id);
       call[kPositions].set(at, static_cast<double>(next));
