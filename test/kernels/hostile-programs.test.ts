@@ -272,14 +272,15 @@ describe("sizes that 32, 64 or 128 bits do not hold", () => {
   const small = { op: "add", optional: false } as const;
   const wide = [2 ** 16, 2 ** 16];
 
-  // Each pair of dims is 2^32 elements of 4 bytes, all four of them 2^66 bytes.
-  test.each([[[...wide, ...wide]], [[2 ** 31, 2 ** 31, 4]], [[2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1]]])(
-    "a tensor of %j has no 4096 bytes",
-    (shape) => {
-      const operands = shaped(small, { a: shape }, 4096);
-      expect(() => load(device, "add", operands)).toThrow(/tensor 0 leaves its buffer/);
-    },
-  );
+  test.each([
+    [[2 ** 31, 2 ** 31, 4]], // 2^66 bytes
+    [[...wide, ...wide]], // 2^66
+    [[3584680096, 2572997253, 3064812931, 3009440459]], // 2^128 + 463 GiB
+    [[2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1]], // 2^130 less some
+  ])("a tensor of %j leaves 512 GiB", (shape) => {
+    const operands = shaped(small, { a: shape }, 2 ** 39);
+    expect(() => load(device, "add", operands)).toThrow(/tensor 0 leaves its buffer/);
+  });
 
   test("tensors not aligned to their elements", () => {
     for (const offset of [1, 2, 3, 5]) {
