@@ -109,7 +109,9 @@ describe.each<DeviceOptions>([{ threads: 2 }, { device: "reference" }])("what be
       }
       expect(() => compile(stranger, recording)).toThrow(expect.objectContaining(FOREIGN));
       const { stream, buffers } = encode(recording, planMemory(recording), new Map([[recording.outputs[0]!.id, x]]));
-      await expect(stranger.run(own.load(stream, buffers))).rejects.toMatchObject(FOREIGN);
+      const loaded = own.load(stream, buffers);
+      await expect(stranger.run(loaded)).rejects.toMatchObject(FOREIGN);
+      loaded.dispose();
       stranger.free(theirs);
     }
     program.dispose();
