@@ -22,6 +22,9 @@ Status describe(const Failure& failure, const Program& program) {
                          "a logit is not a number (" + where +
                              "): the checkpoint holds NaN or infinite weights, or its activations overflow");
   }
+  if (failure.code == ErrorCode::kAllForbidden) {
+    return Status::error(failure.code, "the biases forbid every id (" + where + "): allow at least one");
+  }
   return Status::error(failure.code, "op " + std::to_string(failure.op) + " (" + where +
                                          ") met an index that its operands do not allow");
 }

@@ -1,5 +1,6 @@
 // sample and advance, by the list of docs/numerics.md.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <map>
 #include <numeric>
@@ -11,8 +12,8 @@ namespace quipu::reference {
 
 namespace {
 
-// Philox 4x32-10 (Salmon et al., SC 2011), as a number of [0, 1) with 53 bits.
-double uniform(uint64_t seed, uint32_t position) {
+// Philox 4x32-10 (Salmon et al., SC 2011): a number of 53 bits.
+uint64_t random53(uint64_t seed, uint32_t position) {
   uint64_t counter[4] = {position, 0, 0, 0};
   auto low = static_cast<uint32_t>(seed), high = static_cast<uint32_t>(seed >> 32);
   for (int round = 0; round < 10; ++round) {
@@ -23,7 +24,7 @@ double uniform(uint64_t seed, uint32_t position) {
     low += 0x9E3779B9u;
     high += 0xBB67AE85u;
   }
-  return (static_cast<double>(counter[0] >> 5) * 0x1p26 + static_cast<double>(counter[1] >> 6)) * 0x1p-53;
+  return (counter[0] >> 5) << 26 | counter[1] >> 6;
 }
 
 // The logits of a row with its slot's settings.
@@ -64,36 +65,38 @@ struct Request {
     const double temperature = setting(sample::kTemperature), topP = setting(sample::kTopP);
     const double greatest = logits[ranking[0]];
     if (!(temperature > 0) || !std::isfinite(greatest)) return ranking[0];
-    const auto weight = [&](size_t id) { return std::exp((logits[id] - greatest) / temperature); };
-    const int32_t topK = whole(sample::kTopK);
-    const bool cut = topK > 0 && static_cast<size_t>(topK) < vocabulary;
-    const bool filtered = topK > 0 || topP < 1 || setting(sample::kMinP) > 0;
-    std::vector<size_t> ids = ranking;
-    if (!filtered) std::iota(ids.begin(), ids.end(), size_t{0});
-    if (cut) ids.resize(static_cast<size_t>(topK));
-    double mass = 0;
-    for (const size_t id : ids) mass += weight(id);
-    double kept = 0;
-    size_t count = 0;
-    while (count < ids.size()) {
-      const double next = weight(ids[count]);
-      const bool ends = next == 0 || next < setting(sample::kMinP) || (topP < 1 && kept >= topP * mass);
-      if (filtered && count > 0 && ends) break;
-      kept += next;
-      ++count;
+    const int bits = std::min(51, 63 - static_cast<int>(std::bit_width(vocabulary)));
+    std::vector<double> weights(vocabulary);
+    std::vector<uint64_t> counts(vocabulary);  // what a weight counts as
+    for (size_t id = 0; id < vocabulary; ++id) {
+      weights[id] = std::exp((logits[id] - greatest) / temperature);
+      counts[id] = static_cast<uint64_t>(std::nearbyint(std::ldexp(weights[id], bits)));
     }
+    std::vector<size_t> ids = ranking;
+    if (const int32_t topK = whole(sample::kTopK); topK > 0 && static_cast<size_t>(topK) < vocabulary) {
+      ids.resize(static_cast<size_t>(topK));
+    }
+    uint64_t mass = 0, run = 0, kept = 0;
+    for (const size_t id : ids) mass += counts[id];
+    std::vector<size_t> allowed;
+    for (const size_t id : ids) {
+      if (topP < 1 && !allowed.empty() && static_cast<double>(run) >= topP * static_cast<double>(mass)) break;
+      run += counts[id];
+      if (!allowed.empty() && weights[id] < setting(sample::kMinP)) break;
+      kept += counts[id];
+      allowed.push_back(id);
+    }
+    std::sort(allowed.begin(), allowed.end());
     const uint64_t seed = uint64_t{static_cast<uint32_t>(whole(sample::kSeedHigh))} << 32 |
                           static_cast<uint32_t>(whole(sample::kSeedLow));
-    const double target = uniform(seed, static_cast<uint32_t>(position)) * kept;
-    double running = 0;
-    size_t last = ranking[0];
-    for (size_t i = 0; i < count; ++i) {
-      if (weight(ids[i]) == 0) continue;
-      last = ids[i];
-      running += weight(ids[i]);
-      if (target < running) break;
+    const uint64_t random = random53(seed, static_cast<uint32_t>(position));
+    const auto target = static_cast<uint64_t>(static_cast<unsigned __int128>(random) * kept >> 53);
+    uint64_t running = 0;
+    for (const size_t id : allowed) {
+      running += counts[id];
+      if (running > target) return id;
     }
-    return last;
+    return ranking[0];  // not reached: the target is below the sum of all
   }
 };
 
@@ -144,7 +147,12 @@ void sample(const Call& call, const Fail& fail) {
     }
     const Request request = {call, static_cast<size_t>(slot), static_cast<size_t>(position), vocabulary};
     request.penalize(logits);
-    const size_t id = request.pick(logits, ranked(logits));
+    const std::vector<size_t> penalized = ranked(logits);
+    if (logits[penalized[0]] == -INFINITY) {
+      if (!fail(ErrorCode::kAllForbidden, static_cast<uint32_t>(row))) return;
+      continue;
+    }
+    const size_t id = request.pick(logits, penalized);
     call[kIds].set(row, static_cast<double>(id));
     call[kLogprobs].set(row, logprob(id));
   }

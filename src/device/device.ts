@@ -122,7 +122,7 @@ export class Device {
    * Runs a program (or, with null, only the transfers) after everything queued before it. Resolves to the rows that failed alone
    * where `byRow` asks for them, else to none.
    *
-   * @throws {QuipuError} ERR_ABORTED when `signal` ends it, ERR_DISPOSED when dispose() does, ERR_NOT_A_NUMBER, ERR_OUT_OF_MEMORY.
+   * @throws {QuipuError} ERR_ABORTED when `signal` ends it, ERR_DISPOSED when dispose() does, ERR_NOT_A_NUMBER, ERR_ALL_FORBIDDEN, ERR_OUT_OF_MEMORY.
    */
   async run(
     program: NativeProgram | null,

@@ -109,8 +109,8 @@ export class Model {
    * the collection of a generator that was forgotten. Where all slots are taken it waits for one: a loop inside the loop of
    * another generation needs `slots: 2`.
    *
-   * @throws {QuipuError} ERR_USAGE, ERR_CONTEXT_OVERFLOW, ERR_NOT_A_NUMBER, ERR_CHAT_TEMPLATE, ERR_BUSY, ERR_DISPOSED; at the
-   *   first event that is asked for.
+   * @throws {QuipuError} ERR_USAGE, ERR_CONTEXT_OVERFLOW, ERR_NOT_A_NUMBER, ERR_ALL_FORBIDDEN, ERR_CHAT_TEMPLATE,
+   *   ERR_BUSY, ERR_DISPOSED; at the first event that is asked for.
    */
   generate(prompt: Prompt, options?: GenerateOptions): AsyncGenerator<GenerateEvent, void, void> {
     const holding = new Holding();
