@@ -193,8 +193,15 @@ QUIPU_INLINE __m512 _mm512_shuffle_f32x4(__m512 a, __m512 b, int imm) {
 
 // ---- integers ----
 
+QUIPU_INLINE void _mm512_storeu_si512(void* p, __m512i a) {
+  _mm256_storeu_si256((__m256i*)p, a.low);
+  _mm256_storeu_si256((__m256i*)p + 1, a.high);
+}
+
+QUIPU_INLINE __m512i _mm512_setzero_si512() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
 QUIPU_INLINE __m512i _mm512_set1_epi32(int x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
 QUIPU_HALVES(__m512i, _mm512_add_epi32, _mm256_add_epi32)
+QUIPU_HALVES(__m512i, _mm512_add_epi64, _mm256_add_epi64)
 QUIPU_HALVES(__m512i, _mm512_sub_epi32, _mm256_sub_epi32)
 
 QUIPU_INLINE __m512i _mm512_slli_epi32(__m512i a, unsigned imm) {
@@ -224,6 +231,13 @@ QUIPU_INLINE __m128i _mm512_cvtsepi32_epi8(__m512i a) {
 
 QUIPU_INLINE __m512 _mm512_cvtepi32_ps(__m512i a) { return {_mm256_cvtepi32_ps(a.low), _mm256_cvtepi32_ps(a.high)}; }
 QUIPU_INLINE __m512i _mm512_cvtps_epi32(__m512 a) { return {_mm256_cvtps_epi32(a.low), _mm256_cvtps_epi32(a.high)}; }
+
+QUIPU_INLINE __m512i _mm512_cvtps_epi64(__m256 a) {
+  const auto lanes = sameBits<Lanes<float, 8>>(a);
+  Lanes<int64_t, 8> to;
+  for (int i = 0; i < 8; ++i) to.lane[i] = _mm_cvtss_si64(_mm_set_ss(lanes.lane[i]));
+  return sameBits<__m512i>(to);
+}
 
 QUIPU_INLINE __m512 _mm512_cvtph_ps(__m256i a) {
   return {_mm256_cvtph_ps(_mm256_castsi256_si128(a)), _mm256_cvtph_ps(_mm256_extracti128_si256(a, 1))};

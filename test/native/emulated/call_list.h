@@ -44,6 +44,7 @@ static Calls collected() {
   QUIPU_LOAD(_mm256_maskz_loadu_epi16, (in.mask, in.memory));
   QUIPU_LOAD(_mm_maskz_loadu_epi8, (in.mask, in.memory));
   QUIPU_STORE(_mm512_storeu_ps, (in.memory, f32(in.a)));
+  QUIPU_STORE(_mm512_storeu_si512, (in.memory, i32(in.a)));
   QUIPU_STORE(_mm512_mask_storeu_ps, (in.memory, in.mask, f32(in.a)));
   QUIPU_STORE(_mm256_mask_storeu_epi16, (in.memory, in.mask, half(in.a)));
   QUIPU_STORE(_mm_mask_storeu_epi8, (in.memory, in.mask, quarter(in.a)));
@@ -73,8 +74,10 @@ static Calls collected() {
   QUIPU_RESULTS(_mm512_shuffle_ps, 256, (f32(in.a), f32(in.b), imm));
   QUIPU_RESULTS(_mm512_shuffle_f32x4, 256, (f32(in.a), f32(in.b), imm));
 
+  QUIPU_RESULT(_mm512_setzero_si512, ());
   QUIPU_RESULT(_mm512_set1_epi32, (from<int>(in.a)));
   QUIPU_RESULT(_mm512_add_epi32, (i32(in.a), i32(in.b)));
+  QUIPU_RESULT(_mm512_add_epi64, (i32(in.a), i32(in.b)));
   QUIPU_RESULT(_mm512_sub_epi32, (i32(in.a), i32(in.b)));
   QUIPU_RESULTS(_mm512_slli_epi32, 40, (i32(in.a), imm));
   QUIPU_RESULTS(_mm512_srai_epi32, 40, (i32(in.a), imm));
@@ -84,6 +87,7 @@ static Calls collected() {
   QUIPU_RESULT(_mm512_cvtsepi32_epi8, (i32(in.a)));
   QUIPU_RESULT(_mm512_cvtepi32_ps, (i32(in.a)));
   QUIPU_RESULT(_mm512_cvtps_epi32, (f32(in.a)));
+  QUIPU_RESULT(_mm512_cvtps_epi64, (from<__m256>(in.a)));
   QUIPU_RESULT(_mm512_cvtph_ps, (half(in.a)));
   QUIPU_RESULTS(_mm512_cvtps_ph, 8, (f32(in.a), imm));
 

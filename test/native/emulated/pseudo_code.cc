@@ -87,9 +87,11 @@ float roundScale(float x, int imm) {
   return float(std::ldexp(roundedBy(std::ldexp(double(x), bits), roundingOf(imm)), -bits));
 }
 
-int32_t toInt(float x) {
-  const double whole = roundedBy(x, 0);
-  return whole >= -0x1p31 && whole < 0x1p31 ? int32_t(whole) : std::numeric_limits<int32_t>::min();
+// To nearest; what has no place, and NaN, is the least integer.
+template <typename Int>
+Int toInt(float x) {
+  const double whole = roundedBy(x, 0), limit = std::ldexp(1.0, 8 * sizeof(Int) - 1);
+  return whole >= -limit && whole < limit ? Int(whole) : std::numeric_limits<Int>::min();
 }
 
 float halfToFloat(uint16_t h) {
@@ -191,6 +193,7 @@ const std::unordered_map<std::string, PseudoCode>& pseudoCode() {
       {"_mm256_maskz_loadu_epi16", {kBits, QUIPU_CODE(load<uint16_t>(in, out, in.mask))}},
       {"_mm_maskz_loadu_epi8", {kBits, QUIPU_CODE(load<uint8_t>(in, out, in.mask))}},
       {"_mm512_storeu_ps", {kBits, QUIPU_CODE(store<uint32_t>(in, out, 0xffff))}},
+      {"_mm512_storeu_si512", {kBits, QUIPU_CODE(store<uint32_t>(in, out, 0xffff))}},
       {"_mm512_mask_storeu_ps", {kBits, QUIPU_CODE(store<uint32_t>(in, out, in.mask))}},
       {"_mm256_mask_storeu_epi16", {kBits, QUIPU_CODE(store<uint16_t>(in, out, in.mask))}},
       {"_mm_mask_storeu_epi8", {kBits, QUIPU_CODE(store<uint8_t>(in, out, in.mask))}},
@@ -234,8 +237,12 @@ const std::unordered_map<std::string, PseudoCode>& pseudoCode() {
        {kBits, QUIPU_CODE(for (size_t i = 0; i < 16; ++i) set(
                    out, i, lane<uint32_t>(i < 8 ? in.a : in.b, 4 * (imm >> (2 * (i / 4)) & 3) + i % 4)))}},
 
+      {"_mm512_setzero_si512", {kBits, QUIPU_WORD(0)}},
       {"_mm512_set1_epi32", {kBits, QUIPU_WORD(lane<uint32_t>(in.a, 0))}},
       {"_mm512_add_epi32", {kBits, QUIPU_WORD(a + b)}},
+      {"_mm512_add_epi64",
+       {kBits,
+        QUIPU_CODE(for (size_t i = 0; i < 8; ++i) set(out, i, lane<uint64_t>(in.a, i) + lane<uint64_t>(in.b, i)))}},
       {"_mm512_sub_epi32", {kBits, QUIPU_WORD(a - b)}},
       {"_mm512_slli_epi32", {kBits, QUIPU_WORD(imm > 31 ? 0 : a << imm)}},
       {"_mm512_srai_epi32", {kBits, QUIPU_WORD(uint32_t(int32_t(a) >> (imm > 31 ? 31 : imm)))}},
@@ -250,7 +257,9 @@ const std::unordered_map<std::string, PseudoCode>& pseudoCode() {
                                                                                       : x; })))}},
       {"_mm512_cvtepi32_ps",
        {kBits, QUIPU_CODE((convert<int32_t, float>(in, out, [](int32_t x) { return float(double(x)); })))}},
-      {"_mm512_cvtps_epi32", {kBits, QUIPU_CODE((convert<float, int32_t>(in, out, toInt)))}},
+      {"_mm512_cvtps_epi32", {kBits, QUIPU_CODE((convert<float, int32_t>(in, out, toInt<int32_t>)))}},
+      {"_mm512_cvtps_epi64",
+       {kBits, QUIPU_CODE(for (size_t i = 0; i < 8; ++i) set(out, i, toInt<int64_t>(lane<float>(in.a, i))))}},
       {"_mm512_cvtph_ps", {kF32, QUIPU_CODE((convert<uint16_t, float>(in, out, halfToFloat)))}},
       {"_mm512_cvtps_ph",
        {kF16, QUIPU_CODE((convert<float, uint16_t>(in, out, [=](float x) { return floatToHalf(x, imm); })))}},
