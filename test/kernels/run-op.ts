@@ -13,8 +13,9 @@ import { Recorder } from "#quipu/graph/recorder.js";
 import type { Value } from "#quipu/graph/recording.js";
 import { type Contents, type Elements, elements, sizeOf } from "./contents.js";
 
-/** Every instruction set that this machine can run, the scalar definition first. */
-export const TARGETS = ["scalar", ...availableTargets().filter((target) => target !== "scalar")];
+const others = process.env.QUIPU_CPU ? [process.env.QUIPU_CPU] : availableTargets();
+/** The scalar definition and then every other instruction set that this machine can run, or the one of QUIPU_CPU. */
+export const TARGETS = ["scalar", ...others.filter((target) => target !== "scalar")];
 export const THREADS = [1, 2, 3];
 
 /** Devices whose bits are their own. */
