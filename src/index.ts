@@ -19,17 +19,17 @@ export type { GenerationConfig } from "./model/generation-config.js";
 export type { KvCacheType } from "./model/kv-cache.js";
 export type { RopeConfig, RopeScaling } from "./model/rope-config.js";
 export { ENCODING_NAMES, type EncodingName, loadEncoding } from "./tokenizer/encodings.js";
-export {
-  type BatchOptions,
-  type DecodeOptions,
-  type EncodeOptions,
-  loadTokenizer,
-  type SpecialText,
-  type StreamDecoder,
-  type StreamOptions,
-  type Text,
-  type TokenizedText,
-  type Tokenizer,
+export { loadTokenizer } from "./tokenizer/load-tokenizer.js";
+export type { StreamDecoder } from "./tokenizer/stream-decoder.js";
+export type {
+  BatchOptions,
+  DecodeOptions,
+  EncodeOptions,
+  SpecialText,
+  StreamOptions,
+  Text,
+  TokenizedText,
+  Tokenizer,
 } from "./tokenizer/tokenizer.js";
 export {
   type SaveOptions,

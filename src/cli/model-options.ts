@@ -1,6 +1,6 @@
 // The options of a model, from the command line's names to the library's.
 import { type LoadOptions, loadModel, type Model, type ModelWarning, type Warn } from "../index.js";
-import type { Context } from "./program.js";
+import type { Context } from "./context.js";
 import type { Progress } from "./terminal/progress.js";
 
 export interface ModelOptions {

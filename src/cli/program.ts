@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { QuipuError } from "../errors.js";
 import { QuipuCommand } from "./command.js";
+import type { Context } from "./context.js";
 import {
   addBenchmarkOptions,
   addModelOptions,
@@ -18,11 +19,6 @@ import {
   MODEL,
 } from "./options.js";
 import { wholeNumber } from "./values.js";
-
-/** What every command gets beside its options. */
-export interface Context {
-  readonly signal: AbortSignal;
-}
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   version: string;

@@ -2,19 +2,19 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readOptions } from "../arguments.js";
+import { abortSignal, callback, type Kind, type Kinds, readOptions, whole } from "../arguments.js";
 import { openDevice } from "../device/device.js";
 import { describeMachine, measureRoofs, type Roofs } from "../device/machine.js";
 import { abortedError, isQuipuError, QuipuError } from "../errors.js";
 import { compile } from "../graph/program.js";
 import { Recorder } from "../graph/recorder.js";
 import { SamplerState } from "../model/sampler-state.js";
-import { loadTokenizer } from "../tokenizer/tokenizer.js";
+import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import type { GenerateOptions } from "./events.js";
-import { type LoadOptions, loadModel } from "./load.js";
+import { LOAD_OPTIONS, type LoadOptions, loadModel } from "./load.js";
 import type { Model, ModelStats } from "./model.js";
 import { modelFolder } from "./model-folder.js";
-import { BENCHMARK_OPTIONS, GENERATE_OPTIONS, LOAD_OPTIONS } from "./option-kinds.js";
+import { GENERATE_OPTIONS } from "./option-kinds.js";
 
 export interface BenchmarkOptions {
   /** Default 512, or what the context holds after `depth`. */
@@ -30,6 +30,22 @@ export interface BenchmarkOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
+
+/** Checked one by one, as those of generate(). */
+const generateOptions: Kind = {
+  expected: "an object with options of generate",
+  accepts: (value) => Object.prototype.toString.call(value) === "[object Object]",
+};
+
+export const BENCHMARK_OPTIONS: Kinds<BenchmarkOptions> = {
+  promptTokens: whole(1),
+  genTokens: whole(2),
+  repeats: whole(1, 1000),
+  depth: whole(0),
+  sampling: generateOptions,
+  onProgress: callback,
+  signal: abortSignal,
+};
 
 /** A rate in the unit of what bounds it, and its share of that. */
 export interface Roof {

@@ -1,9 +1,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 // The line above goes into the declarations: [Symbol.asyncDispose] is in no lib that a target brings.
 
-// A loaded model: generation, next tokens, logits. The command line uses nothing below this.
+// A loaded model: generation, next tokens, logits.
 
-import { idsOf, readOptions, wrongArgument } from "../arguments.js";
+import { abortSignal, idsOf, type Kinds, readOptions, whole, wrongArgument } from "../arguments.js";
 import type { ChatTemplate } from "../chat/template.js";
 import type { Device } from "../device/device.js";
 import { QuipuError } from "../errors.js";
@@ -16,7 +16,7 @@ import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { ModelWarning } from "../warnings.js";
 import type { EffectiveSettings, GenerateEvent, GenerateOptions, Prompt, TokenLogprob } from "./events.js";
 import { Holding, rowsOf, runGeneration, withText } from "./generate.js";
-import { GENERATE_OPTIONS, LOGITS_OPTIONS, NEXT_OPTIONS } from "./option-kinds.js";
+import { GENERATE_OPTIONS } from "./option-kinds.js";
 import { encodePrompt, fitPrompt } from "./prompt.js";
 import { resolveBias, resolveSettings } from "./sampling.js";
 import type { SlotPool } from "./slot-pool.js";
@@ -27,9 +27,13 @@ export interface NextOptions extends GenerateOptions {
   readonly top?: number | undefined;
 }
 
+export const NEXT_OPTIONS: Kinds<NextOptions> = { ...GENERATE_OPTIONS, top: whole(1) };
+
 export interface LogitsOptions {
   readonly signal?: AbortSignal | undefined;
 }
+
+export const LOGITS_OPTIONS: Kinds<LogitsOptions> = { signal: abortSignal };
 
 export interface ModelStats {
   /** Parameters, and bytes of the weights in use. */

@@ -15,8 +15,8 @@ import {
 } from "../../index.js";
 import { InputError } from "../byte-input.js";
 import { type ChatInputOptions, readChatInput } from "../chat-input.js";
+import type { Context } from "../context.js";
 import { warningPrinter } from "../model-options.js";
-import type { Context } from "../program.js";
 import { checkOneSource } from "../prompt-input.js";
 import { SourceEncoder } from "../source-encoder.js";
 import { write } from "../terminal/output.js";

@@ -4,8 +4,11 @@ import { join } from "node:path";
 import { inOptionNames } from "#quipu/cli/option-names.js";
 import { makeProgram } from "#quipu/cli/program.js";
 import { QuipuError } from "#quipu/errors.js";
-import { BENCHMARK_OPTIONS, GENERATE_OPTIONS, LOAD_OPTIONS, NEXT_OPTIONS } from "#quipu/generate/option-kinds.js";
-import { TRAIN_OPTIONS } from "#quipu/tokenizer/option-kinds.js";
+import { BENCHMARK_OPTIONS } from "#quipu/generate/benchmark.js";
+import { LOAD_OPTIONS } from "#quipu/generate/load.js";
+import { NEXT_OPTIONS } from "#quipu/generate/model.js";
+import { GENERATE_OPTIONS } from "#quipu/generate/option-kinds.js";
+import { TRAIN_OPTIONS } from "#quipu/tokenizer/training/settings.js";
 
 /** Options that the command line gives only good values, or never. */
 const SET_BY_THE_COMMAND_LINE = [
