@@ -25,8 +25,9 @@ const ALLOWED = {
   device: [...BASE, "addon"],
   graph: [...BASE, "addon", "device"],
   model: [...BASE, "checkpoint", "device", "graph"],
-  generate: [...BASE, "addon", "chat", "checkpoint", "device", "graph", "model", "tokenizer"],
-  index: [...BASE, "chat", "device", "generate", "model", "tokenizer"],
+  generate: [...BASE, "addon", "chat", "checkpoint", "device", "model", "tokenizer"],
+  benchmark: [...BASE, "device", "generate", "model", "tokenizer"],
+  index: [...BASE, "benchmark", "chat", "device", "generate", "model", "tokenizer"],
   // The public library; and what --help, which must be quick, needs without all of it.
   cli: ["errors", "index", "nearest", "utf8"],
 };

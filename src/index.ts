@@ -1,12 +1,12 @@
 // The public API of quipu-llm: exports, no code.
 
+export { type BenchmarkOptions, type BenchmarkResult, type BenchmarkRow, runBenchmark } from "./benchmark/benchmark.js";
 export { encodeChat } from "./chat/encode-chat.js";
 export { type ChatRequest, parseChatRequest, parseJson } from "./chat/request.js";
 export { ChatTemplate } from "./chat/template.js";
 export { loadChatTemplate } from "./chat/template-files.js";
 export { describeMachine, type Machine, measureRoofs, type Roofs } from "./device/machine.js";
 export { EXIT_CODES, isQuipuError, QuipuError, type QuipuErrorCode } from "./errors.js";
-export { type BenchmarkOptions, type BenchmarkResult, type BenchmarkRow, runBenchmark } from "./generate/benchmark.js";
 export type * from "./generate/events.js";
 export { type InspectOptions, inspectModel, type ModelReport } from "./generate/inspect.js";
 export { type LoadOptions, loadModel } from "./generate/load.js";

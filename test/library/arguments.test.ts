@@ -3,8 +3,8 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Kind } from "#quipu/arguments.js";
+import { BENCHMARK_OPTIONS } from "#quipu/benchmark/benchmark.js";
 import { CHAT_OPTIONS } from "#quipu/chat/option-kinds.js";
-import { BENCHMARK_OPTIONS } from "#quipu/generate/benchmark.js";
 import { INSPECT_OPTIONS } from "#quipu/generate/inspect.js";
 import { LOAD_OPTIONS } from "#quipu/generate/load.js";
 import { LOGITS_OPTIONS, NEXT_OPTIONS } from "#quipu/generate/model.js";
