@@ -5,7 +5,6 @@ export { encodeChat } from "./chat/encode-chat.js";
 export { type ChatRequest, parseChatRequest, parseJson } from "./chat/request.js";
 export { ChatTemplate } from "./chat/template.js";
 export { loadChatTemplate } from "./chat/template-files.js";
-export { describeMachine, type Machine, measureRoofs, type Roofs } from "./device/machine.js";
 export { EXIT_CODES, isQuipuError, QuipuError, type QuipuErrorCode } from "./errors.js";
 export type * from "./generate/events.js";
 export { type InspectOptions, inspectModel, type ModelReport } from "./generate/inspect.js";
@@ -14,6 +13,8 @@ export type { LogitsOptions, Model, ModelStats, ModelWithTokenizer, NextOptions 
 export { modelFolder } from "./generate/model-folder.js";
 export { encodePrompt, type PromptContext } from "./generate/prompt.js";
 export type { StopToken } from "./generate/stop-tokens.js";
+export { describeMachine, type Machine } from "./machine/machine.js";
+export { measureRoofs, type Roofs } from "./machine/roofs.js";
 export { type LlamaConfig, readConfig } from "./model/config.js";
 export type { GenerationConfig } from "./model/generation-config.js";
 export type { KvCacheType } from "./model/kv-cache.js";

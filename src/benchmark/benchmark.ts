@@ -1,7 +1,6 @@
 // Speed and memory of a model, each rate beside what this machine could do at best, measured in the same run.
 import { abortSignal, callback, type Kind, type Kinds, readOptions, whole } from "../arguments.js";
 import { openDevice } from "../device/device.js";
-import { describeMachine, measureRoofs, type Roofs } from "../device/machine.js";
 import { abortedError, QuipuError } from "../errors.js";
 import type { GenerateOptions } from "../generate/events.js";
 import { LOAD_OPTIONS, type LoadOptions, loadModel } from "../generate/load.js";
@@ -9,6 +8,8 @@ import type { Model, ModelStats } from "../generate/model.js";
 import { modelFolder } from "../generate/model-folder.js";
 import { GENERATE_OPTIONS } from "../generate/option-kinds.js";
 import { resolveBias, resolveSettings } from "../generate/sampling.js";
+import { describeMachine } from "../machine/machine.js";
+import { measureRoofs, type Roofs } from "../machine/roofs.js";
 import { sampleOnly } from "../model/sample-only.js";
 import { median, quantile, standardDeviation } from "./statistics.js";
 import { tokenizeRates } from "./tokenize.js";

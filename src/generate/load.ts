@@ -1,5 +1,5 @@
 // loadModel: a checkpoint folder, or a name, to a model that answers.
-import { availableMemory } from "../addon/process-limits.js";
+
 import {
   abortSignal,
   callback,
@@ -15,6 +15,7 @@ import { loadChatTemplate } from "../chat/template-files.js";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { openDevice } from "../device/device.js";
 import { abortedError, QuipuError } from "../errors.js";
+import { availableMemory } from "../machine/process-limits.js";
 import { type LlamaConfig, readConfig } from "../model/config.js";
 import { readGenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";

@@ -5,11 +5,11 @@
 // end shows NaN, one that writes there is caught. Where a tensor starts in its buffer depends on the thread count: at a cache
 // line with one thread, at odd elements with others, as weights lie in a mapped file.
 import { Device } from "#quipu/device/device.js";
-import { availableTargets } from "#quipu/device/machine.js";
 import { DTYPE_BYTES, type DType, type Tensor } from "#quipu/device/tensor.js";
 import { planMemory } from "#quipu/graph/passes/plan-memory.js";
 import { Program } from "#quipu/graph/program.js";
 import { Recorder, type Value } from "#quipu/graph/recorder.js";
+import { availableTargets } from "#quipu/machine/machine.js";
 import { type Contents, type Elements, elements, sizeOf } from "./contents.js";
 
 /** Every instruction set that this machine can run, the scalar definition first. */

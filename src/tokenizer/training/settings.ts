@@ -1,6 +1,5 @@
 // Options of a training: what they may be, and what they are where they are not given.
 import { totalmem } from "node:os";
-import { threadsFor } from "../../addon/process-limits.js";
 import {
   abortSignal,
   callback,
@@ -18,6 +17,7 @@ import {
   whole,
 } from "../../arguments.js";
 import { QuipuError } from "../../errors.js";
+import { threadsFor } from "../../machine/process-limits.js";
 import { llama3SpecialTokens } from "../tiktoken-file.js";
 import type { CorpusFormat } from "./corpus.js";
 import { TRAINING_PATTERNS, type TrainingPattern } from "./patterns.js";

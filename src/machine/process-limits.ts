@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { freemem } from "node:os";
 import { join } from "node:path";
-import { callNative } from "./addon.js";
+import { callNative } from "../addon/addon.js";
 
 /** The contents of a file; empty where it cannot be read. */
 export type ReadFile = (path: string) => string;
