@@ -1,4 +1,4 @@
-// Speed and memory of a model, each rate beside what this machine could do at best, measured in the same run.
+// Speed and memory of a model, each rate beside the roof that bounds it, measured in the same run.
 import { abortSignal, callback, type Kind, type Kinds, readOptions, whole } from "../arguments.js";
 import { openDevice } from "../device/device.js";
 import { abortedError, QuipuError } from "../errors.js";
@@ -154,7 +154,7 @@ async function promptTime(model: Model, ids: Int32Array, signal: AbortSignal | u
   return performance.now() - started;
 }
 
-/** Milliseconds from the first token to the last, and between neighbours. */
+/** Milliseconds from the first token to the last, and the inter-token latencies. */
 interface Decode {
   readonly ms: number;
   readonly gapsMs: readonly number[];

@@ -1,4 +1,4 @@
-/** The middle one, or between the two in the middle. */
+/** The 0.5 quantile. */
 export function median(values: readonly number[]): number {
   return quantile(
     [...values].sort((a, b) => a - b),
@@ -6,14 +6,14 @@ export function median(values: readonly number[]): number {
   );
 }
 
-/** Of ascending values, between neighbours by proportion. */
+/** Linearly interpolated between the order statistics of `sorted`, which ascends. */
 export function quantile(sorted: readonly number[], share: number): number {
   const place = share * (sorted.length - 1);
   const below = sorted[Math.floor(place)] ?? 0;
   return below + (place - Math.floor(place)) * ((sorted[Math.ceil(place)] ?? below) - below);
 }
 
-/** Of a sample; 0 for a single value. */
+/** Of a sample (n − 1); 0 for a single value. */
 export function standardDeviation(values: readonly number[]): number {
   if (values.length < 2) return 0;
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -46,7 +46,7 @@ export async function loadFrom(options: ModelOptions, progress: Progress, contex
   }
 }
 
-/** What a model was read with but not as it says, on stderr. */
+/** A warning about the model's files, on stderr. */
 export function printWarning({ message }: Pick<ModelWarning, "message">, { quiet = false }: { quiet?: boolean }): void {
   if (!quiet) process.stderr.write(`quipu: warning: ${message}\n`);
 }

@@ -24,7 +24,7 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
   version: string;
 };
 
-/** Commands that the design has and this version has not: their names are theirs already. */
+/** Reserved command names: a later version has these commands. */
 export const LATER_COMMANDS = ["chat", "pull", "models", "plan", "replay", "train", "data", "eval", "serve"];
 
 const HELP_AFTER = `

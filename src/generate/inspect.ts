@@ -1,5 +1,5 @@
-// What a checkpoint is, from its headers. Of its weights only a head is read, where one is stored beside a config that ties it: whether it is the
-// embedding decides which of them counts.
+// What a checkpoint is, from its headers. Weights are not read, but for a stored head beside a config that ties it: it counts
+// only where it differs from the embedding.
 import { basename, join } from "node:path";
 import { type Kinds, readOptions, whole } from "../arguments.js";
 import { loadChatTemplate } from "../chat/template-files.js";
@@ -33,10 +33,10 @@ export interface ModelReport {
   readonly generationConfig: GenerationConfig;
   /** Whether the head is the embedding, or a tensor of its own. */
   readonly head: "tied" | "stored";
-  /** Of the tensors that the model computes with; so are the bytes of its weights. */
+  /** Of the tensors that the model computes with, as in ModelStats; so are `memory.weightBytes`. */
   readonly parameters: number;
   readonly files: readonly { readonly name: string; readonly bytes: number }[];
-  /** Of all tensors in the files; so is `tensors`. */
+  /** Of all tensors in the files, also those that the model leaves out; so is `tensors`. */
   readonly dtypes: readonly { readonly dtype: string; readonly tensors: number; readonly bytes: number }[];
   readonly tensors: readonly {
     readonly name: string;

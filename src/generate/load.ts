@@ -50,7 +50,7 @@ export interface LoadOptions {
   /** Sequences that can be generated at once; more wait. Default 1. */
   readonly slots?: number | undefined;
   /**
-   * Milliseconds that a request waits for a slot while nobody takes the events of the generations that hold them; then it fails
+   * Milliseconds that a request waits for a slot while no generation that holds one has its events read; then it fails
    * with ERR_BUSY. Default 5000; Infinity: it waits on.
    */
   readonly slotTimeoutMs?: number | undefined;

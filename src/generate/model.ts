@@ -36,7 +36,7 @@ export interface LogitsOptions {
 export const LOGITS_OPTIONS: Kinds<LogitsOptions> = { signal: abortSignal };
 
 export interface ModelStats {
-  /** Parameters, and bytes of the weights in use. */
+  /** Of the weights in use, each counted once: a tied head is the embedding. As in ModelReport. */
   readonly parameters: number;
   readonly weightBytes: number;
   /** Bytes of weights that a decoded token reads. */
@@ -77,7 +77,7 @@ export interface ModelParts {
   readonly warnings: readonly ModelWarning[];
 }
 
-/** A generator that was forgotten and collected gives back what it holds. */
+/** Releases what a generator holds that was abandoned and collected. */
 const FORGOTTEN = new FinalizationRegistry<Holding>((holding) => void holding.end());
 
 /** What {@link loadModel} gives unless it is told to leave out the tokenizer. */
@@ -246,7 +246,7 @@ export class Model {
     };
   }
 
-  /** Ends what runs, with ERR_DISPOSED, and gives up weights, cache and threads. */
+  /** Cancels what runs, with ERR_DISPOSED, and releases weights, cache and threads. Idempotent. */
   dispose(): Promise<void> {
     this.#disposed ??= (async () => {
       const { device, runtime, loaded, slots } = this.#parts;

@@ -1,4 +1,4 @@
-// quipu --benchmark: measured figures as a table, Markdown, JSON or CSV, in llama-bench's columns where they mean the same.
+// quipu benchmark, quipu --benchmark: measured figures as a table, Markdown, JSON or CSV, in llama-bench's columns where they mean the same.
 import { basename, resolve } from "node:path";
 import { type BenchmarkResult, modelFolder, runBenchmark } from "../../index.js";
 import type { Context } from "../context.js";

@@ -1,4 +1,4 @@
-// quipu next: what the model holds likely after the prompt.
+// quipu next: the most likely tokens after the prompt.
 import { modelFolder } from "../../index.js";
 import type { Context } from "../context.js";
 import { loadFrom, type ModelOptions } from "../model-options.js";

@@ -1,4 +1,4 @@
-// quipu tokens: count, show or decode. Texts are counted as they are read, so that their length is no matter.
+// quipu tokens: count, show or decode. Texts are streamed, so memory does not grow with their length.
 import { existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { setImmediate } from "node:timers/promises";

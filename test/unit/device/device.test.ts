@@ -27,7 +27,7 @@ describe("transfers", () => {
     expect([...tail]).toEqual([3, 4]);
   });
 
-  test("nothing can be transferred, too", async () => {
+  test("empty transfers are allowed", async () => {
     const tensor = device.allocate("t", "i32", [0, 4], 7);
     const [nothing, read] = [new Int32Array(0), new Int32Array(0)];
     await device.run(null, { writes: [[tensor, nothing]], reads: [[tensor, read]] });
