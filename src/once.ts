@@ -1,4 +1,4 @@
-/** What is made when it is first asked for: tables and patterns that most runs never use would keep the first word waiting. */
+/** Lazy initialization: tables and patterns that most runs never use would delay the first token. */
 export function once<T>(make: () => T): () => T {
   let made: { readonly value: T } | undefined;
   return () => {

@@ -45,7 +45,7 @@ export function collectWarnings(onWarning?: (warning: ModelWarning) => void): { 
   return { warnings, warn };
 }
 
-/** A name out of somebody else's file, in one line of a message: escaped, and not endless. */
+/** A name from a file that is not trusted, in one line of a message: escaped and cut. */
 export function shownName(name: string): string {
   return JSON.stringify(name).slice(1, -1).slice(0, 200);
 }

@@ -16,8 +16,8 @@ import o200kRanks from "js-tiktoken/ranks/o200k_base";
 import { callNative } from "../../dist/addon/addon.js";
 import { bytesOfAlphabet } from "../../dist/tokenizer/byte-alphabet.js";
 import { loadEncoding } from "../../dist/tokenizer/encodings.js";
+import { loadTokenizer } from "../../dist/tokenizer/load-tokenizer.js";
 import { compileSplitPattern, LLAMA3_PATTERN, O200K_PATTERN } from "../../dist/tokenizer/split-pattern.js";
-import { loadTokenizer } from "../../dist/tokenizer/tokenizer.js";
 import { corporaOf, sample } from "./corpora.js";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));

@@ -83,7 +83,7 @@ void TrainerWrap::close(Napi::Env env) {
   completion_.Release();
 }
 
-// The process or worker ends: nobody is left to hear of what is under way.
+// The process or worker ends: pending promises are never settled.
 void TrainerWrap::onEnvironmentExit(void* self) { static_cast<TrainerWrap*>(self)->counter_.reset(); }
 
 void TrainerWrap::dispose(const Napi::CallbackInfo& info) { close(info.Env()); }

@@ -26,9 +26,7 @@ constexpr Failure failureOf(uint64_t word) {
 
 // Whether such a failure is one row's own, so that a run that is told apart by row goes on with the others. An index
 // that no operand allows is a fault of the program's author and ends the run.
-constexpr bool isOfRow(ErrorCode code) {
-  return code == ErrorCode::kNotANumber || code == ErrorCode::kAllForbidden;
-}
+constexpr bool isOfRow(ErrorCode code) { return code == ErrorCode::kNotANumber || code == ErrorCode::kAllForbidden; }
 
 // Rows that may fail alone: those of sample.
 size_t failingRows(const Program& program);

@@ -58,7 +58,7 @@ class TextTokenizer {
   // An encoder from the pool. It remembers what it met, so a thread keeps one for all of its texts.
   class Lease {
    public:
-    // `stop`, while the lease lasts: once it is true, the encoder gives up soon, with ids that mean nothing.
+    // `stop`, while the lease lasts: once it is true, the encoder returns soon, with meaningless ids.
     explicit Lease(const TextTokenizer& tokenizer, const std::atomic<bool>* stop = nullptr);
     ~Lease();
     Lease(const Lease&) = delete;

@@ -1,5 +1,5 @@
-// Finds the texts of a list in a text: leftmost first, of several the longest, none inside another; in time by the
-// length of the text, whatever the list. A trie with failure links (Aho and Corasick), and beside each link what has
+// Finds the texts of a list in a text: leftmost-longest, not overlapping; in time linear in the text, whatever the
+// list. A trie with failure links (Aho and Corasick), and beside each link what has
 // been found in the part of the text that it leaves behind, so that nothing is read twice.
 #pragma once
 

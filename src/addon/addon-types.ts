@@ -1,4 +1,4 @@
-// What the native modules export, as TypeScript. Only src/device and src/tokenizer use it.
+// What the native modules export, as TypeScript.
 
 export type NativeTypedArray = Float32Array | Int32Array | Uint32Array | Uint16Array | Int8Array | Uint8Array;
 

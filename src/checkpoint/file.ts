@@ -1,4 +1,4 @@
-// Files that somebody else has made: looked at before they are opened, bounded before they are read, and every error of the
+// Files that are not trusted: examined before they are opened, bounded before they are read, and every error of the
 // system is a QuipuError that names the file and the cause. A pipe or a device would be waited for, or read, for ever.
 import {
   closeSync,

@@ -9,10 +9,10 @@ import type {
   NativeTransfers,
   NativeTypedArray,
 } from "../addon/addon-types.js";
-import { threadsFor } from "../addon/process-limits.js";
 import { checkArgument, whole } from "../arguments.js";
 import { abortedError, QuipuError } from "../errors.js";
-import { chooseTarget } from "./machine.js";
+import { chooseTarget } from "../machine/machine.js";
+import { threadsFor } from "../machine/process-limits.js";
 import { bytesOf, DTYPE_BYTES, type DType, type Shape, type Tensor } from "./tensor.js";
 import { WeightFile, type WeightFileOptions } from "./weight-file.js";
 

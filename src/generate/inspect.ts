@@ -1,7 +1,7 @@
-// What a checkpoint is, from its headers. Of its weights only a head is read, where one is stored beside a config that ties it: whether it is the
-// embedding decides which of them counts.
+// What a checkpoint is, from its headers. Weights are not read, but for a stored head beside a config that ties it: it counts
+// only where it differs from the embedding.
 import { basename, join } from "node:path";
-import { readOptions } from "../arguments.js";
+import { type Kinds, readOptions, whole } from "../arguments.js";
 import { loadChatTemplate } from "../chat/template-files.js";
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import { examine } from "../checkpoint/file.js";
@@ -11,11 +11,11 @@ import { type LlamaConfig, readConfig } from "../model/config.js";
 import { type GenerationConfig, readGenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
 import { findTensors } from "../model/tensors.js";
-import { loadTokenizer } from "../tokenizer/tokenizer.js";
+import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import { readEosTokens } from "../tokenizer/tokenizer-config.js";
 import { collectWarnings, type ModelWarning } from "../warnings.js";
 import { modelFolder } from "./model-folder.js";
-import { INSPECT_OPTIONS } from "./option-kinds.js";
+import { KV_CACHE } from "./option-kinds.js";
 import { type StopToken, stopTokensOf } from "./stop-tokens.js";
 
 export interface InspectOptions {
@@ -25,16 +25,18 @@ export interface InspectOptions {
   readonly kvCache?: KvCacheType | undefined;
 }
 
+export const INSPECT_OPTIONS: Kinds<InspectOptions> = { contextLength: whole(2), kvCache: KV_CACHE };
+
 export interface ModelReport {
   readonly dir: string;
   readonly config: LlamaConfig;
   readonly generationConfig: GenerationConfig;
   /** Whether the head is the embedding, or a tensor of its own. */
   readonly head: "tied" | "stored";
-  /** Of the tensors that the model computes with; so are the bytes of its weights. */
+  /** Of the tensors that the model computes with, as in ModelStats; so are `memory.weightBytes`. */
   readonly parameters: number;
   readonly files: readonly { readonly name: string; readonly bytes: number }[];
-  /** Of all tensors in the files; so is `tensors`. */
+  /** Of all tensors in the files, also those that the model leaves out; so is `tensors`. */
   readonly dtypes: readonly { readonly dtype: string; readonly tensors: number; readonly bytes: number }[];
   readonly tensors: readonly {
     readonly name: string;

@@ -56,7 +56,7 @@ export function stopTokensOf(parts: StopParts, warn: Warn): StopToken[] {
 
 /** What is rendered in place of an answer: no template takes it for anything else. */
 const ANSWER = "quipu looks for what follows";
-/** Every load renders it. Published templates take less than 20,000 steps for longer conversations. */
+/** Rendered at every load. Published templates take under 20,000 steps for longer conversations. */
 const MAX_STEPS = 1_000_000;
 
 /**

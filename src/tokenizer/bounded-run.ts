@@ -1,4 +1,4 @@
-// Work that may take for ever and asks nobody: V8 has no limit for the steps of a regular expression, and while it runs no
+// Work that may not terminate and cannot be cancelled: V8 has no limit for the steps of a regular expression, and while it runs no
 // signal is heard. Under node:vm's watch it ends after its time, and at Ctrl-C.
 import { createContext, Script } from "node:vm";
 import { QuipuError } from "../errors.js";

@@ -4,7 +4,6 @@ import { isUtf8 } from "node:buffer";
 import { setImmediate } from "node:timers/promises";
 import { callNative, fromNative } from "../addon/addon.js";
 import type { NativeEncodeOptions, NativeTokenizer, NativeVocabulary } from "../addon/addon-types.js";
-import { threadsFor } from "../addon/process-limits.js";
 import {
   checkArgument,
   idsOf,
@@ -16,6 +15,7 @@ import {
   wrongArgument,
 } from "../arguments.js";
 import { QuipuError } from "../errors.js";
+import { threadsFor } from "../machine/process-limits.js";
 import { type AddedToken, AllowedTokens, toNative } from "./added-tokens.js";
 import { BATCH_OPTIONS, DECODE_OPTIONS, ENCODE_OPTIONS, STREAM_OPTIONS } from "./option-kinds.js";
 import type { PreTokenizer } from "./pre-tokenizer.js";

@@ -6,11 +6,11 @@
 // end shows NaN, one that writes there is caught. Where a tensor starts in its buffer depends on the thread count: at a cache
 // line with one thread, at odd elements with others, as weights lie in a mapped file.
 import { Device, openDevice, type RowFailure } from "#quipu/device/device.js";
-import { availableTargets } from "#quipu/device/machine.js";
 import { DTYPE_BYTES, type DType, type Tensor } from "#quipu/device/tensor.js";
 import { compile } from "#quipu/graph/program.js";
 import { Recorder } from "#quipu/graph/recorder.js";
 import type { Value } from "#quipu/graph/recording.js";
+import { availableTargets } from "#quipu/machine/machine.js";
 import { type Contents, type Elements, elements, sizeOf } from "./contents.js";
 
 const others = process.env.QUIPU_CPU ? [process.env.QUIPU_CPU] : availableTargets();

@@ -6,7 +6,7 @@ import { inspectModel } from "#quipu/generate/inspect.js";
 import { loadModel } from "#quipu/generate/load.js";
 import type { Model } from "#quipu/generate/model.js";
 import { modelFolder } from "#quipu/generate/model-folder.js";
-import { loadTokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
 import type { ModelWarning } from "#quipu/warnings.js";
 import { safetensorsBytes, temporaryFolder, type WrittenTensor } from "../checkpoint-writer.js";
 import { LOGIT_TOLERANCE, loadTiny } from "../model/reference.js";

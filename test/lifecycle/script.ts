@@ -8,7 +8,7 @@ const module = (path: string) => JSON.stringify(join(root, "dist", path));
 /** A device, and a program that keeps it busy: matrix products in a row, of fewer rows for the slow kernels under a sanitizer. */
 export const PRELUDE = `
 const { Device, openDevice } = await import(${module("device/device.js")});
-const { chooseTarget } = await import(${module("device/machine.js")});
+const { chooseTarget } = await import(${module("machine/machine.js")});
 const { Recorder } = await import(${module("graph/recorder.js")});
 const { compile } = await import(${module("graph/program.js")});
 const slow = process.env.QUIPU_SANITIZED ? 32 : 1;

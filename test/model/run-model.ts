@@ -1,10 +1,10 @@
 // Runs models in tests: a whole completion at once, and the runtime below the library where a test decides what is in a step.
 import { openCheckpoint } from "#quipu/checkpoint/checkpoint.js";
 import { Device, openDevice } from "#quipu/device/device.js";
-import { chooseTarget } from "#quipu/device/machine.js";
 import type { EndEvent, GenerateOptions, Prompt, StartEvent, TokenEvent } from "#quipu/generate/events.js";
 import { type LoadOptions, loadModel } from "#quipu/generate/load.js";
 import type { Model } from "#quipu/generate/model.js";
+import { chooseTarget } from "#quipu/machine/machine.js";
 import { readConfig } from "#quipu/model/config.js";
 import type { KvCacheType } from "#quipu/model/kv-cache.js";
 import { type Row, Runtime } from "#quipu/model/runtime.js";

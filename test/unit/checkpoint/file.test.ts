@@ -13,7 +13,7 @@ import { checkFile, wrongFile } from "#quipu/checkpoint/wrong-file.js";
 import { openDevice } from "#quipu/device/device.js";
 import { readConfig } from "#quipu/model/config.js";
 import { readGenerationConfig } from "#quipu/model/generation-config.js";
-import { loadTokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
 import { temporaryFolder, writeCheckpoint } from "../../checkpoint-writer.js";
 import { testWhere } from "../../where.js";
 

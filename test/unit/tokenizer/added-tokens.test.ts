@@ -3,7 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { loadTokenizer, type Tokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
+import type { Tokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { namedTokenizer, TOKENIZER_FILES } from "./tokenizers.js";
 
 const golden: { added_tokens: object[]; texts: string[]; ids: Record<"true" | "false", number[][]> }[] = JSON.parse(

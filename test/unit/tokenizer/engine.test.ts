@@ -8,8 +8,9 @@ import fc from "fast-check";
 import { Tiktoken } from "js-tiktoken/lite";
 import { CHARACTER_OF_BYTE } from "#quipu/tokenizer/byte-alphabet.js";
 import { ENCODING_NAMES, loadEncoding } from "#quipu/tokenizer/encodings.js";
+import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
 import { compileSplitPattern, GPT2_PATTERN, LLAMA3_PATTERN, O200K_PATTERN } from "#quipu/tokenizer/split-pattern.js";
-import { loadTokenizer, type Tokenizer } from "#quipu/tokenizer/tokenizer.js";
+import type { Tokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { processorTime } from "../../processor-time.js";
 import { namedTokenizer, TOKENIZER_FILES } from "./tokenizers.js";
 

@@ -5,9 +5,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isQuipuError } from "#quipu/errors.js";
+import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
 import { splitInto } from "#quipu/tokenizer/split-behavior.js";
 import { compileSplitPattern, GPT2_PATTERN, LLAMA3_PATTERN, O200K_PATTERN } from "#quipu/tokenizer/split-pattern.js";
-import { loadTokenizer, type Tokenizer } from "#quipu/tokenizer/tokenizer.js";
+import type { Tokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { TOKENIZER_FILES } from "./tokenizers.js";
 
 let dir: string;

@@ -4,8 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
+import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
 import { parseNormalizer } from "#quipu/tokenizer/normalizer.js";
-import { loadTokenizer, type Text, type Tokenizer } from "#quipu/tokenizer/tokenizer.js";
+import type { Text, Tokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { TOKENIZER_FILES } from "./tokenizers.js";
 
 interface GoldenSet {
