@@ -227,8 +227,9 @@ describe.each(FORMS)("the stream of %j", (form) => {
     return true;
   }
 
-  test("cut short", async () => {
+  test("cut short, or with a word too many", async () => {
     expect(await expectRefusedOrRun(honestStream)).toBe(true);
+    expect(() => device.load(Uint32Array.of(...honestStream, 0), buffers)).toThrow(/words after the last op/);
     for (let length = 0; length < honestStream.length; length++) {
       expect(() => device.load(honestStream.slice(0, length), buffers)).toThrow(
         expect.objectContaining({ code: "ERR_INTERNAL", message: expect.stringMatching(/^malformed program/) }),
