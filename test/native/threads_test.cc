@@ -3,6 +3,7 @@
 // that is missing.
 #include <atomic>
 #include <condition_variable>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -13,6 +14,7 @@
 #include "core/device.h"
 #include "cpu/host_memory.h"
 #include "cpu/shared_threads.h"
+#include "reference/backend.h"
 
 namespace {
 
@@ -239,6 +241,48 @@ void useInTurn() {
   QUIPU_EXPECT(counts->backends == 0 && counts->wrongThread == 0);
 }
 
+// A device that works behind submit() and has several runs in flight: what each reads is what it has written, in order,
+// and those that are cancelled wherever they are do no harm.
+uint64_t useAhead(uint64_t round) {
+  std::unique_ptr<RunQueue> queue;
+  std::unique_ptr<Backend> backend;
+  QUIPU_EXPECT(RunQueue::start(queue).ok() && reference::ReferenceBackend::start(backend).ok());
+  auto device = std::make_shared<Device>(std::move(queue), std::move(backend), 1);
+  std::shared_ptr<Memory> memory;
+  QUIPU_EXPECT(device->allocate(sizeof(int), 0, memory).ok());
+  const auto program = emptyProgram(*device);
+  constexpr int kJobs = 20;
+  std::vector<std::shared_ptr<Job>> jobs;
+  std::atomic<int> ended{0};
+  for (int i = 0; i < kJobs; ++i) {
+    auto job = jobs.emplace_back(std::make_shared<Job>());
+    job->program = program;
+    job->cancel = std::make_shared<CancelFlag>();
+    std::vector<std::byte> number(sizeof(int));
+    memcpy(number.data(), &i, sizeof(int));
+    job->writes.push_back({memory, 0, number});
+    job->reads.push_back({memory, 0, std::vector<std::byte>(sizeof(int))});
+    job->done = [&ended] {
+      ended += 1;
+      ended.notify_one();
+    };
+    device->run(job);
+    if (i % 5 == 2) device->cancel(*job->cancel);
+  }
+  if (round % 2 == 0) {
+    for (int seen; (seen = ended) < kJobs;) ended.wait(seen);
+  }
+  device->close();
+  QUIPU_EXPECT(ended == kJobs);
+  for (int i = 0; i < kJobs; ++i) {
+    const Outcome& outcome = jobs[i]->outcome;
+    QUIPU_EXPECT(outcome.status.ok() || outcome.status.code == ErrorCode::kAborted);
+    QUIPU_EXPECT(outcome.status.ok() || i % 5 == 2 || round % 2 == 1);
+    if (outcome.status.ok()) QUIPU_EXPECT(memcmp(jobs[i]->reads[0].data.data(), &i, sizeof(int)) == 0);
+  }
+  return kJobs;
+}
+
 // Jobs that wait are ended, one by its flag and the rest with their device, when there is no memory at all.
 void endWithoutMemory() {
   std::unique_ptr<RunQueue> queue;
@@ -282,6 +326,7 @@ uint64_t testThreads(uint64_t rounds) {
   disposeOfPrograms();
   useInTurn();
   std::atomic<uint64_t> runs{0};
+  for (uint64_t round = 0; round < rounds; ++round) runs += useAhead(round);
   std::vector<std::thread> users;
   for (uint32_t user = 0; user < 3; ++user) {
     users.emplace_back([&runs, rounds, user] {
