@@ -310,3 +310,17 @@ test("positions up to the end of the last page; contexts of many pages", async (
   ];
   await expectAttention({ dtype: "f16", heads: 2, group: 2, size: 8, places }, 12);
 });
+
+// A weight is seen as far as exp reaches: beside a key of weight 1 whose value is 0, a key far below it has a value that is large enough.
+test.each([10, 40, 79, 81, 87, 95, 103])("a key %i below the greatest still counts", async (below) => {
+  const VALUE = 2 ** 127;
+  const page = (values: number[]) => f32([1, 1, 1, 64], [...values, ...new Array(62).fill(0)]);
+  const keys = page([0, -below]);
+  const values = { ...page([0, VALUE]), shape: [1, 1, 64, 1] };
+  const inputs = { q: f32([1, 1], [1]), ...rowContents([[0, 1]], [[0]], 1), keys, values } as unknown as Inputs;
+  const out = (await runEverywhere(inputs, recordWith(1))).outputs[0]!;
+  const weight = Math.exp(-below);
+  // One ulp of exp, which has fewer bits where it is not normal, and the rounding of sum and quotient.
+  const bound = VALUE * (max(weight * 2 ** -23, 2 ** -149) + weight * 2 ** -22);
+  expectWithin(out, [(VALUE * weight) / (1 + weight)], () => bound, "out");
+});
