@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "binding/arguments.h"
 #include "binding/errors.h"
 #include "binding/external_memory.h"
 #include "binding/text_input.h"
@@ -83,6 +84,7 @@ class EncodeStreamWrap : public Wrapped<EncodeStreamWrap> {
   Napi::Value end(const Napi::CallbackInfo& info);
   void cancel(const Napi::CallbackInfo& info);
   Napi::Value run(const Napi::CallbackInfo& info, tokenizer::Text text, bool isEnd);
+  void checkIdle(Napi::Env env) const;
 
   std::unique_ptr<tokenizer::StreamEncoder> stream_;
   TextInput input_;
@@ -91,7 +93,7 @@ class EncodeStreamWrap : public Wrapped<EncodeStreamWrap> {
 };
 
 // Of a tokenizer's call: (allowed: Uint8Array, refusesOthers, beginning or -1) from argument `at` on.
-tokenizer::EncodeOptions encodeOptions(const Napi::CallbackInfo& info, size_t at, const tokenizer::TextTokenizer& of);
+tokenizer::EncodeOptions encodeOptions(const Arguments& arguments, size_t at, const tokenizer::TextTokenizer& of);
 
 Napi::ArrayBuffer toArrayBuffer(Napi::Env env, const void* data, size_t bytes);
 
