@@ -68,14 +68,14 @@ async function kindsOfLogits() {
 
 export async function measure() {
   const { Device } = await library("device/device.js");
-  const { availableTargets } = await library("device/machine.js");
+  const { availableTargets } = await library("machine/machine.js");
   const { Recorder } = await library("graph/recorder.js");
   const { compile } = await library("graph/program.js");
   const { SamplerState } = await library("model/sampler-state.js");
   const kinds = await kindsOfLogits();
   const rows = [];
   for (const target of availableTargets().filter((name) => name !== "scalar")) {
-    const device = new Device(target, 1);
+    const device = new Device("cpu", target, 1);
     const state = new SamplerState(device, 1, 2, VOCABULARY);
     const index = (name, bound) => device.allocate(name, "i32", [1], bound);
     const inputs = {

@@ -1,7 +1,8 @@
 import fc from "fast-check";
+import type { RowFailure } from "#quipu/device/device.js";
 import { fround, gamma, uniform } from "./canonical.js";
 import { randomNumbers } from "./contents.js";
-import { expectFailureEverywhere, runEverywhere } from "./run-op.js";
+import { expectFailureEverywhere, runEverywhere, runOnEveryDevice, setups } from "./run-op.js";
 import {
   blockSums,
   greatestOf,
@@ -331,6 +332,43 @@ test("a row is the same alone and among others; padding is −1", async () => {
   expect([...got.slice(0, 2), ...got.slice(3, 6)]).toEqual(alone);
 });
 
+test("every device picks these ids, with logprobs within the bound", async () => {
+  const u = 2 ** -24;
+  const settings: Partial<Settings>[] = [
+    { temperature: 0 },
+    { temperature: 0, repeatPenalty: 1.3, biases: [[7, 2]] },
+    { temperature: 0.7 },
+    { topK: 40 },
+    { topP: 0.9 },
+    { minP: 0.05, temperature: 1.5 },
+    { topK: 100, topP: 0.8, minP: 0.01, presencePenalty: 0.4, frequencyPenalty: 0.1 },
+  ];
+  const rows = settings.map((each, i): SampleRow => {
+    const logits = logitsOf("normal", 1003, 3, i);
+    return { logits, settings: { ...PLAIN, ...each, seedLow: i }, history: [3, 7, 7, 900], position: 3 };
+  });
+  const best = 5;
+  for (const { device, outputs } of await runOnEveryDevice(sampleInputs(rows), recordSample(best))) {
+    const [ids, logprobs, bestIds, bestLogprobs] = outputs as [Int32Array, Float32Array, Int32Array, Float32Array];
+    rows.forEach(({ logits, settings, history }, r) => {
+      expect(ids[r]).toBe(pick(processed(logits, settings!, history), settings!, 3));
+      expect([...bestIds.subarray(r * best, (r + 1) * best)]).toEqual(ranked(logits).slice(0, best));
+      const [greatest, least] = [greatestOf(logits), Math.min(...logits)];
+      const logSum = log(logits.reduce((total, x) => total + Math.exp(x - greatest), 0));
+      // Each weight: its argument rounded (u of up to greatest − least), exp within 1 ulp. Their sum: 32 additions in a lane,
+      // 4 halvings, and the blocks in f64. Then the logprob is rounded.
+      const error = gamma(2 + 32 + 4) + (greatest - least) * u;
+      const expectNear = (got: number, id: number) => {
+        const exact = logits[id]! - greatest - logSum;
+        const off = abs(got - exact);
+        if (!(off <= error + abs(exact) * u)) throw new Error(`${device}, row ${r}: expected ${exact}, got ${got}`);
+      };
+      expectNear(logprobs[r]!, ids[r]!);
+      for (let i = r * best; i < (r + 1) * best; i++) expectNear(bestLogprobs[i]!, bestIds[i]!);
+    });
+  }
+});
+
 test("a wanted row of −1 is padding", async () => {
   const inputs = sampleInputs([row([1, 2, 3], { temperature: 0 }), row([3, 2, 1], { temperature: 0 })]);
   inputs.outputRows.data[0] = -1;
@@ -348,6 +386,28 @@ test.each([
   const message = expect.stringContaining("sample, row 1");
   await expectFailureEverywhere(sampleInputs(rows), recordSample(1), { code: "ERR_NOT_A_NUMBER", message });
 });
+
+test.each([...setups(), { device: "reference" } as const])(
+  "%j: told apart by row, rows that fail are named, have id −1 and leave the others alone",
+  async (setup) => {
+    const rows = [0, 1, 2, 3, 4].map((i) => row(logitsOf("normal", 403, 1, i), { seedLow: i }));
+    const alone = await sampled(rows, 2, setup);
+    rows[1]!.logits[7] = Number.NaN;
+    rows[4]!.logits.fill(-inf);
+    const failures: RowFailure[] = [];
+    const got = await sampled(rows, 2, { ...setup, byRow: failures });
+    const nothing = { id: -1, logprob: 0, bestIds: [-1, -1], bestLogprobs: [0, 0] };
+    expect(got).toEqual([alone[0], nothing, alone[2], alone[3], nothing]);
+    expect(failures.map(({ row, error }) => [row, error.code])).toEqual([
+      [1, "ERR_NOT_A_NUMBER"],
+      [4, "ERR_NOT_A_NUMBER"],
+    ]);
+    expect(failures.map(({ error }) => error.message)).toEqual([
+      expect.stringMatching(/^a logit is not a number \(sample, row 1\)/),
+      expect.stringMatching(/^a logit is not a number \(sample, row 4\)/),
+    ]);
+  },
+);
 
 test("logits of nothing but −∞ end the run, too", async () => {
   const rows = [row(new Array<number>(20).fill(-inf))];

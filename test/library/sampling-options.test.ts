@@ -79,6 +79,17 @@ test("every option changes what is said", async () => {
   });
 });
 
+test("presence and frequency are those of the completion: the prompt's last id does not count", async () => {
+  const id = prompt.at(-1)!;
+  await withModel(folder, {}, async (model) => {
+    for (const penalty of [{ presencePenalty: 100 }, { frequencyPenalty: 100 }]) {
+      const options = { ...penalty, logitBias: new Map([[id, 50]]), temperature: 0, ignoreEos: true, maxTokens: 2 };
+      const { ids } = await complete(model, prompt, options);
+      expect(ids.map((said) => said === id)).toEqual([true, false]);
+    }
+  });
+});
+
 test("a text can be biased where it is one token", async () => {
   await withModel("models/storyteller", { tokenizer: true }, async (model) => {
     const { text } = await complete(model, "The", {
