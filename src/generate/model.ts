@@ -10,7 +10,7 @@ import { QuipuError } from "../errors.js";
 import type { LlamaConfig } from "../model/config.js";
 import type { GenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
-import type { Runtime } from "../model/runtime.js";
+import { type Runtime, tokenOf } from "../model/runtime.js";
 import { disposeWeights, type LoadedWeights } from "../model/weights.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { ModelWarning } from "../warnings.js";
@@ -113,8 +113,8 @@ export class Model {
    * the collection of a generator that was forgotten. Where all slots are taken it waits for one: a loop inside the loop of
    * another generation needs `slots: 2`.
    *
-   * @throws {QuipuError} ERR_USAGE, ERR_CONTEXT_OVERFLOW, ERR_NOT_A_NUMBER, ERR_CHAT_TEMPLATE, ERR_BUSY, ERR_DISPOSED; at the
-   *   first event that is asked for.
+   * @throws {QuipuError} ERR_USAGE, ERR_CONTEXT_OVERFLOW, ERR_NOT_A_NUMBER, ERR_ALL_FORBIDDEN, ERR_CHAT_TEMPLATE,
+   *   ERR_BUSY, ERR_DISPOSED; at the first event that is asked for.
    */
   generate(prompt: Prompt, options?: GenerateOptions): AsyncGenerator<GenerateEvent, void, void> {
     const holding = new Holding();
@@ -189,8 +189,8 @@ export class Model {
       for (let start = 0; start < last; start += batchSize) {
         await runtime.fill(rows.slice(start, start + batchSize), options.signal);
       }
-      const [token] = await runtime.sample(rows.slice(last), [rows.length - last - 1], top, options.signal);
-      return token!.best.map((entry) => withText(entry, tokenizer));
+      const [row] = await runtime.sample(rows.slice(last), [rows.length - last - 1], top, options.signal);
+      return tokenOf(row!).best.map((entry) => withText(entry, tokenizer));
     });
   }
 

@@ -32,5 +32,5 @@ export async function sampleOnly(
       ...sampler.settings(0, settings, prompt, []),
     ],
   });
-  return () => program.run();
+  return async () => void (await program.run());
 }

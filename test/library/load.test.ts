@@ -48,6 +48,18 @@ describe("loadModel", () => {
     });
   });
 
+  test("a token reads a row of the embedding, and all of the head where that is another tensor", async () => {
+    await withModel(folder, {}, async (model) => {
+      const { weightBytes, weightBytesPerToken } = model.stats();
+      const row = 4 * model.config.hiddenSize;
+      expect(weightBytesPerToken).toBe(weightBytes - (vocabSize - 1) * row);
+    });
+    const tied = loadTiny("mqa-tied-bf16").folder;
+    await withModel(tied, {}, async (model) => {
+      expect(model.stats().weightBytesPerToken).toBe(model.stats().weightBytes);
+    });
+  });
+
   test("QUIPU_CPU names the kernels", async () => {
     process.env.QUIPU_CPU = "scalar";
     try {

@@ -13,7 +13,7 @@ const { Recorder } = await import(${module("graph/recorder.js")});
 const { compile } = await import(${module("graph/program.js")});
 const slow = process.env.QUIPU_SANITIZED ? 32 : 1;
 /** Of any number of threads, however many processors there are. */
-const deviceOf = (threads) => new Device(chooseTarget(), threads);
+const deviceOf = (threads) => new Device("cpu", chooseTarget(), threads);
 /** Milliseconds of processor time since then: what is left to do takes its own, however many others use the machine. */
 const processorTime = (before) => { const { user, system } = process.cpuUsage(before); return (user + system) / 1000; };
 function busy(device, products) {

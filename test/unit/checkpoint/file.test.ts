@@ -10,7 +10,7 @@ import { openCheckpoint } from "#quipu/checkpoint/checkpoint.js";
 import { examine, readStart, readWhole } from "#quipu/checkpoint/file.js";
 import { readJsonFile } from "#quipu/checkpoint/json.js";
 import { checkFile, wrongFile } from "#quipu/checkpoint/wrong-file.js";
-import { WeightFile } from "#quipu/device/device.js";
+import { openDevice } from "#quipu/device/device.js";
 import { readConfig } from "#quipu/model/config.js";
 import { readGenerationConfig } from "#quipu/model/generation-config.js";
 import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
@@ -66,12 +66,17 @@ describe.each(STRANGE)("%s", (_, make, said) => {
   });
 });
 
-test("native code refuses a pipe that has taken a file's place, and does not wait for it", () => {
+test("native code refuses a pipe that has taken a file's place, and does not wait for it", async () => {
   const path = place();
   execFileSync("mkfifo", [path]);
-  expect(() => new WeightFile(path, 0, true)).toThrow(
-    expect.objectContaining({ code: CODE, message: `${path}: expected a file` }),
-  );
+  const device = openDevice({ threads: 1 });
+  for (const mmap of [true, false]) {
+    await expect(device.open(path, 0, { mmap })).rejects.toMatchObject({
+      code: CODE,
+      message: `${path}: expected a file`,
+    });
+  }
+  await device.dispose();
   for (const format of ["tokenizer.json", "ranks"] as const) {
     expect(() => callNative((addon) => new addon.Vocabulary(format, path, null))).toThrow(
       expect.objectContaining({ code: "ERR_TOKENIZER_INVALID", message: `${path}: expected a file` }),
