@@ -41,6 +41,7 @@ const built = run(
     "--config",
     "Release",
     `--CDQUIPU_SANITIZE=${tsan ? "thread" : "address,undefined"}`,
+    "--CDQUIPU_REFERENCE=ON",
     "--parallel",
     String(availableParallelism()),
   ],

@@ -2,10 +2,11 @@
 import type { Device } from "../device/device.js";
 import type { Tensor } from "../device/tensor.js";
 import { compile, type Program } from "../graph/program.js";
-import { Recorder, type Sampled, type Value } from "../graph/recorder.js";
+import { Recorder, type Sampled } from "../graph/recorder.js";
+import type { Value } from "../graph/recording.js";
 import type { LlamaConfig } from "./config.js";
 import type { KvCache } from "./kv-cache.js";
-import { type LlamaWeights, recordLayers, recordLogits, type StepInputs } from "./llama.js";
+import { type LlamaWeights, recordEmbedding, recordLayers, recordLogits, type StepInputs } from "./llama.js";
 import type { SamplerState } from "./sampler-state.js";
 
 /** What a step ends with: "fill" only fills the cache, "logits" and "sample" serve the wanted rows, "decode" also makes what
@@ -121,7 +122,8 @@ export class StepPrograms {
       pageTable: cache.pageTable,
     };
     const r = new Recorder({ taps });
-    const hidden = recordLayers(r, this.#config, this.#weights, cache.layers, inputs);
+    const embedded = recordEmbedding(r, this.#weights, inputs);
+    const hidden = recordLayers(r, this.#config, this.#weights, cache.layers, inputs, embedded);
     let logits: Value | undefined;
     let sampled: Sampled | undefined;
     if (kind !== "fill" && inputs.outputRows !== undefined) {
@@ -140,7 +142,7 @@ export class StepPrograms {
         bestIds: program.output(sampled.bestIds),
         bestLogprobs: program.output(sampled.bestLogprobs),
       },
-      taps: r.taps.map((value) => ({ name: value.name, tensor: program.output(value) })),
+      taps: r.taps.map(({ name, value }) => ({ name, tensor: program.output(value) })),
     };
   }
 

@@ -1,4 +1,5 @@
-import type { CacheState, Recorder, Value } from "#quipu/graph/recorder.js";
+import type { CacheState, Recorder } from "#quipu/graph/recorder.js";
+import type { Value } from "#quipu/graph/recording.js";
 import { ReferenceCache } from "./attention-reference.js";
 import {
   CACHE_DTYPES,
@@ -10,7 +11,15 @@ import {
   rowContents,
 } from "./cache.js";
 import { type Contents, elements, f32, randomF32, randomNumbers } from "./contents.js";
-import { expectFailureEverywhere, expectSameBits, expectWithin, runEverywhere, runOp, setups } from "./run-op.js";
+import {
+  expectFailureEverywhere,
+  expectSameBits,
+  expectWithin,
+  runEverywhere,
+  runOnEveryDevice,
+  runOp,
+  setups,
+} from "./run-op.js";
 
 const { floor, max, sqrt } = Math;
 
@@ -58,7 +67,8 @@ const queryAt = ({ heads, group, size }: Scenario, t: number, h: number) => {
 async function expectAttention(scenario: Scenario, sampled: number) {
   const { heads, group, size, places } = scenario;
   const { inputs, table, shape, cache, q } = contentsOf(scenario);
-  const out = (await runEverywhere(inputs, recordWith(size))).outputs[0]!;
+  const all = await runOnEveryDevice(inputs, recordWith(size));
+  const out = all[0]!.outputs[0]!;
   const reference = new ReferenceCache(shape, cache, table);
   const queries = places.length * heads * group;
   const step = max(1, floor(queries / sampled)) | 1;
@@ -68,14 +78,18 @@ async function expectAttention(scenario: Scenario, sampled: number) {
     const [slot, position] = places[t]!;
     const got = out.subarray(from, end);
     if (slot < 0 || position < 0) {
-      expectSameBits(got, new Float32Array(size), `padding row ${t}`);
+      for (const { device, outputs } of all)
+        expectSameBits(outputs[0]!.subarray(from, end), new Float32Array(size), `padding row ${t} (${device})`);
       continue;
     }
     const given = [q.data.subarray(from, end), floor(h / group), slot, position, scaleOf(size)] as const;
     const what = `row ${t} (slot ${slot}, position ${position}), head ${h}`;
     expectSameBits(got, reference.canonical(...given), `${what} against numerics.md`);
     const exact = reference.exact(...given);
-    expectWithin(got, exact.out, (c) => exact.bounds[c]!, `${what} against f64`);
+    for (const { device, outputs } of all) {
+      const given = outputs[0]!.subarray(from, end);
+      expectWithin(given, exact.out, (c) => exact.bounds[c]!, `${what} against f64 (${device})`);
+    }
   }
 }
 

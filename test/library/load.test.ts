@@ -1,10 +1,10 @@
 // loadModel() and inspectModel(): what they take, what they refuse, and several models at once.
 import { chmodSync, cpSync } from "node:fs";
 import { join } from "node:path";
-import { availableThreads } from "#quipu/addon/process-limits.js";
-import { availableTargets } from "#quipu/device/machine.js";
 import { inspectModel } from "#quipu/generate/inspect.js";
 import { type LoadOptions, loadModel } from "#quipu/generate/load.js";
+import { availableTargets } from "#quipu/machine/machine.js";
+import { availableThreads } from "#quipu/machine/process-limits.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { loadTiny, tinyNames } from "../model/reference.js";
 import { complete, someIds, withModel } from "../model/run-model.js";

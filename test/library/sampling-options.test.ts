@@ -45,6 +45,19 @@ test.each<[string, GenerateOptions]>([
   });
 });
 
+test("biases that forbid every id are an error by name, and the model goes on", async () => {
+  await withModel(folder, {}, async (model) => {
+    const all = new Map(Array.from({ length: vocabSize }, (_, id) => [id, Number.NEGATIVE_INFINITY]));
+    const refused = { code: "ERR_ALL_FORBIDDEN", message: expect.stringMatching(/^the biases forbid every id/) };
+    for (const temperature of [0, 1]) {
+      await expect(complete(model, prompt, { temperature, logitBias: all })).rejects.toMatchObject(refused);
+    }
+    all.delete(7);
+    const { ids } = await complete(model, prompt, { logitBias: all, ignoreEos: true, maxTokens: 3 });
+    expect(ids).toEqual([7, 7, 7]);
+  });
+});
+
 test("every option changes what is said", async () => {
   const options: GenerateOptions[] = [
     ...[{}, { repeatPenalty: 1.5 }, { presencePenalty: 3 }, { frequencyPenalty: 2.5 }],

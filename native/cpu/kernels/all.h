@@ -7,7 +7,10 @@
 #include "cpu/kernels/attention_page.h"
 #include "cpu/kernels/matmul_dot.h"
 #include "cpu/kernels/matmul_panel.h"
+#include "cpu/kernels/matmul_tile.h"
 #include "cpu/kernels/philox.h"
+#include "cpu/kernels/weights.h"
+// as above
 #include "cpu/kernels/ranking.h"
 //
 #include "cpu/kernels/add.h"
@@ -45,3 +48,11 @@ static constexpr Target makeTarget(const char* name) {
   set(OpCode::kSwiglu, {{{swigluTasks, swiglu}}});
   return target;
 }
+
+static constexpr bool hasEveryKernel() {
+  for (const Kernel& kernel : makeTarget("").kernels) {
+    if (kernel.phases[0].tasks == nullptr || kernel.phases[0].run == nullptr) return false;
+  }
+  return true;
+}
+static_assert(hasEveryKernel(), "an op of the table has no kernel");

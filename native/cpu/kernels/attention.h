@@ -5,9 +5,8 @@
 // the page: a prompt is bound by arithmetic, a decode step by memory. Two ways to share the work, with the same bits:
 //
 //   rows    a task is a key/value head and a run of adjacent rows; it walks the pages and merges them as it goes.
-//   pages   few rows (a decode step): a task is a key/value head, a row and some pages, each page's result goes to
-//           shared memory; then a task of the second phase is a query head of a row, which merges its pages in
-//           ascending order.
+//   pages   few rows (a decode step): a task is a key/value head, a row and some pages, and leaves each page's result
+//           in the workspace; a task of the second phase is a query head of a row and merges its pages, in order.
 
 static constexpr size_t kSplitUnits = 64;  // rows × key/value heads up to which pages are shared out
 static constexpr size_t kSplitPages = 4;   // pages of a task
@@ -242,8 +241,10 @@ static size_t attentionScratchBytes(const OpCall& call) {
 
 static size_t attentionSharedBytes(const OpCall& call) {
   const AttentionShape shape = attentionShape(call);
-  return shape.splitPages() ? shape.rows * shape.heads * shape.group * shape.blocks * shape.partial() * sizeof(float)
-                            : 0;
+  if (!shape.splitPages()) return 0;
+  const auto pages = static_cast<unsigned __int128>(shape.rows * shape.heads * shape.group) * shape.blocks;
+  const unsigned __int128 bytes = pages * (shape.partial() * sizeof(float));
+  return bytes > SIZE_MAX ? SIZE_MAX : static_cast<size_t>(bytes);  // which no system grants
 }
 
 static size_t attentionTasks(const OpCall& call, uint32_t) {

@@ -1,5 +1,5 @@
 // Batches, streams and whole texts of one tokenizer, on several threads at once: each gives what it gives alone.
-import { loadTokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
 
 const tokenizer = await loadTokenizer("models/storyteller");
 
