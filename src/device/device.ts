@@ -12,6 +12,7 @@ import type {
 import { availableThreads } from "../addon/process-limits.js";
 import { checkArgument, whole } from "../arguments.js";
 import { abortedError, QuipuError } from "../errors.js";
+import { chooseFusions, FUSIONS, type Fusion } from "./fusions.js";
 import { chooseTarget } from "./machine.js";
 import { bytesOf, DTYPE_BYTES, type DType, type Shape, type Tensor } from "./tensor.js";
 
@@ -22,6 +23,8 @@ export interface DeviceOptions {
   threads?: number | undefined;
   /** Kernels of an instruction set ("scalar", "avx2", "avx512"); default: QUIPU_CPU, else the fastest here. */
   target?: string | undefined;
+  /** Ops that are made one: all, none, or those of a list; default: QUIPU_FUSE, else all. */
+  fuse?: boolean | readonly Fusion[] | undefined;
 }
 
 /** A tensor of the device and an array of the host of the same size. */
@@ -66,14 +69,17 @@ export class Device {
   readonly threads: number;
   /** Why they are fewer than `asked`, in a few words; undefined where they are not. */
   readonly threadsCut: string | undefined;
+  /** Ops that programs are compiled to in place of others. */
+  readonly fusions: readonly Fusion[];
   readonly #native: NativeDevice;
   readonly #flights = new Set<{ flag: NativeCancelFlag; done: Promise<void> }>();
   #allocated = 0;
   #disposing = false;
 
   /** `threads` may be more than there are processors: openDevice() sees to it that they are not, and tells what was asked for. */
-  constructor(target: string, threads: number, asked = threads) {
+  constructor(target: string, threads: number, asked = threads, fusions: readonly Fusion[] = FUSIONS) {
     this.target = target;
+    this.fusions = fusions;
     this.#native = callNative((addon) => new addon.Device(target, threads));
     this.threads = this.#native.threads();
     const why =
@@ -151,7 +157,7 @@ export class Device {
  * @throws {QuipuError} ERR_DEVICE_UNAVAILABLE for "cuda", for kernels this machine cannot run and where the system refuses to start
  *   even one thread (where it refuses some, the device has fewer); ERR_USAGE for a bad count of threads.
  */
-export function openDevice({ device = "auto", threads, target }: DeviceOptions = {}): Device {
+export function openDevice({ device = "auto", threads, target, fuse }: DeviceOptions = {}): Device {
   if (device === "cuda") {
     throw new QuipuError(
       "ERR_DEVICE_UNAVAILABLE",
@@ -161,7 +167,7 @@ export function openDevice({ device = "auto", threads, target }: DeviceOptions =
   }
   if (threads !== undefined) checkArgument("threads", threads, whole(1, 1024));
   const processors = availableThreads();
-  return new Device(chooseTarget(target), Math.min(threads ?? processors, processors), threads);
+  return new Device(chooseTarget(target), Math.min(threads ?? processors, processors), threads, chooseFusions(fuse));
 }
 
 function transfers(list: readonly Transfer[]): NativeTransfers {

@@ -4,6 +4,7 @@ import { readOptions, wrongArgument } from "../arguments.js";
 import { loadChatTemplate } from "../chat/template-files.js";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { openDevice } from "../device/device.js";
+import type { Fusion } from "../device/fusions.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { type LlamaConfig, readConfig } from "../model/config.js";
 import { readGenerationConfig } from "../model/generation-config.js";
@@ -24,6 +25,11 @@ export interface LoadOptions {
   readonly device?: "auto" | "cpu" | "cuda" | undefined;
   /** Threads of the kernels; default: what the machine gives this process. */
   readonly threads?: number | undefined;
+  /**
+   * Ops that are made one, and computed as one: all, none, or some of "matmulAdd" and "matmulSwiglu"; default: QUIPU_FUSE, else
+   * all. The results are the same bits.
+   */
+  readonly fuse?: boolean | readonly Fusion[] | undefined;
   /** Positions of a sequence; default: what the model supports, capped by half of the free memory. */
   readonly contextLength?: number | undefined;
   /** Storage of the KV cache; default "f16". */
@@ -83,7 +89,7 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
   const stopTokens = stopTokensOf({ config, generationConfig, eosTokens, tokenizer, chatTemplate }, warn);
   const positions = chooseContext(config, kvCache, slots, contextLength);
   if (!mmap) checkRoomForFiles(checkpoint);
-  const device = openDevice({ device: options.device, threads });
+  const device = openDevice({ device: options.device, threads, fuse: options.fuse });
   try {
     const { onProgress } = options;
     const loaded = await loadWeights(device, checkpoint, config, { mmap, warn, onProgress, signal });

@@ -14,6 +14,7 @@ import {
   whole,
 } from "../arguments.js";
 import { CHAT_OPTIONS } from "../chat/option-kinds.js";
+import { FUSIONS } from "../device/fusions.js";
 import type { BenchmarkOptions } from "./benchmark.js";
 import type { GenerateOptions } from "./events.js";
 import type { InspectOptions } from "./inspect.js";
@@ -28,6 +29,7 @@ const kvCache = oneOf("f32", "f16", "int8");
 export const LOAD_OPTIONS: Kinds<LoadOptions> = {
   device: oneOf("auto", "cpu", "cuda"),
   threads: whole(1, 1024),
+  fuse: either(flag, listOf(oneOf(...FUSIONS), `a list of ${FUSIONS.join(" and ")}`)),
   contextLength: whole(2),
   kvCache,
   mmap: flag,

@@ -1,6 +1,7 @@
 // Runs models in tests: a whole completion at once, and the runtime below the library where a test decides what is in a step.
 import { openCheckpoint } from "#quipu/checkpoint/checkpoint.js";
 import { Device } from "#quipu/device/device.js";
+import type { Fusion } from "#quipu/device/fusions.js";
 import { chooseTarget } from "#quipu/device/machine.js";
 import type { EndEvent, GenerateOptions, Prompt, StartEvent, TokenEvent } from "#quipu/generate/events.js";
 import { type LoadOptions, loadModel } from "#quipu/generate/load.js";
@@ -50,15 +51,17 @@ export interface RuntimeOptions {
   readonly slots?: number;
   readonly contextLength?: number;
   readonly mmap?: boolean;
+  /** Default: all. */
+  readonly fusions?: readonly Fusion[];
 }
 
 /** A runtime of a checkpoint, gone afterwards. */
 export async function withRuntime<T>(
   dir: string,
-  { kvCache = "f32", slots = 1, contextLength = 512, mmap = true, threads = 2, target }: RuntimeOptions,
+  { kvCache = "f32", slots = 1, contextLength = 512, mmap = true, threads = 2, target, fusions }: RuntimeOptions,
   body: (runtime: Runtime) => Promise<T>,
 ): Promise<T> {
-  const device = new Device(chooseTarget(target), threads);
+  const device = new Device(chooseTarget(target), threads, threads, fusions);
   const config = await readConfig(dir);
   const { weights } = await loadWeights(device, await openCheckpoint(dir), config, { mmap });
   const runtime = await Runtime.create(device, config, weights, { slots, contextLength, type: kvCache });

@@ -151,7 +151,7 @@ function randomRecording(list: readonly (readonly [number, number, string, numbe
     if (op === "output") r.output(x);
     else if (op === "add" || op === "swiglu") values.push(r[op](x, y));
     else if (op === "norm" && columns > 0) values.push(r.rmsNorm(x, state("w", [columns]), 1e-5));
-    else if (op === "matmul") values.push(r.matmul(x, state("w", [width, columns])));
+    else if (op === "matmul" && columns > 0) values.push(r.matmul(x, state("w", [width, columns])));
     else if (op === "sample" && columns > 0) {
       const inputs = {
         ...{ outputRows: index("outputRows", [4]), slots: index("slots", [4]), positions: index("positions", [4]) },
