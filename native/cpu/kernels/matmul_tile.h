@@ -131,5 +131,5 @@ static void tileRows(const float* a, size_t columns, size_t depth, const E* b, s
       multiplyStrip(a + begin, columns, depth, block, rows, length, ahead, out + row - first, pitch, begin == 0);
     }
   }
-  if (end < last) dotRows(a, columns, depth, b, end, last, out + end - first, pitch);
+  if (end < last) dotRows(a, columns, depth, {DotRun{b + end * depth, out + end - first}}, last - end, pitch);
 }
