@@ -48,6 +48,25 @@ describe("encode", () => {
     for (const place of places.values()) device.free(place);
   });
 
+  test("places beyond 2³² bytes are two words each: of state, of values and the arena's size", () => {
+    const far = { ...x, offset: 3 * 2 ** 32 + 64 };
+    const recorder = new Recorder();
+    const sum = recorder.add(recorder.input(far), recorder.input(y));
+    recorder.output(recorder.add(sum, recorder.input(y)));
+    const recording = recorder.finish();
+    const plan = { offsets: new Map([[sum.id, 5 * 2 ** 32 + 128]]), arenaBytes: 7 * 2 ** 32 + 256 };
+    const { stream } = encode(recording, plan, new Map(recording.outputs.map(({ id }) => [id, y])));
+    expect([...stream.subarray(2, 4)]).toEqual([256, 7]);
+    const offsets = Array.from({ length: tensors(stream)! }, (_, i) => [
+      ...stream.subarray(6 + 9 * i + 1, 6 + 9 * i + 3),
+    ]);
+    expect(offsets).toEqual([
+      [64, 3],
+      [0, 0],
+      [128, 5],
+    ]);
+  });
+
   test("8,000 ops take under 100 ms", () => {
     const recorder = new Recorder();
     let value = recorder.add(recorder.input(x), recorder.input(y));
