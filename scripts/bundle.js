@@ -1,6 +1,6 @@
 // Bundles what `tsc` has written: dist/bundle/main.js (the command line) and dist/bundle/index.js (the library), which share
-// chunks. Node takes some 0.5 ms to find, read and link a module, so 170 of them kept the first word waiting 50 ms; a dozen
-// chunks do not (docs/benchmarks.md, "Start"). Commands stay chunks of their own, loaded when they run.
+// chunks. Node finds, reads, compiles and links each module by itself, which the first word has to wait for; a dozen chunks
+// take less time than 170 modules (`node bench/run.js start`). Commands stay chunks of their own, loaded when they run.
 //
 // Paths that the code finds from import.meta.url are two folders below the package's, as dist/<room>/<file>.js is.
 import { rmSync } from "node:fs";
@@ -22,6 +22,5 @@ await build({
   platform: "node",
   target: "node20.19",
   packages: "external",
-  sourcemap: true,
   logLevel: "warning",
 });

@@ -5,7 +5,7 @@ import type { JsonObject } from "#quipu/checkpoint/json.js";
 import { parseConfig } from "#quipu/model/config.js";
 import { expectedTensors } from "#quipu/model/tensors.js";
 
-/** 34 million bf16 parameters: 70 ms for 64 rows on two cores, some four seconds for a prompt that fills the context. */
+/** 34 million bf16 parameters: some seconds on two cores for a prompt that fills the context. */
 export const SLOW_CONFIG: JsonObject = {
   ...{ model_type: "llama", vocab_size: 64, hidden_size: 512, intermediate_size: 2048, num_hidden_layers: 8 },
   ...{ num_attention_heads: 8, num_key_value_heads: 8, max_position_embeddings: 4096, tie_word_embeddings: true },

@@ -20,8 +20,8 @@ struct System {
   template <typename T>
   using Atomic = std::atomic<T>;
 
-  // Rounds of waiting on the core before a thread sleeps in the kernel. A wake-up costs tens of microseconds, an op as
-  // little as one; but where another program needs the core, spinning on is what starves the thread that is waited for.
+  // Rounds of waiting on the core before a thread sleeps in the kernel. A wake-up costs many times what a small op
+  // does; but where another program needs the core, spinning on is what starves the thread that is waited for.
   static constexpr uint32_t kSpins = 2000;
   static void pause();
   static void wait(const std::atomic<uint32_t>& value, uint32_t old) { value.wait(old); }

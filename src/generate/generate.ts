@@ -1,7 +1,7 @@
 // The loop: prompt in chunks, then a token at a time, the next step queued on the device before this one's text is worked out.
 
 import { isQuipuError } from "../errors.js";
-import type { Decoder, Row, Runtime, SampledToken } from "../model/runtime.js";
+import { type Decoder, type Row, type Runtime, type SampledToken, tokenOf } from "../model/runtime.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { ModelWarning } from "../warnings.js";
 import type {
@@ -192,8 +192,8 @@ async function promptThenSample(
     request.onPromptProgress?.(start + batchSize, rows.length);
   }
   const last = rows.slice(lastChunk);
-  const [token] = await runtime.sample(last, [last.length - 1], best, signal);
-  return token!;
+  const [row] = await runtime.sample(last, [last.length - 1], best, signal);
+  return tokenOf(row!);
 }
 
 function tokenEvent(token: SampledToken, text: string, logprobs: number, tokenizer: Tokenizer | undefined): TokenEvent {

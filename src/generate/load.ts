@@ -1,29 +1,42 @@
 // loadModel: a checkpoint folder, or a name, to a model that answers.
-import { availableMemory } from "../addon/process-limits.js";
-import { readOptions, wrongArgument } from "../arguments.js";
+
+import {
+  abortSignal,
+  callback,
+  either,
+  flag,
+  type Kinds,
+  listOf,
+  oneOf,
+  readOptions,
+  real,
+  whole,
+  wrongArgument,
+} from "../arguments.js";
 import { loadChatTemplate } from "../chat/template-files.js";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { openDevice } from "../device/device.js";
-import type { Fusion } from "../device/fusions.js";
+import { FUSIONS, type Fusion } from "../device/fusions.js";
 import { abortedError, QuipuError } from "../errors.js";
+import { availableMemory } from "../machine/process-limits.js";
 import { type LlamaConfig, readConfig } from "../model/config.js";
 import { readGenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
 import { Runtime } from "../model/runtime.js";
 import { loadWeights } from "../model/weights.js";
-import { loadTokenizer } from "../tokenizer/tokenizer.js";
+import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import { readEosTokens } from "../tokenizer/tokenizer-config.js";
 import { collectWarnings, type ModelWarning } from "../warnings.js";
 import { Model, type ModelWithTokenizer } from "./model.js";
 import { modelFolder } from "./model-folder.js";
-import { LOAD_OPTIONS } from "./option-kinds.js";
+import { KV_CACHE } from "./option-kinds.js";
 import { SlotPool } from "./slot-pool.js";
 import { stopTokensOf } from "./stop-tokens.js";
 
 export interface LoadOptions {
   /** "auto" takes the best there is; in this version the CPU. */
   readonly device?: "auto" | "cpu" | "cuda" | undefined;
-  /** Threads of the kernels; default: what the machine gives this process. */
+  /** Threads of the kernels; default, and at most: the processors that this process has. */
   readonly threads?: number | undefined;
   /**
    * Ops that are made one, and computed as one: all, none, or some of "matmulAdd" and "matmulSwiglu"; default: QUIPU_FUSE, else
@@ -45,7 +58,7 @@ export interface LoadOptions {
   /** Sequences that can be generated at once; more wait. Default 1. */
   readonly slots?: number | undefined;
   /**
-   * Milliseconds that a request waits for a slot while nobody takes the events of the generations that hold them; then it fails
+   * Milliseconds that a request waits for a slot while no generation that holds one has its events read; then it fails
    * with ERR_BUSY. Default 5000; Infinity: it waits on.
    */
   readonly slotTimeoutMs?: number | undefined;
@@ -55,6 +68,23 @@ export interface LoadOptions {
   readonly onWarning?: ((warning: ModelWarning) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
+
+export const LOAD_OPTIONS: Kinds<LoadOptions> = {
+  device: oneOf("auto", "cpu", "cuda"),
+  threads: whole(1, 1024),
+  fuse: either(flag, listOf(oneOf(...FUSIONS), `a list of ${FUSIONS.join(" and ")}`)),
+  contextLength: whole(2),
+  kvCache: KV_CACHE,
+  mmap: flag,
+  tokenizer: flag,
+  batchSize: whole(1, 65536),
+  quantize: oneOf("none"),
+  slots: whole(1, 4096),
+  slotTimeoutMs: real(0, Number.POSITIVE_INFINITY),
+  onProgress: callback,
+  onWarning: callback,
+  signal: abortSignal,
+};
 
 const DEFAULT_BATCH_SIZE = 512;
 const DEFAULT_SLOT_TIMEOUT_MS = 5000;

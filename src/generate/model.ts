@@ -1,9 +1,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 // The line above goes into the declarations: [Symbol.asyncDispose] is in no lib that a target brings.
 
-// A loaded model: generation, next tokens, logits. The command line uses nothing below this.
+// A loaded model: generation, next tokens, logits.
 
-import { idsOf, readOptions, wrongArgument } from "../arguments.js";
+import { abortSignal, idsOf, type Kinds, readOptions, whole, wrongArgument } from "../arguments.js";
 import type { ChatTemplate } from "../chat/template.js";
 import type { Device } from "../device/device.js";
 import type { Fusion } from "../device/fusions.js";
@@ -11,13 +11,13 @@ import { QuipuError } from "../errors.js";
 import type { LlamaConfig } from "../model/config.js";
 import type { GenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
-import type { Runtime } from "../model/runtime.js";
+import { type Runtime, tokenOf } from "../model/runtime.js";
 import { disposeWeights, type LoadedWeights } from "../model/weights.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { ModelWarning } from "../warnings.js";
 import type { EffectiveSettings, GenerateEvent, GenerateOptions, Prompt, TokenLogprob } from "./events.js";
 import { Holding, rowsOf, runGeneration, withText } from "./generate.js";
-import { GENERATE_OPTIONS, LOGITS_OPTIONS, NEXT_OPTIONS } from "./option-kinds.js";
+import { GENERATE_OPTIONS } from "./option-kinds.js";
 import { encodePrompt, fitPrompt } from "./prompt.js";
 import { resolveBias, resolveSettings } from "./sampling.js";
 import type { SlotPool } from "./slot-pool.js";
@@ -28,12 +28,16 @@ export interface NextOptions extends GenerateOptions {
   readonly top?: number | undefined;
 }
 
+export const NEXT_OPTIONS: Kinds<NextOptions> = { ...GENERATE_OPTIONS, top: whole(1) };
+
 export interface LogitsOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export const LOGITS_OPTIONS: Kinds<LogitsOptions> = { signal: abortSignal };
+
 export interface ModelStats {
-  /** Parameters, and bytes of the weights in use. */
+  /** Of the weights in use, each counted once: a tied head is the embedding. As in ModelReport. */
   readonly parameters: number;
   readonly weightBytes: number;
   /** Bytes of weights that a decoded token reads. */
@@ -76,7 +80,7 @@ export interface ModelParts {
   readonly warnings: readonly ModelWarning[];
 }
 
-/** A generator that was forgotten and collected gives back what it holds. */
+/** Releases what a generator holds that was abandoned and collected. */
 const FORGOTTEN = new FinalizationRegistry<Holding>((holding) => void holding.end());
 
 /** What {@link loadModel} gives unless it is told to leave out the tokenizer. */
@@ -112,8 +116,8 @@ export class Model {
    * the collection of a generator that was forgotten. Where all slots are taken it waits for one: a loop inside the loop of
    * another generation needs `slots: 2`.
    *
-   * @throws {QuipuError} ERR_USAGE, ERR_CONTEXT_OVERFLOW, ERR_NOT_A_NUMBER, ERR_CHAT_TEMPLATE, ERR_BUSY, ERR_DISPOSED; at the
-   *   first event that is asked for.
+   * @throws {QuipuError} ERR_USAGE, ERR_CONTEXT_OVERFLOW, ERR_NOT_A_NUMBER, ERR_ALL_FORBIDDEN, ERR_CHAT_TEMPLATE,
+   *   ERR_BUSY, ERR_DISPOSED; at the first event that is asked for.
    */
   generate(prompt: Prompt, options?: GenerateOptions): AsyncGenerator<GenerateEvent, void, void> {
     const holding = new Holding();
@@ -188,8 +192,8 @@ export class Model {
       for (let start = 0; start < last; start += batchSize) {
         await runtime.fill(rows.slice(start, start + batchSize), options.signal);
       }
-      const [token] = await runtime.sample(rows.slice(last), [rows.length - last - 1], top, options.signal);
-      return token!.best.map((entry) => withText(entry, tokenizer));
+      const [row] = await runtime.sample(rows.slice(last), [rows.length - last - 1], top, options.signal);
+      return tokenOf(row!).best.map((entry) => withText(entry, tokenizer));
     });
   }
 
@@ -246,7 +250,7 @@ export class Model {
     };
   }
 
-  /** Ends what runs, with ERR_DISPOSED, and gives up weights, cache and threads. */
+  /** Cancels what runs, with ERR_DISPOSED, and releases weights, cache and threads. Idempotent. */
   dispose(): Promise<void> {
     this.#disposed ??= (async () => {
       const { device, runtime, loaded, slots } = this.#parts;

@@ -8,6 +8,8 @@
 //   R rows wanted             N, K out- and in-features   d head size, half: d/2  B blocks (pages that a slot can hold)
 //   V vocabulary              F feed-forward features     n heads to one of G     C context positions
 //
+// Words are letters, too: pages of the cache, best ids to report, biases and stopIds of a slot.
+//
 // A dim is a product of letters and numbers, such as n*G*d: of its letters one may be known by this dim alone, and is then what
 // is left by exact division. 64 is the page (PAGE_KEYS).
 import type { DType } from "../device/tensor.js";

@@ -94,6 +94,13 @@ export function parseRow(op: string, row: OpRow): Signature {
   bindInOrder(op, patterns.slice(0, required).flat(), letters);
   const operands = entries.map(([name, [, kind]], i): Operand => {
     const [word, argument] = kind.split(" ") as [keyof typeof KINDS | "like", string?];
+    const inPlace = row.inPlace?.[name] ?? [];
+    for (const other of inPlace) {
+      const [[dims, dtype], [pattern]] = [entries[place(other)]![1], entries[i]![1]];
+      if (dims !== pattern || dtype !== kind) {
+        throw new QuipuError("ERR_INTERNAL", `${op}: ${name} is not of the shape and dtype of ${other}`);
+      }
+    }
     return {
       name,
       role: name in row.results ? "result" : row.updates?.includes(name) ? "updated" : "read",
@@ -102,7 +109,7 @@ export function parseRow(op: string, row: OpRow): Signature {
       like: word === "like" ? place(argument!) : -1,
       index: word === "index",
       bound: bounds[i],
-      inPlace: (row.inPlace?.[name] ?? []).map(place),
+      inPlace: inPlace.map(place),
     };
   });
   const dims = patterns.flatMap((dims, operand) => dims.map((dim, place) => ({ operand, place, dim })));

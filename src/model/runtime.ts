@@ -24,6 +24,15 @@ export interface SampledToken {
   readonly best: readonly { readonly id: number; readonly logprob: number }[];
 }
 
+/** What a wanted row has come to: a token, or why it alone has none. */
+export type SampledRow = SampledToken | QuipuError;
+
+/** @throws {QuipuError} where the row has none. */
+export function tokenOf(row: SampledRow): SampledToken {
+  if (row instanceof QuipuError) throw row;
+  return row;
+}
+
 /** Decodes a slot a token at a time. Its program is its own until it is released. */
 export interface Decoder {
   next(signal?: AbortSignal): Promise<SampledToken>;
@@ -120,13 +129,16 @@ export class Runtime {
     return taps.map(({ name, shape, data }) => ({ name, shape, data }));
   }
 
-  /** Fills the cache with `rows` and samples the token after each of `outputRows`, with the settings of its slot. */
+  /**
+   * Fills the cache with `rows` and samples the token after each of `outputRows`, with the settings of its slot. A row whose
+   * logits are no numbers has an ERR_NOT_A_NUMBER in its place, and leaves the others alone.
+   */
   sample(
     rows: readonly Row[],
     outputRows: readonly number[],
     best: number,
     signal?: AbortSignal,
-  ): Promise<SampledToken[]> {
+  ): Promise<SampledRow[]> {
     const step = this.#programs.get(this.#shape("sample", rows, outputRows, { best }));
     return runSampling(step, [...inputsOf(step, rows, outputRows), ...this.#historyOf(rows)], signal);
   }
@@ -142,8 +154,8 @@ export class Runtime {
       next: async (signal) => {
         const now = writes;
         writes = [];
-        const [token] = await runSampling(step, now, signal);
-        return token!;
+        const [row] = await runSampling(step, now, signal);
+        return tokenOf(row!);
       },
       release,
     };
@@ -216,7 +228,7 @@ async function runSampling(
   { program, sampled }: StepProgram,
   writes: Transfer[],
   signal: AbortSignal | undefined,
-): Promise<SampledToken[]> {
+): Promise<SampledRow[]> {
   const { ids, logprobs, bestIds, bestLogprobs } = sampled!;
   const [rows, best] = bestIds.shape as [number, number];
   const read = {
@@ -225,7 +237,7 @@ async function runSampling(
     bestIds: new Int32Array(rows * best),
     bestLogprobs: new Float32Array(rows * best),
   };
-  await program.run({
+  const failures = await program.run({
     writes,
     reads: [
       [ids, read.ids],
@@ -233,14 +245,20 @@ async function runSampling(
       [bestIds, read.bestIds],
       [bestLogprobs, read.bestLogprobs],
     ],
+    byRow: true,
     signal,
   });
-  return Array.from(read.ids, (id, row) => ({
-    id,
-    logprob: read.logprobs[row]!,
-    best: Array.from({ length: best }, (_, i) => ({
-      id: read.bestIds[row * best + i]!,
-      logprob: read.bestLogprobs[row * best + i]!,
-    })),
-  }));
+  const result = Array.from(
+    read.ids,
+    (id, row): SampledRow => ({
+      id,
+      logprob: read.logprobs[row]!,
+      best: Array.from({ length: best }, (_, i) => ({
+        id: read.bestIds[row * best + i]!,
+        logprob: read.bestLogprobs[row * best + i]!,
+      })),
+    }),
+  );
+  for (const { row, error } of failures) result[row] = error;
+  return result;
 }

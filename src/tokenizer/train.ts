@@ -29,7 +29,11 @@ export type { SaveOptions, TrainedTokenizer, TrainTokenizerOptions };
  */
 export async function trainTokenizer(given: TrainTokenizerOptions): Promise<TrainedTokenizer> {
   const options = trainingOptions(given);
-  const settings = settingsOf(options);
+  return trainWith(options, settingsOf(options));
+}
+
+/** The same with settings, whose threads may be more than there are processors: settingsOf() sees to it that they are not. */
+export async function trainWith(options: TrainingOptions, settings: TrainingSettings): Promise<TrainedTokenizer> {
   const { files, output, force, signal } = options;
   if (output !== undefined && !force) await refuseExisting(outputPaths(output));
   if (signal?.aborted) throw aborted(signal);

@@ -2,6 +2,7 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { testWhere } from "../where.js";
 import { alteredStoryteller, alterJson } from "./models.js";
 import { quipu } from "./run-cli.js";
 
@@ -154,6 +155,11 @@ test.concurrent.each<[string, string[], string | RegExp]>([
     ["--messages", file("no.json", '[{"role": "user"}]'), "--continue"],
     /^quipu: --continue: /,
   ],
+  [
+    "going on with an answer that another begins after",
+    ["--messages", file("opened.json", JSON.stringify({ messages: turns, add_generation_prompt: true })), "--continue"],
+    /^quipu: --continue: the last message goes on, or another begins \(add_generation_prompt in .*opened\.json\): choose one\n$/,
+  ],
   ["a path that is empty", ["--messages", ""], "--messages: expected a path, got an empty text"],
   ["tools without end", ["--messages", question, "--tools", "/dev/zero"], "--tools /dev/zero: more than 256 MiB"],
   [
@@ -190,10 +196,9 @@ test.concurrent.each<[string, string, string]>([
 
 describe("what failed for a new user", () => {
   const CASES = join(process.env.QUIPU_SHARED ?? join(process.cwd(), "../shared"), "cases/tokenizer");
-  const present = existsSync(CASES);
-  if (!present) console.warn(`skipped: ${CASES} does not exist`);
+  const withCases = testWhere(existsSync(CASES), `${CASES} does not exist`);
 
-  (present ? test : test.skip)("tools are rendered, and not ignored", async () => {
+  withCases("tools are rendered, and not ignored", async () => {
     const text = await prompt(["--messages", join(CASES, "chat-tools-ignored.json")]);
     expect(text).toBe('<|begin_of_text|><{"type": "function", "function": {"name": "f"}}>user: hi\nbotFalse:');
     const { status, stderr } = await quipu([
@@ -202,7 +207,7 @@ describe("what failed for a new user", () => {
     expect({ status, stderr }).toMatchObject({ status: 2, stderr: expect.stringContaining("does not read tools") });
   });
 
-  (present ? test : test.skip)("indented code after a thought", async () => {
+  withCases("indented code after a thought", async () => {
     const template = file(
       "thinks.jinja",
       "{% for m in messages %}{{ m.content.split('</think>')[-1].lstrip('\\n') if m.role == 'assistant' else m.content }}|{% endfor %}",

@@ -3,22 +3,23 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { temporaryFolder } from "../checkpoint-writer.js";
+import { describeWhere } from "../where.js";
 import { alteredStoryteller } from "./models.js";
 import { quipu } from "./run-cli.js";
-import { hasTerminal, quipuOnTerminal } from "./terminal.js";
+import { hasTerminal, NO_TERMINAL, quipuOnTerminal } from "./terminal.js";
 
 const ESC = "\x1b";
 const OPTIONS = ["-s", "1", "-n", "24", "-t", "1"];
 const PROMPT = "Once upon a time";
+/** Milliseconds of processor time after Ctrl-C. */
+const SOON = 250;
 const dir = temporaryFolder();
 /** A prompt of 2,250 tokens takes half a second. */
 const LONG = alteredStoryteller(join(dir, "long"), { max_position_embeddings: 4096 });
 const longPrompt = join(dir, "long.txt");
 writeFileSync(longPrompt, "Once upon a time there was a dog. ".repeat(250));
 
-const onTerminal = hasTerminal ? describe : describe.skip;
-
-onTerminal("a terminal", () => {
+describeWhere(hasTerminal, NO_TERMINAL)("a terminal", () => {
   test("on stdout gets a last newline, no prompt and no colours", async () => {
     const [{ stdout }, shown] = await Promise.all([
       quipu([PROMPT, ...OPTIONS]),
@@ -96,7 +97,7 @@ onTerminal("a terminal", () => {
     });
     expect(status).toBe(130);
     expect(terminal).toMatch(new RegExp(`prompt \\d+ %(\\^C)?\r${ESC}\\[K`));
-    expect(ms).toBeLessThan(600);
+    expect(ms).toBeLessThan(SOON);
   });
 
   test("gives Ctrl-C in the middle of the text: 130, the text stays, and a newline ends it", async () => {
@@ -107,7 +108,7 @@ onTerminal("a terminal", () => {
     expect(status).toBe(130);
     expect(terminal.replace("^C", "")).toContain(stdout.slice(0, 12));
     expect(terminal).toMatch(/\r\n$/);
-    expect(ms).toBeLessThan(600);
+    expect(ms).toBeLessThan(SOON);
   });
 
   test("colours the tokens of `tokens --show` and `inspect prompt`, unless NO_COLOR is set", async () => {

@@ -1,6 +1,8 @@
 // What the options of `quipu [prompt…]` do to a completion.
+import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { temporaryFolder } from "../checkpoint-writer.js";
+import { testWhere } from "../where.js";
 import { alteredStoryteller, alterJson } from "./models.js";
 import { bash, eventsOf, quipu } from "./run-cli.js";
 
@@ -298,6 +300,7 @@ describe("the chat template", () => {
 describe("-t", () => {
   const deviceOf = (stderr: string) => /^device +(.*)$/m.exec(stderr)?.[1];
   const args = ["Once upon a time", "-n", "1", "-s", "1", "--verbose", "-t"];
+  const hasTaskset = spawnSync("taskset", ["-V"]).status === 0;
 
   test("above the processors is cut to them, which --verbose says", async () => {
     const { status, stderr } = await quipu([...args, "1000"]);
@@ -305,13 +308,15 @@ describe("-t", () => {
     expect(deviceOf(stderr)).toMatch(/^cpu \w+, (\d+) threads? \(1000 asked for, \1 processors?\)$/);
   });
 
-  test("the processors are those of the process's affinity", async () => {
-    const quoted = args.map((arg) => `"${arg}"`).join(" ");
-    const { status, stderr } = await bash(
-      `command -v taskset > /dev/null || exit 77; first=$(taskset -pc $$ | sed 's/.*: //; s/[,-].*//'); taskset -c $first "${process.execPath}" bin/quipu.js ${quoted} 2`,
-    );
-    if (status === 77) return console.warn("no taskset (util-linux): affinity is not tested");
-    expect(status).toBe(0);
-    expect(deviceOf(stderr)).toMatch(/^cpu \w+, 1 thread \(2 asked for, 1 processor\)$/);
-  });
+  testWhere(hasTaskset, "affinity: no taskset (util-linux)")(
+    "the processors are those of the process's affinity",
+    async () => {
+      const quoted = args.map((arg) => `"${arg}"`).join(" ");
+      const { status, stderr } = await bash(
+        `first=$(taskset -pc $$ | sed 's/.*: //; s/[,-].*//'); taskset -c $first "${process.execPath}" bin/quipu.js ${quoted} 2`,
+      );
+      expect(status).toBe(0);
+      expect(deviceOf(stderr)).toMatch(/^cpu \w+, 1 thread \(2 asked for, 1 processor\)$/);
+    },
+  );
 });

@@ -1,6 +1,8 @@
 // Starts the built command line as a user does, and gathers what it writes.
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
+import { once } from "node:events";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 
 export const ROOT = process.cwd();
 export const CLI = join(ROOT, "bin/quipu.js");
@@ -35,22 +37,34 @@ export function bash(script: string, options: RunOptions = {}): Promise<Result> 
   return inTurn(() => finish(spawnCli(["-c", prelude + script], options, "bash"), options.input ?? ""));
 }
 
-/** Says on file 3 that the process answers signals itself. */
-const SAYS_WHEN_READY = `data:text/javascript,import { writeSync } from "node:fs";
-process.on("newListener", (name) => name === "SIGTERM" && process.nextTick(writeSync, 3, "ready"));`;
+/** Says on file 3 that the process answers signals itself, and at its end how many microseconds of processor time it had. */
+const TOLD = `data:text/javascript,import { writeSync } from "node:fs";
+process.on("newListener", (name) => name === "SIGTERM" && process.nextTick(writeSync, 3, "ready;"));
+process.on("exit", () => writeSync(3, Object.values(process.cpuUsage()).join() + ";"));`;
+const told = new WeakMap<ChildProcess, string>();
 
 /** One that is told what to do while it runs; its stdin stays open until the caller ends it. */
 export function startQuipu(args: readonly string[]): ChildProcess {
-  return spawn(process.execPath, ["--import", SAYS_WHEN_READY, CLI, ...args], {
+  const child = spawn(process.execPath, ["--import", TOLD, CLI, ...args], {
     cwd: ROOT,
     stdio: ["pipe", "pipe", "pipe", "pipe"],
     timeout: 50_000,
   });
+  child.stdio[3]!.on("data", (said) => told.set(child, (told.get(child) ?? "") + said));
+  return child;
 }
 
 /** Resolves when a signal is the process's own to answer. */
-export function handlesSignals(child: ChildProcess): Promise<void> {
-  return new Promise((resolve) => child.stdio[3]!.once("data", () => resolve()));
+export async function handlesSignals(child: ChildProcess): Promise<void> {
+  while (!told.has(child)) await once(child.stdio[3]!, "data");
+}
+
+/** Milliseconds of processor time that a process had in all, once it has ended. */
+export async function processorTimeInAll(child: ChildProcess): Promise<number> {
+  const said = child.stdio[3] as Readable;
+  if (!said.readableEnded) await once(said, "end");
+  const [user = Number.NaN, system = Number.NaN] = told.get(child)!.split(";").at(-2)!.split(",").map(Number);
+  return (user + system) / 1000;
 }
 
 function spawnCli(args: readonly string[], { env, cwd = ROOT }: RunOptions, command = process.execPath): ChildProcess {
@@ -72,10 +86,6 @@ export async function finish(child: ChildProcess, input?: string | Uint8Array): 
   const text = (name: "stdout" | "stderr") =>
     new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks[name]));
   return { status, stdout: text("stdout"), stderr: text("stderr") };
-}
-
-export function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 async function inTurn<T>(run: () => Promise<T>): Promise<T> {

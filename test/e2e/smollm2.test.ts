@@ -1,13 +1,13 @@
 // A published chat model, as README shows it: a question from -m and through a pipe.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { describeWhere } from "../where.js";
 import { bash, eventsOf, quipu, ROOT } from "./run-cli.js";
 
 const SMOLLM2 = join(ROOT, "build/models/smollm2");
-const withModel = existsSync(join(SMOLLM2, "config.json")) ? describe : describe.skip;
-if (withModel === describe.skip) console.warn(`skipped: ${SMOLLM2} does not exist (scripts/make-smollm2.sh makes it)`);
+const reason = `${SMOLLM2} does not exist (scripts/make-smollm2.sh makes it)`;
 
-withModel("SmolLM2", () => {
+describeWhere(existsSync(join(SMOLLM2, "config.json")), reason)("SmolLM2", () => {
   const CHAT = ["-m", SMOLLM2, "--temp", "0", "-n", "24"];
 
   test("answers a question through its chat template, and ends", async () => {

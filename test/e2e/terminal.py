@@ -2,13 +2,14 @@
 
 argv[1] is JSON: {"argv": [...], "terminal": ["stdin", "stdout", "stderr"], "steps": [{"after": text, "send": text}], "timeout": s}
 A step waits until `after` has appeared on the terminal since the step before, then sends keys. Streams that are not on the
-terminal are pipes; stdin as a pipe is empty. The result: {"status", "terminal", "stdout", "stderr", "ms"}; `ms` is the time
-from the last step to the end, and a status of -N is a signal N that was not caught.
+terminal are pipes; stdin as a pipe is empty. The result: {"status", "terminal", "stdout", "stderr", "ms"}; `ms` is the
+processor time that it had from the last step to the end, and a status of -N is a signal N that was not caught.
 """
 
 import json
 import os
 import pty
+import resource
 import select
 import subprocess
 import sys
@@ -29,6 +30,13 @@ def own_terminal():
     fcntl.ioctl(side, termios.TIOCSCTTY, 0)  # keys such as Ctrl-C become signals for this session
 
 
+def processor_time():
+    """Milliseconds that the running command has had."""
+    with open(f"/proc/{child.pid}/stat") as stat:
+        user, system = stat.read().rsplit(") ", 1)[1].split()[11:13]
+    return 1000 * (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 child = subprocess.Popen(spec["argv"], preexec_fn=own_terminal, **streams)
 os.close(side)
 taken = {main: b""}
@@ -39,7 +47,7 @@ for name in ("stdout", "stderr"):
 files = set(taken)
 steps = list(spec.get("steps", []))
 deadline = time.monotonic() + spec.get("timeout", 40)
-seen, since = 0, time.monotonic()
+seen, before = 0, 0
 while files and time.monotonic() < deadline:
     for file in select.select(list(files), [], [], 0.05)[0]:
         try:
@@ -52,14 +60,14 @@ while files and time.monotonic() < deadline:
     while steps and steps[0]["after"].encode() in taken[main][seen:]:
         step = steps.pop(0)
         seen = len(taken[main])
+        before = processor_time()
         os.write(main, step["send"].encode())
-        since = time.monotonic()
     if child.poll() is not None and not select.select(list(files), [], [], 0)[0]:
         break
 if child.poll() is None and time.monotonic() >= deadline:
     child.kill()
 status = child.wait()
-ended = time.monotonic()
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
 
 
 def text(stream):
@@ -73,7 +81,7 @@ print(
             "terminal": taken[main].decode(),
             "stdout": text(child.stdout),
             "stderr": text(child.stderr),
-            "ms": round(1000 * (ended - since)),
+            "ms": round(1000 * (usage.ru_utime + usage.ru_stime) - before),
             "stepsLeft": len(steps),
         }
     )

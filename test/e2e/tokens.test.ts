@@ -3,9 +3,10 @@ import { closeSync, mkdirSync, openSync, readFileSync, symlinkSync, writeFileSyn
 import { dirname, join } from "node:path";
 import { ENCODING_NAMES, loadEncoding, loadTokenizer } from "#quipu/index.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
+import { testWhere } from "../where.js";
 import { alteredStoryteller, alterJson } from "./models.js";
 import { bash, quipu, ROOT } from "./run-cli.js";
-import { hasTerminal, quipuOnTerminal } from "./terminal.js";
+import { hasTerminal, NO_TERMINAL, quipuOnTerminal } from "./terminal.js";
 
 const TEXT = "Once upon a time, Tom saw ö 🌍.";
 const BOS = 2046;
@@ -298,20 +299,22 @@ describe("large files", () => {
     expect(large.peakKb - small.peakKb).toBeLessThan(((size.large - size.small) * 1000) / 4);
   });
 
-  const onTerminal = hasTerminal ? test : test.skip;
-  onTerminal("show progress on a terminal, and nothing of it stays; --quiet shows none", async () => {
-    const path = grow("progress.txt", 12);
-    const erase = "\r\x1b[K";
-    const [{ terminal }, piped, quiet] = await Promise.all([
-      quipuOnTerminal(["tokens", "-f", path], { terminal: ["stderr"] }),
-      quipuOnTerminal(["tokens", "-f", path]),
-      quipuOnTerminal(["tokens", "--quiet", "-f", path], { terminal: ["stderr"] }),
-    ]);
-    expect(terminal.split(erase).slice(1, -1).join()).toMatch(/^counting \d+ %(,counting \d+ %)+$/);
-    expect(terminal.endsWith(erase)).toBe(true);
-    expect(piped.terminal.split(erase).at(-1)).toMatch(/^\d+\r\n$/);
-    expect(quiet.terminal).toBe("");
-  });
+  testWhere(hasTerminal, NO_TERMINAL)(
+    "show progress on a terminal, and nothing of it stays; --quiet shows none",
+    async () => {
+      const path = grow("progress.txt", 12);
+      const erase = "\r\x1b[K";
+      const [{ terminal }, piped, quiet] = await Promise.all([
+        quipuOnTerminal(["tokens", "-f", path], { terminal: ["stderr"] }),
+        quipuOnTerminal(["tokens", "-f", path]),
+        quipuOnTerminal(["tokens", "--quiet", "-f", path], { terminal: ["stderr"] }),
+      ]);
+      expect(terminal.split(erase).slice(1, -1).join()).toMatch(/^counting \d+ %(,counting \d+ %)+$/);
+      expect(terminal.endsWith(erase)).toBe(true);
+      expect(piped.terminal.split(erase).at(-1)).toMatch(/^\d+\r\n$/);
+      expect(quiet.terminal).toBe("");
+    },
+  );
 });
 
 describe("encodings", () => {

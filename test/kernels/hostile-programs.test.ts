@@ -29,9 +29,10 @@ afterAll(() => device.dispose());
 const RUNS = process.env.QUIPU_EXHAUSTIVE ? 50_000 : 5000;
 
 /** Runs what was accepted; a run may fail, and is ended where it takes long. */
-async function run(program: NativeProgram): Promise<void> {
+async function run(program: NativeProgram, operands: readonly Operand[]): Promise<void> {
+  const writes = operands.flatMap(({ place }) => (place === "arena" ? [] : (place.contents ?? [])));
   try {
-    await device.run(program, { signal: AbortSignal.timeout(100) });
+    await device.run(program, { writes, signal: AbortSignal.timeout(100) });
   } catch (error) {
     expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_(INTERNAL|OUT_OF_MEMORY|ABORTED|NOT_A_NUMBER)$/) });
   } finally {
@@ -197,7 +198,7 @@ test("any lie: refused as the table says, or run", async () => {
       if (sound) expectRecordable(form, operands);
       if (program === undefined) refused += 1;
       else accepted += 1;
-      if (program !== undefined && touched(operands) < 2 ** 22) await run(program);
+      if (program !== undefined && touched(operands) < 2 ** 22) await run(program, operands);
       else program?.dispose();
       const kept = new Set(memories.values());
       for (const { place } of [...own, ...operands]) {
@@ -210,7 +211,8 @@ test("any lie: refused as the table says, or run", async () => {
 });
 
 describe.each(FORMS)("the stream of %j", (form) => {
-  const { stream: honestStream, buffers } = encodeOp(form.op, honest(device, form));
+  const operands = honest(device, form);
+  const { stream: honestStream, buffers } = encodeOp(form.op, operands);
 
   /** Loads and runs what a stream has become; whether it was accepted. */
   async function expectRefusedOrRun(words: Uint32Array): Promise<boolean> {
@@ -221,12 +223,13 @@ describe.each(FORMS)("the stream of %j", (form) => {
       expect(error).toMatchObject({ code: "ERR_INTERNAL" });
       return false;
     }
-    await run(program);
+    await run(program, operands);
     return true;
   }
 
-  test("cut short", async () => {
+  test("cut short, or with a word too many", async () => {
     expect(await expectRefusedOrRun(honestStream)).toBe(true);
+    expect(() => device.load(Uint32Array.of(...honestStream, 0), buffers)).toThrow(/words after the last op/);
     for (let length = 0; length < honestStream.length; length++) {
       expect(() => device.load(honestStream.slice(0, length), buffers)).toThrow(
         expect.objectContaining({ code: "ERR_INTERNAL", message: expect.stringMatching(/^malformed program/) }),
@@ -270,14 +273,15 @@ describe("sizes that 32, 64 or 128 bits do not hold", () => {
   const small = { op: "add", optional: false } as const;
   const wide = [2 ** 16, 2 ** 16];
 
-  // Each pair of dims is 2^32 elements of 4 bytes, all four of them 2^66 bytes.
-  test.each([[[...wide, ...wide]], [[2 ** 31, 2 ** 31, 4]], [[2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1]]])(
-    "a tensor of %j has no 4096 bytes",
-    (shape) => {
-      const operands = shaped(small, { a: shape }, 4096);
-      expect(() => load(device, "add", operands)).toThrow(/tensor 0 leaves its buffer/);
-    },
-  );
+  test.each([
+    [[2 ** 31, 2 ** 31, 4]], // 2^66 bytes
+    [[...wide, ...wide]], // 2^66
+    [[3584680096, 2572997253, 3064812931, 3009440459]], // 2^128 + 463 GiB
+    [[2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1]], // 2^130 less some
+  ])("a tensor of %j leaves 512 GiB", (shape) => {
+    const operands = shaped(small, { a: shape }, 2 ** 39);
+    expect(() => load(device, "add", operands)).toThrow(/tensor 0 leaves its buffer/);
+  });
 
   test("tensors not aligned to their elements", () => {
     for (const offset of [1, 2, 3, 5]) {

@@ -3,7 +3,7 @@ import { SAMPLE_FLOATS, SAMPLE_INTS } from "#quipu/graph/ops.js";
 import type { Recorder } from "#quipu/graph/recorder.js";
 import type { Value } from "#quipu/graph/recording.js";
 import { type Contents, f32, i32 } from "./contents.js";
-import { runEverywhere, runOp } from "./run-op.js";
+import { runEverywhere, runOp, type Setup } from "./run-op.js";
 import { PLAIN, type Settings } from "./sample-reference.js";
 
 /** A wanted row: its logits, and its request; slot −1 where that is null. */
@@ -81,11 +81,7 @@ export function sampleInputs(rows: readonly SampleRow[]): SampleInputs {
 }
 
 /** Samples everywhere (or on one setup), the same bits everywhere. */
-export async function sampled(
-  rows: readonly SampleRow[],
-  best = 1,
-  setup?: { target: string; threads: number },
-): Promise<SampledRow[]> {
+export async function sampled(rows: readonly SampleRow[], best = 1, setup?: Setup): Promise<SampledRow[]> {
   const inputs = sampleInputs(rows);
   const { outputs } = await (setup === undefined
     ? runEverywhere(inputs, recordSample(best))

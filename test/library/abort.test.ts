@@ -6,6 +6,7 @@ import { loadModel } from "#quipu/generate/load.js";
 import type { Model } from "#quipu/generate/model.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { complete } from "../model/run-model.js";
+import { processorTime } from "../processor-time.js";
 import { writeSlowCheckpoint } from "../slow-checkpoint.js";
 
 const dir = writeSlowCheckpoint(join(temporaryFolder(), "slow"));
@@ -26,22 +27,21 @@ const codeOf = (promise: Promise<unknown>) =>
 /** Says that the work that is to be ended is under way. */
 type Begun = () => void;
 
-/** How long `work` goes on after its signal is aborted, once it is under way: the best of three, as others use the machine too. */
+/** Milliseconds of processor time; what is ended here has seconds left. */
+const SOON = 200;
+
+/** The processor time that `work` takes after its signal is aborted, once it is under way. */
 async function timeToEnd(work: (signal: AbortSignal, begun: Begun) => Promise<unknown>): Promise<number> {
-  const times: number[] = [];
-  while (times.length < 3 && !(Math.min(...times) < 200)) {
-    const controller = new AbortController();
-    let working: Promise<unknown> | undefined;
-    await new Promise<void>((begun) => {
-      working = work(controller.signal, begun);
-    });
-    const start = performance.now();
-    controller.abort();
-    await working;
-    times.push(performance.now() - start);
-    expect(getEventListeners(controller.signal, "abort")).toEqual([]);
-  }
-  return Math.min(...times);
+  const controller = new AbortController();
+  let working: Promise<unknown> | undefined;
+  await new Promise<void>((begun) => {
+    working = work(controller.signal, begun);
+  });
+  const before = process.cpuUsage();
+  controller.abort();
+  await working;
+  expect(getEventListeners(controller.signal, "abort")).toEqual([]);
+  return processorTime(before);
 }
 
 /** Begins a prompt that takes seconds; resolves when its first step is done. */
@@ -60,7 +60,7 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all([model.dispose(), two.dispose()]));
 
-describe("a signal ends within 200 ms", () => {
+describe("a signal ends within 200 ms of processor time", () => {
   const aborted = async (on: Model, prompt: Int32Array, options: GenerateOptions, onToken: Begun = () => {}) => {
     const ids: number[] = [];
     for await (const event of on.generate(prompt, { ...greedy, ...options })) {
@@ -82,7 +82,7 @@ describe("a signal ends within 200 ms", () => {
       };
       return aborted(model, long, { signal, onPromptProgress });
     };
-    expect(await timeToEnd(work)).toBeLessThan(200);
+    expect(await timeToEnd(work)).toBeLessThan(SOON);
     expect(Math.max(...done)).toBeLessThan(2000);
   });
 
@@ -93,7 +93,7 @@ describe("a signal ends within 200 ms", () => {
       expect(ids.length).toBeGreaterThan(0);
       expect(ids).toEqual(all.slice(0, ids.length));
     };
-    expect(await timeToEnd(work)).toBeLessThan(200);
+    expect(await timeToEnd(work)).toBeLessThan(SOON);
   });
 
   test.each([
@@ -106,7 +106,7 @@ describe("a signal ends within 200 ms", () => {
       void turns().then(begun);
       return aborted(on(), short, { signal });
     };
-    expect(await timeToEnd(work)).toBeLessThan(200);
+    expect(await timeToEnd(work)).toBeLessThan(SOON);
     other.abort();
     await ended;
   });
@@ -119,7 +119,7 @@ describe("a signal ends within 200 ms", () => {
       void turns().then(begun);
       expect(await codeOf(start(signal))).toBe("ERR_ABORTED");
     };
-    expect(await timeToEnd(work)).toBeLessThan(200);
+    expect(await timeToEnd(work)).toBeLessThan(SOON);
   });
 });
 
@@ -163,11 +163,22 @@ describe("dispose()", () => {
       victim.next(long),
     ].map(codeOf);
     await turns();
-    const start = performance.now();
+    const before = process.cpuUsage();
     await Promise.all([victim.dispose(), victim.dispose()]);
     expect(await Promise.all(work)).toEqual(new Array(5).fill("ERR_DISPOSED"));
-    expect(performance.now() - start).toBeLessThan(400);
+    expect(processorTime(before)).toBeLessThan(SOON);
   });
+
+  test("ends who waits for a slot whose holder asks for nothing", async () => {
+    const victim = await load(1);
+    const idle = victim.generate(short, greedy);
+    await idle.next();
+    await idle.next(); // the first token: from here on nothing happens before the next event is asked for
+    const waiting = codeOf(victim.next(short));
+    await turns();
+    await victim.dispose();
+    expect(await waiting).toBe("ERR_DISPOSED");
+  }, 20_000);
 
   test("leaves nothing that can be used", async () => {
     let left: Model;

@@ -6,6 +6,7 @@ import { loadModel } from "#quipu/generate/load.js";
 import type { Model } from "#quipu/generate/model.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { complete } from "../model/run-model.js";
+import { describeWhere } from "../where.js";
 
 let model: Model;
 beforeAll(async () => {
@@ -65,9 +66,9 @@ test("a stop text is named", async () => {
 const smollm = resolve("build/models/smollm2");
 const shared = resolve("../shared/cases/eos-of-tokenizer");
 const available = existsSync(smollm) && existsSync(shared);
-if (!available) console.warn("skipped: build/models/smollm2 or ../shared/cases/eos-of-tokenizer does not exist");
+const reason = "build/models/smollm2 or ../shared/cases/eos-of-tokenizer does not exist";
 
-(available ? describe : describe.skip)("where config.json names no end and generation_config.json is not there", () => {
+describeWhere(available, reason)("where config.json names no end and generation_config.json is not there", () => {
   const dir = join(temporaryFolder(), "eos");
   beforeAll(() => {
     mkdirSync(dir); // a folder of its own: build/models/smollm2 may be a link

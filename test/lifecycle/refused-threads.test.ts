@@ -1,13 +1,11 @@
 // Threads that the system refuses: fewer are used, or there is an error; the process never aborts. As a user of their own
 // whose processes are limited, which only root can start.
+import { describeWhere } from "../where.js";
 import { bash, limited } from "./script.js";
 
 const USER = 54321; // runs nothing else
 const possible = process.getuid?.() === 0 && process.env.QUIPU_SANITIZED === undefined;
-if (!possible)
-  console.warn(
-    "refused threads are not tested: they need another user, whom only root can be (not under the sanitizers)",
-  );
+const reason = "refused threads need another user, whom only root can be (not under the sanitizers)";
 
 /** Runs node as that user with at most `most` threads. */
 const asUser = { uid: USER, gid: USER, timeout: 20_000, env: { ...process.env, HOME: "/" } };
@@ -18,7 +16,7 @@ const script = (most: number, code: string) => bash(`ulimit -u ${most}`, code, a
 let least = 0;
 const wantsPool = 'await (await import("node:fs/promises")).readFile("package.json"); console.log("ok")';
 
-(possible ? describe : describe.skip)("where the system refuses threads", () => {
+describeWhere(possible, reason)("where the system refuses threads", () => {
   beforeAll(() => {
     for (least = 5; least < 64 && script(least, wantsPool).stdout !== "ok\n"; least++);
   }, 120_000);

@@ -1,4 +1,5 @@
 // Greedy continuations, token for token, where the reference's choice is certain.
+import { testWhere } from "../where.js";
 import { firstWrongToken, type Greedy, loadSmollm2, loadTiny, smollm2Folder, tinyNames } from "./reference.js";
 import { complete, withModel } from "./run-model.js";
 
@@ -27,7 +28,7 @@ test.each(tinyNames())("tiny checkpoint %s continues as the reference does, 32 t
 });
 
 const smollm2 = smollm2Folder();
-(smollm2 ? test : test.skip)(
+testWhere(smollm2 !== undefined, "SmolLM2 beside the reference")(
   "SmolLM2 continues eight prompts as the reference does, 48 tokens",
   async () => {
     const { prompts } = loadSmollm2();

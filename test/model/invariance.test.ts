@@ -2,8 +2,9 @@
 // read: logits, and what is sampled after them (docs/numerics.md).
 import { FUSIONS, type Fusion } from "#quipu/device/fusions.js";
 import type { KvCacheType } from "#quipu/model/kv-cache.js";
-import type { Row, Runtime, SampledToken } from "#quipu/model/runtime.js";
+import { type Row, type Runtime, type SampledToken, tokenOf } from "#quipu/model/runtime.js";
 import { TARGETS, THREADS } from "../kernels/run-op.js";
+import { testWhere } from "../where.js";
 import { loadTiny, smollm2Folder } from "./reference.js";
 import { type RuntimeOptions, rows, someIds, withRuntime } from "./run-model.js";
 
@@ -36,7 +37,7 @@ async function say(runtime: Runtime, ids: Int32Array, chunk: number, slot = 0): 
   await runtime.prepare(slot, SETTINGS, ids, []);
   const last = chunks.pop()!;
   for (const part of chunks) await runtime.fill(part);
-  const sampled = await runtime.sample(last, [last.length - 1], 3);
+  const sampled = (await runtime.sample(last, [last.length - 1], 3)).map(tokenOf);
   const decoder = runtime.decoder({ id: sampled[0]!.id, slot, position: ids.length }, 3);
   for (let i = 1; i < TOKENS; i++) sampled.push(await decoder.next());
   decoder.release();
@@ -59,7 +60,7 @@ async function sayInBatch(runtime: Runtime, ids: Int32Array): Promise<Said> {
   let step: Row[] = batch;
   for (let i = 0; i < TOKENS; i++) {
     const last = all.map((_, slot) => step.findLastIndex((row) => row.slot === slot));
-    const tokens = await runtime.sample(step, last, 3);
+    const tokens = (await runtime.sample(step, last, 3)).map(tokenOf);
     sampled.push(tokens[2]!);
     step = tokens.map(({ id }, slot) => ({ id, slot, position: all[slot]!.length + i }));
   }
@@ -117,20 +118,23 @@ describe.each(["gqa-f32", "llama3-rope-sharded-bf16", "mha-f16"])("tiny checkpoi
 });
 
 const anySmollm2 = smollm2Folder();
-(anySmollm2 ? test : test.skip)("SmolLM2, fused or not", async () => {
-  const run = (fusions: readonly Fusion[]) =>
-    withRuntime(anySmollm2!, { kvCache: "f16", contextLength: 128, fusions }, async (runtime) => {
-      const ids = someIds(20, runtime.config.vocabSize);
-      return say(runtime, ids, 12); // panels, then eight rows, then one
-    });
-  const plain = await run([]);
-  for (const fusions of [FUSIONS, ...FUSIONS.map((fusion) => [fusion])]) {
-    expect([fusions, difference(plain, await run(fusions))]).toEqual([fusions, undefined]);
-  }
-});
+testWhere(anySmollm2 !== undefined, "SmolLM2, fused or not: build/models/smollm2 is not there")(
+  "SmolLM2, fused or not",
+  async () => {
+    const run = (fusions: readonly Fusion[]) =>
+      withRuntime(anySmollm2!, { kvCache: "f16", contextLength: 128, fusions }, async (runtime) => {
+        const ids = someIds(70, runtime.config.vocabSize);
+        return say(runtime, ids, 65); // panels, then tiles, then one row
+      });
+    const plain = await run([]);
+    for (const fusions of [FUSIONS, ...FUSIONS.map((fusion) => [fusion])]) {
+      expect([fusions, difference(plain, await run(fusions))]).toEqual([fusions, undefined]);
+    }
+  },
+);
 
 const smollm2 = process.env.QUIPU_EXHAUSTIVE ? anySmollm2 : undefined;
-(smollm2 ? test : test.skip)(
+testWhere(smollm2 !== undefined, "invariance with SmolLM2: it takes a minute, and $QUIPU_EXHAUSTIVE asks for it")(
   "SmolLM2",
   () => {
     const some = ["1 threads", "3 threads", "chunks of 7", "a batch of four", "nothing fused"]; // the scalar kernels would take minutes

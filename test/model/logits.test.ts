@@ -1,5 +1,6 @@
 // Logits against transformers' float32 ones (test/reference), at every position that the goldens keep.
 import type { KvCacheType } from "#quipu/model/kv-cache.js";
+import { testWhere } from "../where.js";
 import { LOGIT_TOLERANCE, loadSmollm2, loadTiny, type ReferencePrompt, smollm2Folder, tinyNames } from "./reference.js";
 import { rowAt, withModel } from "./run-model.js";
 
@@ -48,7 +49,7 @@ describe.each(tinyNames())("tiny checkpoint %s", (name) => {
 });
 
 const smollm2 = smollm2Folder();
-(smollm2 ? test : test.skip)(
+testWhere(smollm2 !== undefined, "SmolLM2 beside the reference")(
   "SmolLM2 gives the reference's logits at every position of eight prompts",
   async () => {
     const { prompts } = loadSmollm2();

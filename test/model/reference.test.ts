@@ -1,6 +1,7 @@
 // The goldens themselves: whole, lively, and able to fail a wrong model.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { testWhere } from "../where.js";
 import {
   firstWrongToken,
   isCertain,
@@ -112,10 +113,13 @@ describe("SmolLM2", () => {
   });
 
   const folder = smollm2Folder();
-  (folder ? test : test.skip)("the folder holds the checkpoint that the goldens were made from", () => {
-    expect(JSON.parse(readFileSync(join(folder!, "config.json"), "utf8"))).toMatchObject({ vocab_size: vocabSize });
-    expect(existsSync(join(folder!, "model.safetensors.index.json"))).toBe(true);
-  });
+  testWhere(folder !== undefined, "the SmolLM2 of the goldens")(
+    "the folder holds the checkpoint that the goldens were made from",
+    () => {
+      expect(JSON.parse(readFileSync(join(folder!, "config.json"), "utf8"))).toMatchObject({ vocab_size: vocabSize });
+      expect(existsSync(join(folder!, "model.safetensors.index.json"))).toBe(true);
+    },
+  );
 });
 
 test("firstWrongToken forgives only an uncertain choice", () => {

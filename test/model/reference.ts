@@ -199,8 +199,7 @@ export function isCertain(reference: Greedy, at: number): boolean {
 
 /**
  * The SmolLM2-135M-Instruct checkpoint folder: $QUIPU_SMOLLM2, or build/models/smollm2, made there from ../shared (or
- * $QUIPU_SHARED) where python3 has gguf and numpy. Without it prints why and returns undefined; tests then skip:
- * `const folder = smollm2Folder(); (folder ? describe : describe.skip)(…)`.
+ * $QUIPU_SHARED) where python3 has gguf and numpy. Without it prints why and returns undefined.
  */
 export function smollm2Folder(): string | undefined {
   const named = process.env.QUIPU_SMOLLM2;

@@ -1,11 +1,11 @@
 // Runs models in tests: a whole completion at once, and the runtime below the library where a test decides what is in a step.
 import { openCheckpoint } from "#quipu/checkpoint/checkpoint.js";
-import { Device } from "#quipu/device/device.js";
+import { Device, openDevice } from "#quipu/device/device.js";
 import type { Fusion } from "#quipu/device/fusions.js";
-import { chooseTarget } from "#quipu/device/machine.js";
 import type { EndEvent, GenerateOptions, Prompt, StartEvent, TokenEvent } from "#quipu/generate/events.js";
 import { type LoadOptions, loadModel } from "#quipu/generate/load.js";
 import type { Model } from "#quipu/generate/model.js";
+import { chooseTarget } from "#quipu/machine/machine.js";
 import { readConfig } from "#quipu/model/config.js";
 import type { KvCacheType } from "#quipu/model/kv-cache.js";
 import { type Row, Runtime } from "#quipu/model/runtime.js";
@@ -44,6 +44,8 @@ export async function withModel<T>(dir: string, options: LoadOptions, body: (mod
 }
 
 export interface RuntimeOptions {
+  /** Another device than the CPU. */
+  readonly device?: "reference";
   readonly target?: string;
   /** Default 2; may be more than there are processors. */
   readonly threads?: number;
@@ -58,10 +60,22 @@ export interface RuntimeOptions {
 /** A runtime of a checkpoint, gone afterwards. */
 export async function withRuntime<T>(
   dir: string,
-  { kvCache = "f32", slots = 1, contextLength = 512, mmap = true, threads = 2, target, fusions }: RuntimeOptions,
+  {
+    kvCache = "f32",
+    slots = 1,
+    contextLength = 512,
+    mmap = true,
+    threads = 2,
+    target,
+    device: other,
+    fusions,
+  }: RuntimeOptions,
   body: (runtime: Runtime) => Promise<T>,
 ): Promise<T> {
-  const device = new Device(chooseTarget(target), threads, threads, fusions);
+  const device =
+    other === undefined
+      ? new Device("cpu", chooseTarget(target), threads, threads, fusions)
+      : openDevice({ device: other });
   const config = await readConfig(dir);
   const { weights } = await loadWeights(device, await openCheckpoint(dir), config, { mmap });
   const runtime = await Runtime.create(device, config, weights, { slots, contextLength, type: kvCache });

@@ -17,9 +17,9 @@ static void advanceRows(const OpCall& call, Worker& worker) {
     int32_t& position = call[advance::kPositions].as<int32_t>()[stepRow];
     if (slot < 0 || position < 0) continue;
     const int32_t id = sampled.as<int32_t>()[row];
-    if (id < 0 || uint32_t(id) >= bound) {
-      slot = -1;
-      worker.fail(ErrorCode::kInternal, row);
+    if (id == -1 || uint32_t(id) >= bound) {
+      slot = -1;                                             // the row had no token and has none to go on with
+      if (id != -1) worker.fail(ErrorCode::kInternal, row);  // the promise that both buffers make of their contents
       continue;
     }
     const uint32_t next = uint32_t(position) + 1;

@@ -3,7 +3,7 @@
 //
 // A task is a run of weight rows, read as kDotStreams streams side by side, each a quarter of the run from its first
 // byte to its last: four streams that stay in order are read at the memory's bandwidth, four neighbouring rows, which
-// jump after every row, at half to two thirds of it (docs/benchmarks.md).
+// jump after every row, at half to two thirds of it (docs/decisions/0002).
 
 static constexpr size_t kBlock = 1024;  // of k, see docs/numerics.md
 static constexpr size_t kDotTaskBytes = 1 << 16;

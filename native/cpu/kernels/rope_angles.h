@@ -1,6 +1,6 @@
 // ropeAngles: cosine and sine of position · frequency, times a scale, once a step for all layers and heads. In f64 by
 // our own reduction and polynomials, so that no bit depends on the C library: some 30 flops an angle, bound by
-// arithmetic, a few microseconds a step. A task is a row.
+// arithmetic. A task is a row.
 
 // sin and cos on [−π/4, π/4]: the minimax polynomials of FreeBSD's k_sin.c and k_cos.c (their coefficients are facts of
 // approximation; error < 2⁻⁵⁸), after reduction by multiples of π/2 in two parts with fma. For |x| ≤ 2²⁴ the reduced

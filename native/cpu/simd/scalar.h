@@ -12,11 +12,14 @@
 //   fma(a, b, c) add sub mul div sqrt max min negate abs rint   lane by lane; fma rounds once
 //                                       max is a > b ? a : b and min a < b ? a : b, so a NaN in b wins
 //   sum(v)                              the halving sum of docs/numerics.md
+//   sums(v[16])                         lane i is sum(v[i])
 //   maximum(v)                          the greatest lane; no lane may be NaN, and a zero may have either sign
 //   less(a, b) lessEqual equal isNan(v) → m16; select(m, a, b) is a where m is set; any(m)
 //   both(m, n) either(m, n) bits(m)     bits: lane l is bit l of a uint32_t; firstLanes(n): the first n ≤ 16 lanes
 //   scaleByPowerOfTwo(v, n)             v · 2ⁿ for n with integral lanes, |n| ≤ 160: times 2^⌊n/2⌋, then times the rest
 //   transpose(rows[16])                 in place, 16 × 16
+//   u64x16 wholes(v)                    each lane to the nearest whole number, ties to even; lanes lie in [0, 2⁵¹]
+//   noWholes() add(a, b) sum(a) store(p, a)    of u64x16: all 0; lane by lane; over the lanes; sixteen uint64_t
 //
 // Pointers need no more alignment than their element. Bits of a NaN are not defined beyond being NaN.
 
@@ -180,6 +183,12 @@ QUIPU_INLINE float sum(f32x16 v) {
   return v.lane[0];
 }
 
+QUIPU_INLINE f32x16 sums(const f32x16 (&v)[16]) {
+  f32x16 r;
+  for (int i = 0; i < 16; ++i) r.lane[i] = sum(v[i]);
+  return r;
+}
+
 QUIPU_INLINE float maximum(f32x16 v) {
   for (int l = 1; l < 16; ++l) v.lane[0] = v.lane[0] > v.lane[l] ? v.lane[0] : v.lane[l];
   return v.lane[0];
@@ -237,4 +246,30 @@ QUIPU_INLINE void transpose(f32x16 (&rows)[16]) {
       rows[c].lane[r] = x;
     }
   }
+}
+
+struct u64x16 {
+  uint64_t lane[16];
+};
+
+QUIPU_INLINE u64x16 noWholes() { return {}; }
+
+QUIPU_INLINE u64x16 wholes(f32x16 v) {
+  u64x16 r;
+  for (int l = 0; l < 16; ++l) r.lane[l] = uint64_t(__builtin_rintf(v.lane[l]));
+  return r;
+}
+
+QUIPU_INLINE u64x16 add(u64x16 a, u64x16 b) {
+  for (int l = 0; l < 16; ++l) a.lane[l] += b.lane[l];
+  return a;
+}
+
+QUIPU_INLINE uint64_t sum(u64x16 a) {
+  for (int l = 1; l < 16; ++l) a.lane[0] += a.lane[l];
+  return a.lane[0];
+}
+
+QUIPU_INLINE void store(uint64_t* p, u64x16 a) {
+  for (int l = 0; l < 16; ++l) p[l] = a.lane[l];
 }

@@ -46,6 +46,7 @@ describe("a wait where every holder is idle", () => {
     const [a, b] = await Promise.all([pool.acquire(() => "A"), pool.acquire(() => "B")]);
     const waiting = [pool.acquire(nobody), pool.acquire(nobody)];
     a.setIdle(true);
+    await new Promise((resolve) => setTimeout(resolve, 10)); // longer than the pool's patience
     expect(await settled(waiting[0]!)).toBe("waits"); // B is at work
     b.setIdle(true);
     for (const each of waiting) {

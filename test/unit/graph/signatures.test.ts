@@ -28,6 +28,16 @@ test.each<[string, OpRow, RegExp]>([
     /no dim says what a is/,
   ],
   ["a letter that only a bound names", row({ x: ["T", "index a"] }), /no dim says what a is/],
+  [
+    "a result in the place of what is wider",
+    row({ x: ["T", "weight"] }, { inPlace: { out: ["x"] } }),
+    /out is not of the shape and dtype of x/,
+  ],
+  [
+    "a result in the place of what is longer",
+    row({ x: ["T 2", "f32"] }, { inPlace: { out: ["x"] } }),
+    /out is not of the shape and dtype of x/,
+  ],
   ["an operand that is none", row({ x: ["T", "like y"] }), /there is no operand y/],
 ])("a row with %s is refused", (_, wrong, message) => {
   expect(() => parseRow("op", wrong)).toThrow(message);

@@ -1,7 +1,9 @@
 // The tokenizers that tests use, and where their files come from.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { loadTokenizer, type Tokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
+import type { Tokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { isPossible } from "../../where.js";
 
 const root = process.cwd();
 process.env.QUIPU_CACHE ??= join(root, "build/test/cache");
@@ -28,7 +30,5 @@ export async function namedTokenizer(name: string): Promise<Tokenizer | undefine
 
 /** Whether a file is there; says that its tests are skipped where it is not. */
 export function present(file: string): boolean {
-  if (existsSync(file)) return true;
-  console.warn(`skipped: ${file} does not exist`);
-  return false;
+  return isPossible(existsSync(file), `${file} does not exist`);
 }

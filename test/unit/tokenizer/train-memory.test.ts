@@ -12,7 +12,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type TrainTokenizerOptions, trainTokenizer } from "#quipu/tokenizer/train.js";
+import { type TrainTokenizerOptions, trainWith } from "#quipu/tokenizer/train.js";
+import { settingsOf, trainingOptions } from "#quipu/tokenizer/training/settings.js";
 
 let dir: string;
 let files: string[];
@@ -36,8 +37,12 @@ beforeAll(() => {
 afterAll(() => rmSync(dir, { recursive: true }));
 
 const OPTIONS = { vocabSize: 600, minPieceCount: 2 };
-const train = async (options: Partial<TrainTokenizerOptions> = {}) => {
-  const { merges, counts, stats } = await trainTokenizer({ files, ...OPTIONS, ...options });
+/** With as many threads as are asked for, however many processors there are. */
+const train = async (given: Partial<TrainTokenizerOptions> = {}) => {
+  const options = trainingOptions({ files, ...OPTIONS, ...given });
+  const settings = settingsOf(options);
+  const threads = options.threads ?? settings.threads;
+  const { merges, counts, stats } = await trainWith(options, { ...settings, threads });
   return { merges, counts, stats };
 };
 let expected: ReturnType<typeof train> | undefined;

@@ -1,0 +1,171 @@
+// Faults in generation: prompts, settings, slots, the loop and how it ends.
+const GENERATE = "src/generate/generate.ts";
+const MODEL = "src/generate/model.ts";
+const PROMPT = "src/generate/prompt.ts";
+const SAMPLING = "src/generate/sampling.ts";
+const SLOTS = "src/generate/slot-pool.ts";
+const STOPS = "src/generate/stop-strings.ts";
+
+export const mutants = [
+  {
+    fault: "of two stop texts the one that begins first wins",
+    file: STOPS,
+    from: "a.start + a.stop.length - (b.start + b.stop.length) || a.start - b.start",
+    to: "a.start - b.start",
+    tests: ["unit/generate/stop-strings"],
+  },
+  {
+    fault: "a stop text that lacks its last character is given out",
+    file: STOPS,
+    from: "Math.min(stop.length - 1, text.length)",
+    to: "Math.min(stop.length - 2, text.length)",
+    tests: ["unit/generate/stop-strings"],
+  },
+  {
+    fault: "text that was held back is lost at the end",
+    file: GENERATE,
+    from: "text = last.text + stops.flush();",
+    to: "text = last.text;",
+    tests: ["library/generate"],
+  },
+  {
+    fault: "an id of both lists counts as the caller's",
+    file: GENERATE,
+    from: 'reason = eosIds.includes(token.id) ? "eos" : "stop";',
+    to: 'reason = settings.stopIds.includes(token.id) ? "stop" : "eos";',
+    tests: ["library/stop-tokens"],
+  },
+  {
+    fault: "the end after maxTokens is told as that of the context",
+    file: GENERATE,
+    from: "settings.maxTokens >= 0 && holding.tokens >= settings.maxTokens ?",
+    to: "settings.maxTokens >= 0 && holding.tokens > settings.maxTokens ?",
+    tests: ["library/generate"],
+  },
+  {
+    fault: "the context holds one token less",
+    file: GENERATE,
+    from: "runtime.contextLength - ids.length,",
+    to: "runtime.contextLength - ids.length - 1,",
+    tests: ["library/generate"],
+  },
+  {
+    fault: "a lease is never released",
+    file: GENERATE,
+    from: "    this.lease?.release();",
+    to: "    this.lease?.setIdle(false);",
+    tests: ["library/abort", "library/slots"],
+  },
+  {
+    fault: "an abort of a step is thrown as an error",
+    file: GENERATE,
+    from: '    reason = "abort";\n  } finally {',
+    to: "    throw error;\n  } finally {",
+    tests: ["library/abort"],
+  },
+  {
+    fault: "generate() cuts a prompt wrongly that fills its last chunk",
+    file: GENERATE,
+    from: "Math.floor((rows.length - 1) / batchSize) * batchSize",
+    to: "Math.floor(rows.length / batchSize) * batchSize",
+    tests: ["library/prompts", "library/generate"],
+  },
+  {
+    fault: "next() cuts a prompt wrongly that fills its last chunk",
+    file: MODEL,
+    from: "Math.floor((rows.length - 1) / batchSize) * batchSize",
+    to: "Math.floor(rows.length / batchSize) * batchSize",
+    tests: ["library/prompts", "library/generate"],
+  },
+  {
+    fault: "logits() puts every chunk where the first is",
+    file: MODEL,
+    from: "result.set(logits, start * config.vocabSize);",
+    to: "result.set(logits, 0 * start);",
+    tests: ["library/generate", "library/prompts", "model/logits", "library/slots"],
+  },
+  {
+    fault: "weights are not disposed of",
+    file: MODEL,
+    from: "disposeWeights(device, loaded.weights);",
+    to: "if (loaded.bytes < 0) disposeWeights(device, loaded.weights);",
+    tests: ["lifecycle/memory"],
+  },
+  {
+    fault: "who waits for a slot is not told that the model is disposed of",
+    file: MODEL,
+    from: "slots.close();",
+    to: "if (loaded.bytes < 0) slots.close();",
+    tests: ["library/abort"],
+  },
+  {
+    fault: "begin-of-text stands twice",
+    file: PROMPT,
+    from: "addsBos && ids[0] !== bosId ?",
+    to: "addsBos ?",
+    tests: ["library/prompts"],
+  },
+  {
+    fault: "a prompt that just fits is cut",
+    file: PROMPT,
+    from: "if (ids.length + needed <= contextLength) return ids;",
+    to: "if (ids.length + needed < contextLength) return ids;",
+    tests: ["unit/generate/prompt"],
+  },
+  {
+    fault: "a prompt without its middle lacks its end too",
+    file: PROMPT,
+    from: "ids.subarray(ids.length - (keep - head))",
+    to: "ids.subarray(ids.length - keep, ids.length - head)",
+    tests: ["unit/generate/prompt"],
+  },
+  {
+    fault: "the checkpoint's defaults come before the caller's options",
+    file: SAMPLING,
+    from: "options.topK ?? defaults.topK ?? 0",
+    to: "defaults.topK ?? options.topK ?? 0",
+    tests: ["unit/generate/sampling"],
+  },
+  {
+    fault: "the checkpoint's repetition penalty is ignored",
+    file: SAMPLING,
+    from: "options.repeatPenalty ?? defaults.repetitionPenalty ?? 1",
+    to: "options.repeatPenalty ?? 1",
+    tests: ["unit/generate/sampling"],
+  },
+  {
+    fault: "a bias for an id beyond the vocabulary passes",
+    file: SAMPLING,
+    from: "id >= 0 && id < vocabSize",
+    to: "id >= 0 && id <= vocabSize",
+    tests: ["unit/generate/sampling", "library/arguments", "library/sampling-options"],
+  },
+  {
+    fault: "who comes last gets the next slot",
+    file: SLOTS,
+    from: "const [next] = this.#waiting;",
+    to: "const next = [...this.#waiting].at(-1);",
+    tests: ["unit/generate/slot-pool"],
+  },
+  {
+    fault: "a slot that is released twice is given to two",
+    file: SLOTS,
+    from: "if (this.#held.get(slot) !== holder) return;",
+    to: "if (this.#held.size < 0) return;",
+    tests: ["unit/generate/slot-pool", "library/abort"],
+  },
+  {
+    fault: "who aborts stays in the line",
+    file: SLOTS,
+    from: "        this.#waiting.delete(waiting);",
+    to: "        if (this.#closed) this.#waiting.delete(waiting);",
+    tests: ["unit/generate/slot-pool"],
+  },
+  {
+    fault: "one idle holder is enough to refuse who waits",
+    file: SLOTS,
+    from: "[...this.#held.values()].every(({ idle }) => idle)",
+    to: "[...this.#held.values()].some(({ idle }) => idle)",
+    tests: ["unit/generate/slot-pool"],
+  },
+];
