@@ -1,6 +1,6 @@
 import { gamma } from "./canonical.js";
 import { f32, i32, randomF32, randomNumbers, stored, WEIGHT_DTYPES } from "./contents.js";
-import { expectSameBits, expectWithin, runEverywhere } from "./run-op.js";
+import { expectSameBits, expectWithin, runEverywhere, runOnEveryDevice } from "./run-op.js";
 
 // Up to 8 rows in dot form, panels above; features around the panels' 16 and 32; one block of k, its end, several.
 const CASES = [1, 2, 3, 8, 9, 13, 65].flatMap((rows, i) =>
@@ -15,11 +15,12 @@ test.each(CASES)("$rows × $depth by $features rows of $dtype: as matmul and add
   const next = randomNumbers(rows * depth + features);
   const [a, residual] = [randomF32(next, [rows, depth]), randomF32(next, [rows, features], 8)];
   const { contents: b, values } = stored(dtype, randomF32(next, [features, depth]));
-  const { outputs } = await runEverywhere({ a, b, residual }, (r, { a, b, residual }) => [
+  const devices = await runOnEveryDevice({ a, b, residual }, (r, { a, b, residual }) => [
     r.record("matmulAdd", { a, b, residual }).out!,
     r.add(residual, r.matmul(a, b)),
     r.add(r.matmul(a, b), residual),
   ]);
+  const { outputs } = devices[0]!;
   expectSameBits(outputs[0]!, outputs[1]!, "against add(residual, matmul)");
   expectSameBits(outputs[0]!, outputs[2]!, "against add(matmul, residual)");
   const exact = new Float64Array(rows * features);
@@ -36,7 +37,8 @@ test.each(CASES)("$rows × $depth by $features rows of $dtype: as matmul and add
   }
   // A product's terms pass as many roundings as a lane is long, and those of its tree and of the blocks; then one addition.
   const roundings = Math.ceil(Math.min(depth, 1024) / 16) + 4 + Math.ceil(depth / 1024) + 1;
-  expectWithin(outputs[0]!, exact, (i) => gamma(roundings) * magnitude[i]!, "against f64");
+  for (const { device, outputs } of devices)
+    expectWithin(outputs[0]!, exact, (i) => gamma(roundings) * magnitude[i]!, `${device} against f64`);
 });
 
 test.each([1, 9])("a residual that is read again stays as it is (%i rows)", async (rows) => {

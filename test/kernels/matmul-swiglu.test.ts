@@ -1,6 +1,6 @@
 import { gamma } from "./canonical.js";
 import { randomF32, randomNumbers, stored, WEIGHT_DTYPES } from "./contents.js";
-import { expectSameBits, expectWithin, runEverywhere } from "./run-op.js";
+import { expectSameBits, expectWithin, runEverywhere, runOnEveryDevice } from "./run-op.js";
 
 // Up to 8 rows in dot form, panels above; features around the panels' 16 and 32 and over several tasks; one block of k, its end,
 // several. The two weights need not have one dtype.
@@ -20,10 +20,11 @@ test.each(CASES)(
     const a = randomF32(next, [rows, depth]);
     const { contents: gate, values: gates } = stored(gateDtype, randomF32(next, [features, depth]));
     const { contents: up, values: ups } = stored(upDtype, randomF32(next, [features, depth]));
-    const { outputs } = await runEverywhere({ a, gate, up }, (r, { a, gate, up }) => [
+    const devices = await runOnEveryDevice({ a, gate, up }, (r, { a, gate, up }) => [
       r.record("matmulSwiglu", { a, gate, up }).out!,
       r.swiglu(r.matmul(a, gate), r.matmul(a, up)),
     ]);
+    const { outputs } = devices[0]!;
     expectSameBits(outputs[0]!, outputs[1]!, "against swiglu(matmul, matmul)");
 
     const product = (b: Float64Array, t: number, n: number): [number, number] => {
@@ -49,7 +50,8 @@ test.each(CASES)(
       const [siluError, size] = [1.1 * gError, Math.abs(silu) + 1.1 * gError];
       bounds[i] = siluError * Math.abs(u) + size * uError + gamma(5) * size * (Math.abs(u) + uError);
     }
-    expectWithin(outputs[0]!, exact, (i) => bounds[i]!, "against f64");
+    for (const { device, outputs } of devices)
+      expectWithin(outputs[0]!, exact, (i) => bounds[i]!, `${device} against f64`);
   },
 );
 
