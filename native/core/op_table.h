@@ -1,144 +1,61 @@
-// The ops that a program may name, and the check that makes each safe to run: operand count, dtypes, shapes, index
-// bounds, aliasing. src/graph/ops.ts is the same table for the recorder; test/unit/graph/adding-an-op.test.ts holds
-// them together.
-//
-// T rows in the step, R rows wanted, D features, H query heads, K key/value heads, d head size, F feed-forward, V
-// vocabulary, S slots, B blocks (pages a slot can hold), P keys in a page, C context positions.
+// The ops that a program may name, and the check that makes each safe to run. What the table says is made of
+// src/graph/ops.ts by scripts/op-table.js: here are the forms of its rows, and after them the rows themselves, with an
+// enum of each op's operands in a namespace of its name (matmul::kA).
 #pragma once
 
 #include <cstdint>
+#include <span>
 
+#include "core/dtype.h"
 #include "core/error.h"
 
 namespace quipu {
 
-struct Tensor;
 struct Op;
 class Program;
 
-inline constexpr uint32_t kPageKeys = 64;  // P: keys in a page of the cache, and in a block of the attention order
+using Letter = uint8_t;  // the place of a letter in its op's list, from 1; 0: none
 
-enum class OpCode : uint32_t {
-  kGatherRows = 0,
-  kRmsNorm = 1,
-  kMatmul = 2,
-  kAdd = 3,
-  kRopeAngles = 4,
-  kRope = 5,
-  kAppendKv = 6,
-  kAttention = 7,
-  kSwiglu = 8,
-  kSample = 9,
-  kAdvance = 10,
+// A dim: factor · letters. `binds` is the letter that has its number from this dim, by exact division by all others.
+struct Dim {
+  uint32_t factor;
+  Letter letters[3];
+  Letter binds;
 };
 
-inline constexpr uint32_t kOpCount = 11;
-inline constexpr uint32_t kMaxOperands = 16;
+enum class Role : uint8_t { kRead, kUpdated, kResult };
 
-const char* nameOf(OpCode code);
+struct OperandRow {
+  const char* name;
+  Role role;
+  uint8_t dtypes;    // those allowed, a bit each
+  int8_t like;       // the operand whose dtype it has; −1: none
+  bool index;        // contents are addresses: they lie in [−1, bound) by the promise of the buffer
+  Dim bound;         // factor 0: any bound
+  uint32_t inPlace;  // the operands, a bit each, whose very bytes it may be
+  uint8_t rank;
+  Dim dims[4];
+};
 
-// Operand positions. Inputs first, then what is written. `state` operands are written in place.
-namespace gather_rows {
-// table [N, D] f32|f16|bf16, ids [T] i32 → out [T, D] f32: table[ids[t] − firstRow], zeros where that is no row.
-enum { kTable, kIds, kOut, kOperands };
-enum { kFirstRow, kAttributes };
-}  // namespace gather_rows
-namespace rms_norm {
-// x [T, D] f32, weight [D] f32|f16|bf16 → out [T, D] f32 (out may be x)
-enum { kX, kWeight, kOut, kOperands };
-enum { kEpsilon /* f32 bits */, kAttributes };
-}  // namespace rms_norm
-namespace matmul {
-// a [T, K] f32, b [N, K] f32|f16|bf16 → out [T, N] f32 = a · bᵀ
-enum { kA, kB, kOut, kOperands };
-enum { kAttributes };
-}  // namespace matmul
-namespace add {
-// a [T, D] f32, b [T, D] f32 → out [T, D] f32 (out may be a or b)
-enum { kA, kB, kOut, kOperands };
-enum { kAttributes };
-}  // namespace add
-namespace rope_angles {
-// positions [T] i32, inverseFrequencies [d/2] f32 → out [T, d/2, 2] f32: scale · cos and sin of position · frequency
-enum { kPositions, kInverseFrequencies, kOut, kOperands };
-enum { kScale /* f32 bits */, kAttributes };
-}  // namespace rope_angles
-namespace rope {
-// x [T, heads · d] f32, angles [T, d/2, 2] f32 → out like x (out may be x): rotates pairs (j, j + d/2) of every head
-enum { kX, kAngles, kOut, kOperands };
-enum { kInverse /* 1 rotates back */, kAttributes };
-}  // namespace rope
-namespace append_kv {
-// k, v [T, K · d] f32; state keys [pages, K, d, P], values [pages, K, P, d] f32|f16|i8; slots, positions [T] i32;
-// pageTable [S, B] i32; i8 caches also have state keyScales, valueScales [pages, K, P] f32.
-enum {
-  kK,
-  kV,
-  kSlots,
-  kPositions,
-  kPageTable,
-  kKeys,
-  kValues,
-  kOperands,
-  kKeyScales = kOperands,
-  kValueScales,
-  kOperandsI8
+struct LetterRow {
+  const char* name;
+  uint32_t least;
+  Letter most;  // the letter that it may not exceed
 };
-enum { kAttributes };
-}  // namespace append_kv
-namespace attention {
-// q [T, H · d] f32, the cache as above → out [T, H · d] f32 (out may not be q)
-enum {
-  kQ,
-  kKeys,
-  kValues,
-  kSlots,
-  kPositions,
-  kPageTable,
-  kOut,
-  kOperands,
-  kKeyScales = kOperands,
-  kValueScales,
-  kOperandsI8
+
+struct OpRow {
+  const char* name;
+  std::span<const OperandRow> operands;  // in the order of the stream
+  uint32_t required;                     // how many are always there; the rest, where operand `when` is a `whenDType`
+  uint32_t when;
+  DType whenDType;
+  uint32_t attributes;
+  std::span<const LetterRow> letters;
 };
-enum { kScale /* f32 bits */, kAttributes };
-}  // namespace attention
-namespace swiglu {
-// gate, up [T, F] f32 → out [T, F] f32 (out may be gate or up) = silu(gate) · up
-enum { kGate, kUp, kOut, kOperands };
-enum { kAttributes };
-}  // namespace swiglu
-namespace sample {
-// logits [R, V] f32, outputRows [R] i32 (< T), slots, positions [T] i32, history [S, C] i32 (ids by position, −1 none),
-// floats [S, kFloats] f32, ints [S, kInts] i32, biasIds [S, n] i32 (−1 ends them), biases [S, n] f32
-// → ids [R] i32, logprobs [R] f32, bestIds [R, k] i32, bestLogprobs [R, k] f32. Meaning: docs/numerics.md.
-enum {
-  kLogits,
-  kOutputRows,
-  kSlots,
-  kPositions,
-  kHistory,
-  kFloats,
-  kInts,
-  kBiasIds,
-  kBiases,
-  kIds,
-  kLogprobs,
-  kBestIds,
-  kBestLogprobs,
-  kOperands
-};
-enum { kAttributes };
-enum { kTemperature, kTopP, kMinP, kRepeatPenalty, kPresencePenalty, kFrequencyPenalty, kFloatSettings };
-enum { kTopK, kPromptLength, kSeedLow, kSeedHigh, kIntSettings };
-}  // namespace sample
-namespace advance {
-// sampled, outputRows [R] i32, stops [S, n] i32 (−1 unused); state ids, slots, positions [T] i32, history [S, C] i32.
-// The row's next id and position become step inputs, the id joins the history; a stop id or a full context sets the
-// row's slot to −1 (padding), so further runs of the program leave it alone.
-enum { kSampled, kOutputRows, kStops, kIds, kSlots, kPositions, kHistory, kOperands };
-enum { kAttributes };
-}  // namespace advance
+
+#include "core/op_table.inc"
+
+inline const char* nameOf(OpCode code) { return kOpRows[static_cast<uint32_t>(code)].name; }
 
 // Checks one op of `program` (operands are already known to lie inside their buffers).
 Status validate(const Op& op, const Program& program);

@@ -1,10 +1,13 @@
 #include "core/program.h"
 
+#include <algorithm>
 #include <string>
 
 namespace quipu {
 
 namespace {
+
+constexpr unsigned __int128 kTooManyBytes = static_cast<unsigned __int128>(1) << 64;
 
 Status malformed(const std::string& what) { return Status::error(ErrorCode::kInternal, "malformed program: " + what); }
 
@@ -57,6 +60,7 @@ Status Program::parse(std::vector<uint32_t> stream, std::vector<std::shared_ptr<
     for (uint32_t d = 0; d < 4; ++d) {
       if (d >= t.rank && t.dims[d] != 1) return malformed(name + " has dims beyond its rank");
       bytes *= t.dims[d];
+      bytes = std::min(bytes, kTooManyBytes);  // four dims and an element do not fit 128 bits
     }
     if (t.buffer != kArenaBuffer && t.buffer >= program->buffers_.size()) return malformed(name + " names no buffer");
     const size_t room = program->inArena(t) ? program->arenaBytes_ : program->bufferOf(t).bytes();

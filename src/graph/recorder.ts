@@ -3,7 +3,8 @@
 // writes state yields a new version of it, a value at the same place, and whoever needs what was written reads that version.
 import type { DType, Shape, Tensor } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";
-import { bindShape, type OperandKind, type OpName, opRow, shapeOf } from "./ops.js";
+import type { OperandsOf, OpName, ResultsOf } from "./ops.js";
+import { checkOperands, product, signatureOf } from "./signatures.js";
 
 /** A result of an op, or state. */
 export interface Value {
@@ -34,27 +35,16 @@ export interface Recording {
 type Input = Value | Tensor;
 
 /** The four results of `sample`, one row each wanted row. */
-export interface Sampled {
-  readonly ids: Value;
-  readonly logprobs: Value;
-  readonly bestIds: Value;
-  readonly bestLogprobs: Value;
-}
+export type Sampled = ResultsOf<"sample", Value>;
 
 /** A layer's cache: keys [pages, G, d, 64] and values [pages, G, 64, d]; i8 caches have scales [pages, G, 64]. */
-export interface CacheState<T extends Input = Input> {
-  readonly keys: T;
-  readonly values: T;
-  readonly keyScales?: T | undefined;
-  readonly valueScales?: T | undefined;
-}
+export type CacheState<T extends Input = Input> = Pick<
+  OperandsOf<"attention", T>,
+  "keys" | "values" | "keyScales" | "valueScales"
+>;
 
 /** Where each row of the step belongs: slot and position [T], and the pages of each slot [S, B]. */
-export interface RowPlaces {
-  readonly slots: Input;
-  readonly positions: Input;
-  readonly pageTable: Input;
-}
+export type RowPlaces = Pick<OperandsOf<"attention", Input>, "slots" | "positions" | "pageTable">;
 
 export class Recorder {
   readonly #ops: RecordedOp[] = [];
@@ -97,119 +87,81 @@ export class Recorder {
     return named;
   }
 
-  gatherRows(table: Input, ids: Input, { firstRow = 0 } = {}): Value {
-    return this.#one("gatherRows", { table, ids }, [firstRow]);
+  gatherRows(table: Input, ids: Input): Value {
+    return this.#record("gatherRows", { table, ids }).out;
   }
 
   rmsNorm(x: Value, weight: Input, epsilon: number): Value {
-    return this.#one("rmsNorm", { x, weight }, [floatBits(epsilon)]);
+    return this.#record("rmsNorm", { x, weight }, [floatBits(epsilon)]).out;
   }
 
   matmul(a: Input, b: Input): Value {
-    return this.#one("matmul", { a, b });
+    return this.#record("matmul", { a, b }).out;
   }
 
   add(a: Value, b: Value): Value {
-    return this.#one("add", { a, b });
+    return this.#record("add", { a, b }).out;
   }
 
   /** `scale`: what cosines and sines are multiplied by (YaRN's attention factor). */
   ropeAngles(positions: Input, inverseFrequencies: Input, { scale = 1 } = {}): Value {
-    return this.#one("ropeAngles", { positions, inverseFrequencies }, [floatBits(scale)]);
+    return this.#record("ropeAngles", { positions, inverseFrequencies }, [floatBits(scale)]).out;
   }
 
-  rope(x: Value, angles: Value, { inverse = false } = {}): Value {
-    return this.#one("rope", { x, angles }, [inverse ? 1 : 0]);
+  rope(x: Value, angles: Value): Value {
+    return this.#record("rope", { x, angles }).out;
   }
 
   /** The cache after the rows are written. */
   appendKv(k: Value, v: Value, cache: CacheState, { slots, positions, pageTable }: RowPlaces): CacheState<Value> {
-    const { keys, values, keyScales, valueScales } = cache;
-    const written = this.#record("appendKv", {
-      k,
-      v,
-      slots,
-      positions,
-      pageTable,
-      keys,
-      values,
-      keyScales,
-      valueScales,
-    });
-    return written as unknown as CacheState<Value>;
+    return this.#record("appendKv", { k, v, ...cache, slots, positions, pageTable });
   }
 
   attention(q: Value, cache: CacheState<Value>, { slots, positions, pageTable }: RowPlaces, scale: number): Value {
-    return this.#one("attention", { q, ...cache, slots, positions, pageTable }, [floatBits(scale)]);
+    return this.#record("attention", { q, ...cache, slots, positions, pageTable }, [floatBits(scale)]).out;
   }
 
   swiglu(gate: Value, up: Value): Value {
-    return this.#one("swiglu", { gate, up });
+    return this.#record("swiglu", { gate, up }).out;
   }
 
   /** `best`: how many of the most likely ids to report, at least 1. */
-  sample(
-    logits: Value,
-    inputs: Record<"outputRows" | "slots" | "positions" | "history" | "floats" | "ints" | "biasIds" | "biases", Input>,
-    best: number,
-  ): Sampled {
-    return this.#record("sample", { logits, ...inputs }, [], { best }) as unknown as Sampled;
+  sample(logits: Value, inputs: Omit<OperandsOf<"sample", Input>, "logits">, best: number): Sampled {
+    return this.#record("sample", { logits, ...inputs }, [], { best });
   }
 
-  advance(
-    sampled: Value,
-    state: Record<"outputRows" | "stops" | "ids" | "slots" | "positions" | "history", Input>,
-  ): Record<"ids" | "slots" | "positions" | "history", Value> {
-    return this.#record("advance", { sampled, ...state }) as Record<"ids" | "slots" | "positions" | "history", Value>;
+  advance(sampled: Value, state: Omit<OperandsOf<"advance", Input>, "sampled">): ResultsOf<"advance", Value> {
+    return this.#record("advance", { sampled, ...state });
   }
 
-  #one(op: OpName, inputs: Record<string, Input | undefined>, attributes: number[] = []): Value {
-    return this.#record(op, inputs, attributes).out!;
-  }
-
-  #record(
-    op: OpName,
-    inputs: Record<string, Input | undefined>,
-    attributes: number[] = [],
-    dims: Record<string, number> = {},
-  ): Record<string, Value> {
-    const row = opRow(op);
-    const operands: Value[] = [];
-    const given: Record<string, Value> = {};
-    const take = (name: string, pattern: string, kind: OperandKind) => {
-      const input = inputs[name];
-      if (input === undefined) throw new QuipuError("ERR_INTERNAL", `${op}: operand ${name} is missing`);
-      const value = this.#valueOf(input);
-      if (!isOfKind(value, kind)) {
-        throw new QuipuError(
-          "ERR_INTERNAL",
-          `${op}: operand ${name}: expected ${kind}, got ${value.dtype} (${value.name})`,
-        );
-      }
-      bindShape(op, name, pattern, value.shape, dims);
-      operands.push(value);
-      given[name] = value;
-    };
-    for (const [name, [pattern, kind]] of Object.entries(row.operands)) take(name, pattern, kind);
-    const optional = Object.entries(row.optional ?? {});
-    if (optional.some(([name]) => inputs[name] !== undefined)) {
-      for (const [name, [pattern, kind]] of optional) take(name, pattern, kind);
+  #record<N extends OpName>(
+    op: N,
+    inputs: OperandsOf<N, Input>,
+    attributes: readonly number[] = [],
+    given: Readonly<Record<string, number>> = {},
+  ): ResultsOf<N, Value> {
+    const signature = signatureOf(op);
+    const named: Readonly<Record<string, Input | undefined>> = inputs;
+    const values = signature.operands.map(({ name, role }) => {
+      const input = role === "result" ? undefined : named[name];
+      return input && this.#valueOf(input);
+    });
+    const numbers = checkOperands(signature, values, given);
+    const results: Record<string, Value> = {};
+    for (const { name, role, dims, dtypes } of signature.operands) {
+      if (role !== "result") continue;
+      const shape = dims.map((dim) => product(dim, numbers));
+      results[name] = this.#value(`${op}.${name}`, dtypes[0]!, shape, undefined);
     }
-    const problem = row.check?.(dims);
-    if (problem !== undefined) throw new QuipuError("ERR_INTERNAL", `${op}: ${problem}`);
-
-    const named: Record<string, Value> = {};
-    for (const [name, [pattern, dtype]] of Object.entries(row.results)) {
-      named[name] = this.#value(`${op}.${name}`, dtype, shapeOf(pattern, dims), undefined);
-    }
-    for (const name of row.updates ?? []) {
-      const state = given[name];
-      if (state === undefined) continue;
+    values.forEach((state, i) => {
+      const { name, role } = signature.operands[i]!;
+      if (state === undefined || role !== "updated") return;
       if (state.tensor === undefined) throw new QuipuError("ERR_INTERNAL", `${op}: ${name} must be state`);
-      named[name] = this.#value(state.name, state.dtype, state.shape, state.tensor);
-    }
-    this.#ops.push({ op, operands, results: Object.values(named), attributes });
-    return named;
+      results[name] = this.#value(state.name, state.dtype, state.shape, state.tensor);
+    });
+    const operands = values.filter((value) => value !== undefined);
+    this.#ops.push({ op, operands, results: Object.values(results), attributes });
+    return results as ResultsOf<N, Value>;
   }
 
   #valueOf(input: Input): Value {
@@ -224,19 +176,6 @@ export class Recorder {
 
   #value(name: string, dtype: DType, shape: Shape, tensor: Tensor | undefined): Value {
     return { id: this.#values++, name, dtype, shape, tensor };
-  }
-}
-
-function isOfKind(value: Value, kind: OperandKind): boolean {
-  switch (kind) {
-    case "weight":
-      return value.dtype === "f32" || value.dtype === "f16" || value.dtype === "bf16";
-    case "cache":
-      return value.dtype === "f32" || value.dtype === "f16" || value.dtype === "i8";
-    case "index":
-      return value.dtype === "i32" && (value.tensor?.indexBound ?? 0) > 0;
-    default:
-      return value.dtype === kind;
   }
 }
 

@@ -45,7 +45,7 @@ async function advanced(step: Step): Promise<State> {
   return { ids: [...state.ids], slots: [...state.slots], positions: [...state.positions], history: rows };
 }
 
-/** What native/core/op_table.h says of each row. */
+/** What src/graph/ops.ts says of each row. */
 function expected({ sampled, outputRows, stops, ...state }: Step): State {
   const { ids, slots, positions, history } = structuredClone(state);
   sampled.forEach((id, r) => {
@@ -137,6 +137,26 @@ test.each([VOCABULARY, -1, 2 ** 31 - 1, -(2 ** 31)])(
     });
   },
 );
+
+test("positions keep the bound of their own buffer, which may be below the context", async () => {
+  const step: Step = {
+    sampled: [7, 8],
+    outputRows: [0, 1],
+    stops: [[-1], [-1]],
+    ids: [1, 2],
+    slots: [0, 1],
+    positions: [1, 2],
+    history: [
+      [0, 1, -1, -1],
+      [0, 0, 2, -1],
+    ],
+  };
+  const given = contents(step);
+  const { state } = await runEverywhere({ ...given, positions: { ...given.positions, bound: 3 } }, record);
+  expect([...state.positions]).toEqual([2, 2]);
+  expect([...state.slots]).toEqual([0, -1]);
+  expect([...state.history]).toEqual([0, 1, 7, -1, 0, 0, 2, -1]);
+});
 
 test("no stop ids, no wanted rows", async () => {
   const step: Step = {

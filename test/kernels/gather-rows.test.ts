@@ -16,18 +16,6 @@ describe.each(WEIGHT_DTYPES)("gatherRows from %s", (dtype) => {
     );
     expectSameBits(outputs[0]!, Float32Array.from(expected), "out");
   });
-
-  test("the table begins at firstRow", async () => {
-    const { contents, values } = stored(dtype, randomF32(randomNumbers(1), [4, 17]));
-    const ids = [99, 100, 103, 104, -1, 0];
-    const { outputs } = await runEverywhere({ table: contents, ids: i32([6], ids) }, (r, { table, ids }) => [
-      r.gatherRows(table, ids, { firstRow: 100 }),
-    ]);
-    const none = new Array<number>(17).fill(0);
-    const row = (index: number) => [...values.subarray(index * 17, (index + 1) * 17)];
-    const expected = [none, row(0), row(3), none, none, none].flat();
-    expectSameBits(outputs[0]!, Float32Array.from(expected), "out");
-  });
 });
 
 test("every f16 and bf16 there is widens exactly", async () => {

@@ -37,9 +37,8 @@ export async function runOp<Name extends string>(
       guarded(device, name, dtype, shape, data, bound),
     );
     const recorder = new Recorder();
-    // A recorder takes tensors wherever it takes values; its signatures are stricter to keep models readable.
-    const tensors = mapValues(given, ({ tensor }) => tensor) as unknown as Readonly<Record<Name, Value>>;
-    const made = record(recorder, tensors).map((value) => {
+    const values = mapValues(given, ({ tensor }) => recorder.input(tensor));
+    const made = record(recorder, values).map((value) => {
       recorder.output(value);
       return { value, ...guarded(device, value.name, value.dtype, value.shape) };
     });

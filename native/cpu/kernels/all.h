@@ -45,3 +45,11 @@ static constexpr Target makeTarget(const char* name) {
   set(OpCode::kSwiglu, {{{swigluTasks, swiglu}}});
   return target;
 }
+
+static constexpr bool hasEveryKernel() {
+  for (const Kernel& kernel : makeTarget("").kernels) {
+    if (kernel.phases[0].tasks == nullptr || kernel.phases[0].run == nullptr) return false;
+  }
+  return true;
+}
+static_assert(hasEveryKernel(), "an op of the table has no kernel");

@@ -242,8 +242,10 @@ static size_t attentionScratchBytes(const OpCall& call) {
 
 static size_t attentionSharedBytes(const OpCall& call) {
   const AttentionShape shape = attentionShape(call);
-  return shape.splitPages() ? shape.rows * shape.heads * shape.group * shape.blocks * shape.partial() * sizeof(float)
-                            : 0;
+  if (!shape.splitPages()) return 0;
+  const auto pages = static_cast<unsigned __int128>(shape.rows * shape.heads * shape.group) * shape.blocks;
+  const unsigned __int128 bytes = pages * (shape.partial() * sizeof(float));
+  return bytes > SIZE_MAX ? SIZE_MAX : static_cast<size_t>(bytes);  // which no system grants
 }
 
 static size_t attentionTasks(const OpCall& call, uint32_t) {

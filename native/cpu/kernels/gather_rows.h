@@ -1,5 +1,5 @@
-// gatherRows: out[t] = table[ids[t] − firstRow] widened to f32, zeros where the table has no such row. Moves a row in
-// and a row out: bound by memory. A task is a row.
+// gatherRows: out[t] = table[ids[t]] widened to f32, zeros where the table has no such row. Moves a row in and a row
+// out: bound by memory. A task is a row.
 
 static size_t gatherTasks(const OpCall& call, uint32_t) { return call[gather_rows::kOut].dims[0]; }
 
@@ -7,13 +7,12 @@ static void gatherRows(const OpCall& call, Worker& worker) {
   const View& out = call[gather_rows::kOut];
   const size_t width = out.dims[1], tableRows = call[gather_rows::kTable].dims[0];
   const int32_t* ids = call[gather_rows::kIds].as<int32_t>();
-  const int64_t firstRow = call.attributes[gather_rows::kFirstRow];
   withElements(call[gather_rows::kTable], [&](auto table) {
     for (size_t row; worker.next(row);) {
       float* to = out.as<float>() + row * width;
-      const int64_t index = int64_t(ids[row]) - firstRow;
-      const bool found = index >= 0 && uint64_t(index) < tableRows;
-      const auto* from = table + (found ? size_t(index) : 0) * width;
+      const int32_t id = ids[row];
+      const bool found = id >= 0 && size_t(id) < tableRows;
+      const auto* from = table + (found ? size_t(id) : 0) * width;
       size_t k = 0;
       for (; k + 16 <= width; k += 16) store(to + k, found ? loadWide(from + k) : zero());
       if (k < width) storePart(to + k, found ? loadWidePart(from + k, width - k) : zero(), width - k);

@@ -18,13 +18,12 @@ static size_t ropeTasks(const OpCall& call, uint32_t) { return call[rope::kX].di
 static void rope(const OpCall& call, Worker& worker) {
   const View& x = call[rope::kX];
   const size_t width = x.dims[1], half = call[rope::kAngles].dims[1];
-  const bool inverse = call.attributes[rope::kInverse] != 0;
   float *cosines = reinterpret_cast<float*>(worker.scratch), *sines = cosines + half;
   for (size_t row; worker.next(row);) {
     const float* angles = call[rope::kAngles].as<float>() + row * half * 2;
     for (size_t j = 0; j < half; ++j) {
       cosines[j] = angles[2 * j];
-      sines[j] = inverse ? -angles[2 * j + 1] : angles[2 * j + 1];
+      sines[j] = angles[2 * j + 1];
     }
     const float* in = x.as<float>() + row * width;
     float* out = call[rope::kOut].as<float>() + row * width;

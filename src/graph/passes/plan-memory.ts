@@ -38,22 +38,23 @@ export function planMemory(recording: Recording): MemoryPlan {
   recording.ops.forEach((op, index) => {
     const row = opRow(op.op);
     const names = Object.keys(row.operands);
+    const resultNames = Object.keys(row.results);
+    const taken = new Set<Value>(); // by another result
     op.results.forEach((result, r) => {
       if (!inArena(result)) return;
       const bytes = bytesOf(result.dtype, result.shape);
-      const heir =
-        r !== 0
-          ? undefined
-          : (row.inPlace ?? [])
-              .map((name) => op.operands[names.indexOf(name)]!)
-              .find(
-                (operand) =>
-                  inArena(operand) &&
-                  lastUse.get(operand.id) === index &&
-                  bytesOf(operand.dtype, operand.shape) === bytes,
-              );
+      const heir = (row.inPlace?.[resultNames[r]!] ?? [])
+        .map((name) => op.operands[names.indexOf(name)]!)
+        .find(
+          (operand) =>
+            inArena(operand) &&
+            !taken.has(operand) &&
+            lastUse.get(operand.id) === index &&
+            bytesOf(operand.dtype, operand.shape) === bytes,
+        );
       const inherited = heir && blockOf.get(heir.id);
       if (inherited !== undefined) {
+        taken.add(heir!);
         inherited.ids.push(result.id);
         inherited.last = lastUse.get(result.id)!;
         blockOf.set(result.id, inherited);

@@ -51,12 +51,12 @@ describe("Recorder", () => {
     [
       "a dtype that does not fit",
       (r: Recorder) => r.gatherRows(state("t", [9, 16], "i8"), ids),
-      /expected weight, got i8/,
+      /expected f32 or f16 or bf16, got i8/,
     ],
     [
       "heads that do not divide",
       (r: Recorder) => r.rope(r.gatherRows(state("t", [9, 20]), ids), r.ropeAngles(ids, state("f", [8]))),
-      /no multiple of 16/,
+      /operand x: expected \[T = 4, n\*2\*half, a multiple of 16\], got \[4, 20\]/,
     ],
   ])("refuses %s", (_, record, message) => {
     expect(() => record(new Recorder())).toThrow(message);
@@ -71,7 +71,9 @@ describe("Recorder", () => {
       positions: state("positions", [4], "i32", 64),
       pageTable: state("pages", [1, 3], "i32", 3),
     };
-    expect(() => r.appendKv(k, k, cache, rows)).toThrow(/operand slots: expected index/);
+    expect(() => r.appendKv(k, k, cache, rows)).toThrow(
+      /operand slots: expected an index tensor, with a declared bound/,
+    );
   });
 
   test("taps are outputs when they are on, and cost nothing when they are off", () => {
