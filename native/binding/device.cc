@@ -80,8 +80,9 @@ void DeviceWrap::cancel(const Napi::CallbackInfo& info) {
   if (shared_ != nullptr) shared_->queue().cancel(*flag);
 }
 
-// run(program | null, writes, reads, cancel) → Promise. writes and reads are flat lists of (Buffer, byte offset, typed
-// array): arrays to write are copied now, arrays to read into are filled before the promise resolves.
+// run(program | null, writes, reads, cancel) → Promise<[started, ended, idle]> in milliseconds. writes and reads are
+// flat lists of (Buffer, byte offset, typed array): arrays to write are copied now, arrays to read into are filled
+// before the promise resolves.
 Napi::Value DeviceWrap::run(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (shared_ == nullptr) throw toError(env, Status::error(ErrorCode::kDisposed, "the device is disposed"));
@@ -155,7 +156,11 @@ void DeviceWrap::settle(Napi::Env env, Napi::Function, std::nullptr_t*, Pending*
     if (array.ByteLength() != data.size()) continue;  // its memory was transferred elsewhere meanwhile
     std::copy(data.begin(), data.end(), static_cast<std::byte*>(array.ArrayBuffer().Data()) + array.ByteOffset());
   }
-  pending->deferred.Resolve(env.Undefined());
+  const auto times = Napi::Array::New(env, 3);
+  times.Set(0u, job.started);
+  times.Set(1u, job.ended);
+  times.Set(2u, job.idle);
+  pending->deferred.Resolve(times);
 }
 
 }  // namespace quipu::binding

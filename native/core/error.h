@@ -12,7 +12,6 @@ enum class ErrorCode {
   kModelInvalid,       // ERR_MODEL_INVALID
   kTokenizerInvalid,   // ERR_TOKENIZER_INVALID
   kUsage,              // ERR_USAGE
-  kNotANumber,         // ERR_NOT_A_NUMBER
   kOutOfMemory,        // ERR_OUT_OF_MEMORY
   kDeviceUnavailable,  // ERR_DEVICE_UNAVAILABLE
   kAborted,            // ERR_ABORTED
@@ -30,8 +29,6 @@ constexpr const char* nameOf(ErrorCode code) {
       return "ERR_TOKENIZER_INVALID";
     case ErrorCode::kUsage:
       return "ERR_USAGE";
-    case ErrorCode::kNotANumber:
-      return "ERR_NOT_A_NUMBER";
     case ErrorCode::kOutOfMemory:
       return "ERR_OUT_OF_MEMORY";
     case ErrorCode::kDeviceUnavailable:

@@ -1,6 +1,7 @@
 #include "core/run_queue.h"
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <new>
 
@@ -9,6 +10,10 @@
 namespace quipu {
 
 namespace {
+
+double now() {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 Status neverStarted() { return Status::error(ErrorCode::kAborted, "the run was cancelled before it started"); }
 
@@ -70,12 +75,15 @@ void RunQueue::loop() {
     std::shared_ptr<Job> job;
     {
       std::unique_lock lock(mutex_);
+      const double before = jobs_.empty() ? now() : 0;
       wake_.wait(lock, [this] { return closing_ || !jobs_.empty(); });
       if (jobs_.empty()) return;
       job = std::move(jobs_.front());
       jobs_.pop_front();
+      job->idle = before == 0 ? 0 : now() - before;
       running_ = job.get();
     }
+    job->started = now();
     try {
       execute(*job);
     } catch (const std::bad_alloc&) {
@@ -83,6 +91,7 @@ void RunQueue::loop() {
     } catch (const std::exception& error) {
       job->status = Status::error(ErrorCode::kInternal, error.what());
     }
+    job->ended = now();
     job->done(job);
     {
       const std::lock_guard lock(mutex_);

@@ -39,6 +39,8 @@ struct Job {
   std::vector<BufferRead> reads;
   std::shared_ptr<CancelFlag> cancel;
   Status status;
+  double idle = 0;                // milliseconds that the queue was empty before it came
+  double started = 0, ended = 0;  // milliseconds on a clock that only goes forward; 0 where it never started
   std::function<void(std::shared_ptr<Job>)> done;  // called on the queue's thread, or by cancel() or leave()
 };
 

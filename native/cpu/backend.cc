@@ -114,10 +114,6 @@ Status CpuBackend::failureOf(uint64_t failure) const {
   const auto op = static_cast<uint32_t>(failure >> 40), row = static_cast<uint32_t>(failure);
   const auto code = static_cast<ErrorCode>((failure >> 32) & 0xFF);
   const std::string where = std::string(nameOf(program_->ops()[op].code)) + ", row " + std::to_string(row);
-  if (code == ErrorCode::kNotANumber) {
-    return Status::error(code, "a logit is not a number (" + where +
-                                   "): the checkpoint holds NaN or infinite weights, or its activations overflow");
-  }
   return Status::error(code,
                        "op " + std::to_string(op) + " (" + where + ") met an index that its operands do not allow");
 }

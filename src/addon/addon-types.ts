@@ -24,13 +24,16 @@ export type NativeCancelFlag = object;
 export type NativeTransfers = (NativeBuffer | number | NativeTypedArray)[];
 
 export interface NativeDevice {
-  /** Arrays of `writes` are copied at the call; arrays of `reads` are filled before the promise resolves. */
+  /**
+   * Arrays of `writes` are copied at the call; arrays of `reads` are filled before the promise resolves. Resolves to when it ran,
+   * in milliseconds on a clock of the process, and for how long the queue was empty before.
+   */
   run(
     program: NativeProgram | null,
     writes: NativeTransfers,
     reads: NativeTransfers,
     cancel: NativeCancelFlag,
-  ): Promise<void>;
+  ): Promise<[started: number, ended: number, idle: number]>;
   /** Ends the runs of `flag`: those that wait at once, one that runs soon. */
   cancel(flag: NativeCancelFlag): void;
   /** Threads of its runs: those asked for, or fewer where the system refuses to start some. */

@@ -36,6 +36,14 @@ export interface RunOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** When a run was on the device, in milliseconds on one clock for all runs. */
+export interface RunTimes {
+  readonly started: number;
+  readonly ended: number;
+  /** Milliseconds before it in which the device had nothing to do. */
+  readonly idle: number;
+}
+
 /** A file of weights, mapped or read by native code. */
 export class WeightFile {
   readonly #native: NativeMappedFile;
@@ -67,7 +75,7 @@ export class Device {
   /** Why they are fewer than `asked`, in a few words; undefined where they are not. */
   readonly threadsCut: string | undefined;
   readonly #native: NativeDevice;
-  readonly #flights = new Set<{ flag: NativeCancelFlag; done: Promise<void> }>();
+  readonly #flights = new Set<{ flag: NativeCancelFlag; done: Promise<unknown> }>();
   #allocated = 0;
   #disposing = false;
 
@@ -113,9 +121,9 @@ export class Device {
   /**
    * Runs a program (or, with null, only the transfers) after everything queued before it.
    *
-   * @throws {QuipuError} ERR_ABORTED when `signal` ends it, ERR_DISPOSED when dispose() does, ERR_NOT_A_NUMBER, ERR_OUT_OF_MEMORY.
+   * @throws {QuipuError} ERR_ABORTED when `signal` ends it, ERR_DISPOSED when dispose() does, ERR_OUT_OF_MEMORY.
    */
-  async run(program: NativeProgram | null, { writes = [], reads = [], signal }: RunOptions = {}): Promise<void> {
+  async run(program: NativeProgram | null, { writes = [], reads = [], signal }: RunOptions = {}): Promise<RunTimes> {
     if (this.#disposing) throw new QuipuError("ERR_DISPOSED", "the device is disposed");
     if (signal?.aborted) throw abortedError(signal);
     const flag = callNative((addon) => new addon.CancelFlag());
@@ -125,7 +133,8 @@ export class Device {
     this.#flights.add(flight);
     signal?.addEventListener("abort", cancel);
     try {
-      await native;
+      const [started, ended, idle] = await native;
+      return { started, ended, idle };
     } catch (error) {
       if (signal?.aborted) throw abortedError(signal);
       if (this.#disposing) throw new QuipuError("ERR_DISPOSED", "the device was disposed of during the run");

@@ -8,7 +8,7 @@ import { describeMachine, measureRoofs, type Roofs } from "../device/machine.js"
 import { abortedError, isQuipuError, QuipuError } from "../errors.js";
 import { compile } from "../graph/program.js";
 import { Recorder } from "../graph/recorder.js";
-import { SamplerState } from "../model/sampler-state.js";
+import { SlotState } from "../model/slot-state.js";
 import { loadTokenizer } from "../tokenizer/tokenizer.js";
 import type { GenerateOptions } from "./events.js";
 import { type LoadOptions, loadModel } from "./load.js";
@@ -136,7 +136,7 @@ export async function runBenchmark(
 /** Milliseconds from a prompt to the first token. */
 async function promptTime(model: Model, ids: Int32Array, signal: AbortSignal | undefined): Promise<number> {
   const started = performance.now();
-  await model.next(ids, { top: 1, signal });
+  await model.next(ids, { top: 1, promptCache: false, signal });
   return performance.now() - started;
 }
 
@@ -153,7 +153,7 @@ async function decode(
   { sampling, signal }: BenchmarkOptions,
 ): Promise<Decode> {
   const times: number[] = [];
-  const request = { seed: 1, ...sampling, maxTokens, ignoreEos: true, signal };
+  const request = { seed: 1, ...sampling, maxTokens, ignoreEos: true, promptCache: false, signal };
   for await (const event of model.generate(ids, request)) {
     if (event.type === "token") times.push(performance.now());
   }
@@ -222,7 +222,7 @@ async function samplingTimes(model: Model, sampling: GenerateOptions, stats: Mod
   const values = (await model.logits(ids)).slice((ids.length - 1) * config.vocabSize);
   const device = openDevice({ threads: stats.threads });
   try {
-    const state = new SamplerState(device, 1, 2, config.vocabSize);
+    const state = new SlotState(device, 1, 2, config.vocabSize);
     const index = (name: string, bound: number) => device.allocate(name, "i32", [1], bound);
     const inputs = {
       ...state,
@@ -244,7 +244,7 @@ async function samplingTimes(model: Model, sampling: GenerateOptions, stats: Mod
       },
       ...{ repeatPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, seed: 1, logitBias: new Map<number, number>() },
     };
-    await device.run(null, { writes: [[logits, values], ...state.settings(0, settings, Int32Array.of(0), [])] });
+    await device.run(null, { writes: [[logits, values], ...state.begin(0, settings, Int32Array.of(0), [])] });
     const many = 50;
     return await timesOf(5, async () => {
       const started = performance.now();

@@ -35,6 +35,7 @@ export const LOAD_OPTIONS: Kinds<LoadOptions> = {
   batchSize: whole(1, 65536),
   quantize: oneOf("none"),
   slots: whole(1, 4096),
+  cacheTokens: whole(2),
   slotTimeoutMs: real(0, Number.POSITIVE_INFINITY),
   onProgress: callback,
   onWarning: callback,
@@ -67,6 +68,7 @@ export const GENERATE_OPTIONS: Kinds<GenerateOptions> = {
   special: flag,
   system: string,
   onOverflow: oneOf("error", "truncate-head", "truncate-middle"),
+  promptCache: flag,
   onPromptProgress: callback,
   signal: abortSignal,
 };

@@ -57,7 +57,7 @@ export interface OpRow {
   readonly least?: Readonly<Record<string, number>>;
   /** A letter that a letter may not exceed. */
   readonly most?: Readonly<Record<string, string>>;
-  /** Names of what lies in the last dim of operands with fixed contents, for kernels: kTemperature … kFloatSettings. */
+  /** Names of what lies in the last dim of operands with fixed contents, or of what a word may say, for kernels: kTemperature … kFloatSettings. */
   readonly fields?: Readonly<Record<string, readonly string[]>>;
 }
 
@@ -85,6 +85,9 @@ export const SAMPLE_FLOATS = [
   "frequencyPenalty",
 ] as const;
 export const SAMPLE_INTS = ["topK", "promptLength", "seedLow", "seedHigh"] as const;
+
+/** What became of a row of `sample`, in its result `statuses`: an id was drawn or nobody wanted one, or a logit is no number. */
+export const SAMPLE_STATUSES = ["drawn", "notANumber"] as const;
 
 export const OPS = {
   /** out[t] = table[ids[t]], zeros where that is no row. Embedding; picking the rows whose logits are wanted. */
@@ -156,7 +159,10 @@ export const OPS = {
     results: { out: ["T F", "f32"] },
     inPlace: { out: ["gate", "up"] },
   },
-  /** The next id of each wanted row with its logprob, and the best k. Settings are contents, one row a slot. */
+  /**
+   * The next id of each wanted row with its logprob, and the best k. Settings are contents, one row a slot. A row whose logits are no
+   * numbers has the id −1 and a status that says so; it is nothing to its neighbours.
+   */
   sample: {
     code: 9,
     operands: {
@@ -170,28 +176,54 @@ export const OPS = {
       biasIds: ["S biases", "index V"], // −1 ends them
       biases: ["S biases", "f32"],
     },
-    results: { ids: ["R", "i32"], logprobs: ["R", "f32"], bestIds: ["R best", "i32"], bestLogprobs: ["R best", "f32"] },
+    results: {
+      ids: ["R", "i32"],
+      logprobs: ["R", "f32"],
+      bestIds: ["R best", "i32"],
+      bestLogprobs: ["R best", "f32"],
+      statuses: ["R", "i32"],
+    },
     least: { best: 1 },
     most: { best: "V" },
-    fields: { floatSettings: SAMPLE_FLOATS, intSettings: SAMPLE_INTS },
+    fields: { floatSettings: SAMPLE_FLOATS, intSettings: SAMPLE_INTS, sampleStatuses: SAMPLE_STATUSES },
   },
   /**
-   * Makes the sampled ids the next step's inputs, so that it runs without the host: the id and its position replace the row's, and
-   * the id joins the history. A stop id or a full context sets the row's slot to −1 (padding), so that further runs leave it alone.
+   * Leaves what was sampled where the slot's next step finds it (`resume`): its id and position by slot, and the id in the history. A
+   * stop id, a full context or nothing drawn leave the position −1: the slot has ended.
    */
   advance: {
     code: 10,
     operands: {
       sampled: ["R", "i32"],
       outputRows: ["R", "index T"],
-      stops: ["S stopIds", "i32"], // −1 unused
-      ids: ["T", "index"],
       slots: ["T", "index S"],
       positions: ["T", "index C"],
+      stops: ["S stopIds", "i32"], // −1 unused
+      lastIds: ["S", "i32"],
+      nextPositions: ["S", "index C"],
       history: ["S C", "index"],
     },
     results: {},
-    updates: ["ids", "slots", "positions", "history"],
+    updates: ["lastIds", "nextPositions", "history"],
+  },
+  /**
+   * The rows of a step as its other ops read them: those that the host has written, and at position −1 what the slot's last step
+   * has left. A row of a slot that has ended becomes padding.
+   */
+  resume: {
+    code: 11,
+    operands: {
+      rowIds: ["T", "i32"],
+      rowSlots: ["T", "index S"],
+      rowPositions: ["T", "i32"],
+      lastIds: ["S", "i32"],
+      nextPositions: ["S", "index"],
+      ids: ["T", "i32"],
+      slots: ["T", "index"],
+      positions: ["T", "index"],
+    },
+    results: {},
+    updates: ["ids", "slots", "positions"],
   },
 } as const satisfies Readonly<Record<string, OpRow>>;
 

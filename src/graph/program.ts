@@ -1,7 +1,7 @@
 // From a recording to a program of a device: plan the memory, give outputs a place, write the flat stream of 32-bit words
 // that native code checks once and keeps (its form: native/core/program.h).
 import type { NativeBuffer, NativeProgram } from "../addon/addon-types.js";
-import type { Device, RunOptions } from "../device/device.js";
+import type { Device, RunOptions, RunTimes } from "../device/device.js";
 import { DTYPE_CODES, type Tensor } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";
 import { opRow } from "./ops.js";
@@ -105,7 +105,7 @@ export class Program {
   }
 
   /** Runs on the device's queue; see {@link Device.run}. */
-  run(options: RunOptions = {}): Promise<void> {
+  run(options: RunOptions = {}): Promise<RunTimes> {
     return this.#device.run(this.#native, options);
   }
 

@@ -32,9 +32,9 @@ export interface Recording {
   readonly outputs: readonly Value[];
 }
 
-type Input = Value | Tensor;
+export type Input = Value | Tensor;
 
-/** The four results of `sample`, one row each wanted row. */
+/** The results of `sample`, one row each wanted row. */
 export type Sampled = ResultsOf<"sample", Value>;
 
 /** A layer's cache: keys [pages, G, d, 64] and values [pages, G, 64, d]; i8 caches have scales [pages, G, 64]. */
@@ -128,6 +128,10 @@ export class Recorder {
   /** `best`: how many of the most likely ids to report, at least 1. */
   sample(logits: Value, inputs: Omit<OperandsOf<"sample", Input>, "logits">, best: number): Sampled {
     return this.#record("sample", { logits, ...inputs }, [], { best });
+  }
+
+  resume(rows: OperandsOf<"resume", Input>): ResultsOf<"resume", Value> {
+    return this.#record("resume", rows);
   }
 
   advance(sampled: Value, state: Omit<OperandsOf<"advance", Input>, "sampled">): ResultsOf<"advance", Value> {

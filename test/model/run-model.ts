@@ -5,6 +5,7 @@ import { chooseTarget } from "#quipu/device/machine.js";
 import type { EndEvent, GenerateOptions, Prompt, StartEvent, TokenEvent } from "#quipu/generate/events.js";
 import { type LoadOptions, loadModel } from "#quipu/generate/load.js";
 import type { Model } from "#quipu/generate/model.js";
+import { PAGE_KEYS } from "#quipu/graph/ops.js";
 import { readConfig } from "#quipu/model/config.js";
 import type { KvCacheType } from "#quipu/model/kv-cache.js";
 import { type Row, Runtime } from "#quipu/model/runtime.js";
@@ -61,7 +62,8 @@ export async function withRuntime<T>(
   const device = new Device(chooseTarget(target), threads);
   const config = await readConfig(dir);
   const { weights } = await loadWeights(device, await openCheckpoint(dir), config, { mmap });
-  const runtime = await Runtime.create(device, config, weights, { slots, contextLength, type: kvCache });
+  const cacheTokens = slots * PAGE_KEYS * Math.ceil(contextLength / PAGE_KEYS);
+  const runtime = await Runtime.create(device, config, weights, { slots, contextLength, cacheTokens, type: kvCache });
   try {
     return await body(runtime);
   } finally {
@@ -69,6 +71,11 @@ export async function withRuntime<T>(
     runtime.dispose();
     disposeWeights(device, weights);
   }
+}
+
+/** Pages of a slot, where every slot has as many: no two have one in common. */
+export function pagesOf({ cache }: Runtime, slot: number): Int32Array {
+  return Int32Array.from({ length: cache.blocks }, (_, block) => slot * cache.blocks + block);
 }
 
 /** The rows of `ids` in a slot, the first at position `from`. */

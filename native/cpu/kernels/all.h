@@ -16,6 +16,7 @@
 #include "cpu/kernels/attention.h"
 #include "cpu/kernels/gather_rows.h"
 #include "cpu/kernels/matmul.h"
+#include "cpu/kernels/resume.h"
 #include "cpu/kernels/rms_norm.h"
 #include "cpu/kernels/roofline.h"
 #include "cpu/kernels/rope.h"
@@ -38,6 +39,7 @@ static constexpr Target makeTarget(const char* name) {
   set(OpCode::kGatherRows, {{{gatherTasks, gatherRows}}});
   set(OpCode::kMatmul,
       {{{matmulPackTasks, matmulPack}, {matmulTasks, matmulRun}}, matmulScratchBytes, matmulSharedBytes});
+  set(OpCode::kResume, {{{resumeTasks, resumeRows}}});
   set(OpCode::kRmsNorm, {{{rmsNormTasks, rmsNorm}}});
   set(OpCode::kRope, {{{ropeTasks, rope}}, ropeScratchBytes});
   set(OpCode::kRopeAngles, {{{ropeAnglesTasks, ropeAngles}}});

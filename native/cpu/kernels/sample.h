@@ -214,23 +214,27 @@ static void reportBest(const float* logits, uint32_t vocabulary, float greatest,
   }
 }
 
-static void sampleRow(const OpCall& call, const SampleRow* request, uint32_t row, Worker& worker) {
+static void sampleRow(const OpCall& call, const SampleRow* request, uint32_t row, std::byte* scratch) {
   const View& best = call[sample::kBestIds];
   const uint32_t vocabulary = call[sample::kLogits].dims[1], k = best.dims[1];
   int32_t &id = call[sample::kIds].as<int32_t>()[row], *bestIds = best.as<int32_t>() + size_t(row) * k;
   float& logprob = call[sample::kLogprobs].as<float>()[row];
   float* bestLogprobs = call[sample::kBestLogprobs].as<float>() + size_t(row) * k;
-  id = -1, logprob = 0;
+  int32_t& status = call[sample::kStatuses].as<int32_t>()[row];
+  id = -1, logprob = 0, status = sample::kDrawn;
   for (uint32_t i = 0; i < k; ++i) bestIds[i] = -1, bestLogprobs[i] = 0;
   if (request == nullptr) return;
 
   const float* logits = call[sample::kLogits].as<float>() + size_t(row) * vocabulary;
   const float greatest = greatestOf(logits, vocabulary);
-  if (greatest - greatest != 0) return worker.fail(ErrorCode::kNotANumber, row);
+  if (greatest - greatest != 0) {
+    status = sample::kNotANumber;
+    return;
+  }
   const double logSum = logarithm(sumOfWeights(logits, vocabulary, greatest, 1.0f, nullptr));
-  auto* processed = reinterpret_cast<float*>(worker.scratch);
+  auto* processed = reinterpret_cast<float*>(scratch);
   float* weights = processed + vocabulary;
-  auto* memory = worker.scratch + (2 * size_t(vocabulary) * sizeof(float) + 63) / 64 * 64;
+  auto* memory = scratch + (2 * size_t(vocabulary) * sizeof(float) + 63) / 64 * 64;
   reportBest(logits, vocabulary, greatest, logSum, k, bestIds, bestLogprobs, memory);
   uint32_t picked;
   if (penalizes(*request) || biases(*request)) {
@@ -254,7 +258,7 @@ static void sampleRows(const OpCall& call, Worker& worker) {
     const int32_t slot = stepRow < 0 ? -1 : call[sample::kSlots].as<int32_t>()[stepRow];
     const int32_t position = stepRow < 0 ? -1 : call[sample::kPositions].as<int32_t>()[stepRow];
     if (slot < 0 || position < 0) {
-      sampleRow(call, nullptr, uint32_t(row), worker);
+      sampleRow(call, nullptr, uint32_t(row), worker.scratch);
       continue;
     }
     const SampleRow request = {history.as<int32_t>() + size_t(slot) * history.dims[1],
@@ -265,7 +269,7 @@ static void sampleRows(const OpCall& call, Worker& worker) {
                                biases,
                                uint32_t(position),
                                call[sample::kLogits].dims[1]};
-    sampleRow(call, &request, uint32_t(row), worker);
+    sampleRow(call, &request, uint32_t(row), worker.scratch);
   }
 }
 
