@@ -50,19 +50,21 @@ export interface RuntimeOptions {
   readonly kvCache?: KvCacheType;
   readonly slots?: number;
   readonly contextLength?: number;
+  /** Default: the context for each slot. */
+  readonly cacheTokens?: number;
   readonly mmap?: boolean;
 }
 
 /** A runtime of a checkpoint, gone afterwards. */
 export async function withRuntime<T>(
   dir: string,
-  { kvCache = "f32", slots = 1, contextLength = 512, mmap = true, threads = 2, target }: RuntimeOptions,
+  { kvCache = "f32", slots = 1, contextLength = 512, mmap = true, threads = 2, target, ...given }: RuntimeOptions,
   body: (runtime: Runtime) => Promise<T>,
 ): Promise<T> {
   const device = new Device(chooseTarget(target), threads);
   const config = await readConfig(dir);
   const { weights } = await loadWeights(device, await openCheckpoint(dir), config, { mmap });
-  const cacheTokens = slots * PAGE_KEYS * Math.ceil(contextLength / PAGE_KEYS);
+  const { cacheTokens = slots * PAGE_KEYS * Math.ceil(contextLength / PAGE_KEYS) } = given;
   const runtime = await Runtime.create(device, config, weights, { slots, contextLength, cacheTokens, type: kvCache });
   try {
     return await body(runtime);
