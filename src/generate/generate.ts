@@ -70,8 +70,8 @@ export async function* runGeneration(
       const began = performance.now();
       holding.sequence = scheduler.submit({
         ids,
-        wanted: { settings: { ...settings, logitBias }, maxTokens, stopIds, best: logprobs },
-        ...{ promptCache, onPromptProgress, signal },
+        wanted: { settings: { ...settings, logitBias }, maxTokens, stopIds, best: logprobs, promptCache },
+        ...{ onPromptProgress, signal },
         describe: (taken) => describe(beginningOf(ids, tokenizer), performance.now() - began, taken),
       });
     }

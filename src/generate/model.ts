@@ -187,8 +187,10 @@ export class Model {
     const ids = this.#fit(this.#encode(prompt, options), 0, settings, options);
     const sequence = scheduler.submit({
       ids,
-      wanted: { settings: { ...settings, logitBias: new Map() }, maxTokens: 1, stopIds: [], best: top },
-      promptCache: options.promptCache ?? true,
+      wanted: {
+        ...{ settings: { ...settings, logitBias: new Map() }, maxTokens: 1, stopIds: [], best: top },
+        promptCache: options.promptCache ?? true,
+      },
       describe: () => "next()",
       signal: options.signal,
     });
@@ -217,7 +219,6 @@ export class Model {
     const sequence = scheduler.submit({
       ids: checked,
       wanted: result,
-      promptCache: false, // all ids are to be computed
       describe: () => "logits()",
       signal,
     });

@@ -132,8 +132,8 @@ export class Scheduler {
     for (;;) {
       const sequence = this.#waiting.first;
       if (sequence === undefined || this.#freeSlots.length === 0) return;
-      const { ids, promptCache } = sequence.request;
-      const lease = this.#pool.reserve(ids, sequence.positions, promptCache);
+      const { request, sampling, positions } = sequence;
+      const lease = this.#pool.reserve(request.ids, positions, sampling?.promptCache ?? false);
       if (lease === undefined) return;
       this.#waiting.remove(sequence);
       this.#running.push(sequence);

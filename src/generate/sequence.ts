@@ -16,14 +16,14 @@ export interface SamplingRequest {
   readonly stopIds: readonly number[];
   /** How many of the best ids to report with each token. */
   readonly best: number;
+  /** Whether it may read the pages of other sequences, and they its own. */
+  readonly promptCache: boolean;
 }
 
 export interface SequenceRequest {
   readonly ids: Int32Array;
-  /** What comes after the ids; or an array for their own logits, [ids, V]. */
+  /** What comes after the ids; or an array for their own logits, [ids, V], for which all ids are computed. */
   readonly wanted: SamplingRequest | Float32Array;
-  /** Whether it may read the pages of other sequences, and they its own. */
-  readonly promptCache: boolean;
   /** Told after every step of the prompt but the last. */
   readonly onPromptProgress?: ((done: number, total: number) => void) | undefined;
   /** Names the request, in the errors of others. */

@@ -97,7 +97,6 @@ test("steps of logits take turns with the others", async () => {
     const scored = scheduler.submit({
       ...request(ids),
       wanted: new Float32Array(ids.length * vocabSize),
-      promptCache: false,
     });
     await Promise.all([readAll(sequence), scored.next()]);
     expect(steps.slice(from, from + 7).map(({ kind }) => kind)).toEqual([

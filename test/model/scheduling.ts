@@ -66,7 +66,7 @@ export const PLAIN: SamplingRequest = {
     ...{ temperature: 1, topK: 0, topP: 1, minP: 0, repeatPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 },
     ...{ seed: 1, logitBias: new Map<number, number>() },
   },
-  ...{ maxTokens: 10, stopIds: [], best: 0 },
+  ...{ maxTokens: 10, stopIds: [], best: 0, promptCache: true },
 };
 
 /** A request to sample after `ids`. */
@@ -75,7 +75,7 @@ export function request(
   sampling: Partial<SamplingRequest> = {},
   rest: Partial<SequenceRequest> = {},
 ): SequenceRequest {
-  return { ids, wanted: { ...PLAIN, ...sampling }, promptCache: true, describe: () => "somebody", ...rest };
+  return { ids, wanted: { ...PLAIN, ...sampling }, describe: () => "somebody", ...rest };
 }
 
 /** All tokens to the end. */
