@@ -2,7 +2,6 @@
 #include <napi.h>
 
 #include "binding/classes.h"
-#include "binding/device.h"
 #include "binding/errors.h"
 #include "binding/machine.h"
 #include "binding/tokenizer.h"
@@ -13,19 +12,11 @@ namespace {
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   using namespace quipu::binding;
   auto* classes = new Classes();
-  const auto define = [&](Napi::FunctionReference& reference, const char* name, Napi::Function constructor) {
-    reference = Napi::Persistent(constructor);
-    exports.Set(name, constructor);
-  };
-  define(classes->buffer, "Buffer", BufferWrap::define(env));
-  define(classes->file, "MappedFile", FileWrap::define(env));
-  define(classes->program, "Program", ProgramWrap::define(env));
-  define(classes->cancelFlag, "CancelFlag", CancelFlagWrap::define(env));
-  define(classes->device, "Device", DeviceWrap::define(env));
-  define(classes->vocabulary, "Vocabulary", VocabularyWrap::define(env));
-  define(classes->tokenizer, "Tokenizer", TokenizerWrap::define(env));
-  define(classes->encodeStream, "EncodeStream", EncodeStreamWrap::define(env));
-  define(classes->trainer, "TokenizerTrainer", TrainerWrap::define(env));
+  defineDevice(env, exports, *classes);
+  define(exports, classes->vocabulary, "Vocabulary", VocabularyWrap::define(env));
+  define(exports, classes->tokenizer, "Tokenizer", TokenizerWrap::define(env));
+  define(exports, classes->encodeStream, "EncodeStream", EncodeStreamWrap::define(env));
+  define(exports, classes->trainer, "TokenizerTrainer", TrainerWrap::define(env));
   env.SetInstanceData<Classes>(classes);
   exports.Set("targets", Napi::Function::New(env, guardedFunction<targets>, "targets"));
   exports.Set("processors", Napi::Function::New(env, guardedFunction<processors>, "processors"));

@@ -37,17 +37,6 @@ lines = [words[i : i + 110] for i in range(0, len(words), 110)]
 text = (
     "// Made by scripts/make-jinja-unicode.py: the code points that Unicode 14 has not assigned, so that texts come out as Python 3.11 has them,\n"
     "// whichever Unicode Node knows. From the end of the last range to the start of the next, and to its end, in base 36.\n"
-    "const RANGES =\n  " + " +\n  ".join(f'"{line}"' for line in lines) + ";\n\n"
-    "function characterClass(): string {\n"
-    "  let code = 0;\n"
-    "  const ends = RANGES.split(\" \").map((step) => {\n"
-    "    code += Number.parseInt(step, 36);\n"
-    "    return `\\\\u{${code.toString(16)}}`;\n"
-    "  });\n"
-    "  return ends.map((end, i) => (i % 2 === 0 ? end : `-${end}`)).join(\"\");\n"
-    "}\n\n"
-    "/** The inside of a character class (flag u) of what is not assigned. */\n"
-    "export const UNASSIGNED_CLASS = characterClass();\n\n"
-    "export const UNASSIGNED = new RegExp(`[${UNASSIGNED_CLASS}]`, \"u\");\n"
+    "export const UNASSIGNED =\n  " + " +\n  ".join(f'"{line}"' for line in lines) + ";\n"
 )
 pathlib.Path(__file__).resolve().parents[1].joinpath("src/jinja/unicode-assigned.ts").write_text(text, encoding="utf-8")

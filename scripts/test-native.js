@@ -2,8 +2,8 @@
 //
 //   node scripts/test-native.js            AddressSanitizer and UndefinedBehaviorSanitizer, into build/sanitize: kernels, device,
 //                                          hostile files, lifecycle, tokenizer
-//   node scripts/test-native.js --tsan     ThreadSanitizer, into build/tsan: kernels that share work in every way, devices, and
-//                                          the threads without Node (scripts/test-threads.js)
+//   node scripts/test-native.js --tsan     ThreadSanitizer, into build/tsan: kernels that share work in every way, devices, requests
+//                                          at once, encoders, the trainer, and the threads without Node (scripts/test-threads.js)
 import { spawnSync } from "node:child_process";
 import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -41,6 +41,7 @@ const built = run(
     "--config",
     "Release",
     `--CDQUIPU_SANITIZE=${tsan ? "thread" : "address,undefined"}`,
+    "--CDQUIPU_REFERENCE=ON",
     "--parallel",
     String(availableParallelism()),
   ],
@@ -49,7 +50,10 @@ const built = run(
 if (built.status !== 0) process.exit(built.status ?? 1);
 
 const tests = tsan
-  ? ["kernels/matmul", "kernels/attention", "kernels/sample.test", "lifecycle/device", "lifecycle/devices"]
+  ? [
+      ...["kernels/matmul", "kernels/attention", "kernels/sample.test", "lifecycle/device", "lifecycle/devices"],
+      ...["library/slots", "lifecycle/encode", "unit/tokenizer/threads", "unit/tokenizer/train-memory"],
+    ]
   : ["kernels", "lifecycle", "unit/device", "unit/checkpoint", "unit/tokenizer"];
 const tested = run(
   process.execPath,

@@ -11,6 +11,7 @@ export type QuipuErrorCode =
   | "ERR_TOKENIZER_INVALID"
   | "ERR_CHAT_TEMPLATE"
   | "ERR_NOT_A_NUMBER"
+  | "ERR_ALL_FORBIDDEN"
   | "ERR_CONTEXT_OVERFLOW"
   | "ERR_BUSY"
   | "ERR_OUT_OF_MEMORY"
@@ -29,6 +30,7 @@ export const EXIT_CODES: Readonly<Record<QuipuErrorCode, number>> = {
   ERR_TOKENIZER_INVALID: 3,
   ERR_CHAT_TEMPLATE: 3,
   ERR_NOT_A_NUMBER: 3,
+  ERR_ALL_FORBIDDEN: 2,
   ERR_CONTEXT_OVERFLOW: 4,
   ERR_BUSY: 1,
   ERR_OUT_OF_MEMORY: 5,

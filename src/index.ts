@@ -1,12 +1,11 @@
 // The public API of quipu-llm: exports, no code.
 
+export { type BenchmarkOptions, type BenchmarkResult, type BenchmarkRow, runBenchmark } from "./benchmark/benchmark.js";
 export { encodeChat } from "./chat/encode-chat.js";
 export { type ChatRequest, parseChatRequest, parseJson } from "./chat/request.js";
 export { ChatTemplate } from "./chat/template.js";
 export { loadChatTemplate } from "./chat/template-files.js";
-export { describeMachine, type Machine, measureRoofs, type Roofs } from "./device/machine.js";
 export { EXIT_CODES, isQuipuError, QuipuError, type QuipuErrorCode } from "./errors.js";
-export { type BenchmarkOptions, type BenchmarkResult, type BenchmarkRow, runBenchmark } from "./generate/benchmark.js";
 export type * from "./generate/events.js";
 export { type InspectOptions, inspectModel, type ModelReport } from "./generate/inspect.js";
 export { type LoadOptions, loadModel } from "./generate/load.js";
@@ -14,22 +13,24 @@ export type { LogitsOptions, Model, ModelStats, ModelWithTokenizer, NextOptions 
 export { modelFolder } from "./generate/model-folder.js";
 export { encodePrompt, type PromptContext } from "./generate/prompt.js";
 export type { StopToken } from "./generate/stop-tokens.js";
+export { describeMachine, type Machine } from "./machine/machine.js";
+export { measureRoofs, type Roofs } from "./machine/roofs.js";
 export { type LlamaConfig, readConfig } from "./model/config.js";
 export type { GenerationConfig } from "./model/generation-config.js";
 export type { KvCacheType } from "./model/kv-cache.js";
 export type { RopeConfig, RopeScaling } from "./model/rope-config.js";
 export { ENCODING_NAMES, type EncodingName, loadEncoding } from "./tokenizer/encodings.js";
-export {
-  type BatchOptions,
-  type DecodeOptions,
-  type EncodeOptions,
-  loadTokenizer,
-  type SpecialText,
-  type StreamDecoder,
-  type StreamOptions,
-  type Text,
-  type TokenizedText,
-  type Tokenizer,
+export { loadTokenizer } from "./tokenizer/load-tokenizer.js";
+export type { StreamDecoder } from "./tokenizer/stream-decoder.js";
+export type {
+  BatchOptions,
+  DecodeOptions,
+  EncodeOptions,
+  SpecialText,
+  StreamOptions,
+  Text,
+  TokenizedText,
+  Tokenizer,
 } from "./tokenizer/tokenizer.js";
 export {
   type SaveOptions,

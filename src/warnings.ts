@@ -19,7 +19,11 @@ export type WarningCode =
   /** A JSON object has a name twice; the last counts. */
   | "WARN_JSON_NAME_TWICE"
   /** The folder is of the hub's cache; one of its snapshots was chosen. */
-  | "WARN_SNAPSHOT_CHOSEN";
+  | "WARN_SNAPSHOT_CHOSEN"
+  /** The files of the tokenizer cannot be used: only what works on ids does. */
+  | "WARN_TOKENIZER_UNUSABLE"
+  /** A chat template cannot be used. */
+  | "WARN_CHAT_TEMPLATE_UNUSABLE";
 
 export interface ModelWarning {
   readonly code: WarningCode;
@@ -41,7 +45,7 @@ export function collectWarnings(onWarning?: (warning: ModelWarning) => void): { 
   return { warnings, warn };
 }
 
-/** A name out of somebody else's file, in one line of a message: escaped, and not endless. */
+/** A name from a file that is not trusted, in one line of a message: escaped and cut. */
 export function shownName(name: string): string {
   return JSON.stringify(name).slice(1, -1).slice(0, 200);
 }

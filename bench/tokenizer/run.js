@@ -16,8 +16,8 @@ import o200kRanks from "js-tiktoken/ranks/o200k_base";
 import { callNative } from "../../dist/addon/addon.js";
 import { bytesOfAlphabet } from "../../dist/tokenizer/byte-alphabet.js";
 import { loadEncoding } from "../../dist/tokenizer/encodings.js";
+import { loadTokenizer } from "../../dist/tokenizer/load-tokenizer.js";
 import { compileSplitPattern, LLAMA3_PATTERN, O200K_PATTERN } from "../../dist/tokenizer/split-pattern.js";
-import { loadTokenizer } from "../../dist/tokenizer/tokenizer.js";
 import { corporaOf, sample } from "./corpora.js";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -70,7 +70,7 @@ function vocabularyOf(name, base64, pattern) {
 function jsTiktoken({ ranks, pattern }, name) {
   const lines = readFileSync(ranks, "latin1").trimEnd().split("\n");
   const bpe_ranks = lines.map((line) => `! ${line.split(" ")[1]} ${line.split(" ")[0]}`).join("\n");
-  return new Tiktoken({ pat_str: compileSplitPattern(pattern, name).source, special_tokens: {}, bpe_ranks });
+  return new Tiktoken({ pat_str: compileSplitPattern(pattern, name).expression.source, special_tokens: {}, bpe_ranks });
 }
 
 mkdirSync(work, { recursive: true });

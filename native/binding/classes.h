@@ -7,10 +7,8 @@
 #include <memory>
 
 #include "binding/errors.h"
-#include "core/buffer.h"
+#include "core/device.h"
 #include "core/mapped_file.h"
-#include "core/program.h"
-#include "core/run_queue.h"
 
 namespace quipu::binding {
 
@@ -19,25 +17,63 @@ struct Classes {
   Napi::FunctionReference buffer, file, program, cancelFlag, device, vocabulary, tokenizer, encodeStream, trainer;
 };
 
+// Keeps `constructor` as `reference` and exports it under its name.
+void define(Napi::Object exports, Napi::FunctionReference& reference, const char* name, Napi::Function constructor);
+
+// The classes that every module of a device has: Device, MappedFile, CancelFlag, and what a device makes.
+void defineDevice(Napi::Env env, Napi::Object exports, Classes& classes);
+
 // Unwraps `value` if it was made by the class with this tag, and throws otherwise: a cast is never trusted.
 template <typename Wrapper>
 Wrapper& unwrap(const Napi::Value& value);
 
-class BufferWrap : public Wrapped<BufferWrap> {
+// A class whose objects are made by native code alone, of what they hold.
+template <typename T, typename Held>
+class Made : public Wrapped<T> {
+ public:
+  static Napi::Object make(const Napi::FunctionReference& constructor, std::shared_ptr<Held> held) {
+    return constructor.New({Napi::External<std::shared_ptr<Held>>::New(constructor.Env(), &held)});
+  }
+
+  // What it holds, if that is of `device`: another's memory is not addressed as this one's.
+  const std::shared_ptr<Held>& get(Napi::Env env, const Device& device) const {
+    if (held_ == nullptr) throw toError(env, Status::error(ErrorCode::kDisposed, "it is disposed of"));
+    if (held_->device() != &device) {
+      throw toError(env, Status::error(ErrorCode::kInternal, "a buffer or program of another device"));
+    }
+    return held_;
+  }
+
+ protected:
+  explicit Made(const Napi::CallbackInfo& info) : Wrapped<T>(info) {
+    if (!info[0].IsExternal()) wrongArgument(info.Env(), "to be made by a device");
+    info.This().As<Napi::Object>().TypeTag(&T::kTag);
+    held_ = std::move(*info[0].As<Napi::External<std::shared_ptr<Held>>>().Data());
+  }
+
+  std::shared_ptr<Held> held_;
+};
+
+// A range of memory of a device.
+class BufferWrap : public Made<BufferWrap, Memory> {
  public:
   static constexpr napi_type_tag kTag = {0x71756970755f0001, 0x6275666665720000};
   static Napi::Function define(Napi::Env env);
-  static Napi::Object wrap(Napi::Env env, std::shared_ptr<Buffer> buffer);
   explicit BufferWrap(const Napi::CallbackInfo& info);
   ~BufferWrap() override;
 
-  const std::shared_ptr<Buffer>& get(Napi::Env env) const;
+ private:
+  void dispose(const Napi::CallbackInfo& info);
+};
+
+class ProgramWrap : public Made<ProgramWrap, LoadedProgram> {
+ public:
+  static constexpr napi_type_tag kTag = {0x71756970755f0003, 0x70726f6772616d00};
+  static Napi::Function define(Napi::Env env);
+  explicit ProgramWrap(const Napi::CallbackInfo& info) : Made(info) {}
 
  private:
   void dispose(const Napi::CallbackInfo& info);
-  void account(Napi::Env env, bool add);
-
-  std::shared_ptr<Buffer> buffer_;
 };
 
 class FileWrap : public Wrapped<FileWrap> {
@@ -45,26 +81,21 @@ class FileWrap : public Wrapped<FileWrap> {
   static constexpr napi_type_tag kTag = {0x71756970755f0002, 0x66696c6500000000};
   static Napi::Function define(Napi::Env env);
   explicit FileWrap(const Napi::CallbackInfo& info);
+  ~FileWrap() override;
+
+  // The file, which nobody is reading.
+  const std::shared_ptr<MappedFile>& get(Napi::Env env) const;
+  // Leaves it to a view to tell the garbage collector of so many bytes.
+  void handOver(Napi::Env env, size_t bytes);
 
  private:
-  Napi::Value view(const Napi::CallbackInfo& info);
+  class ReadWorker;
+  Napi::Value read(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
 
   std::shared_ptr<MappedFile> file_;
-};
-
-class ProgramWrap : public Wrapped<ProgramWrap> {
- public:
-  static constexpr napi_type_tag kTag = {0x71756970755f0003, 0x70726f6772616d00};
-  static Napi::Function define(Napi::Env env);
-  explicit ProgramWrap(const Napi::CallbackInfo& info);
-
-  const std::shared_ptr<const Program>& get(Napi::Env env) const;
-
- private:
-  void dispose(const Napi::CallbackInfo& info);
-
-  std::shared_ptr<const Program> program_;
+  bool reading_ = false;
+  size_t told_ = 0;  // bytes that the garbage collector knows of
 };
 
 class CancelFlagWrap : public Wrapped<CancelFlagWrap> {

@@ -5,7 +5,6 @@
 
 #include "binding/classes.h"
 #include "binding/errors.h"
-#include "cpu/targets.h"
 
 namespace quipu::binding {
 
@@ -17,28 +16,22 @@ struct DeviceWrap::Pending {
 };
 
 Napi::Function DeviceWrap::define(Napi::Env env) {
-  return DefineClass(
-      env, "Device",
-      {method<&DeviceWrap::run>("run"), method<&DeviceWrap::cancel>("cancel"), method<&DeviceWrap::dispose>("dispose"),
-       method<&DeviceWrap::threads>("threads"), method<&DeviceWrap::workspaceBytes>("workspaceBytes")});
+  return DefineClass(env, "Device",
+                     {method<&DeviceWrap::buffer>("buffer"), method<&DeviceWrap::view>("view"),
+                      method<&DeviceWrap::program>("program"), method<&DeviceWrap::run>("run"),
+                      method<&DeviceWrap::cancel>("cancel"), method<&DeviceWrap::threads>("threads"),
+                      method<&DeviceWrap::memory>("memory"), method<&DeviceWrap::dispose>("dispose")});
 }
 
-// new Device(target, threads): the CPU with kernels of the named instruction set; threads() tells how many it got
+// new Device(target, threads): with the kernels of that name; threads() tells how many it got
 DeviceWrap::DeviceWrap(const Napi::CallbackInfo& info) : Wrapped<DeviceWrap>(info) {
   const Napi::Env env = info.Env();
   info.This().As<Napi::Object>().TypeTag(&kTag);
   if (!info[0].IsString()) wrongArgument(env, "(target, threads)");
   const size_t threads = toSize(info[1], "a count of threads");
   if (threads < 1 || threads > 1024) wrongArgument(env, "1 to 1024 threads");
-  const cpu::Target* target = cpu::findTarget(info[0].As<Napi::String>().Utf8Value());
-  if (target == nullptr) {
-    throw toError(env, Status::error(ErrorCode::kDeviceUnavailable, "this CPU cannot run the kernels \"" +
-                                                                        info[0].As<Napi::String>().Utf8Value() + "\""));
-  }
-  threads_ = static_cast<uint32_t>(threads);
   guarded(env, [&] {
-    check(env, cpu::SharedThreads::open(threads_, shared_));
-    backend_ = std::make_unique<cpu::CpuBackend>(*target, shared_->pool(), threads_);
+    check(env, Device::open(info[0].As<Napi::String>().Utf8Value(), static_cast<uint32_t>(threads), device_));
   });
   completion_ = Completion::New(env, "quipu run", 0, 1, nullptr);
   completion_.Unref(env);
@@ -46,54 +39,98 @@ DeviceWrap::DeviceWrap(const Napi::CallbackInfo& info) : Wrapped<DeviceWrap>(inf
   napi_add_env_cleanup_hook(env, onEnvironmentExit, this);
 }
 
-DeviceWrap::~DeviceWrap() { close(Env()); }
-
-void DeviceWrap::close(Napi::Env env) {
-  if (shared_ == nullptr) return;
-  napi_remove_env_cleanup_hook(env, onEnvironmentExit, this);
-  leave();
-  completion_.Release();
+DeviceWrap::~DeviceWrap() {
+  if (device_ != nullptr) close(Env());
 }
 
-// Ends this device's jobs; the last device of the process ends the threads.
-void DeviceWrap::leave() {
-  shared_->queue().leave(*backend_);
-  backend_.reset();
-  shared_.reset();
+void DeviceWrap::close(Napi::Env env) {
+  if (device_->closed()) return;
+  napi_remove_env_cleanup_hook(env, onEnvironmentExit, this);
+  device_->close();
+  completion_.Release();
 }
 
 // The process or worker ends, perhaps with runs in flight: their promises are never settled, as nobody is left to hear
 // of it.
-void DeviceWrap::onEnvironmentExit(void* self) { static_cast<DeviceWrap*>(self)->leave(); }
+void DeviceWrap::onEnvironmentExit(void* self) { static_cast<DeviceWrap*>(self)->device_->close(); }
 
 void DeviceWrap::dispose(const Napi::CallbackInfo& info) { close(info.Env()); }
 
-Napi::Value DeviceWrap::threads(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), threads_); }
+Napi::Value DeviceWrap::threads(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), device_->threads());
+}
 
-Napi::Value DeviceWrap::workspaceBytes(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), backend_ == nullptr ? 0.0 : static_cast<double>(backend_->workspaceBytes()));
+// memory() → [bytes of buffers, bytes of arena and workspace]
+Napi::Value DeviceWrap::memory(const Napi::CallbackInfo& info) {
+  auto bytes = Napi::Array::New(info.Env(), 2);
+  bytes.Set(0u, static_cast<double>(device_->stateBytes()));
+  bytes.Set(1u, static_cast<double>(device_->workspaceBytes()));
+  return bytes;
+}
+
+// buffer(bytes, indexBound) → Buffer: zeroed memory
+Napi::Value DeviceWrap::buffer(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const size_t bytes = toSize(info[0], "a count of bytes"), bound = toSize(info[1], "an index bound");
+  if (bound > INT32_MAX) wrongArgument(env, "an index bound of 32 bits");
+  std::shared_ptr<Memory> memory;
+  check(env, device_->allocate(bytes, static_cast<uint32_t>(bound), memory));
+  return BufferWrap::make(env.GetInstanceData<Classes>()->buffer, std::move(memory));
+}
+
+// view(file, offset, bytes, alignment) → Buffer, read-only
+Napi::Value DeviceWrap::view(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  auto& file = unwrap<FileWrap>(info[0]);
+  const size_t offset = toSize(info[1], "an offset"), bytes = toSize(info[2], "a count of bytes");
+  const size_t alignment = toSize(info[3], "an alignment");
+  if (alignment == 0) wrongArgument(env, "an alignment of at least 1");
+  std::shared_ptr<Memory> memory;
+  check(env, device_->view(file.get(env), offset, bytes, alignment, memory));
+  file.handOver(env, memory->takenBytes());
+  return BufferWrap::make(env.GetInstanceData<Classes>()->buffer, std::move(memory));
+}
+
+// program(stream: Uint32Array, buffers: Buffer[]) → Program
+Napi::Value DeviceWrap::program(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array ||
+      !info[1].IsArray()) {
+    wrongArgument(env, "(Uint32Array, Buffer[])");
+  }
+  const auto words = info[0].As<Napi::Uint32Array>();
+  const auto list = info[1].As<Napi::Array>();
+  std::vector<std::shared_ptr<Memory>> buffers;
+  buffers.reserve(list.Length());
+  for (uint32_t i = 0; i < list.Length(); ++i) buffers.push_back(unwrap<BufferWrap>(list.Get(i)).get(env, *device_));
+  std::shared_ptr<LoadedProgram> program;
+  check(env, device_->load({words.Data(), words.Data() + words.ElementLength()}, std::move(buffers), program));
+  return ProgramWrap::make(env.GetInstanceData<Classes>()->program, std::move(program));
 }
 
 // cancel(flag): ends the runs that were given this flag, also before they start.
 void DeviceWrap::cancel(const Napi::CallbackInfo& info) {
   const std::shared_ptr<CancelFlag> flag = unwrap<CancelFlagWrap>(info[0]).get();
-  if (shared_ != nullptr) shared_->queue().cancel(*flag);
+  device_->cancel(*flag);
 }
 
-// run(program | null, writes, reads, cancel) → Promise<[started, ended, idle]> in milliseconds. writes and reads are
-// flat lists of (Buffer, byte offset, typed array): arrays to write are copied now, arrays to read into are filled
-// before the promise resolves.
+// run(program | null, writes, reads, cancel, byRow) → Promise. writes and reads are flat lists of (Buffer, byte offset,
+// typed array): arrays to write are copied now, arrays to read into are filled before the promise resolves. It resolves
+// to [started, ended, idle, errors]: milliseconds (Job), and where byRow is set the errors of the rows that failed
+// alone.
 Napi::Value DeviceWrap::run(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (shared_ == nullptr) throw toError(env, Status::error(ErrorCode::kDisposed, "the device is disposed"));
-  if (!info[1].IsArray() || !info[2].IsArray()) wrongArgument(env, "(program, writes, reads, cancel)");
+  if (device_->closed()) throw toError(env, Status::error(ErrorCode::kDisposed, "the device is disposed"));
+  if (!info[1].IsArray() || !info[2].IsArray() || !info[4].IsBoolean()) {
+    wrongArgument(env, "(program, writes, reads, cancel, byRow)");
+  }
   auto job = std::make_shared<Job>();
-  job->backend = backend_.get();
-  if (!info[0].IsNull()) job->program = unwrap<ProgramWrap>(info[0]).get(env);
+  if (!info[0].IsNull()) job->program = unwrap<ProgramWrap>(info[0]).get(env, *device_);
   job->cancel = unwrap<CancelFlagWrap>(info[3]).get();
+  job->byRow = info[4].As<Napi::Boolean>().Value();
 
   struct Transfer {
-    std::shared_ptr<Buffer> buffer;
+    std::shared_ptr<Memory> memory;
     size_t offset;
     Napi::TypedArray array;
     std::byte* data;
@@ -104,32 +141,28 @@ Napi::Value DeviceWrap::run(const Napi::CallbackInfo& info) {
     if (!array.IsTypedArray()) wrongArgument(env, "a typed array");
     const auto typed = array.As<Napi::TypedArray>();
     auto* data = static_cast<std::byte*>(typed.ArrayBuffer().Data()) + typed.ByteOffset();
-    return Transfer{unwrap<BufferWrap>(list.Get(at)).get(env), toSize(list.Get(at + 1), "an offset"), typed, data,
-                    typed.ByteLength()};
+    return Transfer{unwrap<BufferWrap>(list.Get(at)).get(env, *device_), toSize(list.Get(at + 1), "an offset"), typed,
+                    data, typed.ByteLength()};
   };
 
   const auto writes = info[1].As<Napi::Array>();
   for (uint32_t i = 0; i + 2 < writes.Length(); i += 3) {
     const Transfer t = transfer(writes, i);
-    check(env, t.buffer->checkWrite(t.offset, t.data, t.bytes));
-    job->writes.push_back({t.buffer, t.offset, {t.data, t.data + t.bytes}});
+    check(env, t.memory->checkWrite(t.offset, t.data, t.bytes));
+    job->writes.push_back({t.memory, t.offset, {t.data, t.data + t.bytes}});
   }
   const auto reads = info[2].As<Napi::Array>();
   auto pending = std::unique_ptr<Pending>(
       new Pending{job, Napi::Promise::Deferred::New(env), Napi::Persistent(info.This().As<Napi::Object>()), {}});
   for (uint32_t i = 0; i + 2 < reads.Length(); i += 3) {
     const Transfer t = transfer(reads, i);
-    if (t.offset > t.buffer->bytes() || t.bytes > t.buffer->bytes() - t.offset) {
-      throw toError(env, Status::error(ErrorCode::kInternal, "a read leaves its buffer"));
-    }
-    job->reads.push_back({t.buffer, t.offset, std::vector<std::byte>(t.bytes)});
+    check(env, t.memory->checkRead(t.offset, t.bytes));
+    job->reads.push_back({t.memory, t.offset, std::vector<std::byte>(t.bytes)});
     pending->targets.push_back(Napi::Persistent(t.array));
   }
 
-  job->done = [completion = completion_, raw = pending.get()](const std::shared_ptr<Job>&) {
-    completion.NonBlockingCall(raw);
-  };
-  shared_->queue().push(std::move(job));
+  job->done = [completion = completion_, raw = pending.get()] { completion.NonBlockingCall(raw); };
+  device_->run(std::move(job));
   if (pending_++ == 0) completion_.Ref(env);
   return pending.release()->deferred.Promise();  // settle() owns it: on this thread, so not before this returns
 }
@@ -142,12 +175,11 @@ void DeviceWrap::settle(Napi::Env env, Napi::Function, std::nullptr_t*, Pending*
     for (auto& target : pending->targets) target.SuppressDestruct();
     return;
   }
-  pending->job->done = nullptr;
   DeviceWrap& device = *Unwrap(pending->device.Value());
-  if (--device.pending_ == 0 && device.shared_ != nullptr) device.completion_.Unref(env);
+  if (--device.pending_ == 0 && !device.device_->closed()) device.completion_.Unref(env);
   const Job& job = *pending->job;
-  if (!job.status.ok()) {
-    pending->deferred.Reject(toError(env, job.status).Value());
+  if (!job.outcome.status.ok()) {
+    pending->deferred.Reject(toError(env, job.outcome.status).Value());
     return;
   }
   for (size_t i = 0; i < job.reads.size(); ++i) {
@@ -156,11 +188,19 @@ void DeviceWrap::settle(Napi::Env env, Napi::Function, std::nullptr_t*, Pending*
     if (array.ByteLength() != data.size()) continue;  // its memory was transferred elsewhere meanwhile
     std::copy(data.begin(), data.end(), static_cast<std::byte*>(array.ArrayBuffer().Data()) + array.ByteOffset());
   }
-  const auto times = Napi::Array::New(env, 3);
-  times.Set(0u, job.started);
-  times.Set(1u, job.ended);
-  times.Set(2u, job.idle);
-  pending->deferred.Resolve(times);
+  auto failures = Napi::Array::New(env);
+  for (const uint64_t word : job.outcome.rows) {
+    const Failure failure = failureOf(word);
+    const Napi::Error error = toError(env, describe(failure, job.program->program()));
+    error.Set("row", Napi::Number::New(env, failure.row));
+    failures.Set(failures.Length(), error.Value());
+  }
+  auto result = Napi::Array::New(env, 4);
+  result.Set(0u, job.started);
+  result.Set(1u, job.ended);
+  result.Set(2u, job.idle);
+  result.Set(3u, failures);
+  pending->deferred.Resolve(result);
 }
 
 }  // namespace quipu::binding

@@ -6,8 +6,7 @@
 #include <memory>
 
 #include "binding/errors.h"
-#include "cpu/backend.h"
-#include "cpu/shared_threads.h"
+#include "core/device.h"
 
 namespace quipu::binding {
 
@@ -23,18 +22,18 @@ class DeviceWrap : public Wrapped<DeviceWrap> {
   static void settle(Napi::Env env, Napi::Function, std::nullptr_t*, Pending* pending);
   using Completion = Napi::TypedThreadSafeFunction<std::nullptr_t, Pending, settle>;
 
+  Napi::Value buffer(const Napi::CallbackInfo& info);
+  Napi::Value view(const Napi::CallbackInfo& info);
+  Napi::Value program(const Napi::CallbackInfo& info);
   Napi::Value run(const Napi::CallbackInfo& info);
   void cancel(const Napi::CallbackInfo& info);
-  Napi::Value workspaceBytes(const Napi::CallbackInfo& info);
-  void dispose(const Napi::CallbackInfo& info);
   Napi::Value threads(const Napi::CallbackInfo& info);
+  Napi::Value memory(const Napi::CallbackInfo& info);
+  void dispose(const Napi::CallbackInfo& info);
   void close(Napi::Env env);
-  void leave();
   static void onEnvironmentExit(void* self);
 
-  uint32_t threads_ = 0;
-  std::shared_ptr<cpu::SharedThreads> shared_;  // null when it is disposed of
-  std::unique_ptr<cpu::CpuBackend> backend_;
+  std::shared_ptr<Device> device_;
   Completion completion_;
   uint32_t pending_ = 0;  // runs in flight; the event loop stays alive while there are any
 };

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "binding/arguments.h"
 #include "binding/errors.h"
 #include "binding/tokenizer.h"
 #include "core/thread.h"
@@ -130,13 +131,12 @@ class EncodeWorker final : public Napi::AsyncWorker {
 // buffer of its ids, where they begin in it and their count (f64), and the buffers
 Napi::Value encodeOffThread(const Napi::CallbackInfo& info, std::shared_ptr<const tokenizer::TextTokenizer> tokenizer) {
   const Napi::Env env = info.Env();
-  if (!info[0].IsArray() || !info[1].IsBoolean()) wrongArgument(env, "(texts, keep, threads, …)");
-  const auto texts = info[0].As<Napi::Array>();
-  const size_t threads = std::clamp<size_t>(toSize(info[2], "a count of threads"), 1, 64);
-  auto options = encodeOptions(info, 3, *tokenizer);
+  const Arguments arguments(info, "encodeAll(texts, keep, threads, allowed, refusesOthers, beginning)");
+  const auto [texts, keep, threads] = arguments.read<Napi::Array, bool, Size>();
+  auto options = encodeOptions(arguments, 3, *tokenizer);
   const uint32_t count = texts.Length();
-  auto* worker = new EncodeWorker(env, std::move(tokenizer), count, info[1].As<Napi::Boolean>().Value(),
-                                  std::move(options), threads);
+  auto* worker =
+      new EncodeWorker(env, std::move(tokenizer), count, keep, std::move(options), std::clamp<size_t>(threads, 1, 64));
   const Napi::Promise promise = worker->promise();
   worker->Queue();  // deletes itself when it is done
   for (uint32_t i = 0; i < count; ++i) worker->hand(texts, i);

@@ -1,3 +1,4 @@
+#include <new>
 #include <string>
 
 #include "binding/classes.h"
@@ -5,8 +6,48 @@
 
 namespace quipu::binding {
 
+// Reads the next bytes of a file on a thread of the pool, as the disk may take its time.
+class FileWrap::ReadWorker final : public Napi::AsyncWorker {
+ public:
+  ReadWorker(Napi::Env env, FileWrap& wrap, Napi::Object self, size_t most)
+      : Napi::AsyncWorker(env),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        wrap_(wrap),
+        self_(Napi::Persistent(self)),
+        file_(wrap.file_),
+        most_(most) {}
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+ protected:
+  void Execute() override {
+    try {
+      status_ = file_->read(most_);
+    } catch (const std::bad_alloc&) {  // for the words of an error
+      status_ = {ErrorCode::kOutOfMemory, {}};
+    }
+  }
+  void OnOK() override {
+    wrap_.reading_ = false;
+    if (wrap_.file_ != nullptr) {  // not disposed of meanwhile
+      Napi::MemoryManagement::AdjustExternalMemory(Env(), static_cast<int64_t>(file_->readyBytes() - wrap_.told_));
+      wrap_.told_ = file_->readyBytes();
+    }
+    if (!status_.ok()) return deferred_.Reject(toError(Env(), status_).Value());
+    deferred_.Resolve(Napi::Number::New(Env(), static_cast<double>(file_->readyBytes())));
+  }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  FileWrap& wrap_;
+  Napi::ObjectReference self_;  // keeps wrap_
+  const std::shared_ptr<MappedFile> file_;
+  const size_t most_;
+  Status status_;
+};
+
 Napi::Function FileWrap::define(Napi::Env env) {
-  return DefineClass(env, "MappedFile", {method<&FileWrap::view>("view"), method<&FileWrap::dispose>("dispose")});
+  return DefineClass(env, "MappedFile", {method<&FileWrap::read>("read"), method<&FileWrap::dispose>("dispose")});
 }
 
 // new MappedFile(path, expectedBytes, map)
@@ -19,16 +60,34 @@ FileWrap::FileWrap(const Napi::CallbackInfo& info) : Wrapped<FileWrap>(info) {
   });
 }
 
-// view(offset, bytes, alignment) → Buffer, read-only
-Napi::Value FileWrap::view(const Napi::CallbackInfo& info) {
-  if (file_ == nullptr) throw toError(info.Env(), Status::error(ErrorCode::kDisposed, "the file is closed"));
-  const size_t alignment = toSize(info[2], "an alignment");
-  if (alignment == 0) wrongArgument(info.Env(), "an alignment of at least 1");
-  std::shared_ptr<Buffer> buffer;
-  check(info.Env(), file_->view(toSize(info[0], "an offset"), toSize(info[1], "a count of bytes"), alignment, buffer));
-  return BufferWrap::wrap(info.Env(), std::move(buffer));
+FileWrap::~FileWrap() { handOver(Env(), told_); }
+
+const std::shared_ptr<MappedFile>& FileWrap::get(Napi::Env env) const {
+  if (file_ == nullptr) throw toError(env, Status::error(ErrorCode::kDisposed, "the file is closed"));
+  if (reading_) throw toError(env, Status::error(ErrorCode::kInternal, "the file is being read"));
+  return file_;
 }
 
-void FileWrap::dispose(const Napi::CallbackInfo&) { file_.reset(); }
+void FileWrap::handOver(Napi::Env env, size_t bytes) {
+  const size_t less = bytes < told_ ? bytes : told_;
+  Napi::MemoryManagement::AdjustExternalMemory(env, -static_cast<int64_t>(less));
+  told_ -= less;
+}
+
+// read(most) → Promise of the bytes that are there then: all from the beginning.
+Napi::Value FileWrap::read(const Napi::CallbackInfo& info) {
+  const size_t most = toSize(info[0], "a count of bytes");
+  if (get(info.Env())->mapped()) wrongArgument(info.Env(), "a file that is not mapped");
+  auto* worker = new ReadWorker(info.Env(), *this, info.This().As<Napi::Object>(), most);
+  const Napi::Promise promise = worker->promise();
+  reading_ = true;
+  worker->Queue();  // deletes itself when it is done
+  return promise;
+}
+
+void FileWrap::dispose(const Napi::CallbackInfo& info) {
+  handOver(info.Env(), told_);
+  file_.reset();
+}
 
 }  // namespace quipu::binding

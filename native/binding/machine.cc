@@ -3,6 +3,7 @@
 #include <atomic>
 #include <string>
 
+#include "binding/arguments.h"
 #include "binding/errors.h"
 #include "cpu/roofs.h"
 #include "cpu/targets.h"
@@ -63,19 +64,15 @@ Napi::Value targets(const Napi::CallbackInfo& info) {
 Napi::Value processors(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), cpu::processors()); }
 
 Napi::Value measureRoofs(const Napi::CallbackInfo& info) {
-  if (!info[0].IsString()) wrongArgument(info.Env(), "(target, threads, bytes, passes, stop)");
-  const cpu::Target* target = cpu::findTarget(info[0].As<Napi::String>().Utf8Value());
-  const size_t threads = toSize(info[1], "a count of threads"), bytes = toSize(info[2], "a count of bytes");
-  const size_t passes = toSize(info[3], "a count of passes");
-  if (!info[4].IsTypedArray() || info[4].As<Napi::TypedArray>().TypedArrayType() != napi_int32_array ||
-      info[4].As<Napi::Int32Array>().ElementLength() < 1) {
-    wrongArgument(info.Env(), "an Int32Array of one element");
-  }
-  if (target == nullptr || threads < 1 || threads > 1024 || bytes < 4096 * threads || passes < 1) {
-    wrongArgument(info.Env(), "a target of this machine, threads, bytes and passes");
-  }
-  auto* worker = new RoofWorker(info.Env(), *target, static_cast<uint32_t>(threads), bytes,
-                                static_cast<uint32_t>(passes), info[4].As<Napi::Int32Array>());
+  const Arguments arguments(info, "measureRoofs(target, threads, bytes, passes, stop)");
+  const auto [name, threads, bytes, passes, stop] =
+      arguments.read<std::string, Threads, Size, Whole<1, UINT32_MAX>, Napi::Int32Array>();
+  const cpu::Target* target = cpu::findTarget(name);
+  if (target == nullptr) arguments.wrong(0, "a target of this machine");
+  if (bytes < 4096 * threads) arguments.wrong(2, "a page for each thread");
+  if (stop.ElementLength() < 1) arguments.wrong(4, "an array of one element");
+  auto* worker =
+      new RoofWorker(info.Env(), *target, static_cast<uint32_t>(threads), bytes, static_cast<uint32_t>(passes), stop);
   const Napi::Promise promise = worker->promise();
   worker->Queue();  // deletes itself when it is done
   return promise;

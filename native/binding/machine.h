@@ -1,4 +1,4 @@
-// What this machine offers, for `quipu doctor` and `--benchmark`.
+// Facts of this machine: instruction sets, processors, roofs.
 #pragma once
 
 #include <napi.h>

@@ -10,7 +10,7 @@
 
 namespace quipu::binding {
 
-// Memory that is kept for the next text, unless it is large. What it held is lost when it grows.
+// A scratch buffer that is reused for the next text unless it is large. Growing loses its contents.
 template <typename T>
 class TextBuffer {
  public:

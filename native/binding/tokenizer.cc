@@ -1,6 +1,5 @@
 #include "binding/tokenizer.h"
 
-#include "binding/classes.h"
 #include "binding/errors.h"
 #include "binding/stream_worker.h"
 #include "tokenizer/rank_file.h"
@@ -15,15 +14,9 @@ namespace {
 
 constexpr size_t kTaken = 1 << 18;  // where copying ids takes longer than to keep track of memory
 
-template <typename T>
-std::span<const T> contents(const Napi::Value& value, napi_typedarray_type type) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) {
-    wrongArgument(value.Env(), "another typed array");
-  }
-  const auto array = value.As<Napi::TypedArray>();
-  const auto* bytes = static_cast<const uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset();
-  return {reinterpret_cast<const T*>(bytes), array.ElementLength()};
-}
+using Bytes = std::span<const uint8_t>;
+using Words = std::span<const int32_t>;
+using OrNone = Whole<-1, INT32_MAX>;  // a number, or −1 for none
 
 // V8 reads ASCII and UTF-16 several times as fast as UTF-8. It decides what bytes that are not UTF-8 become.
 Napi::String toString(Napi::Env env, std::span<const uint8_t> text) {
@@ -71,15 +64,12 @@ Napi::Value takeIds(Napi::Env env, IdSink&& ids) {
   return toArrayBuffer(env, ids.ids().data(), bytes);
 }
 
-tokenizer::EncodeOptions encodeOptions(const Napi::CallbackInfo& info, size_t at, const tokenizer::TextTokenizer& of) {
-  const auto allowed = contents<uint8_t>(info[at], napi_uint8_array);
-  if (allowed.size() != of.added().list().size() || !info[at + 1].IsBoolean() || !info[at + 2].IsNumber()) {
-    wrongArgument(info.Env(), "(allowed, refusesOthers, beginning)");
-  }
+tokenizer::EncodeOptions encodeOptions(const Arguments& arguments, size_t at, const tokenizer::TextTokenizer& of) {
+  const auto [allowed, refusesOthers, beginning] = arguments.read<Bytes, bool, OrNone>(at);
+  if (allowed.size() != of.added().list().size()) arguments.wrong(at, "a byte for each added token");
   tokenizer::EncodeOptions options;
   options.allowed.assign(allowed.begin(), allowed.end());
-  options.refusesOthers = info[at + 1].As<Napi::Boolean>().Value();
-  const int32_t beginning = info[at + 2].As<Napi::Number>().Int32Value();
+  options.refusesOthers = refusesOthers;
   if (beginning >= 0) options.beginning = static_cast<uint32_t>(beginning);
   return options;
 }
@@ -95,9 +85,12 @@ Napi::Function VocabularyWrap::define(Napi::Env env) {
 VocabularyWrap::VocabularyWrap(const Napi::CallbackInfo& info) : Wrapped<VocabularyWrap>(info) {
   const Napi::Env env = info.Env();
   info.This().As<Napi::Object>().TypeTag(&kTag);
-  if (!info[0].IsString() || !info[1].IsString()) wrongArgument(env, "(format, source)");
-  const std::string format = info[0].As<Napi::String>(), source = info[1].As<Napi::String>();
-  guarded(env, [&] {
+  const Arguments arguments(info, "new Vocabulary(format, source, preparedPath)");
+  const auto [format, source, prepared] = arguments.read<std::string, std::string, std::optional<std::string>>();
+  if (format != "packed" && format != "ranks" && format != "tokenizer.json") {
+    arguments.wrong(0, "packed, ranks or tokenizer.json");
+  }
+  guarded(env, [&, &format = format, &source = source, &prepared = prepared] {
     if (format == "packed") {
       std::shared_ptr<tokenizer::Tables> tables;
       check(env, tokenizer::readPackedRanks(source, tables));
@@ -106,8 +99,7 @@ VocabularyWrap::VocabularyWrap(const Napi::CallbackInfo& info) : Wrapped<Vocabul
     }
     const auto kind =
         format == "ranks" ? tokenizer::VocabularyFormat::kRankFile : tokenizer::VocabularyFormat::kTokenizerJson;
-    const std::string preparedPath = info[2].IsString() ? info[2].As<Napi::String>().Utf8Value() : std::string();
-    check(env, tokenizer::loadVocabulary(source, kind, preparedPath, vocabulary_, prepared_));
+    check(env, tokenizer::loadVocabulary(source, kind, prepared.value_or(""), vocabulary_, prepared_));
   });
 }
 
@@ -143,38 +135,32 @@ Napi::Function TokenizerWrap::define(Napi::Env env) {
                       method<&TokenizerWrap::decodeBytes>("decodeBytes"), method<&TokenizerWrap::bytesOf>("bytesOf")});
 }
 
-// new Tokenizer(vocabulary, pattern or -1, wholePieces, normalizer: forms, added: [id, text, flags] one after another)
-TokenizerWrap::TokenizerWrap(const Napi::CallbackInfo& info)
-    : Wrapped<TokenizerWrap>(info), memory_(info.Env(), tokenizer::Encoder::kCacheBytes) {
+// `pattern` and `form` are -1 for none; `added` is [id, text, flags] one after another.
+TokenizerWrap::TokenizerWrap(const Napi::CallbackInfo& info) : Wrapped<TokenizerWrap>(info) {
   const Napi::Env env = info.Env();
   info.This().As<Napi::Object>().TypeTag(&kTag);
-  const tokenizer::Vocabulary& vocabulary = unwrap<VocabularyWrap>(info[0]).get();
-  if (vocabulary.tables == nullptr || !info[1].IsNumber() || !info[2].IsBoolean() || !info[3].IsArray() ||
-      !info[4].IsArray()) {
-    wrongArgument(env, "(vocabulary, pattern, wholePieces, normalizer, added)");
-  }
-  const int32_t pattern = info[1].As<Napi::Number>().Int32Value();
+  const Arguments arguments(info, "new Tokenizer(vocabulary, pattern, wholePieces, form, added)");
+  const auto [vocabulary, pattern, wholePieces, form, list] =
+      arguments.read<VocabularyWrap, Whole<-1, tokenizer::kPatterns - 1>, bool, Whole<-1, tokenizer::kForms - 1>,
+                     Napi::Array>();
+  const auto& tables = vocabulary->get().tables;
+  if (tables == nullptr) arguments.wrong(0, "a vocabulary with tokens");
   std::optional<tokenizer::Pattern> known;
-  if (pattern >= 0 && pattern < tokenizer::kPatterns) known = static_cast<tokenizer::Pattern>(pattern);
-  const auto steps = info[3].As<Napi::Array>();
-  const auto list = info[4].As<Napi::Array>();
-  const bool wholePieces = info[2].As<Napi::Boolean>().Value();
-  guarded(env, [&] {
-    std::vector<tokenizer::Form> forms;
-    for (uint32_t i = 0; i < steps.Length(); ++i) {
-      const size_t form = toSize(steps.Get(i), "a normalization form");
-      if (form >= tokenizer::kForms) wrongArgument(env, "a normalization form");
-      forms.push_back(static_cast<tokenizer::Form>(form));
-    }
+  if (pattern >= 0) known = static_cast<tokenizer::Pattern>(pattern);
+  std::optional<tokenizer::Form> normalForm;
+  if (form >= 0) normalForm = static_cast<tokenizer::Form>(form);
+  guarded(env, [&, &list = list, &wholePieces = wholePieces] {
     std::vector<tokenizer::AddedToken> added;
     for (uint32_t i = 0; i + 2 < list.Length(); i += 3) {
-      const size_t id = toSize(list.Get(i), "an id"), flags = toSize(list.Get(i + 2), "flags");
-      if (id >= tokenizer::kNoToken) wrongArgument(env, "an id of 24 bits");
-      added.push_back({static_cast<uint32_t>(id), list.Get(i + 1).As<Napi::String>().Utf8Value(), (flags & 1) != 0,
-                       (flags & 2) != 0, (flags & 4) != 0, (flags & 8) != 0, (flags & 16) != 0});
+      const auto id = Argument<Whole<0, tokenizer::kNoToken - 1>>::read(list.Get(i));
+      auto text = Argument<std::string>::read(list.Get(i + 1));
+      const auto flags = Argument<Whole<0, 31>>::read(list.Get(i + 2));
+      if (!id || !text || !flags) arguments.wrong(4, "an id of 24 bits, a text and five flags each");
+      added.push_back({static_cast<uint32_t>(*id), *std::move(text), (*flags & 1) != 0, (*flags & 2) != 0,
+                       (*flags & 4) != 0, (*flags & 8) != 0, (*flags & 16) != 0});
     }
-    tokenizer_ = std::make_shared<const tokenizer::TextTokenizer>(
-        vocabulary.tables, known, wholePieces, tokenizer::Normalizer(std::move(forms)), std::move(added));
+    tokenizer_ = std::make_shared<const tokenizer::TextTokenizer>(tables, known, wholePieces,
+                                                                  tokenizer::Normalizer(normalForm), std::move(added));
   });
 }
 
@@ -187,7 +173,8 @@ Napi::Value TokenizerWrap::encode(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     IdSink ids(true);
     input_.read(info[0]);
-    check(info.Env(), tokenizer_->encode(input_.text(), encodeOptions(info, 1, *tokenizer_), ids));
+    const Arguments arguments(info, "encode(text, allowed, refusesOthers, beginning)");
+    check(info.Env(), encoder(info.Env()).encode(input_.text(), encodeOptions(arguments, 1, *tokenizer_), ids));
     return takeIds(info.Env(), std::move(ids));
   });
 }
@@ -197,7 +184,8 @@ Napi::Value TokenizerWrap::count(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     IdSink ids(false);
     input_.read(info[0]);
-    check(info.Env(), tokenizer_->encode(input_.text(), encodeOptions(info, 1, *tokenizer_), ids));
+    const Arguments arguments(info, "count(text, allowed, refusesOthers, beginning)");
+    check(info.Env(), encoder(info.Env()).encode(input_.text(), encodeOptions(arguments, 1, *tokenizer_), ids));
     return Napi::Number::New(info.Env(), static_cast<double>(ids.count()));
   });
 }
@@ -207,6 +195,7 @@ Napi::Value TokenizerWrap::count(const Napi::CallbackInfo& info) {
 Napi::Value TokenizerWrap::parts(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
+    const Arguments arguments(info, "parts(text, allowed, refusesOthers, beginning)");
     std::vector<int32_t> parts;
     tokenizer::GrowingBuffer<uint8_t> normalized;
     const bool isAsIs = tokenizer_->normalizer().isIdentity();
@@ -221,12 +210,12 @@ Napi::Value TokenizerWrap::parts(const Napi::CallbackInfo& info) {
         memcpy(normalized.room(bytes), of + part.start, bytes);
         normalized.advance(bytes);
       }
-      if (start + bytes > INT32_MAX) wrongArgument(env, "a text of at most 2 GB for this pattern");
+      if (start + bytes > INT32_MAX) arguments.wrong(0, "at most 2 GB for this pattern");
       parts.push_back(static_cast<int32_t>(start));
       parts.push_back(static_cast<int32_t>(start + bytes));
       parts.push_back(isText ? -1 : static_cast<int32_t>(tokenizer_->added().list()[part.token].id));
     };
-    check(env, tokenizer_->parts(text, encodeOptions(info, 1, *tokenizer_), {}, each));
+    check(env, tokenizer_->parts(text, encodeOptions(arguments, 1, *tokenizer_), {}, each));
     auto value = Napi::Object::New(env);
     value.Set("parts", toArrayBuffer(env, parts.data(), parts.size() * sizeof(int32_t)));
     if (!isAsIs) value.Set("text", toArrayBuffer(env, normalized.contents().data(), normalized.size()));
@@ -239,21 +228,25 @@ Napi::Value TokenizerWrap::encodePieces(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     IdSink ids(true);
     input_.read(info[0]);
-    check(info.Env(), tokenizer_->encodePieces(input_.text(), contents<int32_t>(info[1], napi_int32_array), ids));
+    const auto [ends] = Arguments(info, "encodePieces(text, ends)").read<Words>(1);
+    check(info.Env(), encoder(info.Env()).encodePieces(input_.text(), ends, ids));
     return takeIds(info.Env(), std::move(ids));
   });
 }
 
 Napi::Value TokenizerWrap::encodeAll(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] { return encodeOffThread(info, tokenizer_); });
+  return guarded(info.Env(), [&] {
+    (void)encoder(info.Env());
+    return encodeOffThread(info, tokenizer_);
+  });
 }
 
 // decode(ids: Int32Array, special) → string
 Napi::Value TokenizerWrap::decode(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     tokenizer::GrowingBuffer<uint8_t> text;
-    const auto ids = contents<int32_t>(info[0], napi_int32_array);
-    check(info.Env(), tokenizer_->decode(ids, info[1].As<Napi::Boolean>().Value(), text));
+    const auto [ids, special] = Arguments(info, "decode(ids, special)").read<Words, bool>();
+    check(info.Env(), tokenizer_->decode(ids, special, text));
     return toString(info.Env(), text.contents());
   });
 }
@@ -262,16 +255,17 @@ Napi::Value TokenizerWrap::decode(const Napi::CallbackInfo& info) {
 Napi::Value TokenizerWrap::decodeBytes(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     tokenizer::GrowingBuffer<uint8_t> text;
-    const auto ids = contents<int32_t>(info[0], napi_int32_array);
-    check(info.Env(), tokenizer_->decode(ids, info[1].As<Napi::Boolean>().Value(), text));
+    const auto [ids, special] = Arguments(info, "decodeBytes(ids, special)").read<Words, bool>();
+    check(info.Env(), tokenizer_->decode(ids, special, text));
     return toArrayBuffer(info.Env(), text.contents().data(), text.size());
   });
 }
 
 // bytesOf(id) → ArrayBuffer
 Napi::Value TokenizerWrap::bytesOf(const Napi::CallbackInfo& info) {
-  const size_t id = toSize(info[0], "an id");
-  if (id >= tokenizer_->vocabSize()) wrongArgument(info.Env(), "an id of the vocabulary");
+  const Arguments arguments(info, "bytesOf(id)");
+  const auto [id] = arguments.read<Size>();
+  if (id >= tokenizer_->vocabSize()) arguments.wrong(0, "an id of the vocabulary");
   const auto bytes = tokenizer_->bytesOf(static_cast<uint32_t>(id));
   return toArrayBuffer(info.Env(), bytes.data(), bytes.size());
 }
@@ -282,20 +276,22 @@ Napi::Function EncodeStreamWrap::define(Napi::Env env) {
                       method<&EncodeStreamWrap::cancel>("cancel")});
 }
 
-// new EncodeStream(tokenizer, allowed, refusesOthers, beginning)
 EncodeStreamWrap::EncodeStreamWrap(const Napi::CallbackInfo& info)
     : Wrapped<EncodeStreamWrap>(info), memory_(info.Env(), tokenizer::Encoder::kCacheBytes) {
   info.This().As<Napi::Object>().TypeTag(&kTag);
-  const auto& tokenizer = unwrap<TokenizerWrap>(info[0]).get();
-  if (!tokenizer->pattern()) wrongArgument(info.Env(), "a tokenizer with a pattern");
-  guarded(info.Env(),
-          [&] { stream_ = std::make_unique<tokenizer::StreamEncoder>(tokenizer, encodeOptions(info, 1, *tokenizer)); });
+  const Arguments arguments(info, "new EncodeStream(tokenizer, allowed, refusesOthers, beginning)");
+  const auto [wrap] = arguments.read<TokenizerWrap>();
+  const auto& tokenizer = wrap->get();
+  if (!tokenizer->pattern()) arguments.wrong(0, "a tokenizer with a pattern");
+  guarded(info.Env(), [&] {
+    stream_ = std::make_unique<tokenizer::StreamEncoder>(tokenizer, encodeOptions(arguments, 1, *tokenizer));
+  });
 }
 
 // push(text) → ArrayBuffer, or a promise of it
 Napi::Value EncodeStreamWrap::push(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    if (busy_) wrongArgument(info.Env(), "one call at a time");
+    checkIdle(info.Env());
     input_.read(info[0]);
     return run(info, input_.text(), false);
   });
@@ -304,9 +300,13 @@ Napi::Value EncodeStreamWrap::push(const Napi::CallbackInfo& info) {
 // end() → ArrayBuffer, or a promise of it
 Napi::Value EncodeStreamWrap::end(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    if (busy_) wrongArgument(info.Env(), "one call at a time");
+    checkIdle(info.Env());
     return run(info, {nullptr, 0}, true);
   });
+}
+
+void EncodeStreamWrap::checkIdle(Napi::Env env) const {
+  if (busy_) throw toError(env, Status::error(ErrorCode::kInternal, "native call: an EncodeStream has one at a time"));
 }
 
 // What is short is done at once.

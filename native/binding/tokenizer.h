@@ -4,7 +4,9 @@
 #include <napi.h>
 
 #include <memory>
+#include <optional>
 
+#include "binding/arguments.h"
 #include "binding/errors.h"
 #include "binding/external_memory.h"
 #include "binding/text_input.h"
@@ -52,9 +54,16 @@ class TokenizerWrap : public Wrapped<TokenizerWrap> {
   Napi::Value decodeBytes(const Napi::CallbackInfo& info);
   Napi::Value bytesOf(const Napi::CallbackInfo& info);
 
+  // For a text: its first makes an encoder, of whose memory V8 is told. Told of it sooner, V8 collects while
+  // vocabularies are loaded.
+  const tokenizer::TextTokenizer& encoder(Napi::Env env) {
+    if (!memory_) memory_.emplace(env, tokenizer::Encoder::kCacheBytes);
+    return *tokenizer_;
+  }
+
   std::shared_ptr<const tokenizer::TextTokenizer> tokenizer_;
   TextInput input_;
-  const ExternalMemory memory_;  // of the encoder that its first text makes
+  std::optional<ExternalMemory> memory_;
 };
 
 class EncodeStreamWrap : public Wrapped<EncodeStreamWrap> {
@@ -75,6 +84,7 @@ class EncodeStreamWrap : public Wrapped<EncodeStreamWrap> {
   Napi::Value end(const Napi::CallbackInfo& info);
   void cancel(const Napi::CallbackInfo& info);
   Napi::Value run(const Napi::CallbackInfo& info, tokenizer::Text text, bool isEnd);
+  void checkIdle(Napi::Env env) const;
 
   std::unique_ptr<tokenizer::StreamEncoder> stream_;
   TextInput input_;
@@ -83,7 +93,7 @@ class EncodeStreamWrap : public Wrapped<EncodeStreamWrap> {
 };
 
 // Of a tokenizer's call: (allowed: Uint8Array, refusesOthers, beginning or -1) from argument `at` on.
-tokenizer::EncodeOptions encodeOptions(const Napi::CallbackInfo& info, size_t at, const tokenizer::TextTokenizer& of);
+tokenizer::EncodeOptions encodeOptions(const Arguments& arguments, size_t at, const tokenizer::TextTokenizer& of);
 
 Napi::ArrayBuffer toArrayBuffer(Napi::Env env, const void* data, size_t bytes);
 

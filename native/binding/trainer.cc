@@ -3,6 +3,7 @@
 #include <optional>
 #include <string_view>
 
+#include "binding/arguments.h"
 #include "binding/errors.h"
 
 namespace quipu::binding {
@@ -33,41 +34,20 @@ std::optional<tokenizer::Pattern> patternNamed(std::string_view name) {
   return std::nullopt;
 }
 
-std::vector<std::string> stringsOf(const Napi::Value& value) {
-  if (!value.IsArray()) wrongArgument(value.Env(), "a list of strings");
-  const auto list = value.As<Napi::Array>();
-  std::vector<std::string> strings;
-  for (uint32_t i = 0; i < list.Length(); ++i) {
-    const Napi::Value item = list[i];
-    if (!item.IsString()) wrongArgument(value.Env(), "a list of strings");
-    strings.push_back(item.As<Napi::String>().Utf8Value());
-  }
-  return strings;
-}
-
-Napi::Uint8Array bytesOf(const Napi::Value& value) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
-    wrongArgument(value.Env(), "bytes");
-  }
-  return value.As<Napi::Uint8Array>();
-}
-
 }  // namespace
 
-// new TokenizerTrainer(pattern, threads, memoryBytes, folder, runs)
 TrainerWrap::TrainerWrap(const Napi::CallbackInfo& info) : Wrapped<TrainerWrap>(info) {
   const Napi::Env env = info.Env();
   info.This().As<Napi::Object>().TypeTag(&kTag);
-  if (!info[0].IsString() || !info[3].IsString()) wrongArgument(env, "(pattern, threads, memoryBytes, folder, runs)");
-  const auto pattern = patternNamed(info[0].As<Napi::String>().Utf8Value());
-  const size_t threads = toSize(info[1], "a count of threads"), memory = toSize(info[2], "a count of bytes");
-  if (!pattern || threads < 1 || threads > 1024) wrongArgument(env, "the name of a pattern and 1 to 1024 threads");
+  const Arguments arguments(info, "new TokenizerTrainer(pattern, threads, memoryBytes, folder, runs)");
+  auto [name, threads, memory, folder, runs] =
+      arguments.read<std::string, Threads, Size, std::string, std::vector<std::string>>();
+  const auto pattern = patternNamed(name);
+  if (!pattern) arguments.wrong(0, "the name of a pattern");
   pattern_ = *pattern;
-  guarded(env, [&] {
-    tokenizer::CounterOptions options{pattern_, static_cast<uint32_t>(threads), memory,
-                                      info[3].As<Napi::String>().Utf8Value(), stringsOf(info[4])};
-    check(env, PieceCounter::start(std::move(options), counter_));
-  });
+  tokenizer::CounterOptions options{pattern_, static_cast<uint32_t>(threads), memory, std::move(folder),
+                                    std::move(runs)};
+  guarded(env, [&] { check(env, PieceCounter::start(std::move(options), counter_)); });
   completion_ = Completion::New(env, "quipu training", 0, 1, nullptr);
   completion_.Unref(env);
   // Registered after the completion, so it runs before that is torn down: the counter's threads are joined first.
@@ -83,7 +63,7 @@ void TrainerWrap::close(Napi::Env env) {
   completion_.Release();
 }
 
-// The process or worker ends: nobody is left to hear of what is under way.
+// The process or worker ends: pending promises are never settled.
 void TrainerWrap::onEnvironmentExit(void* self) { static_cast<TrainerWrap*>(self)->counter_.reset(); }
 
 void TrainerWrap::dispose(const Napi::CallbackInfo& info) { close(info.Env()); }
@@ -121,23 +101,20 @@ void TrainerWrap::settle(Napi::Env env, Napi::Function, std::nullptr_t*, Pending
   }
 }
 
-// count(bytes, ends: Uint32Array) → Promise. The bytes are copied now.
+// count(bytes: Uint8Array, ends: Uint32Array) → Promise. The bytes are copied now.
 Napi::Value TrainerWrap::count(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   PieceCounter& work = counter(env);
-  const Napi::Uint8Array bytes = bytesOf(info[0]);
-  if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array) {
-    wrongArgument(env, "ends of texts");
-  }
-  const auto ends = info[1].As<Napi::Uint32Array>();
+  const Arguments arguments(info, "count(bytes, ends)");
+  const auto [bytes, ends] = arguments.read<std::span<const uint8_t>, std::span<const uint32_t>>();
   PieceCounter::Batch batch;
   size_t last = 0;
-  for (size_t i = 0; i < ends.ElementLength(); ++i) {
-    if (ends[i] < last || ends[i] > bytes.ByteLength()) wrongArgument(env, "ends of texts, ascending");
-    batch.ends.push_back(last = ends[i]);
+  for (const uint32_t end : ends) {
+    if (end < last || end > bytes.size()) arguments.wrong(1, "ascending places in the bytes");
+    batch.ends.push_back(last = end);
   }
   batch.bytes.reserve(last + 8);
-  batch.bytes.assign(bytes.Data(), bytes.Data() + last);
+  batch.bytes.assign(bytes.data(), bytes.data() + last);
   batch.bytes.resize(last + 8);
   return promised(info, [&](PieceCounter::Done done) { work.count(std::move(batch), std::move(done)); });
 }
@@ -151,11 +128,11 @@ Napi::Value TrainerWrap::spill(const Napi::CallbackInfo& info) {
 // train(merges, minFrequency, minPieceCount, forbidden) → Promise; then summary() and merges(…) have the result
 Napi::Value TrainerWrap::train(const Napi::CallbackInfo& info) {
   PieceCounter& work = counter(info.Env());
-  tokenizer::MergeOptions options{toSize(info[0], "a count of merges"), toSize(info[1], "a frequency"),
-                                  stringsOf(info[3])};
-  const size_t minPieceCount = toSize(info[2], "a count of pieces");
-  return promised(info, [&](PieceCounter::Done done) {
-    work.train(std::move(options), minPieceCount, merges_, summary_, std::move(done));
+  const Arguments arguments(info, "train(merges, minFrequency, minPieceCount, forbidden)");
+  auto [merges, minFrequency, minPieceCount, forbidden] = arguments.read<Size, Size, Size, std::vector<std::string>>();
+  tokenizer::MergeOptions options{merges, minFrequency, std::move(forbidden)};
+  return promised(info, [&, least = minPieceCount](PieceCounter::Done done) {
+    work.train(std::move(options), least, merges_, summary_, std::move(done));
   });
 }
 
@@ -180,15 +157,10 @@ Napi::Value TrainerWrap::summary(const Napi::CallbackInfo& info) {
 
 // merges(pairs: Uint32Array [merges, 2], counts: Float64Array [merges]): filled
 void TrainerWrap::merges(const Napi::CallbackInfo& info) {
-  const auto isArray = [&](size_t i, napi_typedarray_type type, size_t length) {
-    return info[i].IsTypedArray() && info[i].As<Napi::TypedArray>().TypedArrayType() == type &&
-           info[i].As<Napi::TypedArray>().ElementLength() == length;
-  };
-  if (!isArray(0, napi_uint32_array, merges_.size() * 2) || !isArray(1, napi_float64_array, merges_.size())) {
-    wrongArgument(info.Env(), "arrays for the merges and their counts");
-  }
-  auto pairs = info[0].As<Napi::Uint32Array>();
-  auto counts = info[1].As<Napi::Float64Array>();
+  const Arguments arguments(info, "merges(pairs, counts)");
+  const auto [pairs, counts] = arguments.read<std::span<uint32_t>, std::span<double>>();
+  if (pairs.size() != merges_.size() * 2) arguments.wrong(0, "two elements a merge");
+  if (counts.size() != merges_.size()) arguments.wrong(1, "an element a merge");
   for (size_t i = 0; i < merges_.size(); ++i) {
     pairs[2 * i] = merges_[i].left;
     pairs[2 * i + 1] = merges_[i].right;
@@ -198,9 +170,8 @@ void TrainerWrap::merges(const Napi::CallbackInfo& info) {
 
 // cut(bytes) → where a long text may be cut, 0 for nowhere yet
 Napi::Value TrainerWrap::cut(const Napi::CallbackInfo& info) {
-  const Napi::Uint8Array bytes = bytesOf(info[0]);
-  return Napi::Number::New(info.Env(),
-                           static_cast<double>(tokenizer::pieceCut(pattern_, bytes.Data(), bytes.ByteLength())));
+  const auto [bytes] = Arguments(info, "cut(bytes)").read<std::span<const uint8_t>>();
+  return Napi::Number::New(info.Env(), static_cast<double>(tokenizer::pieceCut(pattern_, bytes.data(), bytes.size())));
 }
 
 void TrainerWrap::cancel(const Napi::CallbackInfo& info) { counter(info.Env()).cancel(); }

@@ -1,26 +1,90 @@
-// What a device is to the rest of the native code: something that prepares a program and runs it.
+// What a device is to the rest of the native code: it owns memory, makes programs ready to run and runs them.
+//
+// Submissions are done in the order in which they are made. A backend may do the work inside submit(), as the CPU does,
+// or return while the device is at it and have several in flight.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "core/error.h"
+#include "core/failure.h"
+#include "core/mapped_file.h"
+#include "core/memory.h"
 #include "core/program.h"
 
 namespace quipu {
+
+struct MemoryWrite {
+  std::shared_ptr<Memory> memory;
+  size_t offset;
+  std::vector<std::byte> data;  // already checked with Memory::checkWrite
+};
+
+struct MemoryRead {
+  std::shared_ptr<Memory> memory;
+  size_t offset;
+  std::vector<std::byte> data;  // filled by the run; inside, by Memory::checkRead
+};
+
+// A program made ready: what its backend prepares once and uses in every run. It belongs to the program, and is
+// destroyed on the queue's thread before its backend is.
+class Executable {
+ public:
+  virtual ~Executable() = default;
+
+ private:
+  friend class RunQueue;
+  std::unique_ptr<Executable> next_;  // in the queue's list of those to be destroyed
+};
+
+// One run: writes, the program (null: transfers alone), reads. All of it outlives the submission.
+struct Submission {
+  Executable* executable;
+  std::span<const MemoryWrite> writes;
+  std::span<MemoryRead> reads;
+  const std::atomic<bool>& cancelled;
+  bool byRow;  // rows that fail leave the others alone
+};
+
+// How a submission ended. A run that fails fills no reads.
+struct Outcome {
+  Status status;
+  uint64_t failure = 0;             // the first one that ended the run (core/failure.h), where a kernel had one
+  std::vector<uint64_t> rows = {};  // those that failed alone, in ascending order of rows
+};
+
+using Ticket = uint64_t;
 
 class Backend {
  public:
   virtual ~Backend() = default;
 
-  // Makes `program` the one that run() runs, with room for its arena and its kernels' workspace. Both calls are made on
-  // the thread of the device's queue.
-  virtual Status prepare(const std::shared_ptr<const Program>& program) = 0;
-  // Runs all ops of the prepared program. `cancelled` is looked at between ops and inside long ones.
-  virtual Status run(const std::atomic<bool>& cancelled) = 0;
+  // On any thread.
+  // Zeroed memory, aligned to kAlignment; what is never touched should cost nothing.
+  virtual Status allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<Memory>& out) = 0;
+  // Read-only memory with the contents of a file's range, which is inside it; `alignment` is that of its elements.
+  virtual Status view(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
+                      std::shared_ptr<Memory>& out) = 0;
   // Bytes of arena and workspace held now.
   virtual size_t workspaceBytes() const = 0;
+
+  // On the queue's thread, where the backend is destroyed too.
+  // Makes `program`, all of whose memory is this backend's, ready to run.
+  virtual Status load(const Program& program, std::unique_ptr<Executable>& out) = 0;
+  // Begins a run; wait() gives the outcome, once and in the order of the submissions.
+  virtual Ticket submit(const Submission& submission) = 0;
+  virtual Outcome wait(Ticket ticket) = 0;
+  // How many submissions may be in flight: 1 where submit() does the work.
+  virtual uint32_t inFlight() const { return 1; }
+
+ private:
+  friend class RunQueue;
+  std::unique_ptr<Backend> next_;  // in the queue's list of those to be destroyed
 };
 
 }  // namespace quipu

@@ -12,6 +12,8 @@ enum class ErrorCode {
   kModelInvalid,       // ERR_MODEL_INVALID
   kTokenizerInvalid,   // ERR_TOKENIZER_INVALID
   kUsage,              // ERR_USAGE
+  kNotANumber,         // ERR_NOT_A_NUMBER
+  kAllForbidden,       // ERR_ALL_FORBIDDEN
   kOutOfMemory,        // ERR_OUT_OF_MEMORY
   kDeviceUnavailable,  // ERR_DEVICE_UNAVAILABLE
   kAborted,            // ERR_ABORTED
@@ -29,6 +31,10 @@ constexpr const char* nameOf(ErrorCode code) {
       return "ERR_TOKENIZER_INVALID";
     case ErrorCode::kUsage:
       return "ERR_USAGE";
+    case ErrorCode::kNotANumber:
+      return "ERR_NOT_A_NUMBER";
+    case ErrorCode::kAllForbidden:
+      return "ERR_ALL_FORBIDDEN";
     case ErrorCode::kOutOfMemory:
       return "ERR_OUT_OF_MEMORY";
     case ErrorCode::kDeviceUnavailable:

@@ -6,30 +6,40 @@
 #include <memory>
 #include <string>
 
-#include "core/buffer.h"
 #include "core/error.h"
 
 namespace quipu {
 
-class MappedFile : public std::enable_shared_from_this<MappedFile> {
+class MappedFile {
  public:
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
-  // `expectedBytes` is the size whose header was checked; another size now is an error.
+  // `expectedBytes` is the size whose header was checked; another size now is an error. Where it is not mapped, nothing
+  // of it is there before it is read.
   static Status open(const std::string& path, size_t expectedBytes, bool map, std::shared_ptr<MappedFile>& out);
 
-  // A view of [offset, offset + bytes), copied only if its start is not aligned to `alignment`.
-  Status view(size_t offset, size_t bytes, size_t alignment, std::shared_ptr<Buffer>& out) const;
+  // Reads the next `most` bytes, or those that are left. On any thread, but on one at a time.
+  Status read(size_t most);
 
+  const std::byte* data() const { return data_; }
   size_t bytes() const { return bytes_; }
+  // Bytes that are there, from the beginning.
+  size_t readyBytes() const { return ready_; }
+  // Whether the pages are the file's own.
+  bool mapped() const { return mapped_; }
 
  private:
-  MappedFile(void* data, size_t bytes) : data_(data), bytes_(bytes) {}
+  MappedFile(std::string path, int descriptor, size_t bytes, bool mapped);
+  void close();
 
-  void* data_;
-  size_t bytes_;
+  const std::string path_;
+  int descriptor_;  // −1 once all is there
+  std::byte* data_ = nullptr;
+  const size_t bytes_;
+  size_t ready_ = 0;
+  const bool mapped_;
 };
 
 }  // namespace quipu

@@ -72,8 +72,8 @@ class Checker {
           const bool isProduct = dim.factor != 1 || dim.letters[1] != 0;
           if (dim.binds == 0 || isProduct != products) continue;
           const Wide rest = product(dim, dim.binds);
-          if (rest == 0 || at(i).dims[d] % rest != 0) return wrongShape(i, d);
-          numbers_[dim.binds] = static_cast<uint32_t>(at(i).dims[d] / rest);
+          if (rest == 0) return wrongShape(i, d);
+          numbers_[dim.binds] = static_cast<uint32_t>(at(i).dims[d] / rest);  // a remainder is found below
         }
       }
     }
@@ -119,7 +119,7 @@ class Checker {
     for (uint32_t i = 0; i < op_.operandCount; ++i) {
       const OperandRow& row = row_.operands[i];
       if (row.role == Role::kRead || program_.inArena(at(i))) continue;
-      const Buffer& buffer = program_.bufferOf(at(i));
+      const auto& buffer = program_.bufferOf(at(i));
       if (!buffer.writable()) return wrong(i, "is read-only");
       if (!row.index && buffer.indexBound() != 0) return wrong(i, "would break the promise of an index buffer");
     }
@@ -132,8 +132,8 @@ class Checker {
       if (row_.operands[i].role == Role::kRead) continue;
       for (uint32_t other = 0; other < op_.operandCount; ++other) {
         if (other == i || !overlap(at(i), at(other))) continue;
-        const bool inPlace = row_.operands[i].inPlace >> other & 1;
-        if (inPlace && at(i).offset == at(other).offset && at(i).bytes == at(other).bytes) continue;
+        const bool inPlace = row_.operands[i].inPlace >> other & 1;  // of one shape and dtype
+        if (inPlace && at(i).offset == at(other).offset) continue;
         return wrong(i, std::string("overlaps ") + name(other));
       }
     }

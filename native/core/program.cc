@@ -32,7 +32,7 @@ struct Reader {
 
 }  // namespace
 
-Status Program::parse(std::vector<uint32_t> stream, std::vector<std::shared_ptr<Buffer>> buffers,
+Status Program::parse(std::vector<uint32_t> stream, std::vector<std::shared_ptr<Memory>> buffers,
                       std::shared_ptr<const Program>& out) {
   auto program = std::shared_ptr<Program>(new Program());
   program->stream_ = std::move(stream);

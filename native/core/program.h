@@ -11,9 +11,9 @@
 #include <memory>
 #include <vector>
 
-#include "core/buffer.h"
 #include "core/dtype.h"
 #include "core/error.h"
+#include "core/memory.h"
 #include "core/op_table.h"
 
 namespace quipu {
@@ -41,7 +41,7 @@ struct Op {
 
 class Program {
  public:
-  static Status parse(std::vector<uint32_t> stream, std::vector<std::shared_ptr<Buffer>> buffers,
+  static Status parse(std::vector<uint32_t> stream, std::vector<std::shared_ptr<Memory>> buffers,
                       std::shared_ptr<const Program>& out);
 
   size_t arenaBytes() const { return arenaBytes_; }
@@ -49,16 +49,13 @@ class Program {
   const std::vector<Op>& ops() const { return ops_; }
 
   bool inArena(const Tensor& tensor) const { return tensor.buffer == kArenaBuffer; }
-  const Buffer& bufferOf(const Tensor& tensor) const { return *buffers_[tensor.buffer]; }
-  std::byte* address(const Tensor& tensor, std::byte* arena) const {
-    return (inArena(tensor) ? arena : bufferOf(tensor).data()) + tensor.offset;
-  }
+  const Memory& bufferOf(const Tensor& tensor) const { return *buffers_[tensor.buffer]; }
 
  private:
   Program() = default;
 
   std::vector<uint32_t> stream_;
-  std::vector<std::shared_ptr<Buffer>> buffers_;  // kept alive as long as the program
+  std::vector<std::shared_ptr<Memory>> buffers_;  // kept alive as long as the program
   std::vector<Tensor> tensors_;
   std::vector<Op> ops_;
   size_t arenaBytes_ = 0;

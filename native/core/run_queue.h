@@ -1,5 +1,5 @@
-// The run queue of all CPU devices of a process: one thread, first in first out. Callers hand in jobs and are told on
-// that thread when each is done; the thread of the caller never waits.
+// The queue of runs: one thread, first in first out, for all CPU devices of a process, or for a device of another kind.
+// Callers hand in jobs and are told on that thread when each is done; the thread of the caller never waits.
 #pragma once
 
 #include <atomic>
@@ -20,35 +20,31 @@ struct CancelFlag {
   std::atomic<bool> cancelled{false};
 };
 
-struct BufferWrite {
-  std::shared_ptr<Buffer> buffer;
-  size_t offset;
-  std::vector<std::byte> data;  // already checked with Buffer::checkWrite
-};
-
-struct BufferRead {
-  std::shared_ptr<Buffer> buffer;
-  size_t offset;
-  std::vector<std::byte> data;  // filled by the job
-};
+class LoadedProgram;
 
 struct Job {
-  Backend* backend = nullptr;              // outlives the job: RunQueue::leave
-  std::shared_ptr<const Program> program;  // may be null: only writes and reads
-  std::vector<BufferWrite> writes;
-  std::vector<BufferRead> reads;
+  Backend* backend = nullptr;              // outlives the job: RunQueue::end
+  std::shared_ptr<LoadedProgram> program;  // may be null: only writes and reads
+  std::vector<MemoryWrite> writes;
+  std::vector<MemoryRead> reads;
   std::shared_ptr<CancelFlag> cancel;
-  Status status;
+  bool byRow = false;
+  Outcome outcome;
   double idle = 0;                // milliseconds that the queue was empty before it came
   double started = 0, ended = 0;  // milliseconds on a clock that only goes forward; 0 where it never started
-  std::function<void(std::shared_ptr<Job>)> done;  // called on the queue's thread, or by cancel() or leave()
+  // Called once, on the queue's thread or by cancel() or end(). The queue holds the job no longer.
+  std::function<void()> done;
+
+ private:
+  friend class RunQueue;
+  Ticket ticket_ = 0;
 };
 
 class RunQueue {
  public:
   // Fails where the system refuses a thread.
   static Status start(std::unique_ptr<RunQueue>& out);
-  ~RunQueue();  // joins; all backends have left
+  ~RunQueue();  // joins; all backends are retired
   RunQueue(const RunQueue&) = delete;
   RunQueue& operator=(const RunQueue&) = delete;
 
@@ -56,23 +52,32 @@ class RunQueue {
   // Ends the jobs of `flag`: one that waits never starts and is done at once, one that runs ends soon.
   void cancel(CancelFlag& flag);
   // Ends all jobs of `backend`, and returns when none of them runs; those of others go on.
-  void leave(const Backend& backend);
+  void end(const Backend& backend);
+  // Have the queue's thread destroy it, between runs: executables, then backends that have ended. Take no memory.
+  void retire(std::unique_ptr<Executable> executable);
+  void retire(std::unique_ptr<Backend> backend);
 
  private:
   RunQueue() = default;
   void loop();
-  void execute(Job& job);
+  // What is there to do, in this order; false where it is nothing. All let go of the lock while they do it.
+  bool destroyRetired(std::unique_lock<std::mutex>& lock);
+  bool startNext(std::unique_lock<std::mutex>& lock);
+  bool finishOldest(std::unique_lock<std::mutex>& lock);
   // Takes the waiting jobs out that `which` names and says that they never started. Takes no memory: a device must be
   // able to go when there is none.
   template <typename Which>
   void drop(std::unique_lock<std::mutex>& lock, Which which);
 
   std::mutex mutex_;
-  std::condition_variable wake_;  // a job has come, or the end
-  std::condition_variable ran_;   // no job runs
-  std::list<std::shared_ptr<Job>> jobs_;
-  const Job* running_ = nullptr;  // until its caller has been told that it is done
+  std::condition_variable wake_;  // there is something to do
+  std::condition_variable told_;  // a caller has been told that its job is done
+  std::list<std::shared_ptr<Job>> waiting_, flights_;
+  const Backend* telling_ = nullptr;  // whose caller is being told
+  std::unique_ptr<Executable> retired_;
+  std::unique_ptr<Backend> retiredBackends_;
   bool closing_ = false;
+  double idle_ = 0;  // milliseconds since the last job was done
   std::vector<std::thread> thread_;
 };
 

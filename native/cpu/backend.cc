@@ -2,25 +2,28 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 namespace quipu::cpu {
 
 namespace {
 
-// A failure in one word: op (24 bits), code (8 bits, never 0: it is not kOk), row (32 bits).
-uint64_t failureWord(uint32_t op, ErrorCode code, uint32_t row) {
-  return uint64_t{op} << 40 | static_cast<uint64_t>(code) << 32 | row;
+// Keeps the first failure.
+void note(std::atomic<uint64_t>& word, const Failure& failure) {
+  uint64_t none = 0;
+  word.compare_exchange_strong(none, wordOf(failure), std::memory_order_relaxed);
 }
 
+// A row's failure is kept in its own word, and the thread goes on; others end the run.
 class PhaseWorker final : public Worker {
  public:
-  PhaseWorker(ThreadTeam::Claims& claims, uint32_t op, std::atomic<uint64_t>& failure)
-      : claims_(claims), op_(op), failure_(failure) {}
+  PhaseWorker(ThreadTeam::Claims& claims, uint32_t op, std::atomic<uint64_t>& failure, std::atomic<uint64_t>* rows)
+      : claims_(claims), op_(op), failure_(failure), rows_(rows) {}
 
   bool next(size_t& task) override { return claims_.next(task); }
   void fail(ErrorCode code, uint32_t row) override {
-    uint64_t none = 0;
-    failure_.compare_exchange_strong(none, failureWord(op_, code, row), std::memory_order_relaxed);
+    if (rows_ != nullptr && isOfRow(code)) return note(rows_[row], {op_, code, row});
+    note(failure_, {op_, code, row});
     claims_.stop();
   }
 
@@ -28,94 +31,179 @@ class PhaseWorker final : public Worker {
   ThreadTeam::Claims& claims_;
   const uint32_t op_;
   std::atomic<uint64_t>& failure_;
+  std::atomic<uint64_t>* const rows_;  // null where all failures end the run
 };
 
-Status grow(std::shared_ptr<Buffer>& buffer, size_t bytes) {
-  if (buffer != nullptr && buffer->bytes() >= bytes) return {};
-  buffer.reset();
-  return Buffer::allocate(std::max(bytes, kAlignment), 0, buffer);
+// What fails leaves nothing, never a size without its memory.
+Status grow(std::shared_ptr<HostMemory>& memory, size_t bytes) {
+  if (memory != nullptr && memory->bytes() >= bytes) return {};
+  memory.reset();
+  return HostMemory::allocate(std::max(bytes, kAlignment), 0, memory);
+}
+
+void fit(std::shared_ptr<HostMemory>& memory, size_t bytes) {
+  if (memory == nullptr) return;
+  if (bytes == 0) {
+    memory.reset();
+  } else {
+    memory->shrink(bytes);
+  }
 }
 
 }  // namespace
 
-// Arena and the kernels' workspace; what fails leaves less than there was, never a size without its memory.
-Status CpuBackend::makeRoom(size_t arena, size_t scratch, size_t shared) {
-  Status status = grow(arena_, arena);
-  if (status.ok() && scratch > scratchBytes_) {
-    scratchBytes_ = 0;
-    status = grow(scratch_, scratch * threads_);
-    if (status.ok()) scratchBytes_ = scratch;
-  }
-  if (status.ok()) status = grow(shared_, shared);
-  size_t bytes = 0;
-  for (const auto& buffer : {arena_, scratch_, shared_}) bytes += buffer == nullptr ? 0 : buffer->bytes();
-  workspaceBytes_.store(bytes, std::memory_order_relaxed);
-  return status;
-}
-
-Status CpuBackend::prepare(const std::shared_ptr<const Program>& program) {
-  if (program == program_) return {};
-  program_.reset();
+CpuExecutable::CpuExecutable(CpuBackend& backend, const Program& program)
+    : backend_(backend),
+      identity_(++backend.executablesMade_),
+      arenaBytes_(program.arenaBytes()),
+      rows_(failingRows(program)) {
   size_t operands = 0;
-  for (const Op& op : program->ops()) operands += op.operandCount;
-  views_.clear();
+  for (const Op& op : program.ops()) operands += op.operandCount;
   views_.reserve(operands);  // calls_ points into it
-  calls_.clear();
-  calls_.reserve(program->ops().size());
-  steps_.clear();
-  if (Status status = makeRoom(program->arenaBytes(), 0, 0); !status.ok()) return status;
-  size_t scratch = 0, shared = 0;
-  for (const Op& op : program->ops()) {
+  calls_.reserve(program.ops().size());
+  for (const Op& op : program.ops()) {
     const View* first = views_.data() + views_.size();
     for (uint32_t i = 0; i < op.operandCount; ++i) {
-      const Tensor& t = program->tensors()[op.operands[i]];
-      const uint32_t bound = program->inArena(t) ? 0 : program->bufferOf(t).indexBound();
-      views_.push_back(
-          {program->address(t, arena_->data()), t.dtype, {t.dims[0], t.dims[1], t.dims[2], t.dims[3]}, bound});
+      const Tensor& t = program.tensors()[op.operands[i]];
+      std::byte* data = nullptr;
+      uint32_t bound = 0;
+      if (program.inArena(t)) {
+        arenaViews_.push_back({static_cast<uint32_t>(views_.size()), t.offset});
+      } else {
+        data = addressOf(program.bufferOf(t)) + t.offset;
+        bound = program.bufferOf(t).indexBound();
+      }
+      views_.push_back({data, t.dtype, {t.dims[0], t.dims[1], t.dims[2], t.dims[3]}, bound});
     }
     const OpCall& call = calls_.emplace_back(OpCall{first, op.operandCount, op.attributes});
-    const Kernel& kernel = target_.kernels[static_cast<uint32_t>(op.code)];
+    const Kernel& kernel = backend.target_.kernels[static_cast<uint32_t>(op.code)];
     for (const Phase& phase : kernel.phases) {
       if (phase.run != nullptr) steps_.push_back({static_cast<uint32_t>(calls_.size() - 1), &phase});
     }
-    if (kernel.scratchBytes != nullptr) scratch = std::max(scratch, kernel.scratchBytes(call));
-    if (kernel.sharedBytes != nullptr) shared = std::max(shared, kernel.sharedBytes(call));
+    if (kernel.scratchBytes != nullptr) scratchBytes_ = std::max(scratchBytes_, kernel.scratchBytes(call));
+    if (kernel.sharedBytes != nullptr) sharedBytes_ = std::max(sharedBytes_, kernel.sharedBytes(call));
   }
-  scratch = (scratch + kAlignment - 1) / kAlignment * kAlignment;
-  if (Status status = makeRoom(program->arenaBytes(), scratch, shared); !status.ok()) return status;
-  program_ = program;
-  return {};
+  scratchBytes_ = (scratchBytes_ + kAlignment - 1) / kAlignment * kAlignment;
+  backend.executables_.push_back(this);
 }
 
-Status CpuBackend::run(const std::atomic<bool>& cancelled) {
-  failure_.store(0, std::memory_order_relaxed);
-  const auto identity = static_cast<uint64_t>(reinterpret_cast<uintptr_t>(program_.get()));
-  pool_.run(*this, identity, static_cast<uint32_t>(steps_.size()), threads_, cancelled);
-  if (const uint64_t failure = failure_.load(std::memory_order_relaxed); failure != 0) return failureOf(failure);
-  if (cancelled) return Status::error(ErrorCode::kAborted, "the run was cancelled");
-  return {};
+CpuExecutable::~CpuExecutable() { backend_.forget(*this); }
+
+void CpuExecutable::placeArena(std::byte* arena) {
+  if (arena == arena_) return;
+  arena_ = arena;
+  for (const ArenaView& at : arenaViews_) views_[at.view].data = arena + at.offset;
 }
 
-size_t CpuBackend::tasks(uint32_t step) {
+size_t CpuExecutable::tasks(uint32_t step) {
   const Step& at = steps_[step];
-  return at.phase->tasks(calls_[at.op], threads_);
+  return at.phase->tasks(calls_[at.op], backend_.threads_);
 }
 
-void CpuBackend::perform(uint32_t step, uint32_t thread, ThreadTeam::Claims& claims) {
+void CpuExecutable::perform(uint32_t step, uint32_t thread, ThreadTeam::Claims& claims) {
   const Step& at = steps_[step];
-  PhaseWorker worker(claims, at.op, failure_);
-  worker.threads = threads_;
-  worker.scratch = scratch_ == nullptr ? nullptr : scratch_->data() + thread * scratchBytes_;
-  worker.shared = shared_->data();
+  PhaseWorker worker(claims, at.op, backend_.failure_, backend_.byRow_ ? backend_.rowFailures_.data() : nullptr);
+  worker.threads = backend_.threads_;
+  worker.scratch = backend_.scratch_->data() + thread * backend_.scratchBytes_;
+  worker.shared = backend_.shared_->data();
   at.phase->run(calls_[at.op], worker);
 }
 
-Status CpuBackend::failureOf(uint64_t failure) const {
-  const auto op = static_cast<uint32_t>(failure >> 40), row = static_cast<uint32_t>(failure);
-  const auto code = static_cast<ErrorCode>((failure >> 32) & 0xFF);
-  const std::string where = std::string(nameOf(program_->ops()[op].code)) + ", row " + std::to_string(row);
-  return Status::error(code,
-                       "op " + std::to_string(op) + " (" + where + ") met an index that its operands do not allow");
+Status CpuBackend::allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<Memory>& out) {
+  std::shared_ptr<HostMemory> memory;
+  if (Status status = HostMemory::allocate(bytes, indexBound, memory); !status.ok()) return status;
+  out = std::move(memory);
+  return {};
+}
+
+Status CpuBackend::view(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
+                        std::shared_ptr<Memory>& out) {
+  const std::byte* start = file->data() + offset;
+  if (reinterpret_cast<uintptr_t>(start) % alignment == 0) {
+    out = HostMemory::view(start, bytes, file->mapped() ? 0 : bytes, file);
+    return {};
+  }
+  // The safetensors format promises no alignment of a tensor, the kernels want that of its element.
+  std::shared_ptr<HostMemory> copy;
+  if (Status status = HostMemory::allocate(bytes, 0, copy); !status.ok()) return status;
+  std::copy_n(start, bytes, copy->data());
+  out = HostMemory::view(copy->data(), bytes, bytes, copy);
+  return {};
+}
+
+Status CpuBackend::load(const Program& program, std::unique_ptr<Executable>& out) {
+  std::unique_ptr<CpuExecutable> executable(new CpuExecutable(*this, program));
+  if (executable->rows_ > rowFailures_.size()) rowFailures_ = std::vector<std::atomic<uint64_t>>(executable->rows_);
+  out = std::move(executable);
+  return {};
+}
+
+// Arena and workspace for a run of this executable: those of others are not asked for here, so that one that is too
+// large fails alone.
+Status CpuBackend::makeRoom(const CpuExecutable& executable) {
+  Status status = grow(arena_, executable.arenaBytes_);
+  if (status.ok() && (scratch_ == nullptr || executable.scratchBytes_ > scratchBytes_)) {
+    scratchBytes_ = 0;
+    status = grow(scratch_, executable.scratchBytes_ * threads_);
+    if (status.ok()) scratchBytes_ = executable.scratchBytes_;
+  }
+  if (status.ok()) status = grow(shared_, executable.sharedBytes_);
+  count();
+  return status;
+}
+
+void CpuBackend::forget(const CpuExecutable& executable) {
+  std::erase(executables_, &executable);
+  size_t arena = 0, scratch = 0, shared = 0;
+  for (const CpuExecutable* other : executables_) {
+    arena = std::max(arena, other->arenaBytes_);
+    scratch = std::max(scratch, other->scratchBytes_);
+    shared = std::max(shared, other->sharedBytes_);
+  }
+  fit(arena_, arena);
+  scratchBytes_ = std::min(scratchBytes_, scratch);
+  fit(scratch_, scratchBytes_ * threads_);
+  fit(shared_, shared);
+  count();
+}
+
+void CpuBackend::count() {
+  size_t bytes = 0;
+  for (const auto& memory : {arena_, scratch_, shared_}) bytes += memory == nullptr ? 0 : memory->bytes();
+  workspaceBytes_.store(bytes, std::memory_order_relaxed);
+}
+
+Ticket CpuBackend::submit(const Submission& submission) {
+  outcome_ = {};
+  for (const MemoryWrite& write : submission.writes) {
+    std::copy(write.data.begin(), write.data.end(), addressOf(*write.memory) + write.offset);  // null where it is empty
+  }
+  if (submission.executable != nullptr) {
+    outcome_.status = run(static_cast<CpuExecutable&>(*submission.executable), submission);
+    if (!outcome_.status.ok() || outcome_.failure != 0) return 0;
+  }
+  for (MemoryRead& read : submission.reads) {
+    std::copy_n(addressOf(*read.memory) + read.offset, read.data.size(), read.data.begin());
+  }
+  return 0;  // one is in flight at a time
+}
+
+Status CpuBackend::run(CpuExecutable& executable, const Submission& submission) {
+  if (Status status = makeRoom(executable); !status.ok()) return status;
+  executable.placeArena(arena_->data());
+  byRow_ = submission.byRow;
+  failure_.store(0, std::memory_order_relaxed);
+  for (size_t row = 0; row < executable.rows_; ++row) rowFailures_[row].store(0, std::memory_order_relaxed);
+  pool_.run(executable, executable.identity_, static_cast<uint32_t>(executable.steps_.size()), threads_,
+            submission.cancelled);
+  outcome_.failure = failure_.load(std::memory_order_relaxed);
+  if (outcome_.failure != 0) return {};
+  if (submission.cancelled) return Status::error(ErrorCode::kAborted, "the run was cancelled");
+  for (size_t row = 0; row < executable.rows_; ++row) {
+    const uint64_t failure = rowFailures_[row].load(std::memory_order_relaxed);
+    if (failure != 0) outcome_.rows.push_back(failure);
+  }
+  return {};
 }
 
 }  // namespace quipu::cpu

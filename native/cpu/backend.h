@@ -1,4 +1,5 @@
-// The CPU device: makes the phases of a program's kernels, of one instruction set, into a run of the shared threads.
+// The CPU device: makes the phases of a program's kernels, of one instruction set, into runs of the shared threads. The
+// work is done inside submit().
 #pragma once
 
 #include <atomic>
@@ -6,44 +7,81 @@
 #include <vector>
 
 #include "core/backend.h"
+#include "cpu/host_memory.h"
 #include "cpu/kernel.h"
 #include "cpu/thread_pool.h"
 
 namespace quipu::cpu {
 
-class CpuBackend final : public Backend, private ThreadTeam::Work {
+class CpuBackend;
+
+// A program's calls, with the addresses of their operands. Those in the arena move with it.
+class CpuExecutable final : public Executable, private ThreadTeam::Work {
+ public:
+  ~CpuExecutable() override;
+
+ private:
+  friend class CpuBackend;
+  struct Step {
+    uint32_t op;
+    const Phase* phase;
+  };
+  struct ArenaView {
+    uint32_t view;
+    size_t offset;
+  };
+
+  CpuExecutable(CpuBackend& backend, const Program& program);
+  void placeArena(std::byte* arena);
+  size_t tasks(uint32_t step) override;
+  void perform(uint32_t step, uint32_t thread, ThreadTeam::Claims& claims) override;
+
+  CpuBackend& backend_;
+  const uint64_t identity_;
+  std::vector<View> views_;
+  std::vector<OpCall> calls_;  // by op
+  std::vector<Step> steps_;
+  std::vector<ArenaView> arenaViews_;
+  std::byte* arena_ = nullptr;  // where those lie
+  size_t arenaBytes_, scratchBytes_ = 0, sharedBytes_ = 0, rows_;
+};
+
+class CpuBackend final : public Backend {
  public:
   // Runs use up to `threads` threads of the pool, which it has been grown to.
   CpuBackend(const Target& target, ThreadPool& pool, uint32_t threads)
       : target_(target), pool_(pool), threads_(threads) {}
 
-  Status prepare(const std::shared_ptr<const Program>& program) override;
-  Status run(const std::atomic<bool>& cancelled) override;
+  Status allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<Memory>& out) override;
+  Status view(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
+              std::shared_ptr<Memory>& out) override;
   size_t workspaceBytes() const override { return workspaceBytes_.load(std::memory_order_relaxed); }
+  Status load(const Program& program, std::unique_ptr<Executable>& out) override;
+  Ticket submit(const Submission& submission) override;
+  Outcome wait(Ticket) override { return std::move(outcome_); }
 
  private:
-  struct Step {
-    uint32_t op;
-    const Phase* phase;
-  };
-
-  size_t tasks(uint32_t step) override;
-  void perform(uint32_t step, uint32_t thread, ThreadTeam::Claims& claims) override;
-  Status makeRoom(size_t arena, size_t scratch, size_t shared);
-  Status failureOf(uint64_t failure) const;
+  friend class CpuExecutable;
+  Status makeRoom(const CpuExecutable& executable);
+  void forget(const CpuExecutable& executable);
+  void count();
+  Status run(CpuExecutable& executable, const Submission& submission);
 
   const Target& target_;
   ThreadPool& pool_;
   const uint32_t threads_;
-  std::shared_ptr<Buffer> arena_, scratch_, shared_;  // grow to the largest that any program needs
-  size_t scratchBytes_ = 0;                           // of one thread
+  std::vector<CpuExecutable*> executables_;
+  uint64_t executablesMade_ = 0;
+  // Arena and the kernels' workspace: as large as the largest that any executable has needed and is still there.
+  std::shared_ptr<HostMemory> arena_, scratch_, shared_;
+  size_t scratchBytes_ = 0;  // of one thread
   std::atomic<size_t> workspaceBytes_{0};
-  std::atomic<uint64_t> failure_{0};  // of the run: the op, the code and the row; 0 is none
 
-  std::shared_ptr<const Program> program_;  // the prepared one; what follows belongs to it
-  std::vector<View> views_;
-  std::vector<OpCall> calls_;  // by op
-  std::vector<Step> steps_;
+  // Of the run.
+  Outcome outcome_;
+  bool byRow_ = false;
+  std::atomic<uint64_t> failure_{0};                // the first; 0 is none
+  std::vector<std::atomic<uint64_t>> rowFailures_;  // by row; grown when a program is loaded
 };
 
 }  // namespace quipu::cpu

@@ -8,8 +8,8 @@
 #include <thread>
 #include <vector>
 
-#include "core/buffer.h"
 #include "core/thread.h"
+#include "cpu/host_memory.h"
 
 namespace quipu::cpu {
 
@@ -59,8 +59,8 @@ Status best(uint32_t threads, uint32_t passes, const Stop& stop, double& shortes
 Status measureReadBandwidth(const Target& target, uint32_t threads, size_t bytes, uint32_t passes, const Stop& stop,
                             double& bytesPerSecond) {
   const size_t share = bytes / threads / 4096 * 4096;
-  std::shared_ptr<Buffer> memory;
-  if (Status status = Buffer::allocate(share * threads, 0, memory); !status.ok()) return status;
+  std::shared_ptr<HostMemory> memory;
+  if (Status status = HostMemory::allocate(share * threads, 0, memory); !status.ok()) return status;
   std::vector<uint64_t> sums(threads);
   double time = 0;
   // Every page is written first: pages never written are all one page of zeros, which stays in the cache.

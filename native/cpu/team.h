@@ -1,6 +1,6 @@
 // Threads that share out the tasks of one phase after another. A phase is done when its tasks are done, not when all
-// threads have come: whoever completes the last task opens the next phase, so nobody waits for a thread that the system
-// has not scheduled, unless it holds a task.
+// threads have come: whoever completes the last task opens the next phase, so no thread waits for one that the system
+// has not scheduled, unless that holds a task.
 //
 // One word says all that a thread must know to take part: {phase, threads admitted, tasks left}. A claim takes one task
 // off it by compare-and-swap and succeeds only where tasks are left and the thread is admitted. While a thread holds a
@@ -195,7 +195,7 @@ class Team {
     const uint64_t word = word_.load();
     const bool idle = (leftOf(word) == 0 || thread >= threadsOf(word)) && !isOver(word, thread);
     if (idle) Platform::wait(seat.asleep, 1);
-    if (seat.asleep.exchange(0) == 1) sleepers_.fetch_sub(1);  // nobody woke it
+    if (seat.asleep.exchange(0) == 1) sleepers_.fetch_sub(1);  // a spurious wake-up
   }
 
   // Wakes up to `count` of the first `threads` threads that sleep.

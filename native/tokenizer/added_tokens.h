@@ -10,6 +10,7 @@
 
 #include "tokenizer/function_ref.h"
 #include "tokenizer/normalizer.h"
+#include "tokenizer/token_finder.h"
 
 namespace quipu::tokenizer {
 
@@ -38,7 +39,7 @@ class AddedTokens {
   const std::vector<AddedToken>& list() const { return tokens_; }
 
   enum Pass { kRaw, kNormalized };
-  bool isEmpty(Pass pass) const { return passes_[pass].sorted.empty(); }
+  bool isEmpty(Pass pass) const { return finders_[pass].isEmpty(); }
 
   // What a pass goes through: text[0, bytes), valid UTF-8.
   struct Scan {
@@ -55,23 +56,9 @@ class AddedTokens {
   size_t split(Pass pass, const Scan& scan, std::span<const uint8_t> allowed, Each each) const;
 
  private:
-  // The tokens of one pass, sorted by the texts that they are found by.
-  struct Tokens {
-    std::vector<uint32_t> sorted;
-    bool first[256] = {};  // bytes that texts begin with
-    int only = -1;         // that byte where there is one only, as in most vocabularies
-  };
-  struct Found {
-    size_t start, end;
-    uint32_t token;
-    bool open;  // more text could make it another, longer token, or a token at all
-  };
-
-  bool next(const Tokens& tokens, const Scan& scan, size_t from, Found& found) const;
-
   std::vector<AddedToken> tokens_;
-  std::vector<std::string> texts_;  // by which they are found
-  Tokens passes_[2];
+  TokenFinder finders_[2];              // of each pass
+  std::vector<uint32_t> stripLeft_[2];  // likewise
 };
 
 }  // namespace quipu::tokenizer

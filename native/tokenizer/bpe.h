@@ -27,7 +27,7 @@ class Bpe {
   // count. `whole`: if all of it is a token, it becomes that even if merging would not lead there.
   size_t encode(const uint8_t* p, size_t bytes, bool whole, uint32_t* out);
 
-  // encode() gives up, with some of the ids, when `stop` (null: never) becomes true.
+  // encode() returns early, with some of the ids, when `stop` (null: never) becomes true.
   void stopBy(const std::atomic<bool>* stop) { stop_ = stop; }
 
  private:

@@ -24,7 +24,7 @@ class Encoder {
   // tokenizer.json).
   Encoder(std::shared_ptr<const Tables> tables, bool wholePieces);
 
-  // A long piece is given up when `stop` (null: never) becomes true.
+  // A long piece is abandoned when `stop` (null: never) becomes true.
   void stopBy(const std::atomic<bool>* stop) { bpe_.stopBy(stop); }
 
   // The pieces of text [start, end), valid UTF-8, that begin before `stop`, where one must begin. kPadding more may be

@@ -21,7 +21,7 @@ class GrowingBuffer {
   }
   void advance(size_t count) { size_ += count; }
   void clear() { size_ = 0; }
-  // Takes the first `count` away.
+  // Removes the first `count`.
   void drop(size_t count) {
     if (count == 0) return;
     size_ -= count;
@@ -30,8 +30,8 @@ class GrowingBuffer {
 
   size_t size() const { return size_; }
   std::span<const T> contents() const { return {data_.get(), size_}; }
-  // The memory of what is in it, to be freed by the caller; nothing is left. Room that was asked for and not needed
-  // goes back at once: an owner that V8 frees late would hold gigabytes of it.
+  // Moves the contents out, to be freed by the caller. Unused capacity is returned to the system at once: an owner that
+  // V8 frees late would hold gigabytes of it.
   T* release() {
     T* data = data_.release();
     if (size_ > 0 && size_ < capacity_) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
+#include <vector>
 
 #include "tokenizer/hash.h"
 #include "tokenizer/unicode.h"
@@ -151,14 +152,10 @@ void append(const uint8_t* text, size_t bytes, GrowingBuffer<uint8_t>& out) {
 const uint8_t* unchangedUntil(const uint8_t* p, const uint8_t* end, uint8_t changes) {
   const uint8_t* last = p;  // where the last character begins
   while (p < end) {
-    if (static_cast<size_t>(end - p) >= kBlock) {
-      uint64_t words[2];
-      memcpy(words, p, kBlock);
-      if (((words[0] | words[1]) & 0x8080808080808080) == 0) {
-        p += kBlock;
-        last = p - 1;
-        continue;
-      }
+    if (isAsciiBlock(p, end)) {
+      p += kBlock;
+      last = p - 1;
+      continue;
     }
     const uint8_t flags = propertiesOf(codeAt(p)).flags;
     if ((flags & kStarts) == 0) return last;
@@ -196,16 +193,7 @@ void applyForm(Form form, const uint8_t* text, size_t bytes, GrowingBuffer<uint8
 }  // namespace
 
 void Normalizer::apply(const uint8_t* text, size_t bytes, GrowingBuffer<uint8_t>& out) const {
-  if (steps_.size() == 1) return applyForm(steps_[0], text, bytes, out);
-  GrowingBuffer<uint8_t> before, after;
-  append(text, bytes, before);
-  for (const Form step : steps_) {
-    after.clear();
-    after.room(kPadding);
-    applyForm(step, before.contents().data(), before.size(), after);
-    std::swap(before, after);
-  }
-  append(before.contents().data(), before.size(), out);
+  applyForm(*form_, text, bytes, out);
 }
 
 std::string Normalizer::apply(std::string_view text) const {

@@ -1,12 +1,12 @@
-// Normalizers of tokenizer.json: steps that rewrite text before tokens are looked for and pieces are cut. A step works
-// on one stretch of text after the other; where stretches begin, a text that comes in parts can be cut.
+// Normalizers of tokenizer.json: they rewrite text before tokens are looked for and pieces are cut, one stretch after
+// the other; where stretches begin, a text that comes in parts can be cut.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "tokenizer/growing_buffer.h"
 
@@ -18,12 +18,13 @@ constexpr uint8_t kForms = 4;
 
 class Normalizer {
  public:
-  explicit Normalizer(std::vector<Form> steps = {}) : steps_(std::move(steps)) {}
+  explicit Normalizer(std::optional<Form> form) : form_(form) {}
 
   // Whether text stays as it is.
-  bool isIdentity() const { return steps_.empty(); }
+  bool isIdentity() const { return !form_; }
 
-  // Appends text[0, bytes), valid UTF-8, normalized; of which kPadding more may be read. May throw std::bad_alloc.
+  // Appends text[0, bytes), valid UTF-8, normalized; of which kPadding more may be read. Not of the identity. May throw
+  // std::bad_alloc.
   void apply(const uint8_t* text, size_t bytes, GrowingBuffer<uint8_t>& out) const;
   std::string apply(std::string_view text) const;
 
@@ -32,7 +33,7 @@ class Normalizer {
   size_t boundary(const uint8_t* text, size_t bytes) const;
 
  private:
-  std::vector<Form> steps_;
+  std::optional<Form> form_;
 };
 
 }  // namespace quipu::tokenizer

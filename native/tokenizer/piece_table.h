@@ -19,7 +19,7 @@ class PieceTable {
  public:
   static constexpr size_t kBehind = 8;
 
-  // `limit` bounds memoryBytes() (0: no bound), but for a first piece that is larger by itself.
+  // `limit` bounds memoryBytes() (0: no bound), except for a first piece that exceeds it alone.
   explicit PieceTable(size_t limit = 0);
 
   // Adds `count` occurrences. kBehind bytes behind a piece must be readable (of one that each() gave, they are). False,

@@ -19,8 +19,7 @@ constexpr uint8_t kPatterns = 5;
 
 // The end of the piece of text[0, end) that begins at `at` < end. The text is valid UTF-8, `at` a boundary of its
 // pieces. Every byte belongs to a piece: what no alternative of a pattern matches would be one too, but these match
-// everything. Time by the length of the piece and of the run of white space or letters after it, so that a text takes
-// linear time.
+// everything. Linear in the piece and the run of white space or letters after it, and so in the text.
 size_t pieceEnd(Pattern pattern, const uint8_t* text, size_t at, size_t end);
 
 }  // namespace quipu::tokenizer

@@ -1,6 +1,5 @@
-// Vocabularies as ranks: tiktoken's files (a line "base64 rank" for each token) and js-tiktoken's packaged tables
-// (lines
-// "! rank base64 base64 …", for tokens whose ranks follow one another).
+// Vocabularies as ranks: tiktoken's files, a line "base64 rank" for each token, and js-tiktoken's packaged tables,
+// a line "! rank base64 base64 …" for tokens of consecutive ranks.
 #pragma once
 
 #include <memory>

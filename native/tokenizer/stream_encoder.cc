@@ -6,8 +6,8 @@ namespace quipu::tokenizer {
 
 namespace {
 
-// A held piece longer than this is looked at again when it has doubled: else a long one in many parts would take time
-// by the square of its length.
+// A held piece longer than this is looked at again when it has doubled: else a long one in many parts would take
+// quadratic time.
 constexpr size_t kLongPiece = 1 << 16;
 constexpr size_t kLongestCharacter = 4;
 

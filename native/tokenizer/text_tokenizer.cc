@@ -46,25 +46,22 @@ TextTokenizer::TextTokenizer(std::shared_ptr<const Tables> tables, std::optional
       all_(added_.list().size(), 1),
       vocabSize_(tables_->vocabSize()) {
   for (const AddedToken& token : added_.list()) vocabSize_ = std::max(vocabSize_, token.id + 1);
-  special_.resize(vocabSize_);
-  addedOfId_.resize(vocabSize_);
   shortBytes_.assign(vocabSize_, kNotShort);
   const uint32_t* offsets = tables_->offsets();
   for (uint32_t id = 0; id < tables_->vocabSize(); ++id) {
     const uint32_t size = offsets[id + 1] - offsets[id];
     if (size <= kPadding && offsets[id] < 1 << 24) shortBytes_[id] = offsets[id] << 8 | size;
   }
-  for (uint32_t i = 0; i < added_.list().size(); ++i) {
-    const AddedToken& token = added_.list()[i];
-    addedOfId_[token.id] = i + 1;
-    special_[token.id] = token.special;
+  addedOfId_.reserve(added_.list().size());
+  for (const AddedToken& token : added_.list()) {
+    addedOfId_[token.id] = &token;
     shortBytes_[token.id] = kNotShort;
   }
 }
 
 std::span<const uint8_t> TextTokenizer::bytesOf(uint32_t id) const {
-  if (addedOfId_[id] != 0) {
-    const std::string& text = added_.list()[addedOfId_[id] - 1].text;
+  if (const auto added = addedOfId_.find(id); added != addedOfId_.end()) {
+    const std::string& text = added->second->text;
     return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
   }
   return id < tables_->vocabSize() ? tables_->bytesOf(id) : std::span<const uint8_t>();
@@ -248,7 +245,9 @@ Status TextTokenizer::decode(std::span<const int32_t> ids, bool special, Growing
         to += place & 0xff;
         continue;
       }
-      if (special_[id] && !special) continue;
+      if (const auto added = addedOfId_.find(id); added != addedOfId_.end() && added->second->special && !special) {
+        continue;
+      }
       const auto bytes = bytesOf(id);
       out.advance(static_cast<size_t>(to - start));
       start = to = out.room(bytes.size() + kTogether * kPadding);

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "core/error.h"
@@ -57,7 +58,7 @@ class TextTokenizer {
   // An encoder from the pool. It remembers what it met, so a thread keeps one for all of its texts.
   class Lease {
    public:
-    // `stop`, while the lease lasts: once it is true, the encoder gives up soon, with ids that mean nothing.
+    // `stop`, while the lease lasts: once it is true, the encoder returns soon, with meaningless ids.
     explicit Lease(const TextTokenizer& tokenizer, const std::atomic<bool>* stop = nullptr);
     ~Lease();
     Lease(const Lease&) = delete;
@@ -121,9 +122,8 @@ class TextTokenizer {
   AddedTokens added_;
   std::vector<uint8_t> all_;  // allows every added token
   uint32_t vocabSize_;
-  std::vector<uint8_t> special_;      // a byte for each id
-  std::vector<uint32_t> shortBytes_;  // likewise: where its bytes are in the tables << 8 | how many; see kNotShort
-  std::vector<uint32_t> addedOfId_;   // index + 1 of the added token of an id
+  std::vector<uint32_t> shortBytes_;  // of each id: where its bytes are in the tables << 8 | how many; see kNotShort
+  std::unordered_map<uint32_t, const AddedToken*> addedOfId_;
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Encoder>> idle_;
   mutable size_t encoders_ = 0;  // idle or leased

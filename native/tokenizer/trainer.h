@@ -3,7 +3,7 @@
 // which is what Hugging Face's BpeTrainer does; like there, "aaa" has the pair (a, a) twice.
 //
 // The first 256 ids are the bytes in the order of GPT-2's byte-level alphabet; merge r makes id 256 + r. Counts are
-// kept up to date at the places where a merge changes them, so the whole training takes time by the bytes of the
+// kept up to date at the places where a merge changes them, so training takes time linear in the bytes of the
 // distinct pieces.
 #pragma once
 

@@ -1,7 +1,5 @@
 #include "tokenizer/unicode.h"
 
-#include <cstring>
-
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
@@ -73,13 +71,9 @@ constinit const ClassTable kClassTable = expand();
 size_t validUtf8(const uint8_t* text, size_t bytes) {
   const uint8_t *p = text, *const end = text + bytes;
   while (p < end) {
-    if (static_cast<size_t>(end - p) >= kBlock) {
-      uint64_t words[2];
-      memcpy(words, p, kBlock);
-      if (((words[0] | words[1]) & 0x8080808080808080) == 0) {
-        p += kBlock;
-        continue;
-      }
+    if (isAsciiBlock(p, end)) {
+      p += kBlock;
+      continue;
     }
     const size_t length = characterLength(p, end);
     if (length == 0) break;
@@ -92,14 +86,10 @@ bool toUtf16(const uint8_t* text, size_t bytes, char16_t* out, size_t& units) {
   const uint8_t *p = text, *const end = text + bytes;
   char16_t* to = out;
   while (p < end) {
-    if (static_cast<size_t>(end - p) >= kBlock) {
-      uint64_t words[2];
-      memcpy(words, p, kBlock);
-      if (((words[0] | words[1]) & 0x8080808080808080) == 0) {
-        for (size_t i = 0; i < kBlock; ++i) to[i] = p[i];
-        p += kBlock, to += kBlock;
-        continue;
-      }
+    if (isAsciiBlock(p, end)) {
+      for (size_t i = 0; i < kBlock; ++i) to[i] = p[i];
+      p += kBlock, to += kBlock;
+      continue;
     }
     const size_t length = characterLength(p, end);
     switch (length) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace quipu::tokenizer {
 
@@ -50,6 +51,14 @@ inline size_t characterBefore(const uint8_t* text, size_t at) {
 }
 
 constexpr size_t kBlock = 16;  // of text that is looked at together
+
+// Whether kBlock bytes of ASCII are at p.
+inline bool isAsciiBlock(const uint8_t* p, const uint8_t* end) {
+  if (static_cast<size_t>(end - p) < kBlock) return false;
+  uint64_t words[2];
+  memcpy(words, p, kBlock);
+  return ((words[0] | words[1]) & 0x8080808080808080) == 0;
+}
 
 // How many bytes from the start are valid UTF-8 (no surrogates, no overlong forms).
 size_t validUtf8(const uint8_t* text, size_t bytes);

@@ -1,15 +1,15 @@
-// What native/addon.cc exports, as TypeScript. Only src/device and src/tokenizer use it.
+// What the native modules export, as TypeScript.
 
 export type NativeTypedArray = Float32Array | Int32Array | Uint32Array | Uint16Array | Int8Array | Uint8Array;
 
-/** A range of memory of the device: zeroed when made, or a read-only view of a file. */
+/** A range of memory of a device: zeroed when made, or a read-only view of a file. */
 export interface NativeBuffer {
   dispose(): void;
 }
 
 export interface NativeMappedFile {
-  /** A read-only view of [offset, offset + bytes), copied only if it is not aligned to `alignment`. */
-  view(offset: number, bytes: number, alignment: number): NativeBuffer;
+  /** Reads on, at most so many bytes, and tells how many are there then. Of a file that is not mapped; one call at a time. */
+  read(most: number): Promise<number>;
   dispose(): void;
 }
 
@@ -23,24 +23,39 @@ export type NativeCancelFlag = object;
 /** (buffer, byte offset, array) one after another. */
 export type NativeTransfers = (NativeBuffer | number | NativeTypedArray)[];
 
+/** Takes only what it has made itself. */
 export interface NativeDevice {
+  /** Zeroed memory; with `indexBound` > 0, i32 in [−1, indexBound). */
+  buffer(bytes: number, indexBound: number): NativeBuffer;
+  /** A read-only view of [offset, offset + bytes) of a file, copied where `alignment` or the device asks for it. */
+  view(file: NativeMappedFile, offset: number, bytes: number, alignment: number): NativeBuffer;
+  program(stream: Uint32Array, buffers: NativeBuffer[]): NativeProgram;
   /**
-   * Arrays of `writes` are copied at the call; arrays of `reads` are filled before the promise resolves. Resolves to when it ran,
-   * in milliseconds on a clock of the process, and for how long the queue was empty before.
+   * Arrays of `writes` are copied at the call; arrays of `reads` are filled before the promise resolves: to when it ran, in
+   * milliseconds on one clock, for how long the queue was empty before, and with `byRow` the errors, each with its `row`, of the
+   * rows that failed alone.
    */
   run(
     program: NativeProgram | null,
     writes: NativeTransfers,
     reads: NativeTransfers,
     cancel: NativeCancelFlag,
-  ): Promise<[started: number, ended: number, idle: number]>;
+    byRow: boolean,
+  ): Promise<[started: number, ended: number, idle: number, failures: (Error & { readonly row: number })[]]>;
   /** Ends the runs of `flag`: those that wait at once, one that runs soon. */
   cancel(flag: NativeCancelFlag): void;
   /** Threads of its runs: those asked for, or fewer where the system refuses to start some. */
   threads(): number;
-  /** Bytes of arena and kernel workspace held now. */
-  workspaceBytes(): number;
+  /** Bytes of buffers that are not gone, and of arena and kernel workspace, held now. */
+  memory(): [state: number, workspace: number];
   dispose(): void;
+}
+
+/** What the module of every device exports. */
+export interface NativeDeviceAddon {
+  Device: new (target: string, threads: number) => NativeDevice;
+  MappedFile: new (path: string, expectedBytes: number, map: boolean) => NativeMappedFile;
+  CancelFlag: new () => NativeCancelFlag;
 }
 
 /** The tables of a vocabulary. */
@@ -108,12 +123,8 @@ export interface NativeTokenizerTrainer {
   dispose(): void;
 }
 
-export interface NativeAddon {
-  Buffer: new (bytes: number, indexBound: number) => NativeBuffer;
-  MappedFile: new (path: string, expectedBytes: number, map: boolean) => NativeMappedFile;
-  Program: new (stream: Uint32Array, buffers: NativeBuffer[]) => NativeProgram;
-  CancelFlag: new () => NativeCancelFlag;
-  Device: new (target: string, threads: number) => NativeDevice;
+/** What quipu.node exports: the CPU device, and what is no device's. */
+export interface NativeAddon extends NativeDeviceAddon {
   Vocabulary: {
     new (format: "tokenizer.json" | "ranks", path: string, preparedPath: string | null): NativeVocabulary;
     new (format: "packed", ranks: string): NativeVocabulary;
@@ -123,8 +134,8 @@ export interface NativeAddon {
     /** An index of native/tokenizer/pretokenizer.h, or −1. */
     pattern: number,
     wholePieces: boolean,
-    /** Forms of native/tokenizer/normalizer.h, one step after the other. */
-    normalizer: readonly number[],
+    /** The normal form, by its number in native/tokenizer/normalizer.h; -1 for none. */
+    form: number,
     /** id, text, flags of each added token, one after another. */
     added: (number | string)[],
   ) => NativeTokenizer;

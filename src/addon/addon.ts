@@ -1,20 +1,40 @@
-// Finds and loads the native module, and turns its errors into QuipuErrors.
+// Finds and loads the native modules, and turns its errors into QuipuErrors.
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { EXIT_CODES, QuipuError, type QuipuErrorCode } from "../errors.js";
-import type { NativeAddon } from "./addon-types.js";
+import type { NativeAddon, NativeDeviceAddon } from "./addon-types.js";
 
-let loaded: NativeAddon | undefined;
+/** The modules, by what their devices are. "reference" is of the tests: kernels in float64 that every other device is held against. */
+const FILES = { cpu: "quipu.node", reference: "quipu-reference.node" } as const;
+
+export type DeviceKind = keyof typeof FILES;
+
+const loaded = new Map<DeviceKind, NativeDeviceAddon>();
 
 /**
- * The native module, loaded at the first call. QUIPU_ADDON names another build of it.
+ * The native module of a kind of device, loaded at the first call. QUIPU_ADDON names another build of quipu.node, beside which
+ * the others are.
  *
  * @throws {QuipuError} ERR_ADDON when it is not built or cannot be loaded here.
  */
+export function addonOf(kind: DeviceKind): NativeDeviceAddon {
+  const known = loaded.get(kind);
+  if (known !== undefined) return known;
+  const main = process.env.QUIPU_ADDON || fileURLToPath(new URL(`../../build/Release/${FILES.cpu}`, import.meta.url));
+  const path = kind === "cpu" ? main : join(dirname(main), FILES[kind]);
+  const addon = load(path);
+  loaded.set(kind, addon);
+  return addon;
+}
+
+/** The module of the CPU device, which also has what is no device's. */
 export function nativeAddon(): NativeAddon {
-  if (loaded !== undefined) return loaded;
-  const path = process.env.QUIPU_ADDON || fileURLToPath(new URL("../../build/Release/quipu.node", import.meta.url));
+  return addonOf("cpu") as NativeAddon;
+}
+
+function load(path: string): NativeDeviceAddon {
   if (!existsSync(path)) {
     throw new QuipuError(
       "ERR_ADDON",
@@ -23,7 +43,7 @@ export function nativeAddon(): NativeAddon {
     );
   }
   try {
-    loaded = createRequire(import.meta.url)(path) as NativeAddon;
+    return createRequire(import.meta.url)(path) as NativeDeviceAddon;
   } catch (cause) {
     throw new QuipuError(
       "ERR_ADDON",
@@ -32,7 +52,6 @@ export function nativeAddon(): NativeAddon {
       { cause },
     );
   }
-  return loaded;
 }
 
 /**
@@ -48,11 +67,16 @@ export function fromNative(error: unknown, memoryOption?: string): QuipuError {
   return new QuipuError(known, typeof message === "string" ? message : String(error), { cause: error, ...option });
 }
 
-/** Calls into the native module, with its failures as QuipuErrors. */
+/** Calls into quipu.node, with its failures as QuipuErrors. */
 export function callNative<T>(call: (addon: NativeAddon) => T): T {
   const addon = nativeAddon();
+  return withCodes(() => call(addon));
+}
+
+/** Calls into a native module, with its failures as QuipuErrors. */
+export function withCodes<T>(call: () => T): T {
   try {
-    return call(addon);
+    return call();
   } catch (error) {
     throw fromNative(error);
   }

@@ -70,6 +70,6 @@ function close(rendered: string, text: string, where: string): string {
     );
   }
   const open = rendered.slice(0, end);
-  // Where the template trims the message, its end is not certain: white space behind it is the template's or nobody's.
+  // Where the template trims the message its end is ambiguous: the white space behind it is the template's or trimmed away.
   return rendered.startsWith(TAG, end) ? open : trimEnd(open);
 }

@@ -34,12 +34,21 @@ export async function loadChatTemplate(folder: string | URL, warn: Warn = () => 
   const dir = checkpointFolder(given, warn);
   const config = (await readJsonFile(join(dir, CONFIG), "ERR_TOKENIZER_INVALID", warn)) ?? {};
   const tokens = await specialTokens(dir, config, warn);
+  const made = (sources: ReadonlyMap<string, string>, place: (name: string) => string) => {
+    const places = Array.from(sources.keys(), (name) => [name, place(name)] as const);
+    return new ChatTemplate(sources, tokens, basename(dir), new Map(places));
+  };
+  const within =
+    (file: string, { size }: ReadonlyMap<string, string>) =>
+    (name: string) =>
+      `chat_template ${size > 1 ? `${JSON.stringify(name)} ` : ""}in ${file}`;
   const files = await templateFiles(dir);
-  if (files.size > 0) return new ChatTemplate(files, tokens, basename(dir));
+  if (files.size > 0) return made(files, (name) => (name === "default" ? FILE : `${FOLDER}/${name}.jinja`));
   const inConfig = namedTemplates(config.chat_template, CONFIG);
-  if (inConfig.size > 0) return new ChatTemplate(inConfig, tokens, basename(dir));
+  if (inConfig.size > 0) return made(inConfig, within(CONFIG, inConfig));
   const legacy = await readJsonFile(join(dir, LEGACY), "ERR_CHAT_TEMPLATE", warn);
-  return new ChatTemplate(namedTemplates(legacy?.chat_template, LEGACY), tokens, basename(dir));
+  const inLegacy = namedTemplates(legacy?.chat_template, LEGACY);
+  return made(inLegacy, within(LEGACY, inLegacy));
 }
 
 async function templateFiles(dir: string): Promise<Map<string, string>> {

@@ -1,10 +1,11 @@
 // Chat templates: a checkpoint's own Jinja text renders a conversation, given what transformers 5.24 gives it.
 import { checkArgument, type Kind, reading, readOptions, string } from "../arguments.js";
 import { isQuipuError, QuipuError } from "../errors.js";
-import { JinjaError, JinjaTemplate } from "../jinja/template.js";
+import { DEFAULT_STEPS, JinjaError, JinjaTemplate, type Limits } from "../jinja/template.js";
 import { type Twins, withTwins } from "../jinja/twins.js";
 import type { PyDict } from "../jinja/values.js";
 import { trimEnd, trimStart } from "../jinja/whitespace.js";
+import { once } from "../once.js";
 import { firstOf } from "../warnings.js";
 import { openFinalMessage } from "./continued-message.js";
 import {
@@ -40,6 +41,17 @@ const TOKENS: Kind = {
     Object.values(value as object).every((text) => text === undefined || typeof text === "string"),
 };
 
+const FILES: Kind = {
+  expected: "a Map of texts by name",
+  accepts: (value) => value instanceof Map && [...value].flat().every((text: unknown) => typeof text === "string"),
+};
+const LIMITS: Kind = {
+  expected: "an object: maxSteps, maxLength, maxDepth as numbers from 1",
+  accepts: (value) =>
+    Object.prototype.toString.call(value) === "[object Object]" &&
+    Object.values(value as object).every((limit) => limit >= 1),
+};
+
 /** Own templates that are kept parsed. */
 const KEPT = 8;
 
@@ -50,25 +62,30 @@ export class ChatTemplate {
   readonly where: string;
   readonly #sources: ReadonlyMap<string, string>;
   readonly #tokens: Readonly<Record<string, string | undefined>>;
+  readonly #files: ReadonlyMap<string, string>;
   readonly #parsed = new Map<string, JinjaTemplate>();
 
   /**
    * @param sources Jinja texts by name, or one. They are parsed when they are used.
    * @param tokens special tokens by the names that templates have for them, such as bos_token.
+   * @param files where each template stands, by its name; for errors.
    * @throws {QuipuError} ERR_USAGE
    */
   constructor(
     sources: string | ReadonlyMap<string, string>,
     tokens: Readonly<Record<string, string | undefined>>,
     where: string,
+    files: ReadonlyMap<string, string> = new Map(),
   ) {
     checkArgument("sources", sources, SOURCES);
     checkArgument("tokens", tokens, TOKENS);
     checkArgument("where", where, string);
+    checkArgument("files", files, FILES);
     this.#sources = typeof sources === "string" ? new Map([["default", sources]]) : sources;
     this.names = [...this.#sources.keys()];
     this.#tokens = tokens;
     this.where = where;
+    this.#files = files;
   }
 
   /**
@@ -106,6 +123,19 @@ export class ChatTemplate {
     );
   }
 
+  /** What keeps templates of the checkpoint from being parsed, an error for each. */
+  problems(): QuipuError[] {
+    return [...this.#sources.values()].flatMap((source) => {
+      try {
+        this.#parse(source);
+        return [];
+      } catch (error) {
+        if (isQuipuError(error)) return [error];
+        throw error;
+      }
+    });
+  }
+
   /**
    * The conversation as text.
    *
@@ -116,13 +146,16 @@ export class ChatTemplate {
     return this.open(messages, options).text;
   }
 
-  /** {@link render}, for those who must know which part of the text comes from where. */
-  open(messages: readonly ChatMessage[], given?: ChatOptions): Rendering {
+  /**
+   * {@link render}, for those who must know which part of the text comes from where.
+   *
+   * @param limits what each of its renderings may use.
+   */
+  open(messages: readonly ChatMessage[], given?: ChatOptions, limits: Limits = {}): Rendering {
+    checkArgument("limits", limits, LIMITS);
     const options = readOptions<ChatOptions>("render", given, CHAT_OPTIONS);
     const source = this.source(options);
-    const { chatTemplate } = options;
-    const isOwn = chatTemplate !== undefined && !this.#sources.has(chatTemplate);
-    const template = this.#parse(source, isOwn);
+    const template = this.#parse(source);
     const { addGenerationPrompt, continueFinalMessage = false } = options;
     if (addGenerationPrompt && continueFinalMessage !== false) {
       throw new QuipuError(
@@ -131,21 +164,22 @@ export class ChatTemplate {
         { option: "continueFinalMessage" },
       );
     }
+    const asked = reading("messages", () => checkConversation(messages, options));
+    const bounds = { maxSteps: stepsFor(asked), ...limits };
     const field = continueFinalMessage === true ? "content" : continueFinalMessage;
     const render = (conversation: Conversation): string => {
       const opened = field === false ? undefined : openFinalMessage(conversation.messages, field, source, this.where);
       const text = this.#render(
         template,
         { ...conversation, messages: opened?.messages ?? conversation.messages },
-        isOwn,
+        source,
         addGenerationPrompt,
+        bounds,
       );
       return opened === undefined ? text : opened.close(text);
     };
-    const { conversation, text } = this.#withParts(
-      reading("messages", () => checkConversation(messages, options)),
-      render,
-    );
+    const { conversation, text } = this.#withParts(asked, render, bounds);
+    if (text === "") throw this.#failed("renders to nothing", source);
     this.#checkRead(source, conversation, text, render);
     const again = (twins: Twins) => withTwins(twins, () => render(mapTexts(conversation, (one) => twins.hide(one))));
     const texts: string[] = [];
@@ -179,7 +213,7 @@ export class ChatTemplate {
       throw refuse(`messages[${calls}].tool_calls`, "tool_calls");
   }
 
-  #parse(source: string, isOwn: boolean): JinjaTemplate {
+  #parse(source: string): JinjaTemplate {
     const known = this.#parsed.get(source);
     if (known !== undefined) return known;
     try {
@@ -188,23 +222,30 @@ export class ChatTemplate {
       this.#parsed.set(source, template);
       return template;
     } catch (cause) {
-      throw this.#failed("cannot be parsed", isOwn, cause);
+      throw this.#failed("cannot be parsed", source, cause);
     }
   }
 
-  #render(template: JinjaTemplate, conversation: Conversation, isOwn: boolean, addGenerationPrompt = false): string {
+  #render(
+    template: JinjaTemplate,
+    conversation: Conversation,
+    source: string,
+    addGenerationPrompt: boolean | undefined,
+    limits: Limits,
+  ): string {
     const { messages, tools, documents, variables } = conversation;
     try {
-      return template.render({
+      const context = {
         ...this.#tokens,
         ...Object.fromEntries(variables.entries()),
         messages,
         tools,
         documents,
-        add_generation_prompt: addGenerationPrompt,
-      });
+        add_generation_prompt: addGenerationPrompt ?? false,
+      };
+      return template.render(context, limits);
     } catch (cause) {
-      throw this.#failed("cannot render these messages", isOwn, cause);
+      throw this.#failed("cannot render these messages", source, cause);
     }
   }
 
@@ -215,6 +256,7 @@ export class ChatTemplate {
   #withParts(
     conversation: Conversation,
     render: (conversation: Conversation) => string,
+    limits: Limits,
   ): { conversation: Conversation; text: string } {
     const lists = [...conversation.messages.keys()].filter((i) =>
       Array.isArray(conversation.messages[i]!.get("content")),
@@ -223,7 +265,9 @@ export class ChatTemplate {
     let spoilt = lists;
     try {
       const text = render(conversation);
-      spoilt = lists.filter((i) => !takesParts(text, conversation.messages[i]!.get("content") as readonly PyDict[]));
+      spoilt = lists.filter(
+        (i) => !takesParts(text, conversation.messages[i]!.get("content") as readonly PyDict[], limits),
+      );
       if (spoilt.length === 0) return { conversation, text };
     } catch (error) {
       if (!(isQuipuError(error) && error.code === "ERR_CHAT_TEMPLATE")) throw error;
@@ -233,23 +277,41 @@ export class ChatTemplate {
     return { conversation: texts, text: render(texts) };
   }
 
-  /** @param isOwn the template is the caller's, and the checkpoint's files have no part in it. */
-  #failed(what: string, isOwn: boolean, cause: unknown): QuipuError {
+  #failed(what: string, source: string, cause?: unknown): QuipuError {
     const isAbsent = cause instanceof JinjaError && cause.kind === "Unsupported";
-    const why = (isAbsent ? "not supported: " : "") + (cause instanceof Error ? cause.message : String(cause));
-    if (isOwn) {
+    const why = cause instanceof Error ? `: ${isAbsent ? "not supported: " : ""}${cause.message}` : "";
+    const [name] = [...this.#sources].find(([, text]) => text === source) ?? [];
+    const file = name === undefined ? undefined : this.#files.get(name);
+    const line = cause instanceof JinjaError && cause.line !== undefined ? `line ${cause.line}` : undefined;
+    const place = [line, file].filter((part) => part !== undefined).join(" of ");
+    const problem = `${what}${why}${place === "" ? "" : ` (${place})`}`;
+    // The caller's own, which the checkpoint's files have no part in.
+    if (name === undefined) {
       const option = "chatTemplate";
-      return new QuipuError("ERR_CHAT_TEMPLATE", `${option}: the template ${what}: ${why}`, { cause, option });
+      return new QuipuError("ERR_CHAT_TEMPLATE", `${option}: the template ${problem}`, { cause, option });
     }
-    return new QuipuError("ERR_CHAT_TEMPLATE", `${this.where}: the chat template ${what}: ${why}`, { cause });
+    return new QuipuError("ERR_CHAT_TEMPLATE", `${this.where}: the chat template ${problem}`, { cause });
   }
 }
 
+/**
+ * What a rendering may take. Messages and their characters add to it, or a long conversation would be taken for a hostile template:
+ * Gemma's walks over all messages for each of them, and filters look at characters one by one.
+ */
+function stepsFor(conversation: Conversation): number {
+  let characters = 0;
+  mapTexts(conversation, (text) => {
+    characters += text.length;
+    return text;
+  });
+  return DEFAULT_STEPS + 10_000 * conversation.messages.length + 32 * characters;
+}
+
 /** A part as Python prints it. */
-const PRINTED = new JinjaTemplate("{{ part }}");
+const printed = once(() => new JinjaTemplate("{{ part }}"));
 
 /** Whether the texts of all parts are in the rendered text, and no part as Python prints it. */
-function takesParts(rendered: string, parts: readonly PyDict[]): boolean {
+function takesParts(rendered: string, parts: readonly PyDict[], limits: Limits): boolean {
   const isThere = (part: PyDict) => rendered.includes(trimEnd(trimStart(part.get("text") as string)));
-  return parts.every((part) => isThere(part) && !rendered.includes(PRINTED.render({ part })));
+  return parts.every((part) => isThere(part) && !rendered.includes(printed().render({ part }, limits)));
 }

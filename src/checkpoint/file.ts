@@ -1,4 +1,4 @@
-// Files that somebody else has made: looked at before they are opened, bounded before they are read, and every error of the
+// Files that are not trusted: examined before they are opened, bounded before they are read, and every error of the
 // system is a QuipuError that names the file and the cause. A pipe or a device would be waited for, or read, for ever.
 import {
   closeSync,
@@ -99,11 +99,12 @@ export async function readWhole(path: string, limit: number, code: QuipuErrorCod
     const parts: Buffer[] = [];
     let length = 0;
     for (;;) {
-      const part = await readAt(path, file, length, Math.min(Math.max(size + 1 - length, 4096), CHUNK), code);
-      if (part.length === 0) return Buffer.concat(parts, length);
+      const wanted = Math.min(Math.max(size + 1 - length, 4096), CHUNK);
+      const part = await readAt(path, file, length, wanted, code);
       parts.push(part);
       length += part.length;
       if (length > limit) throw new QuipuError(code, `${path}: more than ${limit} bytes`);
+      if (part.length < wanted) return parts.length === 1 ? part : Buffer.concat(parts, length);
     }
   } finally {
     await file.close();

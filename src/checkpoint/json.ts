@@ -1,4 +1,4 @@
-// JSON of a checkpoint folder: every file is somebody else's, so size and depth are bounded and duplicate names are found,
+// JSON of a checkpoint folder: no file is trusted, so size and depth are bounded and duplicate names are found,
 // which JSON.parse would hide. Files that Python reads may hold what Python's json writes: NaN, Infinity, -Infinity.
 import { randomUUID } from "node:crypto";
 import { basename } from "node:path";

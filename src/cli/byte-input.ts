@@ -15,7 +15,7 @@ const MOST = 2 ** 28;
 const CHUNK = 2 ** 20;
 
 /**
- * @param expected without it a silent stdin may be one that nobody writes to or closes, and after a while that is said.
+ * @param expected without it, a stdin on which nothing arrives for a while may never be written or closed: a hint says so.
  * @throws {QuipuError} ERR_ABORTED as soon as `signal` says so.
  */
 export async function* stdinChunks(
@@ -59,7 +59,7 @@ export async function* fileChunks(file: string): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** Opening a pipe waits for who writes to it, in a thread that not even process.exit ends: a socket waits where it can be left. */
+/** Opening a pipe blocks until it has a writer, on a pool thread that not even process.exit ends; a socket can be abandoned. */
 export function openFile(file: string): AsyncIterable<Uint8Array> {
   if (!statSync(file, { throwIfNoEntry: false })?.isFIFO()) return createReadStream(file, { highWaterMark: CHUNK });
   return new Socket({ fd: openSync(file, constants.O_RDONLY | constants.O_NONBLOCK), readable: true, writable: false });

@@ -55,6 +55,12 @@ export async function readChatInput(
     ...(chatTemplate === undefined ? {} : { chatTemplate }),
     ...(given.continue ? { continueFinalMessage: true } : {}),
   };
+  if (options.addGenerationPrompt && (options.continueFinalMessage ?? false) !== false) {
+    throw new QuipuError(
+      "ERR_USAGE",
+      `${given.continue ? "--continue" : `${flag}: continue_final_message`}: the last message goes on, or another begins (add_generation_prompt in ${file}): choose one`,
+    );
+  }
   const isFile = chatTemplate !== undefined && (await stat(chatTemplate).catch(() => undefined))?.isFile();
   if (!isFile) return { messages, optionsFor: (template) => checkNamed(options, template) };
   const text = await readText("--chat-template", chatTemplate, signal);

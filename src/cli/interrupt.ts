@@ -2,7 +2,7 @@
 
 const STATUS = { SIGINT: 130, SIGTERM: 143 } as const;
 
-/** Milliseconds that work has to end in good order; what cannot (a reader that does not read, a measurement) ends with the process. */
+/** Milliseconds of grace for an orderly end; what takes longer (a blocked reader, a measurement) ends with the process. */
 const GRACE = 250;
 
 export class Interrupt {

@@ -46,7 +46,7 @@ function report(error: unknown): number {
     return EXIT_CODES.ERR_USAGE;
   }
   if (isQuipuError(error)) {
-    // What was interrupted, or said its faults as it met them, has nothing more to say.
+    // An interrupted run, and one that reported each fault as it met it, has nothing more to report.
     if (error.code !== "ERR_ABORTED" && error.message !== "") process.stderr.write(`quipu: ${inOptionNames(error)}\n`);
     return EXIT_CODES[error.code];
   }

@@ -1,6 +1,6 @@
 // The options of a model, from the command line's names to the library's.
 import { type LoadOptions, loadModel, type Model, type ModelWarning, type Warn } from "../index.js";
-import type { Context } from "./program.js";
+import type { Context } from "./context.js";
 import type { Progress } from "./terminal/progress.js";
 
 export interface ModelOptions {
@@ -47,7 +47,7 @@ export async function loadFrom(options: ModelOptions, progress: Progress, contex
   }
 }
 
-/** What a model was read with but not as it says, on stderr. */
+/** A warning about the model's files, on stderr. */
 export function printWarning({ message }: Pick<ModelWarning, "message">, { quiet = false }: { quiet?: boolean }): void {
   if (!quiet) process.stderr.write(`quipu: warning: ${message}\n`);
 }

@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import { byteSize, choice, collect, collectIds, logitBias, once, realNumber, variable, wholeNumber } from "./values.js";
 
-/** Options that the design has and this version has not: their names are theirs already. */
+/** Reserved option names: a later version has these options. */
 export const LATER_OPTIONS: ReadonlySet<string> = new Set([
   ...["--lines", "--json-schema", "--regex", "--choice", "--draft", "--lookup", "--receipt", "--no-cache"],
 ]);

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { QuipuError } from "../errors.js";
 import { QuipuCommand } from "./command.js";
+import type { Context } from "./context.js";
 import {
   addBenchmarkOptions,
   addModelOptions,
@@ -19,16 +20,11 @@ import {
 } from "./options.js";
 import { wholeNumber } from "./values.js";
 
-/** What every command gets beside its options. */
-export interface Context {
-  readonly signal: AbortSignal;
-}
-
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   version: string;
 };
 
-/** Commands that the design has and this version has not: their names are theirs already. */
+/** Reserved command names: a later version has these commands. */
 export const LATER_COMMANDS = ["chat", "pull", "models", "plan", "replay", "train", "data", "eval", "serve"];
 
 const HELP_AFTER = `

@@ -5,7 +5,7 @@ import { Progress } from "./terminal/progress.js";
 import type { TextSource } from "./text-sources.js";
 import type { Measured } from "./token-counts.js";
 
-/** Of a length that is not known: what is less is read before anybody looks. */
+/** Of a length that is not known. A shorter text is read before progress is worth drawing. */
 const SHOWN_FROM = 2 ** 20;
 /** Bytes of a text that become one where it is normalized: three at the most, in NFC. */
 const SHRINKS = 4;
@@ -13,7 +13,7 @@ const SHRINKS = 4;
 export interface EncoderOptions {
   readonly special: boolean;
   readonly bos: boolean;
-  /** A text whose length nobody knows is not read on when it has more tokens. */
+  /** A text of unknown length is not read beyond this many tokens. */
   readonly limit: number | undefined;
   /** Nothing is printed of a text before all of it is known to be one. */
   readonly checksFirst: boolean;
@@ -64,7 +64,7 @@ export class SourceEncoder {
 
   async #encode({ file, bytes: length, chunks }: TextSource, take: (ids: Int32Array) => unknown): Promise<Measured> {
     const { special, bos, limit = Number.POSITIVE_INFINITY } = this.#options;
-    let isEndless = length === undefined; // as far as anybody knows
+    let isEndless = length === undefined; // until it ends
     let isCut = false;
     let count = 0;
     let bytes = 0;
@@ -73,7 +73,7 @@ export class SourceEncoder {
       for await (const chunk of chunks) {
         if (this.#signal.aborted) throw new QuipuError("ERR_ABORTED", "interrupted while counting");
         if (typeof chunk === "string") isEndless = false; // words
-        // A piece without end is no token before it ends. What is read has more all the same: no token is longer than the longest.
+        // A piece has no ids before it ends, but what was read has at least this many: no token is longer than the longest.
         isCut = isEndless && bytes > limit * SHRINKS && bytes > limit * SHRINKS * this.#longestToken();
         if (isCut) return;
         const length = typeof chunk === "string" ? Buffer.byteLength(chunk) : chunk.length;

@@ -1,30 +1,31 @@
-// A device: memory, programs and a run queue. The CPU is the only one yet; CUDA will be a second module behind this interface.
-import { callNative, fromNative } from "../addon/addon.js";
+// A device: memory, programs and a run queue. Which there are is known to openDevice() alone; each is a native module of its own.
+import { addonOf, type DeviceKind, fromNative, withCodes } from "../addon/addon.js";
 import type {
   NativeBuffer,
   NativeCancelFlag,
   NativeDevice,
-  NativeMappedFile,
+  NativeDeviceAddon,
   NativeProgram,
   NativeTransfers,
   NativeTypedArray,
 } from "../addon/addon-types.js";
-import { threadsFor } from "../addon/process-limits.js";
 import { checkArgument, whole } from "../arguments.js";
 import { abortedError, QuipuError } from "../errors.js";
-import { chooseTarget } from "./machine.js";
+import { chooseTarget } from "../machine/machine.js";
+import { threadsFor } from "../machine/process-limits.js";
 import { bytesOf, DTYPE_BYTES, type DType, type Shape, type Tensor } from "./tensor.js";
+import { WeightFile, type WeightFileOptions } from "./weight-file.js";
 
 export interface DeviceOptions {
-  /** "auto" takes the CPU: there is no other device in this version. */
-  device?: "auto" | "cpu" | "cuda" | undefined;
+  /** "auto" takes the CPU: there is no other device in this version. "reference" is the tests' own (native/reference). */
+  device?: "auto" | "cpu" | "cuda" | "reference" | undefined;
   /** Threads of the kernels, cut to the processors that this process has; default: those. */
   threads?: number | undefined;
-  /** Kernels of an instruction set ("scalar", "avx2", "avx512"); default: QUIPU_CPU, else the fastest here. */
+  /** Kernels of an instruction set of the CPU ("scalar", "avx2", "avx512"); default: QUIPU_CPU, else the fastest here. */
   target?: string | undefined;
 }
 
-/** A tensor of the device and an array of the host of the same size. */
+/** A tensor of the device and an array of the host: of its element type, bf16 and f16 as their bits, and no larger. */
 export type Transfer = readonly [tensor: Tensor, array: NativeTypedArray];
 
 export interface RunOptions {
@@ -32,109 +33,121 @@ export interface RunOptions {
   writes?: readonly Transfer[];
   /** Filled when the program is done. */
   reads?: readonly Transfer[];
+  /** Rows whose own contents are wrong (a NaN among the logits) leave the others alone: their id is −1. */
+  byRow?: boolean;
   /** Ends the run within 200 ms, also in the middle of a long op, and at once where it waits behind others. */
   signal?: AbortSignal | undefined;
 }
 
-/** When a run was on the device, in milliseconds on one clock for all runs. */
-export interface RunTimes {
+/** A row whose own contents were wrong: which of the op's, and what. */
+export interface RowFailure {
+  readonly row: number;
+  readonly error: QuipuError;
+}
+
+/** What a run came to. Times are in milliseconds, on one clock for all runs. */
+export interface RunResult {
   readonly started: number;
   readonly ended: number;
-  /** Milliseconds before it in which the device had nothing to do. */
+  /** For how long the device had nothing to do before it. */
   readonly idle: number;
+  /** The rows that failed alone, where `byRow` asks for them. */
+  readonly failures: readonly RowFailure[];
 }
 
-/** A file of weights, mapped or read by native code. */
-export class WeightFile {
-  readonly #native: NativeMappedFile;
-
-  /** @throws {QuipuError} ERR_MODEL_INVALID when it cannot be opened or its size is not `bytes`. */
-  constructor(path: string, bytes: number, map: boolean) {
-    this.#native = callNative((addon) => new addon.MappedFile(path, bytes, map));
-  }
-
-  /** The tensor that lies at byte `offset`, without a copy where its alignment allows. */
-  tensor(name: string, offset: number, dtype: DType, shape: Shape): Tensor {
-    const buffer = callNative(() => this.#native.view(offset, bytesOf(dtype, shape), DTYPE_BYTES[dtype]));
-    return { name, buffer, offset: 0, dtype, shape, indexBound: 0 };
-  }
-
-  /** Tensors made from it stay valid; its memory goes when the last of them does. */
-  dispose(): void {
-    this.#native.dispose();
-  }
-}
-
-/** A CPU device. Runs are queued, first in first out; the event loop stays free. */
+/** A device. It owns memory and programs and takes no other's. Runs are queued, first in first out; the event loop stays free. */
 export class Device {
-  readonly kind = "cpu";
-  /** Instruction set of its kernels. */
+  readonly kind: DeviceKind;
+  /** What its kernels are made for: of the CPU, the instruction set. */
   readonly target: string;
   /** Threads of its runs, of those that all CPU devices of the process share. */
   readonly threads: number;
   /** Why they are fewer than `asked`, in a few words; undefined where they are not. */
   readonly threadsCut: string | undefined;
+  readonly #addon: NativeDeviceAddon;
   readonly #native: NativeDevice;
   readonly #flights = new Set<{ flag: NativeCancelFlag; done: Promise<unknown> }>();
-  #allocated = 0;
   #disposing = false;
 
   /** `threads` may be more than there are processors: openDevice() sees to it that they are not, and tells what was asked for. */
-  constructor(target: string, threads: number, asked = threads) {
+  constructor(kind: DeviceKind, target: string, threads: number, asked = threads) {
+    const addon = addonOf(kind);
+    this.kind = kind;
     this.target = target;
-    this.#native = callNative((addon) => new addon.Device(target, threads));
+    this.#addon = addon;
+    this.#native = withCodes(() => new addon.Device(target, threads));
     this.threads = this.#native.threads();
     const why =
       this.threads < threads ? "the system refuses more" : `${threads} ${threads === 1 ? "processor" : "processors"}`;
     this.threadsCut = this.threads < asked ? `${asked} asked for, ${why}` : undefined;
   }
 
-  /** Bytes allocated so far for state (not weights), and the arena with the kernels' workspace. */
+  /**
+   * Bytes held now: `state` of allocated tensors (step inputs, outputs, cache pages) that are neither freed and out of use nor
+   * collected, touched or not; `arena` of the arena and the kernels' workspace. Weights, which are views of files, are in neither.
+   */
   memory(): { state: number; arena: number } {
-    return { state: this.#allocated, arena: this.#native.workspaceBytes() };
+    const [state, arena] = this.#native.memory();
+    return { state, arena };
   }
 
   /**
    * Zeroed memory for state: step inputs, outputs, cache pages. Pages of it that are never touched cost nothing.
    * A tensor with `indexBound` holds i32 in [−1, indexBound).
    *
-   * @throws {QuipuError} ERR_OUT_OF_MEMORY
+   * @throws {QuipuError} ERR_OUT_OF_MEMORY, ERR_DISPOSED.
    */
   allocate(name: string, dtype: DType, shape: Shape, indexBound = 0): Tensor {
-    const bytes = bytesOf(dtype, shape);
-    const buffer = callNative((addon) => new addon.Buffer(bytes, indexBound));
-    this.#allocated += bytes;
+    const buffer = withCodes(() => this.#native.buffer(bytesOf(dtype, shape), indexBound));
     return { name, buffer, offset: 0, dtype, shape, indexBound };
   }
 
-  /** Gives the memory of an allocated tensor back; programs that name it keep it until they go. */
+  /**
+   * Opens a file of weights for {@link view}, mapped or read.
+   *
+   * @throws {QuipuError} ERR_MODEL_INVALID when it cannot be opened or its size is not `bytes`, ERR_OUT_OF_MEMORY, ERR_ABORTED.
+   */
+  open(path: string, bytes: number, options: WeightFileOptions): Promise<WeightFile> {
+    return WeightFile.open(this.#addon, path, bytes, options);
+  }
+
+  /** The tensor that lies at byte `offset` of a file that this device has opened, without a copy where its alignment allows. */
+  view(file: WeightFile, name: string, offset: number, dtype: DType, shape: Shape): Tensor {
+    const bytes = bytesOf(dtype, shape);
+    const buffer = withCodes(() => this.#native.view(file.native, offset, bytes, DTYPE_BYTES[dtype]));
+    return { name, buffer, offset: 0, dtype, shape, indexBound: 0 };
+  }
+
+  /** Gives the memory of a tensor back, once; programs that name it keep it until they go. */
   free(tensor: Tensor): void {
     tensor.buffer.dispose();
-    this.#allocated -= bytesOf(tensor.dtype, tensor.shape);
   }
 
   /** Hands native code an encoded program, which it checks once. */
   load(stream: Uint32Array, buffers: NativeBuffer[]): NativeProgram {
-    return callNative((addon) => new addon.Program(stream, buffers));
+    return withCodes(() => this.#native.program(stream, buffers));
   }
 
   /**
    * Runs a program (or, with null, only the transfers) after everything queued before it.
    *
-   * @throws {QuipuError} ERR_ABORTED when `signal` ends it, ERR_DISPOSED when dispose() does, ERR_OUT_OF_MEMORY.
+   * @throws {QuipuError} ERR_ABORTED when `signal` ends it, ERR_DISPOSED when dispose() does, ERR_NOT_A_NUMBER, ERR_ALL_FORBIDDEN, ERR_OUT_OF_MEMORY.
    */
-  async run(program: NativeProgram | null, { writes = [], reads = [], signal }: RunOptions = {}): Promise<RunTimes> {
+  async run(
+    program: NativeProgram | null,
+    { writes = [], reads = [], byRow = false, signal }: RunOptions = {},
+  ): Promise<RunResult> {
     if (this.#disposing) throw new QuipuError("ERR_DISPOSED", "the device is disposed");
     if (signal?.aborted) throw abortedError(signal);
-    const flag = callNative((addon) => new addon.CancelFlag());
+    const flag = withCodes(() => new this.#addon.CancelFlag());
     const cancel = () => this.#native.cancel(flag);
-    const native = callNative(() => this.#native.run(program, transfers(writes), transfers(reads), flag));
+    const native = withCodes(() => this.#native.run(program, transfers(writes), transfers(reads), flag, byRow));
     const flight = { flag, done: native };
     this.#flights.add(flight);
     signal?.addEventListener("abort", cancel);
     try {
-      const [started, ended, idle] = await native;
-      return { started, ended, idle };
+      const [started, ended, idle, errors] = await native;
+      return { started, ended, idle, failures: errors.map((error) => ({ row: error.row, error: fromNative(error) })) };
     } catch (error) {
       if (signal?.aborted) throw abortedError(signal);
       if (this.#disposing) throw new QuipuError("ERR_DISPOSED", "the device was disposed of during the run");
@@ -169,14 +182,31 @@ export function openDevice({ device = "auto", threads, target }: DeviceOptions =
     );
   }
   if (threads !== undefined) checkArgument("threads", threads, whole(1, 1024));
-  return new Device(chooseTarget(target), threadsFor(threads), threads);
+  if (device === "reference") return new Device("reference", "float64", 1);
+  return new Device("cpu", chooseTarget(target), threadsFor(threads), threads);
 }
+
+/** The arrays that hold elements of each type, by their tag: `instanceof` knows those of one realm. */
+const ARRAYS: Readonly<Record<DType, string>> = {
+  f32: "Float32Array",
+  f16: "Uint16Array",
+  bf16: "Uint16Array",
+  i32: "Int32Array",
+  i8: "Int8Array",
+};
 
 function transfers(list: readonly Transfer[]): NativeTransfers {
   return list.flatMap(([tensor, array]) => {
-    if (array.byteLength > bytesOf(tensor.dtype, tensor.shape)) {
-      throw new QuipuError("ERR_INTERNAL", `${tensor.name}: a transfer of ${array.byteLength} bytes is larger than it`);
+    const { name, dtype, shape, buffer, offset } = tensor;
+    if (array[Symbol.toStringTag] !== ARRAYS[dtype]) {
+      throw new QuipuError(
+        "ERR_INTERNAL",
+        `${name}: a transfer of ${dtype} takes ${ARRAYS[dtype]}, got ${array[Symbol.toStringTag]}`,
+      );
     }
-    return [tensor.buffer, tensor.offset, array];
+    if (array.byteLength > bytesOf(dtype, shape)) {
+      throw new QuipuError("ERR_INTERNAL", `${name}: a transfer of ${array.byteLength} bytes is larger than it`);
+    }
+    return [buffer, offset, array];
   });
 }

@@ -31,6 +31,12 @@ export function bytesOf(dtype: DType, shape: Shape): number {
   return elementsOf(shape) * DTYPE_BYTES[dtype];
 }
 
+/** Whether two places share bytes. */
+export function overlap(a: Tensor, b: Tensor): boolean {
+  const [endOfA, endOfB] = [a.offset + bytesOf(a.dtype, a.shape), b.offset + bytesOf(b.dtype, b.shape)];
+  return a.buffer === b.buffer && a.offset < endOfB && b.offset < endOfA;
+}
+
 export function formatShape(dtype: DType, shape: Shape): string {
   return `${dtype} [${shape.join(", ")}]`;
 }

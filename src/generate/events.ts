@@ -82,7 +82,7 @@ export interface TokenLogprob {
   readonly id: number;
   /** The token's text; U+FFFD where its bytes are no whole characters. Empty without a tokenizer, and for an id that it lacks. */
   readonly text: string;
-  /** Natural log of its probability under the model's own logits, before penalties and temperature. */
+  /** Natural log of its probability under the model's own distribution, before penalties and temperature. */
   readonly logprob: number;
 }
 

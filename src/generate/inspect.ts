@@ -1,6 +1,7 @@
-// What a checkpoint is, from its headers alone: no weight is read.
+// What a checkpoint is, from its headers. Weights are not read, but for a stored head beside a config that ties it: it counts
+// only where it differs from the embedding.
 import { basename, join } from "node:path";
-import { readOptions } from "../arguments.js";
+import { type Kinds, readOptions, whole } from "../arguments.js";
 import { loadChatTemplate } from "../chat/template-files.js";
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import { examine } from "../checkpoint/file.js";
@@ -10,11 +11,11 @@ import { type LlamaConfig, readConfig } from "../model/config.js";
 import { type GenerationConfig, readGenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
 import { findTensors } from "../model/tensors.js";
-import { loadTokenizer } from "../tokenizer/tokenizer.js";
+import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import { readEosTokens } from "../tokenizer/tokenizer-config.js";
 import { collectWarnings, type ModelWarning } from "../warnings.js";
 import { modelFolder } from "./model-folder.js";
-import { INSPECT_OPTIONS } from "./option-kinds.js";
+import { KV_CACHE } from "./option-kinds.js";
 import { type StopToken, stopTokensOf } from "./stop-tokens.js";
 
 export interface InspectOptions {
@@ -24,16 +25,18 @@ export interface InspectOptions {
   readonly kvCache?: KvCacheType | undefined;
 }
 
+export const INSPECT_OPTIONS: Kinds<InspectOptions> = { contextLength: whole(2), kvCache: KV_CACHE };
+
 export interface ModelReport {
   readonly dir: string;
   readonly config: LlamaConfig;
   readonly generationConfig: GenerationConfig;
   /** Whether the head is the embedding, or a tensor of its own. */
   readonly head: "tied" | "stored";
-  /** Of the tensors that the model computes with; so are the bytes of its weights. */
+  /** Of the tensors that the model computes with, as in ModelStats; so are `memory.weightBytes`. */
   readonly parameters: number;
   readonly files: readonly { readonly name: string; readonly bytes: number }[];
-  /** Of all tensors in the files; so is `tensors`. */
+  /** Of all tensors in the files, also those that the model leaves out; so is `tensors`. */
   readonly dtypes: readonly { readonly dtype: string; readonly tensors: number; readonly bytes: number }[];
   readonly tensors: readonly {
     readonly name: string;
@@ -53,7 +56,7 @@ export interface ModelReport {
     readonly cacheBytes: number;
     readonly cacheBytesPerPosition: number;
   };
-  /** What in the files is ignored, or was chosen among two. */
+  /** What in the files is ignored, was chosen among two, or cannot be used. */
   readonly warnings: readonly ModelWarning[];
 }
 
@@ -80,12 +83,16 @@ export async function inspectModel(pathOrName?: string | URL, options?: InspectO
   const tokenizerFile = ["tokenizer.json", "tokenizer.model"].find(
     (name) => examine(join(dir, name), "ERR_TOKENIZER_INVALID").kind !== "absent",
   );
-  // What is wrong with tokenizer and template is said where they are used: the shapes can be inspected without them.
+  const refuseTokenizer = (why: string) => {
+    if (tokenizerFile !== undefined) warn("WARN_TOKENIZER_UNUSABLE", `the tokenizer cannot be used: ${why}`);
+  };
+  const refuseTemplate = (why: string) => warn("WARN_CHAT_TEMPLATE_UNUSABLE", `a chat template cannot be used: ${why}`);
   const [tokenizer, chatTemplate, eosTokens] = await Promise.all([
-    usable(loadTokenizer(dir, warn)),
-    usable(loadChatTemplate(dir, warn)),
-    usable(readEosTokens(dir, warn)),
+    usable(loadTokenizer(dir, warn), refuseTokenizer),
+    usable(loadChatTemplate(dir, warn), refuseTemplate),
+    usable(readEosTokens(dir, warn), (why) => warn("WARN_TOKENIZER_UNUSABLE", `the end of text is not known: ${why}`)),
   ]);
+  for (const { message } of chatTemplate?.problems() ?? []) refuseTemplate(message);
   const stopTokens = stopTokensOf(
     { config, generationConfig, eosTokens: eosTokens ?? [], tokenizer, chatTemplate },
     warn,
@@ -115,12 +122,13 @@ export async function inspectModel(pathOrName?: string | URL, options?: InspectO
   };
 }
 
-/** Undefined where the files cannot be used. */
-async function usable<T>(loading: Promise<T>): Promise<T | undefined> {
+/** Undefined where the files cannot be used, once `refuse` is told why. */
+async function usable<T>(loading: Promise<T>, refuse: (why: string) => void): Promise<T | undefined> {
   try {
     return await loading;
   } catch (error) {
-    if (isQuipuError(error)) return undefined;
-    throw error;
+    if (!isQuipuError(error)) throw error;
+    refuse(error.message);
+    return undefined;
   }
 }

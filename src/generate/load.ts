@@ -1,22 +1,32 @@
 // loadModel: a checkpoint folder, or a name, to a model that answers.
-import { availableMemory } from "../addon/process-limits.js";
-import { readOptions, wrongArgument } from "../arguments.js";
+import {
+  abortSignal,
+  callback,
+  flag,
+  type Kinds,
+  oneOf,
+  readOptions,
+  real,
+  whole,
+  wrongArgument,
+} from "../arguments.js";
 import { loadChatTemplate } from "../chat/template-files.js";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { openDevice } from "../device/device.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { PAGE_KEYS } from "../graph/ops.js";
+import { availableMemory } from "../machine/process-limits.js";
 import { type LlamaConfig, readConfig } from "../model/config.js";
 import { readGenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
 import { Runtime } from "../model/runtime.js";
 import { loadWeights } from "../model/weights.js";
-import { loadTokenizer } from "../tokenizer/tokenizer.js";
+import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import { readEosTokens } from "../tokenizer/tokenizer-config.js";
 import { collectWarnings, type ModelWarning } from "../warnings.js";
 import { Model, type ModelWithTokenizer } from "./model.js";
 import { modelFolder } from "./model-folder.js";
-import { LOAD_OPTIONS } from "./option-kinds.js";
+import { KV_CACHE } from "./option-kinds.js";
 import { Scheduler } from "./scheduler.js";
 import { stopTokensOf } from "./stop-tokens.js";
 
@@ -55,6 +65,23 @@ export interface LoadOptions {
   readonly onWarning?: ((warning: ModelWarning) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
+
+export const LOAD_OPTIONS: Kinds<LoadOptions> = {
+  device: oneOf("auto", "cpu", "cuda"),
+  threads: whole(1, 1024),
+  contextLength: whole(2),
+  kvCache: KV_CACHE,
+  mmap: flag,
+  tokenizer: flag,
+  batchSize: whole(1, 65536),
+  quantize: oneOf("none"),
+  slots: whole(1, 4096),
+  cacheTokens: whole(2),
+  slotTimeoutMs: real(0, Number.POSITIVE_INFINITY),
+  onProgress: callback,
+  onWarning: callback,
+  signal: abortSignal,
+};
 
 const DEFAULT_BATCH_SIZE = 512;
 const DEFAULT_SLOTS = 8;

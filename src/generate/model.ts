@@ -1,9 +1,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 // The line above goes into the declarations: [Symbol.asyncDispose] is in no lib that a target brings.
 
-// A loaded model: generation, next tokens, logits. The command line uses nothing below this.
+// A loaded model: generation, next tokens, logits.
 
-import { idsOf, readOptions, wrongArgument } from "../arguments.js";
+import { abortSignal, idsOf, type Kinds, readOptions, whole, wrongArgument } from "../arguments.js";
 import type { ChatTemplate } from "../chat/template.js";
 import type { Device } from "../device/device.js";
 import { QuipuError } from "../errors.js";
@@ -17,7 +17,7 @@ import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { ModelWarning } from "../warnings.js";
 import type { EffectiveSettings, GenerateEvent, GenerateOptions, Prompt, TokenLogprob } from "./events.js";
 import { type Holding, runGeneration, withText } from "./generate.js";
-import { GENERATE_OPTIONS, LOGITS_OPTIONS, NEXT_OPTIONS } from "./option-kinds.js";
+import { GENERATE_OPTIONS } from "./option-kinds.js";
 import { encodePrompt, fitPrompt } from "./prompt.js";
 import { resolveBias, resolveSettings } from "./sampling.js";
 import type { Scheduler } from "./scheduler.js";
@@ -28,12 +28,16 @@ export interface NextOptions extends GenerateOptions {
   readonly top?: number | undefined;
 }
 
+export const NEXT_OPTIONS: Kinds<NextOptions> = { ...GENERATE_OPTIONS, top: whole(1) };
+
 export interface LogitsOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export const LOGITS_OPTIONS: Kinds<LogitsOptions> = { signal: abortSignal };
+
 export interface ModelStats {
-  /** Parameters, and bytes of the weights in use. */
+  /** Of the weights in use, each counted once: a tied head is the embedding. As in ModelReport. */
   readonly parameters: number;
   readonly weightBytes: number;
   /** Bytes of weights that a decoded token reads. */
@@ -79,7 +83,7 @@ export interface ModelParts {
   readonly warnings: readonly ModelWarning[];
 }
 
-/** A generator that was forgotten and collected gives back what it holds. */
+/** Releases what a generator holds that was abandoned and collected. */
 const FORGOTTEN = new FinalizationRegistry<Holding>(({ sequence }) => sequence?.end());
 
 /** What {@link loadModel} gives unless it is told to leave out the tokenizer. */
@@ -115,8 +119,8 @@ export class Model {
    * the collection of a generator that was forgotten. Generations at the same time share the steps of the device; more than there are
    * slots wait in line.
    *
-   * @throws {QuipuError} ERR_USAGE, ERR_CONTEXT_OVERFLOW, ERR_NOT_A_NUMBER, ERR_CHAT_TEMPLATE, ERR_BUSY, ERR_DISPOSED; at the
-   *   first event that is asked for.
+   * @throws {QuipuError} ERR_USAGE, ERR_CONTEXT_OVERFLOW, ERR_NOT_A_NUMBER, ERR_ALL_FORBIDDEN, ERR_CHAT_TEMPLATE,
+   *   ERR_BUSY, ERR_DISPOSED; at the first event that is asked for.
    */
   generate(prompt: Prompt, options?: GenerateOptions): AsyncGenerator<GenerateEvent, void, void> {
     const holding: Holding = { sequence: undefined };
@@ -249,7 +253,7 @@ export class Model {
     };
   }
 
-  /** Ends what runs, with ERR_DISPOSED, and gives up weights, cache and threads. */
+  /** Cancels what runs, with ERR_DISPOSED, and releases weights, cache and threads. Idempotent. */
   dispose(): Promise<void> {
     this.#disposed ??= (async () => {
       const { device, runtime, loaded, scheduler } = this.#parts;

@@ -1,4 +1,4 @@
-// What the options of loadModel, of a model's methods and of their kin may be.
+// What the options of generate() may be, which others take too.
 import {
   abortSignal,
   callback,
@@ -14,33 +14,12 @@ import {
   whole,
 } from "../arguments.js";
 import { CHAT_OPTIONS } from "../chat/option-kinds.js";
-import type { BenchmarkOptions } from "./benchmark.js";
 import type { GenerateOptions } from "./events.js";
-import type { InspectOptions } from "./inspect.js";
-import type { LoadOptions } from "./load.js";
-import type { LogitsOptions, NextOptions } from "./model.js";
 
 /** Most alternatives that `logprobs` can ask for. */
 const MAX_LOGPROBS = 20;
 
-const kvCache = oneOf("f32", "f16", "int8");
-
-export const LOAD_OPTIONS: Kinds<LoadOptions> = {
-  device: oneOf("auto", "cpu", "cuda"),
-  threads: whole(1, 1024),
-  contextLength: whole(2),
-  kvCache,
-  mmap: flag,
-  tokenizer: flag,
-  batchSize: whole(1, 65536),
-  quantize: oneOf("none"),
-  slots: whole(1, 4096),
-  cacheTokens: whole(2),
-  slotTimeoutMs: real(0, Number.POSITIVE_INFINITY),
-  onProgress: callback,
-  onWarning: callback,
-  signal: abortSignal,
-};
+export const KV_CACHE = oneOf("f32", "f16", "int8");
 
 /** Its keys and values are checked one by one (sampling.ts). */
 const biases: Kind = {
@@ -70,27 +49,5 @@ export const GENERATE_OPTIONS: Kinds<GenerateOptions> = {
   onOverflow: oneOf("error", "truncate-head", "truncate-middle"),
   promptCache: flag,
   onPromptProgress: callback,
-  signal: abortSignal,
-};
-
-export const NEXT_OPTIONS: Kinds<NextOptions> = { ...GENERATE_OPTIONS, top: whole(1) };
-
-export const LOGITS_OPTIONS: Kinds<LogitsOptions> = { signal: abortSignal };
-
-export const INSPECT_OPTIONS: Kinds<InspectOptions> = { contextLength: whole(2), kvCache };
-
-/** Checked one by one, as those of generate(). */
-const generateOptions: Kind = {
-  expected: "an object with options of generate",
-  accepts: (value) => Object.prototype.toString.call(value) === "[object Object]",
-};
-
-export const BENCHMARK_OPTIONS: Kinds<BenchmarkOptions> = {
-  promptTokens: whole(1),
-  genTokens: whole(2),
-  repeats: whole(1, 1000),
-  depth: whole(0),
-  sampling: generateOptions,
-  onProgress: callback,
   signal: abortSignal,
 };

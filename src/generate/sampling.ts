@@ -1,4 +1,4 @@
-// From what a caller asks for to the settings in force: defaults of generation_config.json, then our own.
+// From a caller's options to the settings in force: missing ones are generation_config.json's, else our defaults.
 import { shown } from "../arguments.js";
 import { QuipuError } from "../errors.js";
 import type { GenerationConfig } from "../model/generation-config.js";
@@ -7,6 +7,7 @@ import type { EffectiveSettings, GenerateOptions } from "./events.js";
 
 export const DEFAULT_MAX_TOKENS = 256;
 export const DEFAULT_TEMPERATURE = 0.8;
+
 /** The settings in force for a request, of options and defaults that are checked. Its stop ids are resolved apart. */
 export function resolveSettings(
   options: GenerateOptions,

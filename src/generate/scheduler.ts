@@ -5,10 +5,10 @@
 // many as about double the step. A decoding row names its slot alone, so that a step is queued before the ids of the one before
 // it are known. What can be foreseen (maxTokens, the context, pages) is decided before queueing; a stop id is seen by the device
 // too (`advance`); a stop text or an abort is seen late, and what was computed for it is dropped.
-import type { RunTimes, Transfer } from "../device/device.js";
-import { QuipuError } from "../errors.js";
+import type { RunResult, Transfer } from "../device/device.js";
+import { isQuipuError, QuipuError } from "../errors.js";
 import { type PageCounts, PagePool } from "../model/page-pool.js";
-import { notANumber, type Row, type Runtime, type SampledRow } from "../model/runtime.js";
+import type { Row, Runtime, SampledRow } from "../model/runtime.js";
 import { Sequence, type SequenceRequest } from "./sequence.js";
 import { StepTimes } from "./step-times.js";
 import { WaitingLine } from "./waiting-line.js";
@@ -49,7 +49,7 @@ interface Part {
 }
 
 /** What comes of a step. */
-interface Landed extends RunTimes {
+interface Landed extends RunResult {
   readonly sampled?: readonly SampledRow[];
 }
 
@@ -244,9 +244,9 @@ export class Scheduler {
   }
 
   #done({ sequence, end }: Part, sampled: SampledRow | undefined): void {
-    if (typeof sampled === "string") {
+    if (sampled === "ended" || isQuipuError(sampled)) {
       const early = () => new QuipuError("ERR_INTERNAL", "a slot ended before its sequence");
-      sequence.finish(sampled === "notANumber" ? notANumber(end - 1) : early());
+      sequence.finish(sampled === "ended" ? early() : sampled);
       return;
     }
     sequence.filled(end);
@@ -265,7 +265,7 @@ export class Scheduler {
     }
   }
 
-  #observe(parts: readonly Part[], { started, ended, idle }: RunTimes): void {
+  #observe(parts: readonly Part[], { started, ended, idle }: RunResult): void {
     const promptRows = parts.reduce((sum, part) => sum + part.promptRows, 0);
     const decodeRows = parts.filter((part) => part.promptRows === 0).length;
     this.#times.observe({ promptRows, decodeRows, started, ended, idle });

@@ -1,6 +1,6 @@
 // What steps cost by the device's clock: how many rows of a prompt a step takes beside sequences that decode, how large steps
 // are, and how long the device stands still between them.
-import type { RunTimes } from "../device/device.js";
+import type { RunResult } from "../device/device.js";
 
 /** Rows of a prompt that every step has room for, whatever it costs. */
 export const LEAST_PROMPT_ROWS = 8;
@@ -8,7 +8,7 @@ export const LEAST_PROMPT_ROWS = 8;
 /** The weight of the newest figure in a mean that follows the machine's load. */
 const NEWEST = 0.2;
 
-export interface StepTime extends RunTimes {
+export interface StepTime extends Pick<RunResult, "started" | "ended" | "idle"> {
   readonly promptRows: number;
   readonly decodeRows: number;
 }

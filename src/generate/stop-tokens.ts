@@ -56,6 +56,8 @@ export function stopTokensOf(parts: StopParts, warn: Warn): StopToken[] {
 
 /** What is rendered in place of an answer: no template takes it for anything else. */
 const ANSWER = "quipu looks for what follows";
+/** Rendered at every load. Published templates take under 20,000 steps for longer conversations. */
+const MAX_STEPS = 1_000_000;
 
 /**
  * The token that ends an answer in a template: the special one that stands directly after its text (but for white space) where
@@ -65,7 +67,7 @@ function endOfTurn(template: ChatTemplate, tokenizer: Tokenizer): number | undef
   const turns = ["user", "assistant", "user"].map((role, i) => ({ role, content: i === 1 ? ANSWER : "hello" }));
   let rendered: string;
   try {
-    rendered = template.render(turns, { addGenerationPrompt: false });
+    rendered = template.open(turns, undefined, { maxSteps: MAX_STEPS }).text;
   } catch (error) {
     if (isQuipuError(error)) return undefined; // it refuses such a conversation
     throw error;

@@ -8,6 +8,8 @@
 //   R rows wanted             N, K out- and in-features   d head size, half: d/2  B blocks (pages that a slot can hold)
 //   V vocabulary              F feed-forward features     n heads to one of G     C context positions
 //
+// Words are letters, too: pages of the cache, best ids to report, biases and stopIds of a slot.
+//
 // A dim is a product of letters and numbers, such as n*G*d: of its letters one may be known by this dim alone, and is then what
 // is left by exact division. 64 is the page (PAGE_KEYS).
 import type { DType } from "../device/tensor.js";
@@ -57,7 +59,7 @@ export interface OpRow {
   readonly least?: Readonly<Record<string, number>>;
   /** A letter that a letter may not exceed. */
   readonly most?: Readonly<Record<string, string>>;
-  /** Names of what lies in the last dim of operands with fixed contents, or of what a word may say, for kernels: kTemperature … kFloatSettings. */
+  /** Names of what lies in the last dim of operands with fixed contents, for kernels: kTemperature … kFloatSettings. */
   readonly fields?: Readonly<Record<string, readonly string[]>>;
 }
 
@@ -85,9 +87,6 @@ export const SAMPLE_FLOATS = [
   "frequencyPenalty",
 ] as const;
 export const SAMPLE_INTS = ["topK", "promptLength", "seedLow", "seedHigh"] as const;
-
-/** What became of a row of `sample`, in its result `statuses`: an id was drawn or nobody wanted one, or a logit is no number. */
-export const SAMPLE_STATUSES = ["drawn", "notANumber"] as const;
 
 export const OPS = {
   /** out[t] = table[ids[t]], zeros where that is no row. Embedding; picking the rows whose logits are wanted. */
@@ -159,10 +158,7 @@ export const OPS = {
     results: { out: ["T F", "f32"] },
     inPlace: { out: ["gate", "up"] },
   },
-  /**
-   * The next id of each wanted row with its logprob, and the best k. Settings are contents, one row a slot. A row whose logits are no
-   * numbers has the id −1 and a status that says so; it is nothing to its neighbours.
-   */
+  /** The next id of each wanted row with its logprob, and the best k. Settings are contents, one row a slot. */
   sample: {
     code: 9,
     operands: {
@@ -176,16 +172,10 @@ export const OPS = {
       biasIds: ["S biases", "index V"], // −1 ends them
       biases: ["S biases", "f32"],
     },
-    results: {
-      ids: ["R", "i32"],
-      logprobs: ["R", "f32"],
-      bestIds: ["R best", "i32"],
-      bestLogprobs: ["R best", "f32"],
-      statuses: ["R", "i32"],
-    },
+    results: { ids: ["R", "i32"], logprobs: ["R", "f32"], bestIds: ["R best", "i32"], bestLogprobs: ["R best", "f32"] },
     least: { best: 1 },
     most: { best: "V" },
-    fields: { floatSettings: SAMPLE_FLOATS, intSettings: SAMPLE_INTS, sampleStatuses: SAMPLE_STATUSES },
+    fields: { floatSettings: SAMPLE_FLOATS, intSettings: SAMPLE_INTS },
   },
   /**
    * Leaves what was sampled where the slot's next step finds it (`resume`): its id and position by slot, and the id in the history. A

@@ -1,12 +1,13 @@
-// From a recording to a program of a device: plan the memory, give outputs a place, write the flat stream of 32-bit words
-// that native code checks once and keeps (its form: native/core/program.h).
+// From a recording to a program of a device: passes rewrite it, planMemory gives its values memory, and it is written as the
+// flat stream of 32-bit words that native code checks once and keeps (its form: native/core/program.h).
 import type { NativeBuffer, NativeProgram } from "../addon/addon-types.js";
-import type { Device, RunOptions, RunTimes } from "../device/device.js";
-import { DTYPE_CODES, type Tensor } from "../device/tensor.js";
+import type { Device, RunOptions, RunResult } from "../device/device.js";
+import { DTYPE_CODES, formatShape, overlap, type Tensor } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";
 import { opRow } from "./ops.js";
 import { type MemoryPlan, planMemory } from "./passes/plan-memory.js";
-import type { RecordedOp, Recording, Value } from "./recorder.js";
+import type { Pass, RecordedOp, Recording, Value } from "./recording.js";
+import { signatureOf } from "./signatures.js";
 
 const MAGIC = 0x51554950;
 const VERSION = 1;
@@ -22,7 +23,8 @@ export function encode(recording: Recording, plan: MemoryPlan, places: ReadonlyM
   const buffers: NativeBuffer[] = [];
   const bufferIndex = new Map<NativeBuffer, number>();
   const tensorWords: number[] = [];
-  const tensorIndex = new Map<string, number>();
+  /** By the tensor where there is one, as all versions of a state lie at its place; else by the value's id. */
+  const tensorIndex = new Map<Tensor | number, number>();
 
   const indexOfBuffer = (buffer: NativeBuffer) => {
     let index = bufferIndex.get(buffer);
@@ -34,32 +36,30 @@ export function encode(recording: Recording, plan: MemoryPlan, places: ReadonlyM
   };
   const indexOfTensor = (value: Value) => {
     const tensor = value.tensor ?? places.get(value.id);
+    const known = tensorIndex.get(tensor ?? value.id);
+    if (known !== undefined) return known;
     const buffer = tensor === undefined ? ARENA : indexOfBuffer(tensor.buffer);
     const offset = tensor === undefined ? plan.offsets.get(value.id) : tensor.offset;
     if (offset === undefined) throw new QuipuError("ERR_INTERNAL", `${value.name} (value ${value.id}) has no place`);
     const dims = [...value.shape, 1, 1, 1, 1].slice(0, 4);
-    const words = [
-      buffer,
-      offset % 2 ** 32,
-      Math.floor(offset / 2 ** 32),
-      DTYPE_CODES[value.dtype],
-      value.shape.length,
-      ...dims,
-    ];
-    const key = words.join();
-    let index = tensorIndex.get(key);
-    if (index === undefined) {
-      index = tensorIndex.size;
-      tensorIndex.set(key, index);
-      tensorWords.push(...words);
-    }
+    tensorWords.push(buffer, offset % 2 ** 32, Math.floor(offset / 2 ** 32));
+    tensorWords.push(DTYPE_CODES[value.dtype], value.shape.length, ...dims);
+    const index = tensorIndex.size;
+    tensorIndex.set(tensor ?? value.id, index);
     return index;
   };
 
-  const opWords = recording.ops.flatMap((op) => {
+  const opWords: number[] = [];
+  for (const op of recording.ops) {
+    const row = opRow(op.op);
     const operands = streamOrder(op).map(indexOfTensor);
-    return [opRow(op.op).code, operands.length, op.attributes.length, ...operands, ...op.attributes];
-  });
+    const attributes = Object.entries(row.attributes ?? {}).map(([name, type]) => {
+      const value = op.attributes[name];
+      if (value === undefined) throw new QuipuError("ERR_INTERNAL", `${op.op}: attribute ${name} is missing`);
+      return type === "f32" ? floatBits(value) : value;
+    });
+    opWords.push(row.code, operands.length, attributes.length, ...operands, ...attributes);
+  }
   const { arenaBytes } = plan;
   const header = [
     MAGIC,
@@ -72,29 +72,32 @@ export function encode(recording: Recording, plan: MemoryPlan, places: ReadonlyM
   return { stream: Uint32Array.from([...header, ...tensorWords, ...opWords]), buffers };
 }
 
-/** Operands of the row, its results, its optional operands; new versions of state are where the state is. */
-function streamOrder(op: RecordedOp): Value[] {
-  const row = opRow(op.op);
-  const required = Object.keys(row.operands).length;
-  const results = op.results.slice(0, Object.keys(row.results).length);
-  return [...op.operands.slice(0, required), ...results, ...op.operands.slice(required)];
+/** What the op reads and what it makes; new versions of state are where the state is. */
+function streamOrder({ op, operands, results }: RecordedOp): Value[] {
+  const values = signatureOf(op).operands.map(({ name, role }) => (role === "result" ? results[name] : operands[name]));
+  return values.filter((value) => value !== undefined);
+}
+
+const bits = new DataView(new ArrayBuffer(4));
+
+function floatBits(x: number): number {
+  bits.setFloat32(0, x);
+  return bits.getUint32(0);
 }
 
 /** A recording made ready for a device. */
 export class Program {
-  readonly recording: Recording;
-  readonly arenaBytes: number;
   readonly #device: Device;
   readonly #native: NativeProgram;
   readonly #outputs: ReadonlyMap<number, Tensor>;
+  readonly #owned: readonly Tensor[];
 
-  constructor(device: Device, recording: Recording, plan: MemoryPlan, outputs: ReadonlyMap<number, Tensor>) {
-    const { stream, buffers } = encode(recording, plan, outputs);
-    this.recording = recording;
-    this.arenaBytes = plan.arenaBytes;
+  /** Made by {@link compile}. `outputs`: where those of the recording lie, by value id; `owned`: those that go with the program. */
+  constructor(device: Device, native: NativeProgram, outputs: ReadonlyMap<number, Tensor>, owned: readonly Tensor[]) {
     this.#device = device;
+    this.#native = native;
     this.#outputs = outputs;
-    this.#native = device.load(stream, buffers);
+    this.#owned = owned;
   }
 
   /** Where an output of the recording lies. */
@@ -105,22 +108,82 @@ export class Program {
   }
 
   /** Runs on the device's queue; see {@link Device.run}. */
-  run(options: RunOptions = {}): Promise<RunTimes> {
+  run(options: RunOptions = {}): Promise<RunResult> {
     return this.#device.run(this.#native, options);
   }
 
   /** Gives up the program and the memory of its outputs, once no run needs them. */
   dispose(): void {
     this.#native.dispose();
-    for (const tensor of this.#outputs.values()) this.#device.free(tensor);
+    for (const tensor of this.#owned) this.#device.free(tensor);
   }
 }
 
-/** Prepares `recording` for `device`: planMemory, encode. Passes that rewrite the list come before. */
-export function compile(device: Device, recording: Recording): Program {
+export interface CompileOptions {
+  /** What rewrites the recording, in this order. */
+  readonly passes?: readonly Pass[];
+  /** Where outputs lie; the others get memory that goes with the program. */
+  readonly places?: ReadonlyMap<Value, Tensor>;
+}
+
+/** Prepares `recording` for `device`. Outputs are asked for as `recording` has them, whatever the passes make of it. */
+export function compile(
+  device: Device,
+  recording: Recording,
+  { passes = [], places = new Map() }: CompileOptions = {},
+): Program {
+  const rewritten = passes.reduce((before, pass) => pass(before), recording);
   const outputs = new Map<number, Tensor>();
-  for (const value of recording.outputs) {
-    if (value.tensor === undefined) outputs.set(value.id, device.allocate(value.name, value.dtype, value.shape));
+  const rewrittenOutputs = new Map<number, Tensor>();
+  const owned: Tensor[] = [];
+  try {
+    for (const value of places.keys()) {
+      if (!recording.isOutput(value))
+        throw new QuipuError("ERR_INTERNAL", `${value.name} has a place and is no output`);
+    }
+    checkApart(rewritten, [...places.values()]);
+    if (rewritten.outputs.length !== recording.outputs.length) {
+      throw new QuipuError("ERR_INTERNAL", "a pass has changed how many outputs there are");
+    }
+    recording.outputs.forEach((value, i) => {
+      const { name, dtype, shape } = value;
+      const now = rewritten.outputs[i]!;
+      if (formatShape(now.dtype, now.shape) !== formatShape(dtype, shape)) {
+        throw new QuipuError("ERR_INTERNAL", `a pass has changed output ${i}, ${name}`);
+      }
+      let tensor = now.tensor ?? places.get(value);
+      if (tensor === undefined) {
+        tensor = device.allocate(name, dtype, shape);
+        owned.push(tensor);
+      } else {
+        checkPlace(value, tensor);
+      }
+      outputs.set(value.id, tensor);
+      rewrittenOutputs.set(now.id, tensor);
+    });
+    const { stream, buffers } = encode(rewritten, planMemory(rewritten), rewrittenOutputs);
+    return new Program(device, device.load(stream, buffers), outputs, owned);
+  } catch (error) {
+    for (const tensor of owned) device.free(tensor);
+    throw error;
   }
-  return new Program(device, recording, planMemory(recording), outputs);
+}
+
+function checkPlace({ name, dtype, shape }: Value, place: Tensor) {
+  if (formatShape(place.dtype, place.shape) === formatShape(dtype, shape)) return;
+  throw new QuipuError(
+    "ERR_INTERNAL",
+    `${name}: expected a place of ${formatShape(dtype, shape)}, got ${formatShape(place.dtype, place.shape)}`,
+  );
+}
+
+/** An output that lay where state lies, or another output, would change it behind the recorder's back. */
+function checkApart(recording: Recording, places: readonly Tensor[]) {
+  if (places.length === 0) return;
+  const values = recording.ops.flatMap(({ operands }) => Object.values(operands));
+  const states = new Set(values.flatMap(({ tensor }) => tensor ?? []));
+  for (const [i, place] of places.entries()) {
+    const other = [...places.slice(0, i), ...states].find((tensor) => overlap(tensor, place));
+    if (other !== undefined) throw new QuipuError("ERR_INTERNAL", `${place.name} lies where ${other.name} does`);
+  }
 }

@@ -1,40 +1,20 @@
 // The recorder: one method an op. A method checks its operands against the op's row, notes the op, and returns new values;
-// nothing recorded is ever overwritten. State (weights, cache, step inputs) enters as tensors of the device; an op that
-// writes state yields a new version of it, a value at the same place, and whoever needs what was written reads that version.
-import type { DType, Shape, Tensor } from "../device/tensor.js";
+// nothing recorded is ever overwritten.
+//
+// State (weights, cache, step inputs) enters as tensors of the device. An op that writes state yields a new version of it, a
+// value at the same place, and whoever needs what was written reads that version. Once there is one, no op may read an older
+// version any more, nor take the tensor itself: a list that breaks this would run in one order only by luck.
+import type { NativeBuffer } from "../addon/addon-types.js";
+import { type DType, formatShape, overlap, type Shape, type Tensor } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";
-import type { OperandsOf, OpName, ResultsOf } from "./ops.js";
-import { checkOperands, product, signatureOf } from "./signatures.js";
-
-/** A result of an op, or state. */
-export interface Value {
-  readonly id: number;
-  readonly name: string;
-  readonly dtype: DType;
-  readonly shape: Shape;
-  /** Where it lies, for state; values without one get memory from planMemory. */
-  readonly tensor: Tensor | undefined;
-}
-
-export interface RecordedOp {
-  readonly op: OpName;
-  /** In the order of the op's row; optional ones last. */
-  readonly operands: readonly Value[];
-  /** Results of the row, then the new versions of what it updates. */
-  readonly results: readonly Value[];
-  /** 32-bit words in the order of the row; f32 as bits. */
-  readonly attributes: readonly number[];
-}
-
-export interface Recording {
-  readonly ops: readonly RecordedOp[];
-  /** Values that live on after the run, each in memory of its own. */
-  readonly outputs: readonly Value[];
-}
+import { checkOperands } from "./check-operands.js";
+import { type OperandsOf, type OpName, opRow, type ResultsOf } from "./ops.js";
+import { type RecordedOp, Recording, type Value } from "./recording.js";
+import { product, signatureOf } from "./signatures.js";
 
 export type Input = Value | Tensor;
 
-/** The results of `sample`, one row each wanted row. */
+/** The four results of `sample`, one row each wanted row. */
 export type Sampled = ResultsOf<"sample", Value>;
 
 /** A layer's cache: keys [pages, G, d, 64] and values [pages, G, 64, d]; i8 caches have scales [pages, G, 64]. */
@@ -46,12 +26,20 @@ export type CacheState<T extends Input = Input> = Pick<
 /** Where each row of the step belongs: slot and position [T], and the pages of each slot [S, B]. */
 export type RowPlaces = Pick<OperandsOf<"attention", Input>, "slots" | "positions" | "pageTable">;
 
+export interface Tap {
+  readonly name: string;
+  readonly value: Value;
+}
+
 export class Recorder {
   readonly #ops: RecordedOp[] = [];
-  readonly #outputs: Value[] = [];
+  readonly #outputs = new Map<number, Value>();
   readonly #states = new Map<Tensor, Value>();
+  /** The newest versions of the state that ops have written, by the buffer where it lies. */
+  readonly #updates = new Map<NativeBuffer, Value[]>();
   readonly #keepTaps: boolean;
-  readonly taps: Value[] = [];
+  readonly taps: Tap[] = [];
+  #region = "";
   #values = 0;
 
   /** With `taps`, values marked by {@link tap} become outputs: for finding the first layer that differs. */
@@ -61,7 +49,7 @@ export class Recorder {
 
   /** The recording so far. */
   finish(): Recording {
-    return { ops: [...this.#ops], outputs: [...this.#outputs] };
+    return new Recording([...this.#ops], [...this.#outputs.values()]);
   }
 
   /** A tensor of the device as a value, where an op takes values. */
@@ -69,22 +57,27 @@ export class Recorder {
     return this.#valueOf(tensor);
   }
 
-  /** Makes `value` an output: readable after the run. */
+  /** Makes `value` an output: readable after the run. Idempotent. */
   output(value: Value): Value {
-    this.#outputs.push(value);
+    this.#outputs.set(value.id, value);
     return value;
   }
 
-  /** Names a value of interest, an output when taps are on. */
+  /** Gives what `record` records the name of a part of the model, inside the one that is open. */
+  region<T>(name: string, record: () => T): T {
+    const outer = this.#region;
+    this.#region = inRegion(outer, name);
+    try {
+      return record();
+    } finally {
+      this.#region = outer;
+    }
+  }
+
+  /** Names a value of interest, after the region that is open; an output when taps are on, which no pass may do without. */
   tap(name: string, value: Value): Value {
-    if (!this.#keepTaps) return value;
-    const named = { ...value, name };
-    // The named value takes the place of the one just recorded, as its producer's result.
-    const index = this.#ops.findLastIndex((op) => op.results.includes(value));
-    const producer = this.#ops[index]!;
-    this.#ops[index] = { ...producer, results: producer.results.map((result) => (result === value ? named : result)) };
-    this.taps.push(this.output(named));
-    return named;
+    if (this.#keepTaps) this.taps.push({ name: inRegion(this.#region, name), value: this.output(value) });
+    return value;
   }
 
   gatherRows(table: Input, ids: Input): Value {
@@ -92,7 +85,7 @@ export class Recorder {
   }
 
   rmsNorm(x: Value, weight: Input, epsilon: number): Value {
-    return this.#record("rmsNorm", { x, weight }, [floatBits(epsilon)]).out;
+    return this.#record("rmsNorm", { x, weight }, { epsilon }).out;
   }
 
   matmul(a: Input, b: Input): Value {
@@ -105,7 +98,7 @@ export class Recorder {
 
   /** `scale`: what cosines and sines are multiplied by (YaRN's attention factor). */
   ropeAngles(positions: Input, inverseFrequencies: Input, { scale = 1 } = {}): Value {
-    return this.#record("ropeAngles", { positions, inverseFrequencies }, [floatBits(scale)]).out;
+    return this.#record("ropeAngles", { positions, inverseFrequencies }, { scale }).out;
   }
 
   rope(x: Value, angles: Value): Value {
@@ -118,7 +111,7 @@ export class Recorder {
   }
 
   attention(q: Value, cache: CacheState<Value>, { slots, positions, pageTable }: RowPlaces, scale: number): Value {
-    return this.#record("attention", { q, ...cache, slots, positions, pageTable }, [floatBits(scale)]).out;
+    return this.#record("attention", { q, ...cache, slots, positions, pageTable }, { scale }).out;
   }
 
   swiglu(gate: Value, up: Value): Value {
@@ -127,7 +120,7 @@ export class Recorder {
 
   /** `best`: how many of the most likely ids to report, at least 1. */
   sample(logits: Value, inputs: Omit<OperandsOf<"sample", Input>, "logits">, best: number): Sampled {
-    return this.#record("sample", { logits, ...inputs }, [], { best });
+    return this.#record("sample", { logits, ...inputs }, {}, { best });
   }
 
   resume(rows: OperandsOf<"resume", Input>): ResultsOf<"resume", Value> {
@@ -141,35 +134,95 @@ export class Recorder {
   #record<N extends OpName>(
     op: N,
     inputs: OperandsOf<N, Input>,
-    attributes: readonly number[] = [],
+    attributes: Readonly<Record<string, number>> = {},
     given: Readonly<Record<string, number>> = {},
   ): ResultsOf<N, Value> {
-    const signature = signatureOf(op);
-    const named: Readonly<Record<string, Input | undefined>> = inputs;
+    return this.record(op, inputs, attributes, given) as ResultsOf<N, Value>;
+  }
+
+  /** Notes an op by its name, as passes do; `given` are the letters that only its results have. */
+  record(
+    op: OpName,
+    inputs: Readonly<Record<string, Input | undefined>>,
+    attributes: Readonly<Record<string, number>> = {},
+    given: Readonly<Record<string, number>> = {},
+  ): Readonly<Record<string, Value>> {
+    const signature = { ...signatureOf(op), op: inRegion(this.#region, op) };
     const values = signature.operands.map(({ name, role }) => {
-      const input = role === "result" ? undefined : named[name];
+      const input = role === "result" ? undefined : inputs[name];
       return input && this.#valueOf(input);
     });
     const numbers = checkOperands(signature, values, given);
-    const results: Record<string, Value> = {};
-    for (const { name, role, dims, dtypes } of signature.operands) {
+    const operands: Record<string, Value> = {};
+    const results: Record<string, Pick<Value, "name" | "dtype" | "shape">> = {};
+    for (const [i, { name, role, dims, dtypes }] of signature.operands.entries()) {
+      const value = values[i];
+      if (value !== undefined) operands[name] = value;
       if (role !== "result") continue;
-      const shape = dims.map((dim) => product(dim, numbers));
-      results[name] = this.#value(`${op}.${name}`, dtypes[0]!, shape, undefined);
+      results[name] = { name: `${op}.${name}`, dtype: dtypes[0]!, shape: dims.map((dim) => product(dim, numbers)) };
     }
-    values.forEach((state, i) => {
-      const { name, role } = signature.operands[i]!;
-      if (state === undefined || role !== "updated") return;
-      if (state.tensor === undefined) throw new QuipuError("ERR_INTERNAL", `${op}: ${name} must be state`);
-      results[name] = this.#value(state.name, state.dtype, state.shape, state.tensor);
-    });
-    const operands = values.filter((value) => value !== undefined);
-    this.#ops.push({ op, operands, results: Object.values(results), attributes });
-    return results as ResultsOf<N, Value>;
+    return this.#note(op, operands, results, attributes, this.#region);
+  }
+
+  /** Notes an op of another recording, with `operands` in place of its own. */
+  copy(original: RecordedOp, operands: Readonly<Record<string, Value>>): Readonly<Record<string, Value>> {
+    const { op, results, attributes, region } = original;
+    for (const [name, { dtype, shape }] of Object.entries(original.operands)) {
+      const copy = operands[name];
+      if (copy?.dtype !== dtype || copy.shape.join() !== shape.join()) {
+        throw this.#wrong(
+          op,
+          `operand ${name}: expected ${formatShape(dtype, shape)} as in the recording that is copied`,
+        );
+      }
+    }
+    const { updates = [] } = opRow(op);
+    const made = Object.entries(results).filter(([name]) => !updates.includes(name));
+    return this.#note(op, operands, Object.fromEntries(made), attributes, region);
+  }
+
+  /** Whether an op may still read `value`: false for state of which there is a newer version. */
+  isCurrent({ id, tensor }: Value): boolean {
+    return tensor === undefined || this.#updatesOf(tensor).every((update) => update.id <= id);
+  }
+
+  #note(
+    op: OpName,
+    operands: Readonly<Record<string, Value>>,
+    results: Readonly<Record<string, Pick<Value, "name" | "dtype" | "shape">>>,
+    attributes: Readonly<Record<string, number>>,
+    region: string,
+  ): Readonly<Record<string, Value>> {
+    for (const [name, value] of Object.entries(operands)) {
+      if (!this.isCurrent(value))
+        throw this.#wrong(op, `operand ${name}: ${value.name} was updated: pass its new version`);
+    }
+    const made: Record<string, Value> = {};
+    for (const [name, result] of Object.entries(results)) {
+      made[name] = this.#value(result.name, result.dtype, result.shape, undefined);
+    }
+    for (const name of opRow(op).updates ?? []) {
+      const state = operands[name];
+      if (state === undefined) continue;
+      if (state.tensor === undefined) throw this.#wrong(op, `operand ${name}: ${state.name} must be state`);
+      made[name] = this.#update(state.tensor);
+    }
+    this.#ops.push({ op, operands, results: made, attributes, region });
+    return made;
+  }
+
+  #wrong(op: OpName, problem: string): QuipuError {
+    return new QuipuError("ERR_INTERNAL", `${inRegion(this.#region, op)}: ${problem}`);
   }
 
   #valueOf(input: Input): Value {
     if ("id" in input) return input;
+    if (this.#updatesOf(input).length > 0) {
+      throw new QuipuError(
+        "ERR_INTERNAL",
+        `${input.name} was updated in this recording: pass its new version, no tensor`,
+      );
+    }
     let value = this.#states.get(input);
     if (value === undefined) {
       value = this.#value(input.name, input.dtype, input.shape, input);
@@ -178,14 +231,23 @@ export class Recorder {
     return value;
   }
 
+  /** The newest versions of state that shares bytes with `tensor`. */
+  #updatesOf(tensor: Tensor): readonly Value[] {
+    return (this.#updates.get(tensor.buffer) ?? []).filter((update) => overlap(update.tensor!, tensor));
+  }
+
+  #update(tensor: Tensor): Value {
+    const version = this.#value(tensor.name, tensor.dtype, tensor.shape, tensor);
+    const others = (this.#updates.get(tensor.buffer) ?? []).filter((update) => update.tensor !== tensor);
+    this.#updates.set(tensor.buffer, [...others, version]);
+    return version;
+  }
+
   #value(name: string, dtype: DType, shape: Shape, tensor: Tensor | undefined): Value {
     return { id: this.#values++, name, dtype, shape, tensor };
   }
 }
 
-const bits = new DataView(new ArrayBuffer(4));
-
-function floatBits(x: number): number {
-  bits.setFloat32(0, x);
-  return bits.getUint32(0);
+function inRegion(region: string, name: string): string {
+  return region === "" ? name : `${region}.${name}`;
 }

@@ -1,4 +1,5 @@
 // Arguments of what templates call, matched with parameters as Python does.
+import { once } from "../once.js";
 import { JinjaError, typeError } from "./errors.js";
 import { isInt, type Kwargs, textOf, typeName, type Value } from "./values.js";
 
@@ -6,16 +7,33 @@ export const NO_KWARGS: Kwargs = new Map();
 
 export type Bound = readonly (Value | undefined)[];
 
+/** A filter: of a value, with arguments. */
+export type Filter = (value: Value, args: readonly Value[], kwargs: Kwargs) => Value;
+export type Test = (value: Value, args: readonly Value[], kwargs: Kwargs) => boolean;
+
+/** A filter or a test whose value is the first of its parameters. */
+export function bound<T>(
+  name: string,
+  spec: string,
+  run: (bound: Bound) => T,
+): (value: Value, args: readonly Value[], kwargs: Kwargs) => T {
+  const bind = signature(spec);
+  return (value, args, kwargs) => run(bind(name, [value, ...args], kwargs));
+}
+
 /**
  * Parameters by name, "?" after an optional one; those before "/" cannot be named. The function gives the arguments in their order,
  * undefined where none was given.
  */
 export function signature(spec: string): (callee: string, args: readonly Value[], kwargs: Kwargs) => Bound {
-  const words = spec.split(" ").filter((word) => word !== "");
-  const slash = words.indexOf("/");
-  const params = words.filter((word) => word !== "/").map((word) => word.replace("?", ""));
-  const required = words.filter((word) => word !== "/" && !word.endsWith("?")).length;
+  const parsed = once(() => {
+    const words = spec.split(" ").filter((word) => word !== "");
+    const params = words.filter((word) => word !== "/");
+    const required = params.filter((word) => !word.endsWith("?")).length;
+    return { slash: words.indexOf("/"), params: params.map((word) => word.replace("?", "")), required };
+  });
   return (callee, args, kwargs) => {
+    const { slash, params, required } = parsed();
     if (args.length > params.length) {
       throw typeError(`${callee}() takes at most ${params.length} arguments (${args.length} given)`);
     }

@@ -1,5 +1,6 @@
 // The `attribute` argument of filters: names and numbers with dots between, and several with commas for sort.
 import { getItem } from "./attributes.js";
+import { spend } from "./budget.js";
 import { isdigit } from "./unicode.js";
 import { textOf, Undefined, type Value } from "./values.js";
 
@@ -9,6 +10,7 @@ export type Getter = (item: Value) => Value;
 export function attributeGetter(attribute: Value | undefined, missing?: Value, finish?: Getter): Getter {
   const parts = attributeParts(attribute);
   return (item) => {
+    spend(parts.length);
     let value = item;
     for (const part of parts) {
       value = getItem(value, part);

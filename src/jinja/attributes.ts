@@ -1,23 +1,23 @@
 // `object.name` and `object[key]` in the immutable sandbox: attributes, items, and what is not there or not allowed.
-import { containerMethod } from "./container-methods.js";
+
+import { spend } from "./budget.js";
+import { containerAttribute } from "./container-methods.js";
 import { JinjaError } from "./errors.js";
+import { formatMethod, type Lookup } from "./format-method.js";
 import { indexOf } from "./iteration.js";
 import { repr } from "./printing.js";
 import { stringMethod } from "./string-methods.js";
 import { characterAt } from "./text.js";
 import {
-  DictView,
   describeOwner,
   Group,
-  isInt,
   isList,
   Markup,
   PyDict,
-  PyFloat,
   PyInstance,
-  PyIterator,
   PyRange,
   PyTuple,
+  refuseUndefined,
   textOf,
   typeName,
   Undefined,
@@ -77,11 +77,8 @@ export function getAttributeOnly(object: Value, name: string): Value {
   return own === undefined ? missing(object, name) : own;
 }
 
-function refuseUndefined(object: Value): void {
-  if (object instanceof Undefined) throw new JinjaError(object.errorKind, object.message);
-}
-
 function missing(object: Value, key: Value): Undefined {
+  spend(4);
   const name = textOf(key);
   const owner = describeOwner(object);
   return new Undefined(
@@ -120,6 +117,8 @@ function item(object: Value, key: Value): Value | undefined {
   return undefined;
 }
 
+const LOOKUP: Lookup = { attribute: getAttribute, item: getItem };
+
 function attribute(object: Value, name: string): Value | undefined {
   if (name.startsWith("_")) {
     const known = OBJECT_ATTRIBUTES.has(name) || (CONTAINER_ATTRIBUTES.has(name) && typeof object === "object");
@@ -127,28 +126,12 @@ function attribute(object: Value, name: string): Value | undefined {
   }
   if (object instanceof PyInstance) return object.attribute(name);
   const text = textOf(object);
-  if (text !== undefined) return stringMethod(object as string | Markup, text, name);
+  if (text !== undefined) {
+    const self = object as string | Markup;
+    return formatMethod(self, name, LOOKUP) ?? stringMethod(self, text, name);
+  }
   if (MUTATORS[typeName(object)]?.has(name)) return unsafe(object, name);
   if (object instanceof Group && (name === "grouper" || name === "list"))
     return object.items[name === "grouper" ? 0 : 1];
-  if (
-    isList(object) ||
-    object instanceof PyTuple ||
-    object instanceof PyDict ||
-    object instanceof PyRange ||
-    object instanceof DictView
-  ) {
-    return containerMethod(object, name);
-  }
-  if (isInt(object) || typeof object === "boolean") return intAttribute(object, name);
-  if (object instanceof PyFloat || object instanceof PyIterator) return containerMethod(object, name);
-  return undefined;
-}
-
-function intAttribute(value: number | bigint | boolean, name: string): Value | undefined {
-  const int = typeof value === "boolean" ? Number(value) : value;
-  if (name === "real" || name === "numerator") return int;
-  if (name === "imag") return 0;
-  if (name === "denominator") return 1;
-  return containerMethod(int, name);
+  return containerAttribute(object, name);
 }

@@ -2,19 +2,31 @@
 import { NO_KWARGS } from "./arguments.js";
 import { getAttribute, getItem } from "./attributes.js";
 import { spend } from "./budget.js";
-import { callValue } from "./calls.js";
 import { JinjaError, typeError, unsupported } from "./errors.js";
-import { filters } from "./filters.js";
+import { filters, tests } from "./filters.js";
 import { type Evaluate, undefinedName } from "./frame.js";
 import { isSliceable, slice, toArray } from "./iteration.js";
-import type { Arguments, CallNode, Expression, FilterNode } from "./nodes.js";
+import type { Arguments, CallNode, Expression, FilterNode, Node } from "./nodes.js";
 import { binary, compare, concat, unary } from "./operators.js";
 import { stringRepr } from "./printing.js";
 import { atLine } from "./rendering.js";
 import { reader, type Scope } from "./scope.js";
-import { tests } from "./tests.js";
-import { float, int, type Kwargs, PyDict, PyFloat, PyTuple, textOf, truthy, Undefined, type Value } from "./values.js";
-import { anyWithin } from "./walk.js";
+import {
+  float,
+  int,
+  type Kwargs,
+  PyCallable,
+  PyDict,
+  PyFloat,
+  PyTuple,
+  refuseUndefined,
+  textOf,
+  truthy,
+  typeName,
+  Undefined,
+  type Value,
+} from "./values.js";
+import { anyWithin, childrenOf } from "./walk.js";
 
 /** The value of an expression within others or of a statement; `{{ … }}` takes one as it is. */
 export function compileExpression(node: Expression, scope: Scope): Evaluate {
@@ -31,8 +43,20 @@ export function compileExpression(node: Expression, scope: Scope): Evaluate {
 
 /** Whether Jinja2 computes an expression beforehand: it reads no name and calls nothing, at least where it would be evaluated. */
 function isFolded(node: Expression): boolean {
-  if (node.type === "const") return false;
-  return !anyWithin([node], (child) => child.type === "name" || child.type === "call");
+  return node.type !== "const" && isConstant(node);
+}
+
+/** Of each node once: asked at every level, a long chain would take the square of its length. */
+const constants = new WeakMap<Node, boolean>();
+
+function isConstant(node: Node): boolean {
+  let known = constants.get(node);
+  if (known === undefined) {
+    spend(1);
+    known = node.type !== "name" && node.type !== "call" && childrenOf(node).every(isConstant);
+    constants.set(node, known);
+  }
+  return known;
 }
 
 /** An expression that `{{ … }}` prints. */
@@ -62,15 +86,22 @@ export function compilePrinted(node: Expression, scope: Scope): Evaluate {
     }
     case "list": {
       const items = node.items.map(compile);
-      return (frame) => items.map((item) => item(frame));
+      return (frame) => {
+        spend(1 + items.length);
+        return items.map((item) => item(frame));
+      };
     }
     case "tuple": {
       const items = node.items.map(compile);
-      return (frame) => new PyTuple(items.map((item) => item(frame)));
+      return (frame) => {
+        spend(1 + items.length);
+        return new PyTuple(items.map((item) => item(frame)));
+      };
     }
     case "dict": {
       const pairs = node.items.map(([key, value]) => [compile(key), compile(value)] as const);
       return (frame) => {
+        spend(4 + pairs.length);
         const dict = new PyDict();
         for (const [key, value] of pairs) dict.set(key(frame), value(frame));
         return dict;
@@ -84,28 +115,40 @@ export function compilePrinted(node: Expression, scope: Scope): Evaluate {
         `the inline if-expression on line ${node.line} evaluated to false and no else section was defined.`,
       );
       const otherwise = node.otherwise === undefined ? () => missing : compileExpression(node.otherwise, soft);
-      return (frame) => (truthy(test(frame)) ? value(frame) : otherwise(frame));
+      return (frame) => {
+        spend(1);
+        return truthy(test(frame)) ? value(frame) : otherwise(frame);
+      };
     }
     case "binary": {
       const [left, right, { op }] = [compile(node.left), compile(node.right), node];
       if (op === "and" || op === "or") {
         return (frame) => {
+          spend(1);
           const value = left(frame);
           return truthy(value) === (op === "and") ? right(frame) : value;
         };
       }
       return (frame) => {
+        spend(1);
         const a = left(frame);
         return binary(op, a, right(frame));
       };
     }
     case "unary": {
       const [operand, { op }] = [compile(node.operand), node];
-      return op === "not" ? (frame) => !truthy(operand(frame)) : (frame) => unary(op, operand(frame));
+      return (frame) => {
+        spend(1);
+        const value = operand(frame);
+        return op === "not" ? !truthy(value) : unary(op, value);
+      };
     }
     case "concat": {
       const parts = node.parts.map(compile);
-      return (frame) => concat(parts.map((part) => part(frame)));
+      return (frame) => {
+        spend(parts.length);
+        return concat(parts.map((part) => part(frame)));
+      };
     }
     case "compare": {
       const first = compile(node.first);
@@ -113,6 +156,7 @@ export function compilePrinted(node: Expression, scope: Scope): Evaluate {
       return (frame) => {
         let left = first(frame);
         for (const { op, operand } of rest) {
+          spend(1);
           const right = operand(frame);
           if (!compare(op, left, right)) return false;
           left = right;
@@ -122,11 +166,15 @@ export function compilePrinted(node: Expression, scope: Scope): Evaluate {
     }
     case "attribute": {
       const [object, { name }] = [compile(node.object), node];
-      return (frame) => getAttribute(object(frame), name);
+      return (frame) => {
+        spend(2);
+        return getAttribute(object(frame), name);
+      };
     }
     case "item": {
       const [object, key] = [compile(node.object), compile(node.key)];
       return (frame) => {
+        spend(2);
         const container = object(frame);
         return getItem(container, key(frame));
       };
@@ -138,6 +186,7 @@ export function compilePrinted(node: Expression, scope: Scope): Evaluate {
       const folded =
         isFolded(node) || anyWithin([node.object], ({ type }) => type === "condition" || type === "binary");
       return (frame) => {
+        spend(1);
         const value = object(frame);
         // Jinja2 computes constants beforehand, where it reads such a slice as undefined in some places and refuses it in others.
         if (folded && !isSliceable(value)) throw unsupported("a slice of a constant that has none");
@@ -164,8 +213,10 @@ export function compileCall(node: CallNode, scope: Scope, caller?: Evaluate): Ev
   return (frame) => {
     const value = callee(frame);
     const given = args(frame);
-    spend(1);
-    const result = callValue(value, given.args, given.kwargs);
+    spend(8 + given.args.length);
+    refuseUndefined(value);
+    if (!(value instanceof PyCallable)) throw typeError(`'${typeName(value)}' object is not callable`);
+    const result = value.call(given.args, given.kwargs);
     atLine(line);
     return result;
   };
@@ -193,7 +244,7 @@ function compileNamed(
     if (run === undefined) throw new JinjaError("TemplateRuntimeError", `No ${kind} named ${stringRepr(name)} found.`);
     const value = operand(frame);
     const given = args(frame);
-    spend(1);
+    spend(2 + given.args.length);
     return run(value, given.args, given.kwargs);
   };
 }
@@ -218,6 +269,7 @@ function compileArguments(node: Arguments, scope: Scope, caller?: Evaluate): (fr
     const positional = args.map((arg) => arg(frame));
     if (moreArgs !== undefined) positional.push(...toArray(moreArgs(frame)));
     const named = new Map<string, Value>();
+    spend(4 + kwargs.length);
     for (const [name, value] of kwargs) named.set(name, value(frame));
     if (caller !== undefined) addKeyword(named, "caller", caller(frame));
     if (moreKwargs !== undefined) addMapping(named, moreKwargs(frame));
@@ -228,6 +280,7 @@ function compileArguments(node: Arguments, scope: Scope, caller?: Evaluate): (fr
 function addMapping(named: Map<string, Value>, mapping: Value): void {
   if (!(mapping instanceof PyDict)) throw typeError("argument after ** must be a mapping");
   for (const [key, value] of mapping.entries()) {
+    spend(2);
     const name = textOf(key);
     if (name === undefined) throw typeError("keywords must be strings");
     addKeyword(named, name, value);

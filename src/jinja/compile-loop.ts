@@ -1,7 +1,6 @@
 // Loops: over anything, with a filter, recursive, and what happens where there was nothing.
 import { spend } from "./budget.js";
 import { compileExpression } from "./compile-expressions.js";
-import { compileBody, type Template } from "./compile-statements.js";
 import { compileTarget } from "./compile-target.js";
 import { JinjaError } from "./errors.js";
 import { BREAK, type Evaluate, type Execute, type Frame, NEXT } from "./frame.js";
@@ -9,7 +8,16 @@ import { iterate } from "./iteration.js";
 import { Loop } from "./loop.js";
 import type { ForNode, Target } from "./nodes.js";
 import { atLine, capture, write } from "./rendering.js";
-import { entering, functionScope, innerScope, leaving, reader, type Scope, siblingScope } from "./scope.js";
+import {
+  entering,
+  functionScope,
+  innerScope,
+  leaving,
+  reader,
+  type Scope,
+  siblingScope,
+  type Template,
+} from "./scope.js";
 import { PyIterator, PyTuple, truthy, type Value } from "./values.js";
 import { anyWithin, undeclared } from "./walk.js";
 
@@ -61,7 +69,7 @@ function compileRun(node: ForNode, scope: Scope, elseScope: Scope, template: Tem
   const loopSlot = extended ? symbols.declareParameter("loop").slot : undefined;
   symbols.analyzeLoop(node, "body");
   const assign = compileTarget(node.target, scope);
-  const body = compileBody(node.body, { ...scope, inLoop: true }, template);
+  const body = template.compile(node.body, { ...scope, inLoop: true });
   const enter = entering(scope);
   const leave = leaving(scope);
   const otherwise = node.otherwise.length > 0 ? compileElse(node, elseScope, template) : undefined;
@@ -85,7 +93,7 @@ function compileRun(node: ForNode, scope: Scope, elseScope: Scope, template: Tem
 
 function compileElse(node: ForNode, scope: Scope, template: Template): Execute {
   scope.symbols.analyzeLoop(node, "otherwise");
-  const body = compileBody(node.otherwise, scope, template);
+  const body = template.compile(node.otherwise, scope);
   const enter = entering(scope);
   const leave = leaving(scope);
   return (frame) => {
@@ -109,6 +117,7 @@ function compileTest(node: ForNode, test: ForNode["iterable"], outer: Scope): (f
     enter(frame);
     for (const value of iterate(items)) {
       assign(frame, value);
+      spend(1);
       if (truthy(passes(frame))) yield item(frame);
     }
   }

@@ -1,12 +1,12 @@
 // Macros and the bodies of call blocks.
+import { spend } from "./budget.js";
 import { compileExpression } from "./compile-expressions.js";
-import { compileBody, type Template } from "./compile-statements.js";
 import { JinjaError } from "./errors.js";
 import type { Frame } from "./frame.js";
 import { Macro, type MacroShape } from "./macro.js";
 import type { Signature, Statement } from "./nodes.js";
 import { capture } from "./rendering.js";
-import { entering, functionScope, type Scope } from "./scope.js";
+import { entering, functionScope, type Scope, type Template } from "./scope.js";
 import { Undefined } from "./values.js";
 import { undeclared } from "./walk.js";
 
@@ -46,10 +46,11 @@ export function compileMacro(
     const missing = new Undefined(`parameter '${param.name}' was not provided`);
     return value === undefined ? () => missing : compileExpression(value, { ...scope, inDefaults: true });
   });
-  const run = compileBody(body, scope, template);
+  const run = template.compile(body, scope);
   const enter = entering(scope);
   return (parent) =>
     new Macro(shape, (args) => {
+      spend(4 + slots.length * 2);
       const frame: Frame = { vars: [], parent, context: parent.context };
       slots.forEach((slot, i) => {
         frame.vars[slot] = args[i];

@@ -9,22 +9,17 @@ import { BREAK, CONTINUE, type Ending, type Evaluate, type Execute, type Frame, 
 import type { BlockNode, CallBlockNode, IfNode, Statement } from "./nodes.js";
 import { str } from "./printing.js";
 import { atLine, capture, write } from "./rendering.js";
-import { blockScope, entering, innerScope, leaving, reader, rootScope, type Scope } from "./scope.js";
+import { blockScope, entering, innerScope, leaving, reader, rootScope, type Scope, type Template } from "./scope.js";
 import { textOf, truthy, typeName, type Value } from "./values.js";
 import { undeclared } from "./walk.js";
 
-/** What the parts of one template share while it is compiled. */
-export interface Template {
-  readonly blocks: Map<string, Execute>;
-}
-
 /** The whole template: gives a function that writes its text. */
 export function compileTemplate(body: readonly Statement[]): (context: Frame["context"]) => void {
-  const template: Template = { blocks: new Map() };
+  const template: Template = { blocks: new Set(), compile: (nodes, scope) => compileBody(nodes, scope, template) };
   refuseSelf(body, ["self"]);
   const scope = rootScope();
   scope.symbols.analyze(body);
-  const run = compileBody(body, scope, template);
+  const run = template.compile(body, scope);
   const enter = entering(scope);
   return (context) => {
     const frame: Frame = { vars: [], parent: undefined, context };
@@ -38,7 +33,7 @@ function refuseSelf(body: readonly Statement[], names: readonly string[]): void 
   if (name !== undefined) throw unsupported(`the name ${name}, which calls blocks`);
 }
 
-export function compileBody(nodes: readonly Statement[], scope: Scope, template: Template): Execute {
+function compileBody(nodes: readonly Statement[], scope: Scope, template: Template): Execute {
   const parts = nodes.map((node) => compileStatement(node, scope, template));
   if (parts.length === 1) return parts[0]!;
   return (frame) => {
@@ -55,6 +50,7 @@ function compileStatement(node: Statement, scope: Scope, template: Template): Ex
     case "text": {
       const { text } = node;
       return () => {
+        spend(1);
         write(text);
         return NEXT;
       };
@@ -76,6 +72,7 @@ function compileStatement(node: Statement, scope: Scope, template: Template): Ex
       const macro = compileMacro(node, node.name, scope, template);
       const assign = compileTarget({ type: "name", name: node.name, use: "store", line: node.line }, scope);
       return (frame) => {
+        spend(8);
         assign(frame, macro(frame));
         return NEXT;
       };
@@ -91,7 +88,8 @@ function compileStatement(node: Statement, scope: Scope, template: Template): Ex
       inner.symbols.analyze(node.body);
       const values = node.values.map((value) => compileExpression(value, scope));
       const targets = node.targets.map((target) => compileTarget(target, inner));
-      return inScope(inner, compileBody(node.body, inner, template), (frame) => {
+      return inScope(inner, template.compile(node.body, inner), (frame) => {
+        spend(1 + values.length);
         // The values are read outside: `with a = 2, b = a` gives b what a was before.
         values.forEach((value, i) => {
           targets[i]!(frame, value(frame));
@@ -101,7 +99,7 @@ function compileStatement(node: Statement, scope: Scope, template: Template): Ex
     case "scope": {
       const inner = innerScope(scope);
       inner.symbols.analyze(node.body);
-      return inScope(inner, compileBody(node.body, inner, template));
+      return inScope(inner, template.compile(node.body, inner));
     }
     case "set": {
       const check = bindNamespaces(node.target, scope);
@@ -122,7 +120,10 @@ function compileStatement(node: Statement, scope: Scope, template: Template): Ex
     case "continue": {
       if (!scope.inLoop) throw new JinjaError("TemplateSyntaxError", `'${node.type}' outside loop`, node.line);
       const ending: Ending = node.type === "break" ? BREAK : CONTINUE;
-      return () => ending;
+      return () => {
+        spend(1);
+        return ending;
+      };
     }
   }
 }
@@ -145,10 +146,10 @@ function compileIf(node: IfNode, scope: Scope, template: Template): Execute {
   const soft = { ...scope, soft: true };
   const branches = [node, ...node.elifs].map(({ test, body, line }) => ({
     test: compileExpression(test, soft),
-    body: compileBody(body, soft, template),
+    body: template.compile(body, soft),
     line,
   }));
-  const otherwise = compileBody(node.otherwise, soft, template);
+  const otherwise = template.compile(node.otherwise, soft);
   return (frame) => {
     for (const { test, body, line } of branches) {
       atLine(line);
@@ -192,7 +193,7 @@ function compileCapture(
 ): Execute {
   const inner = innerScope(scope);
   inner.symbols.analyze(node.type === "filterBlock" ? [...node.body, node.filter] : node.body);
-  const body = compileBody(node.body, inner, template);
+  const body = template.compile(node.body, inner);
   let captured = "";
   const filter = node.filter && compileChain(node.filter, inner, () => captured);
   const finish = node.type === "filterBlock" ? undefined : compileTarget(node.target, scope);
@@ -201,6 +202,7 @@ function compileCapture(
   const leave = leaving(inner);
   const { line } = node;
   return (frame) => {
+    spend(2);
     enter(frame);
     const { text, result } = capture(() => body(frame));
     if (result !== NEXT) return result;
@@ -234,14 +236,15 @@ function compileBlock(node: BlockNode, scope: Scope, template: Template): Execut
   refuseSelf(node.body, ["self", "super"]);
   const own = blockScope();
   own.symbols.analyze(node.body);
-  template.blocks.set(name, () => NEXT);
-  const body = compileBody(node.body, own, template);
+  template.blocks.add(name);
+  const body = template.compile(node.body, own);
   const enter = entering(own);
   const locals = node.scoped
     ? Array.from(scope.symbols.storedVariables(), ([local, variable]) => [local, reader(scope, variable)] as const)
     : [];
   return (frame) => {
     atLine(line);
+    spend(4 + locals.length * 2);
     if (node.required) throw new JinjaError("TemplateRuntimeError", `Required block '${name}' not found`);
     let { context } = frame;
     if (node.scoped) {

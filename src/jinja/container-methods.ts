@@ -1,13 +1,15 @@
 // Methods and attributes of list, tuple, dict, its views, range, int and float that the immutable sandbox lets a template use.
 import { asBound, signature } from "./arguments.js";
+import { spend, spendCharacters } from "./budget.js";
 import { typeError, unsupported, valueError } from "./errors.js";
 import { toArray } from "./iteration.js";
-import { contains, equals } from "./operators.js";
+import { contains, same } from "./operators.js";
 import { repr } from "./printing.js";
 import { span } from "./text.js";
 import {
   DictView,
   float,
+  isInt,
   isList,
   type Kwargs,
   PyDict,
@@ -28,50 +30,54 @@ const FROM_KEYS = signature("iterable value? /");
 
 type Method = (args: readonly Value[], kwargs: Kwargs) => Value;
 
-export function containerMethod(object: Value, name: string): Value | undefined {
-  if (object instanceof PyDict) return method(name, dictMethod(object, name));
+export function containerAttribute(object: Value, name: string): Value | undefined {
+  if (object instanceof PyDict) return dictMethod(object, name);
   if (isList(object)) {
-    return method(name, name === "copy" ? none(name, () => [...object]) : sequenceMethod(object, object, name));
+    return name === "copy"
+      ? constant(name, () => [...toArray(object)])
+      : method(name, sequenceMethod(object, object, name));
   }
   if (object instanceof PyTuple) return method(name, sequenceMethod(object, object.items, name));
   if (object instanceof PyRange) {
     if (name === "start" || name === "stop" || name === "step") return object[name];
-    return method(name, sequenceMethod(object, toArray(object), name));
+    const items = name === "count" || name === "index" ? toArray(object) : [];
+    return method(name, sequenceMethod(object, items, name));
   }
   if (object instanceof DictView) return viewAttribute(object, name);
   if (object instanceof PyFloat) return floatAttribute(object, name);
   if (object instanceof PyIterator) return iteratorAttribute(object, name);
-  if (typeof object === "number" || typeof object === "bigint") return intMethod(object, name);
-  return undefined;
+  if (typeof object === "boolean") return intAttribute(Number(object), name);
+  return isInt(object) ? intAttribute(object, name) : undefined;
 }
 
 function method(name: string, implementation: Method | undefined): Value | undefined {
   return implementation && new PyFunction(name, "builtin_function_or_method", implementation);
 }
 
-function none(name: string, result: () => Value): Method {
-  return (args, kwargs) => {
+/** A method without parameters. */
+function constant(name: string, result: () => Value): Value | undefined {
+  return method(name, (args, kwargs) => {
     NOTHING(name, args, kwargs);
     return result();
-  };
+  });
 }
 
-function dictMethod(dict: PyDict, name: string): Method | undefined {
+function dictMethod(dict: PyDict, name: string): Value | undefined {
   switch (name) {
     case "get":
-      return (args, kwargs) => {
+      return method(name, (args, kwargs) => {
         const [key, missing] = GET(name, args, kwargs);
         const value = dict.get(key!);
         return value === undefined ? (missing ?? null) : value;
-      };
+      });
     case "keys":
     case "values":
     case "items":
-      return none(name, () => new DictView(dict, name));
+      return constant(name, () => new DictView(dict, name));
     case "copy":
-      return none(name, () => copyDict(dict));
+      return constant(name, () => copyDict(dict));
     case "fromkeys":
-      return fromKeys;
+      return method(name, fromKeys);
   }
   return undefined;
 }
@@ -93,7 +99,8 @@ function sequenceMethod(self: Value, items: readonly Value[], name: string): Met
   if (name === "count") {
     return (args, kwargs) => {
       const [value] = ONE(name, args, kwargs);
-      return items.filter((item) => item === value || equals(item, value!)).length;
+      spend(items.length);
+      return items.filter((item) => same(item, value!)).length;
     };
   }
   if (name !== "index") return undefined;
@@ -101,7 +108,8 @@ function sequenceMethod(self: Value, items: readonly Value[], name: string): Met
     const [value, start, stop] = (self instanceof PyRange ? ONE : INDEX)(name, args, kwargs);
     const range = span(items.length, indexBound(start), indexBound(stop));
     for (let i = range.start; i < range.start + range.count; i++) {
-      if (items[i] === value || equals(items[i]!, value!)) return i;
+      spend(1);
+      if (same(items[i]!, value!)) return i;
     }
     throw valueError(`${repr(value!)} is not in ${typeName(self)}`);
   };
@@ -118,33 +126,35 @@ function viewAttribute(view: DictView, name: string): Value | undefined {
   if (name !== "isdisjoint" || view.kind === "values") return undefined;
   return method(name, (args, kwargs) => {
     const [other] = ONE(name, args, kwargs);
-    return !toArray(other!).some((item) => contains(view, item));
+    return !toArray(other!).some((item) => {
+      spend(2);
+      return contains(view, item);
+    });
   });
 }
 
-function intMethod(value: number | bigint, name: string): Value | undefined {
-  const magnitude = () => (BigInt(value) < 0n ? -BigInt(value) : BigInt(value)).toString(2);
+function intAttribute(value: number | bigint, name: string): Value | undefined {
+  const magnitude = () => {
+    const bits = (BigInt(value) < 0n ? -BigInt(value) : BigInt(value)).toString(2);
+    spendCharacters(bits.length);
+    return bits;
+  };
   switch (name) {
+    case "real":
+    case "numerator":
+      return value;
+    case "imag":
+      return 0;
+    case "denominator":
+      return 1;
     case "bit_length":
-      return method(
-        name,
-        none(name, () => (BigInt(value) === 0n ? 0 : magnitude().length)),
-      );
+      return constant(name, () => (BigInt(value) === 0n ? 0 : magnitude().length));
     case "bit_count":
-      return method(
-        name,
-        none(name, () => magnitude().replaceAll("0", "").length),
-      );
+      return constant(name, () => magnitude().replaceAll("0", "").length);
     case "conjugate":
-      return method(
-        name,
-        none(name, () => value),
-      );
+      return constant(name, () => value);
     case "as_integer_ratio":
-      return method(
-        name,
-        none(name, () => new PyTuple([value, 1])),
-      );
+      return constant(name, () => new PyTuple([value, 1]));
     case "to_bytes":
     case "from_bytes":
       throw unsupported(`bytes (int.${name})`);
@@ -159,15 +169,9 @@ function floatAttribute(object: PyFloat, name: string): Value | undefined {
     case "imag":
       return float(0);
     case "is_integer":
-      return method(
-        name,
-        none(name, () => Number.isInteger(object.value)),
-      );
+      return constant(name, () => Number.isInteger(object.value));
     case "conjugate":
-      return method(
-        name,
-        none(name, () => object),
-      );
+      return constant(name, () => object);
     case "hex":
     case "fromhex":
     case "as_integer_ratio":

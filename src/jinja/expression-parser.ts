@@ -1,4 +1,5 @@
 // Expressions, with the precedence of jinja2/parser.py: or, and, not, comparison, + -, ~, * / // %, **, sign, and then filters and tests.
+import { spend } from "./budget.js";
 import type { Arguments, BinaryOperator, CallNode, Comparison, Expression, FilterNode, Target } from "./nodes.js";
 import { describe, type TokenStream } from "./token-stream.js";
 
@@ -329,6 +330,7 @@ export class ExpressionParser {
         ensure(moreKwargs === undefined);
         const name = stream.next().value;
         stream.next();
+        spend(kwargs.length);
         if (kwargs.some((other) => other.name === name)) stream.fail(`keyword argument repeated: ${name}`, line);
         kwargs.push({ name, value: this.expression() });
       } else {

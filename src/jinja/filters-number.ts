@@ -1,43 +1,34 @@
 // Filters on numbers, and those that make numbers of other values.
-import { asIndex, asText, type Bound, signature } from "./arguments.js";
+import { asIndex, asText, type Bound, bound, type Filter } from "./arguments.js";
+import { spendBits } from "./budget.js";
 import { JinjaError, typeError } from "./errors.js";
-import type { Filter } from "./filters.js";
 import { floatDigits } from "./number-format.js";
 import { arithmetic, numeric, roundedQuotient, toDouble, truncate } from "./numbers.js";
 import { binary } from "./operators.js";
 import { parseFloatText, parseIntText } from "./parse-number.js";
-import { float, int, PyFloat, textOf, truthy, typeName, Undefined, type Value } from "./values.js";
-
-const ONE = signature("x /");
-const INT = signature("value default? base?");
-const FLOAT = signature("value default?");
-const ROUND = signature("value precision? method?");
-const SIZE = signature("value binary?");
+import { float, int, PyFloat, refuseUndefined, textOf, truthy, typeName, type Value } from "./values.js";
 
 export const numberFilters: Readonly<Record<string, Filter>> = {
-  abs: (value, args, kwargs) => {
-    const [given] = ONE("abs", [value, ...args], kwargs);
+  abs: bound("abs", "x /", ([given]) => {
     const number = numeric(given!);
     if (number === undefined) throw typeError(`bad operand type for abs(): '${typeName(given!)}'`);
     if (number instanceof PyFloat) return float(Math.abs(number.value));
     return number < 0 ? arithmetic("-", 0, number) : number;
-  },
-  int: (value, args, kwargs) => toInt(INT("int", [value, ...args], kwargs)),
-  float: (value, args, kwargs) => {
-    const [given, missing] = FLOAT("float", [value, ...args], kwargs);
+  }),
+  int: bound("int", "value default? base?", toInt),
+  float: bound("float", "value default?", ([given, missing]) => {
     const double = asDouble(given!);
     return double === undefined ? (missing === undefined ? float(0) : missing) : float(double);
-  },
-  round: (value, args, kwargs) => round(ROUND("round", [value, ...args], kwargs)),
-  filesizeformat: (value, args, kwargs) => {
-    const [given, useBinary] = SIZE("filesizeformat", [value, ...args], kwargs);
+  }),
+  round: bound("round", "value precision? method?", round),
+  filesizeformat: bound("filesizeformat", "value binary?", ([given, useBinary]) => {
     return fileSize(given!, useBinary !== undefined && truthy(useBinary));
-  },
+  }),
 };
 
 /** float(value), undefined where Python raises a TypeError or ValueError. @throws {JinjaError} UndefinedError, OverflowError */
 function asDouble(value: Value): number | undefined {
-  if (value instanceof Undefined) throw new JinjaError(value.errorKind, value.message);
+  refuseUndefined(value);
   const number = numeric(value);
   if (number !== undefined) return toDouble(number);
   const text = textOf(value);
@@ -46,7 +37,7 @@ function asDouble(value: Value): number | undefined {
 
 /** do_int: int(value, base), else int(float(value)), else the default. */
 function toInt([value, missing, base]: Bound): Value {
-  if (value instanceof Undefined) throw new JinjaError(value.errorKind, value.message);
+  refuseUndefined(value);
   const otherwise = missing === undefined ? 0 : missing;
   const text = textOf(value!);
   const number = numeric(value!);
@@ -70,7 +61,7 @@ function round([value, precision, method]: Bound): Value {
   }
   const number = numeric(value!);
   if (number === undefined) {
-    if (value instanceof Undefined && how !== "common") throw new JinjaError(value.errorKind, value.message);
+    if (how !== "common") refuseUndefined(value);
     throw typeError(`type ${typeName(value!)} doesn't define __round__ method`);
   }
   if (how !== "common") {
@@ -106,6 +97,7 @@ function roundFloat(value: number, digits: number): number {
 
 function tens(value: number, zeros: number): string {
   const exact = floatDigits(value, "f", 1074, false).split(".") as [string, string];
+  spendBits((zeros + 1074) * 8);
   const scale = 10n ** BigInt(zeros + 1074);
   return String(roundedQuotient(BigInt(exact[0] + exact[1]), scale) * 10n ** BigInt(zeros));
 }

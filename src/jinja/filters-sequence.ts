@@ -1,19 +1,15 @@
-// Filters on sequences and mappings, and those that look up values.
-import { asIndex, asText, signature } from "./arguments.js";
-import { attributeGetter, type Getter } from "./attribute-getter.js";
+// Filters on sequences and mappings.
+import { asIndex, asText, bound, type Filter } from "./arguments.js";
+import { attributeGetter } from "./attribute-getter.js";
 import { getAttributeOnly } from "./attributes.js";
 import { spend } from "./budget.js";
 import { JinjaError, typeError } from "./errors.js";
-import { type Filter, filters } from "./filters.js";
 import { isIterable, iterate, len, reversible, toArray } from "./iteration.js";
 import { binary } from "./operators.js";
-import { stringRepr } from "./printing.js";
-import { type Test, tests } from "./tests.js";
 import { characters } from "./text.js";
 import {
   DictView,
   isList,
-  type Kwargs,
   Markup,
   PyDict,
   PyIterator,
@@ -26,74 +22,52 @@ import {
   type Value,
 } from "./values.js";
 
-const ONE = signature("value");
-const DEFAULT = signature("value default_value? boolean?");
-const ATTR = signature("obj name");
-const BATCH = signature("value linecount fill_with?");
-const SLICE = signature("value slices fill_with?");
-const SUM = signature("iterable attribute? start?");
-
-function one(name: string, run: (value: Value) => Value): Filter {
-  return (value, args, kwargs) => run(ONE(name, [value, ...args], kwargs)[0]!);
-}
-
-const defaultFilter: Filter = (value, args, kwargs) => {
-  const [given, otherwise, boolean] = DEFAULT("default", [value, ...args], kwargs);
+const defaultFilter = bound("default", "value default_value? boolean?", ([given, otherwise, boolean]) => {
   const missing = given instanceof Undefined || (boolean !== undefined && truthy(boolean) && !truthy(given!));
   if (!missing) return given!;
   return otherwise === undefined ? "" : otherwise;
-};
+});
 
 export const sequenceFilters: Readonly<Record<string, Filter>> = {
-  length: one("length", len),
-  count: one("count", len),
-  first: one("first", (value) => {
-    const next = iterate(value).next();
+  length: bound("length", "value", ([value]) => len(value!)),
+  count: bound("count", "value", ([value]) => len(value!)),
+  first: bound("first", "value", ([value]) => {
+    const next = iterate(value!).next();
     return next.done ? new Undefined("No first item, sequence was empty.") : next.value;
   }),
-  last: one("last", (value) => {
-    const items = reversible(value);
-    if (items === undefined) throw typeError(`'${typeName(value)}' object is not reversible`);
+  last: bound("last", "value", ([value]) => {
+    const items = reversible(value!);
+    if (items === undefined) throw typeError(`'${typeName(value!)}' object is not reversible`);
     const last = items.at(-1);
     if (last === undefined) return new Undefined("No last item, sequence was empty.");
     // reversed() reads items, which a safe string gives as safe ones; walking forward does not.
     return value instanceof Markup ? new Markup(last as string) : last;
   }),
-  list: one("list", (value) => [...toArray(value)]),
-  reverse: one("reverse", reverse),
-  items: one("items", (value) => {
+  list: bound("list", "value", ([value]) => [...toArray(value!)]),
+  reverse: bound("reverse", "value", ([value]) => reverse(value!)),
+  items: bound("items", "value", ([value]) => {
     if (value instanceof Undefined) return new PyIterator([].values());
-    if (value instanceof PyDict) return new PyIterator(new DictView(value, "items").toArray().values());
+    if (value instanceof PyDict) return new PyIterator(toArray(new DictView(value, "items")).values());
     return new PyIterator({ next: refuseItems });
   }),
   default: defaultFilter,
   d: defaultFilter,
-  attr: (value, args, kwargs) => {
-    const [object, name] = ATTR("attr", [value, ...args], kwargs);
+  attr: bound("attr", "obj name", ([object, name]) => {
     return getAttributeOnly(object!, asText(name, "attribute name"));
-  },
-  batch: (value, args, kwargs) => {
-    const [items, count, fill] = BATCH("batch", [value, ...args], kwargs);
+  }),
+  batch: bound("batch", "value linecount fill_with?", ([items, count, fill]) => {
     return new PyIterator(batch(items!, count!, fill));
-  },
-  slice: (value, args, kwargs) => {
-    const [items, slices, fill] = SLICE("slice", [value, ...args], kwargs);
+  }),
+  slice: bound("slice", "value slices fill_with?", ([items, slices, fill]) => {
     return new PyIterator(slicesOf(items!, slices!, fill));
-  },
-  sum: (value, args, kwargs) => {
-    const [items, attribute, start] = SUM("sum", [value, ...args], kwargs);
+  }),
+  sum: bound("sum", "iterable attribute? start?", ([items, attribute, start]) => {
     const get = attribute === undefined || attribute === null ? undefined : attributeGetter(attribute);
     let total: Value = start === undefined ? 0 : start;
     if (textOf(total) !== undefined) throw typeError("sum() can't sum strings [use ''.join(seq) instead]");
     for (const item of iterate(items!)) total = binary("+", total, get === undefined ? item : get(item));
     return total;
-  },
-  map: (value, args, kwargs) => new PyIterator(mapped(value, args, kwargs)),
-  select: (value, args, kwargs) => new PyIterator(selected(value, args, kwargs, { keep: true, byAttribute: false })),
-  reject: (value, args, kwargs) => new PyIterator(selected(value, args, kwargs, { keep: false, byAttribute: false })),
-  selectattr: (value, args, kwargs) => new PyIterator(selected(value, args, kwargs, { keep: true, byAttribute: true })),
-  rejectattr: (value, args, kwargs) =>
-    new PyIterator(selected(value, args, kwargs, { keep: false, byAttribute: true })),
+  }),
 };
 
 /** items() is a generator: what is no mapping is an error only once it is walked over. */
@@ -128,6 +102,7 @@ function* batch(value: Value, count: Value, fill: Value | undefined): Generator<
   let row: Value[] = [];
   for (const item of iterate(value)) {
     if (row.length === size) {
+      spend(4);
       yield row;
       row = [];
     }
@@ -153,69 +128,9 @@ function* slicesOf(value: Value, slices: Value, fill: Value | undefined): Genera
     spend(1);
     const start = offset + i * size;
     if (i < longer) offset++;
+    spend(4 + size);
     const row = items.slice(start, offset + (i + 1) * size);
     if (fill !== undefined && fill !== null && i >= longer) row.push(fill);
     yield row;
   }
-}
-
-function filterError(message: string): JinjaError {
-  return new JinjaError("FilterArgumentError", message);
-}
-
-function* mapped(value: Value, args: readonly Value[], kwargs: Kwargs): Generator<Value> {
-  if (!truthy(value)) return;
-  const change = mapping(args, kwargs);
-  for (const item of iterate(value)) yield change(item);
-}
-
-function mapping(args: readonly Value[], kwargs: Kwargs): Getter {
-  const attribute = kwargs.get("attribute");
-  if (args.length === 0 && attribute !== undefined) {
-    const unexpected = [...kwargs.keys()].find((key) => key !== "attribute" && key !== "default");
-    if (unexpected !== undefined) throw filterError(`Unexpected keyword argument ${stringRepr(unexpected)}`);
-    return attributeGetter(attribute, kwargs.get("default"));
-  }
-  const [name, ...rest] = args;
-  if (name === undefined) throw filterError("map requires a filter argument");
-  return (item) => {
-    spend(1);
-    return byName(filters, name, "filter")(item, rest, kwargs);
-  };
-}
-
-function byName<T>(table: ReadonlyMap<string, T>, name: Value, kind: string): T {
-  const text = textOf(name);
-  const found = text === undefined ? undefined : table.get(text);
-  if (found === undefined)
-    throw new JinjaError("TemplateRuntimeError", `No ${kind} named ${stringRepr(text ?? typeName(name))}.`);
-  return found;
-}
-
-interface Selection {
-  readonly keep: boolean;
-  readonly byAttribute: boolean;
-}
-
-function* selected(
-  value: Value,
-  args: readonly Value[],
-  kwargs: Kwargs,
-  { keep, byAttribute }: Selection,
-): Generator<Value> {
-  if (!truthy(value)) return;
-  if (byAttribute && args.length === 0) throw filterError("Missing parameter for attribute name");
-  const get = byAttribute ? attributeGetter(args[0]) : undefined;
-  const [name, ...rest] = byAttribute ? args.slice(1) : args;
-  const test: Test | undefined = name === undefined ? undefined : lazyTest(name);
-  for (const item of iterate(value)) {
-    const looked = get === undefined ? item : get(item);
-    spend(1);
-    if ((test === undefined ? truthy(looked) : truthy(test(looked, rest, kwargs))) === keep) yield item;
-  }
-}
-
-/** An unknown test is an error only once there is an item to test. */
-function lazyTest(name: Value): Test {
-  return (value, args, kwargs) => byName(tests, name, "test")(value, args, kwargs);
 }

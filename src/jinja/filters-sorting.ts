@@ -1,18 +1,25 @@
 // Filters that order, compare or group items.
-import { asIndex, signature } from "./arguments.js";
+import { asIndex, type Bound, bound, type Filter } from "./arguments.js";
 import { attributeGetter, attributesGetter, type Getter } from "./attribute-getter.js";
-import { spend } from "./budget.js";
+import { spend, spendText } from "./budget.js";
 import { JinjaError } from "./errors.js";
-import type { Filter } from "./filters.js";
 import { iterate, toArray } from "./iteration.js";
-import { equals, order } from "./operators.js";
+import { order, same } from "./operators.js";
 import { lower } from "./unicode.js";
-import { Group, Markup, PyDict, PyIterator, PyTuple, textOf, truthy, Undefined, type Value } from "./values.js";
+import {
+  Group,
+  Markup,
+  PyDict,
+  PyIterator,
+  PyTuple,
+  refuseUndefined,
+  textOf,
+  truthy,
+  Undefined,
+  type Value,
+} from "./values.js";
 
-const SORT = signature("value reverse? case_sensitive? attribute?");
-const DICTSORT = signature("value case_sensitive? by? reverse?");
-const EXTREME = signature("value case_sensitive? attribute?");
-const GROUPBY = signature("value attribute default? case_sensitive?");
+const BY = "value case_sensitive? attribute?";
 
 function given(value: Value | undefined): boolean {
   return value !== undefined && truthy(value);
@@ -22,13 +29,14 @@ function given(value: Value | undefined): boolean {
 function ignoreCase(value: Value): Value {
   const text = textOf(value);
   if (text === undefined) return value;
+  spendText(text.length * 2);
   return value instanceof Markup ? new Markup(lower(text)) : lower(text);
 }
 
 /** sorted(): stable, also in reverse; only "<" is asked, as Python does. */
 function sorted<T>(items: readonly T[], compare: (a: T, b: T) => number, reverse: boolean): T[] {
   const by = (a: T, b: T) => {
-    spend(1);
+    spend(2);
     return compare(a, b);
   };
   return reverse ? [...items].reverse().sort(by).reverse() : [...items].sort(by);
@@ -41,60 +49,61 @@ function byLess(a: Value, b: Value): number {
 }
 
 function byItems(a: readonly Value[], b: readonly Value[]): number {
-  for (let i = 0; i < a.length; i++) if (!(a[i] === b[i] || equals(a[i]!, b[i]!))) return byLess(a[i]!, b[i]!);
+  for (let i = 0; i < a.length; i++) if (!same(a[i]!, b[i]!)) return byLess(a[i]!, b[i]!);
   return 0;
 }
 
 export const sortingFilters: Readonly<Record<string, Filter>> = {
-  sort: (value, args, kwargs) => {
-    const [items, reverse, caseSensitive, attribute] = SORT("sort", [value, ...args], kwargs);
+  sort: bound("sort", "value reverse? case_sensitive? attribute?", ([items, reverse, caseSensitive, attribute]) => {
     const get = attributesGetter(attribute, given(caseSensitive) ? undefined : ignoreCase);
     const keyed = toArray(items!).map((item) => ({ item, key: get(item) }));
     return sorted(keyed, (a, b) => byItems(a.key, b.key), asIndex(reverse, 0) !== 0).map(({ item }) => item);
-  },
-  dictsort: (value, args, kwargs) => {
-    const [dict, caseSensitive, by, reverse] = DICTSORT("dictsort", [value, ...args], kwargs);
+  }),
+  dictsort: bound("dictsort", "value case_sensitive? by? reverse?", ([dict, caseSensitive, by, reverse]) => {
     const what = by === undefined ? "key" : textOf(by);
     if (what !== "key" && what !== "value") {
       throw new JinjaError("FilterArgumentError", 'You can only sort by either "key" or "value"');
     }
-    if (dict instanceof Undefined) throw new JinjaError(dict.errorKind, dict.message);
+    refuseUndefined(dict);
     if (!(dict instanceof PyDict)) throw new JinjaError("AttributeError", "dictsort takes a dict");
     const key = (entry: readonly Value[]) => {
       const part = entry[what === "key" ? 0 : 1]!;
       return given(caseSensitive) ? part : ignoreCase(part);
     };
+    spend(dict.size * 4);
     const entries = Array.from(dict.entries(), (entry) => ({ entry, key: key(entry) }));
     return sorted(entries, (a, b) => byLess(a.key, b.key), asIndex(reverse, 0) !== 0).map(
       ({ entry }) => new PyTuple(entry),
     );
-  },
-  min: (value, args, kwargs) => extreme("min", EXTREME("min", [value, ...args], kwargs)),
-  max: (value, args, kwargs) => extreme("max", EXTREME("max", [value, ...args], kwargs)),
-  unique: (value, args, kwargs) => {
-    const [items, caseSensitive, attribute] = EXTREME("unique", [value, ...args], kwargs);
+  }),
+  min: bound("min", BY, (given) => extreme("min", given)),
+  max: bound("max", BY, (given) => extreme("max", given)),
+  unique: bound("unique", "value case_sensitive? attribute?", ([items, caseSensitive, attribute]) => {
     return new PyIterator(
       unique(items!, attributeGetter(attribute, undefined, given(caseSensitive) ? undefined : ignoreCase)),
     );
-  },
-  groupby: (value, args, kwargs) => {
-    const [items, attribute, missing, caseSensitive] = GROUPBY("groupby", [value, ...args], kwargs);
-    const original = attributeGetter(attribute, missing);
-    const get = given(caseSensitive) ? original : attributeGetter(attribute, missing, ignoreCase);
-    const keyed = toArray(items!).map((item) => ({ item, key: get(item) }));
-    const groups: { key: Value; items: Value[] }[] = [];
-    for (const { item, key } of sorted(keyed, (a, b) => byLess(a.key, b.key), false)) {
-      const last = groups.at(-1);
-      if (last !== undefined && (last.key === key || equals(last.key, key))) last.items.push(item);
-      else groups.push({ key, items: [item] });
-    }
-    return groups.map(
-      (group) => new Group([given(caseSensitive) ? group.key : original(group.items[0]!), group.items]),
-    );
-  },
+  }),
+  groupby: bound(
+    "groupby",
+    "value attribute default? case_sensitive?",
+    ([items, attribute, missing, caseSensitive]) => {
+      const original = attributeGetter(attribute, missing);
+      const get = given(caseSensitive) ? original : attributeGetter(attribute, missing, ignoreCase);
+      const keyed = toArray(items!).map((item) => ({ item, key: get(item) }));
+      const groups: { key: Value; items: Value[] }[] = [];
+      for (const { item, key } of sorted(keyed, (a, b) => byLess(a.key, b.key), false)) {
+        const last = groups.at(-1);
+        if (last !== undefined && same(last.key, key)) last.items.push(item);
+        else groups.push({ key, items: [item] });
+      }
+      return groups.map(
+        (group) => new Group([given(caseSensitive) ? group.key : original(group.items[0]!), group.items]),
+      );
+    },
+  ),
 };
 
-function extreme(name: "min" | "max", [items, caseSensitive, attribute]: ReturnType<typeof EXTREME>): Value {
+function extreme(name: "min" | "max", [items, caseSensitive, attribute]: Bound): Value {
   const get = attributeGetter(attribute, undefined, given(caseSensitive) ? undefined : ignoreCase);
   let best: { item: Value; key: Value } | undefined;
   for (const item of iterate(items!)) {

@@ -1,20 +1,18 @@
 // Filters whose value is a text (soft_str: what is no string is printed first, a safe string stays one).
-import { asIndex, asText, NO_KWARGS, signature } from "./arguments.js";
+import { asIndex, asText, type Bound, bound, type Filter } from "./arguments.js";
 import { attributeGetter } from "./attribute-getter.js";
-import { spendText } from "./budget.js";
+import { spend, spendCharacters, spendText } from "./budget.js";
 import { JinjaError, typeError, unsupported, valueError } from "./errors.js";
-import type { Filter } from "./filters.js";
 import { isIterable, len, toArray } from "./iteration.js";
 import { dumps } from "./json.js";
 import { escapeText, toMarkup } from "./markup.js";
 import { formatPercent } from "./percent-format.js";
 import { str } from "./printing.js";
-import { stringMethod } from "./string-methods.js";
 import { sliceText, textLength } from "./text.js";
-import { center, replace, rsplit, splitLines } from "./text-operations.js";
+import { center, replace, rsplit, splitLines, strip } from "./text-operations.js";
 import { plain } from "./twins.js";
 import { capitalize, lower, upper, wordsOf } from "./unicode.js";
-import { isInt, Markup, PyDict, type PyFunction, PyTuple, textOf, truthy, Undefined, type Value } from "./values.js";
+import { isInt, Markup, PyDict, PyTuple, textOf, truthy, Undefined, type Value } from "./values.js";
 import { WHITESPACE } from "./whitespace.js";
 import { wordWrap } from "./word-wrap.js";
 
@@ -29,19 +27,18 @@ function like(value: string | Markup, text: string): Value {
 }
 
 function mapped(name: string, change: (text: string) => string): Filter {
-  const bind = signature("s");
-  return (value, args, kwargs) => {
-    const [given] = bind(name, [value, ...args], kwargs);
-    const text = soft(given!);
+  return bound(name, "s", ([value]) => {
+    const text = soft(value!);
     spendText(textOf(text)!.length * 2);
     return like(text, change(textOf(text)!));
-  };
+  });
 }
 
 /** do_title: words begin after blanks, hyphens and opening brackets; what follows is lower case. */
 const WORD_BEGIN = new RegExp(`([-${WHITESPACE}({\\[<]+)`);
 
 function titleWords(text: string): string {
+  spendCharacters(text.length * 2);
   let at = 0;
   return plain(text)
     .split(WORD_BEGIN)
@@ -54,69 +51,56 @@ function titleWords(text: string): string {
     .join("");
 }
 
-const REPLACE = signature("s old new count?");
-const INDENT = signature("s width? first? blank?");
-const TRUNCATE = signature("s length? killwords? end? leeway?");
-const WORDWRAP = signature("s width? break_long_words? wrapstring? break_on_hyphens?");
-const CENTER = signature("value width?");
-const TRIM = signature("value chars?");
-const TOJSON = signature("x ensure_ascii? indent? separators? sort_keys?");
-const XMLATTR = signature("d autospace?");
-const ONE = signature("value");
+const escaped = bound("escape", "value", ([value]) => toMarkup(value!));
 
 export const textFilters: Readonly<Record<string, Filter>> = {
   upper: mapped("upper", upper),
   lower: mapped("lower", lower),
   capitalize: mapped("capitalize", capitalize),
-  title: (value, args, kwargs) => {
-    const [given] = ONE("title", [value, ...args], kwargs);
+  title: bound("title", "value", ([given]) => {
     return titleWords(str(given!));
-  },
-  trim: (value, args, kwargs) => {
-    const [given, chars] = TRIM("trim", [value, ...args], kwargs);
+  }),
+  trim: bound("trim", "value chars?", ([given, chars]) => {
     const text = soft(given!);
-    const strip = stringMethod(text, textOf(text)!, "strip") as PyFunction;
-    return strip.call(chars === undefined ? [] : [chars], NO_KWARGS);
-  },
-  string: (value, args, kwargs) => {
-    const [given] = ONE("string", [value, ...args], kwargs);
+    return like(text, strip(textOf(text)!, chars, "both"));
+  }),
+  string: bound("string", "value", ([given]) => {
     return soft(given!);
-  },
-  replace: (value, args, kwargs) => {
-    const [text, old, by, count] = REPLACE("replace", [value, ...args], kwargs);
+  }),
+  replace: bound("replace", "s old new count?", ([text, old, by, count]) => {
     return replace(str(text!), str(old!), str(by!), count === undefined || count === null ? -1 : asIndex(count, -1));
-  },
-  center: (value, args, kwargs) => {
-    const [given, width] = CENTER("center", [value, ...args], kwargs);
+  }),
+  center: bound("center", "value width?", ([given, width]) => {
     const text = soft(given!);
     return like(text, center(textOf(text)!, asIndex(width, 80)));
-  },
-  indent: (value, args, kwargs) => {
-    const [text, width, first, blank] = INDENT("indent", [value, ...args], kwargs);
+  }),
+  indent: bound("indent", "s width? first? blank?", ([text, width, first, blank]) => {
     return indent(text!, width, first !== undefined && truthy(first), blank !== undefined && truthy(blank));
-  },
-  truncate: (value, args, kwargs) => truncate(TRUNCATE("truncate", [value, ...args], kwargs)),
-  wordwrap: (value, args, kwargs) => {
-    const [text, width, breakLong, wrapString, onHyphens] = WORDWRAP("wordwrap", [value, ...args], kwargs);
-    const joiner = wrapString === undefined || wrapString === null ? "\n" : asText(wrapString, "wrapstring");
-    return splitLines(asText(text, "the value of wordwrap"), false)
-      .map((line) =>
-        wordWrap(
-          line,
-          asIndex(width, 79),
-          breakLong === undefined || truthy(breakLong),
-          onHyphens === undefined || truthy(onHyphens),
-        ),
-      )
-      .map((lines) => lines.join(joiner))
-      .join(joiner);
-  },
-  wordcount: (value, args, kwargs) => {
-    const [given] = ONE("wordcount", [value, ...args], kwargs);
+  }),
+  truncate: bound("truncate", "s length? killwords? end? leeway?", truncate),
+  wordwrap: bound(
+    "wordwrap",
+    "s width? break_long_words? wrapstring? break_on_hyphens?",
+    ([text, width, breakLong, wrapString, onHyphens]) => {
+      const joiner = wrapString === undefined || wrapString === null ? "\n" : asText(wrapString, "wrapstring");
+      return splitLines(asText(text, "the value of wordwrap"), false)
+        .map((line) =>
+          wordWrap(
+            line,
+            asIndex(width, 79),
+            breakLong === undefined || truthy(breakLong),
+            onHyphens === undefined || truthy(onHyphens),
+          ),
+        )
+        .map((lines) => lines.join(joiner))
+        .join(joiner);
+    },
+  ),
+  wordcount: bound("wordcount", "value", ([given]) => {
     const text = str(given!);
     spendText(text.length);
     return wordsOf(text).match(/[\p{L}\p{N}_]+/gu)?.length ?? 0;
-  },
+  }),
   format: (value, args, kwargs) => {
     if (args.length > 0 && kwargs.size > 0) {
       throw new JinjaError("FilterArgumentError", "can't handle positional and keyword arguments at the same time");
@@ -125,33 +109,32 @@ export const textFilters: Readonly<Record<string, Filter>> = {
     for (const [key, item] of kwargs) values.set(key, item);
     return formatPercent(soft(value), kwargs.size > 0 ? values : new PyTuple(args));
   },
-  join: join,
-  tojson: (value, args, kwargs) => {
-    const [x, ascii, indentation, separators, sortKeys] = TOJSON("tojson", [value, ...args], kwargs);
-    return dumps(x!, {
-      ensureAscii: ascii !== undefined && truthy(ascii),
-      indent: jsonIndent(indentation),
-      separators: jsonSeparators(separators),
-      sortKeys: sortKeys !== undefined && truthy(sortKeys),
-    });
-  },
-  urlencode: (value, args, kwargs) => {
-    const [given] = ONE("urlencode", [value, ...args], kwargs);
+  join: bound("join", "value d? attribute?", join),
+  tojson: bound(
+    "tojson",
+    "x ensure_ascii? indent? separators? sort_keys?",
+    ([x, ascii, indentation, separators, sortKeys]) => {
+      return dumps(x!, {
+        ensureAscii: ascii !== undefined && truthy(ascii),
+        indent: jsonIndent(indentation),
+        separators: jsonSeparators(separators),
+        sortKeys: sortKeys !== undefined && truthy(sortKeys),
+      });
+    },
+  ),
+  urlencode: bound("urlencode", "value", ([given]) => {
     return urlEncode(given!);
-  },
-  striptags: (value, args, kwargs) => {
-    const [given] = ONE("striptags", [value, ...args], kwargs);
+  }),
+  striptags: bound("striptags", "value", ([given]) => {
     return stripTags(str(given!));
-  },
-  safe: (value, args, kwargs) => {
-    const [given] = ONE("safe", [value, ...args], kwargs);
+  }),
+  safe: bound("safe", "value", ([given]) => {
     return new Markup(str(given!));
-  },
-  escape: (value, args, kwargs) => toMarkup(ONE("escape", [value, ...args], kwargs)[0]!),
-  e: (value, args, kwargs) => toMarkup(ONE("escape", [value, ...args], kwargs)[0]!),
-  forceescape: (value, args, kwargs) => new Markup(escapeText(str(ONE("forceescape", [value, ...args], kwargs)[0]!))),
-  xmlattr: (value, args, kwargs) => {
-    const [dict, autospace] = XMLATTR("xmlattr", [value, ...args], kwargs);
+  }),
+  escape: escaped,
+  e: escaped,
+  forceescape: bound("forceescape", "value", ([value]) => new Markup(escapeText(str(value!)))),
+  xmlattr: bound("xmlattr", "d autospace?", ([dict, autospace]) => {
     if (!(dict instanceof PyDict)) throw new JinjaError("AttributeError", "xmlattr takes a dict");
     const parts: string[] = [];
     for (const [key, item] of dict.entries()) {
@@ -163,13 +146,10 @@ export const textFilters: Readonly<Record<string, Filter>> = {
     }
     const text = parts.join(" ");
     return text !== "" && (autospace === undefined || truthy(autospace)) ? ` ${text}` : text;
-  },
+  }),
 };
 
-const JOIN = signature("value d? attribute?");
-
-function join(value: Value, args: readonly Value[], kwargs: Parameters<Filter>[2]): Value {
-  const [items, separator, attribute] = JOIN("join", [value, ...args], kwargs);
+function join([items, separator, attribute]: Bound): Value {
   const get = attribute === undefined || attribute === null ? undefined : attributeGetter(attribute);
   const parts = toArray(items!).map((item) => str(get === undefined ? item : get(item)));
   const between = separator === undefined ? "" : str(separator);
@@ -210,7 +190,7 @@ function checkedWidth(width: Value): number {
   return Number(width);
 }
 
-function truncate([value, length, killWords, end, leeway]: ReturnType<typeof TRUNCATE>): Value {
+function truncate([value, length, killWords, end, leeway]: Bound): Value {
   const limit = asIndex(length, 255);
   const tail = end === undefined ? "..." : asText(end, "end");
   const slack = leeway === undefined || leeway === null ? 5 : asIndex(leeway, 5);
@@ -228,7 +208,7 @@ function truncate([value, length, killWords, end, leeway]: ReturnType<typeof TRU
 /** urllib.parse.quote with "/" kept, or for query strings, where "+" stands for a blank. */
 function quote(value: Value, forQuery: boolean): string {
   const text = str(value);
-  spendText(text.length * 3);
+  spendCharacters(text.length * 2);
   if (/\p{Cs}/u.test(text)) throw new JinjaError("UnicodeEncodeError", "surrogates not allowed");
   const quoted = encodeURIComponent(text).replace(
     /[!'()*]/g,
@@ -263,6 +243,7 @@ function stripTags(text: string): string {
   }
   const words = (kept + text.slice(from)).split(new RegExp(`[${WHITESPACE}]+`)).filter((word) => word !== "");
   return words.join(" ").replace(/&(?:#?\w+;?)?/g, (entity) => {
+    spend(4);
     const known = ENTITIES[entity];
     if (entity === "&") return entity;
     if (known === undefined) throw unsupported(`the entity ${entity} in striptags`);

@@ -1,33 +1,41 @@
 // str.format and str.format_map: replacement fields of string.Formatter, which Jinja2's sandbox uses, and format specifications.
-
-import { getAttribute, getItem } from "./attributes.js";
 import { spend, spendText } from "./budget.js";
 import { JinjaError, typeError, unsupported, valueError } from "./errors.js";
 import { formatValue } from "./format-spec.js";
 import { repr, str } from "./printing.js";
-import { type Kwargs, PyDict, type Value } from "./values.js";
+import { Markup, PyDict, PyFunction, type Value } from "./values.js";
 
-/** @throws {JinjaError} ValueError, IndexError, KeyError, TypeError */
-export function formatMethod(format: string, name: string, args: readonly Value[], kwargs: Kwargs): string {
-  if (name === "format") {
-    return new Formatter(args, (key) => kwargs.get(key)).fields(format, 2);
-  }
-  if (kwargs.size > 0) throw typeError("format_map() takes no keyword arguments");
-  if (args.length !== 1) throw typeError(`format_map() takes exactly one argument (${args.length} given)`);
-  const [mapping] = args;
-  if (!(mapping instanceof PyDict)) throw unsupported("format_map() of what is no dict");
-  return new Formatter([], (key) => mapping.get(key)).fields(format, 2);
+/** How the parts of a field's name are found: `{0.name}` and `{0[key]}`. */
+export interface Lookup {
+  attribute(object: Value, name: string): Value;
+  item(object: Value, key: Value): Value;
+}
+
+/** The method `name` of a string where it is one of these two. It throws ValueError, IndexError, KeyError, TypeError. */
+export function formatMethod(self: string | Markup, name: string, lookup: Lookup): PyFunction | undefined {
+  if (name !== "format" && name !== "format_map") return undefined;
+  if (self instanceof Markup) throw unsupported(`the method ${name} of a safe string`);
+  return new PyFunction(name, "builtin_function_or_method", (args, kwargs) => {
+    if (name === "format") return new Formatter(args, (key) => kwargs.get(key), lookup).fields(self, 2);
+    if (kwargs.size > 0) throw typeError("format_map() takes no keyword arguments");
+    if (args.length !== 1) throw typeError(`format_map() takes exactly one argument (${args.length} given)`);
+    const [mapping] = args;
+    if (!(mapping instanceof PyDict)) throw unsupported("format_map() of what is no dict");
+    return new Formatter([], (key) => mapping.get(key), lookup).fields(self, 2);
+  });
 }
 
 class Formatter {
   readonly #args: readonly Value[];
   readonly #named: (name: string) => Value | undefined;
+  readonly #lookup: Lookup;
   /** The next number for `{}`; null once a number was written, as the two do not go together. */
   #automatic: number | null | undefined;
 
-  constructor(args: readonly Value[], named: (name: string) => Value | undefined) {
+  constructor(args: readonly Value[], named: (name: string) => Value | undefined, lookup: Lookup) {
     this.#args = args;
     this.#named = named;
+    this.#lookup = lookup;
   }
 
   fields(format: string, depth: number): string {
@@ -44,6 +52,7 @@ class Formatter {
         continue;
       }
       if (format[i + 1] === char) {
+        spend(1);
         result += char;
         i += 2;
         continue;
@@ -59,9 +68,9 @@ class Formatter {
   }
 
   #field(field: string, depth: number): string {
-    spend(1);
+    spend(4);
     const [name, conversion, spec] = splitField(field);
-    let value = this.#lookup(name);
+    let value = this.#value(name);
     if (conversion === "s") value = str(value);
     else if (conversion === "r") value = repr(value);
     else if (conversion === "a") throw unsupported("the conversion !a");
@@ -69,7 +78,7 @@ class Formatter {
     return formatValue(value, spec.includes("{") || spec.includes("}") ? this.fields(spec, depth - 1) : spec);
   }
 
-  #lookup(name: string): Value {
+  #value(name: string): Value {
     const first = /^[^.[]*/.exec(name)![0];
     let value = this.#first(first);
     let rest = name.slice(first.length);
@@ -77,7 +86,10 @@ class Formatter {
       const step = /^(?:\.([^.[]+)|\[([^\]]+)\])/.exec(rest);
       if (step === null) throw valueError("Only '.' or '[' may follow ']' in format field specifier");
       const key = step[2];
-      value = key === undefined ? getAttribute(value, step[1]!) : getItem(value, /^\d+$/.test(key) ? Number(key) : key);
+      value =
+        key === undefined
+          ? this.#lookup.attribute(value, step[1]!)
+          : this.#lookup.item(value, /^\d+$/.test(key) ? Number(key) : key);
       rest = rest.slice(step[0].length);
     }
     return value;

@@ -1,7 +1,7 @@
 // format(value, specification): [[fill]align][sign][z][#][0][width][grouping][.precision][type].
 import { spendText } from "./budget.js";
 import { JinjaError, typeError, unsupported, valueError } from "./errors.js";
-import { floatDigits } from "./number-format.js";
+import { floatDigits, withoutZeros } from "./number-format.js";
 import { floatRepr, numeric, toDouble } from "./numbers.js";
 import { intText, str } from "./printing.js";
 import { characters, textLength } from "./text.js";
@@ -167,12 +167,6 @@ function generalWithPoint(value: number, spec: Spec): string {
   if (!Number.isFinite(value) || text.includes("e")) return text;
   const exponent = text.replace(/\..*/, "").length - 1;
   if (text.includes(".") || exponent < precision - 1) return text.includes(".") ? text : `${text}.0`;
-  return spec.alternate
-    ? floatDigits(value, "e", precision - 1, true)
-    : trimExponent(floatDigits(value, "e", precision - 1, false));
-}
-
-function trimExponent(text: string): string {
-  const [mantissa, exponent] = text.split("e") as [string, string];
-  return `${mantissa.includes(".") ? mantissa.replace(/\.?0+$/, "") : mantissa}e${exponent}`;
+  const scientific = floatDigits(value, "e", precision - 1, spec.alternate);
+  return spec.alternate ? scientific : withoutZeros(scientific);
 }

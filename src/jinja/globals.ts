@@ -15,11 +15,12 @@ import {
   PyInstance,
   PyRange,
   PyTuple,
+  refuseUndefined,
   textOf,
-  Undefined,
   type Value,
 } from "./values.js";
 
+const NOTHING = signature("");
 const MESSAGE = signature("message");
 const FORMAT = signature("format");
 const SEPARATOR = signature("sep?");
@@ -32,7 +33,7 @@ export function globalsOf(now: () => Date): Map<string, Value> {
   return new Map<string, Value>([
     ["range", new PyFunction("range", "function", range)],
     ["dict", new DictFactory()],
-    ["namespace", new PyFunction("namespace", "type", (args, kwargs) => namespace(args, kwargs))],
+    ["namespace", new PyFunction("namespace", "type", namespace)],
     ["cycler", new PyFunction("cycler", "type", (args, kwargs) => new Cycler(unnamed("Cycler", args, kwargs)))],
     ["joiner", new PyFunction("joiner", "type", (args, kwargs) => new Joiner(SEPARATOR("Joiner", args, kwargs)[0]))],
     [
@@ -85,9 +86,8 @@ function makeDict(args: readonly Value[], kwargs: Kwargs): PyDict {
   const [source] = args;
   if (source instanceof PyDict) {
     for (const [key, value] of source.entries()) dict.set(key, value);
-  } else if (source instanceof Undefined) {
-    throw new JinjaError(source.errorKind, source.message);
   } else if (source !== undefined) {
+    refuseUndefined(source);
     let index = 0;
     for (const pair of iterate(source)) {
       const items = toArray(pair);
@@ -144,14 +144,14 @@ class Cycler extends PyInstance {
         return this.#at;
       case "next":
         return new PyFunction("next", "method", (args, kwargs) => {
-          signature("")("next", args, kwargs);
+          NOTHING("next", args, kwargs);
           const item = this.#items[this.#at]!;
           this.#at = (this.#at + 1) % this.#items.length;
           return item;
         });
       case "reset":
         return new PyFunction("reset", "method", (args, kwargs) => {
-          signature("")("reset", args, kwargs);
+          NOTHING("reset", args, kwargs);
           this.#at = 0;
           return null;
         });
@@ -171,7 +171,7 @@ class Joiner extends PyCallable {
   }
 
   call(args: readonly Value[], kwargs: Kwargs): Value {
-    signature("")("Joiner", args, kwargs);
+    NOTHING("Joiner", args, kwargs);
     if (this.#used) return this.#separator;
     this.#used = true;
     return "";

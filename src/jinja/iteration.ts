@@ -1,6 +1,6 @@
 // Walking over values, their length and reading items of them.
 import { checkItems, spend } from "./budget.js";
-import { JinjaError, typeError, valueError } from "./errors.js";
+import { type JinjaError, typeError, valueError } from "./errors.js";
 import { characters, sliceArray, sliceText, span, textLength } from "./text.js";
 import {
   DictView,
@@ -11,6 +11,7 @@ import {
   PyIterator,
   PyRange,
   PyTuple,
+  refuseUndefined,
   textOf,
   typeName,
   Undefined,
@@ -37,7 +38,7 @@ export function* iterate(value: Value): Generator<Value> {
 /** list(value) */
 export function toArray(value: Value): readonly Value[] {
   const items = sized(value) ?? walked(value);
-  spend(items.length);
+  if (items === value || value instanceof PyTuple) spend(1 + items.length);
   return items;
 }
 
@@ -56,6 +57,7 @@ function sized(value: Value): readonly Value[] | undefined {
   const text = textOf(value);
   if (text !== undefined) return characters(text);
   if (value instanceof PyTuple) return value.items;
+  if (value instanceof PyDict || value instanceof DictView || value instanceof PyRange) spend(lengthOf(value)! * 2);
   if (value instanceof PyDict) return value.keys();
   if (value instanceof DictView) return value.toArray();
   if (value instanceof PyRange) return Array.from({ length: value.length }, (_, i) => value.at(i));
@@ -108,7 +110,7 @@ export function isSliceable(value: Value): boolean {
 
 /** value[start:stop:step] @throws {JinjaError} TypeError, ValueError, UndefinedError */
 export function slice(value: Value, bounds: readonly (Value | undefined)[]): Value {
-  if (value instanceof Undefined) throw new JinjaError(value.errorKind, value.message);
+  refuseUndefined(value);
   const text = textOf(value);
   const items = isList(value) ? value : value instanceof PyTuple ? value.items : undefined;
   if (!isSliceable(value)) {
@@ -123,7 +125,6 @@ export function slice(value: Value, bounds: readonly (Value | undefined)[]): Val
   }
   if (items !== undefined) {
     const part = sliceArray(items, span(items.length, start, stop, step));
-    spend(part.length >> 2);
     return isList(value) ? part : new PyTuple(part);
   }
   const range = value as PyRange;

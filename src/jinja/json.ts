@@ -69,7 +69,10 @@ class Writer {
   #string(text: string): string {
     spendText(text.length);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: what JSON escapes
-    const escaped = text.replace(/["\\\x00-\x1f]/g, (char) => ESCAPES[char] ?? unicodeEscape(char));
+    const escaped = text.replace(/["\\\x00-\x1f]/g, (char) => {
+      spend(1);
+      return ESCAPES[char] ?? unicodeEscape(char);
+    });
     return `"${this.#options.ensureAscii ? asciiOnly(escaped) : escaped}"`;
   }
 }
@@ -78,9 +81,10 @@ class Writer {
 function asciiOnly(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: all that is not ASCII
   const others = /[^\x00-\x7e]/gu;
-  return text.replace(others, (char) =>
-    plain(char) < "\x7f" ? char : plain(char).split("").map(unicodeEscape).join(""),
-  );
+  return text.replace(others, (char) => {
+    spend(4);
+    return plain(char) < "\x7f" ? char : plain(char).split("").map(unicodeEscape).join("");
+  });
 }
 
 const ESCAPES: Readonly<Record<string, string>> = {

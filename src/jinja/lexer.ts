@@ -1,6 +1,10 @@
 // A template as tokens: Jinja2's lexer (jinja2/lexer.py) with trim_blocks and lstrip_blocks, as transformers sets them.
+
+import { once } from "../once.js";
+import { spend } from "./budget.js";
 import { JinjaError, unsupported } from "./errors.js";
-import { UNASSIGNED } from "./unicode-assigned.js";
+import { escapeOf } from "./text.js";
+import { isidentifier } from "./unicode.js";
 import { trimEnd, WHITESPACE } from "./whitespace.js";
 
 export type TokenType =
@@ -26,8 +30,7 @@ export interface Token {
 const OPERATORS = /\*\*|\/\/|==|!=|>=|<=|[+\-/*%~[\](){}><=.:|,;]/y;
 const FLOAT = /(?:\d+_)*\d+(?:(?:\.(?:\d+_)*\d+)?e[+-]?(?:\d+_)*\d+|\.(?:\d+_)*\d+)/iy;
 const INTEGER = /0b(?:_?[01])+|0o(?:_?[0-7])+|0x(?:_?[\da-f])+|[1-9](?:_?\d)*|0(?:_?0)*/iy;
-const NAME = /[\p{L}\p{N}\p{XID_Continue}_]+/uy;
-const IDENTIFIER = /^[\p{XID_Start}_]\p{XID_Continue}*$/u;
+const nameAt = once(() => /[\p{L}\p{N}\p{XID_Continue}_]+/uy);
 const SPACES = new RegExp(`[${WHITESPACE}]+`, "y");
 const RAW_BEGIN = new RegExp(`\\{%([-+]?)[${WHITESPACE}]*raw[${WHITESPACE}]*(?:-%\\}[${WHITESPACE}]*|%\\})`, "y");
 const RAW_END = new RegExp(
@@ -65,6 +68,7 @@ class Lexer {
   }
 
   #push(type: TokenType, value: string, line: number): void {
+    spend(1 + (value.length >>> 4));
     this.#tokens.push({ type, value, line });
   }
 
@@ -171,13 +175,13 @@ class Lexer {
       } else if (matchAt(INTEGER, source, pos)) {
         this.#push("int", source.slice(pos, INTEGER.lastIndex).replaceAll("_", ""), line);
         this.#advance(INTEGER.lastIndex);
-      } else if (matchAt(NAME, source, pos)) {
-        const name = source.slice(pos, NAME.lastIndex);
-        if (!IDENTIFIER.test(name) || UNASSIGNED.test(name)) this.#fail("Invalid character in identifier");
+      } else if (matchAt(nameAt(), source, pos)) {
+        const name = source.slice(pos, nameAt().lastIndex);
+        if (!isidentifier(name)) this.#fail("Invalid character in identifier");
         if (name !== name.normalize("NFKC"))
           throw unsupported(`the name ${name} is not in normal form (NFKC)`, this.#line);
         this.#push("name", name, line);
-        this.#advance(NAME.lastIndex);
+        this.#advance(nameAt().lastIndex);
       } else if (source[pos] === "'" || source[pos] === '"') {
         this.#string(line);
       } else if (matchAt(OPERATORS, source, pos)) {
@@ -239,9 +243,7 @@ class Lexer {
       } else if (char === "N") {
         throw unsupported("\\N{…} in a string: write the character itself or its \\u escape", this.#line);
       } else if (code > 0x7f) {
-        const hex = code.toString(16);
-        text +=
-          code <= 0xff ? `\\x${hex}` : code <= 0xffff ? `\\u${hex.padStart(4, "0")}` : `\\U${hex.padStart(8, "0")}`;
+        text += escapeOf(code);
       } else {
         text += `\\${char}`;
       }

@@ -1,5 +1,5 @@
 // The `loop` of a for block.
-import { nested } from "./budget.js";
+import { nested, spend } from "./budget.js";
 import { typeError } from "./errors.js";
 import { iterate, lengthOf } from "./iteration.js";
 import { equals } from "./operators.js";
@@ -91,6 +91,7 @@ export class Loop extends PyCallable {
         });
       case "changed":
         return this.#method("changed", (args) => {
+          spend(args.length);
           const value = new PyTuple(args);
           if (this.#lastChanged !== undefined && equals(this.#lastChanged, value)) return false;
           this.#lastChanged = value;

@@ -1,5 +1,5 @@
 // Macros, and the bodies of call blocks, which are macros without a name.
-import { nested } from "./budget.js";
+import { nested, spend } from "./budget.js";
 import { typeError } from "./errors.js";
 import { stringRepr } from "./printing.js";
 import { type Kwargs, PyCallable, PyDict, PyTuple, Undefined, type Value } from "./values.js";
@@ -27,6 +27,7 @@ export class Macro extends PyCallable {
 
   call(args: readonly Value[], given: Kwargs): Value {
     const { params, name } = this.#shape;
+    spend(2 + args.length + given.size * 2);
     const kwargs = new Map(given);
     const bound: (Value | undefined)[] = args.slice(0, params.length);
     let hasCaller = bound.length === params.length && params.includes("caller");

@@ -1,5 +1,5 @@
 // Strings that are safe HTML (markupsafe): what is joined with one is escaped first.
-import { spendText } from "./budget.js";
+import { spend, spendText } from "./budget.js";
 import { str } from "./printing.js";
 import { plain } from "./twins.js";
 import { Markup, type Value } from "./values.js";
@@ -14,7 +14,12 @@ const ENTITIES: Readonly<Record<string, string>> = {
 
 export function escapeText(text: string): string {
   spendText(text.length * 2);
-  if (plain(text) === text) return text.replace(/[&<>'"]/g, (char) => ENTITIES[char]!);
+  const entity = (char: string) => {
+    spend(4);
+    return ENTITIES[char]!;
+  };
+  if (plain(text) === text) return text.replace(/[&<>'"]/g, entity);
+  spend(text.length);
   return Array.from(text, (char) => ENTITIES[plain(char)] ?? char).join("");
 }
 

@@ -56,7 +56,7 @@ export interface NameNode {
 }
 
 /** `namespace.attribute` as what `set` assigns to. */
-export interface NamespaceTarget {
+interface NamespaceTarget {
   readonly type: "namespace";
   readonly name: string;
   readonly attribute: string;
@@ -115,7 +115,7 @@ export interface IfNode {
   readonly line: number;
 }
 
-export interface MacroNode extends Signature {
+interface MacroNode extends Signature {
   readonly type: "macro";
   readonly name: string;
   readonly body: readonly Statement[];

@@ -1,5 +1,5 @@
 // Numbers as text: what format specifications and the % operator share.
-import { spendText } from "./budget.js";
+import { spendCharacters } from "./budget.js";
 import { JinjaError } from "./errors.js";
 import { exponentSuffix, scaledDigits } from "./numbers.js";
 
@@ -9,7 +9,7 @@ const MAX_PRECISION = 5000;
 /** The digits of a finite |value| in the style of C's e, f and g; no sign. */
 export function floatDigits(value: number, style: "e" | "f" | "g", precision: number, alternate: boolean): string {
   if (precision > MAX_PRECISION) throw new JinjaError("LimitError", `more than ${MAX_PRECISION} digits of a float`);
-  spendText(precision + 400);
+  spendCharacters((precision + 400) >>> 2);
   if (Number.isNaN(value)) return "nan";
   if (!Number.isFinite(value)) return "inf";
   if (style === "f") return fixed(value, precision, alternate);
@@ -24,7 +24,8 @@ export function floatDigits(value: number, style: "e" | "f" | "g", precision: nu
   return alternate ? text : withoutZeros(text);
 }
 
-function withoutZeros(text: string): string {
+/** Without the zeros that end the digits behind the point. */
+export function withoutZeros(text: string): string {
   const [mantissa, exponent] = text.split("e") as [string, string | undefined];
   const short = mantissa.includes(".") ? mantissa.replace(/\.?0+$/, "") : mantissa;
   return exponent === undefined ? short : `${short}e${exponent}`;

@@ -1,4 +1,5 @@
 // Arithmetic of Python's int (exact), bool (an int) and float, and floats as text.
+import { spend, spendBits } from "./budget.js";
 import { JinjaError, unsupported } from "./errors.js";
 import { float, int, PyFloat, type Value } from "./values.js";
 
@@ -40,6 +41,9 @@ export function arithmetic(op: string, a: Numeric, b: Numeric): Numeric {
     const quick = op === "+" ? a + b : op === "-" ? a - b : op === "*" ? a * b : Number.NaN;
     if (Number.isSafeInteger(quick)) return quick + 0;
   }
+  spend(1);
+  if (typeof a === "bigint") spendBits(bitLength(a < 0n ? -a : a));
+  if (typeof b === "bigint") spendBits(bitLength(b < 0n ? -b : b));
   switch (op) {
     case "+":
       return checked(BigInt(a) + BigInt(b));
@@ -127,6 +131,7 @@ function power(a: number | bigint, b: number | bigint): Numeric {
   if (Number(b) * (bitLength(base < 0n ? -base : base) - 1) > MAX_BITS) {
     throw new JinjaError("LimitError", `an int of more than ${MAX_BITS} bits`);
   }
+  spendBits(Number(b) * bitLength(base < 0n ? -base : base));
   return checked(base ** BigInt(b));
 }
 
@@ -183,6 +188,7 @@ function floatPower(a: number, b: number): PyFloat {
   const [mantissa, exponent] = decompose(Math.abs(a));
   const n = BigInt(Math.abs(b));
   const scale = exponent * Math.abs(b);
+  spendBits(53 * Math.abs(b) + Math.abs(scale));
   const raised = mantissa ** n;
   const top = scale >= 0 ? raised << BigInt(scale) : raised;
   const bottom = scale >= 0 ? 1n : 1n << BigInt(-scale);
@@ -195,7 +201,7 @@ function floatPower(a: number, b: number): PyFloat {
 }
 
 /** A positive double as mantissa × 2^exponent. */
-export function decompose(value: number): [bigint, number] {
+function decompose(value: number): [bigint, number] {
   const bits = new DataView(new ArrayBuffer(8));
   bits.setFloat64(0, value);
   const raw = bits.getBigUint64(0);
@@ -245,6 +251,7 @@ export function exponentSuffix(exponent: number): string {
 /** |value| × 10^places to the nearest whole number, ties to even: exact, where toFixed rounds ties up. */
 export function scaledDigits(value: number, places: number): bigint {
   const [mantissa, exponent] = decompose(Math.abs(value));
+  spendBits(Math.abs(exponent) + Math.abs(places) * 4);
   let top = mantissa;
   let bottom = 1n;
   if (exponent >= 0) top <<= BigInt(exponent);

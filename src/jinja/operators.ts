@@ -1,7 +1,7 @@
 // Python's operators.
 import { checkedIndex } from "./arguments.js";
-import { spend, spendItems, spendText } from "./budget.js";
-import { JinjaError as Failure, type JinjaError, typeError } from "./errors.js";
+import { spend, spendItems, spendSearch, spendText } from "./budget.js";
+import { typeError } from "./errors.js";
 import { toArray } from "./iteration.js";
 import { toMarkup } from "./markup.js";
 import type { BinaryOperator, Comparison } from "./nodes.js";
@@ -21,19 +21,12 @@ import {
   PyIterator,
   PyRange,
   PyTuple,
+  refuseUndefined,
   textOf,
   typeName,
   Undefined,
   type Value,
 } from "./values.js";
-
-function undefinedError(value: Undefined): JinjaError {
-  return new Failure(value.errorKind, value.message);
-}
-
-function refuseUndefined(...values: readonly Value[]): void {
-  for (const value of values) if (value instanceof Undefined) throw undefinedError(value);
-}
 
 /** @throws {JinjaError} TypeError, ZeroDivisionError, OverflowError, UndefinedError */
 export function binary(op: BinaryOperator, a: Value, b: Value): Value {
@@ -88,7 +81,9 @@ function repeat(sequence: Value, times: Value): Value | undefined {
   }
   if (items!.length === 0 || count === 0) return isList(sequence) ? [] : new PyTuple([]);
   spendItems(items!.length * count);
-  const repeated = Array.from({ length: count }, () => items!).flat();
+  spend(count);
+  const repeated: Value[] = [];
+  for (let i = 0; i < count; i++) for (const item of items!) repeated.push(item);
   return isList(sequence) ? repeated : new PyTuple(repeated);
 }
 
@@ -108,7 +103,7 @@ export function concat(values: readonly Value[]): string {
 }
 
 export function equals(a: Value, b: Value): boolean {
-  if (a === b) return true;
+  if (a === b && typeof a !== "string") return true;
   spend(4);
   if (a === null || b === null) return false;
   const x = numeric(a);
@@ -118,9 +113,10 @@ export function equals(a: Value, b: Value): boolean {
   }
   const text = textOf(a);
   if (text !== undefined) {
-    spendText(text.length);
     const other = textOf(b);
-    return other !== undefined && plain(text) === plain(other);
+    if (other === undefined || other.length !== text.length) return false;
+    spendText(text.length);
+    return plain(text) === plain(other);
   }
   if (isList(a)) return isList(b) && allEqual(a, b);
   if (a instanceof PyTuple) return b instanceof PyTuple && allEqual(a.items, b.items);
@@ -128,23 +124,30 @@ export function equals(a: Value, b: Value): boolean {
   if (a instanceof Undefined) return b instanceof Undefined;
   if (a instanceof PyRange) return b instanceof PyRange && rangesEqual(a, b);
   if (a instanceof DictView && b instanceof DictView && a.kind !== "values" && b.kind !== "values") {
-    return a.dict.size === b.dict.size && a.toArray().every((item) => contains(b, item));
+    return a.dict.size === b.dict.size && toArray(a).every((item) => containsSpent(b, item));
   }
   return false;
 }
 
 /** Equality of items: one value is equal to itself, even NaN. */
-function same(a: Value, b: Value): boolean {
-  return a === b || equals(a, b);
+export function same(a: Value, b: Value): boolean {
+  return (a === b && typeof a !== "string") || equals(a, b);
+}
+
+/** As an item among many: a step of its own, also where it is the same. */
+function spentSame(a: Value, b: Value): boolean {
+  spend(1);
+  return same(a, b);
 }
 
 function allEqual(a: readonly Value[], b: readonly Value[]): boolean {
-  return a.length === b.length && a.every((item, i) => same(item, b[i]!));
+  return a.length === b.length && a.every((item, i) => spentSame(item, b[i]!));
 }
 
 function dictsEqual(a: PyDict, b: PyDict): boolean {
   if (a.size !== b.size) return false;
   for (const [key, value] of a.entries()) {
+    spend(8);
     const other = b.get(key);
     if (other === undefined || !same(value, other)) return false;
   }
@@ -158,6 +161,7 @@ function rangesEqual(a: PyRange, b: PyRange): boolean {
 
 /** Less than zero, zero, more; NaN where no order holds. @throws {JinjaError} TypeError */
 export function order(a: Value, b: Value, op: string): number {
+  spend(2);
   const [x, y] = [numeric(a), numeric(b)];
   if (x !== undefined && y !== undefined) return compareNumbers(x, y);
   const [left, right] = [textOf(a), textOf(b)];
@@ -194,8 +198,14 @@ export function compare(op: Comparison, a: Value, b: Value): boolean {
   return op === "<" ? result < 0 : op === "<=" ? result <= 0 : op === ">" ? result > 0 : result >= 0;
 }
 
+/** As one of many: a step of its own. */
+function containsSpent(container: Value, item: Value): boolean {
+  spend(4);
+  return contains(container, item);
+}
+
 function isSubset(a: DictView, b: DictView, orEqual: boolean): boolean {
-  const within = a.toArray().every((item) => contains(b, item));
+  const within = toArray(a).every((item) => containsSpent(b, item));
   return within && (orEqual ? a.dict.size <= b.dict.size : a.dict.size < b.dict.size);
 }
 
@@ -205,15 +215,15 @@ export function contains(container: Value, item: Value): boolean {
   if (text !== undefined) {
     const part = textOf(item);
     if (part === undefined) throw typeError(`'in <string>' requires string as left operand, not ${typeName(item)}`);
-    spendText(text.length);
+    spendSearch(text.length, part.length);
     return plain(text).includes(plain(part));
   }
-  if (isList(container)) return container.some((other) => same(other, item));
-  if (container instanceof PyTuple) return container.items.some((other) => same(other, item));
+  if (isList(container)) return container.some((other) => spentSame(other, item));
+  if (container instanceof PyTuple) return container.items.some((other) => spentSame(other, item));
   if (container instanceof PyDict) return container.has(item);
   if (container instanceof DictView) {
     if (container.kind === "keys") return container.dict.has(item);
-    if (container.kind === "values") return container.dict.values().some((other) => same(other, item));
+    if (container.kind === "values") return toArray(container).some((other) => spentSame(other, item));
     if (!(item instanceof PyTuple) || item.items.length !== 2) return false;
     const value = container.dict.get(item.items[0]!);
     return value !== undefined && same(value, item.items[1]!);

@@ -1,4 +1,5 @@
 // int() and float() of strings.
+import { spendCharacters } from "./budget.js";
 import { JinjaError } from "./errors.js";
 import { isDecimalDigit } from "./unicode.js";
 import { trimEnd, trimStart } from "./whitespace.js";
@@ -11,6 +12,7 @@ function asciiDigits(text: string): string {
     const code = char.codePointAt(0)!;
     let before = 0;
     while (isDecimalDigit(String.fromCodePoint(code - before - 1))) before++;
+    spendCharacters(before * 2);
     return String(before % 10);
   });
 }
@@ -19,6 +21,7 @@ function asciiDigits(text: string): string {
 export function parseIntText(text: string, base: number): bigint | undefined {
   if (base !== 0 && (base < 2 || base > 36))
     throw new JinjaError("ValueError", "int() base must be >= 2 and <= 36, or 0");
+  spendCharacters(text.length);
   const match = /^([+-]?)(0[bBoOxX]_?)?([0-9a-zA-Z]+(?:_[0-9a-zA-Z]+)*)$/.exec(asciiDigits(trimEnd(trimStart(text))));
   if (match === null) return undefined;
   const [, sign, prefix, body] = match as unknown as [string, string, string | undefined, string];
@@ -37,6 +40,7 @@ export function parseIntText(text: string, base: number): bigint | undefined {
   }
   if (digits.length > 4300 && (radix & (radix - 1)) !== 0) return undefined;
   if (digits.length > 4300) throw new JinjaError("LimitError", "an int of more than 4300 digits");
+  spendCharacters(digits.length * 8);
   let value = 0n;
   for (const char of digits.toLowerCase()) {
     const digit = Number.parseInt(char, 36);
@@ -48,6 +52,7 @@ export function parseIntText(text: string, base: number): bigint | undefined {
 
 /** float(text); undefined for a ValueError. */
 export function parseFloatText(text: string): number | undefined {
+  spendCharacters(text.length);
   const plain = asciiDigits(trimEnd(trimStart(text)));
   const special = /^([+-]?)(inf|infinity|nan)$/i.exec(plain);
   if (special !== null) {

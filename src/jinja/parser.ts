@@ -1,4 +1,5 @@
 // Statements: what Jinja2's core, its loop controls and transformers' generation tag know.
+import { spend } from "./budget.js";
 import { unsupported } from "./errors.js";
 import { ExpressionParser } from "./expression-parser.js";
 import type { BlockNode, CallBlockNode, FilterNode, IfNode, NameNode, Signature, Statement } from "./nodes.js";
@@ -153,6 +154,7 @@ class Parser extends ExpressionParser {
     while (!stream.is("op", ")")) {
       if (params.length > 0) stream.expect("op", ",");
       const { value: name, line } = stream.expect("name");
+      spend(params.length);
       if (params.some((other) => other.name === name)) stream.fail(`duplicate argument '${name}'`, line);
       params.push({ type: "name", name, use: "param", line });
       if (stream.skipIf("op", "=")) defaults.push(this.expression());

@@ -4,8 +4,19 @@ import { JinjaError, typeError, unsupported, valueError } from "./errors.js";
 import { floatDigits } from "./number-format.js";
 import { numeric, toDouble, truncate } from "./numbers.js";
 import { intText, repr, str } from "./printing.js";
-import { characters, textLength } from "./text.js";
-import { isList, Markup, PyDict, PyFloat, PyTuple, textOf, typeName, Undefined, type Value } from "./values.js";
+import { characters, escapeOf, textLength } from "./text.js";
+import {
+  isList,
+  Markup,
+  PyDict,
+  PyFloat,
+  PyTuple,
+  refuseUndefined,
+  textOf,
+  typeName,
+  Undefined,
+  type Value,
+} from "./values.js";
 
 interface Directive {
   readonly key: string | undefined;
@@ -66,7 +77,7 @@ class PercentFormat {
   }
 
   #directive(): string {
-    spend(1);
+    spend(4);
     let key: string | undefined;
     let char = this.#char();
     if (char === "(") {
@@ -156,7 +167,7 @@ class PercentFormat {
     if ("eEfFgG".includes(char)) {
       const number = numeric(value);
       if (number === undefined) {
-        if (value instanceof Undefined) throw new JinjaError(value.errorKind, value.message);
+        refuseUndefined(value);
         throw typeError(`must be real number, not ${typeName(value)}`);
       }
       const double = toDouble(number);
@@ -182,7 +193,7 @@ class PercentFormat {
 function wholeNumber(char: string, value: Value): bigint {
   const number = numeric(value);
   if (number === undefined) {
-    if (value instanceof Undefined && !"xXo".includes(char)) throw new JinjaError(value.errorKind, value.message);
+    if (!"xXo".includes(char)) refuseUndefined(value);
     throw typeError(
       `%${char} format: a ${"xXo".includes(char) ? "integer" : "real number"} is required, not ${typeName(value)}`,
     );
@@ -218,12 +229,7 @@ function padded(digits: string, sign: string, width: number, left: boolean, fill
 
 /** What ascii() makes of a repr. */
 function ascii(text: string): string {
-  return Array.from(text, (char) => {
-    const code = char.codePointAt(0)!;
-    const hex = code.toString(16);
-    if (code < 0x80) return char;
-    return code <= 0xff ? `\\x${hex}` : code <= 0xffff ? `\\u${hex.padStart(4, "0")}` : `\\U${hex.padStart(8, "0")}`;
-  }).join("");
+  return text.replace(/[^\0-\x7f]/gu, (char) => escapeOf(char.codePointAt(0)!));
 }
 
 /** What PyMapping_Check takes, strings and tuples left out as the operator does. */

@@ -1,8 +1,10 @@
 // str() and repr() of values.
-import { spend, spendText } from "./budget.js";
+
+import { spend, spendBits, spendText } from "./budget.js";
 import { JinjaError, unsupported } from "./errors.js";
 import { floatRepr } from "./numbers.js";
-import { UNPRINTABLE_CLASS } from "./unicode.js";
+import { escapeOf } from "./text.js";
+import { unprintable } from "./unicode.js";
 import {
   DictView,
   isList,
@@ -93,28 +95,21 @@ class Printer {
 /** @throws {JinjaError} ValueError beyond the 4300 digits that Python prints. */
 export function intText(value: number | bigint): string {
   const text = String(value);
+  spendBits(text.length * 3);
   if (text.length > 4300 + (text[0] === "-" ? 1 : 0)) {
     throw new JinjaError("ValueError", "Exceeds the limit (4300 digits) for integer string conversion");
   }
   return text;
 }
 
-const ESCAPED: Readonly<Record<string, string>> = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" };
-const UNPRINTABLE = new RegExp(`[${UNPRINTABLE_CLASS}\\\\]|(?! )\\p{Zs}`, "gu");
+const ESCAPED: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 export function stringRepr(text: string): string {
-  spendText(text.length);
+  spendText(text.length * 4);
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
-  const escaped = text.replace(UNPRINTABLE, (char) => {
-    const simple = ESCAPED[char];
-    if (simple !== undefined) return simple;
-    const code = char.codePointAt(0)!;
-    const hex = code.toString(16);
-    return code <= 0xff
-      ? `\\x${hex.padStart(2, "0")}`
-      : code <= 0xffff
-        ? `\\u${hex.padStart(4, "0")}`
-        : `\\U${hex.padStart(8, "0")}`;
+  const escaped = text.replaceAll("\\", "\\\\").replace(unprintable(), (char) => {
+    spend(1);
+    return ESCAPED[char] ?? escapeOf(char.codePointAt(0)!);
   });
   return quote + (quote === "'" ? escaped.replaceAll("'", "\\'") : escaped) + quote;
 }

@@ -1,5 +1,7 @@
 // Where a statement stands while a template is compiled (Jinja2's Frame): its names, and what is allowed there.
-import type { Frame } from "./frame.js";
+import { spend } from "./budget.js";
+import type { Execute, Frame } from "./frame.js";
+import type { Statement } from "./nodes.js";
 import { FunctionScope, type Load, Symbols, type Variable } from "./symbols.js";
 import type { Value } from "./values.js";
 
@@ -13,6 +15,14 @@ export interface Scope {
   readonly soft: boolean;
   /** In the defaults of a macro's parameters, where parameters may not have their values yet. */
   readonly inDefaults: boolean;
+}
+
+/** What the parts of one template share while it is compiled. */
+export interface Template {
+  /** Names of the blocks so far. */
+  readonly blocks: Set<string>;
+  /** Statements in turn, as one. */
+  compile(nodes: readonly Statement[], scope: Scope): Execute;
 }
 
 export function rootScope(): Scope {
@@ -62,6 +72,7 @@ export function entering(scope: Scope): (frame: Frame) => void {
     .map(([{ slot }, load]) => ({ slot, read: firstValue(scope, load) }));
   if (steps.length === 0) return () => {};
   return (frame) => {
+    spend(steps.length);
     for (const { slot, read } of steps) frame.vars[slot] = read(frame);
   };
 }
@@ -76,6 +87,7 @@ function firstValue(scope: Scope, load: Load): (frame: Frame) => Value | undefin
 export function leaving(scope: Scope): (frame: Frame) => void {
   const slots = Array.from(scope.symbols.loads.keys(), ({ slot }) => slot);
   return (frame) => {
+    spend(slots.length >>> 2);
     for (const slot of slots) frame.vars[slot] = undefined;
   };
 }

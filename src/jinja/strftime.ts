@@ -1,5 +1,5 @@
 // datetime.now().strftime() in the C locale, in the local time zone; a naive time, so %z and %Z are empty.
-import { spendText } from "./budget.js";
+import { spend, spendText } from "./budget.js";
 import { unsupported } from "./errors.js";
 
 const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
@@ -135,6 +135,7 @@ const MODIFIED: Readonly<Record<string, string>> = {
 /** What glibc does not know stays as it is. */
 function format(date: Date, text: string): string {
   return text.replace(DIRECTIVE, (all, flags: string, width: string, modifier: string, code: string) => {
+    spend(8);
     if (modifier !== "" && !MODIFIED[modifier]!.includes(code)) return all;
     const plain = expand(date, code);
     if (flags === "" && width === "") return plain ?? all;

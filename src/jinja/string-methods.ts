@@ -1,8 +1,7 @@
 // The methods of str, by code points and with Python's ideas of whitespace, lines and case.
 import { asBound, asIndex, asText, type Bound, signature } from "./arguments.js";
-import { spend, spendText } from "./budget.js";
+import { checkLength, spend, spendCharacters, spendSearch, spendText } from "./budget.js";
 import { typeError, unsupported, valueError } from "./errors.js";
-import { formatMethod } from "./format-method.js";
 import { toArray } from "./iteration.js";
 import { escapeText } from "./markup.js";
 import { sliceText, textLength } from "./text.js";
@@ -27,12 +26,8 @@ function define(name: string, spec: string, run: Implementation, { markup = fals
   METHODS.set(name, { bind: signature(spec), run, markup, escapes });
 }
 
-/** The method `name` of a string or a Markup; undefined where str has none. */
+/** The method `name` of a string or a Markup, but for format and format_map; undefined where str has none. */
 export function stringMethod(self: string | Markup, text: string, name: string): Value | undefined {
-  if (name === "format" || name === "format_map") {
-    if (self instanceof Markup) throw unsupported(`the method ${name} of a safe string`);
-    return new PyFunction(name, "builtin_function_or_method", (args, kwargs) => formatMethod(text, name, args, kwargs));
-  }
   const method = METHODS.get(name);
   if (method === undefined) {
     if (UNSUPPORTED.has(name)) throw unsupported(`the method ${name} of strings`);
@@ -87,6 +82,7 @@ define(
   "sep /",
   (text, [sep]) => {
     const by = separator(sep!);
+    spendSearch(text.length, by.length);
     const at = plain(text).indexOf(plain(by));
     return new PyTuple(at === -1 ? [text, "", ""] : [text.slice(0, at), by, text.slice(at + by.length)]);
   },
@@ -97,6 +93,7 @@ define(
   "sep /",
   (text, [sep]) => {
     const by = separator(sep!);
+    spendSearch(text.length, by.length, true);
     const at = plain(text).lastIndexOf(plain(by));
     return new PyTuple(at === -1 ? ["", "", text] : [text.slice(0, at), by, text.slice(at + by.length)]);
   },
@@ -118,8 +115,8 @@ function region(
 }
 
 function find(text: string, [sub, start, stop]: Bound, last: boolean): number {
-  spendText(text.length);
   const needle = asText(sub, "argument");
+  spendSearch(text.length, needle.length, last);
   const where = region(text, start, stop);
   if (where === undefined) return -1;
   const [seen, sought] = [plain(where.part), plain(needle)];
@@ -145,13 +142,17 @@ define("count", "sub start? end? /", (text, [sub, start, stop]) => {
   const needle = asText(sub, "argument");
   const part = region(text, start, stop)?.part;
   if (part === undefined) return 0;
-  return needle === "" ? textLength(part) + 1 : cut(part, needle).length - 1;
+  if (needle === "") return textLength(part) + 1;
+  const parts = cut(part, needle).length;
+  spend(parts);
+  return parts - 1;
 });
 
 for (const name of ["startswith", "endswith"] as const) {
   define(name, "prefix start? end? /", (text, [affix, start, stop]) => {
     spendText(text.length);
     const affixes = affix instanceof PyTuple ? affix.items : [affix!];
+    for (const value of affixes) spendText(16 + (textOf(value)?.length ?? 0));
     const texts = affixes.map((value) =>
       asText(value, affix instanceof PyTuple ? `tuple for ${name}` : `${name} first arg`),
     );
@@ -175,6 +176,7 @@ define(
   "prefix /",
   (text, [prefix]) => {
     const start = asText(prefix, "removeprefix() argument");
+    spendText(text.length);
     return plain(text).startsWith(plain(start)) ? text.slice(start.length) : text;
   },
   { markup: true },
@@ -184,6 +186,7 @@ define(
   "suffix /",
   (text, [suffix]) => {
     const end = asText(suffix, "removesuffix() argument");
+    spendText(text.length);
     return end !== "" && plain(text).endsWith(plain(end)) ? text.slice(0, -end.length) : text;
   },
   { markup: true },
@@ -255,13 +258,15 @@ define(
   "tabsize?",
   (text, [size]) => {
     const width = asIndex(size, 8);
+    spendCharacters(text.length);
     let column = 0;
     let result = "";
     for (const char of text) {
       if (char === "\t") {
         const spaces = width > 0 ? width - (column % width) : 0;
         spend(1);
-        spendText(result.length + spaces);
+        spendText(spaces);
+        checkLength(result.length + spaces);
         result += " ".repeat(spaces);
         column += spaces;
       } else {

@@ -1,5 +1,6 @@
 // Which variable a name means, by the rules of jinja2/idtracking.py: a scope knows all names that are read or set anywhere in it,
 // and where each gets its first value; a name that is set in a scope is a variable of that scope from its beginning.
+import { spend } from "./budget.js";
 import { JinjaError } from "./errors.js";
 import type { ForNode, IfNode, Node, Statement } from "./nodes.js";
 import { childrenOf } from "./walk.js";
@@ -11,10 +12,6 @@ export class FunctionScope {
 
   constructor(parent: FunctionScope | undefined) {
     this.parent = parent;
-  }
-
-  get size(): number {
-    return this.#variables.size;
   }
 
   variable(level: number, name: string): Variable {
@@ -135,6 +132,7 @@ export class Symbols {
   }
 
   #visit(node: Node, asParameter: boolean): void {
+    spend(1);
     switch (node.type) {
       case "name":
         if (asParameter || node.use === "param") this.declareParameter(node.name);
@@ -205,6 +203,7 @@ export class Symbols {
   }
 
   #takeFrom(other: Symbols): void {
+    spend(other.#refs.size + other.#loads.size + other.#stores.size);
     for (const [name, variable] of other.#refs) this.#refs.set(name, variable);
     for (const [variable, load] of other.#loads) this.#loads.set(variable, load);
     for (const name of other.#stores) this.#stores.add(name);

@@ -1,7 +1,7 @@
 // Jinja templates as transformers 5.24 renders them: Jinja2 3.1.6's immutable sandbox with trim_blocks, lstrip_blocks, loop controls,
 // a plain tojson, raise_exception, strftime_now and the generation tag. What Python refuses is an error here; what we cannot do as
 // Python does is one too (kind `Unsupported`); never another text.
-import { type Limits, withBudget } from "./budget.js";
+import { DEFAULT_STEPS, type Limits, withBudget } from "./budget.js";
 import { compileTemplate } from "./compile-statements.js";
 import { JinjaError } from "./errors.js";
 import { Context } from "./frame.js";
@@ -13,7 +13,7 @@ import type { Value } from "./values.js";
 
 export { parseJson } from "./json.js";
 export { float, type Value } from "./values.js";
-export { JinjaError, type Limits };
+export { DEFAULT_STEPS, JinjaError, type Limits };
 
 export interface JinjaOptions {
   /** What strftime_now takes for now. By default the machine's clock. */
@@ -24,11 +24,11 @@ export class JinjaTemplate {
   readonly #run: (context: Context) => void;
   readonly #now: () => Date;
 
-  /** @throws {JinjaError} with the line; TemplateSyntaxError, TemplateAssertionError or Unsupported */
+  /** @throws {JinjaError} with the line; LimitError, TemplateSyntaxError, TemplateAssertionError or Unsupported */
   constructor(source: string, { now = () => new Date() }: JinjaOptions = {}) {
     this.#now = now;
     try {
-      this.#run = compileTemplate(parse(source));
+      this.#run = withBudget({}, () => compileTemplate(parse(source)));
     } catch (error) {
       if (error instanceof RangeError) throw new JinjaError("RecursionError", "the template nests too deep");
       throw error;

@@ -1,7 +1,6 @@
-// The tests by name.
-import { signature } from "./arguments.js";
+// Tests.
+import { bound, type Test } from "./arguments.js";
 import { unsupported } from "./errors.js";
-import { filters } from "./filters.js";
 import { isIterable } from "./iteration.js";
 import { Loop } from "./loop.js";
 import { binary, compare, contains, equals } from "./operators.js";
@@ -10,7 +9,6 @@ import { islower, isupper } from "./unicode.js";
 import {
   isInt,
   isList,
-  type Kwargs,
   Markup,
   PyCallable,
   PyDict,
@@ -23,44 +21,31 @@ import {
   type Value,
 } from "./values.js";
 
-export type Test = (value: Value, args: readonly Value[], kwargs: Kwargs) => boolean;
-
-const ONE = signature("value");
-const TWO = signature("value other");
-const TWO_UNNAMED = signature("a b /");
-const IN = signature("value seq");
-const DIVISIBLE = signature("value num");
-
 function one(name: string, holds: (value: Value) => boolean): Test {
-  return (value, args, kwargs) => holds(ONE(name, [value, ...args], kwargs)[0]!);
+  return bound(name, "value", ([value]) => holds(value!));
 }
 
-function two(name: string, bind: typeof TWO, holds: (a: Value, b: Value) => boolean): Test {
-  return (value, args, kwargs) => {
-    const [a, b] = bind(name, [value, ...args], kwargs);
-    return holds(a!, b!);
-  };
+function two(name: string, spec: string, holds: (a: Value, b: Value) => boolean): Test {
+  return bound(name, spec, ([a, b]) => holds(a!, b!));
 }
 
 function modulo(value: Value, by: Value, rest: number): boolean {
   return equals(binary("%", value, by), rest);
 }
 
-const equal = two("eq", TWO_UNNAMED, equals);
-const notEqual = two("ne", TWO_UNNAMED, (a, b) => !equals(a, b));
-const greater = two("gt", TWO_UNNAMED, (a, b) => compare(">", a, b));
-const greaterOrEqual = two("ge", TWO_UNNAMED, (a, b) => compare(">=", a, b));
-const less = two("lt", TWO_UNNAMED, (a, b) => compare("<", a, b));
-const lessOrEqual = two("le", TWO_UNNAMED, (a, b) => compare("<=", a, b));
+const equal = two("eq", "a b /", equals);
+const notEqual = two("ne", "a b /", (a, b) => !equals(a, b));
+const greater = two("gt", "a b /", (a, b) => compare(">", a, b));
+const greaterOrEqual = two("ge", "a b /", (a, b) => compare(">=", a, b));
+const less = two("lt", "a b /", (a, b) => compare("<", a, b));
+const lessOrEqual = two("le", "a b /", (a, b) => compare("<=", a, b));
 
-export const tests: ReadonlyMap<string, Test> = new Map<string, Test>([
+export const plainTests: ReadonlyMap<string, Test> = new Map<string, Test>([
   ["odd", one("odd", (value) => modulo(value, 2, 1))],
   ["even", one("even", (value) => modulo(value, 2, 0))],
-  ["divisibleby", two("divisibleby", DIVISIBLE, (a, b) => modulo(a, b, 0))],
+  ["divisibleby", two("divisibleby", "value num", (a, b) => modulo(a, b, 0))],
   ["defined", one("defined", (value) => !(value instanceof Undefined))],
   ["undefined", one("undefined", (value) => value instanceof Undefined)],
-  ["filter", one("filter", (value) => known(filters, value))],
-  ["test", one("test", (value) => known(tests, value))],
   ["none", one("none", (value) => value === null)],
   ["boolean", one("boolean", (value) => typeof value === "boolean")],
   ["false", one("false", (value) => value === false)],
@@ -75,9 +60,9 @@ export const tests: ReadonlyMap<string, Test> = new Map<string, Test>([
   ["sequence", one("sequence", isSequence)],
   ["iterable", one("iterable", (value) => isIterable(value) || value instanceof Loop)],
   ["callable", one("callable", (value) => value instanceof PyCallable || value instanceof Undefined)],
-  ["sameas", two("sameas", TWO, isSame)],
+  ["sameas", two("sameas", "value other", isSame)],
   ["escaped", one("escaped", (value) => value instanceof Markup)],
-  ["in", two("in", IN, (item, container) => contains(container, item))],
+  ["in", two("in", "value seq", (item, container) => contains(container, item))],
   ["==", equal],
   ["eq", equal],
   ["equalto", equal],
@@ -94,6 +79,14 @@ export const tests: ReadonlyMap<string, Test> = new Map<string, Test>([
   ["<=", lessOrEqual],
   ["le", lessOrEqual],
 ]);
+
+/** Those that ask what has a name, of all filters and tests. */
+export function namingTests({ filters, tests }: Readonly<Record<"filters" | "tests", ReadonlyMap<string, unknown>>>) {
+  return {
+    filter: one("filter", (value) => known(filters, value)),
+    test: one("test", (value) => known(tests, value)),
+  };
+}
 
 function known(table: ReadonlyMap<string, unknown>, name: Value): boolean {
   const text = textOf(name);

@@ -1,5 +1,5 @@
 // Operations on strings that methods and filters share.
-import { spendText } from "./budget.js";
+import { spend, spendCharacters, spendSearch, spendText } from "./budget.js";
 import { typeError, valueError } from "./errors.js";
 import { characters, isBmp, textLength } from "./text.js";
 import { cut, plain } from "./twins.js";
@@ -15,12 +15,15 @@ export function strip(text: string, chars: Value | undefined, ends: "left" | "ri
   }
   const set = textOf(chars);
   if (set === undefined) throw typeError("strip arg must be None or str");
+  spendCharacters(set.length);
+  if (!isBmp(text)) spendCharacters(text.length);
   const within = new Set(plain(set));
   const seen = isBmp(text) ? plain(text) : Array.from(plain(text));
   let start = 0;
   let end = seen.length;
   if (ends !== "right") while (start < end && within.has(seen[start]!)) start++;
   if (ends !== "left") while (end > start && within.has(seen[end - 1]!)) end--;
+  spendCharacters(start + seen.length - end);
   return typeof seen === "string" ? text.slice(start, end) : Array.from(text).slice(start, end).join("");
 }
 
@@ -36,8 +39,11 @@ export function split(text: string, sep: Value | undefined, max: number): string
   const limit = max < 0 ? Number.POSITIVE_INFINITY : max;
   if (sep !== undefined && sep !== null) {
     const by = separator(sep);
-    return cut(text, by, limit);
+    const parts = cut(text, by, limit);
+    spend(parts.length);
+    return parts;
   }
+  spendCharacters(text.length);
   const parts: string[] = [];
   let at = 0;
   for (;;) {
@@ -53,14 +59,17 @@ export function split(text: string, sep: Value | undefined, max: number): string
 export function rsplit(text: string, sep: Value | undefined, max: number): string[] {
   if (max < 0) return split(text, sep, -1);
   spendText(text.length * 4);
+  spendCharacters(text.length);
   const parts: string[] = [];
   let end = text.length;
   if (sep !== undefined && sep !== null) {
     const by = separator(sep);
+    spendSearch(text.length, by.length, true);
     const [seen, sought] = [plain(text), plain(by)];
     while (parts.length < max && end >= by.length) {
       const at = seen.lastIndexOf(sought, end - by.length);
       if (at === -1) break;
+      spend(1);
       parts.push(text.slice(at + by.length, end));
       end = at;
     }
@@ -85,6 +94,7 @@ export function splitLines(text: string, keepEnds: boolean): string[] {
   for (const end of text.matchAll(LINE_END)) {
     lines.push(text.slice(from, keepEnds ? end.index + end[0].length : end.index));
     from = end.index + end[0].length;
+    spend(2);
   }
   return from < text.length ? [...lines, text.slice(from)] : lines;
 }
@@ -100,6 +110,7 @@ export function replace(text: string, old: string, by: string, count: number): s
   spendText(text.length);
   const most = count < 0 ? Number.POSITIVE_INFINITY : count;
   const parts = old === "" ? cutEverywhere(text, most) : cut(text, old, most);
+  spend(parts.length);
   spendText(text.length + (parts.length - 1) * by.length);
   return parts.join(by);
 }

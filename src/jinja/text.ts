@@ -1,5 +1,5 @@
 // Strings by code points, as Python counts them. JavaScript counts UTF-16 units, which is the same but where a string holds surrogates.
-import { spendText } from "./budget.js";
+import { spend, spendText } from "./budget.js";
 import { JinjaError } from "./errors.js";
 import { plain } from "./twins.js";
 
@@ -11,13 +11,14 @@ export function isBmp(text: string): boolean {
 
 /** The code points, each as a string. */
 export function characters(text: string): string[] {
-  spendText(text.length * 4);
+  spendText(text.length * 8);
   return isBmp(text) ? text.split("") : Array.from(text);
 }
 
 export function textLength(text: string): number {
   spendText(text.length);
   if (isBmp(text)) return text.length;
+  spendText(text.length * 4);
   let length = 0;
   for (const _ of text) length++;
   return length;
@@ -52,6 +53,7 @@ export function span(length: number, start: number | undefined, stop: number | u
 }
 
 export function sliceArray<T>(items: readonly T[], { start, step, count }: Span): T[] {
+  spend(1 + (step === 1 ? count >>> 2 : count));
   if (step === 1) return items.slice(start, start + count);
   return Array.from({ length: count }, (_, i) => items[start + i * step]!);
 }
@@ -66,6 +68,16 @@ export function sliceText(text: string, start: number | undefined, stop: number 
   }
   const points = characters(text);
   return sliceArray(points, span(points.length, start, stop, step)).join("");
+}
+
+/** A code point as Python's escape of it, with x, u or U. */
+export function escapeOf(code: number): string {
+  const hex = code.toString(16);
+  return code <= 0xff
+    ? `\\x${hex.padStart(2, "0")}`
+    : code <= 0xffff
+      ? `\\u${hex.padStart(4, "0")}`
+      : `\\U${hex.padStart(8, "0")}`;
 }
 
 /** Order by code points: UTF-16 units would put U+E000 to U+FFFF after what is beyond them. */

@@ -1,6 +1,8 @@
 // Twins: characters that stand for others and say that a user has written them. One is as long as its original, so texts are cut and joined
 // with their twins in place; wherever text is looked at, it is looked at as `plain` gives it.
 
+import { spendSearch } from "./budget.js";
+
 export class Twins {
   readonly #twins = new Map<string, string>();
   readonly #originals = new Map<string, string>();
@@ -46,6 +48,7 @@ export function plain(text: string): string {
 
 /** The parts of a text between the first `most` places where a separator is seen. */
 export function cut(text: string, separator: string, most = Number.POSITIVE_INFINITY): string[] {
+  spendSearch(text.length, separator.length);
   const [seen, sought] = [plain(text), plain(separator)];
   if (seen === text && most === Number.POSITIVE_INFINITY) return text.split(sought);
   const parts: string[] = [];

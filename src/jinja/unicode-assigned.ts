@@ -1,6 +1,6 @@
 // Made by scripts/make-jinja-unicode.py: the code points that Unicode 14 has not assigned, so that texts come out as Python 3.11 has them,
 // whichever Unicode Node knows. From the end of the last range to the start of the next, and to its end, in base 36.
-const RANGES =
+export const UNASSIGNED =
   "oo 1 7 3 8 0 2 0 l 0 b2 0 13 1 1f 1 4 0 1k 7 s 3 7 a 7j 0 1p 1 2u d 1o 1 1e 1 g 0 t 1 2 0 c 4 w 0 3 5 6l 0 9 1" +
   " 3 1 n 0 8 0 2 2 5 1 a 1 3 1 5 7 2 3 3 0 6 1 q 1 4 0 7 3 3 1 n 0 8 0 3 0 3 0 3 1 2 0 6 3 3 1 4 2 2 6 5 0 2 6 i" +
   " 9 4 0 a 0 4 0 n 0 8 0 3 0 6 1 b 0 4 0 4 1 2 e 5 1 d 6 8 0 4 0 9 1 3 1 n 0 8 0 3 0 6 1 a 1 3 1 4 6 4 3 3 0 6 1" +
@@ -29,17 +29,3 @@ const RANGES =
   "1 2 0 2 0 2 0 2 0 2 0 3 0 2 1 5 0 8 0 5 0 5 0 2 0 b 0 i 4 4 0 6 0 i 1f 3 7h 19 3 2t b g 1 g 0 g 0 12 9 4v 1j u" +
   " c 19 3 a 6 3 d 7 49 rd 4 h 2 e 2 39 b 2i 6 d 3 2 e d 3 1l 7 b 5 15 7 v 1 3 25 9h b f 1 6 2 6 2 8 8 u 2 c 4 7 " +
   "9 b 5 9 7 8 8 44 0 1k 10 b sl wyp v 37e 6 67 1 4g3 d 5rm 2e6 f3 15t 3t8 fcfp 2 t 2p 3j 6p 1e6n 1ekf 1 1ekf 1";
-
-function characterClass(): string {
-  let code = 0;
-  const ends = RANGES.split(" ").map((step) => {
-    code += Number.parseInt(step, 36);
-    return `\\u{${code.toString(16)}}`;
-  });
-  return ends.map((end, i) => (i % 2 === 0 ? end : `-${end}`)).join("");
-}
-
-/** The inside of a character class (flag u) of what is not assigned. */
-export const UNASSIGNED_CLASS = characterClass();
-
-export const UNASSIGNED = new RegExp(`[${UNASSIGNED_CLASS}]`, "u");

@@ -1,6 +1,23 @@
 // What Python's str knows about characters: case, digits, letters.
-import { UNASSIGNED, UNASSIGNED_CLASS } from "./unicode-assigned.js";
+import { once } from "../once.js";
+import { spend, spendCharacters, spendText } from "./budget.js";
+import { UNASSIGNED } from "./unicode-assigned.js";
 import { isSpace } from "./whitespace.js";
+
+/** The inside of a character class (flag u) of what Python does not know. */
+const unassignedClass = once(() => {
+  let code = 0;
+  const ends = UNASSIGNED.split(" ").map((step) => {
+    code += Number.parseInt(step, 36);
+    return `\\u{${code.toString(16)}}`;
+  });
+  return ends.map((end, i) => (i % 2 === 0 ? end : `-${end}`)).join("");
+});
+const unassigned = once(() => new RegExp(`[${unassignedClass()}]`, "u"));
+
+function hasUnassigned(text: string): boolean {
+  return unassigned().test(text);
+}
 
 // Five modifier letters became lower case after Unicode 14, and one letter ceased to be.
 const CASED = /(?![\u10fc\ua7f2-\ua7f4\uab69])[\p{Cased}\u0295]/u;
@@ -10,42 +27,48 @@ const TITLECASE = /\p{Lt}/u;
 
 /** Every character passes, and there is one. What Python does not know passes no test. */
 function every(text: string, test: (char: string) => boolean): boolean {
-  if (text === "" || UNASSIGNED.test(text)) return false;
+  if (text === "" || hasUnassigned(text)) return false;
+  spendCharacters(text.length);
   for (const char of text) if (!test(char)) return false;
   return true;
 }
 
 /** A text for questions of case, which characters that Python does not know have no part in. */
 function known(text: string): string {
-  return UNASSIGNED.test(text) ? Array.from(text, (char) => (UNASSIGNED.test(char) ? " " : char)).join("") : text;
+  spendText(text.length * 4);
+  if (!hasUnassigned(text)) return text;
+  spendCharacters(text.length);
+  return Array.from(text, (char) => (hasUnassigned(char) ? " " : char)).join("");
 }
 
 /** A text for \w of Python's re: what Python does not know becomes a sign, as long as it was. */
 export function wordsOf(text: string): string {
-  if (!UNASSIGNED.test(text)) return text;
-  return Array.from(text, (char) => (UNASSIGNED.test(char) ? SIGNS[char.length]! : char)).join("");
+  if (!hasUnassigned(text)) return text;
+  spendCharacters(text.length);
+  return Array.from(text, (char) => (hasUnassigned(char) ? SIGNS[char.length]! : char)).join("");
 }
 const SIGNS = ["", "\u00a7", "\u{1f600}"];
 
 /** A digit of any script, as int() and float() read it. */
 export function isDecimalDigit(char: string): boolean {
-  return /^\p{Nd}$/u.test(char) && !UNASSIGNED.test(char);
+  return /^\p{Nd}$/u.test(char) && !hasUnassigned(char);
 }
 
 /** Small letters whose capitals came after Unicode 14. */
 const LATER_CAPITALS = /[\u019b\u0264\ua7d3\ua7d5]/;
 
 export function upper(text: string): string {
-  if (!LATER_CAPITALS.test(text) && !UNASSIGNED.test(text)) return text.toUpperCase();
+  if (!LATER_CAPITALS.test(text) && !hasUnassigned(text)) return text.toUpperCase();
+  spendCharacters(text.length * 2);
   return Array.from(text, upperCharacter).join("");
 }
 
 function upperCharacter(char: string): string {
-  return LATER_CAPITALS.test(char) || UNASSIGNED.test(char) ? char : char.toUpperCase();
+  return LATER_CAPITALS.test(char) || hasUnassigned(char) ? char : char.toUpperCase();
 }
 
 export function lower(text: string): string {
-  return UNASSIGNED.test(text) ? lowerByCharacter(text).join("") : text.toLowerCase();
+  return hasUnassigned(text) ? lowerByCharacter(text).join("") : text.toLowerCase();
 }
 
 /** Characters whose title case is no single capital that JavaScript knows of: digraphs, Greek with iota below, ligatures, Georgian. */
@@ -85,6 +108,7 @@ function titleCharacter(char: string): string {
 
 /** Each run of cased characters begins with a title-case letter. */
 export function title(text: string): string {
+  spendCharacters(text.length);
   let result = "";
   let within = false;
   // Lower case looks at the neighbours (a final sigma), so it is taken of the whole text, and read beside it.
@@ -92,29 +116,33 @@ export function title(text: string): string {
   let i = 0;
   for (const char of text) {
     result += within ? lowered[i]! : titleCharacter(char);
-    within = CASED.test(char) && !UNASSIGNED.test(char);
+    within = CASED.test(char) && !hasUnassigned(char);
     i++;
   }
   return result;
 }
 
 function lowerByCharacter(text: string): string[] {
+  spendCharacters(text.length);
   const points = Array.from(text);
   return points.map((char, i) => {
     if (char === "\u03a3") return isFinalSigma(points, i) ? "\u03c2" : "\u03c3";
-    return UNASSIGNED.test(char) ? char : char.toLowerCase();
+    return hasUnassigned(char) ? char : char.toLowerCase();
   });
 }
 
 const IGNORED_BY_CASE = /\p{Case_Ignorable}/u;
 
 function isFinalSigma(points: readonly string[], at: number): boolean {
-  const ignored = (char: string) => IGNORED_BY_CASE.test(char) && !UNASSIGNED.test(char);
+  const ignored = (char: string) => IGNORED_BY_CASE.test(char) && !hasUnassigned(char);
+  spend(4);
   let before = at - 1;
   while (before >= 0 && ignored(points[before]!)) before--;
+  spend((at - before) * 2);
   if (before < 0 || !CASED.test(known(points[before]!))) return false;
   let after = at + 1;
   while (after < points.length && ignored(points[after]!)) after++;
+  spend((after - at) * 2);
   return after >= points.length || !CASED.test(known(points[after]!));
 }
 
@@ -125,17 +153,19 @@ export function capitalize(text: string): string {
 
 /** Full case folding: the lower case of the upper case, but for Cherokee, which folds to capitals, and dotted and dotless i. */
 function casefold(text: string): string {
+  spendCharacters(text.length * 4);
   let result = "";
   for (const char of text) {
     if (/[\u13a0-\u13fd\uab70-\uabbf]/.test(char)) result += char.toUpperCase();
     else if (char === "\u1e9e") result += "ss";
     else if (char === "\u0131") result += char;
-    else for (const part of upperCharacter(char)) result += UNASSIGNED.test(part) ? part : part.toLowerCase();
+    else for (const part of upperCharacter(char)) result += hasUnassigned(part) ? part : part.toLowerCase();
   }
   return result;
 }
 
 function swapcase(text: string): string {
+  spendCharacters(text.length);
   const lowered = lowerByCharacter(text);
   return Array.from(text, (char, i) => {
     if (UPPERCASE.test(char)) return lowered[i]!;
@@ -185,20 +215,23 @@ function isascii(text: string): boolean {
   return !/[^\0-\x7f]/.test(text);
 }
 
-function isidentifier(text: string): boolean {
-  return !UNASSIGNED.test(text) && /^[\p{XID_Start}_]\p{XID_Continue}*$/u.test(text);
+const identifier = once(() => /^[\p{XID_Start}_]\p{XID_Continue}*$/u);
+
+export function isidentifier(text: string): boolean {
+  return identifier().test(text) && !hasUnassigned(text);
 }
 
 function isspace(text: string): boolean {
   return every(text, isSpace);
 }
 
-/** What repr() writes as an escape, the backslash and quotes left out; a character class, with the flag u. */
-export const UNPRINTABLE_CLASS = `\\p{Cc}\\p{Cf}\\p{Cs}\\p{Co}\\p{Cn}\\p{Zl}\\p{Zp}${UNASSIGNED_CLASS}`;
-const UNPRINTABLE = new RegExp(`[${UNPRINTABLE_CLASS}]|(?! )\\p{Zs}`, "u");
+/** What repr() writes as an escape, the backslash and quotes left out. */
+export const unprintable = once(
+  () => new RegExp(`[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Co}\\p{Cn}\\p{Zl}\\p{Zp}${unassignedClass()}]|(?! )\\p{Zs}`, "gu"),
+);
 
 function isprintable(text: string): boolean {
-  return !UNPRINTABLE.test(text);
+  return text.search(unprintable()) === -1;
 }
 
 export function islower(text: string): boolean {
@@ -212,6 +245,7 @@ export function isupper(text: string): boolean {
 }
 
 function istitle(text: string): boolean {
+  spendCharacters(text.length);
   let found = false;
   let within = false;
   for (const char of known(text)) {

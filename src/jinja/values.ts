@@ -1,6 +1,7 @@
 // The values of templates: Python's, as JavaScript values. None is null, bool boolean, str string, list an array; int is a number where
 // that is exact, else a bigint; everything else is a class of its own, so that no property of a JavaScript object is ever looked up.
-import { typeError } from "./errors.js";
+import { spend, spendText } from "./budget.js";
+import { JinjaError, typeError } from "./errors.js";
 import { plain } from "./twins.js";
 
 export type Value = null | boolean | number | bigint | string | readonly Value[] | PyObject;
@@ -76,8 +77,12 @@ export class PyDict extends PyObject {
   set(key: Value, value: Value): void {
     const identity = dictKey(key);
     const entry = this.#entries.get(identity);
-    if (entry === undefined) this.#entries.set(identity, [key, value]);
-    else entry[1] = value;
+    if (entry === undefined) {
+      spend(4);
+      this.#entries.set(identity, [key, value]);
+    } else {
+      entry[1] = value;
+    }
   }
 
   /** Pairs in the order in which their keys came. */
@@ -178,6 +183,11 @@ export class Undefined extends PyObject {
   }
 }
 
+/** @throws {JinjaError} as all raise that works with what is not there */
+export function refuseUndefined(...values: readonly (Value | undefined)[]): void {
+  for (const value of values) if (value instanceof Undefined) throw new JinjaError(value.errorKind, value.message);
+}
+
 /** Python's words for a value in messages about what it has not. */
 export function describeOwner(value: Value): string {
   if (value === null) return "None";
@@ -250,6 +260,7 @@ export function truthy(value: Value): boolean {
 function dictKey(key: Value): unknown {
   const given = textOf(key);
   if (given !== undefined) {
+    spendText(given.length);
     const text = plain(given);
     return text[0] === "\0" ? `\0s${text}` : text;
   }
@@ -259,11 +270,14 @@ function dictKey(key: Value): unknown {
     return Number.isInteger(value) && !Number.isSafeInteger(value) ? BigInt(value) : value === 0 ? 0 : value;
   }
   if (key instanceof PyTuple) {
+    spend(1 + key.items.length * 4);
     const parts = key.items.map((item) => {
       const part = dictKey(item);
       return `${typeof part} ${String(part).length} ${String(part)}`;
     });
-    return `\0t${parts.join(" ")}`;
+    const joined = parts.join(" ");
+    spendText(joined.length);
+    return `\0t${joined}`;
   }
   if (isList(key) || key instanceof PyDict || (key instanceof DictView && key.kind !== "values"))
     throw typeError(`unhashable type: '${typeName(key)}'`);

@@ -1,4 +1,5 @@
 // The children of nodes, in the order in which Jinja2 looks at them.
+import { spend } from "./budget.js";
 import type { Arguments, Expression, Node, Signature, Statement } from "./nodes.js";
 
 function ofArguments({ args, kwargs, moreArgs, moreKwargs }: Arguments): Expression[] {
@@ -76,7 +77,10 @@ export function childrenOf(node: Node): readonly Node[] {
 
 /** Whether any node within `nodes` holds `test`. */
 export function anyWithin(nodes: readonly Node[], test: (node: Node) => boolean): boolean {
-  return nodes.some((node) => test(node) || anyWithin(childrenOf(node), test));
+  return nodes.some((node) => {
+    spend(1);
+    return test(node) || anyWithin(childrenOf(node), test);
+  });
 }
 
 /** Which of `names` are read in `body` before they are set there, blocks left out: what a macro or a loop must provide. */
@@ -84,6 +88,7 @@ export function undeclared(body: readonly Statement[], names: readonly string[])
   const open = new Set(names);
   const found = new Set<string>();
   const visit = (node: Node) => {
+    spend(1);
     if (node.type === "block") return;
     if (node.type === "name") {
       if (node.use === "load" && open.has(node.name)) found.add(node.name);

@@ -1,4 +1,5 @@
 // textwrap.wrap() with expand_tabs and replace_whitespace off, of one line.
+import { once } from "../once.js";
 import { spend, spendText } from "./budget.js";
 import { valueError } from "./errors.js";
 import { sliceText, textLength } from "./text.js";
@@ -11,10 +12,13 @@ const WORD_CHARACTER = "[\\p{L}\\p{N}_]";
 const WORD = "[\\p{L}\\p{N}_!\"'&.,?]";
 const LETTER = "[\\p{L}\\p{Nl}\\p{No}_]";
 // TextWrapper.wordsep_re: blanks, dashes between words, and words, which may be cut after a hyphen between letters.
-const CHUNKS = new RegExp(
-  `([${BLANK}]+|(?<=${WORD})-{2,}(?=${WORD_CHARACTER})|[^${BLANK}]+?(?:-(?:(?<=${LETTER}{2}-)|(?<=${LETTER}-${LETTER}-))` +
-    `(?=${LETTER}-?${LETTER})|(?=[${BLANK}]|$)|(?<=${WORD})(?=-{2,}${WORD_CHARACTER})))`,
-  "u",
+const chunksOf = once(
+  () =>
+    new RegExp(
+      `([${BLANK}]+|(?<=${WORD})-{2,}(?=${WORD_CHARACTER})|[^${BLANK}]+?(?:-(?:(?<=${LETTER}{2}-)|(?<=${LETTER}-${LETTER}-))` +
+        `(?=${LETTER}-?${LETTER})|(?=[${BLANK}]|$)|(?<=${WORD})(?=-{2,}${WORD_CHARACTER})))`,
+      "u",
+    ),
 );
 const SIMPLE_CHUNKS = new RegExp(`([${BLANK}]+)`);
 
@@ -28,7 +32,7 @@ export function wordWrap(text: string, width: number, breakLongWords: boolean, b
   spendText(text.length * 16);
   let end = 0;
   const chunks = wordsOf(text)
-    .split(breakOnHyphens ? CHUNKS : SIMPLE_CHUNKS)
+    .split(breakOnHyphens ? chunksOf() : SIMPLE_CHUNKS)
     .filter((chunk) => chunk !== "")
     .map(({ length }) => {
       end += length;

@@ -3,7 +3,8 @@
 // T rows in the step, R rows whose logits are wanted, D hidden, H/G query/key-value heads, d head size, F feed-forward, V
 // vocabulary. Ids, slots and positions are contents of the step's tensors: one recording serves every step of T rows.
 import type { Tensor } from "../device/tensor.js";
-import type { CacheState, Input, Recorder, RowPlaces, Value } from "../graph/recorder.js";
+import type { CacheState, Input, Recorder, RowPlaces } from "../graph/recorder.js";
+import type { Value } from "../graph/recording.js";
 import type { LlamaConfig } from "./config.js";
 import { attentionFactor } from "./rope.js";
 
@@ -32,32 +33,27 @@ export interface StepInputs extends RowPlaces {
   readonly positions: Input; // [T]
 }
 
-/** The layers: the hidden state of every row before the last norm, [T, D]. */
+/** The embedding of every row's id, [T, D]. */
+export function recordEmbedding(r: Recorder, w: LlamaWeights, step: StepInputs): Value {
+  return r.tap("embedding", r.gatherRows(w.embedTokens, step.ids));
+}
+
+/** The layers: from the embeddings to the hidden state of every row before the last norm, [T, D]. */
 export function recordLayers(
   r: Recorder,
   config: LlamaConfig,
   w: LlamaWeights,
   cache: readonly CacheState<Tensor>[],
   step: StepInputs,
+  embeddings: Value,
 ): Value {
-  const scale = attentionFactor(config.rope);
-  const angles = r.ropeAngles(step.positions, w.inverseFrequencies, { scale }); // [T, d / 2, 2]
-  let x = r.tap("embedding", r.gatherRows(w.embedTokens, step.ids)); // [T, D]
+  const { attention, feedForward } = blocks(r, config, w, step);
+  let x = embeddings;
   w.layers.forEach((layer, i) => {
-    const attended = attention(
-      r,
-      config,
-      layer,
-      cache[i]!,
-      step,
-      angles,
-      r.rmsNorm(x, layer.inputNorm, config.normEps),
-    );
-    x = r.tap(`layers.${i}.attention`, r.add(x, attended));
-    x = r.tap(
-      `layers.${i}.mlp`,
-      r.add(x, feedForward(r, layer, r.rmsNorm(x, layer.postAttentionNorm, config.normEps))),
-    );
+    r.region(`layers.${i}`, () => {
+      x = r.tap("attention", r.add(x, attention(layer, cache[i]!, x)));
+      x = r.tap("mlp", r.add(x, feedForward(layer, x)));
+    });
   });
   return x;
 }
@@ -68,22 +64,21 @@ export function recordLogits(r: Recorder, config: LlamaConfig, w: LlamaWeights, 
   return r.tap("logits", r.matmul(last, w.lmHead));
 }
 
-function attention(
-  r: Recorder,
-  config: LlamaConfig,
-  layer: LlamaLayer,
-  cache: CacheState<Tensor>,
-  step: StepInputs,
-  angles: Value,
-  x: Value,
-): Value {
-  const q = r.rope(r.matmul(x, layer.qProj), angles); // [T, H·d]
-  const k = r.rope(r.matmul(x, layer.kProj), angles); // [T, G·d]
-  const v = r.matmul(x, layer.vProj); // [T, G·d]
-  const written = r.appendKv(k, v, cache, step);
-  return r.matmul(r.attention(q, written, step, 1 / Math.sqrt(config.headSize)), layer.oProj); // [T, D]
-}
-
-function feedForward(r: Recorder, layer: LlamaLayer, x: Value): Value {
-  return r.matmul(r.swiglu(r.matmul(x, layer.gateProj), r.matmul(x, layer.upProj)), layer.downProj); // [T, D]
+/** The two blocks of a layer, each with its norm before it and the residual left to the caller; bound to what all layers share. */
+function blocks(r: Recorder, { rope, normEps, headSize }: LlamaConfig, w: LlamaWeights, step: StepInputs) {
+  const angles = r.ropeAngles(step.positions, w.inverseFrequencies, { scale: attentionFactor(rope) }); // [T, d / 2, 2]
+  return {
+    attention(layer: LlamaLayer, cache: CacheState<Tensor>, x: Value): Value {
+      const h = r.rmsNorm(x, layer.inputNorm, normEps);
+      const q = r.rope(r.matmul(h, layer.qProj), angles); // [T, H·d]
+      const k = r.rope(r.matmul(h, layer.kProj), angles); // [T, G·d]
+      const v = r.matmul(h, layer.vProj); // [T, G·d]
+      const written = r.appendKv(k, v, cache, step);
+      return r.matmul(r.attention(q, written, step, 1 / Math.sqrt(headSize)), layer.oProj); // [T, D]
+    },
+    feedForward(layer: LlamaLayer, x: Value): Value {
+      const h = r.rmsNorm(x, layer.postAttentionNorm, normEps);
+      return r.matmul(r.swiglu(r.matmul(h, layer.gateProj), r.matmul(h, layer.upProj)), layer.downProj); // [T, D]
+    },
+  };
 }

@@ -1,9 +1,8 @@
 // A model ready to run: weights, cache and programs on a device, ids in and ids out. What a text is, when to stop, how to
 // sample and what a step holds belong to src/generate.
-import type { Device, RunTimes, Transfer } from "../device/device.js";
+import type { Device, RunResult, Transfer } from "../device/device.js";
 import { elementsOf } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";
-import { SAMPLE_STATUSES } from "../graph/ops.js";
 import type { LlamaConfig } from "./config.js";
 import { KvCache, type KvCacheShape } from "./kv-cache.js";
 import type { LlamaWeights } from "./llama.js";
@@ -28,8 +27,8 @@ export interface SampledToken {
   readonly best: readonly { readonly id: number; readonly logprob: number }[];
 }
 
-/** What became of a wanted row: "ended" where its slot had, "notANumber" where its logits are none. */
-export type SampledRow = SampledToken | "ended" | "notANumber";
+/** What became of a wanted row: "ended" where its slot had, an error where its own logits are wrong (no numbers, or every id is forbidden). */
+export type SampledRow = SampledToken | "ended" | QuipuError;
 
 export interface StepOptions {
   /** Done before the step: {@link Runtime.begin}. */
@@ -102,7 +101,7 @@ export class Runtime {
   }
 
   /** Fills the cache with `rows` and returns nothing but its times. Rows of a slot are adjacent, with ascending positions. */
-  fill(rows: readonly Row[], options?: StepOptions): Promise<RunTimes> {
+  fill(rows: readonly Row[], options?: StepOptions): Promise<RunResult> {
     return this.#run(this.#step("fill", rows, []), rows, [], options);
   }
 
@@ -116,12 +115,18 @@ export class Runtime {
     wanted: readonly number[],
     logits: Float32Array,
     options?: StepOptions,
-  ): Promise<RunTimes> {
+  ): Promise<RunResult> {
     const step = this.#step("logits", rows, wanted);
-    const times = await this.#run(step, rows, wanted, options, [[step.logits!, logits]]);
+    const result = await this.#run(step, rows, wanted, options, [[step.logits!, logits]]);
     const wrong = firstNotANumber(logits);
-    if (wrong >= 0) throw notANumber(rows[wanted[Math.floor(wrong / this.config.vocabSize)]!]!.position!);
-    return times;
+    if (wrong >= 0) {
+      const { position } = rows[wanted[Math.floor(wrong / this.config.vocabSize)]!]!;
+      throw new QuipuError(
+        "ERR_NOT_A_NUMBER",
+        `a logit is not a number (position ${position}): the checkpoint holds NaN or infinite weights, or its activations overflow`,
+      );
+    }
+    return result;
   }
 
   /** Like {@link logits}, and every tap on the way: for finding the first layer that differs. */
@@ -146,20 +151,20 @@ export class Runtime {
     wanted: readonly number[],
     best: number,
     options?: StepOptions,
-  ): Promise<RunTimes & { readonly sampled: readonly SampledRow[] }> {
+  ): Promise<RunResult & { readonly sampled: readonly SampledRow[] }> {
     const step = this.#step("sample", rows, wanted, { best: Math.max(1, best) });
-    const { ids, logprobs, statuses, bestIds, bestLogprobs } = step.sampled!;
+    const { ids, logprobs, bestIds, bestLogprobs } = step.sampled!;
     const read = step.results.pop() ?? resultsFor(bestIds.shape as [number, number]);
     const reads: Transfer[] = [
       [ids, read.ids],
       [logprobs, read.logprobs],
-      [statuses, read.statuses],
     ];
     if (best > 0) reads.push([bestIds, read.bestIds], [bestLogprobs, read.bestLogprobs]);
-    const times = await this.#run(step, rows, wanted, options, reads);
+    const result = await this.#run(step, rows, wanted, options, reads, true);
     const sampled = wanted.map((_, row) => sampledRow(read, row, best));
+    for (const { row, error } of result.failures) sampled[row] = error;
     step.results.push(read);
-    return { ...times, sampled };
+    return { ...result, sampled };
   }
 
   #step(kind: StepKind, rows: readonly Row[], wanted: readonly number[], { best = 1, taps = false } = {}): StepProgram {
@@ -183,22 +188,21 @@ export class Runtime {
     wanted: readonly number[],
     { writes = [], signal }: StepOptions = {},
     reads: readonly Transfer[] = [],
-  ): Promise<RunTimes> {
+    byRow = false,
+  ): Promise<RunResult> {
     const inputs = newInputs(step, rows, wanted, signal);
     try {
-      return await step.program.run({ writes: writes.length > 0 ? [...writes, ...inputs] : inputs, reads, signal });
+      return await step.program.run({
+        writes: writes.length > 0 ? [...writes, ...inputs] : inputs,
+        reads,
+        byRow,
+        signal,
+      });
     } catch (error) {
       step.written = undefined; // perhaps it has not come so far
       throw error;
     }
   }
-}
-
-export function notANumber(position: number): QuipuError {
-  return new QuipuError(
-    "ERR_NOT_A_NUMBER",
-    `a logit is not a number (position ${position}): the checkpoint holds NaN or infinite weights, or its activations overflow`,
-  );
 }
 
 /** Few programs serve all steps, which are filled up with padding rows: 1, 2, 4, 8 rows, then multiples of 8. */
@@ -243,19 +247,13 @@ function resultsFor([rows, best]: [number, number]): SampleResults {
   return {
     ids: new Int32Array(rows),
     logprobs: new Float32Array(rows),
-    statuses: new Int32Array(rows),
     bestIds: new Int32Array(rows * best),
     bestLogprobs: new Float32Array(rows * best),
   };
 }
 
 /** With `best` alternatives, of those that there are. */
-function sampledRow(
-  { ids, logprobs, statuses, bestIds, bestLogprobs }: SampleResults,
-  row: number,
-  best: number,
-): SampledRow {
-  if (SAMPLE_STATUSES[statuses[row]!] === "notANumber") return "notANumber";
+function sampledRow({ ids, logprobs, bestIds, bestLogprobs }: SampleResults, row: number, best: number): SampledRow {
   const id = ids[row]!;
   if (id < 0) return "ended";
   const first = row * best;

@@ -2,10 +2,11 @@
 import type { Device } from "../device/device.js";
 import type { Tensor } from "../device/tensor.js";
 import { compile, type Program } from "../graph/program.js";
-import { Recorder, type Sampled, type Value } from "../graph/recorder.js";
+import { Recorder, type Sampled } from "../graph/recorder.js";
+import type { Value } from "../graph/recording.js";
 import type { LlamaConfig } from "./config.js";
 import type { KvCache } from "./kv-cache.js";
-import { type LlamaWeights, recordLayers, recordLogits } from "./llama.js";
+import { type LlamaWeights, recordEmbedding, recordLayers, recordLogits } from "./llama.js";
 import type { SlotState } from "./slot-state.js";
 
 /** What a step ends with: "fill" only fills the cache, "logits" and "sample" serve the wanted rows. */
@@ -27,7 +28,6 @@ export interface StepShape {
 export interface SampleResults {
   readonly ids: Int32Array;
   readonly logprobs: Float32Array;
-  readonly statuses: Int32Array;
   readonly bestIds: Int32Array;
   readonly bestLogprobs: Float32Array;
 }
@@ -115,7 +115,9 @@ export class StepPrograms {
       slots: rowsOf("slots", rows, slotCount),
       positions: rowsOf("positions", rows, context),
     });
-    const hidden = recordLayers(r, this.#config, this.#weights, layers, { ...resumed, pageTable });
+    const inputsOfLayers = { ...resumed, pageTable };
+    const embedded = recordEmbedding(r, this.#weights, inputsOfLayers);
+    const hidden = recordLayers(r, this.#config, this.#weights, layers, inputsOfLayers, embedded);
     let logits: Value | undefined;
     let sampled: Sampled | undefined;
     if (outputRows !== undefined) {
@@ -139,10 +141,9 @@ export class StepPrograms {
         logprobs: program.output(sampled.logprobs),
         bestIds: program.output(sampled.bestIds),
         bestLogprobs: program.output(sampled.bestLogprobs),
-        statuses: program.output(sampled.statuses),
       },
       results: [],
-      taps: r.taps.map((value) => ({ name: value.name, tensor: program.output(value) })),
+      taps: r.taps.map(({ name, value }) => ({ name, tensor: program.output(value) })),
       own,
     };
   }

@@ -1,8 +1,8 @@
 // The weights of a checkpoint on a device: every tensor checked before anything is computed, none copied to the JS heap.
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
-import { type Device, WeightFile } from "../device/device.js";
+import type { Device } from "../device/device.js";
 import type { DType, Tensor } from "../device/tensor.js";
-import { abortedError } from "../errors.js";
+import type { WeightFile } from "../device/weight-file.js";
 import type { Warn } from "../warnings.js";
 import type { LlamaConfig } from "./config.js";
 import type { LlamaLayer, LlamaWeights } from "./llama.js";
@@ -57,56 +57,57 @@ export async function loadWeights(
   },
 ): Promise<LoadedWeights> {
   const { tensors, head } = await findTensors(config, checkpoint, warn, signal);
-  const files = new Map<number, WeightFile>();
-  const total = checkpoint.files.reduce((sum, file) => sum + file.size, 0);
-  let opened = 0;
-  for (const [index, { path, size }] of checkpoint.files.entries()) {
-    if (signal?.aborted) throw abortedError(signal);
-    files.set(index, new WeightFile(path, size, mmap));
-    opened += size;
-    onProgress?.(opened, total);
-    await new Promise(setImmediate); // reading a shard whole takes long: let Ctrl-C and progress through
+  const files: WeightFile[] = [];
+  try {
+    const total = checkpoint.files.reduce((sum, file) => sum + file.size, 0);
+    let opened = 0;
+    for (const { path, size } of checkpoint.files) {
+      const tell = (ready: number) => onProgress?.(opened + ready, total);
+      files.push(await device.open(path, size, { mmap, onProgress: tell, signal }));
+      opened += size;
+      if (mmap) onProgress?.(opened, total);
+      await new Promise(setImmediate); // many shards take long: let Ctrl-C and progress through
+    }
+    let bytes = 0;
+    let parameters = 0;
+    const tensor = (name: string): Tensor => {
+      const { file, offset, dtype, shape, bytes: size } = tensors.get(name)!;
+      bytes += size;
+      parameters += shape.reduce((product, dim) => product * dim, 1);
+      return device.view(files[file]!, name, offset, DTYPES[dtype]!, shape);
+    };
+    const layer = (i: number) =>
+      Object.fromEntries(
+        Object.entries(LAYER_NAMES).map(([key, name]) => [key, tensor(`model.layers.${i}.${name}.weight`)]),
+      ) as unknown as LlamaLayer;
+
+    const embedTokens = tensor("model.embed_tokens.weight");
+    const layers = Array.from({ length: config.layers }, (_, i) => layer(i));
+    const norm = tensor("model.norm.weight");
+    const lmHead = head === "tied" ? embedTokens : tensor("lm_head.weight");
+
+    const frequencies = inverseFrequencies(config.rope, config.headSize);
+    const inverse = device.allocate("inverseFrequencies", "f32", [frequencies.length]);
+    await device.run(null, { writes: [[inverse, frequencies]] });
+    const embedding = tensors.get("model.embed_tokens.weight")!.bytes;
+    const row = embedding / config.vocabSize;
+    return {
+      weights: { embedTokens, inverseFrequencies: inverse, layers, norm, lmHead },
+      bytes,
+      bytesPerToken: head === "tied" ? bytes : bytes - embedding + row,
+      parameters,
+      head,
+    };
+  } finally {
+    for (const file of files) file.dispose(); // tensors keep what they need
   }
-  let bytes = 0;
-  let parameters = 0;
-  const tensor = (name: string): Tensor => {
-    const info = tensors.get(name)!;
-    bytes += info.bytes;
-    parameters += info.shape.reduce((product, dim) => product * dim, 1);
-    return files.get(info.file)!.tensor(name, info.offset, DTYPES[info.dtype]!, info.shape);
-  };
-  const layer = (i: number) =>
-    Object.fromEntries(
-      Object.entries(LAYER_NAMES).map(([key, name]) => [key, tensor(`model.layers.${i}.${name}.weight`)]),
-    ) as unknown as LlamaLayer;
-
-  const embedTokens = tensor("model.embed_tokens.weight");
-  const layers = Array.from({ length: config.layers }, (_, i) => layer(i));
-  const norm = tensor("model.norm.weight");
-  const lmHead = head === "tied" ? embedTokens : tensor("lm_head.weight");
-  for (const file of files.values()) file.dispose();
-
-  const frequencies = inverseFrequencies(config.rope, config.headSize);
-  const inverse = device.allocate("inverseFrequencies", "f32", [frequencies.length]);
-  await device.run(null, { writes: [[inverse, frequencies]] });
-  const embedding = tensors.get("model.embed_tokens.weight")!.bytes;
-  const row = embedding / config.vocabSize;
-  return {
-    weights: { embedTokens, inverseFrequencies: inverse, layers, norm, lmHead },
-    bytes,
-    bytesPerToken: head === "tied" ? bytes : bytes - embedding + row,
-    parameters,
-    head,
-  };
 }
 
-/** Lets the weights go; programs that use them must be gone. */
+/** Releases the weights; programs that use them must be gone. */
 export function disposeWeights(
   device: Device,
   { embedTokens, inverseFrequencies, layers, norm, lmHead }: LlamaWeights,
 ): void {
-  for (const tensor of [embedTokens, norm, lmHead, ...layers.flatMap((layer) => Object.values(layer) as Tensor[])]) {
-    tensor.buffer.dispose();
-  }
-  device.free(inverseFrequencies);
+  const views = [embedTokens, norm, lmHead, ...layers.flatMap((layer) => Object.values(layer) as Tensor[])];
+  for (const tensor of [...views, inverseFrequencies]) device.free(tensor);
 }

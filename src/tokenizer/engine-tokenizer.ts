@@ -4,7 +4,6 @@ import { isUtf8 } from "node:buffer";
 import { setImmediate } from "node:timers/promises";
 import { callNative, fromNative } from "../addon/addon.js";
 import type { NativeEncodeOptions, NativeTokenizer, NativeVocabulary } from "../addon/addon-types.js";
-import { threadsFor } from "../addon/process-limits.js";
 import {
   checkArgument,
   idsOf,
@@ -16,6 +15,7 @@ import {
   wrongArgument,
 } from "../arguments.js";
 import { QuipuError } from "../errors.js";
+import { threadsFor } from "../machine/process-limits.js";
 import { type AddedToken, AllowedTokens, toNative } from "./added-tokens.js";
 import { BATCH_OPTIONS, DECODE_OPTIONS, ENCODE_OPTIONS, STREAM_OPTIONS } from "./option-kinds.js";
 import type { PreTokenizer } from "./pre-tokenizer.js";
@@ -40,8 +40,8 @@ export interface TokenizerParts {
   readonly vocabulary: NativeVocabulary;
   /** How text is cut: a pattern of the engine, or a function where it has none. */
   readonly pieces: number | PreTokenizer;
-  /** Steps that rewrite text first, as normalizer.ts numbers them; default none. */
-  readonly normalizer?: readonly number[];
+  /** The normal form that text is brought into first, as normalizer.ts numbers them; default none. */
+  readonly normalForm?: number | undefined;
   /** A piece that is a token becomes it even if merging would not lead there. */
   readonly wholePieces: boolean;
   readonly addedTokens: readonly AddedToken[];
@@ -59,11 +59,11 @@ export class EngineTokenizer implements Tokenizer {
   readonly #allowed: AllowedTokens;
   readonly #specialIds: ReadonlySet<number>;
 
-  constructor({ vocabulary, pieces, normalizer = [], wholePieces, addedTokens, bosId, addsBos }: TokenizerParts) {
+  constructor({ vocabulary, pieces, normalForm = -1, wholePieces, addedTokens, bosId, addsBos }: TokenizerParts) {
     const pattern = typeof pieces === "number" ? pieces : -1;
     this.#preTokenize = typeof pieces === "number" ? undefined : pieces;
     const added = toNative(addedTokens);
-    this.#native = callNative((addon) => new addon.Tokenizer(vocabulary, pattern, wholePieces, normalizer, added));
+    this.#native = callNative((addon) => new addon.Tokenizer(vocabulary, pattern, wholePieces, normalForm, added));
     this.vocabSize = this.#native.vocabSize();
     const special = addedTokens.filter((token) => token.special);
     this.specialTokens = new Map(special.map(({ text, id }) => [text, id]));

@@ -9,6 +9,15 @@
 
 import { CodePoints, escaped } from "./code-points.js";
 import {
+  closed,
+  type Effort,
+  either,
+  inSequence,
+  NO_STEP,
+  ONE_STEP,
+  repeated as repeatedEffort,
+} from "./pattern-steps.js";
+import {
   bracketNamed,
   caseless,
   decimalDigits,
@@ -34,6 +43,7 @@ interface Term {
   /** Under (?i: the letters that it may begin and end with, where Oniguruma sees them together with their neighbours. */
   readonly first: string;
   readonly last: string;
+  readonly effort: Effort;
   /** An assertion, which nothing repeats. */
   readonly assertion?: boolean;
 }
@@ -47,7 +57,7 @@ const QUANTIFIER = /[*+?]|\{(\d+)\}|\{(\d*),(\d+)\}|\{(\d+),\}/y;
 const FOLDED_PAIRS = new Set(["ss", "ff", "fi", "fl", "st"]);
 
 /** @throws {UnsupportedPattern} */
-export function translateOniguruma(pattern: string): string {
+export function translateOniguruma(pattern: string): { readonly source: string; readonly effort: Effort } {
   return new Translator(pattern).translate();
 }
 
@@ -61,10 +71,10 @@ class Translator {
     this.#pattern = pattern;
   }
 
-  translate(): string {
-    const { source } = this.#alternatives({ ignoreCase: false, dotAll: false, extended: false });
+  translate(): Term {
+    const term = this.#alternatives({ ignoreCase: false, dotAll: false, extended: false });
     if (this.#at < this.#pattern.length) throw new UnsupportedPattern("a ) without its (");
-    return source;
+    return term;
   }
 
   #peek(text: string): boolean {
@@ -100,11 +110,12 @@ class Translator {
       nullable: parts.some(({ nullable }) => nullable),
       first: parts.map(({ first }) => first).join(""),
       last: parts.map(({ last }) => last).join(""),
+      effort: parts.map(({ effort }) => effort).reduce(either),
     };
   }
 
   #sequence(flags: Flags): Term {
-    let sequence = plain("", true);
+    let sequence: Term = { ...plain("", true), effort: NO_STEP };
     const add = (term: Term) => {
       refuseFoldedPairs(sequence.last, term.first);
       sequence = {
@@ -112,6 +123,7 @@ class Translator {
         nullable: sequence.nullable && term.nullable,
         first: sequence.nullable ? sequence.first + term.first : sequence.first,
         last: term.nullable ? sequence.last + term.last : term.last,
+        effort: inSequence(sequence.effort, term.effort),
       };
     };
     while (this.#at < this.#pattern.length && !this.#peek("|") && !this.#peek(")")) {
@@ -140,33 +152,35 @@ class Translator {
     if (most < least || least > 1000 || (Number.isFinite(most) && most > 1000)) throw new UnsupportedPattern(text);
     if (atom.nullable && (most > 1 || least === 0)) throw new UnsupportedPattern(`${text} after what may be empty`);
     if (atom.nullable && text === "?") return this.#optional(atom);
+    const effort = repeatedEffort(atom.effort, least, most);
     const repeated = `${atom.source}${isInterval ? `{${least},${Number.isFinite(most) ? most : ""}}` : text}`;
     if (most > 1) refuseFoldedPairs(atom.last, atom.first);
     const nullable = atom.nullable || least === 0;
-    const term = this.#quantifierEnd({ ...atom, source: repeated, nullable }, isInterval, exact !== undefined);
+    const term = this.#quantifierEnd({ ...atom, source: repeated, nullable, effort }, isInterval, exact !== undefined);
     if (this.#match(QUANTIFIER)) throw new UnsupportedPattern("a quantifier after a quantifier");
     return term;
   }
 
   /** What may be empty, or left out: JavaScript's ? would not take it when it is empty. */
   #optional(atom: Term): Term {
-    if (this.#take("?")) return { ...atom, source: `(?:|${atom.source})` };
-    const term = { ...atom, source: `(?:${atom.source}|)` };
+    const effort = either(atom.effort, NO_STEP);
+    if (this.#take("?")) return { ...atom, source: `(?:|${atom.source})`, effort };
+    const term = { ...atom, source: `(?:${atom.source}|)`, effort };
     return this.#take("+") ? this.#atomic(term) : term;
   }
 
   /** What stands behind a quantifier: + and ?, which mean something else after an interval. */
   #quantifierEnd(repeated: Term, isInterval: boolean, isExact: boolean): Term {
-    const { source, nullable } = repeated;
+    const { source, nullable, effort } = repeated;
     if (this.#take("?")) {
       return isExact
-        ? { ...repeated, source: `(?:${source})?`, nullable: true }
+        ? { ...repeated, source: `(?:${source})?`, nullable: true, effort: repeatedEffort(effort, 0, 1) }
         : { ...repeated, source: `${source}?` };
     }
     if (!this.#take("+")) return repeated;
     if (!isInterval) return this.#atomic(repeated);
     if (nullable) throw new UnsupportedPattern("+ after what may be empty");
-    return { ...repeated, source: `(?:${source})+` };
+    return { ...repeated, source: `(?:${source})+`, effort: repeatedEffort(effort, 1, Number.POSITIVE_INFINITY) };
   }
 
   /** JavaScript has no atomic groups; what a lookahead has found it does not look for again. */
@@ -174,7 +188,7 @@ class Translator {
     if (this.#inLookbehind > 0)
       throw new UnsupportedPattern("an atomic group or possessive quantifier behind (?<= or (?<!");
     const name = `atomic${this.#groups++}`;
-    return { ...term, source: `(?:(?=(?<${name}>${term.source}))\\k<${name}>)` };
+    return { ...term, source: `(?:(?=(?<${name}>${term.source}))\\k<${name}>)`, effort: closed(term.effort) };
   }
 
   #atom(flags: Flags): Term {
@@ -207,7 +221,7 @@ class Translator {
     this.#inLookbehind -= isLookbehind ? 1 : 0;
     if (!this.#take(")")) throw new UnsupportedPattern("a ( without its )");
     if (text === "(?>") return this.#atomic(inner);
-    if (isLookbehind || text === "(?=" || text === "(?!") return assertion(`${text}${inner.source})`);
+    if (isLookbehind || text === "(?=" || text === "(?!") return assertion(`${text}${inner.source})`, inner.effort);
     return grouped(inner); // nothing refers to it
   }
 
@@ -339,11 +353,11 @@ function withFlags(flags: Flags, on: string, off = ""): Flags {
 }
 
 function plain(source: string, nullable = false): Term {
-  return { source, nullable, first: "", last: "" };
+  return { source, nullable, first: "", last: "", effort: ONE_STEP };
 }
 
-function assertion(source: string): Term {
-  return { ...plain(source, true), assertion: true };
+function assertion(source: string, effort = ONE_STEP): Term {
+  return { ...plain(source, true), effort: closed(effort), assertion: true };
 }
 
 function grouped(term: Term): Term {

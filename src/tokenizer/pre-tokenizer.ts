@@ -4,7 +4,14 @@ import { QuipuError } from "../errors.js";
 import { bytesOfAlphabet, textInAlphabet } from "./byte-alphabet.js";
 import { literalPattern } from "./code-points.js";
 import { isBehavior, type SplitBehavior, splitInto } from "./split-behavior.js";
-import { compileSplitPattern, ENGINE_PATTERN, GPT2_PATTERN, LLAMA3_PATTERN, O200K_PATTERN } from "./split-pattern.js";
+import {
+  compileSplitPattern,
+  ENGINE_PATTERN,
+  GPT2_PATTERN,
+  LLAMA3_PATTERN,
+  O200K_PATTERN,
+  type SplitPattern,
+} from "./split-pattern.js";
 
 /** The bytes of the pieces of a text, one after another. */
 export type PreTokenizer = (text: string) => Iterable<Uint8Array>;
@@ -105,17 +112,18 @@ function splitStep({ pattern, behavior, invert }: JsonObject, what: string): Par
     return split(compiled, behavior, isInverted, covering !== undefined && keepsMatches ? covering : "split");
   }
   if (typeof text !== "string" || text === "") return undefined;
-  const literal = new RegExp(literalPattern(text), "gu");
+  const expression = new RegExp(literalPattern(text), "gu");
+  const literal = { expression, mostSteps: (length: number) => length * text.length };
   return split(() => literal, behavior, isInverted, "split");
 }
 
-function split(pattern: () => RegExp, behavior: SplitBehavior, invert: boolean, name: string): ParsedStep {
+function split(pattern: () => SplitPattern, behavior: SplitBehavior, invert: boolean, name: string): ParsedStep {
   return { name, cut: (piece) => splitInto(behavior, pattern(), piece, invert), makesBytes: false };
 }
 
 /** A pattern of known translation, which takes its time: the engine's own patterns never need theirs. */
-function whenUsed(pattern: string, what: string): () => RegExp {
-  let compiled: RegExp | undefined;
+function whenUsed(pattern: string, what: string): () => SplitPattern {
+  let compiled: SplitPattern | undefined;
   return () => {
     compiled ??= compileSplitPattern(pattern, what);
     return compiled;

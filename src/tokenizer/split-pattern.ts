@@ -2,6 +2,7 @@
 // those that the engine has no machine for are translated into JavaScript's (oniguruma.ts).
 import { QuipuError } from "../errors.js";
 import { translateOniguruma, UnsupportedPattern } from "./oniguruma.js";
+import { stepsOfSearch } from "./pattern-steps.js";
 
 /** Llama 3's (meta-llama/llama-models, tokenizer.py). */
 export const LLAMA3_PATTERN =
@@ -23,18 +24,26 @@ export const ENGINE_PATTERN = { llama3: 0, cl100k: 1, o200k: 2, gpt2: 3, gpt2Dig
 /** Published patterns have some hundreds of characters. */
 const MAX_PATTERN = 8192;
 
+export interface SplitPattern {
+  /** Global: it finds the pieces one after another. */
+  readonly expression: RegExp;
+  /** How many steps it takes at most to find those of a text of `length`; see pattern-steps.ts. */
+  mostSteps(length: number): number;
+}
+
 /**
- * Translates a pattern; the result is global and finds the pieces one after another.
+ * Translates a pattern.
  *
  * @param what names the pattern in errors.
  * @throws {QuipuError} ERR_TOKENIZER_INVALID for a construct that is not known to mean the same, or no valid pattern.
  */
-export function compileSplitPattern(pattern: string, what: string): RegExp {
+export function compileSplitPattern(pattern: string, what: string): SplitPattern {
   const refuse = (problem: string, cause?: unknown) =>
     new QuipuError("ERR_TOKENIZER_INVALID", `${what}: the pattern ${problem}: ${pattern.slice(0, 1024)}`, { cause });
   if (pattern.length > MAX_PATTERN) throw refuse(`has ${pattern.length} characters: expected at most ${MAX_PATTERN}`);
   try {
-    return new RegExp(translateOniguruma(pattern), "gu");
+    const { source, effort } = translateOniguruma(pattern);
+    return { expression: new RegExp(source, "gu"), mostSteps: (length) => stepsOfSearch(effort, length) };
   } catch (cause) {
     const uses = cause instanceof UnsupportedPattern ? `uses ${cause.message}, which` : "is one that";
     throw refuse(`${uses} this version does not translate`, cause);

@@ -41,7 +41,7 @@ export function tokenizerOfJson(vocabulary: NativeVocabulary, config: TokenizerC
   return new EngineTokenizer({
     vocabulary,
     pieces: parsePreTokenizer(file.pre_tokenizer, what),
-    normalizer: parseNormalizer(file.normalizer, what),
+    normalForm: parseNormalizer(file.normalizer, what),
     wholePieces: model.ignore_merges === true,
     addedTokens,
     bosId: bos ?? addedTokens.find(({ text }) => text === config.bosToken)?.id,

@@ -1,4 +1,5 @@
 // The properties of characters by the names that Oniguruma knows them by, of Unicode 16.0 whatever version Node has.
+import { once } from "../once.js";
 import { CodePoints } from "./code-points.js";
 import { CATEGORIES, PROPERTIES, SCRIPTS } from "./unicode-data.js";
 
@@ -107,8 +108,8 @@ const ALIASES: Readonly<Record<string, string>> = {
   surrogate: "cs",
 };
 
-const TABLES = new Map(
-  Object.entries({ ...SCRIPTS, ...CATEGORIES }).map(([name, numbers]) => [normalized(name), numbers]),
+const tables = once(
+  () => new Map(Object.entries({ ...SCRIPTS, ...CATEGORIES }).map(([name, numbers]) => [normalized(name), numbers])),
 );
 
 function normalized(name: string): string {
@@ -121,7 +122,7 @@ export function propertyNamed(name: string): CodePoints | undefined {
   if (plain === "word") return wordCharacters();
   const short = ALIASES[plain] ?? plain;
   const made = Object.hasOwn(SETS, short) ? SETS[short]!() : undefined;
-  const numbers = TABLES.get(short);
+  const numbers = tables().get(short);
   return made ?? (numbers === undefined ? undefined : decoded(numbers));
 }
 
@@ -153,15 +154,6 @@ export const wordCharactersInClass = once(() =>
 
 /** What `\w` is elsewhere: below U+0100 Oniguruma asks a table of ISO 8859-1, which has these too. */
 export const wordCharacters = once(() => CodePoints.union([wordCharactersInClass(), CodePoints.of("²³¹¼½¾")]));
-
-/** Made when it is first asked for: a pattern may have thousands of `\w`. */
-function once(make: () => CodePoints): () => CodePoints {
-  let made: CodePoints | undefined;
-  return () => {
-    made ??= make();
-    return made;
-  };
-}
 
 export const decimalDigits = () => categories("Nd");
 export const whiteSpace = () => property("White_Space");

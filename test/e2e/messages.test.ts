@@ -155,6 +155,11 @@ test.concurrent.each<[string, string[], string | RegExp]>([
     ["--messages", file("no.json", '[{"role": "user"}]'), "--continue"],
     /^quipu: --continue: /,
   ],
+  [
+    "going on with an answer that another begins after",
+    ["--messages", file("opened.json", JSON.stringify({ messages: turns, add_generation_prompt: true })), "--continue"],
+    /^quipu: --continue: the last message goes on, or another begins \(add_generation_prompt in .*opened\.json\): choose one\n$/,
+  ],
   ["a path that is empty", ["--messages", ""], "--messages: expected a path, got an empty text"],
   ["tools without end", ["--messages", question, "--tools", "/dev/zero"], "--tools /dev/zero: more than 256 MiB"],
   [

@@ -1,4 +1,5 @@
-import type { CacheState, Recorder, Value } from "#quipu/graph/recorder.js";
+import type { CacheState, Recorder } from "#quipu/graph/recorder.js";
+import type { Value } from "#quipu/graph/recording.js";
 import { ReferenceCache } from "./attention-reference.js";
 import {
   CACHE_DTYPES,
@@ -10,7 +11,15 @@ import {
   rowContents,
 } from "./cache.js";
 import { type Contents, elements, f32, randomF32, randomNumbers } from "./contents.js";
-import { expectFailureEverywhere, expectSameBits, expectWithin, runEverywhere, runOp, setups } from "./run-op.js";
+import {
+  expectFailureEverywhere,
+  expectSameBits,
+  expectWithin,
+  runEverywhere,
+  runOnEveryDevice,
+  runOp,
+  setups,
+} from "./run-op.js";
 
 const { floor, max, sqrt } = Math;
 
@@ -58,7 +67,8 @@ const queryAt = ({ heads, group, size }: Scenario, t: number, h: number) => {
 async function expectAttention(scenario: Scenario, sampled: number) {
   const { heads, group, size, places } = scenario;
   const { inputs, table, shape, cache, q } = contentsOf(scenario);
-  const out = (await runEverywhere(inputs, recordWith(size))).outputs[0]!;
+  const all = await runOnEveryDevice(inputs, recordWith(size));
+  const out = all[0]!.outputs[0]!;
   const reference = new ReferenceCache(shape, cache, table);
   const queries = places.length * heads * group;
   const step = max(1, floor(queries / sampled)) | 1;
@@ -68,14 +78,18 @@ async function expectAttention(scenario: Scenario, sampled: number) {
     const [slot, position] = places[t]!;
     const got = out.subarray(from, end);
     if (slot < 0 || position < 0) {
-      expectSameBits(got, new Float32Array(size), `padding row ${t}`);
+      for (const { device, outputs } of all)
+        expectSameBits(outputs[0]!.subarray(from, end), new Float32Array(size), `padding row ${t} (${device})`);
       continue;
     }
     const given = [q.data.subarray(from, end), floor(h / group), slot, position, scaleOf(size)] as const;
     const what = `row ${t} (slot ${slot}, position ${position}), head ${h}`;
     expectSameBits(got, reference.canonical(...given), `${what} against numerics.md`);
     const exact = reference.exact(...given);
-    expectWithin(got, exact.out, (c) => exact.bounds[c]!, `${what} against f64`);
+    for (const { device, outputs } of all) {
+      const given = outputs[0]!.subarray(from, end);
+      expectWithin(given, exact.out, (c) => exact.bounds[c]!, `${what} against f64 (${device})`);
+    }
   }
 }
 
@@ -295,4 +309,18 @@ test("positions up to the end of the last page; contexts of many pages", async (
     [1, 64 * 9],
   ];
   await expectAttention({ dtype: "f16", heads: 2, group: 2, size: 8, places }, 12);
+});
+
+// A weight is seen as far as exp reaches: beside a key of weight 1 whose value is 0, a key far below it has a value that is large enough.
+test.each([10, 40, 79, 81, 87, 95, 103])("a key %i below the greatest still counts", async (below) => {
+  const VALUE = 2 ** 127;
+  const page = (values: number[]) => f32([1, 1, 1, 64], [...values, ...new Array(62).fill(0)]);
+  const keys = page([0, -below]);
+  const values = { ...page([0, VALUE]), shape: [1, 1, 64, 1] };
+  const inputs = { q: f32([1, 1], [1]), ...rowContents([[0, 1]], [[0]], 1), keys, values } as unknown as Inputs;
+  const out = (await runEverywhere(inputs, recordWith(1))).outputs[0]!;
+  const weight = Math.exp(-below);
+  // One ulp of exp, which has fewer bits where it is not normal, and the rounding of sum and quotient.
+  const bound = VALUE * (max(weight * 2 ** -23, 2 ** -149) + weight * 2 ** -22);
+  expectWithin(out, [(VALUE * weight) / (1 + weight)], () => bound, "out");
 });

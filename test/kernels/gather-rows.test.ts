@@ -1,5 +1,5 @@
 import { i32, randomF32, randomNumbers, stored, WEIGHT_DTYPES } from "./contents.js";
-import { expectSameBits, runEverywhere } from "./run-op.js";
+import { expectSameBits, runExactly } from "./run-op.js";
 
 const WIDTHS = [1, 15, 16, 17, 33, 420];
 
@@ -8,7 +8,7 @@ describe.each(WEIGHT_DTYPES)("gatherRows from %s", (dtype) => {
     const rows = 9;
     const { contents, values } = stored(dtype, randomF32(randomNumbers(width), [rows, width], 3));
     const ids = [8, 0, 3, 3, -1, 9, 2 ** 31 - 1, -(2 ** 31), 5];
-    const { outputs } = await runEverywhere({ table: contents, ids: i32([ids.length], ids) }, (r, { table, ids }) => [
+    const { outputs } = await runExactly({ table: contents, ids: i32([ids.length], ids) }, (r, { table, ids }) => [
       r.gatherRows(table, ids),
     ]);
     const expected = ids.flatMap((id) =>
@@ -23,7 +23,7 @@ test("every f16 and bf16 there is widens exactly", async () => {
   for (const dtype of ["f16", "bf16"] as const) {
     const table = { dtype, shape: [256, 256], data };
     const ids = i32([256], data.subarray(0, 256));
-    const { outputs } = await runEverywhere({ table, ids }, (r, { table, ids }) => [r.gatherRows(table, ids)]);
+    const { outputs } = await runExactly({ table, ids }, (r, { table, ids }) => [r.gatherRows(table, ids)]);
     // A stored half as an f32 of the host: by a DataView for bf16, by its definition for f16.
     const view = new DataView(new ArrayBuffer(4));
     const expected = Float32Array.from(data, (bits) => {
@@ -40,7 +40,7 @@ test("every f16 and bf16 there is widens exactly", async () => {
 });
 
 test("no rows", async () => {
-  const { outputs } = await runEverywhere(
+  const { outputs } = await runExactly(
     { table: randomF32(randomNumbers(1), [4, 5]), ids: i32([0], []) },
     (r, { table, ids }) => [r.gatherRows(table, ids)],
   );

@@ -1,7 +1,7 @@
 // Programs of one op that are made by hand, as a recorder would refuse to record most of them: operands by the op's signature
 // (src/graph/signatures.ts), what a test makes of them, and the stream of it all.
 import type { NativeBuffer, NativeProgram } from "#quipu/addon/addon-types.js";
-import type { Device } from "#quipu/device/device.js";
+import type { Device, Transfer } from "#quipu/device/device.js";
 import { bytesOf, DTYPE_CODES, type DType } from "#quipu/device/tensor.js";
 import { OPS, type OpName, opRow } from "#quipu/graph/ops.js";
 import { product, signatureOf } from "#quipu/graph/signatures.js";
@@ -13,6 +13,8 @@ export interface Memory {
   /** 0: its contents are no index. */
   readonly bound: number;
   readonly writable: boolean;
+  /** What a run writes there first: where tests put operands, the greatest index that is allowed, so that addresses go to the end. */
+  readonly contents?: readonly Transfer[];
 }
 
 export interface Operand {
@@ -49,8 +51,15 @@ export function dtypesOf(form: Form, place: number): readonly DType[] {
   return form.optional ? [when.dtype] : dtypes.filter((dtype) => dtype !== when.dtype);
 }
 
+const INDEX_WORDS = 1024;
+
 export function memory(device: Device, bytes: number, bound = 0): Memory {
-  return { buffer: device.allocate("memory", "i8", [bytes], bound).buffer, bytes, bound, writable: true };
+  const tensor = device.allocate("memory", "i8", [bytes], bound);
+  const words = bound > 0 ? Math.min(INDEX_WORDS, Math.floor(bytes / 4)) : 0;
+  const greatest = new Int32Array(words).fill(bound - 1);
+  const part = (offset: number): Transfer => [{ ...tensor, dtype: "i32", shape: [words], offset }, greatest];
+  const contents = words > 0 ? [part(0), part(Math.floor(bytes / 4 - words) * 4)] : [];
+  return { buffer: tensor.buffer, bytes, bound, writable: true, contents };
 }
 
 /** The honest operands of an op in the order of the stream, each in a buffer of its own that has room to grow. */

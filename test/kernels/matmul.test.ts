@@ -1,6 +1,8 @@
+import type { Recorder } from "#quipu/graph/recorder.js";
+import type { Value } from "#quipu/graph/recording.js";
 import { dot, gamma } from "./canonical.js";
 import { type Contents, f32, randomF32, randomNumbers, stored, WEIGHT_DTYPES } from "./contents.js";
-import { expectSameBits, expectWithin, runEverywhere, runOp, setups } from "./run-op.js";
+import { expectSameBits, expectWithin, runEverywhere, runExactly, runOnEveryDevice, runOp, setups } from "./run-op.js";
 
 const { abs, floor } = Math;
 
@@ -53,13 +55,15 @@ function product(a: Float32Array, t: number, b: Float64Array, n: number, depth: 
   return [sum, magnitude];
 }
 
-const multiply = (inputs: { a: Contents; b: Contents }) => runEverywhere(inputs, (r, { a, b }) => [r.matmul(a, b)]);
+const record = (r: Recorder, { a, b }: Readonly<Record<"a" | "b", Value>>) => [r.matmul(a, b)];
+const multiply = (inputs: { a: Contents; b: Contents }) => runEverywhere(inputs, record);
 
 test.each(cases())("$rows × $depth by $features rows of $dtype", async ({ rows, depth, features, dtype }) => {
   const next = randomNumbers(rows * depth + features);
   const a = randomF32(next, [rows, depth]);
   const { contents: b, values } = stored(dtype, randomF32(next, [features, depth]));
-  const out = (await multiply({ a, b })).outputs[0]!;
+  const all = await runOnEveryDevice({ a, b }, record);
+  const out = all[0]!.outputs[0]!;
   // A product passes the fma of its lane, up to 64 in a block, the 4 halvings and one addition a further block.
   const blocks = Math.ceil(depth / BLOCK);
   const bound = gamma(Math.ceil(Math.min(depth, BLOCK) / 16) + 4 + blocks - 1);
@@ -67,7 +71,10 @@ test.each(cases())("$rows × $depth by $features rows of $dtype", async ({ rows,
   for (let i = out.length - 1, count = 0; i >= 0; i -= stride, count++) {
     const [t, n] = [floor(i / features), i % features];
     const [sum, magnitude] = product(a.data, t, values, n, depth);
-    expectWithin(out.subarray(i, i + 1), [sum], () => bound * magnitude, `row ${t}, feature ${n}`);
+    for (const { device, outputs } of all) {
+      const what = `row ${t}, feature ${n} (${device})`;
+      expectWithin(outputs[0]!.subarray(i, i + 1), [sum], () => bound * magnitude, what);
+    }
     if (count % 25 !== 0) continue; // the definition in TypeScript is slow
     const canonical = Float32Array.of(dot(a.data, t * depth, values, n * depth, depth, BLOCK));
     expectSameBits(out.subarray(i, i + 1), canonical, `row ${t}, feature ${n} against numerics.md`);
@@ -83,7 +90,7 @@ test.each(ROWS)("%i rows of small whole numbers: no rounding, so no bound", asyn
   const [features, depth] = [35, 2063];
   const a = whole([rows, depth]);
   const { contents: b, values } = stored("bf16", whole([features, depth]));
-  const { outputs } = await multiply({ a, b });
+  const { outputs } = await runExactly({ a, b }, record);
   const exact = Float32Array.from(
     { length: rows * features },
     (_, i) => product(a.data, floor(i / features), values, i % features, depth)[0],

@@ -1,7 +1,8 @@
 import fc from "fast-check";
-import type { Recorder, Value } from "#quipu/graph/recorder.js";
+import type { Recorder } from "#quipu/graph/recorder.js";
+import type { Value } from "#quipu/graph/recording.js";
 import { type Contents, i32 } from "./contents.js";
-import { runEverywhere } from "./run-op.js";
+import { runExactly } from "./run-op.js";
 
 type Name = "rowIds" | "rowSlots" | "rowPositions" | "lastIds" | "nextPositions" | "ids" | "slots" | "positions";
 
@@ -37,7 +38,7 @@ const record = (r: Recorder, rows: Readonly<Record<Name, Value>>) => {
 
 /** [id, slot, position] of each row. */
 async function resumed(given: Record<Name, Contents>): Promise<number[][]> {
-  const { ids, slots, positions } = (await runEverywhere(given, record)).state;
+  const { ids, slots, positions } = (await runExactly(given, record)).state;
   return Array.from(ids, (id, t) => [id, slots[t]!, positions[t]!]);
 }
 

@@ -1,6 +1,6 @@
 import { dot, fround, gamma } from "./canonical.js";
 import { f32, i32, randomF32, randomNumbers, stored, WEIGHT_DTYPES } from "./contents.js";
-import { expectSameBits, expectWithin, runEverywhere } from "./run-op.js";
+import { expectSameBits, expectWithin, runEverywhere, runOnEveryDevice } from "./run-op.js";
 
 const EPSILON = 1e-5;
 
@@ -41,13 +41,18 @@ describe.each(WEIGHT_DTYPES)("rmsNorm with a weight of %s", (dtype) => {
     const next = randomNumbers(width);
     const x = randomF32(next, [rows, width], 4);
     const { contents: weight, values } = stored(dtype, randomF32(next, [width]));
-    const { outputs } = await runEverywhere({ x, weight }, (r, { x, weight }) => [r.rmsNorm(x, weight, EPSILON)]);
+    const all = await runOnEveryDevice({ x, weight }, (r, { x, weight }) => [r.rmsNorm(x, weight, EPSILON)]);
     const exact = reference(x.data, width, values, EPSILON);
     // The sum of squares (all positive) passes ⌈D/16⌉ fma and 4 additions, the mean and + ε one rounding each; the root
     // halves that and adds one, the reciprocal one, the two products two.
     const roundings = Math.ceil((Math.ceil(width / 16) + 4 + 2) / 2) + 4;
-    expectWithin(outputs[0]!, exact, (i) => gamma(roundings) * Math.abs(exact[i]!), "against f64");
-    expectSameBits(outputs[0]!, Float32Array.from(canonical(x.data, width, values, EPSILON)), "against numerics.md");
+    const bound = (i: number) => gamma(roundings) * Math.abs(exact[i]!);
+    for (const { device, outputs } of all) expectWithin(outputs[0]!, exact, bound, `${device} against f64`);
+    expectSameBits(
+      all[0]!.outputs[0]!,
+      Float32Array.from(canonical(x.data, width, values, EPSILON)),
+      "against numerics.md",
+    );
   });
 });
 

@@ -1,7 +1,7 @@
 import { inverseFrequencies } from "#quipu/model/rope.js";
 import { fround } from "./canonical.js";
 import { f32, i32, randomNumbers } from "./contents.js";
-import { expectSameBits, runEverywhere } from "./run-op.js";
+import { expectSameBits, runEverywhere, runOnEveryDevice } from "./run-op.js";
 
 /** Our f64 polynomial and the host's Math.cos are within 2⁻⁵⁰ of the truth: rounded to f32 they differ only beside a tie. */
 function expectRounded(actual: number, exact: number, what: string) {
@@ -11,18 +11,20 @@ function expectRounded(actual: number, exact: number, what: string) {
 
 async function expectAngles(positions: number[], frequencies: Float32Array) {
   const half = frequencies.length;
-  const { outputs } = await runEverywhere(
+  const all = await runOnEveryDevice(
     { positions: i32([positions.length], positions), frequencies: f32([half], frequencies) },
     (r, { positions, frequencies }) => [r.ropeAngles(positions, frequencies)],
   );
-  positions.forEach((position, t) => {
-    for (let j = 0; j < half; j++) {
-      const angle = fround(Math.max(position, 0) * frequencies[j]!);
-      const at = 2 * (t * half + j);
-      expectRounded(outputs[0]![at]!, Math.cos(angle), `cos ${angle}`);
-      expectRounded(outputs[0]![at + 1]!, Math.sin(angle), `sin ${angle}`);
-    }
-  });
+  for (const { device, outputs } of all) {
+    positions.forEach((position, t) => {
+      for (let j = 0; j < half; j++) {
+        const angle = fround(Math.max(position, 0) * frequencies[j]!);
+        const at = 2 * (t * half + j);
+        expectRounded(outputs[0]![at]!, Math.cos(angle), `cos ${angle} (${device})`);
+        expectRounded(outputs[0]![at + 1]!, Math.sin(angle), `sin ${angle} (${device})`);
+      }
+    });
+  }
 }
 
 test.each([1, 2, 8, 15, 16, 17, 32, 64])("%i frequencies of a model", async (half) => {

@@ -1,6 +1,6 @@
 import { fma, fround, gamma } from "./canonical.js";
 import { f32, i32, randomF32, randomNumbers } from "./contents.js";
-import { expectSameBits, expectWithin, runEverywhere } from "./run-op.js";
+import { expectSameBits, expectWithin, runEverywhere, runOnEveryDevice } from "./run-op.js";
 
 /** Angles [rows, half, 2] as cosines and sines of random turns. */
 function randomAngles(next: () => number, rows: number, half: number) {
@@ -42,7 +42,7 @@ describe("rope", () => {
     const [next, half, width] = [randomNumbers(size), size / 2, heads * size];
     const x = randomF32(next, [rows, width], 5);
     const angles = randomAngles(next, rows, half);
-    const { outputs } = await runEverywhere({ x, angles }, (r, { x, angles }) => [r.rope(x, angles)]);
+    const all = await runOnEveryDevice({ x, angles }, (r, { x, angles }) => [r.rope(x, angles)]);
 
     const canonical = new Float32Array(x.data.length);
     const exact = new Float64Array(x.data.length);
@@ -56,9 +56,10 @@ describe("rope", () => {
       terms[first] = Math.abs(a * c) + Math.abs(b * s);
       terms[first + half] = Math.abs(b * c) + Math.abs(a * s);
     });
-    expectSameBits(outputs[0]!, canonical, "against numerics.md");
+    expectSameBits(all[0]!.outputs[0]!, canonical, "against numerics.md");
     // One rounding of a product, one of the fma.
-    expectWithin(outputs[0]!, exact, (i) => gamma(2) * terms[i]!, "against f64");
+    for (const { device, outputs } of all)
+      expectWithin(outputs[0]!, exact, (i) => gamma(2) * terms[i]!, `${device} against f64`);
   });
 });
 

@@ -1,20 +1,30 @@
-// Runs one op with given contents: on one instruction set, or on every one of this machine at several thread counts, which
-// must all give the scalar target's bits (docs/numerics.md).
+// Runs one op with given contents. Two things are expected of devices: the CPU gives the same bits on every instruction set and
+// thread count (runEverywhere: docs/numerics.md), and every device stays within the bound that the test derives
+// (runOnEveryDevice), or gives those bits too where nothing is rounded, or once (runExactly).
 //
 // Every operand and result lies between guards of 0xff bytes, which are NaN, index −1 or −1: a kernel that reads past an
 // end shows NaN, one that writes there is caught. Where a tensor starts in its buffer depends on the thread count: at a cache
 // line with one thread, at odd elements with others, as weights lie in a mapped file.
-import { Device } from "#quipu/device/device.js";
-import { availableTargets } from "#quipu/device/machine.js";
+import { Device, openDevice, type RowFailure } from "#quipu/device/device.js";
 import { DTYPE_BYTES, type DType, type Tensor } from "#quipu/device/tensor.js";
-import { planMemory } from "#quipu/graph/passes/plan-memory.js";
-import { Program } from "#quipu/graph/program.js";
-import { Recorder, type Value } from "#quipu/graph/recorder.js";
+import { compile } from "#quipu/graph/program.js";
+import { Recorder } from "#quipu/graph/recorder.js";
+import type { Value } from "#quipu/graph/recording.js";
+import { availableTargets } from "#quipu/machine/machine.js";
 import { type Contents, type Elements, elements, sizeOf } from "./contents.js";
 
-/** Every instruction set that this machine can run, the scalar definition first. */
-export const TARGETS = ["scalar", ...availableTargets().filter((target) => target !== "scalar")];
+const others = process.env.QUIPU_CPU ? [process.env.QUIPU_CPU] : availableTargets();
+/** The scalar definition and then every other instruction set that this machine can run, or the one of QUIPU_CPU. */
+export const TARGETS = ["scalar", ...others.filter((target) => target !== "scalar")];
 export const THREADS = [1, 2, 3];
+
+/** Devices whose bits are their own. */
+export const OTHER_DEVICES = ["reference"] as const;
+
+/** Kernels of the CPU, or another device; with a list to which rows that fail alone are added. */
+export type Setup = ({ readonly target: string; readonly threads: number } | { readonly device: "reference" }) & {
+  readonly byRow?: RowFailure[];
+};
 
 export interface Ran<Name extends string> {
   /** In the order in which they were recorded. */
@@ -27,11 +37,12 @@ type RecordOp<Name extends string> = (recorder: Recorder, inputs: Readonly<Recor
 
 /** Runs what `record` records over `inputs`. */
 export async function runOp<Name extends string>(
-  { target, threads }: { target: string; threads: number },
+  setup: Setup,
   inputs: Readonly<Record<Name, Contents>>,
   record: RecordOp<Name>,
 ): Promise<Ran<Name>> {
-  const device = new Device(target, threads);
+  const device =
+    "device" in setup ? openDevice({ device: setup.device }) : new Device("cpu", setup.target, setup.threads);
   try {
     const given = mapValues(inputs, ({ dtype, shape, bound, data }, name) =>
       guarded(device, name, dtype, shape, data, bound),
@@ -42,13 +53,12 @@ export async function runOp<Name extends string>(
       recorder.output(value);
       return { value, ...guarded(device, value.name, value.dtype, value.shape) };
     });
-    const recording = recorder.finish();
-    const places = new Map(made.map(({ value, tensor }) => [value.id, tensor]));
-    const program = new Program(device, recording, planMemory(recording), places);
+    const places = new Map(made.map(({ value, tensor }) => [value, tensor]));
+    const program = compile(device, recorder.finish(), { places });
     const all: Guarded[] = [...made, ...(Object.values(given) as Guarded[])];
     await device.run(null, { writes: all.map(({ whole, contents }) => [whole, contents]) });
-    const failure = await program.run().then(
-      () => undefined,
+    const failure = await program.run({ byRow: setup.byRow !== undefined }).then(
+      ({ failures }) => void setup.byRow?.push(...failures),
       (error: unknown) => error,
     );
     await device.run(null, { reads: all.map(({ whole, contents }) => [whole, contents]) });
@@ -79,13 +89,40 @@ export async function runEverywhere<Name extends string>(
   return definition;
 }
 
-/** Expects that the run fails alike everywhere, and that it stays inside its memory. */
+/** What the CPU gives, the same bits on every target, and what every other device gives: for {@link expectWithin}. */
+export async function runOnEveryDevice<Name extends string>(
+  inputs: Readonly<Record<Name, Contents>>,
+  record: RecordOp<Name>,
+): Promise<(Ran<Name> & { readonly device: string })[]> {
+  const results = [{ device: "cpu", ...(await runEverywhere(inputs, record)) }];
+  for (const device of OTHER_DEVICES) results.push({ device, ...(await runOp({ device }, inputs, record)) });
+  return results;
+}
+
+/** Expects the same bits of every device, too. */
+export async function runExactly<Name extends string>(
+  inputs: Readonly<Record<Name, Contents>>,
+  record: RecordOp<Name>,
+): Promise<Ran<Name>> {
+  const [cpu, ...others] = await runOnEveryDevice(inputs, record);
+  for (const { device, outputs, state } of others) {
+    outputs.forEach((output, i) => {
+      expectSameBits(output, cpu!.outputs[i]!, `output ${i} (${device})`);
+    });
+    for (const name of Object.keys(inputs) as Name[])
+      expectSameBits(state[name], cpu!.state[name], `${name} (${device})`);
+  }
+  return cpu!;
+}
+
+/** Expects that the run fails alike everywhere, on every device, and that it stays inside its memory. */
 export async function expectFailureEverywhere<Name extends string>(
   inputs: Readonly<Record<Name, Contents>>,
   record: RecordOp<Name>,
   failure: { code: string; message?: string },
 ) {
-  for (const setup of setups()) await expect(runOp(setup, inputs, record)).rejects.toMatchObject(failure);
+  for (const setup of [...setups(), ...OTHER_DEVICES.map((device) => ({ device }))])
+    await expect(runOp(setup, inputs, record)).rejects.toMatchObject(failure);
 }
 
 export function setups(): { target: string; threads: number }[] {

@@ -1,10 +1,9 @@
 // What sample draws over many positions is distributed as plain f64 says, and nothing else is ever drawn.
 import { f32, i32, randomNumbers } from "./contents.js";
-import { runEverywhere } from "./run-op.js";
+import { runOnEveryDevice } from "./run-op.js";
 import { PLAIN, type Settings } from "./sample-reference.js";
 import { recordSample, sampleInputs } from "./sample-rows.js";
 
-const VOCABULARY = 24;
 const POSITIONS = process.env.QUIPU_EXHAUSTIVE ? 50_000 : 3000;
 
 /** Probabilities by id, the textbook way: softmax, then the filters one after another, each renormalised. */
@@ -32,7 +31,7 @@ function probabilities(logits: readonly number[], { temperature, topK, topP, min
 /** The χ² of n degrees of freedom that chance exceeds once in 10⁵ (Wilson and Hilferty's approximation). */
 const limit = (n: number) => n * (1 - 2 / (9 * n) + 4.265 * Math.sqrt(2 / (9 * n))) ** 3;
 
-test.each<Partial<Settings>>([
+const SETTINGS: Partial<Settings>[] = [
   {},
   { temperature: 0.5 },
   { temperature: 3 },
@@ -41,19 +40,25 @@ test.each<Partial<Settings>>([
   { minP: 0.15 },
   { topK: 12, topP: 0.7, minP: 0.1, temperature: 1.5 },
   { seedLow: 12345, seedHigh: 6789 },
-])("%j", async (changes) => {
+];
+
+// The larger vocabulary has three blocks; its ids are counted by the hundred.
+test.each([
+  ...SETTINGS.map((changes) => [24, 1, changes] as const),
+  ...[{}, { topK: 700 }, { topP: 0.8 }, { minP: 0.15 }].map((changes) => [1300, 100, changes] as const),
+])("%i ids, counted by %i: %j", async (vocabulary, width, changes) => {
   const next = randomNumbers(11);
-  const logits = Array.from({ length: VOCABULARY }, () => Math.fround(2 * next()));
+  const logits = Array.from({ length: vocabulary }, () => Math.fround(2 * next()));
   const settings = { ...PLAIN, ...changes };
-  const expected = probabilities(logits, settings);
+  const byId = probabilities(logits, settings);
   // One request, at every position at once.
   const inputs = sampleInputs([{ logits: Float32Array.from(logits), settings, history: [], position: POSITIONS - 1 }]);
   const rows = [...Array(POSITIONS).keys()];
-  const { outputs } = await runEverywhere(
+  const all = await runOnEveryDevice(
     {
       ...inputs,
       logits: f32(
-        [POSITIONS, VOCABULARY],
+        [POSITIONS, vocabulary],
         rows.flatMap(() => logits),
       ),
       outputRows: i32([POSITIONS], rows, POSITIONS),
@@ -62,16 +67,21 @@ test.each<Partial<Settings>>([
     },
     recordSample(1),
   );
-  const counts = new Array<number>(VOCABULARY).fill(0);
-  for (const id of outputs[0]!) counts[id]! += 1;
-  let [chiSquare, cells] = [0, 0];
-  expected.forEach((probability, id) => {
-    if (probability === 0) expect(counts[id]).toBe(0);
-    else {
-      chiSquare += (counts[id]! - POSITIONS * probability) ** 2 / (POSITIONS * probability);
-      cells += 1;
-    }
+  const expected = new Array<number>(Math.ceil(vocabulary / width)).fill(0);
+  byId.forEach((probability, id) => {
+    expected[Math.floor(id / width)]! += probability;
   });
+  const cells = expected.filter((probability) => probability > 0).length;
   expect(cells).toBeGreaterThan(2);
-  expect(chiSquare).toBeLessThan(limit(cells - 1));
+  for (const { outputs } of all) {
+    const counts = expected.map(() => 0);
+    for (const id of outputs[0]!) {
+      expect(byId[id]).toBeGreaterThan(0);
+      counts[Math.floor(id / width)]! += 1;
+    }
+    const chiSquare = expected.reduce((sum, probability, cell) => {
+      return probability === 0 ? sum : sum + (counts[cell]! - POSITIONS * probability) ** 2 / (POSITIONS * probability);
+    }, 0);
+    expect(chiSquare).toBeLessThan(limit(cells - 1));
+  }
 });

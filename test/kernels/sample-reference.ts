@@ -1,5 +1,5 @@
 // sample to the letter of docs/numerics.md, without the kernel's shortcuts: everything is ranked, nothing is pruned.
-import { exp, fround, sumLanes, uniform } from "./canonical.js";
+import { exp, fround, rint, sumLanes, uniform } from "./canonical.js";
 
 const { max, min } = Math;
 const BLOCK = 512;
@@ -88,56 +88,46 @@ export function ranked(logits: Float32Array): number[] {
   return Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b);
 }
 
+/** Weights as the whole numbers that they count as. */
+function wholes(weights: Float32Array): bigint[] {
+  const scale = 2 ** min(51, 63 - (32 - Math.clz32(weights.length)));
+  return Array.from(weights, (weight) => BigInt(rint(weight * scale)));
+}
+
+const total = (numbers: readonly bigint[]) => numbers.reduce((sum, x) => sum + x, 0n);
+
 /** The id that is picked from processed logits. */
 export function pick(logits: Float32Array, settings: Settings, position: number): number {
   const greatest = greatestOf(logits);
   if (!(settings.temperature > 0) || !Number.isFinite(greatest)) return logits.indexOf(greatest);
-  const u = uniform([settings.seedLow, settings.seedHigh], position);
   const weights = weightsOf(logits, settings.temperature);
-  const { topK } = settings;
-  const [topP, minP] = [fround(settings.topP), fround(settings.minP)];
-  return topK > 0 || topP < 1 || minP > 0
-    ? pickFiltered(ranked(logits), weights, u, topK, topP, minP)
-    : pickFromAll(weights, u);
-}
-
-function pickFiltered(ranking: number[], weights: Float32Array, u: number, topK: number, topP: number, minP: number) {
-  const cut = topK > 0 && topK < ranking.length;
-  const left = cut ? ranking.slice(0, topK) : ranking;
-  const mass = cut ? sum(left.map((id) => weights[id]!)) : sum(blockSums(weights));
-  const kept: number[] = [];
-  let reached = 0;
-  for (const id of left) {
-    const enough = weights[id] === 0 || weights[id]! < minP || (topP < 1 && reached >= topP * mass);
-    if (kept.length > 0 && enough) break;
-    kept.push(id);
-    reached += weights[id]!;
-  }
-  let running = 0;
+  const counts = wholes(weights);
+  const kept = keptIds(logits, weights, counts, settings).sort((a, b) => a - b);
+  const u = BigInt(uniform([settings.seedLow, settings.seedHigh], position) * 2 ** 53);
+  const target = (u * total(kept.map((id) => counts[id]!))) >> 53n;
+  let running = 0n;
   for (const id of kept) {
-    running += weights[id]!;
-    if (u * reached < running) return id;
-  }
-  return kept.at(-1)!;
-}
-
-function pickFromAll(weights: Float32Array, u: number): number {
-  const sums = blockSums(weights);
-  const target = u * sum(sums);
-  let before = 0;
-  for (const [block, blockSum] of sums.entries()) {
-    if (target < before + blockSum) {
-      let running = before;
-      let last = -1;
-      for (let id = block * BLOCK; id < min((block + 1) * BLOCK, weights.length); id++) {
-        if (weights[id] === 0) continue;
-        last = id;
-        running += weights[id]!;
-        if (target < running) break;
-      }
-      return last;
-    }
-    before += blockSum;
+    running += counts[id]!;
+    if (target < running) return id;
   }
   throw new Error("u · Σ is not below Σ");
+}
+
+/** What top-k, top-p and min-p keep. */
+function keptIds(logits: Float32Array, weights: Float32Array, counts: readonly bigint[], settings: Settings): number[] {
+  const { topK } = settings;
+  const topP = fround(settings.topP);
+  const minP = settings.minP > 0 ? min(fround(settings.minP), 1) : 0; // the greatest, whose weight is 1, always stays
+  let kept = topK > 0 || topP < 1 ? ranked(logits) : [...logits.keys()];
+  if (topK > 0) kept = kept.slice(0, topK);
+  if (topP < 1) {
+    const mass = total(kept.map((id) => counts[id]!)) * BigInt(max(topP, 0) * 2 ** 149); // exact: p is a whole number of 2⁻¹⁴⁹
+    let reached = 0n;
+    kept = kept.filter((id, rank) => {
+      const short = rank === 0 || reached << 149n < mass;
+      reached += counts[id]!;
+      return short;
+    });
+  }
+  return kept.filter((id) => weights[id]! >= minP);
 }

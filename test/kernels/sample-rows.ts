@@ -1,8 +1,9 @@
 // Runs sample over rows that each have a request of their own.
-import { SAMPLE_FLOATS, SAMPLE_INTS, SAMPLE_STATUSES } from "#quipu/graph/ops.js";
-import type { Recorder, Value } from "#quipu/graph/recorder.js";
+import { SAMPLE_FLOATS, SAMPLE_INTS } from "#quipu/graph/ops.js";
+import type { Recorder } from "#quipu/graph/recorder.js";
+import type { Value } from "#quipu/graph/recording.js";
 import { type Contents, f32, i32 } from "./contents.js";
-import { runEverywhere, runOp } from "./run-op.js";
+import { runEverywhere, runOp, type Setup } from "./run-op.js";
 import { PLAIN, type Settings } from "./sample-reference.js";
 
 /** A wanted row: its logits, and its request; slot −1 where that is null. */
@@ -23,14 +24,13 @@ export interface SampledRow {
   readonly logprob: number;
   readonly bestIds: number[];
   readonly bestLogprobs: number[];
-  readonly status: (typeof SAMPLE_STATUSES)[number];
 }
 
 export const recordSample =
   (best: number) =>
   (r: Recorder, { logits, ...inputs }: Readonly<Record<Name, Value>>) => {
-    const { ids, logprobs, bestIds, bestLogprobs, statuses } = r.sample(logits, inputs, best);
-    return [ids, logprobs, bestIds, bestLogprobs, statuses];
+    const { ids, logprobs, bestIds, bestLogprobs } = r.sample(logits, inputs, best);
+    return [ids, logprobs, bestIds, bestLogprobs];
   };
 
 /** Row r of the wanted rows is step row R − r (the first belongs to nobody), in slot r. */
@@ -81,25 +81,17 @@ export function sampleInputs(rows: readonly SampleRow[]): SampleInputs {
 }
 
 /** Samples everywhere (or on one setup), the same bits everywhere. */
-export async function sampled(
-  rows: readonly SampleRow[],
-  best = 1,
-  setup?: { target: string; threads: number },
-): Promise<SampledRow[]> {
+export async function sampled(rows: readonly SampleRow[], best = 1, setup?: Setup): Promise<SampledRow[]> {
   const inputs = sampleInputs(rows);
   const { outputs } = await (setup === undefined
     ? runEverywhere(inputs, recordSample(best))
     : runOp(setup, inputs, recordSample(best)));
-  const [ids, logprobs, bestIds, bestLogprobs, statuses] = outputs as [
-    ...[Int32Array, Float32Array, Int32Array, Float32Array],
-    Int32Array,
-  ];
+  const [ids, logprobs, bestIds, bestLogprobs] = outputs as [Int32Array, Float32Array, Int32Array, Float32Array];
   return rows.map((_, r) => ({
     id: ids[r]!,
     logprob: logprobs[r]!,
     bestIds: [...bestIds.subarray(r * best, (r + 1) * best)],
     bestLogprobs: [...bestLogprobs.subarray(r * best, (r + 1) * best)],
-    status: SAMPLE_STATUSES[statuses[r]!]!,
   }));
 }
 

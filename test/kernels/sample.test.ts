@@ -1,7 +1,8 @@
 import fc from "fast-check";
+import type { RowFailure } from "#quipu/device/device.js";
 import { fround, gamma, uniform } from "./canonical.js";
 import { randomNumbers } from "./contents.js";
-import { runEverywhere } from "./run-op.js";
+import { expectFailureEverywhere, runEverywhere, runOnEveryDevice, setups } from "./run-op.js";
 import {
   blockSums,
   greatestOf,
@@ -105,8 +106,10 @@ test.each(VOCABULARIES)("vocabulary of %i: any settings, any logits, without sho
   const best = min(vocabulary, vocabulary % 2 === 0 ? 5 : 1);
   await fc.assert(
     fc.asyncProperty(recipesOf(vocabulary), async (recipes) => {
-      const rows = recipes.map(({ kind, scale, seed, ...request }): SampleRow => {
-        return { logits: logitsOf(kind, vocabulary, scale, seed), ...request };
+      const rows = recipes.map(({ kind, scale, seed, settings, ...request }): SampleRow => {
+        const logits = logitsOf(kind, vocabulary, scale, seed);
+        const nothingLeft = greatestOf(processed(logits, settings, [])) === -inf; // a test of its own
+        return { logits, settings: nothingLeft ? { ...settings, biases: [] } : settings, ...request };
       });
       const got = await sampled(rows, best);
       rows.forEach((each, r) => {
@@ -137,24 +140,59 @@ test("a real vocabulary, filters one by one and together", async () => {
   });
 });
 
-test("a top-p short of 1 by less than the roundings of the mass keeps all there is", async () => {
-  // 100 likely ids, and 2000 that share 2 · 10⁻⁸ of the mass. Where the rounded mass is too great, no run reaches p of it; the
-  // number of this seed at position 0, 1 − 9 · 10⁻¹⁰, then falls among the unlikely.
+/** Logits whose ranking is hard to cut: by many equal leading bits, by ties, by order. */
+const HARD: Record<string, (id: number, next: () => number) => number> = {
+  ascending: (id) => id / 500,
+  descending: (id) => -id / 500,
+  "all equal": () => -2.5,
+  "all zeros of both signs": (id) => (id % 2 === 0 ? 0 : -0),
+  "around zero, by powers of two": (_, next) => next() * 2 ** (70 * (next() - 1)),
+  "the smallest numbers of all": (_, next) => Math.round(5 * next()) * 2 ** -149,
+  "nested ranges": (id, next) => [1, -1, 2 ** -40, -(2 ** -40), 2 ** -60][id] ?? 2 ** -80 * (1 + 2 ** -9 * next()),
+  "neighbours in f32": (id) => 1 + ((id * 7919) % 61) * 2 ** -23,
+  "one far above": (id) => (id === 1234 ? 60 : 0),
+  "the likely in one block": (id, next) => (id >= 512 && id < 1024 ? 5 : 0) + next(),
+  "mostly forbidden": (id, next) => (id % 97 === 5 ? next() : -inf),
+};
+
+test.each(Object.keys(HARD))("a hard ranking: %s", async (kind) => {
+  const next = randomNumbers(17);
+  const logits = Array.from({ length: 2500 }, (_, id) => HARD[kind]!(id, next));
+  const filters: Partial<Settings>[] = [1, 2, 3, 5, 6, 1200, 2499].flatMap((topK) => [{ topK }, { topK, topP: 0.7 }]);
+  for (const topP of [1e-40, 0.05, 0.5, 0.9, 0.999, 1 - 2 ** -24]) filters.push({ topP }, { topP, minP: 0.5 });
+  const rows = filters.flatMap((filter, i) =>
+    [1, 0.05, 1e30].map((temperature) => row(logits, { ...filter, temperature, seedLow: i }, i)),
+  );
+  const got = await sampled(rows, 12);
+  rows.forEach((each, r) => {
+    expectRow(got[r]!, each);
+  });
+});
+
+test("a top-p short of 1 by less than f32 sums are off is exact", async () => {
+  // 100 likely ids, then 2000 that share 2 · 10⁻⁸ of the mass, less than p leaves out. The number of this seed at position 0,
+  // 1 − 9 · 10⁻¹⁰, falls among them where they are kept.
   const settings = { topP: 1 - 2 ** -24, seedLow: 67_750_675 };
   expect(1 - uniform([settings.seedLow, 0], 0)).toBeLessThan(1e-9);
   const rows = Array.from({ length: 20 }, (_, i) => {
     const next = randomNumbers(i);
-    return row(
-      Array.from({ length: 2100 }, (_, id) => (id < 100 ? next() : -20.5)),
-      settings,
-    );
-  });
+    return Array.from({ length: 2100 }, (_, id) => (id < 100 ? next() : -20.5));
+  }).flatMap((logits) => [row(logits, settings), row(logits, { ...settings, topP: 1 })]);
   const got = await sampled(rows);
   rows.forEach((each, r) => {
     expectRow(got[r]!, each);
+    expect(got[r]!.id < 100).toBe(each.settings!.topP < 1);
   });
-  expect(got.filter(({ id }) => id >= 100).length).toBeGreaterThan(0);
-  expect(got.filter(({ id }) => id < 100).length).toBeGreaterThan(0);
+});
+
+test("many small weights beside a great one keep their share", async () => {
+  // Each has 2⁻³⁰ of the great one's: added one by one in f32 they would vanish beside it.
+  const logits = Array.from({ length: 2100 }, (_, id) => (id === 0 ? 0 : -30 * Math.LN2));
+  const settings = { ...PLAIN, seedLow: 67_750_675 };
+  const weights = weightsOf(Float32Array.from(logits), 1);
+  const share = sum(weights.subarray(1)) / sum(weights);
+  expect(share).toBeGreaterThan(1e-6);
+  expect((await sampled([row(logits, settings)]))[0]!.id).toBeGreaterThan(0);
 });
 
 test("top-p is of what a large top-k leaves, whatever min-p takes away", async () => {
@@ -216,17 +254,6 @@ describe("greedy and decided rows", () => {
       5,
     ],
     ["forbidden stays forbidden", [-inf, 1, 0], { temperature: 0, biases: [[0, inf]] }, 1],
-    [
-      "everything forbidden",
-      [3, 4],
-      {
-        biases: [
-          [0, -inf],
-          [1, -inf],
-        ],
-      },
-      0,
-    ],
     ["forbidden ids are never drawn", [-inf, -inf, 0, -inf], { temperature: 100 }, 2],
     ["a tiny temperature is greedy without overflow", [1, 5, 0, 4.9999], { temperature: 1e-45, topK: 3 }, 1],
   ])("%s", async (_, values, settings, expected) => {
@@ -298,11 +325,48 @@ test("a row is the same alone and among others; padding is −1", async () => {
   const padding = { ...row(new Array<number>(300).fill(Number.NaN), null), position: 3 };
   const negative = { ...rows[0]!, position: -1 };
   const got = await sampled([...rows.slice(0, 2), padding, ...rows.slice(2), negative], 2);
-  const nobody = { id: -1, logprob: 0, bestIds: [-1, -1], bestLogprobs: [0, 0], status: "drawn" };
+  const nobody = { id: -1, logprob: 0, bestIds: [-1, -1], bestLogprobs: [0, 0] };
   expect(got[2]).toEqual(nobody);
   expect(got[6]).toEqual(nobody);
   const alone = await Promise.all(rows.map(async (each) => (await sampled([each], 2))[0]));
   expect([...got.slice(0, 2), ...got.slice(3, 6)]).toEqual(alone);
+});
+
+test("every device picks these ids, with logprobs within the bound", async () => {
+  const u = 2 ** -24;
+  const settings: Partial<Settings>[] = [
+    { temperature: 0 },
+    { temperature: 0, repeatPenalty: 1.3, biases: [[7, 2]] },
+    { temperature: 0.7 },
+    { topK: 40 },
+    { topP: 0.9 },
+    { minP: 0.05, temperature: 1.5 },
+    { topK: 100, topP: 0.8, minP: 0.01, presencePenalty: 0.4, frequencyPenalty: 0.1 },
+  ];
+  const rows = settings.map((each, i): SampleRow => {
+    const logits = logitsOf("normal", 1003, 3, i);
+    return { logits, settings: { ...PLAIN, ...each, seedLow: i }, history: [3, 7, 7, 900], position: 3 };
+  });
+  const best = 5;
+  for (const { device, outputs } of await runOnEveryDevice(sampleInputs(rows), recordSample(best))) {
+    const [ids, logprobs, bestIds, bestLogprobs] = outputs as [Int32Array, Float32Array, Int32Array, Float32Array];
+    rows.forEach(({ logits, settings, history }, r) => {
+      expect(ids[r]).toBe(pick(processed(logits, settings!, history), settings!, 3));
+      expect([...bestIds.subarray(r * best, (r + 1) * best)]).toEqual(ranked(logits).slice(0, best));
+      const [greatest, least] = [greatestOf(logits), Math.min(...logits)];
+      const logSum = log(logits.reduce((total, x) => total + Math.exp(x - greatest), 0));
+      // Each weight: its argument rounded (u of up to greatest − least), exp within 1 ulp. Their sum: 32 additions in a lane,
+      // 4 halvings, and the blocks in f64. Then the logprob is rounded.
+      const error = gamma(2 + 32 + 4) + (greatest - least) * u;
+      const expectNear = (got: number, id: number) => {
+        const exact = logits[id]! - greatest - logSum;
+        const off = abs(got - exact);
+        if (!(off <= error + abs(exact) * u)) throw new Error(`${device}, row ${r}: expected ${exact}, got ${got}`);
+      };
+      expectNear(logprobs[r]!, ids[r]!);
+      for (let i = r * best; i < (r + 1) * best; i++) expectNear(bestLogprobs[i]!, bestIds[i]!);
+    });
+  }
 });
 
 test("a wanted row of −1 is padding", async () => {
@@ -316,15 +380,48 @@ test.each([
   ["a NaN", 400, Number.NaN],
   ["a NaN in the last lanes", 402, Number.NaN],
   ["an infinite logit", 3, inf],
-  ["nothing but −∞", -1, -inf],
-])("%s is the status of its row, and nothing to its neighbours", async (_, at, value) => {
+])("%s ends the run with ERR_NOT_A_NUMBER and the row", async (_, at, value) => {
   const rows = [0, 1, 2].map((i) => row(logitsOf("normal", 403, 1, i)));
-  const alone = await sampled([rows[0]!, rows[2]!], 2);
-  if (at < 0) rows[1]!.logits.fill(value);
-  else rows[1]!.logits[at] = value;
-  const [before, wrong, after] = await sampled(rows, 2);
-  expect([before, after]).toEqual(alone);
-  expect(wrong).toEqual({ id: -1, logprob: 0, bestIds: [-1, -1], bestLogprobs: [0, 0], status: "notANumber" });
+  rows[1]!.logits[at] = value;
+  const message = expect.stringContaining("sample, row 1");
+  await expectFailureEverywhere(sampleInputs(rows), recordSample(1), { code: "ERR_NOT_A_NUMBER", message });
+});
+
+test.each([...setups(), { device: "reference" } as const])(
+  "%j: told apart by row, rows that fail are named, have id −1 and leave the others alone",
+  async (setup) => {
+    const rows = [0, 1, 2, 3, 4].map((i) => row(logitsOf("normal", 403, 1, i), { seedLow: i }));
+    const alone = await sampled(rows, 2, setup);
+    rows[1]!.logits[7] = Number.NaN;
+    rows[4]!.logits.fill(-inf);
+    const failures: RowFailure[] = [];
+    const got = await sampled(rows, 2, { ...setup, byRow: failures });
+    const nothing = { id: -1, logprob: 0, bestIds: [-1, -1], bestLogprobs: [0, 0] };
+    expect(got).toEqual([alone[0], nothing, alone[2], alone[3], nothing]);
+    expect(failures.map(({ row, error }) => [row, error.code])).toEqual([
+      [1, "ERR_NOT_A_NUMBER"],
+      [4, "ERR_NOT_A_NUMBER"],
+    ]);
+    expect(failures.map(({ error }) => error.message)).toEqual([
+      expect.stringMatching(/^a logit is not a number \(sample, row 1\)/),
+      expect.stringMatching(/^a logit is not a number \(sample, row 4\)/),
+    ]);
+  },
+);
+
+test("logits of nothing but −∞ end the run, too", async () => {
+  const rows = [row(new Array<number>(20).fill(-inf))];
+  await expectFailureEverywhere(sampleInputs(rows), recordSample(1), { code: "ERR_NOT_A_NUMBER" });
+});
+
+test.each([0, 0.8])("biases that forbid every id end the run by name, at temperature %d", async (temperature) => {
+  const logits = [3, -inf, 4, 1e30];
+  const forbidden = row(logits, { temperature, biases: [0, 2, 3].map((id) => [id, -inf] as const) });
+  const rows = [row(logits, { temperature }), forbidden, row(logits, { temperature })];
+  const message = "the biases forbid every id (sample, row 1): allow at least one";
+  await expectFailureEverywhere(sampleInputs(rows), recordSample(1), { code: "ERR_ALL_FORBIDDEN", message });
+  rows[1] = row(logits, { temperature, biases: [0, 3].map((id) => [id, -inf] as const) });
+  expect((await sampled(rows))[1]!.id).toBe(2);
 });
 
 test("settings that are nonsense stay inside memory and give an id", async () => {

@@ -1,6 +1,6 @@
 import { exp, fround, gamma } from "./canonical.js";
 import { f32, f32OfBits, i32, randomF32, randomNumbers } from "./contents.js";
-import { expectSameBits, expectWithin, runEverywhere } from "./run-op.js";
+import { expectSameBits, expectWithin, runEverywhere, runOnEveryDevice } from "./run-op.js";
 
 const canonical = (gate: Float32Array, up: Float32Array) =>
   Float32Array.from(gate, (g, i) => fround(g / fround(1 + exp(-g))) * up[i]!);
@@ -18,11 +18,12 @@ test.each([
 ])("%i × %i", async (...shape) => {
   const next = randomNumbers(shape[0] * shape[1]);
   const [gate, up] = [randomF32(next, shape, 12), randomF32(next, shape)];
-  const { outputs } = await runEverywhere({ gate, up }, (r, { gate, up }) => [r.swiglu(gate, up)]);
-  expectSameBits(outputs[0]!, canonical(gate.data, up.data), "against numerics.md");
+  const all = await runOnEveryDevice({ gate, up }, (r, { gate, up }) => [r.swiglu(gate, up)]);
+  expectSameBits(all[0]!.outputs[0]!, canonical(gate.data, up.data), "against numerics.md");
   // exp is off by 1 ulp, at most two roundings, which 1 + exp passes on; then an addition, a division, a product.
   const exact = Float64Array.from(gate.data, (g, i) => (g / (1 + Math.exp(-g))) * up.data[i]!);
-  expectWithin(outputs[0]!, exact, (i) => gamma(5) * Math.abs(exact[i]!), "against f64");
+  for (const { device, outputs } of all)
+    expectWithin(outputs[0]!, exact, (i) => gamma(5) * Math.abs(exact[i]!), `${device} against f64`);
 });
 
 test("the exp of every target is the one of numerics.md, over all of its range", async () => {

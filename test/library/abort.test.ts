@@ -169,6 +169,17 @@ describe("dispose()", () => {
     expect(processorTime(before)).toBeLessThan(SOON);
   });
 
+  test("ends who waits for a slot whose holder asks for nothing", async () => {
+    const victim = await load(1);
+    const idle = victim.generate(short, greedy);
+    await idle.next();
+    await idle.next(); // the first token: from here on nothing happens before the next event is asked for
+    const waiting = codeOf(victim.next(short));
+    await turns();
+    await victim.dispose();
+    expect(await waiting).toBe("ERR_DISPOSED");
+  }, 20_000);
+
   test("leaves nothing that can be used", async () => {
     let left: Model;
     {

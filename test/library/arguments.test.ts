@@ -3,24 +3,16 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Kind } from "#quipu/arguments.js";
+import { BENCHMARK_OPTIONS } from "#quipu/benchmark/benchmark.js";
 import { CHAT_OPTIONS } from "#quipu/chat/option-kinds.js";
-import {
-  BENCHMARK_OPTIONS,
-  GENERATE_OPTIONS,
-  INSPECT_OPTIONS,
-  LOAD_OPTIONS,
-  LOGITS_OPTIONS,
-  NEXT_OPTIONS,
-} from "#quipu/generate/option-kinds.js";
+import { INSPECT_OPTIONS } from "#quipu/generate/inspect.js";
+import { LOAD_OPTIONS } from "#quipu/generate/load.js";
+import { LOGITS_OPTIONS, NEXT_OPTIONS } from "#quipu/generate/model.js";
+import { GENERATE_OPTIONS } from "#quipu/generate/option-kinds.js";
 import * as quipu from "#quipu/index.js";
-import {
-  BATCH_OPTIONS,
-  DECODE_OPTIONS,
-  ENCODE_OPTIONS,
-  SAVE_OPTIONS,
-  STREAM_OPTIONS,
-  TRAIN_OPTIONS,
-} from "#quipu/tokenizer/option-kinds.js";
+import { BATCH_OPTIONS, DECODE_OPTIONS, ENCODE_OPTIONS, STREAM_OPTIONS } from "#quipu/tokenizer/option-kinds.js";
+import { TRAIN_OPTIONS } from "#quipu/tokenizer/training/settings.js";
+import { SAVE_OPTIONS } from "#quipu/tokenizer/training/trained-tokenizer.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 
 const MODEL = "models/storyteller";
@@ -307,7 +299,7 @@ test("every function and method of the library is in these tables", () => {
   ];
   const tested = [...Object.keys(ARGUMENTS), ...Object.keys(OPTIONS)].map((name) => name.split(" ")[0]);
   const withoutArguments = [
-    ...["describeMachine", "stats", "dispose", "tokenizer.streamDecoder"],
+    ...["describeMachine", "stats", "dispose", "problems", "tokenizer.streamDecoder"],
     ...["tokenizerModel", "tokenizerJson", "tokenizerConfig"],
   ];
   const elsewhere = ["isQuipuError", "QuipuError", "source"]; // errors.test.ts, unit/chat/template.test.ts

@@ -1,10 +1,10 @@
 // loadModel() and inspectModel(): what they take, what they refuse, and several models at once.
 import { chmodSync, cpSync } from "node:fs";
 import { join } from "node:path";
-import { availableThreads } from "#quipu/addon/process-limits.js";
-import { availableTargets } from "#quipu/device/machine.js";
 import { inspectModel } from "#quipu/generate/inspect.js";
 import { type LoadOptions, loadModel } from "#quipu/generate/load.js";
+import { availableTargets } from "#quipu/machine/machine.js";
+import { availableThreads } from "#quipu/machine/process-limits.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { loadTiny, tinyNames } from "../model/reference.js";
 import { complete, someIds, withModel } from "../model/run-model.js";
@@ -47,6 +47,18 @@ describe("loadModel", () => {
       expect(model.stats().cacheBytesPerPosition).toBe(2 * 2 * 2 * scaled);
       expect(model.stats().cacheBytes).toBe(2 * 128 * 2 * 2 * 2 * scaled + 2 * 2 * 4); // whole pages, and their table
       expect(model.tokenizer).toBeUndefined();
+    });
+  });
+
+  test("a token reads a row of the embedding, and all of the head where that is another tensor", async () => {
+    await withModel(folder, {}, async (model) => {
+      const { weightBytes, weightBytesPerToken } = model.stats();
+      const row = 4 * model.config.hiddenSize;
+      expect(weightBytesPerToken).toBe(weightBytes - (vocabSize - 1) * row);
+    });
+    const tied = loadTiny("mqa-tied-bf16").folder;
+    await withModel(tied, {}, async (model) => {
+      expect(model.stats().weightBytesPerToken).toBe(model.stats().weightBytes);
     });
   });
 

@@ -73,6 +73,34 @@ test("a NaN in mid-generation keeps what was said before, and the model goes on"
   });
 });
 
+test("a logit of +∞ is refused, one of −∞ forbids an id", async () => {
+  const id = 5;
+  const outcomes: string[] = [];
+  for (const weight of [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+    await withModel(checkpoint("lm_head.weight", id * 48 + 3, weight), {}, async (model) => {
+      const said = await model.logits(prompt.subarray(0, 1)).then(
+        (logits) => `${logits[id]}`,
+        (error: { code: string }) => error.code,
+      );
+      outcomes.push(said);
+    });
+  }
+  expect(outcomes.sort()).toEqual(["-Infinity", "ERR_NOT_A_NUMBER"]); // the activation is of one sign
+});
+
+test("logits() names the position of the first that is not a number", async () => {
+  const dir = checkpoint("model.embed_tokens.weight", (vocabSize - 1) * 48, Number.NaN);
+  await withModel(dir, {}, async (model) => {
+    for (const position of [0, 1, 66]) {
+      const ids = Int32Array.from(prompt, (id, i) => (i === position ? vocabSize - 1 : id));
+      await expect(model.logits(ids)).rejects.toMatchObject({
+        code: "ERR_NOT_A_NUMBER",
+        message: expect.stringContaining(`(position ${position})`),
+      });
+    }
+  });
+});
+
 test("a request that meets a NaN changes nothing for those in its steps", async () => {
   const dir = checkpoint("model.embed_tokens.weight", (vocabSize - 1) * 48, Number.NaN);
   await withModel(dir, {}, async (model) => {

@@ -68,6 +68,15 @@ test.each<[string, Prompt, GenerateOptions, string]>([
   expect((await complete(chat, ids, { temperature: 0, maxTokens: 5 })).ids).toEqual(said);
 });
 
+test("begin-of-text stands once, also where the text begins with it", () => {
+  const { bosId, decode } = model.tokenizer!;
+  const bos = decode.call(model.tokenizer, [bosId!], { special: true });
+  const ids = model.encode("Who?");
+  expect(ids[0]).toBe(bosId);
+  expect(model.encode(`${bos}Who?`, { special: true })).toEqual(ids);
+  expect(model.encode(`${bos}${bos}Who?`, { special: true })).toEqual(Int32Array.of(bosId!, ...ids));
+});
+
 test("special tokens in what a user says are plain text", () => {
   const bos = [...model.tokenizer!.specialTokens].find(([, id]) => id === model.tokenizer!.bosId)![0];
   for (const prompt of [bos, [{ role: "user", content: bos }]]) {
@@ -129,5 +138,24 @@ describe("a prompt that leaves no room", () => {
   test("next() keeps the begin-of-text id too", async () => {
     const cut = Int32Array.of(bos(), ...prompt().subarray(100 - 62));
     expect(await model.next(prompt(), { onOverflow: "truncate-head" })).toEqual(await model.next(cut));
+  });
+});
+
+describe("a prompt in chunks says what it says in one", () => {
+  const CHUNK = 8;
+  let chunks: Model;
+  beforeAll(async () => {
+    chunks = await loadModel(undefined, { threads: 2, contextLength: CONTEXT, batchSize: CHUNK });
+  });
+  afterAll(() => chunks.dispose());
+
+  test.each([1, 7, 8, 9, 15, 16, 17, 24])("of %i ids", async (length) => {
+    const ids = someIds(length, 2000);
+    const greedy = { temperature: 0, maxTokens: 3, ignoreEos: true };
+    const { tokens } = await complete(model, ids, greedy);
+    expect((await complete(chunks, ids, greedy)).tokens).toEqual(tokens);
+    expect(await chunks.next(ids)).toEqual(await model.next(ids));
+    const [some, all] = [await chunks.logits(ids), await model.logits(ids)];
+    expect(Buffer.from(some.buffer).equals(Buffer.from(all.buffer))).toBe(true);
   });
 });

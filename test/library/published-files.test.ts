@@ -6,7 +6,7 @@ import { inspectModel } from "#quipu/generate/inspect.js";
 import { loadModel } from "#quipu/generate/load.js";
 import type { Model } from "#quipu/generate/model.js";
 import { modelFolder } from "#quipu/generate/model-folder.js";
-import { loadTokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
 import type { ModelWarning } from "#quipu/warnings.js";
 import { safetensorsBytes, temporaryFolder, type WrittenTensor } from "../checkpoint-writer.js";
 import { LOGIT_TOLERANCE, loadTiny } from "../model/reference.js";
@@ -221,6 +221,26 @@ test("tokenizer_config.json with a name twice: the last counts, and one warning 
   expect(tokenizer.bosId).toBe((await loadTokenizer(modelFolder())).bosId);
   expect(warnings.map(({ code }) => code)).toEqual(["WARN_JSON_NAME_TWICE"]);
   expect((await inspectModel(dir)).warnings).toEqual(warnings);
+});
+
+test("inspect says why a tokenizer or a chat template cannot be used", async () => {
+  const dir = join(root, "unusable");
+  cpSync(modelFolder(), dir, { recursive: true });
+  const codes = async () => (await inspectModel(dir)).warnings.map(({ code, message }) => `${code} ${message}`);
+  expect(await codes()).toEqual([]);
+  writeFileSync(join(dir, "chat_template.jinja"), "a\n{% if %}");
+  expect(await codes()).toEqual([
+    expect.stringMatching(
+      /^WARN_CHAT_TEMPLATE_UNUSABLE a chat template cannot be used: .*cannot be parsed: .* \(line 2 of chat_template\.jinja\)$/,
+    ),
+  ]);
+  writeFileSync(join(dir, "chat_template.jinja"), Uint8Array.of(0xff, 0xfe, 0xfd));
+  writeFileSync(join(dir, "tokenizer.json"), "{}");
+  const { tokenizer, warnings } = await inspectModel(dir);
+  expect(tokenizer).toBe("tokenizer.json");
+  expect(warnings.map(({ code }) => code).sort()).toEqual(["WARN_CHAT_TEMPLATE_UNUSABLE", "WARN_TOKENIZER_UNUSABLE"]);
+  for (const { message } of warnings)
+    expect(message).toMatch(/ cannot be used: .*(tokenizer\.json|chat_template\.jinja)/);
 });
 
 describe("the logits that transformers computes", () => {

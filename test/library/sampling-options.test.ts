@@ -45,6 +45,19 @@ test.each<[string, GenerateOptions]>([
   });
 });
 
+test("biases that forbid every id are an error by name, and the model goes on", async () => {
+  await withModel(folder, {}, async (model) => {
+    const all = new Map(Array.from({ length: vocabSize }, (_, id) => [id, Number.NEGATIVE_INFINITY]));
+    const refused = { code: "ERR_ALL_FORBIDDEN", message: expect.stringMatching(/^the biases forbid every id/) };
+    for (const temperature of [0, 1]) {
+      await expect(complete(model, prompt, { temperature, logitBias: all })).rejects.toMatchObject(refused);
+    }
+    all.delete(7);
+    const { ids } = await complete(model, prompt, { logitBias: all, ignoreEos: true, maxTokens: 3 });
+    expect(ids).toEqual([7, 7, 7]);
+  });
+});
+
 test("every option changes what is said", async () => {
   const options: GenerateOptions[] = [
     ...[{}, { repeatPenalty: 1.5 }, { presencePenalty: 3 }, { frequencyPenalty: 2.5 }],
@@ -63,6 +76,17 @@ test("every option changes what is said", async () => {
       said.add(ids.join());
     }
     expect(said.size).toBe(options.length);
+  });
+});
+
+test("presence and frequency are those of the completion: the prompt's last id does not count", async () => {
+  const id = prompt.at(-1)!;
+  await withModel(folder, {}, async (model) => {
+    for (const penalty of [{ presencePenalty: 100 }, { frequencyPenalty: 100 }]) {
+      const options = { ...penalty, logitBias: new Map([[id, 50]]), temperature: 0, ignoreEos: true, maxTokens: 2 };
+      const { ids } = await complete(model, prompt, options);
+      expect(ids.map((said) => said === id)).toEqual([true, false]);
+    }
   });
 });
 

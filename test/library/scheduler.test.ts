@@ -204,6 +204,35 @@ describe("waiting", () => {
   });
 });
 
+test.each([["ends"], ["fails"]])(
+  "slot and pages are given back when the step that names them %s, and not before",
+  async (how) => {
+    await withScheduler({ slots: 1 }, async (scheduler, _, runtime) => {
+      const { sample } = runtime;
+      let open = () => {};
+      const gate = new Promise<void>((resolve) => {
+        open = resolve;
+      });
+      runtime.sample = async (...step) => {
+        const result = await sample.apply(runtime, step);
+        await gate;
+        if (how === "fails") throw new Error("aborted");
+        return result;
+      };
+      const left = scheduler.submit(request(prompt(5)));
+      await turns(20);
+      runtime.sample = sample;
+      const next = readAll(scheduler.submit(request(prompt(6), { maxTokens: 3 })));
+      left.end();
+      await turns(20);
+      expect(scheduler.stats()).toMatchObject({ running: 1, waiting: 1, pages: { used: 1 } });
+      open();
+      expect(await next).toHaveLength(3);
+      expect(scheduler.stats()).toMatchObject({ running: 0, waiting: 0, pages: { used: 0 } });
+    });
+  },
+);
+
 test("an error of a callback ends its own sequence", async () => {
   await withScheduler({ batchSize: 4 }, async (scheduler) => {
     const onPromptProgress = () => {

@@ -53,3 +53,18 @@ describe("a generation is not disturbed by", () => {
       for (let top = 1; top <= 30; top++) expect(await model.next(Int32Array.of(1, 2), { top })).toHaveLength(top);
     }));
 });
+
+test("a request leaves nothing of its settings to the next on its slot", async () => {
+  await using model = await load(1);
+  const before = await request(model, 3);
+  const everyId = new Map(Array.from({ length: vocabSize }, (_, id) => [id, (id % 5) - 2]));
+  for (const options of [
+    { logitBias: everyId },
+    { repeatPenalty: 1.8, presencePenalty: 1, frequencyPenalty: 1 },
+    { topK: 2, topP: 0.3, minP: 0.2, seed: 2 ** 40 + 1 },
+  ]) {
+    const other = await complete(model, someIds(40, vocabSize, 9), { ...options, maxTokens: 5, ignoreEos: true });
+    expect(other.ids).toHaveLength(5);
+    expect(said([await request(model, 3)])).toEqual(said([before]));
+  }
+});

@@ -1,6 +1,6 @@
 // What happens to a device when its process, its worker or its owner goes away: in child processes, as a crash would take
 // jest with it.
-import { testWhere } from "../where.js";
+import { describeWhere } from "../where.js";
 import { bash, node, PRELUDE } from "./script.js";
 
 describe("a device", () => {
@@ -137,25 +137,88 @@ describe("cancellation", () => {
   });
 });
 
-testWhere(!process.env.QUIPU_SANITIZED, "refused memory: the sanitizers' own does not fit a limit")(
-  "memory that the system refuses once is no memory of later runs",
+test("an array that is transferred away while its run is in flight is left alone", () => {
+  const { output, status } = node(`
+    const device = openDevice({ threads: 1 });
+    const tensor = device.allocate("t", "f32", [1000]);
+    const [kept, gone] = [new Float32Array(1000).fill(7), new Float32Array(1000).fill(7)];
+    const run = device.run(null, { reads: [[tensor, gone], [tensor, kept]] });
+    const { buffer } = structuredClone(gone, { transfer: [gone.buffer] });
+    await run;
+    console.log(gone.length, kept.every((x) => x === 0), new Float32Array(buffer).every((x) => x === 7));`);
+  expect({ status, output }).toEqual({ status: 0, output: "0 true true" });
+});
+
+test("dispose() does not wait for what other devices run", () => {
+  const { output, status } = node(`
+    const { run } = await midRun(2000);
+    const other = openDevice({ threads: 1 });
+    const program = busy(other, 1);
+    const waits = program.run().catch((error) => error.code);
+    const start = performance.now();
+    await other.dispose();
+    const took = performance.now() - start;
+    console.log(await waits, took < 500 ? "at once" : took);
+    process.exit();`);
+  expect({ status, output }).toEqual({ status: 0, output: "ERR_DISPOSED at once" });
+});
+
+describeWhere(!process.env.QUIPU_SANITIZED, "refused memory: the sanitizers' own does not fit a limit")(
+  "memory that the system refuses",
   () => {
-    const { stdout, status } = bash(
-      "ulimit -v 9000000", // KiB; the large program wants 4 GiB of scratch
-      `
+    /** Programs of one rope: its scratch is 8 bytes a thread and pair. `right` says whether a run gives x, as all angles are 0. */
+    const ROTATING = `
     const device = openDevice({ threads: 2 });
     const rotating = (half) => {
       const x = device.allocate("x", "f32", [1, 2 * half]), angles = device.allocate("angles", "f32", [1, half, 2]);
       const r = new Recorder();
-      r.output(r.rope(x, angles));
-      return compile(device, r.finish());
+      const out = r.output(r.rope(x, angles));
+      const program = compile(device, r.finish());
+      const right = async () => {
+        const value = Math.random();
+        const turn = Float32Array.from({ length: 2 * half }, (_, i) => 1 - (i % 2)); // cosine 1, sine 0
+        const got = new Float32Array(2 * half);
+        await program.run({
+          writes: [[x, Float32Array.from({ length: 2 * half }, (_, i) => value + i)], [angles, turn]],
+          reads: [[program.output(out), got]],
+        });
+        return got.every((y, i) => y === Math.fround(value + i));
+      };
+      return { program, right };
     };
-    const small = rotating(2 ** 12);
-    await small.run();
-    await rotating(2 ** 28).run().catch((error) => console.log(error.code));
-    await small.run();
-    console.log("goes on");`,
-    );
-    expect({ status, stdout }).toEqual({ status: 0, stdout: "ERR_OUT_OF_MEMORY\ngoes on\n" });
+    const code = (run) => run.catch((error) => error.code);`;
+    const limited = (script: string) => bash("ulimit -v 9000000", ROTATING + script); // KiB; a large program wants 4 GiB of scratch
+
+    test("once is no memory of later runs, of programs that were there and of new ones", () => {
+      const { stdout, status } = limited(`
+      const [small, large] = [rotating(2 ** 12), rotating(2 ** 28).program];
+      const said = [await small.right()];
+      for (let i = 0; i < 3; i++) said.push((await code(large.run())) ?? "ran", await small.right());
+      const other = rotating(2 ** 13);
+      said.push(await other.right(), await small.right(), await code(large.run()), await other.right());
+      large.dispose();
+      said.push(await small.right(), device.memory().arena < 2 ** 20);
+      console.log(said.join());`);
+      const refused = "ERR_OUT_OF_MEMORY";
+      const expected = [true, refused, true, refused, true, refused, true, true, true, refused, true, true, true];
+      expect({ status, stdout }).toEqual({ status: 0, stdout: `${expected}\n` });
+    });
+
+    test("for a tensor or a file is an error, and the device goes on", () => {
+      const { stdout, status } = limited(`
+      const { truncateSync, writeFileSync, rmSync } = await import("node:fs");
+      const path = "/tmp/quipu-refused-" + process.pid;
+      writeFileSync(path, "");
+      truncateSync(path, 2 ** 34);
+      const said = [];
+      for (let i = 0; i < 3; i++) {
+        try { device.allocate("huge", "f32", [2 ** 32]); } catch (error) { said.push(error.code); }
+        for (const mmap of [true, false]) said.push(await code(device.open(path, 2 ** 34, { mmap })));
+      }
+      rmSync(path);
+      said.push(await rotating(2 ** 12).right(), device.memory().state < 2 ** 20);
+      console.log([...new Set(said)].join());`);
+      expect({ status, stdout }).toEqual({ status: 0, stdout: "ERR_OUT_OF_MEMORY,true\n" });
+    });
   },
 );

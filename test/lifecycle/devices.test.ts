@@ -2,27 +2,33 @@
 // disturbed when they go.
 import { node, PRELUDE } from "./script.js";
 
-/** Sums that pass from device to device: each adds 1 to what the one before it made. */
+/** Sums in turn on several devices: each run adds 1 to what the device's run before it made, and they end in order. */
 const CHAIN = `
 const { readdirSync } = await import("node:fs");
 const { Worker } = await import("node:worker_threads");
 const threads = () => readdirSync("/proc/self/task").length;
-function chain(devices, length) {
+async function chain(devices, length) {
   const size = 20_000; // several tasks
-  let from = devices[0].allocate("zero", "f32", [1, size]);
-  const one = devices[0].allocate("one", "f32", [1, size]);
-  const runs = [devices[0].run(null, { writes: [[one, new Float32Array(size).fill(1)]] })];
+  const sums = devices.map((device) => {
+    const tensor = (name) => device.allocate(name, "f32", [1, size]);
+    return { device, from: tensor("zero"), one: tensor("one"), runs: [], ended: [], made: 0 };
+  });
+  for (const { device, one } of sums) device.run(null, { writes: [[one, new Float32Array(size).fill(1)]] });
   for (let i = 0; i < length; i++) {
-    const device = devices[i % devices.length];
+    const sum = sums[i % sums.length];
     const r = new Recorder();
-    const sum = r.output(r.add(from, one));
-    const program = compile(device, r.finish());
-    runs.push(program.run());
-    from = program.output(sum);
+    const next = r.output(r.add(sum.from, sum.one));
+    const program = compile(sum.device, r.finish());
+    const number = sum.made++;
+    sum.runs.push(program.run().then(() => sum.ended.push(number)));
+    sum.from = program.output(next);
   }
-  const result = new Float32Array(size);
-  runs.push(devices.at(-1).run(null, { reads: [[from, result]] }));
-  return Promise.all(runs).then(() => result.every((value) => value === length));
+  const results = sums.map(async ({ device, from, runs, ended, made }) => {
+    const result = new Float32Array(size);
+    await Promise.all([...runs, device.run(null, { reads: [[from, result]] })]);
+    return result.every((value) => value === made) && ended.every((number, i) => number === i);
+  });
+  return (await Promise.all(results)).every(Boolean);
 }
 /** A worker that runs \`code\` and then says so. */
 const workerOf = (code) => {
@@ -36,7 +42,7 @@ const script = (code: string, flags: string[] = []) => {
 };
 const saying = (output: string) => ({ status: 0, output, stderr: "" });
 
-test("runs of several devices, of other thread counts, are done first in first out", () => {
+test("runs of several devices, of other thread counts, in turn", () => {
   expect(
     script(`
       const devices = [1, 3, 2, 8].map(deviceOf);

@@ -8,12 +8,12 @@ const module = (path: string) => JSON.stringify(join(root, "dist", path));
 /** A device, and a program that keeps it busy: matrix products in a row, of fewer rows for the slow kernels under a sanitizer. */
 export const PRELUDE = `
 const { Device, openDevice } = await import(${module("device/device.js")});
-const { chooseTarget } = await import(${module("device/machine.js")});
+const { chooseTarget } = await import(${module("machine/machine.js")});
 const { Recorder } = await import(${module("graph/recorder.js")});
 const { compile } = await import(${module("graph/program.js")});
 const slow = process.env.QUIPU_SANITIZED ? 32 : 1;
 /** Of any number of threads, however many processors there are. */
-const deviceOf = (threads) => new Device(chooseTarget(), threads);
+const deviceOf = (threads) => new Device("cpu", chooseTarget(), threads);
 /** Milliseconds of processor time since then: what is left to do takes its own, however many others use the machine. */
 const processorTime = (before) => { const { user, system } = process.cpuUsage(before); return (user + system) / 1000; };
 function busy(device, products) {

@@ -184,6 +184,10 @@ describe("config.json", () => {
     [{ rope_theta: 0 }, /rope_theta/],
     [{ rope_scaling: 3 }, /rope_scaling/],
     [{ rope_scaling: { rope_type: "llama3", factor: 8 } }, /low_freq_factor/],
+    [
+      { rope_scaling: { rope_type: "llama3", factor: 8, low_freq_factor: 2, high_freq_factor: 2 } },
+      /high_freq_factor: expected more than low_freq_factor \(2\), got 2/,
+    ],
     [{ tie_word_embeddings: "yes" }, /tie_word_embeddings/],
     [{ model_type: undefined, architectures: undefined }, /model_type/],
     [{ eos_token_id: ["a"] }, /eos_token_id/],
@@ -282,6 +286,19 @@ describe("inverse frequencies", () => {
     expect(attentionFactor(rope)).toBe(factor);
     AT.forEach((j, i) => {
       expect(Math.abs(frequencies[j]! - expected[i]!)).toBeLessThan(expected[i]! * 4e-7);
+    });
+  });
+
+  // The second is a range that ends before the first frequency: 6 positions turn it less than once.
+  test.each([
+    [{ beta_fast: 4, beta_slow: 4, truncate: false, original_max_position_embeddings: 4096 }, 36],
+    [{ original_max_position_embeddings: 6 }, 1],
+  ])("of a yarn whose range is a point are kept before it, divided after it: %j", (fields, at) => {
+    const rope_parameters = { rope_type: "yarn", factor: 8, rope_theta: 1e4, ...fields };
+    const { rope } = changed({ rope_parameters, head_dim: 128 });
+    const plain = inverseFrequencies({ theta: 1e4 }, 128);
+    inverseFrequencies(rope, 128).forEach((frequency, j) => {
+      expect(plain[j]! / frequency).toBeCloseTo(j < at ? 1 : 8, 5);
     });
   });
 });

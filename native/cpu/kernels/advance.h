@@ -17,7 +17,7 @@ static void advanceRows(const OpCall& call, Worker& worker) {
     int32_t& nextPosition = nextPositions.as<int32_t>()[slot];
     nextPosition = -1;
     const int32_t id = sampled.as<int32_t>()[row];
-    if (id < 0) continue;  // nothing was drawn
+    if (id == -1) continue;  // the row had no token and has none to go on with
     if (uint32_t(id) >= history.bound) {
       worker.fail(ErrorCode::kInternal, row);
       continue;

@@ -8,6 +8,8 @@
 #include "cpu/kernels/matmul_dot.h"
 #include "cpu/kernels/matmul_panel.h"
 #include "cpu/kernels/philox.h"
+#include "cpu/kernels/weights.h"
+// as above
 #include "cpu/kernels/ranking.h"
 //
 #include "cpu/kernels/add.h"

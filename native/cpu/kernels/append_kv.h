@@ -3,7 +3,7 @@
 // quarter) out, the keys scattered: bound by memory. A task is one key/value head of 64 rows, so that the scattered
 // lines of a page stay with one thread.
 
-// Narrows one head of one row to the cache's element type; `lanes` is scratch for 16 of them.
+// Narrows one head of one row to the cache's element type.
 QUIPU_INLINE void storeHead(const float* key, const float* value, float* keys, float* values, size_t size) {
   for (size_t c = 0; c < size; ++c) keys[c * kPageKeys] = key[c];
   size_t c = 0;

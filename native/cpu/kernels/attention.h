@@ -5,9 +5,8 @@
 // the page: a prompt is bound by arithmetic, a decode step by memory. Two ways to share the work, with the same bits:
 //
 //   rows    a task is a key/value head and a run of adjacent rows; it walks the pages and merges them as it goes.
-//   pages   few rows (a decode step): a task is a key/value head, a row and some pages, each page's result goes to
-//           shared memory; then a task of the second phase is a query head of a row, which merges its pages in
-//           ascending order.
+//   pages   few rows (a decode step): a task is a key/value head, a row and some pages, and leaves each page's result
+//           in the workspace; a task of the second phase is a query head of a row and merges its pages, in order.
 
 static constexpr size_t kSplitUnits = 64;  // rows × key/value heads up to which pages are shared out
 static constexpr size_t kSplitPages = 4;   // pages of a task

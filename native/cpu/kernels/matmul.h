@@ -1,30 +1,70 @@
 // matmul: out[t, n] = Σ_k a[t, k] · b[n, k], in the order of docs/numerics.md whichever form computes it: a row's
-// result does not depend on the rows beside it.
+// result does not depend on the rows beside it. An op that does more with its sums calls multiplyRows too.
 
 static constexpr size_t kDotLimit = 8;  // activation rows up to which the dot form is faster
 
-QUIPU_INLINE bool usesPanels(const OpCall& call) { return kHasPanels && call[matmul::kA].dims[0] > kDotLimit; }
+QUIPU_INLINE bool usesPanels(const View& a) { return kHasPanels && a.dims[0] > kDotLimit; }
 
-static size_t matmulScratchBytes(const OpCall& call) { return usesPanels(call) ? panelScratchBytes() : 0; }
+// Weight rows of a task: the last may have fewer.
+QUIPU_INLINE size_t multiplyTaskRows(const View& a, const View& b, uint32_t threads) {
+  if (usesPanels(a)) return panelsPerTask(b.dims[0], threads) * kPanelRows;
+  return dotTaskRows(size_t(a.dims[1]) * bytesOf(b.dtype));
+}
 
-static size_t matmulSharedBytes(const OpCall& call) { return usesPanels(call) ? panelSharedBytes(call) : 0; }
+static size_t multiplyTasks(const View& a, const View& b, uint32_t threads) {
+  const size_t rows = multiplyTaskRows(a, b, threads);
+  return (b.dims[0] + rows - 1) / rows;
+}
 
-static size_t matmulPackTasks(const OpCall& call, uint32_t) { return usesPanels(call) ? packTasks(call) : 0; }
+// What the panels want done first: the activations packed, in a phase of their own.
+static size_t multiplyPackTasks(const View& a) { return usesPanels(a) ? packTasks(a.dims[0], a.dims[1]) : 0; }
 
-static void matmulPack(const OpCall& call, Worker& worker) { packActivations(call, worker); }
+static void multiplyPack(const View& a, Worker& worker) {
+  float* packed = reinterpret_cast<float*>(worker.shared);
+  for (size_t task; worker.next(task);) packActivations(a.as<float>(), a.dims[0], a.dims[1], task, packed);
+}
+
+// A multiple of 64 bytes, so that a caller's own scratch may follow.
+static size_t multiplyScratchBytes(const View& a) { return usesPanels(a) ? kPanelScratchBytes : 0; }
+
+static size_t multiplySharedBytes(const View& a) { return usesPanels(a) ? packedBytes(a.dims[0], a.dims[1]) : 0; }
+
+// Weight rows [first, last) of b, those of one task, against all rows of a: sums[t · pitch + n − first]. Calls
+// finish(first t, end, first n, end) for every part of them, once, when its sums are whole.
+template <typename Finish>
+QUIPU_INLINE void multiplyRows(const View& a, const View& b, size_t first, size_t last, float* sums, size_t pitch,
+                               Worker& worker, Finish finish) {
+  const size_t columns = a.dims[0], depth = a.dims[1];
+  withElements(b, [&](auto weights) {
+    if constexpr (kHasPanels) {
+      if (usesPanels(a)) {
+        return panelRows(reinterpret_cast<const float*>(worker.shared), columns, depth, weights, b.dims[0], first, last,
+                         reinterpret_cast<float*>(worker.scratch), sums, pitch, finish);
+      }
+    }
+    dotRows(a.as<float>(), columns, depth, weights, first, last, sums, pitch);
+    finish(size_t{0}, columns, first, last);
+  });
+}
+
+static size_t matmulScratchBytes(const OpCall& call) { return multiplyScratchBytes(call[matmul::kA]); }
+
+static size_t matmulSharedBytes(const OpCall& call) { return multiplySharedBytes(call[matmul::kA]); }
+
+static size_t matmulPackTasks(const OpCall& call, uint32_t) { return multiplyPackTasks(call[matmul::kA]); }
+
+static void matmulPack(const OpCall& call, Worker& worker) { multiplyPack(call[matmul::kA], worker); }
 
 static size_t matmulTasks(const OpCall& call, uint32_t threads) {
-  if (usesPanels(call)) return panelTasks(call, threads);
-  size_t tasks = 0;
-  withElements(call[matmul::kB], [&](auto b) { tasks = dotTasks(call, b); });
-  return tasks;
+  return multiplyTasks(call[matmul::kA], call[matmul::kB], threads);
 }
 
 static void matmulRun(const OpCall& call, Worker& worker) {
-  withElements(call[matmul::kB], [&](auto b) {
-    if constexpr (kHasPanels) {
-      if (usesPanels(call)) return multiplyPanels(call, b, worker);
-    }
-    matmulDot(call, b, worker);
-  });
+  const View &a = call[matmul::kA], &b = call[matmul::kB];
+  const size_t rows = b.dims[0], perTask = multiplyTaskRows(a, b, worker.threads);
+  for (size_t task; worker.next(task);) {
+    const size_t first = task * perTask, last = rows - first < perTask ? rows : first + perTask;
+    float* sums = call[matmul::kOut].as<float>() + first;
+    multiplyRows(a, b, first, last, sums, rows, worker, [](size_t, size_t, size_t, size_t) {});
+  }
 }

@@ -94,34 +94,20 @@ QUIPU_INLINE void dotStreams(const float* a, size_t columns, size_t depth, const
 }
 
 // Weight rows of a task.
-template <typename E>
-QUIPU_INLINE size_t dotTaskRows(size_t depth, const E*) {
-  const size_t rowBytes = depth * sizeof(E);
+QUIPU_INLINE size_t dotTaskRows(size_t rowBytes) {
   return rowBytes * kDotStreams < kDotTaskBytes ? kDotTaskBytes / rowBytes / kDotStreams * kDotStreams : kDotStreams;
 }
 
+// Weight rows [first, last) of b against all `columns` rows of a: sums[column · pitch + row − first].
 template <typename E>
-QUIPU_INLINE size_t dotTasks(const OpCall& call, const E* b) {
-  const size_t perTask = dotTaskRows(call[matmul::kA].dims[1], b);
-  return (call[matmul::kOut].dims[1] + perTask - 1) / perTask;
-}
-
-template <typename E>
-QUIPU_INLINE void matmulDot(const OpCall& call, const E* b, Worker& worker) {
-  const View &a = call[matmul::kA], &out = call[matmul::kOut];
-  const size_t columns = a.dims[0], depth = a.dims[1], rows = out.dims[1], perTask = dotTaskRows(depth, b);
-  for (size_t task; worker.next(task);) {
-    const size_t first = task * perTask, count = rows - first < perTask ? rows - first : perTask;
-    const size_t part = count / kDotStreams;
-    const E* weights = b + first * depth;
-    float* to = out.as<float>() + first;
-    for (size_t r = 0; r < part; ++r) {
-      dotStreams(a.as<float>(), columns, depth, weights + r * depth, part, to + r, rows);
-    }
-    for (size_t r = part * kDotStreams; r < count; ++r) {
-      for (size_t c = 0; c < columns; ++c) {
-        dotTile<E, 1, 1>(a.as<float>() + c * depth, depth, weights + r * depth, 0, to + c * rows + r, rows, 0);
-      }
+static void dotRows(const float* a, size_t columns, size_t depth, const E* b, size_t first, size_t last, float* sums,
+                    size_t pitch) {
+  const size_t count = last - first, part = count / kDotStreams;
+  const E* weights = b + first * depth;
+  for (size_t r = 0; r < part; ++r) dotStreams(a, columns, depth, weights + r * depth, part, sums + r, pitch);
+  for (size_t r = part * kDotStreams; r < count; ++r) {
+    for (size_t c = 0; c < columns; ++c) {
+      dotTile<E, 1, 1>(a + c * depth, depth, weights + r * depth, 0, sums + c * pitch + r, pitch, 0);
     }
   }
 }

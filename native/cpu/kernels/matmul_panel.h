@@ -150,70 +150,50 @@ struct PanelTiles {
   constexpr PanelTiles() { fillPanelTiles<kPanelColumns>(ofWidth); }
 };
 
-static size_t packTasks(const OpCall& call) {
-  const View& a = call[matmul::kA];
-  return (size_t(a.dims[1]) + kBlock - 1) / kBlock * tilingOf(a.dims[0]).tiles;
+// Tasks of packing `columns` activation rows, and one of them.
+QUIPU_INLINE size_t packTasks(size_t columns, size_t depth) {
+  return (depth + kBlock - 1) / kBlock * tilingOf(columns).tiles;
 }
 
-QUIPU_INLINE void packActivations(const OpCall& call, Worker& worker) {
-  const View& a = call[matmul::kA];
-  const size_t columns = a.dims[0], depth = a.dims[1];
+QUIPU_INLINE void packActivations(const float* a, size_t columns, size_t depth, size_t task, float* packed) {
   const Tiling tiling = tilingOf(columns);
-  float* packed = reinterpret_cast<float*>(worker.shared);
-  for (size_t task; worker.next(task);) {
-    const size_t begin = task / tiling.tiles * kBlock, tile = task % tiling.tiles, first = tiling.begin(tile);
-    packColumns(a.as<float>(), first, tiling.begin(tile + 1), begin, depth,
-                packed + begin * columns + first * stepsOf(begin, depth) * 16);
-  }
-}
-
-QUIPU_INLINE size_t panelsOf(const OpCall& call) {
-  return (size_t(call[matmul::kOut].dims[1]) + kPanelRows - 1) / kPanelRows;
+  const size_t begin = task / tiling.tiles * kBlock, tile = task % tiling.tiles, first = tiling.begin(tile);
+  packColumns(a, first, tiling.begin(tile + 1), begin, depth,
+              packed + begin * columns + first * stepsOf(begin, depth) * 16);
 }
 
 // Panels of a task: at least four tasks a thread, for balance.
-QUIPU_INLINE size_t panelsPerTask(size_t panels, uint32_t threads) {
-  const size_t perTask = panels / (size_t(threads) * 4);
+QUIPU_INLINE size_t panelsPerTask(size_t rowCount, uint32_t threads) {
+  const size_t panels = (rowCount + kPanelRows - 1) / kPanelRows, perTask = panels / (size_t(threads) * 4);
   return perTask < 1 ? 1 : atMost(perTask, kPanelsPerTask);
 }
 
-static size_t panelTasks(const OpCall& call, uint32_t threads) {
-  const size_t panels = panelsOf(call), perTask = panelsPerTask(panels, threads);
-  return (panels + perTask - 1) / perTask;
-}
-
-template <typename E>
-QUIPU_INLINE void multiplyPanels(const OpCall& call, const E* b, Worker& worker) {
+// Weight rows [first, last) of b, at most kPanelsPerTask panels of its rowCount rows, against the packed activations:
+// sums[column · pitch + row − first]. Calls finish(first column, end, first row, end) when the sums of a tile are
+// whole.
+template <typename E, typename Finish>
+static void panelRows(const float* packed, size_t columns, size_t depth, const E* b, size_t rowCount, size_t first,
+                      size_t last, float* panels, float* sums, size_t pitch, Finish finish) {
   static constexpr PanelTiles kTiles;
-  const View &a = call[matmul::kA], &out = call[matmul::kOut];
-  const size_t columns = a.dims[0], depth = a.dims[1], rowCount = out.dims[1];
-  const size_t panelCount = panelsOf(call), perTask = panelsPerTask(panelCount, worker.threads);
   const Tiling tiling = tilingOf(columns);
-  const float* packed = reinterpret_cast<float*>(worker.shared);
-  float* panels = reinterpret_cast<float*>(worker.scratch);
-  for (size_t task; worker.next(task);) {
-    const size_t firstPanel = task * perTask, lastPanel = atMost(firstPanel + perTask, panelCount);
-    for (size_t begin = 0; begin < depth; begin += kBlock) {
-      const size_t steps = stepsOf(begin, depth);
-      for (size_t panel = firstPanel; panel < lastPanel; ++panel) {
-        packPanel(b, panel * kPanelRows, rowCount, begin, depth, panels + (panel - firstPanel) * kPanelRows * kBlock);
-      }
-      for (size_t tile = 0; tile < tiling.tiles; ++tile) {
-        const size_t first = tiling.begin(tile), width = tiling.begin(tile + 1) - first;
-        for (size_t panel = firstPanel; panel < lastPanel; ++panel) {
-          const size_t row = panel * kPanelRows;
-          kTiles.ofWidth[width](panels + (panel - firstPanel) * kPanelRows * kBlock,
-                                packed + begin * columns + first * steps * 16, steps,
-                                out.as<float>() + first * rowCount + row, rowCount, rowCount - row, begin == 0);
-        }
+  for (size_t begin = 0; begin < depth; begin += kBlock) {
+    const size_t steps = stepsOf(begin, depth);
+    for (size_t row = first; row < last; row += kPanelRows) {
+      packPanel(b, row, rowCount, begin, depth, panels + (row - first) * kBlock);
+    }
+    for (size_t tile = 0; tile < tiling.tiles; ++tile) {
+      const size_t column = tiling.begin(tile), end = tiling.begin(tile + 1);
+      for (size_t row = first; row < last; row += kPanelRows) {
+        kTiles.ofWidth[end - column](panels + (row - first) * kBlock, packed + begin * columns + column * steps * 16,
+                                     steps, sums + column * pitch + row - first, pitch, last - row, begin == 0);
+        if (begin + kBlock >= depth) finish(column, end, row, atMost(row + kPanelRows, last));
       }
     }
   }
 }
 
-static size_t panelScratchBytes() { return kPanelsPerTask * kPanelRows * kBlock * sizeof(float); }
+static constexpr size_t kPanelScratchBytes = kPanelsPerTask * kPanelRows * kBlock * sizeof(float);
 
-static size_t panelSharedBytes(const OpCall& call) {
-  const View& a = call[matmul::kA];
-  return size_t(a.dims[0]) * ((size_t(a.dims[1]) + 15) / 16 * 16) * sizeof(float);
+QUIPU_INLINE size_t packedBytes(size_t columns, size_t depth) {
+  return columns * ((depth + 15) / 16 * 16) * sizeof(float);
 }

@@ -19,8 +19,8 @@ QUIPU_INLINE Philox philox(uint64_t key, Philox counter) {
   return counter;
 }
 
-// A number of [0, 1) with 53 bits, for `position` of the request with this seed.
-QUIPU_INLINE double uniform(uint64_t seed, uint32_t position) {
+// 53 bits for `position` of the request with this seed.
+QUIPU_INLINE uint64_t randomBits(uint64_t seed, uint32_t position) {
   const Philox random = philox(seed, {{position, 0, 0, 0}});
-  return (double(random.word[0] >> 5) * 0x1p26 + double(random.word[1] >> 6)) * 0x1p-53;
+  return uint64_t(random.word[0] >> 5) << 26 | random.word[1] >> 6;
 }

@@ -1,56 +1,31 @@
-// sample: the next id of each row, with its logprob and the best k, in the order that docs/numerics.md gives. Reads the
-// row of V logits some four times from L2 and takes one exp of each, two where it draws: bound by arithmetic, 20 to 100
-// µs for 50 000 ids. A task is a row; its order of operations is one thread's.
+// sample: the next id of each row, with its logprob and the best k, as docs/numerics.md says. Reads the row of V logits
+// three times from L2 and takes one exp of each, two where it draws; what top-k or top-p cut off is found by three to
+// five passes more, and an addition for every id that may be at the cut. Bound by arithmetic: 0.07 ms for 128 256 ids
+// on AVX-512, 0.13 on AVX2, at most 0.45 (docs/benchmarks.md). A task is a row.
 
-// log of x ≥ 1: x = m · 2ᵉ with m in [√½, √2), log m = 2 artanh((m − 1) / (m + 1)). Relative error below 2⁻⁵⁰.
-static double logarithm(double x) {
-  const auto bits = __builtin_bit_cast(uint64_t, x);
-  int64_t exponent = int64_t(bits >> 52) - 1023;
-  double m = __builtin_bit_cast(double, (bits & 0xFFFFFFFFFFFFF) | 0x3FF0000000000000);
-  if (m > 0x1.6a09e667f3bcdp+0) m *= 0.5, ++exponent;
-  const double s = (m - 1) / (m + 1), z = s * s;
-  double series = 1.0 / 23;
-  for (int n = 21; n >= 1; n -= 2) series = __builtin_fma(series, z, 1.0 / n);
-  return __builtin_fma(double(exponent), 0x1.62e42fefa39efp-1, 2 * s * series);
-}
+// The greatest of the logits (NaN if one of them is), and the least.
+struct Extent {
+  float greatest, least;
+};
 
-// The greatest of the logits; NaN if one of them is.
-QUIPU_INLINE float greatestOf(const float* logits, size_t count) {
-  f32x16 greatest = broadcast(logits[0]);
+static Extent extentOf(const float* logits, size_t count, float* blockGreatest) {
+  f32x16 greatest = broadcast(logits[0]), least = greatest;
   m16 nan = firstLanes(0);
-  for (size_t i = 0; i < count; i += 16) {
-    const size_t n = count - i < 16 ? count - i : 16;
-    const f32x16 v = n == 16 ? load(logits + i) : select(firstLanes(n), loadPart(logits + i, n), greatest);
-    nan = either(nan, isNan(v));
-    greatest = max(v, greatest);
+  for (size_t block = 0; block < blocksOf(count); ++block) {
+    const size_t first = block * kSampleBlock, end = first + kSampleBlock < count ? first + kSampleBlock : count;
+    f32x16 inBlock = broadcast(logits[first]);
+    for (size_t i = first; i < end; i += 16) {
+      const size_t n = end - i < 16 ? end - i : 16;
+      const f32x16 v = n == 16 ? load(logits + i) : select(firstLanes(n), loadPart(logits + i, n), inBlock);
+      nan = either(nan, isNan(v));
+      inBlock = max(v, inBlock);
+      least = min(v, least);
+    }
+    blockGreatest[block] = maximum(inBlock);
+    greatest = max(inBlock, greatest);
   }
-  return any(nan) ? __builtin_nanf("") : maximum(greatest);
-}
-
-// Σ of sixteen lanes over one block of at most 512 numbers exp((logits − greatest) / temperature); keeps them if told
-// to.
-QUIPU_INLINE float blockOfWeights(const float* logits, size_t count, float greatest, float temperature, float* kept) {
-  f32x16 lanes = zero();
-  for (size_t i = 0; i < count; i += 16) {
-    const size_t n = count - i < 16 ? count - i : 16;
-    f32x16 x = sub(loadPart(logits + i, n), broadcast(greatest));
-    if (temperature != 1.0f) x = div(x, broadcast(temperature));
-    const f32x16 weight = select(firstLanes(n), exp(x), zero());
-    if (kept != nullptr) storePart(kept + i, weight, n);
-    lanes = add(lanes, weight);
-  }
-  return sum(lanes);
-}
-
-static constexpr size_t kSampleBlock = 512;
-
-static double sumOfWeights(const float* logits, size_t count, float greatest, float temperature, float* kept) {
-  double total = 0;
-  for (size_t i = 0; i < count; i += kSampleBlock) {
-    const size_t n = count - i < kSampleBlock ? count - i : kSampleBlock;
-    total += double(blockOfWeights(logits + i, n, greatest, temperature, kept == nullptr ? nullptr : kept + i));
-  }
-  return total;
+  if (any(nan)) return {__builtin_nanf(""), __builtin_nanf("")};
+  return {maximum(greatest), -maximum(negate(least))};
 }
 
 // The smallest id of the greatest logit.
@@ -62,6 +37,33 @@ static uint32_t bestOf(const float* logits, size_t count, float greatest) {
   }
   return 0;
 }
+
+// A thread's memory for a row.
+struct SampleScratch {
+  float *processed, *weights;  // [V]
+  float* blockGreatest;        // [blocks]
+  uint64_t* masses;            // [blocks]
+  uint64_t* bins;
+  uint64_t* ranks;  // [k]
+
+  static size_t bytes(uint32_t vocabulary, uint32_t k) { return SampleScratch().place(nullptr, vocabulary, k); }
+
+  // Returns the bytes that are taken of `memory`; it may be null, to know them.
+  size_t place(std::byte* memory, uint32_t vocabulary, uint32_t k) {
+    size_t used = 0;
+    const auto take = [&]<typename T>(T*& part, size_t count) {
+      part = memory == nullptr ? nullptr : reinterpret_cast<T*>(memory + used);
+      used += (count * sizeof(T) + 63) / 64 * 64;
+    };
+    take(processed, vocabulary);
+    take(weights, vocabulary);
+    take(blockGreatest, blocksOf(vocabulary));
+    take(masses, blocksOf(vocabulary));
+    take(bins, CutSearch::kBytes / sizeof(uint64_t));
+    take(ranks, k);
+    return used;
+  }
+};
 
 // Where a row's request is, and how it samples.
 struct SampleRow {
@@ -86,19 +88,23 @@ static void penalize(const SampleRow& row, float* logits, uint32_t* counts) {
   const float frequency = row.floats[sample::kFrequencyPenalty];
   if (penalizes(row)) {
     constexpr uint32_t kSeen = 0x80000000;  // beside the count of its places in the completion
-    for (uint32_t id = 0; id < row.vocabulary; ++id) counts[id] = 0;
-    for (uint32_t p = 0; p <= row.position; ++p) {
-      const auto id = uint32_t(row.history[p]);
-      if (id >= row.vocabulary) continue;
+    const auto forEach = [&](auto visit) {
+      for (uint32_t p = 0; p <= row.position; ++p) {
+        if (const auto id = uint32_t(row.history[p]); id < row.vocabulary) visit(p, id);
+      }
+    };
+    forEach([&](uint32_t, uint32_t id) { counts[id] = 0; });
+    forEach([&](uint32_t p, uint32_t id) {
       counts[id] = (counts[id] + uint32_t(int64_t(p) >= row.ints[sample::kPromptLength])) | kSeen;
-    }
-    for (uint32_t id = 0; id < row.vocabulary; ++id) {
-      if (counts[id] == 0) continue;
+    });
+    forEach([&](uint32_t, uint32_t id) {
+      if (counts[id] == 0) return;
       float& logit = logits[id];
       logit = logit > 0 ? logit / repeat : logit * repeat;
       const uint32_t count = counts[id] & ~kSeen;
       if (count > 0) logit = logit - float(count) * frequency - presence;
-    }
+      counts[id] = 0;  // once for all its places
+    });
   }
   for (uint32_t i = 0; i < row.biasCount && row.biasIds[i] >= 0; ++i) {
     const auto id = uint32_t(row.biasIds[i]);
@@ -108,144 +114,168 @@ static void penalize(const SampleRow& row, float* logits, uint32_t* counts) {
   }
 }
 
-// Draws from all ids: the block that the number falls in, then the id in it.
-static uint32_t drawFromAll(const float* logits, float* weights, const SampleRow& row, float greatest, double random) {
-  const float temperature = row.floats[sample::kTemperature];
-  const double target = random * sumOfWeights(logits, row.vocabulary, greatest, temperature, weights);
-  double before = 0;
-  uint32_t id = 0;
-  for (size_t i = 0; i < row.vocabulary; i += kSampleBlock) {
-    const size_t n = row.vocabulary - i < kSampleBlock ? row.vocabulary - i : kSampleBlock;
-    f32x16 lanes = zero();
-    for (size_t k = 0; k < n; k += 16) lanes = add(lanes, loadPart(weights + i + k, n - k < 16 ? n - k : 16));
-    const double after = before + double(sum(lanes));
-    if (target < after) {
-      double running = before;
-      for (size_t k = i; k < i + n; ++k) {
-        if (weights[k] == 0) continue;
-        id = uint32_t(k);
-        running += double(weights[k]);
-        if (target < running) break;
-      }
-      return id;
+// What top-k, top-p and min-p keep: the logits before a cut whose weight is great enough.
+struct Kept {
+  Cut cut;
+  float least;  // weight
+};
+
+// Those of the ids first … first + 15 that are kept.
+QUIPU_INLINE m16 keptOf(const Kept& kept, f32x16 logits, f32x16 weights, size_t first) {
+  return both(beforeCut(kept.cut, logits, first), lessEqual(broadcast(kept.least), weights));
+}
+
+// What the kept ids of each block count together. Returns the sum.
+static uint64_t weighKept(const Ranked& ranked, const Kept& kept, uint64_t* masses) {
+  uint64_t total = 0;
+  for (size_t block = 0; block < blocksOf(ranked.count); ++block) {
+    masses[block] = 0;
+    if (ranked.blockGreatest[block] < kept.cut.logit) continue;
+    const size_t first = block * kSampleBlock;
+    const size_t end = first + kSampleBlock < ranked.count ? first + kSampleBlock : ranked.count;
+    u64x16 lanes = noWholes();
+    for (size_t i = first; i < end; i += 16) {
+      const size_t n = end - i < 16 ? end - i : 16;
+      const f32x16 weights = loadFirst(ranked.weights + i, n);
+      m16 stay = keptOf(kept, loadFirst(ranked.logits + i, n), weights, i);
+      if (n < 16) stay = both(stay, firstLanes(n));
+      if (any(stay)) lanes = add(lanes, wholes(mul(select(stay, weights, zero()), broadcast(ranked.scale))));
     }
-    before = after;
+    masses[block] = sum(lanes);
+    total += masses[block];
   }
-  return bestOf(logits, row.vocabulary, greatest);  // not reached: target < the sum of all blocks
+  return total;
 }
 
-static constexpr uint32_t kHeapLimit = 1024;  // best ids up to which a heap of them beats sorting all
-
-// The ids that top-k, top-p and min-p can keep, ranked. The mass that top-p is of is all that top-k leaves, so that
-// min-p may leave nothing out before it is known. Ids with less than (1 − p − 2⁻¹⁸) / V of the mass of all are never in
-// the shortest run that reaches p: together they are less than what that run leaves, roundings of the mass (36 in a
-// block) included.
-static Ranking rankingOf(const float* logits, const float* weights, const SampleRow& row, float greatest, double mass,
-                         std::byte* memory) {
-  const float topP = row.floats[sample::kTopP];
-  const auto topK = uint32_t(row.ints[sample::kTopK]);
-  const uint32_t vocabulary = row.vocabulary;
-  const bool cut = topK > 0 && topK < vocabulary;
-  if (cut && topK <= kHeapLimit) return {memory, logits, vocabulary, topK};
-  float least = row.floats[sample::kMinP];
-  if (topP < 1 && cut) {
-    least = 0;
-  } else if (topP < 1) {
-    const auto mayBeKept = float((1 - double(topP) - 0x1p-18) * mass / vocabulary);
-    least = mayBeKept > least ? mayBeKept : least;
-  }
-  return {memory, logits, vocabulary, greatest, weights, least < 1 ? least : 1};  // the best one always stays
+// The first whole number that is at least p · total; at least 1. p < 1.
+static uint64_t shareOf(float p, uint64_t total) {
+  if (!(p > 0)) return 1;
+  const uint32_t bits = __builtin_bit_cast(uint32_t, p), exponent = bits >> 23, fraction = bits & 0x7fffff;
+  // p = mantissa · 2^−shift
+  const uint32_t mantissa = exponent == 0 ? fraction : fraction | 0x800000,
+                 shift = exponent == 0 ? 149 : 150 - exponent;
+  if (shift > 87) return 1;  // mantissa · total < 2⁸⁷
+  const auto product = static_cast<unsigned __int128>(mantissa) * total;
+  const auto share = uint64_t((product + ((static_cast<unsigned __int128>(1) << shift) - 1)) >> shift);
+  return share < 1 ? 1 : share;
 }
 
-// Draws from what top-k, top-p and min-p keep, which is a beginning of the ranking.
-static uint32_t drawFromKept(const float* logits, float* weights, const SampleRow& row, float greatest, double random,
-                             std::byte* memory) {
+// A logit that no id lies below whose weight counts more than `count`.
+static float leastLogitOf(const Weighing& weighing, float least, uint64_t count) {
+  // The weight of 1 more, less the rounding to a whole number; 0.01 is far above the roundings of the exponent.
+  const double share = (count > 0 ? double(count) : 0.5) / double(weighing.scale);
+  const double logit = double(weighing.greatest) - double(weighing.temperature) * (logarithm(1 / share) + 0.01);
+  return logit > double(least) ? float(logit) : least;
+}
+
+// The cut after the k greatest. All of them lie in [least, extent.greatest], or it does not matter where it is.
+static Cut cutOfBest(Ranked ranked, const Extent& extent, float least, uint32_t k, CutSearch& search) {
+  ranked.weights = nullptr;
+  if (k <= blocksOf(ranked.count)) {  // the k-th greatest of the blocks' greatest: k logits reach it
+    const Ranked blocks = {ranked.blockGreatest, nullptr, nullptr, 1, uint32_t(blocksOf(ranked.count))};
+    const float reached = search.find(blocks, extent.least, extent.greatest, k).logit;
+    least = reached > least ? reached : least;
+  }
+  return search.find(ranked, least, extent.greatest, k);
+}
+
+// Draws from what top-k, top-p and min-p keep: the block that the number falls in, then the id in it.
+static uint32_t draw(const SampleRow& row, const float* logits, const Extent& extent, const SampleScratch& scratch) {
   const float topP = row.floats[sample::kTopP], minP = row.floats[sample::kMinP];
-  const auto topK = uint32_t(row.ints[sample::kTopK]);
-  double mass = sumOfWeights(logits, row.vocabulary, greatest, row.floats[sample::kTemperature], weights);
-  Ranking ranking = rankingOf(logits, weights, row, greatest, mass, memory);
-  uint32_t limit = ranking.size();
-  if (topK > 0 && topK < row.vocabulary) {  // top-p is of what top-k leaves
-    limit = topK < limit ? topK : limit;
-    mass = 0;
-    for (uint32_t rank = 0; rank < limit; ++rank) mass += double(weights[ranking[rank]]);
+  const auto topK = uint32_t(row.ints[sample::kTopK] > 0 ? row.ints[sample::kTopK] : 0);
+  const uint32_t vocabulary = row.vocabulary;
+  const bool cut = topK > 0 && topK < vocabulary, filtered = cut || topP < 1 || minP > 0;
+  const Weighing weighing = {logits, vocabulary, extent.greatest, row.floats[sample::kTemperature],
+                             Weighing::scaleFor(vocabulary)};
+  uint64_t total = weighBlocks(weighing, scratch.masses, filtered ? scratch.weights : nullptr);
+  Kept kept = {{-__builtin_inff(), vocabulary - 1}, 0};
+  if (filtered) {
+    const Ranked ranked = {logits, scratch.blockGreatest, scratch.weights, weighing.scale, vocabulary};
+    CutSearch search(scratch.bins);
+    if (cut) {
+      const float least = leastLogitOf(weighing, extent.least, 0);
+      kept.cut = cutOfBest(ranked, extent, least, topK, search);
+      if (topP < 1) total = weighKept(ranked, kept, scratch.masses);
+    }
+    if (topP < 1) {
+      const uint64_t need = shareOf(topP, total);
+      // Those that count no more than this do not make up together for what the run may lack.
+      const float least = leastLogitOf(weighing, extent.least, (total - need) / vocabulary);
+      kept.cut = search.find(ranked, least > kept.cut.logit ? least : kept.cut.logit, extent.greatest, need);
+    }
+    if (minP > 0) kept.least = minP < 1 ? minP : 1;  // the greatest always stays
+    total = weighKept(ranked, kept, scratch.masses);
   }
-  double kept = 0;
-  uint32_t count = 0;
-  while (count < limit) {
-    const float weight = weights[ranking[count]];
-    if (count > 0 && (weight == 0 || weight < minP || (topP < 1 && kept >= double(topP) * mass))) break;
-    kept += double(weight);
-    ++count;
+  const uint64_t seed = uint64_t(uint32_t(row.ints[sample::kSeedHigh])) << 32 | uint32_t(row.ints[sample::kSeedLow]);
+  auto target = uint64_t(static_cast<unsigned __int128>(randomBits(seed, row.position)) * total >> 53);
+  size_t block = 0;
+  for (; target >= scratch.masses[block]; ++block) target -= scratch.masses[block];
+  for (size_t i = block * kSampleBlock;; i += 16) {
+    const size_t n = vocabulary - i < 16 ? vocabulary - i : 16;
+    const f32x16 weights = weightsAt(weighing, i, n);
+    const m16 stay = keptOf(kept, loadFirst(logits + i, n), weights, i);
+    uint64_t counts[16];
+    store(counts, wholes(mul(select(stay, weights, zero()), broadcast(weighing.scale))));
+    for (size_t l = 0; l < 16; ++l) {
+      if (target < counts[l]) return uint32_t(i + l);
+      target -= counts[l];
+    }
   }
-  const double target = random * kept;
-  double running = 0;
-  for (uint32_t rank = 0; rank + 1 < count; ++rank) {
-    running += double(weights[ranking[rank]]);
-    if (target < running) return ranking[rank];
-  }
-  return ranking[count - 1];
 }
 
-static uint32_t pick(const SampleRow& row, const float* logits, float greatest, float* weights, std::byte* memory) {
-  const float temperature = row.floats[sample::kTemperature];
-  // An infinite bias decides alone, and nothing can be drawn where everything is forbidden.
-  const bool finite = greatest - greatest == 0;
-  if (!(temperature > 0) || !finite) return bestOf(logits, row.vocabulary, greatest);
-  const uint64_t seed = uint64_t(uint32_t(row.ints[sample::kSeedHigh])) << 32 | uint32_t(row.ints[sample::kSeedLow]);
-  const double random = uniform(seed, row.position);
-  const bool filtered = row.ints[sample::kTopK] > 0 || row.floats[sample::kTopP] < 1 || row.floats[sample::kMinP] > 0;
-  return filtered ? drawFromKept(logits, weights, row, greatest, random, memory)
-                  : drawFromAll(logits, weights, row, greatest, random);
+static uint32_t pick(const SampleRow& row, const float* logits, const Extent& extent, const SampleScratch& scratch) {
+  // An infinite bias decides alone.
+  const bool drawn = row.floats[sample::kTemperature] > 0 && extent.greatest - extent.greatest == 0;
+  return drawn ? draw(row, logits, extent, scratch) : bestOf(logits, row.vocabulary, extent.greatest);
 }
 
 // The k best by the model's own logits, sorted.
-static void reportBest(const float* logits, uint32_t vocabulary, float greatest, double logSum, uint32_t k,
-                       int32_t* ids, float* logprobs, std::byte* memory) {
-  auto* ranks = reinterpret_cast<uint64_t*>(memory);
+static void reportBest(const float* logits, uint32_t vocabulary, const Extent& extent, double logSum, uint32_t k,
+                       int32_t* ids, float* logprobs, const SampleScratch& scratch) {
+  uint64_t* ranks = scratch.ranks;
   if (k == 1) {
-    ranks[0] = rankOf(greatest, bestOf(logits, vocabulary, greatest));
+    ranks[0] = rankOf(extent.greatest, bestOf(logits, vocabulary, extent.greatest));
   } else {
-    bestRanks(logits, vocabulary, k, ranks);
+    CutSearch search(scratch.bins);
+    const Ranked ranked = {logits, scratch.blockGreatest, nullptr, 1, vocabulary};
+    takeBest(ranked, cutOfBest(ranked, extent, extent.least, k, search), ranks);
+    sortRanks(ranks, k);
   }
   for (uint32_t i = 0; i < k; ++i) {
     ids[i] = int32_t(idOf(ranks[i]));
-    logprobs[i] = float(double(logits[ids[i]]) - double(greatest) - logSum);
+    logprobs[i] = float(double(logits[ids[i]]) - double(extent.greatest) - logSum);
   }
 }
 
-static void sampleRow(const OpCall& call, const SampleRow* request, uint32_t row, std::byte* scratch) {
+static void sampleRow(const OpCall& call, const SampleRow* request, uint32_t row, Worker& worker) {
   const View& best = call[sample::kBestIds];
   const uint32_t vocabulary = call[sample::kLogits].dims[1], k = best.dims[1];
   int32_t &id = call[sample::kIds].as<int32_t>()[row], *bestIds = best.as<int32_t>() + size_t(row) * k;
   float& logprob = call[sample::kLogprobs].as<float>()[row];
   float* bestLogprobs = call[sample::kBestLogprobs].as<float>() + size_t(row) * k;
-  int32_t& status = call[sample::kStatuses].as<int32_t>()[row];
-  id = -1, logprob = 0, status = sample::kDrawn;
+  id = -1, logprob = 0;
   for (uint32_t i = 0; i < k; ++i) bestIds[i] = -1, bestLogprobs[i] = 0;
   if (request == nullptr) return;
 
   const float* logits = call[sample::kLogits].as<float>() + size_t(row) * vocabulary;
-  const float greatest = greatestOf(logits, vocabulary);
-  if (greatest - greatest != 0) {
-    status = sample::kNotANumber;
-    return;
-  }
-  const double logSum = logarithm(sumOfWeights(logits, vocabulary, greatest, 1.0f, nullptr));
-  auto* processed = reinterpret_cast<float*>(scratch);
-  float* weights = processed + vocabulary;
-  auto* memory = scratch + (2 * size_t(vocabulary) * sizeof(float) + 63) / 64 * 64;
-  reportBest(logits, vocabulary, greatest, logSum, k, bestIds, bestLogprobs, memory);
+  SampleScratch scratch;
+  scratch.place(worker.scratch, vocabulary, k);
+  const Extent extent = extentOf(logits, vocabulary, scratch.blockGreatest);
+  if (extent.greatest - extent.greatest != 0) return worker.fail(ErrorCode::kNotANumber, row);
+  const double logSum = logOfSum(logits, vocabulary, extent.greatest);
+  reportBest(logits, vocabulary, extent, logSum, k, bestIds, bestLogprobs, scratch);
   uint32_t picked;
   if (penalizes(*request) || biases(*request)) {
-    for (uint32_t i = 0; i < vocabulary; ++i) processed[i] = logits[i];
-    penalize(*request, processed, reinterpret_cast<uint32_t*>(weights));
-    picked = pick(*request, processed, greatestOf(processed, vocabulary), weights, memory);
+    for (uint32_t i = 0; i < vocabulary; ++i) scratch.processed[i] = logits[i];
+    penalize(*request, scratch.processed, reinterpret_cast<uint32_t*>(scratch.weights));
+    const Extent changed = extentOf(scratch.processed, vocabulary, scratch.blockGreatest);
+    if (changed.greatest == -__builtin_inff()) return worker.fail(ErrorCode::kAllForbidden, row);
+    picked = pick(*request, scratch.processed, changed, scratch);
   } else {
-    picked = pick(*request, logits, greatest, weights, memory);
+    picked = pick(*request, logits, extent, scratch);
   }
   id = int32_t(picked);
-  logprob = float(double(logits[picked]) - double(greatest) - logSum);
+  logprob = float(double(logits[picked]) - double(extent.greatest) - logSum);
 }
 
 static size_t sampleTasks(const OpCall& call, uint32_t) { return call[sample::kOutputRows].dims[0]; }
@@ -258,7 +288,7 @@ static void sampleRows(const OpCall& call, Worker& worker) {
     const int32_t slot = stepRow < 0 ? -1 : call[sample::kSlots].as<int32_t>()[stepRow];
     const int32_t position = stepRow < 0 ? -1 : call[sample::kPositions].as<int32_t>()[stepRow];
     if (slot < 0 || position < 0) {
-      sampleRow(call, nullptr, uint32_t(row), worker.scratch);
+      sampleRow(call, nullptr, uint32_t(row), worker);
       continue;
     }
     const SampleRow request = {history.as<int32_t>() + size_t(slot) * history.dims[1],
@@ -269,11 +299,10 @@ static void sampleRows(const OpCall& call, Worker& worker) {
                                biases,
                                uint32_t(position),
                                call[sample::kLogits].dims[1]};
-    sampleRow(call, &request, uint32_t(row), worker.scratch);
+    sampleRow(call, &request, uint32_t(row), worker);
   }
 }
 
 static size_t sampleScratchBytes(const OpCall& call) {
-  const size_t vocabulary = call[sample::kLogits].dims[1];
-  return (2 * vocabulary * sizeof(float) + 63) / 64 * 64 + Ranking::bytes(vocabulary);
+  return SampleScratch::bytes(call[sample::kLogits].dims[1], call[sample::kBestIds].dims[1]);
 }

@@ -213,3 +213,39 @@ QUIPU_INLINE void transpose(f32x16 (&rows)[16]) {
     rows[8 + i] = {topRight[i], bottomRight[i]};
   }
 }
+
+struct u64x16 {
+  __m256i quarter[4];
+};
+
+QUIPU_INLINE u64x16 noWholes() {
+  return {{_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()}};
+}
+
+// In f64 the sum with 2⁵² is rounded to a whole number, which then is the low bits of its pattern.
+QUIPU_INLINE __m256i wholesOfFour(__m128 v) {
+  const __m256d magic = _mm256_set1_pd(0x1p52);
+  return _mm256_xor_si256(_mm256_castpd_si256(_mm256_add_pd(_mm256_cvtps_pd(v), magic)), _mm256_castpd_si256(magic));
+}
+
+QUIPU_INLINE u64x16 wholes(f32x16 v) {
+  return {{wholesOfFour(_mm256_castps256_ps128(v.low)), wholesOfFour(_mm256_extractf128_ps(v.low, 1)),
+           wholesOfFour(_mm256_castps256_ps128(v.high)), wholesOfFour(_mm256_extractf128_ps(v.high, 1))}};
+}
+
+QUIPU_INLINE u64x16 add(u64x16 a, u64x16 b) {
+  for (int i = 0; i < 4; ++i) a.quarter[i] = _mm256_add_epi64(a.quarter[i], b.quarter[i]);
+  return a;
+}
+
+QUIPU_INLINE void store(uint64_t* p, u64x16 a) {
+  for (int i = 0; i < 4; ++i) _mm256_storeu_si256((__m256i*)(p + 4 * i), a.quarter[i]);
+}
+
+QUIPU_INLINE uint64_t sum(u64x16 a) {
+  uint64_t lane[4];
+  const __m256i halves = _mm256_add_epi64(a.quarter[0], a.quarter[1]),
+                rest = _mm256_add_epi64(a.quarter[2], a.quarter[3]);
+  _mm256_storeu_si256((__m256i*)lane, _mm256_add_epi64(halves, rest));
+  return lane[0] + lane[1] + lane[2] + lane[3];
+}

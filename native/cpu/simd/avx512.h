@@ -119,3 +119,28 @@ QUIPU_INLINE void transpose(f32x16 (&rows)[16]) {
     rows[12 + c].v = _mm512_shuffle_f32x4(high01, high23, 0xdd);
   }
 }
+
+struct u64x16 {
+  __m512i low, high;
+};
+
+QUIPU_INLINE u64x16 noWholes() { return {_mm512_setzero_si512(), _mm512_setzero_si512()}; }
+
+QUIPU_INLINE u64x16 wholes(f32x16 v) {
+  return {_mm512_cvtps_epi64(_mm512_castps512_ps256(v.v)), _mm512_cvtps_epi64(_mm512_extractf32x8_ps(v.v, 1))};
+}
+
+QUIPU_INLINE u64x16 add(u64x16 a, u64x16 b) {
+  return {_mm512_add_epi64(a.low, b.low), _mm512_add_epi64(a.high, b.high)};
+}
+
+QUIPU_INLINE void store(uint64_t* p, u64x16 a) {
+  _mm512_storeu_si512(p, a.low);
+  _mm512_storeu_si512(p + 8, a.high);
+}
+
+QUIPU_INLINE uint64_t sum(u64x16 a) {
+  uint64_t lane[8];
+  _mm512_storeu_si512(lane, _mm512_add_epi64(a.low, a.high));
+  return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+}

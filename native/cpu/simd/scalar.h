@@ -17,6 +17,8 @@
 //   both(m, n) either(m, n) bits(m)     bits: lane l is bit l of a uint32_t; firstLanes(n): the first n ≤ 16 lanes
 //   scaleByPowerOfTwo(v, n)             v · 2ⁿ for n with integral lanes, |n| ≤ 160: times 2^⌊n/2⌋, then times the rest
 //   transpose(rows[16])                 in place, 16 × 16
+//   u64x16 wholes(v)                    each lane to the nearest whole number, ties to even; lanes lie in [0, 2⁵¹]
+//   noWholes() add(a, b) sum(a) store(p, a)    of u64x16: all 0; lane by lane; over the lanes; sixteen uint64_t
 //
 // Pointers need no more alignment than their element. Bits of a NaN are not defined beyond being NaN.
 
@@ -237,4 +239,30 @@ QUIPU_INLINE void transpose(f32x16 (&rows)[16]) {
       rows[c].lane[r] = x;
     }
   }
+}
+
+struct u64x16 {
+  uint64_t lane[16];
+};
+
+QUIPU_INLINE u64x16 noWholes() { return {}; }
+
+QUIPU_INLINE u64x16 wholes(f32x16 v) {
+  u64x16 r;
+  for (int l = 0; l < 16; ++l) r.lane[l] = uint64_t(__builtin_rintf(v.lane[l]));
+  return r;
+}
+
+QUIPU_INLINE u64x16 add(u64x16 a, u64x16 b) {
+  for (int l = 0; l < 16; ++l) a.lane[l] += b.lane[l];
+  return a;
+}
+
+QUIPU_INLINE uint64_t sum(u64x16 a) {
+  for (int l = 1; l < 16; ++l) a.lane[0] += a.lane[l];
+  return a.lane[0];
+}
+
+QUIPU_INLINE void store(uint64_t* p, u64x16 a) {
+  for (int l = 0; l < 16; ++l) p[l] = a.lane[l];
 }

@@ -1,8 +1,8 @@
-// quipu --benchmark: measured figures as a table, Markdown, JSON or CSV, in llama-bench's columns where they mean the same.
+// quipu benchmark, quipu --benchmark: measured figures as a table, Markdown, JSON or CSV, in llama-bench's columns where they mean the same.
 import { basename, resolve } from "node:path";
 import { type BenchmarkResult, modelFolder, runBenchmark } from "../../index.js";
+import type { Context } from "../context.js";
 import { loadOptions, type ModelOptions } from "../model-options.js";
-import type { Context } from "../program.js";
 import { write } from "../terminal/output.js";
 import { Progress } from "../terminal/progress.js";
 import { type Cell, csv, formatBytes, formatCount, markdownTable, table } from "../terminal/tables.js";

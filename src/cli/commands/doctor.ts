@@ -1,6 +1,6 @@
-// quipu doctor: what this machine offers, measured where measuring is the only honest answer.
+// quipu doctor: what this machine offers, measured where only a measurement can tell.
 import { describeMachine, measureRoofs } from "../../index.js";
-import type { Context } from "../program.js";
+import type { Context } from "../context.js";
 import { write } from "../terminal/output.js";
 import { formatBytes } from "../terminal/tables.js";
 

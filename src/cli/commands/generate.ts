@@ -8,8 +8,8 @@ import {
   QuipuError,
   type StartEvent,
 } from "../../index.js";
+import type { Context } from "../context.js";
 import { loadFrom, type ModelOptions } from "../model-options.js";
-import type { Context } from "../program.js";
 import { type PromptRequestOptions, readPromptRequest } from "../prompt-request.js";
 import { write } from "../terminal/output.js";
 import { Progress } from "../terminal/progress.js";

@@ -1,7 +1,7 @@
 // quipu inspect prompt: the prompt as the model sees it.
 import { encodePrompt, loadChatTemplate, loadTokenizer, modelFolder } from "../../index.js";
+import type { Context } from "../context.js";
 import { warningPrinter } from "../model-options.js";
-import type { Context } from "../program.js";
 import { type PromptRequestOptions, readPromptRequest } from "../prompt-request.js";
 import { write } from "../terminal/output.js";
 import { coloured, colourTokens, describeToken, tokenTable } from "../terminal/tokens.js";

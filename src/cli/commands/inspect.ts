@@ -1,4 +1,4 @@
-// quipu inspect: what a checkpoint is, from its headers alone.
+// quipu inspect: what a checkpoint is.
 import { inspectModel, type ModelReport, type RopeConfig } from "../../index.js";
 import { write } from "../terminal/output.js";
 import { describeStop } from "../terminal/stops.js";

@@ -1,7 +1,7 @@
-// quipu next: what the model holds likely after the prompt.
+// quipu next: the most likely tokens after the prompt.
 import { modelFolder } from "../../index.js";
+import type { Context } from "../context.js";
 import { loadFrom, type ModelOptions } from "../model-options.js";
-import type { Context } from "../program.js";
 import { type PromptRequestOptions, readPromptRequest } from "../prompt-request.js";
 import { write } from "../terminal/output.js";
 import { Progress } from "../terminal/progress.js";

@@ -7,7 +7,7 @@ import {
   type TrainTokenizerOptions,
   trainTokenizer,
 } from "../../index.js";
-import type { Context } from "../program.js";
+import type { Context } from "../context.js";
 import { write } from "../terminal/output.js";
 import { Progress } from "../terminal/progress.js";
 import { formatBytes } from "../terminal/tables.js";

@@ -1,4 +1,4 @@
-// quipu tokens: count, show or decode. Texts are counted as they are read, so that their length is no matter.
+// quipu tokens: count, show or decode. Texts are streamed, so memory does not grow with their length.
 import { existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { setImmediate } from "node:timers/promises";
@@ -15,8 +15,8 @@ import {
 } from "../../index.js";
 import { InputError } from "../byte-input.js";
 import { type ChatInputOptions, readChatInput } from "../chat-input.js";
+import type { Context } from "../context.js";
 import { warningPrinter } from "../model-options.js";
-import type { Context } from "../program.js";
 import { checkOneSource } from "../prompt-input.js";
 import { SourceEncoder } from "../source-encoder.js";
 import { write } from "../terminal/output.js";

@@ -1,4 +1,4 @@
-// stdout: written with backpressure, and a reader that has gone away ends the program quietly.
+// stdout: written with backpressure; a reader that closes it (EPIPE) ends the program quietly.
 
 /** The reader of stdout has closed it (`| head -1`). */
 export class OutputClosedError extends Error {}
@@ -13,7 +13,7 @@ export function watchOutput(): void {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     failure ??= failureOf(error);
   });
-  process.stderr.on("error", () => {}); // nobody is left to tell
+  process.stderr.on("error", () => {}); // there is nowhere left to report it
 }
 
 /** Writes all of `text` and waits until the reader has taken it. @throws {OutputClosedError | OutputError} */

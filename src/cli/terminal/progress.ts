@@ -13,7 +13,7 @@ export class Progress {
   /**
    * "loading 40 %"; drawn at most twenty times a second, and not for what is done.
    *
-   * @param total undefined where nobody knows: `done` are bytes, "counting 1.5 MiB".
+   * @param total undefined where it is unknown: `done` are bytes, "counting 1.5 MiB".
    */
   draw(what: string, done: number, total: number | undefined): void {
     const now = performance.now();

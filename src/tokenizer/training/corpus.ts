@@ -139,7 +139,7 @@ async function* readText(
           `${name}: ${length} bytes from byte ${offset} on are one piece, which may have ${LONGEST_PIECE}: is it text?`,
         );
       }
-      wanted = 2 * length; // a piece of that length: looking again at every chunk would take time by its square
+      wanted = 2 * length; // a piece of that length: looking again at every chunk would take quadratic time
       continue;
     }
     offset += end;

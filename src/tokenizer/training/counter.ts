@@ -1,4 +1,4 @@
-// Hands texts to the native counter in batches, a few of them on their way at a time.
+// Hands texts to the native counter in batches, a few of them in flight at a time.
 
 import { fromNative } from "../../addon/addon.js";
 import type { NativeTokenizerTrainer } from "../../addon/addon-types.js";
@@ -64,7 +64,7 @@ export class BatchCounter {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Waits until nothing is on its way, whatever came of it. */
+  /** Waits until no batch is in flight, whether it failed or not. */
   async settle(): Promise<void> {
     await Promise.all(this.#flights);
   }

@@ -1,12 +1,26 @@
 // Options of a training: what they may be, and what they are where they are not given.
 import { totalmem } from "node:os";
-import { threadsFor } from "../../addon/process-limits.js";
-import { checkArgument, pathOf, readOptions } from "../../arguments.js";
+import {
+  abortSignal,
+  callback,
+  checkArgument,
+  either,
+  flag,
+  type Kinds,
+  listOf,
+  nonEmptyString,
+  oneOf,
+  path,
+  pathOf,
+  readOptions,
+  string,
+  whole,
+} from "../../arguments.js";
 import { QuipuError } from "../../errors.js";
-import { TRAIN_OPTIONS } from "../option-kinds.js";
+import { threadsFor } from "../../machine/process-limits.js";
 import { llama3SpecialTokens } from "../tiktoken-file.js";
 import type { CorpusFormat } from "./corpus.js";
-import type { TrainingPattern } from "./patterns.js";
+import { TRAINING_PATTERNS, type TrainingPattern } from "./patterns.js";
 
 export interface TrainTokenizerOptions {
   /** Files of text (paths or file URLs), "-" for stdin: plain text or JSON Lines, either may be gzipped. A plain file is one text. */
@@ -43,6 +57,29 @@ export interface TrainTokenizerOptions {
   /** Told from time to time: bytes of the files read, of all (0 where that is not known); then merges, of those wanted. */
   readonly onProgress?: ((stage: "counting" | "merging", done: number, total: number) => void) | undefined;
 }
+
+/** 256 bytes, merges, special tokens. */
+const MAX_VOCABULARY = 2 ** 24;
+
+export const TRAIN_OPTIONS: Kinds<TrainTokenizerOptions> = {
+  files: listOf(path, "a list of paths or file URLs"),
+  vocabSize: whole(1, MAX_VOCABULARY),
+  pattern: oneOf(...TRAINING_PATTERNS),
+  specialTokens: either(oneOf("llama3"), listOf(nonEmptyString, "a list of texts that are not empty")),
+  bosToken: string,
+  eosToken: string,
+  format: oneOf("auto", "text", "jsonl"),
+  field: string,
+  minFrequency: whole(1),
+  minPieceCount: whole(1, 64),
+  threads: whole(1, 1024),
+  memory: whole(2 ** 20),
+  checkpoint: path,
+  output: path,
+  force: flag,
+  signal: abortSignal,
+  onProgress: callback,
+};
 
 /** The options, checked, with paths as the file system takes them. */
 export interface TrainingOptions extends Omit<TrainTokenizerOptions, "files" | "checkpoint" | "output"> {

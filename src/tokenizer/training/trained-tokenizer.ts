@@ -2,9 +2,8 @@
 // merges by rank, the special tokens; the layout of Llama 3's.
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { pathOf, readOptions } from "../../arguments.js";
+import { flag, type Kinds, pathOf, readOptions } from "../../arguments.js";
 import { CHARACTER_OF_BYTE } from "../byte-alphabet.js";
-import { SAVE_OPTIONS } from "../option-kinds.js";
 import { refuseExisting, replaceFile } from "./files.js";
 import { preTokenizerOf, type TrainingPattern } from "./patterns.js";
 
@@ -21,6 +20,8 @@ export interface SaveOptions {
   /** Overwrites what is there. */
   readonly force?: boolean | undefined;
 }
+
+export const SAVE_OPTIONS: Kinds<SaveOptions> = { force: flag };
 
 export interface TrainedParts {
   readonly pattern: TrainingPattern;

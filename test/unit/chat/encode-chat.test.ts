@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { encodeChat } from "#quipu/chat/encode-chat.js";
 import type { ChatMessage, ChatOptions } from "#quipu/chat/message.js";
 import { ChatTemplate } from "#quipu/chat/template.js";
-import { loadTokenizer, type Tokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
+import type { Tokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { TOKENIZER_FILES } from "../tokenizer/tokenizers.js";
 
 /** Control tokens of all kinds: `</s>` takes the white space behind it, `[SEP]` that before it. */

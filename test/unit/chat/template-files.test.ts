@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { ChatOptions } from "#quipu/chat/message.js";
 import { ChatTemplate } from "#quipu/chat/template.js";
 import { loadChatTemplate } from "#quipu/chat/template-files.js";
 import { present, SHARED } from "../tokenizer/tokenizers.js";
@@ -238,4 +239,36 @@ describe("what failed for a new user", () => {
   ])("%s", (source, content, text) => {
     expect(new ChatTemplate(source, {}, "t").render([{ role: "user", content }])).toBe(text);
   });
+});
+
+test("an error names the template's file, and the line where one did it", async () => {
+  const bad = "a\nb{{ 1 / 0 }}";
+  const refused = async (options?: ChatOptions) => {
+    const template = await loadChatTemplate(dir);
+    return () => template.render(messages, options);
+  };
+  config({ chat_template: bad });
+  expect(await refused()).toThrow(
+    fails("ERR_CHAT_TEMPLATE", "division by zero (line 2 of chat_template in tokenizer_config.json)"),
+  );
+  config({
+    chat_template: [
+      { name: "default", template: "x" },
+      { name: "rag", template: "\n\n{% if %}" },
+    ],
+  });
+  expect(await refused({ chatTemplate: "rag" })).toThrow(
+    fails("ERR_CHAT_TEMPLATE", '(line 3 of chat_template "rag" in tokenizer_config.json)'),
+  );
+  write("chat_template.jinja", "{% if x %}y{% endif %}");
+  additional({ "tool_use.jinja": bad });
+  expect(await refused()).toThrow(
+    fails("ERR_CHAT_TEMPLATE", "the chat template renders to nothing (chat_template.jinja)"),
+  );
+  expect(await refused({ chatTemplate: "tool_use" })).toThrow(
+    fails("ERR_CHAT_TEMPLATE", "(line 2 of additional_chat_templates/tool_use.jinja)"),
+  );
+  expect(await refused({ chatTemplate: `${bad}!` })).toThrow(
+    fails("ERR_CHAT_TEMPLATE", "chatTemplate: the template cannot render these messages: division by zero (line 2)"),
+  );
 });

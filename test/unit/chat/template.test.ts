@@ -83,3 +83,22 @@ test("a template that begins with begin-of-text twice", async () => {
     encodeChat(tokenizer, template, [{ role: "user", content: "x" }], { addGenerationPrompt: true }),
   ).toThrow(expect.objectContaining({ code: "ERR_CHAT_TEMPLATE", message: expect.stringContaining("here: the chat") }));
 });
+
+// Steps bound hostile templates; what the caller brings is no reason to refuse.
+test.each([
+  [
+    "700 messages, each of which looks at all",
+    700,
+    "hello",
+    "{%- for m in messages %}{%- for n in messages %}{%- if n.role == m.role and loop.last %}{{ m.content }}{%- endif %}{%- endfor %}{%- endfor %}",
+  ],
+  [
+    "a message of 6 million characters",
+    1,
+    `${" ".repeat(3e6)}x${" ".repeat(3e6)}`,
+    "{%- for m in messages %}{{ m.content | trim }}{%- endfor %}",
+  ],
+])("%s", (_, count, content, source) => {
+  const messages = Array.from({ length: count }, () => ({ role: "user", content }));
+  expect(new ChatTemplate(source, {}, "here").render(messages)).toBe(content.trim().repeat(count));
+});

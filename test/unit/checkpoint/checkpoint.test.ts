@@ -415,6 +415,14 @@ describe("findTensors", () => {
       /1 of 21 tensors are missing: model.layers.1.mlp.up_proj.weight/,
     ],
     [
+      "a tensor that is transposed",
+      (t) => {
+        t[EMBEDDING] = f32([16, 32]);
+      },
+      "ERR_MODEL_INVALID",
+      /embed_tokens.weight in model.safetensors: expected f32 \[32, 16\], got \[16, 32\]/,
+    ],
+    [
       "an embedding under two names",
       (t) => {
         t["embed_tokens.weight"] = t[EMBEDDING]!;

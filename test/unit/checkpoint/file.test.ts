@@ -1,5 +1,6 @@
 // What lies where a file should be: each kind is refused before it is read, by name and with the cause.
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -9,10 +10,10 @@ import { openCheckpoint } from "#quipu/checkpoint/checkpoint.js";
 import { examine, readStart, readWhole } from "#quipu/checkpoint/file.js";
 import { readJsonFile } from "#quipu/checkpoint/json.js";
 import { checkFile, wrongFile } from "#quipu/checkpoint/wrong-file.js";
-import { WeightFile } from "#quipu/device/device.js";
+import { openDevice } from "#quipu/device/device.js";
 import { readConfig } from "#quipu/model/config.js";
 import { readGenerationConfig } from "#quipu/model/generation-config.js";
-import { loadTokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
 import { temporaryFolder, writeCheckpoint } from "../../checkpoint-writer.js";
 import { testWhere } from "../../where.js";
 
@@ -65,12 +66,17 @@ describe.each(STRANGE)("%s", (_, make, said) => {
   });
 });
 
-test("native code refuses a pipe that has taken a file's place, and does not wait for it", () => {
+test("native code refuses a pipe that has taken a file's place, and does not wait for it", async () => {
   const path = place();
   execFileSync("mkfifo", [path]);
-  expect(() => new WeightFile(path, 0, true)).toThrow(
-    expect.objectContaining({ code: CODE, message: `${path}: expected a file` }),
-  );
+  const device = openDevice({ threads: 1 });
+  for (const mmap of [true, false]) {
+    await expect(device.open(path, 0, { mmap })).rejects.toMatchObject({
+      code: CODE,
+      message: `${path}: expected a file`,
+    });
+  }
+  await device.dispose();
   for (const format of ["tokenizer.json", "ranks"] as const) {
     expect(() => callNative((addon) => new addon.Vocabulary(format, path, null))).toThrow(
       expect.objectContaining({ code: "ERR_TOKENIZER_INVALID", message: `${path}: expected a file` }),
@@ -92,6 +98,16 @@ describe("regular files", () => {
     await expect(readWhole("/proc/self/status", 100, CODE)).rejects.toMatchObject({
       message: expect.stringMatching(/more than 100 bytes/),
     });
+  });
+
+  test("that are longer than the system tells are read to their end", async () => {
+    const child = spawn(process.execPath, ["-e", "process.stdin.resume()", "x".repeat(9000), "y"]);
+    await once(child, "spawn");
+    const path = `/proc/${child.pid}/cmdline`; // of size 0
+    expect((await readWhole(path, 2 ** 20, CODE))?.toString()).toBe(`${child.spawnargs.join("\0")}\0`);
+    await expect(readWhole(path, 9000, CODE)).rejects.toMatchObject({ message: `${path}: more than 9000 bytes` });
+    child.stdin.end();
+    await once(child, "close");
   });
 
   test("that are not there are undefined; a path that cannot be is an error with the cause", async () => {

@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Checkpoint, openCheckpoint } from "#quipu/checkpoint/checkpoint.js";
-import { openDevice, WeightFile } from "#quipu/device/device.js";
+import { openDevice } from "#quipu/device/device.js";
 import { isQuipuError } from "#quipu/errors.js";
 import { readConfig } from "#quipu/model/config.js";
 import { findTensors } from "#quipu/model/tensors.js";
@@ -20,13 +20,13 @@ afterAll(() => device.dispose());
 async function readAll(checkpoint: Checkpoint, map: boolean) {
   for (const [index, { path, size }] of checkpoint.files.entries()) {
     const bytes = readFileSync(path);
-    const file = new WeightFile(path, size, map);
+    const file = await device.open(path, size, { mmap: map });
     for (const tensor of checkpoint.tensors.values()) {
       if (tensor.file !== index || tensor.bytes === 0) continue;
-      const read = new Uint8Array(tensor.bytes);
-      const mapped = file.tensor(tensor.name, tensor.offset, "i8", [tensor.bytes]);
+      const read = new Int8Array(tensor.bytes);
+      const mapped = device.view(file, tensor.name, tensor.offset, "i8", [tensor.bytes]);
       await device.run(null, { reads: [[mapped, read]] });
-      if (Buffer.compare(read, bytes.subarray(tensor.offset, tensor.offset + tensor.bytes)) !== 0)
+      if (Buffer.compare(Buffer.from(read.buffer), bytes.subarray(tensor.offset, tensor.offset + tensor.bytes)) !== 0)
         throw new Error(`${tensor.name}: other bytes`);
     }
     file.dispose();

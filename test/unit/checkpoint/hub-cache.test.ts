@@ -4,7 +4,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { checkpointFolder } from "#quipu/checkpoint/hub-cache.js";
 import { inspectModel } from "#quipu/generate/inspect.js";
-import { loadTokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
 import type { ModelWarning } from "#quipu/warnings.js";
 import { temporaryFolder, writeCheckpoint } from "../../checkpoint-writer.js";
 

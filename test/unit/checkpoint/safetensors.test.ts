@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readSafetensors } from "#quipu/checkpoint/safetensors.js";
 import { safetensorsBytes, temporaryFolder, type WrittenTensor } from "../../checkpoint-writer.js";
@@ -50,6 +50,12 @@ describe("readSafetensors", () => {
       message: expect.stringContaining("18446744073709551615"),
     });
     await expect(read(withLength(3n, "{}"))).rejects.toMatchObject({ code: "ERR_MODEL_INVALID" });
+    writeFileSync(path, withLength(100_000_001n, "{}"));
+    truncateSync(path, 100_000_100);
+    await expect(readSafetensors(path)).rejects.toMatchObject({
+      code: "ERR_MODEL_INVALID",
+      message: expect.stringMatching(/length is 100000001 bytes; the format allows 100000000/),
+    });
   });
 
   test.each<[string, Uint8Array, RegExp]>([
@@ -99,6 +105,11 @@ describe("readSafetensors", () => {
       "a shape that disagrees with its range",
       withHeader({ a: entry("F32", [2], [0, 4]) }, 4),
       /F32 \[2\] is 8 bytes, its data_offsets span 4/,
+    ],
+    [
+      "dims whose product is 2⁶⁴",
+      withHeader({ a: entry("U8", [2 ** 32, 2 ** 32], [0, 0]) }, 0),
+      /is 18446744073709551616 bytes, its data_offsets span 0/,
     ],
     ["metadata that is no text", withHeader({ __metadata__: { a: 1 } }, 0), /__metadata__/],
     [

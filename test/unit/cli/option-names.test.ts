@@ -1,11 +1,14 @@
 // The library speaks of its own options, the command line of its own.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { BENCHMARK_OPTIONS } from "#quipu/benchmark/benchmark.js";
 import { inOptionNames } from "#quipu/cli/option-names.js";
 import { makeProgram } from "#quipu/cli/program.js";
 import { QuipuError } from "#quipu/errors.js";
-import { BENCHMARK_OPTIONS, GENERATE_OPTIONS, LOAD_OPTIONS, NEXT_OPTIONS } from "#quipu/generate/option-kinds.js";
-import { TRAIN_OPTIONS } from "#quipu/tokenizer/option-kinds.js";
+import { LOAD_OPTIONS } from "#quipu/generate/load.js";
+import { NEXT_OPTIONS } from "#quipu/generate/model.js";
+import { GENERATE_OPTIONS } from "#quipu/generate/option-kinds.js";
+import { TRAIN_OPTIONS } from "#quipu/tokenizer/training/settings.js";
 
 /** Options that the command line gives only good values, or never. */
 const SET_BY_THE_COMMAND_LINE = [

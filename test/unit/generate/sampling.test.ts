@@ -14,6 +14,20 @@ test("a caller's options come before the checkpoint's, those before ours", () =>
   expect(resolveSettings({}, defaults())).toMatchObject({ maxTokens: 256, temperature: 0.8, topP: 1 });
 });
 
+test.each([
+  ["maxTokens", "max_new_tokens", 5, 6],
+  ["temperature", "temperature", 0.25, 0.5],
+  ["topK", "top_k", 3, 4],
+  ["topP", "top_p", 0.25, 0.5],
+  ["minP", "min_p", 0.25, 0.5],
+  ["repeatPenalty", "repetition_penalty", 1.25, 1.5],
+] as const)("%s: the caller's, else the checkpoint's", (option, field, own, theirs) => {
+  const checkpoint = defaults({ [field]: theirs });
+  expect(resolveSettings({ [option]: own }, checkpoint)[option]).toBe(own);
+  expect(resolveSettings({}, checkpoint)[option]).toBe(theirs);
+  expect(resolveSettings({ [option]: own }, defaults())[option]).toBe(own);
+});
+
 test("seeds are drawn anew", () => {
   const seeds = Array.from({ length: 20 }, () => resolveSettings({}, defaults()).seed);
   expect(new Set(seeds).size).toBeGreaterThan(15);

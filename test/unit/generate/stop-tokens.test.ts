@@ -110,6 +110,11 @@ describe("a template's end of turn", () => {
     ["plain text", turns("{{ m.role }}: {{ m.content }}\n"), undefined],
     ["a text before the token", turns("{{ m.content }} END <|end|>"), undefined],
     ["one that leaves the answer out", "{{ messages[0].content }}<|end|>", undefined],
+    [
+      "one that takes longer than a load may",
+      `{% for i in range(1000) %}{% for j in range(1000) %}{% endfor %}{% endfor %}${turns("{{ m.content }}<|end|>")}`,
+      undefined,
+    ],
     ["one that refuses it", "{{ raise_exception('no') }}", undefined],
   ])("%s", async (_, template, text) => {
     const { tokens } = await stopsOf({ template });

@@ -1,5 +1,5 @@
 import type { DType, Tensor } from "#quipu/device/tensor.js";
-import { Recorder } from "#quipu/graph/recorder.js";
+import { type CacheState, Recorder, type RowPlaces } from "#quipu/graph/recorder.js";
 
 const state = (name: string, shape: number[], dtype: DType = "f32", indexBound = 0): Tensor => ({
   name,
@@ -21,7 +21,7 @@ describe("Recorder", () => {
     expect(r.ropeAngles(ids, state("frequencies", [8])).shape).toEqual([4, 8, 2]);
     const { ops } = r.finish();
     expect(ops.map(({ op }) => op)).toEqual(["gatherRows", "matmul", "ropeAngles"]);
-    expect(new Set(ops.flatMap(({ results }) => results.map(({ id }) => id))).size).toBe(3);
+    expect(new Set(ops.map(({ results }) => results.out!.id)).size).toBe(3);
   });
 
   test("an op that writes state yields a new version at the same place", () => {
@@ -38,8 +38,8 @@ describe("Recorder", () => {
     const out = r.attention(k, written, rows, 0.25);
     expect(out.shape).toEqual([4, 32]);
     const [, append, attention] = r.finish().ops;
-    expect(append!.results.map(({ id }) => id)).toEqual([written.keys.id, written.values.id]);
-    expect(attention!.operands).toContain(written.keys);
+    expect(append!.results).toEqual(written);
+    expect(attention!.operands.keys).toBe(written.keys);
   });
 
   test.each([
@@ -62,27 +62,144 @@ describe("Recorder", () => {
     expect(() => record(new Recorder())).toThrow(message);
   });
 
-  test("refuses an index operand without a bound", () => {
-    const r = new Recorder();
-    const k = r.gatherRows(state("table", [9, 32]), ids);
-    const cache = { keys: state("keys", [3, 2, 16, 64]), values: state("values", [3, 2, 64, 16]) };
-    const rows = {
-      slots: state("slots", [4], "i32"),
-      positions: state("positions", [4], "i32", 64),
-      pageTable: state("pages", [1, 3], "i32", 3),
+  describe("appendKv", () => {
+    const cacheOf = (dtype: DType) => ({
+      keys: state("keys", [3, 2, 16, 64], dtype),
+      values: state("values", [3, 2, 64, 16], dtype),
+    });
+    const scales = { keyScales: state("keyScales", [3, 2, 64]), valueScales: state("valueScales", [3, 2, 64]) };
+    const rows = (slots: number, positions: number, pages: number) => ({
+      slots: state("slots", [4], "i32", slots),
+      positions: state("positions", [4], "i32", positions),
+      pageTable: state("pages", [2, 3], "i32", pages),
+    });
+    const append = (cache: CacheState, places: RowPlaces) => {
+      const r = new Recorder();
+      const k = r.gatherRows(state("table", [9, 32]), ids);
+      return r.appendKv(k, k, cache, places);
     };
-    expect(() => r.appendKv(k, k, cache, rows)).toThrow(
-      /operand slots: expected an index tensor, with a declared bound/,
-    );
+
+    test("indexes reach no further than what they index", () => {
+      append(cacheOf("f16"), rows(2, 192, 3));
+      const refused = (places: RowPlaces) => expect(() => append(cacheOf("f16"), places));
+      refused(rows(0, 192, 3)).toThrow(/operand slots: expected an index tensor, with a declared bound/);
+      refused(rows(3, 192, 3)).toThrow(/operand slots: its bound 3 is beyond what it indexes, S = 2/);
+      refused(rows(2, 193, 3)).toThrow(/operand positions: its bound 193 is beyond what it indexes, 64\*B = 192/);
+      refused(rows(2, 192, 4)).toThrow(/operand pageTable: its bound 4 is beyond what it indexes, pages = 3/);
+    });
+
+    test("values are of the keys' dtype, and have scales exactly where that is i8", () => {
+      const places = rows(2, 192, 3);
+      expect(Object.keys(append({ ...cacheOf("i8"), ...scales }, places))).toHaveLength(4);
+      expect(() => append(cacheOf("i8"), places)).toThrow(/operand keyScales: missing/);
+      expect(() => append({ ...cacheOf("f16"), ...scales }, places)).toThrow(
+        /keyScales: expected only where keys is i8/,
+      );
+      const mixed = { keys: cacheOf("f16").keys, values: cacheOf("f32").values };
+      expect(() => append(mixed, places)).toThrow(/operand values: expected f16, got f32/);
+    });
+  });
+
+  test("operands, results and attributes go by the names of the row; producer and users of a value are at hand", () => {
+    const r = new Recorder();
+    const [table, weight] = [state("table", [9, 16]), state("w", [16])];
+    const x = r.gatherRows(table, ids);
+    const normed = r.rmsNorm(x, weight, 1e-5);
+    const sum = r.output(r.add(x, x));
+    const recording = r.finish();
+    const [gather, norm, add] = recording.ops;
+    expect(norm).toMatchObject({
+      op: "rmsNorm",
+      operands: { x },
+      results: { out: normed },
+      attributes: { epsilon: 1e-5 },
+    });
+    expect(norm!.operands.weight!.tensor).toBe(weight);
+    expect(recording.producer(x)).toBe(gather);
+    expect(recording.producer(r.input(table))).toBeUndefined();
+    expect(recording.users(x)).toEqual([norm, add]);
+    expect(recording.users(sum)).toEqual([]);
+    expect([sum, x].map((value) => recording.isOutput(value))).toEqual([true, false]);
+  });
+
+  test("ops know the part of the model that they belong to", () => {
+    const r = new Recorder();
+    const x = r.gatherRows(state("table", [9, 16]), ids);
+    r.region("layers.3", () => {
+      r.add(x, x);
+      r.region("mlp", () => r.add(x, x));
+      expect(() => r.region("attention", () => r.matmul(x, state("w", [5, 16], "i8")))).toThrow(
+        /^layers\.3\.attention\.matmul: operand b: expected f32 or f16 or bf16/,
+      );
+      r.add(x, x);
+    });
+    expect(r.finish().ops.map(({ region }) => region)).toEqual(["", "layers.3", "layers.3.mlp", "layers.3"]);
+  });
+
+  test("an output is one, however often it is asked for", () => {
+    const r = new Recorder({ taps: true });
+    const x = r.output(r.tap("x", r.gatherRows(state("table", [9, 16]), ids)));
+    expect(r.output(x)).toBe(x);
+    expect(r.finish().outputs).toEqual([x]);
   });
 
   test("taps are outputs when they are on, and cost nothing when they are off", () => {
     for (const taps of [false, true]) {
       const r = new Recorder({ taps });
       const x = r.tap("embedding", r.gatherRows(state("table", [9, 16]), ids));
-      r.rmsNorm(x, state("w", [16]), 1e-5);
-      expect(r.finish().outputs.map(({ name }) => name)).toEqual(taps ? ["embedding"] : []);
+      const normed = r.region("layers.0", () => r.tap("norm", r.rmsNorm(x, state("w", [16]), 1e-5)));
+      expect(r.taps.map(({ name }) => name)).toEqual(taps ? ["embedding", "layers.0.norm"] : []);
+      expect(r.finish().outputs).toEqual(taps ? [x, normed] : []);
       expect(r.finish().ops).toHaveLength(2);
+    }
+  });
+});
+
+describe("versions of state", () => {
+  const cache = { keys: state("keys", [3, 2, 16, 64]), values: state("values", [3, 2, 64, 16]) };
+  const rows = {
+    slots: state("slots", [4], "i32", 1),
+    positions: state("positions", [4], "i32", 64),
+    pageTable: state("pages", [1, 3], "i32", 3),
+  };
+  const start = () => {
+    const r = new Recorder();
+    const before = { keys: r.input(cache.keys), values: r.input(cache.values) };
+    const k = r.gatherRows(state("table", [9, 32]), ids);
+    return { r, k, before };
+  };
+
+  test("the newest is read; what was made of an older one before stays", () => {
+    const { r, k, before } = start();
+    const early = r.attention(k, before, rows, 0.25);
+    const first = r.appendKv(k, k, before, rows);
+    const second = r.appendKv(early, k, first, rows);
+    r.attention(k, second, rows, 0.25);
+    expect([before, first, second].map(({ keys }) => r.isCurrent(keys))).toEqual([false, false, true]);
+    expect(r.isCurrent(early)).toBe(true);
+  });
+
+  test("an older version is neither read nor written", () => {
+    const { r, k, before } = start();
+    const first = r.appendKv(k, k, before, rows);
+    const message = /keys was updated: pass its new version/;
+    expect(() => r.attention(k, before, rows, 0.25)).toThrow(message);
+    expect(() => r.appendKv(k, k, before, rows)).toThrow(message);
+    r.appendKv(k, k, first, rows);
+    expect(() => r.attention(k, first, rows, 0.25)).toThrow(message);
+    expect(() => r.attention(k, { ...first, values: before.values }, rows, 0.25)).toThrow(message);
+  });
+
+  test("a tensor that was updated is passed no more, whether it was read before or not, nor a part of it", () => {
+    const { r, k } = start();
+    const other = new Recorder();
+    for (const recorder of [r, other]) {
+      const written = recorder.appendKv(k, k, cache, rows);
+      const message = /keys was updated in this recording/;
+      const { keys } = cache;
+      expect(() => recorder.attention(k, { ...written, keys } as never, rows, 0.25)).toThrow(message);
+      expect(() => recorder.input({ ...keys, offset: 4096, shape: [1, 16], dtype: "f32" })).toThrow(message);
+      expect(recorder.input({ ...keys, offset: 4 * 3 * 2 * 16 * 64 }).shape).toEqual(keys.shape);
     }
   });
 });

@@ -1,5 +1,6 @@
 // Templates that would take all time or memory, and those that look for JavaScript behind Python's values.
 import { JinjaError, JinjaTemplate, type Limits } from "#quipu/jinja/template.js";
+import { PyDict } from "#quipu/jinja/values.js";
 
 function kindOf(source: string, context: Record<string, unknown> = {}, limits?: Limits): string {
   try {
@@ -53,6 +54,80 @@ test.each([
   ["long text, read by index", `{% set s = 'x' * 1000000 %}${loops(1, "{{ s[loop.index] }}")}`],
 ])("%s: ends at a limit", (_, source) => {
   expect(kindOf(source, {}, { maxSteps: 1_000_000 })).toBe("LimitError");
+});
+
+describe("steps grow with the work", () => {
+  const many = 100_000;
+  const dict = new PyDict();
+  for (let i = 0; i < 10_000; i++) dict.set(i, i);
+  const context = {
+    s: "x".repeat(many),
+    same: `${"x".repeat(many - 1)}x`,
+    spaced: "x ".repeat(many / 2),
+    far: "\u{1f600}".repeat(many / 2),
+    l: new Array<number>(many).fill(1),
+    d: dict,
+    big: 10n ** 4000n,
+  };
+
+  test.each([
+    ..."s + s; s ~ s; s == same; s < same ~ 'y'; 'y' in s; s.partition('y'); s.rpartition('y'); s.removeprefix(same); s.find('y')".split(
+      ";",
+    ),
+    ..."s.startswith(same); s.endswith((same,)); s.split('x'); s.replace('x', ''); s.strip('x'); 'y'.strip(s); s.isalpha()".split(
+      ";",
+    ),
+    ..."s.title(); s|title; s.swapcase(); s.casefold(); s.upper(); s is lower; s.expandtabs(); s[::-1]; s|list; s|tojson; [s]|string".split(
+      ";",
+    ),
+    ..."s.join('xy'); spaced|wordwrap(9); s|truncate(9); spaced.split(); spaced.rsplit(); far[1]; far|length; far.count('x'); {s: 1}".split(
+      ";",
+    ),
+    ..."l + l; l[1:]; l|list; l.copy(); l == l + []; 2 in l; l.count(1); l.index(2, 5); l|sort; l|unique|list; l|join; l|sum; l|min".split(
+      ";",
+    ),
+    ..."l|batch(9)|list; l|groupby(0); l|tojson; l|string; l|map('string')|list; range(100000)|last; range(100000).count(5)".split(
+      ";",
+    ),
+    ..."d.copy(); dict(d); namespace(d); d|items; d|dictsort; d.values()|list; 'y' in d.values(); d.items()|last; d.keys() < d.keys()".split(
+      ";",
+    ),
+    "'{:2000}'.format(1) * 9",
+  ])("%s", (expression) => {
+    const source = `{% set x = ${expression} %}`;
+    expect(kindOf(source, context, { maxSteps: 1_000 })).toBe("LimitError");
+    expect(kindOf(source, context)).not.toBe("LimitError");
+  });
+
+  test.each([
+    ["products", "big * big // big"],
+    ["digits of an int", "big|string"],
+    ["ints of digits", "('9' * 4000)|int"],
+    ["digits of a float", "'%.4000g' % 1.5e-300"],
+    ["powers of floats", "1.1 ** 1000"],
+    ["bits", "big.bit_count()"],
+    ["a long expression", `1${" + 1".repeat(300)}`],
+    ["a long comparison", `1${" == 1".repeat(300)}`],
+    ["a long list", `[${"1,".repeat(300)}]`],
+    ["a long dict", `{${"1:1,".repeat(300)}}`],
+    ["a chain of attributes", `1${" .real".repeat(300)}`],
+    ["attributes of a filter", `[1]|map(attribute='${"real.".repeat(300)}real')|list`],
+    ["a chain of conditions", `${"0 or ".repeat(300)}1`],
+    ["long text that nearly fits, searched", "s[1:50000] ~ 'y' in s"],
+    ["long text that nearly fits, searched from the end", "s.rfind('y' ~ s[1:500])"],
+  ])("%s: more than 200 steps each", (_, expression) => {
+    const source = `{% for i in range(100) %}{% set x = ${expression} %}{% endfor %}`;
+    expect(kindOf(source, context, { maxSteps: 20_000 })).toBe("LimitError");
+  });
+
+  test("a template is read within bounds too", () => {
+    const names = Array.from({ length: 5_000 }, (_, i) => `a${i}=1`).join();
+    expect(kindOf(`{{ f(${names}) }}`)).toBe("LimitError");
+  });
+
+  test("a template of many parts is no long one", () => {
+    expect(kindOf("{{ x }}{% if x %}{% endif %}".repeat(20_000))).toBe("text ");
+  });
 });
 
 test("a rendering has limits without being given any", () => {

@@ -8,8 +8,9 @@ import fc from "fast-check";
 import { Tiktoken } from "js-tiktoken/lite";
 import { CHARACTER_OF_BYTE } from "#quipu/tokenizer/byte-alphabet.js";
 import { ENCODING_NAMES, loadEncoding } from "#quipu/tokenizer/encodings.js";
+import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
 import { compileSplitPattern, GPT2_PATTERN, LLAMA3_PATTERN, O200K_PATTERN } from "#quipu/tokenizer/split-pattern.js";
-import { loadTokenizer, type Tokenizer } from "#quipu/tokenizer/tokenizer.js";
+import type { Tokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { processorTime } from "../../processor-time.js";
 import { namedTokenizer, TOKENIZER_FILES } from "./tokenizers.js";
 
@@ -41,7 +42,7 @@ const CL100K_PATTERN = LLAMA3_PATTERN.replace("\\s*[\\r\\n]+", "\\s+\\z|\\s*[\\r
 async function oracle(name: string): Promise<(text: string) => number[]> {
   const { default: ranks } = await import(`js-tiktoken/ranks/${name}`);
   const patterns: Record<string, string> = { cl100k_base: CL100K_PATTERN, o200k_base: O200K_PATTERN };
-  const pat_str = compileSplitPattern(patterns[name] ?? GPT2_PATTERN, name).source;
+  const pat_str = compileSplitPattern(patterns[name] ?? GPT2_PATTERN, name).expression.source;
   const tiktoken = new Tiktoken({ ...ranks, pat_str });
   return (text) => tiktoken.encode(text, [], []);
 }

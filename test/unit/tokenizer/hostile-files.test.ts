@@ -1,11 +1,14 @@
 // Tokenizer files that lie, or ask for what this version does not do, are refused by name.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isQuipuError } from "#quipu/errors.js";
+import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
 import { splitInto } from "#quipu/tokenizer/split-behavior.js";
-import { compileSplitPattern } from "#quipu/tokenizer/split-pattern.js";
-import { loadTokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { compileSplitPattern, GPT2_PATTERN, LLAMA3_PATTERN, O200K_PATTERN } from "#quipu/tokenizer/split-pattern.js";
+import type { Tokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { TOKENIZER_FILES } from "./tokenizers.js";
 
 let dir: string;
@@ -37,6 +40,30 @@ const cutBy = (pattern: object) => ({
     { type: "ByteLevel", add_prefix_space: false, use_regex: false },
   ],
 });
+
+/** The storyteller's, but cut by a pattern. */
+async function loadedWith(regex: string): Promise<Tokenizer> {
+  const file = { ...storyteller(), pre_tokenizer: cutBy({ Regex: regex }) };
+  writeFileSync(join(dir, "tokenizer.json"), JSON.stringify(file));
+  return loadTokenizer(dir);
+}
+
+/** A program: says what becomes of a text that the tokenizer in the folder of its argument cuts, and that it hears of Ctrl-C. */
+const CUTS = `
+import { loadTokenizer } from ${JSON.stringify(join(process.cwd(), "dist/index.js"))};
+const tokenizer = await loadTokenizer(process.argv[1]);
+const idle = setInterval(() => {}, 1000);
+process.on("SIGINT", () => {
+  console.log("heard");
+  clearInterval(idle);
+});
+console.log("begins");
+try {
+  tokenizer.encode("a".repeat(3000));
+} catch (error) {
+  console.log(error.code);
+}
+`;
 
 /** Without the byte "!", which is a token and part of no merge that is left. */
 // biome-ignore lint/suspicious/noExplicitAny: hostile files have any form
@@ -182,6 +209,54 @@ describe("split patterns", () => {
     expect(pieces("(?i:'s)", "'s'S'ſ's")).toEqual(["'s", "'S", "'ſ", "'s"]);
     expect(pieces("\\d", "1٣x")).toEqual(["1", "٣", "x"]);
   });
+  // Each takes longer than a life for this text.
+  const FOREVER = ["(?:a+)+b", "(?:a|aa)+b", "a*a*a*a*a*a*b", `${"a?".repeat(60)}b`];
+  test.each(FOREVER)(
+    "%s ends with an error that says where",
+    async (regex) => {
+      const tokenizer = await loadedWith(regex);
+      const text = `.${"a".repeat(3000)}`;
+      const refused = expect.objectContaining({
+        code: "ERR_TOKENIZER_INVALID",
+        message: expect.stringMatching(
+          /pattern cannot cut this text behind 0 characters, at "\.aaa.*tries too many ways/,
+        ),
+      });
+      expect(() => tokenizer.encode(text)).toThrow(refused);
+    },
+    60_000,
+  );
+
+  test("Ctrl-C ends such a match at once, and is heard", async () => {
+    await loadedWith("(?:a+)+b");
+    const child = spawn(process.execPath, ["--input-type=module", "-e", CUTS, dir]);
+    let said = "";
+    child.stdout.on("data", (text) => {
+      said += text;
+    });
+    await once(child.stdout, "data");
+    const sending = setInterval(() => child.kill("SIGINT"), 20); // one that comes too early is only heard
+    await once(child, "close");
+    clearInterval(sending);
+    expect(said).toMatch(/^begins\n(heard\n)*ERR_ABORTED\n(heard\n)+$/);
+  }, 60_000);
+
+  test.each(["(?:a|b)+c?|.", "(?:a+|\\n)+|."])("%s: what is cut under a watch is cut alike", (pattern) => {
+    const text = "aab\u{1f600}c\n".repeat(60_000);
+    const { expression, mostSteps } = compileSplitPattern(pattern, "test");
+    expect(mostSteps(2)).toBe(Number.POSITIVE_INFINITY);
+    const watched = [...splitInto("Isolated", { expression, mostSteps }, text, false)];
+    const free = [...splitInto("Isolated", { expression, mostSteps: () => 0 }, text, false)];
+    expect(watched.length).toBeGreaterThan(100_000);
+    expect(watched.join("|") === free.join("|")).toBe(true);
+  });
+
+  // A watch takes 0.1 ms: texts of a usual length need none.
+  test.each([LLAMA3_PATTERN, O200K_PATTERN, GPT2_PATTERN, "\\d{1,3}(?=(?:\\d{3})*\\b)"])(
+    "%s takes few steps",
+    (pattern) => expect(compileSplitPattern(pattern, "test").mostSteps(4000)).toBeLessThan(2 ** 30),
+  );
+
   test.each(["\\G", "(?i:ß)", "(?i:ss)", "(a)\\1", "(?~a)", "(?:|a)+", "a**", "\\p{Emoji}", "(", ")", "["])(
     "%s is refused",
     (pattern) => {

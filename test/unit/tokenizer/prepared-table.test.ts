@@ -12,8 +12,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { callNative } from "#quipu/addon/addon.js";
+import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
 import { cacheFolder, preparedTable } from "#quipu/tokenizer/prepared-table.js";
-import { loadTokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { TOKENIZER_FILES } from "./tokenizers.js";
 
 const text = "The quick brown fox, 日本語 и русский!\n";

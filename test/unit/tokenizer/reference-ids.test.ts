@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { bytesOfAlphabet } from "#quipu/tokenizer/byte-alphabet.js";
-import { loadTokenizer, type Tokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
+import type { Tokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { namedTokenizer, present, SHARED, TOKENIZER_FILES } from "./tokenizers.js";
 
 const golden: {

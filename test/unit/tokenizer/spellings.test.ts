@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isQuipuError } from "#quipu/errors.js";
-import { loadTokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
 import { TOKENIZER_FILES } from "./tokenizers.js";
 
 type Changes = { readonly [part: string]: unknown; readonly model?: object };

@@ -1,7 +1,8 @@
 // What holds for every tokenizer, whatever its file says.
 import fc from "fast-check";
 import { isQuipuError } from "#quipu/errors.js";
-import { loadTokenizer, type Tokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
+import type { Tokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { processorTime } from "../../processor-time.js";
 import { namedTokenizer, TOKENIZER_FILES } from "./tokenizers.js";
 

@@ -1,7 +1,8 @@
 // The tokenizers that tests use, and where their files come from.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { loadTokenizer, type Tokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
+import type { Tokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { isPossible } from "../../where.js";
 
 const root = process.cwd();

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { isQuipuError } from "#quipu/errors.js";
-import { loadTokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
 import { type TrainTokenizerOptions, trainTokenizer } from "#quipu/tokenizer/train.js";
 import { byteId, countPieces, referenceMerges } from "./train-reference.js";
 

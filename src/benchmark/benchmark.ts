@@ -1,20 +1,18 @@
-// Speed and memory of a model, each rate beside what this machine could do at best, measured in the same run.
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { readOptions } from "../arguments.js";
+// Speed and memory of a model, each rate beside the roof that bounds it, measured in the same run.
+import { abortSignal, callback, type Kind, type Kinds, readOptions, whole } from "../arguments.js";
 import { openDevice } from "../device/device.js";
-import { describeMachine, measureRoofs, type Roofs } from "../device/machine.js";
-import { abortedError, isQuipuError, QuipuError } from "../errors.js";
-import { compile } from "../graph/program.js";
-import { Recorder } from "../graph/recorder.js";
-import { SlotState } from "../model/slot-state.js";
-import { loadTokenizer } from "../tokenizer/tokenizer.js";
-import type { GenerateOptions } from "./events.js";
-import { type LoadOptions, loadModel } from "./load.js";
-import type { Model, ModelStats } from "./model.js";
-import { modelFolder } from "./model-folder.js";
-import { BENCHMARK_OPTIONS, GENERATE_OPTIONS, LOAD_OPTIONS } from "./option-kinds.js";
+import { abortedError, QuipuError } from "../errors.js";
+import type { GenerateOptions } from "../generate/events.js";
+import { LOAD_OPTIONS, type LoadOptions, loadModel } from "../generate/load.js";
+import type { Model, ModelStats } from "../generate/model.js";
+import { modelFolder } from "../generate/model-folder.js";
+import { GENERATE_OPTIONS } from "../generate/option-kinds.js";
+import { resolveBias, resolveSettings } from "../generate/sampling.js";
+import { describeMachine } from "../machine/machine.js";
+import { measureRoofs, type Roofs } from "../machine/roofs.js";
+import { sampleOnly } from "../model/sample-only.js";
+import { median, quantile, standardDeviation } from "./statistics.js";
+import { tokenizeRates } from "./tokenize.js";
 
 export interface BenchmarkOptions {
   /** Default 512, or what the context holds after `depth`. */
@@ -30,6 +28,22 @@ export interface BenchmarkOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
+
+/** Checked one by one, as those of generate(). */
+const generateOptions: Kind = {
+  expected: "an object with options of generate",
+  accepts: (value) => Object.prototype.toString.call(value) === "[object Object]",
+};
+
+export const BENCHMARK_OPTIONS: Kinds<BenchmarkOptions> = {
+  promptTokens: whole(1),
+  genTokens: whole(2),
+  repeats: whole(1, 1000),
+  depth: whole(0),
+  sampling: generateOptions,
+  onProgress: callback,
+  signal: abortSignal,
+};
 
 /** A rate in the unit of what bounds it, and its share of that. */
 export interface Roof {
@@ -108,7 +122,7 @@ export async function runBenchmark(
   const promptRates = promptTimes.map((ms) => (1000 * promptTokens) / ms);
   const decodeRates = decodes.map(({ ms }) => (1000 * (genTokens - 1)) / ms);
   const suffix = depth === 0 ? "" : `@d${depth}`;
-  const tokenize = await tokenizeRates(pathOrName, Math.min(repeats, 3));
+  const tokenize = await tokenizeRates(modelFolder(pathOrName), Math.min(repeats, 3));
   const rows: BenchmarkRow[] = [
     row("load", "ms", loads),
     ...(tokenize.length > 0 ? [row("tokenize", "MB/s", tokenize)] : []),
@@ -120,7 +134,7 @@ export async function runBenchmark(
       ...row(`tg${genTokens}${suffix}`, "t/s", decodeRates),
       roof: decodeRoof(stats, roofs, decodeRates, genTokens, depth),
     },
-    row("sampling", "µs", await samplingTimes(model, options.sampling ?? {}, stats)),
+    row("sampling", "µs", await samplingTimes(model, options.sampling ?? {}, stats.threads)),
     row("first token", "ms", promptTimes),
     { test: "inter-token p50", unit: "ms", value: quantile(gaps, 0.5), sd: 0 },
     { test: "inter-token p95", unit: "ms", value: quantile(gaps, 0.95), sd: 0 },
@@ -140,7 +154,7 @@ async function promptTime(model: Model, ids: Int32Array, signal: AbortSignal | u
   return performance.now() - started;
 }
 
-/** Milliseconds from the first token to the last, and between neighbours. */
+/** Milliseconds from the first token to the last, and the inter-token latencies. */
 interface Decode {
   readonly ms: number;
   readonly gapsMs: readonly number[];
@@ -195,61 +209,25 @@ function decodeRoof(
   return { unit: "GB/s", value: value / 1e9, share: value / readBandwidth };
 }
 
-/** Our own documentation as text: English, Markdown and code. */
-async function tokenizeRates(pathOrName: string | URL | undefined, repeats: number): Promise<number[]> {
-  const docs = fileURLToPath(new URL("../../docs", import.meta.url));
-  const text = readdirSync(docs)
-    .filter((name) => name.endsWith(".md"))
-    .map((name) => readFileSync(join(docs, name), "utf8"))
-    .join("\n");
-  const dir = modelFolder(pathOrName);
-  const probe = await loadTokenizer(dir).catch((error: unknown) => {
-    if (!isQuipuError(error)) throw error;
-  });
-  if (probe === undefined) return [];
-  return timesOf(repeats, async () => {
-    const tokenizer = await loadTokenizer(dir); // anew, so that no piece is remembered
-    const started = performance.now();
-    tokenizer.encode(text);
-    return Buffer.byteLength(text) / 1e3 / (performance.now() - started);
-  });
-}
+/** Runs that each figure of sampling is the mean of. */
+const SAMPLED = 50;
 
-/** Microseconds of one `sample` of one row, on logits of the model. */
-async function samplingTimes(model: Model, sampling: GenerateOptions, stats: ModelStats): Promise<number[]> {
-  const { config } = model;
-  const ids = idsFor(model, 16);
-  const values = (await model.logits(ids)).slice((ids.length - 1) * config.vocabSize);
-  const device = openDevice({ threads: stats.threads });
+/** Microseconds of one `sample` of one row, on logits of the model, hand-over to the device's thread included. */
+async function samplingTimes(model: Model, given: GenerateOptions, threads: number): Promise<number[]> {
+  const { config, generationConfig, tokenizer } = model;
+  const prompt = idsFor(model, 16);
+  const logits = (await model.logits(prompt)).slice((prompt.length - 1) * config.vocabSize);
+  const settings = {
+    ...resolveSettings({ seed: 1, ...given }, generationConfig),
+    logitBias: resolveBias(given.logitBias, tokenizer, config.vocabSize),
+  };
+  const device = openDevice({ threads });
   try {
-    const state = new SlotState(device, 1, 2, config.vocabSize);
-    const index = (name: string, bound: number) => device.allocate(name, "i32", [1], bound);
-    const inputs = {
-      ...state,
-      outputRows: index("outputRows", 1),
-      slots: index("slots", 1),
-      positions: index("positions", 2),
-    };
-    const logits = device.allocate("logits", "f32", [1, config.vocabSize]);
-    const recorder = new Recorder();
-    const sampled = recorder.sample(recorder.input(logits), inputs, 1);
-    for (const value of Object.values(sampled)) recorder.output(value);
-    const program = compile(device, recorder.finish());
-    const settings = {
-      ...{
-        temperature: sampling.temperature ?? 0.8,
-        topK: sampling.topK ?? 0,
-        topP: sampling.topP ?? 0.95,
-        minP: sampling.minP ?? 0,
-      },
-      ...{ repeatPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, seed: 1, logitBias: new Map<number, number>() },
-    };
-    await device.run(null, { writes: [[logits, values], ...state.begin(0, settings, Int32Array.of(0), [])] });
-    const many = 50;
+    const sample = await sampleOnly(device, logits, settings, prompt);
     return await timesOf(5, async () => {
       const started = performance.now();
-      for (let i = 0; i < many; i++) await program.run();
-      return (1000 * (performance.now() - started)) / many;
+      for (let i = 0; i < SAMPLED; i++) await sample();
+      return (1000 * (performance.now() - started)) / SAMPLED;
     });
   } finally {
     await device.dispose();
@@ -263,21 +241,5 @@ async function timesOf(count: number, measure: () => Promise<number>): Promise<n
 }
 
 function row(test: string, unit: string, values: readonly number[]): BenchmarkRow {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return { test, unit, value: median(values), sd: values.length > 1 ? Math.sqrt(squares / (values.length - 1)) : 0 };
-}
-
-function median(values: readonly number[]): number {
-  return quantile(
-    [...values].sort((a, b) => a - b),
-    0.5,
-  );
-}
-
-/** Of ascending values, between neighbours by proportion. */
-function quantile(sorted: readonly number[], share: number): number {
-  const place = share * (sorted.length - 1);
-  const below = sorted[Math.floor(place)] ?? 0;
-  return below + (place - Math.floor(place)) * ((sorted[Math.ceil(place)] ?? below) - below);
+  return { test, unit, value: median(values), sd: standardDeviation(values) };
 }

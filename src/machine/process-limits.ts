@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { freemem } from "node:os";
 import { join } from "node:path";
-import { callNative } from "./addon.js";
+import { callNative } from "../addon/addon.js";
 
 /** The contents of a file; empty where it cannot be read. */
 export type ReadFile = (path: string) => string;
@@ -17,13 +17,13 @@ const read: ReadFile = (path) => {
   }
 };
 
-/** Threads that find a processor of their own: the affinity of this process, cut to the quota of its cgroups. At least 1. */
+/** Threads that can run at once: the affinity of this process, cut to the CPU quota of its cgroups. At least 1. */
 export function availableThreads(): number {
   const processors = callNative((addon) => addon.processors());
   return Math.max(1, Math.min(processors, Math.ceil(processorQuota(read))));
 }
 
-/** The threads to use: as many as were asked for, by default as many as there can be, and never more than find a processor. */
+/** The threads to use: as many as were asked for, by default and at most those that can run at once. */
 export function threadsFor(asked: number | undefined): number {
   const processors = availableThreads();
   return Math.min(asked ?? processors, processors);

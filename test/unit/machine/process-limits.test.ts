@@ -1,5 +1,5 @@
 // What cgroups give a process, from the files that the kernel shows, as they were found in containers and services.
-import { availableMemory, availableThreads, memoryQuota, processorQuota } from "#quipu/addon/process-limits.js";
+import { availableMemory, availableThreads, memoryQuota, processorQuota } from "#quipu/machine/process-limits.js";
 
 type Files = Readonly<Record<string, string>>;
 const reading = (files: Files) => (path: string) => files[path] ?? "";

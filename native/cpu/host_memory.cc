@@ -1,0 +1,58 @@
+#include "cpu/host_memory.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "core/guard.h"
+
+namespace quipu::cpu {
+
+HostMemory::~HostMemory() { release(); }
+
+void HostMemory::release() {
+  if (writable() && data_ != nullptr) {
+    allow(data_ + bytes_, kGuardBytes);
+    munmap(data_, bytes_ + kGuardBytes);
+  }
+  data_ = nullptr;
+  owner_.reset();
+}
+
+Status HostMemory::allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<HostMemory>& out) {
+  std::byte* data = nullptr;
+  if (bytes > 0) {
+    const size_t whole = bytes + kGuardBytes;
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void* memory = whole < bytes ? MAP_FAILED : mmap(nullptr, whole, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (memory == MAP_FAILED) {
+      return Status::error(ErrorCode::kOutOfMemory, "the system refused " + std::to_string(bytes) + " bytes of memory");
+    }
+#ifdef MADV_HUGEPAGE
+    if (bytes >= (size_t{1} << 17)) madvise(memory, bytes, MADV_NOHUGEPAGE);  // untouched cache pages must cost nothing
+#endif
+    data = static_cast<std::byte*>(memory);
+    forbid(data + bytes, kGuardBytes);
+  }
+  out.reset(new HostMemory(data, bytes, indexBound, 0, nullptr));
+  return {};
+}
+
+std::shared_ptr<HostMemory> HostMemory::view(const std::byte* data, size_t bytes, size_t takenBytes,
+                                             std::shared_ptr<const void> owner) {
+  auto* memory = const_cast<std::byte*>(data);  // writable() keeps programs from writing it
+  return std::shared_ptr<HostMemory>(new HostMemory(memory, bytes, 0, takenBytes, std::move(owner)));
+}
+
+void HostMemory::shrink(size_t bytes) {
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t kept = (bytes + page - 1) / page * page;
+  if (kept == 0 || kept >= bytes_) return;  // memory that nobody needs is destroyed
+  allow(data_ + bytes_, kGuardBytes);
+  munmap(data_ + kept + kGuardBytes, bytes_ - kept);
+  bytes_ = kept;
+  forbid(data_ + bytes_, kGuardBytes);
+}
+
+}  // namespace quipu::cpu

@@ -1,0 +1,61 @@
+// The reference device's kernels: what every op means, as plain loops over numbers in float64, rounded once where a
+// result is stored. They are what other devices are held against, so they share nothing with any of them.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "core/dtype.h"
+#include "core/error.h"
+#include "core/op_table.h"
+
+namespace quipu::reference {
+
+// A tensor of a call. Elements are numbers, whatever they are stored as.
+struct Operand {
+  std::byte* data;
+  DType dtype;
+  size_t dims[4];  // 1 beyond the rank
+  uint32_t bound;  // of index contents
+
+  double operator[](size_t index) const;
+  int32_t index(size_t index) const;  // of i32 contents
+  // Rounded to nearest, ties to even; integers must be whole.
+  void set(size_t index, double value) const;
+};
+
+struct Call {
+  std::vector<Operand> operands;  // in the order of core/op_table.h
+  const uint32_t* attributes;
+
+  const Operand& operator[](uint32_t index) const { return operands[index]; }
+  double floatAttribute(uint32_t index) const { return std::bit_cast<float>(attributes[index]); }
+};
+
+// Notes what is wrong with a row; false where that ends the run.
+using Fail = std::function<bool(ErrorCode code, uint32_t row)>;
+using Kernel = void (*)(const Call& call, const Fail& fail);
+
+// Null for an op that the reference does not have.
+Kernel kernelOf(OpCode code);
+
+// linear.cc
+void gatherRows(const Call& call, const Fail& fail);
+void rmsNorm(const Call& call, const Fail& fail);
+void matmul(const Call& call, const Fail& fail);
+void add(const Call& call, const Fail& fail);
+void swiglu(const Call& call, const Fail& fail);
+// attention.cc
+void ropeAngles(const Call& call, const Fail& fail);
+void rope(const Call& call, const Fail& fail);
+void appendKv(const Call& call, const Fail& fail);
+void attention(const Call& call, const Fail& fail);
+// sample.cc
+void sample(const Call& call, const Fail& fail);
+void advance(const Call& call, const Fail& fail);
+void resume(const Call& call, const Fail& fail);
+
+}  // namespace quipu::reference

@@ -1,0 +1,256 @@
+// Seeds faults, one at a time, and says which of them the tests see. In a copy of the tree, which is removed afterwards.
+//
+//   node scripts/test-mutants.js              all of test/mutants (an hour and more)
+//   node scripts/test-mutants.js rope slots   those whose list, file or fault contains one of the words
+//
+// A mutant is an exact text that is replaced (test/mutants/README.md). Native ones are compiled together, each under a condition
+// that the environment chooses at start; those of TypeScript one after another. First everything is tested without any, and a text that is not there exactly once is a
+// failure, so that no mutant counts that was not seeded. Exit status 1 where fewer than 95 % are caught.
+import { spawn, spawnSync } from "node:child_process";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { createRequire } from "node:module";
+import { availableParallelism, tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { transformSync } from "esbuild";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const LEAST_CAUGHT = 0.95;
+/** Tests that take so many times longer than without a fault hang; but a busy machine may hold up a short one. */
+const [HANGS, SHORT_MS] = [5, 60_000];
+/** What MUTANT asks, in C++. */
+const CHOICE = `#pragma once
+#include <cstdlib>
+[[maybe_unused]] static bool quipuMutant(int number) {
+  static const char* const chosen = getenv("QUIPU_MUTANT");
+  static const int chosenNumber = chosen == nullptr ? 0 : atoi(chosen);
+  return chosenNumber == number;
+}
+`;
+const words = process.argv.slice(2);
+
+const mutants = (await readLists()).filter(
+  ({ list, file, fault }) =>
+    words.length === 0 || words.some((word) => [list, file, fault].some((text) => text.includes(word))),
+);
+const problems = mutants.flatMap(problemsOf);
+if (mutants.length === 0) problems.push(`no mutant has one of: ${words.join(", ")}`);
+if (problems.length > 0) fail(problems.join("\n"));
+
+const copy = mkdtempSync(join(tmpdir(), "quipu-mutants-"));
+let child; // the tests that run
+const usualTimes = new Map(); // by test, in milliseconds
+process.on("exit", () => {
+  killTests();
+  rmSync(copy, { recursive: true, force: true });
+});
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1));
+
+console.log(`${mutants.length} mutants, in ${copy}`);
+copyTree();
+compile();
+const survivors = [];
+const scripts = mutants.filter(({ file }) => file.endsWith(".ts"));
+const groups = groupsOf(mutants.filter((mutant) => !scripts.includes(mutant)));
+let addon = join(root, "build", "Release", "quipu.node");
+for (const group of groups) {
+  addon = buildNative(group);
+  await expectGreen(group === groups[0] ? mutants : group); // the other groups have other builds
+  for (const [i, mutant] of group.entries()) await judge(mutant, { QUIPU_MUTANT: String(i + 1) });
+}
+if (groups.length === 0) await expectGreen(scripts);
+for (const mutant of scripts) await judgeScript(mutant);
+
+const caught = mutants.length - survivors.length;
+console.log(`${caught} of ${mutants.length} caught (${((100 * caught) / mutants.length).toFixed(1)} %)`);
+for (const { file, fault, survives } of survivors)
+  console.log(`survived: ${file}: ${fault}${survives ? ` (${survives})` : ""}`);
+process.exit(caught / mutants.length < LEAST_CAUGHT ? 1 : 0);
+
+function fail(message) {
+  console.error(message);
+  process.exit(1);
+}
+
+async function readLists() {
+  const folder = join(root, "test", "mutants");
+  const lists = readdirSync(folder)
+    .filter((name) => name.endsWith(".js"))
+    .sort();
+  const read = lists.map(async (name) => {
+    const { mutants } = await import(pathToFileURL(join(folder, name)));
+    return mutants.map((mutant) => ({ ...mutant, list: basename(name, ".js") }));
+  });
+  return (await Promise.all(read)).flat();
+}
+
+function problemsOf({ list, file, fault, from, to, tests }) {
+  const where = `test/mutants/${list}.js: ${fault}`;
+  if (!existsSync(join(root, file))) return [`${where}: there is no ${file}`];
+  const found = readFileSync(join(root, file), "utf8").split(from).length - 1;
+  const wrong = [];
+  if (found !== 1) wrong.push(`${where}: its text is in ${file} ${found} times: expected once`);
+  if (from === to) wrong.push(`${where}: it changes nothing`);
+  if (!file.endsWith(".ts") && to.split("MUTANT").length !== 2) wrong.push(`${where}: expected MUTANT once`);
+  for (const test of tests) {
+    const [folder, name] = [join(root, "test", dirname(test)), basename(test)];
+    if (!existsSync(folder) || !readdirSync(folder).some((entry) => entry.startsWith(name))) {
+      wrong.push(`${where}: there is no test ${test}`);
+    }
+  }
+  return wrong;
+}
+
+function run(command, args, env = {}) {
+  const { status, stdout, stderr } = spawnSync(command, args, {
+    cwd: copy,
+    encoding: "utf8",
+    env: { ...process.env, ...env },
+    maxBuffer: 2 ** 28,
+  });
+  if (status !== 0) fail(`${stdout}\n${stderr}\n${command} ${args.join(" ")}: exit status ${status}`);
+}
+
+function copyTree() {
+  const listed = spawnSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  for (const file of listed.stdout.split("\0").filter((name) => name !== "" && existsSync(join(root, name)))) {
+    mkdirSync(dirname(join(copy, file)), { recursive: true });
+    cpSync(join(root, file), join(copy, file));
+  }
+  symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
+}
+
+function compile() {
+  const tsc = ["node_modules/typescript/bin/tsc", "-p"];
+  run(process.execPath, [...tsc, "tsconfig.json"]);
+  run(process.execPath, [...tsc, "test/tsconfig.json"]);
+  run(process.execPath, ["scripts/bundle.js"]);
+}
+
+/** Mutants whose texts do not overlap are compiled together. */
+function groupsOf(natives) {
+  const groups = [];
+  for (const mutant of natives) {
+    const start = readFileSync(join(root, mutant.file), "utf8").indexOf(mutant.from);
+    const placed = { ...mutant, start, end: start + mutant.from.length };
+    const isFree = (group) =>
+      group.every(({ file, start, end }) => file !== placed.file || end <= placed.start || placed.end <= start);
+    const group = groups.find(isFree);
+    if (group === undefined) groups.push([placed]);
+    else group.push(placed);
+  }
+  return groups;
+}
+
+/** The addon with all mutants of the group in it; where it can be, with the emulated targets, so that every target is tested. */
+function buildNative(group) {
+  const header = join(copy, "mutant.h");
+  writeFileSync(header, CHOICE);
+  for (const folder of ["native", join("test", "native")]) {
+    for (const name of readdirSync(join(root, folder), { recursive: true })) {
+      if (/\.(cc|h)$/.test(name))
+        writeFileSync(join(copy, folder, name), nativeText(join(folder, name), group, header));
+    }
+  }
+  const target = process.arch === "x64" ? "quipu-emulated" : "quipu";
+  const cmakeJs = createRequire(import.meta.url).resolve("cmake-js/bin/cmake-js");
+  const parallel = String(availableParallelism());
+  const options = ["--directory", copy, "--out", join(copy, "build"), "--config", "Release", "--target", target];
+  const started = Date.now();
+  run(process.execPath, [cmakeJs, "build", ...options, "--parallel", parallel], { npm_config_nodedir: "" });
+  console.log(`${group.length} native mutants compiled in ${seconds(started)}`);
+  return join(copy, "build", "Release", `${target}.node`);
+}
+
+/** A native source with the group's mutants; each translation unit has a choice of its own, so that no target shares code with another. */
+function nativeText(file, group, header) {
+  let text = readFileSync(join(root, file), "utf8");
+  const inFile = [...group.entries()].filter(([, mutant]) => mutant.file === file);
+  for (const [i, { start, end, to }] of inFile.sort(([, a], [, b]) => b.start - a.start)) {
+    text = text.slice(0, start) + to.replace("MUTANT", () => `::quipuMutant(${i + 1})`) + text.slice(end);
+  }
+  return file.endsWith(".cc") ? `#include "${header}"\n${text}` : text;
+}
+
+function killTests() {
+  if (child === undefined) return;
+  try {
+    process.kill(-child.pid, "SIGKILL");
+  } catch {} // it is gone
+}
+
+/** What stopped the tests: the name of the first that failed, or how they ended otherwise; undefined where they pass. */
+function stoppedBy(tests, limit, env = {}) {
+  const jest = ["--experimental-vm-modules", "--no-warnings", "node_modules/jest/bin/jest.js", "--bail=1"];
+  child = spawn(process.execPath, [...jest, ...tests.map((test) => `/build/test/${test}`)], {
+    cwd: copy,
+    env: { ...process.env, QUIPU_ADDON: addon, ...env },
+    detached: true, // a group of its own, that ends with it
+  });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (output += data));
+  let hangs = false;
+  const timer = setTimeout(() => {
+    hangs = true;
+    killTests();
+  }, limit);
+  return new Promise((resolve) => {
+    child.on("close", (status) => {
+      clearTimeout(timer);
+      killTests();
+      const failed = /^ +● (.*)$/m.exec(output)?.[1];
+      if (status === 0) resolve(undefined);
+      else resolve({ by: hangs ? "time" : (failed ?? `exit status ${status}`), output });
+    });
+  });
+}
+
+async function expectGreen(tested) {
+  const started = Date.now();
+  for (const test of new Set(tested.flatMap(({ tests }) => tests))) {
+    const from = Date.now();
+    const stopped = await stoppedBy([test], 2 ** 30);
+    if (stopped !== undefined) fail(`${stopped.output}\n${test} fails without any mutant`);
+    usualTimes.set(test, Date.now() - from);
+  }
+  console.log(`without any mutant: passed in ${seconds(started)}`);
+}
+
+async function judge(mutant, env) {
+  const started = Date.now();
+  const usual = mutant.tests.reduce((sum, test) => sum + usualTimes.get(test), 0);
+  const stopped = await stoppedBy(mutant.tests, Math.max(HANGS * usual, SHORT_MS), env);
+  if (stopped === undefined) survivors.push(mutant);
+  const verdict = stopped === undefined ? "SURVIVED" : "caught  ";
+  console.log(
+    `${verdict} ${seconds(started).padStart(6)}  ${mutant.file}: ${mutant.fault}${stopped ? `, by ${stopped.by}` : ""}`,
+  );
+}
+
+async function judgeScript(mutant) {
+  const compiled = join(copy, mutant.file.replace(/^src\/(.*)\.ts$/, "dist/$1.js"));
+  const before = readFileSync(compiled);
+  const text = readFileSync(join(root, mutant.file), "utf8").replace(mutant.from, () => mutant.to);
+  const tsconfigRaw = { compilerOptions: { verbatimModuleSyntax: true, target: "es2023" } };
+  writeFileSync(compiled, transformSync(text, { loader: "ts", format: "esm", tsconfigRaw }).code);
+  run(process.execPath, ["scripts/bundle.js"]);
+  await judge(mutant, {});
+  writeFileSync(compiled, before);
+}
+
+function seconds(since) {
+  return `${((Date.now() - since) / 1000).toFixed(0)} s`;
+}

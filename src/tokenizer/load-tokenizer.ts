@@ -1,0 +1,58 @@
+// loadTokenizer: a checkpoint folder or a tokenizer's file, to what turns text into ids.
+import { basename, dirname, join } from "node:path";
+import { callNative } from "../addon/addon.js";
+import { callback, checkArgument, pathOf } from "../arguments.js";
+import { examine, fileSize } from "../checkpoint/file.js";
+import { checkpointFolder } from "../checkpoint/hub-cache.js";
+import { checkFile } from "../checkpoint/wrong-file.js";
+import { QuipuError } from "../errors.js";
+import type { Warn } from "../warnings.js";
+import { preparedTable } from "./prepared-table.js";
+import { tokenizerOfRanks } from "./tiktoken-file.js";
+import type { Tokenizer } from "./tokenizer.js";
+import { readTokenizerConfig } from "./tokenizer-config.js";
+import { tokenizerOfJson } from "./tokenizer-json.js";
+
+/**
+ * Loads the tokenizer of a checkpoint folder (tokenizer.json, else tokenizer.model), or of one such file.
+ *
+ * @param pathOrUrl a path or a file URL.
+ * @param warn told of a snapshot that was chosen, and of a name that tokenizer_config.json has twice.
+ * @throws {QuipuError} ERR_MODEL_NOT_FOUND where there is none, ERR_TOKENIZER_INVALID for one that cannot be used, ERR_USAGE.
+ */
+export async function loadTokenizer(pathOrUrl: string | URL, warn: Warn = () => {}): Promise<Tokenizer> {
+  const path = pathOf("pathOrUrl", pathOrUrl);
+  checkArgument("warn", warn, callback);
+  const found = examine(path, "ERR_MODEL_NOT_FOUND");
+  if (found.kind === "unreadable") throw new QuipuError("ERR_MODEL_NOT_FOUND", `${path} ${found.problem}`);
+  if (found.kind === "absent") {
+    throw new QuipuError(
+      "ERR_MODEL_NOT_FOUND",
+      `${path}: no such file or folder: expected a tokenizer or a checkpoint folder`,
+    );
+  }
+  if (found.kind === "file") return loadFile(path, warn);
+  const dir = checkpointFolder(path, warn);
+  for (const name of ["tokenizer.json", "tokenizer.model"]) {
+    const file = join(dir, name);
+    if (examine(file, "ERR_TOKENIZER_INVALID").kind !== "absent") return loadFile(file, warn);
+  }
+  throw new QuipuError(
+    "ERR_MODEL_NOT_FOUND",
+    `${dir}: no tokenizer: expected tokenizer.json or tokenizer.model there (from code, loadModel(…, { tokenizer: false }) needs none)`,
+  );
+}
+
+async function loadFile(path: string, warn: Warn): Promise<Tokenizer> {
+  const config = await readTokenizerConfig(dirname(path), warn);
+  checkFile(path, "ERR_TOKENIZER_INVALID");
+  const prepared = preparedTable(path, fileSize(path, "ERR_TOKENIZER_INVALID") ?? 0);
+  if (path.endsWith(".json")) {
+    const vocabulary = callNative((addon) => new addon.Vocabulary("tokenizer.json", path, prepared));
+    return tokenizerOfJson(vocabulary, config, basename(path));
+  }
+  return tokenizerOfRanks(
+    callNative((addon) => new addon.Vocabulary("ranks", path, prepared)),
+    config,
+  );
+}

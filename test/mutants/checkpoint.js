@@ -1,0 +1,141 @@
+// Faults in how a checkpoint's files are read.
+const SAFETENSORS = "src/checkpoint/safetensors.ts";
+const CHECKPOINT = "src/checkpoint/checkpoint.ts";
+const FILE = "src/checkpoint/file.ts";
+const JSON_READER = "src/checkpoint/json.ts";
+
+export const mutants = [
+  {
+    fault: "gaps between tensors pass",
+    file: SAFETENSORS,
+    from: "if (tensor.offset !== end) {",
+    to: "if (tensor.offset < end) {",
+    tests: ["unit/checkpoint/safetensors"],
+  },
+  {
+    fault: "tensors that overlap pass",
+    file: SAFETENSORS,
+    from: "if (tensor.offset !== end) {",
+    to: "if (tensor.offset > end) {",
+    tests: ["unit/checkpoint/safetensors"],
+  },
+  {
+    fault: "bytes after the last tensor pass",
+    file: SAFETENSORS,
+    from: "if (end !== fileSize) {",
+    to: "if (end > fileSize) {",
+    tests: ["unit/checkpoint/safetensors"],
+  },
+  {
+    fault: "a range larger than its shape passes",
+    file: SAFETENSORS,
+    from: "if (totalBits !== BigInt(end - begin) * 8n) {",
+    to: "if (totalBits > BigInt(end - begin) * 8n) {",
+    tests: ["unit/checkpoint/safetensors"],
+  },
+  {
+    fault: "sizes are multiplied in 64 bits",
+    file: SAFETENSORS,
+    from: "shape.reduce((product, dim) => product * BigInt(dim), BigInt(bits))",
+    to: "BigInt.asUintN(64, shape.reduce((product, dim) => product * BigInt(dim), BigInt(bits)))",
+    tests: ["unit/checkpoint/safetensors"],
+  },
+  {
+    fault: "a header beyond the format's limit is read",
+    file: SAFETENSORS,
+    from: "if (headerBytes > MAX_HEADER_BYTES)",
+    to: "if (headerBytes > 2 * MAX_HEADER_BYTES)",
+    tests: ["unit/checkpoint/safetensors"],
+  },
+  {
+    fault: "sizes that are no safe integers pass",
+    file: SAFETENSORS,
+    from: "Number.isSafeInteger(size) && size >= 0",
+    to: "Number.isInteger(size) && size >= 0",
+    tests: ["unit/checkpoint/safetensors"],
+  },
+  {
+    fault: "nothing is said where index and shards disagree",
+    file: CHECKPOINT,
+    from: "return found.fileName === shard ? [] : [",
+    to: "return found.fileName !== undefined ? [] : [",
+    tests: ["unit/checkpoint/checkpoint"],
+  },
+  {
+    fault: "a tensor in two files is that of the earlier",
+    file: CHECKPOINT,
+    from: "      tensors.set(tensor.name, { ...tensor, file, fileName });",
+    to: "      if (other === undefined) tensors.set(tensor.name, { ...tensor, file, fileName });",
+    tests: ["unit/checkpoint/checkpoint"],
+  },
+  {
+    fault: "shards are taken before model.safetensors",
+    file: CHECKPOINT,
+    from: 'if (single === "file") {',
+    to: 'if (single === "file" && index !== "file") {',
+    tests: ["unit/checkpoint/checkpoint"],
+  },
+  {
+    fault: "a tensor that the index does not list is passed over in silence",
+    file: CHECKPOINT,
+    from: "const all = [...told, ...unlisted];",
+    to: "const all = unlisted.length < 0 ? unlisted : told;",
+    tests: ["unit/checkpoint/checkpoint"],
+  },
+  {
+    fault: "a file whose size the system does not tell is read without a limit",
+    file: FILE,
+    from: "if (length > limit) throw",
+    to: "if (length > limit && size > 0) throw",
+    tests: ["unit/checkpoint/file"],
+  },
+  {
+    fault: "a file above the limit is read before it is refused",
+    file: FILE,
+    from: "if (size > limit) throw",
+    to: "if (size > 2 * limit) throw",
+    tests: ["unit/checkpoint/file"],
+  },
+  {
+    fault: "what is no file is opened",
+    file: FILE,
+    from: 'if (info.isFile()) return { kind: "file", size: info.size };',
+    to: 'if (!info.isDirectory()) return { kind: "file", size: info.size };',
+    tests: ["unit/checkpoint/file"],
+  },
+  {
+    fault: "the end of two tensors is not compared",
+    file: "src/checkpoint/contents.ts",
+    from: "at < a.bytes; at += PIECE",
+    to: "at + PIECE <= a.bytes; at += PIECE",
+    tests: ["unit/checkpoint/checkpoint"],
+  },
+  {
+    fault: "only the first mebibyte of two tensors is compared",
+    file: "src/checkpoint/contents.ts",
+    from: "at < a.bytes; at += PIECE",
+    to: "at < Math.min(a.bytes, PIECE); at += PIECE",
+    tests: ["unit/checkpoint/contents"],
+  },
+  {
+    fault: "a name that is there twice passes in silence",
+    file: JSON_READER,
+    from: "if (open.has(last)) twice ??= last;",
+    to: "if (open.has(last)) twice ??= undefined;",
+    tests: ["unit/checkpoint/json"],
+  },
+  {
+    fault: "-Infinity is not read",
+    file: JSON_READER,
+    from: 'text[start - 1] === "-" ? 2 : 1',
+    to: 'text[start - 1] === "+" ? 2 : 1',
+    tests: ["unit/checkpoint/json"],
+  },
+  {
+    fault: "refs/main may leave the repository",
+    file: "src/checkpoint/hub-cache.ts",
+    from: 'if (!/^[\\w.-]+$/.test(commit) || commit.startsWith(".")) {',
+    to: 'if (commit === "") {',
+    tests: ["unit/checkpoint/hub-cache"],
+  },
+];

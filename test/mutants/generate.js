@@ -1,0 +1,223 @@
+// Faults in generation: prompts, settings, slots, the loop and how it ends.
+const GENERATE = "src/generate/generate.ts";
+const MODEL = "src/generate/model.ts";
+const PROMPT = "src/generate/prompt.ts";
+const SAMPLING = "src/generate/sampling.ts";
+const LINE = "src/generate/waiting-line.ts";
+const SCHEDULER = "src/generate/scheduler.ts";
+const SEQUENCE = "src/generate/sequence.ts";
+const TIMES = "src/generate/step-times.ts";
+const STOPS = "src/generate/stop-strings.ts";
+
+export const mutants = [
+  {
+    fault: "of two stop texts the one that begins first wins",
+    file: STOPS,
+    from: "a.start + a.stop.length - (b.start + b.stop.length) || a.start - b.start",
+    to: "a.start - b.start",
+    tests: ["unit/generate/stop-strings"],
+  },
+  {
+    fault: "a stop text that lacks its last character is given out",
+    file: STOPS,
+    from: "Math.min(stop.length - 1, text.length)",
+    to: "Math.min(stop.length - 2, text.length)",
+    tests: ["unit/generate/stop-strings"],
+  },
+  {
+    fault: "text that was held back is lost at the end",
+    file: GENERATE,
+    from: "text = last.text + stops.flush();",
+    to: "text = last.text;",
+    tests: ["library/generate"],
+  },
+  {
+    fault: "an id of both lists counts as the caller's",
+    file: GENERATE,
+    from: 'reason = eosIds.includes(token.id) ? "eos" : "stop";',
+    to: 'reason = settings.stopIds.includes(token.id) ? "stop" : "eos";',
+    tests: ["library/stop-tokens"],
+  },
+  {
+    fault: "an abort of a step is thrown as an error",
+    file: GENERATE,
+    from: '    reason = "abort";\n  } finally {',
+    to: "    throw error;\n  } finally {",
+    tests: ["library/abort"],
+  },
+  {
+    fault: "weights are not disposed of",
+    file: MODEL,
+    from: "disposeWeights(device, loaded.weights);",
+    to: "if (loaded.bytes < 0) disposeWeights(device, loaded.weights);",
+    tests: ["lifecycle/memory"],
+  },
+  {
+    fault: "begin-of-text stands twice",
+    file: PROMPT,
+    from: "addsBos && ids[0] !== bosId ?",
+    to: "addsBos ?",
+    tests: ["library/prompts"],
+  },
+  {
+    fault: "a prompt that just fits is cut",
+    file: PROMPT,
+    from: "if (ids.length + needed <= contextLength) return ids;",
+    to: "if (ids.length + needed < contextLength) return ids;",
+    tests: ["unit/generate/prompt"],
+  },
+  {
+    fault: "a prompt without its middle lacks its end too",
+    file: PROMPT,
+    from: "ids.subarray(ids.length - (keep - head))",
+    to: "ids.subarray(ids.length - keep, ids.length - head)",
+    tests: ["unit/generate/prompt"],
+  },
+  {
+    fault: "the checkpoint's defaults come before the caller's options",
+    file: SAMPLING,
+    from: "options.topK ?? defaults.topK ?? 0",
+    to: "defaults.topK ?? options.topK ?? 0",
+    tests: ["unit/generate/sampling"],
+  },
+  {
+    fault: "the checkpoint's repetition penalty is ignored",
+    file: SAMPLING,
+    from: "options.repeatPenalty ?? defaults.repetitionPenalty ?? 1",
+    to: "options.repeatPenalty ?? 1",
+    tests: ["unit/generate/sampling"],
+  },
+  {
+    fault: "a bias for an id beyond the vocabulary passes",
+    file: SAMPLING,
+    from: "id >= 0 && id < vocabSize",
+    to: "id >= 0 && id <= vocabSize",
+    tests: ["unit/generate/sampling", "library/arguments", "library/sampling-options"],
+  },
+  {
+    fault: "the end after maxTokens is told as that of the context",
+    file: GENERATE,
+    from: "settings.maxTokens >= 0 && tokens >= settings.maxTokens ?",
+    to: "settings.maxTokens >= 0 && tokens > settings.maxTokens ?",
+    tests: ["library/generate"],
+  },
+  {
+    fault: "the context holds one token less",
+    file: MODEL,
+    from: "room: runtime.contextLength - ids.length,",
+    to: "room: runtime.contextLength - ids.length - 1,",
+    tests: ["library/generate"],
+  },
+  {
+    fault: "a generator that ends leaves its sequence running",
+    file: GENERATE,
+    from: "    holding.sequence?.end();\n  }\n  const",
+    to: "    if (tokens < 0) holding.sequence?.end();\n  }\n  const",
+    tests: ["library/abort", "library/prompt-cache"],
+  },
+  {
+    fault: "promptCache is not passed on",
+    file: MODEL,
+    from: "      promptCache: options.promptCache ?? true,\n      onPromptProgress",
+    to: "      promptCache: true,\n      onPromptProgress",
+    tests: ["library/prompt-cache"],
+  },
+  {
+    fault: "logits() puts every chunk where the first is",
+    file: SCHEDULER,
+    from: "subarray(first * vocabSize, part.end * vocabSize)",
+    to: "subarray(0, rows.length * vocabSize)",
+    tests: ["library/generate", "model/logits", "library/scheduler-property"],
+  },
+  {
+    fault: "who waits for a slot is not told that the model is disposed of",
+    file: SCHEDULER,
+    from: "this.#waiting.endAll(closedError);",
+    to: "if (!this.#closed) this.#waiting.endAll(closedError);",
+    tests: ["library/scheduler.test", "library/abort"],
+  },
+  {
+    fault: "a prompt fills a step beside sequences that decode",
+    file: SCHEDULER,
+    from: "let room = beside ? ",
+    to: "let room = !beside ? ",
+    tests: ["library/scheduler.test"],
+  },
+  {
+    fault: "one step is in flight",
+    file: SCHEDULER,
+    from: "const IN_FLIGHT = 2;",
+    to: "const IN_FLIGHT = 1;",
+    tests: ["library/scheduler.test"],
+  },
+  {
+    fault: "a slot is given to the next while a step in flight names it",
+    file: SCHEDULER,
+    from: "if (!sequence.over || sequence.inFlight > 0 || lease",
+    to: "if (!sequence.over || lease",
+    tests: ["library/scheduler"],
+  },
+  {
+    fault: "a step is ended that is for somebody still",
+    file: SCHEDULER,
+    from: "parts.every((part) => part.sequence.over)",
+    to: "parts.some((part) => part.sequence.over)",
+    tests: ["library/scheduler-property"],
+  },
+  {
+    fault: "a step that is for nobody any more goes on",
+    file: SCHEDULER,
+    from: "if (parts.every((part) => part.sequence.over)) controller.abort();",
+    to: "if (parts.length < 0) controller.abort();",
+    tests: ["library/abort"],
+  },
+  {
+    fault: "steps of logits pass all others",
+    file: SCHEDULER,
+    from: "this.#scoredLast ? [samples, scores] : [scores, samples]",
+    to: "this.#closed ? [samples, scores] : [scores, samples]",
+    tests: ["library/scheduler.test"],
+  },
+  {
+    fault: "a small request passes a large one",
+    file: SCHEDULER,
+    from: "      if (lease === undefined) return;",
+    to: "      if (lease === undefined) { this.#waiting.remove(sequence); this.#waiting.add(sequence); return; }",
+    tests: ["library/scheduler.test"],
+  },
+  {
+    fault: "a sequence reserves a page too few",
+    file: SEQUENCE,
+    from: "this.sampling.maxTokens - 1)",
+    to: "this.sampling.maxTokens - 65)",
+    tests: ["library/scheduler"],
+  },
+  {
+    fault: "a sequence goes on without its reader",
+    file: SEQUENCE,
+    from: "this.isDecoding && this.queuedTokens - this.#taken < AHEAD",
+    to: "this.isDecoding",
+    tests: ["library/scheduler.test"],
+  },
+  {
+    fault: "stop ids do not end a sequence",
+    file: SEQUENCE,
+    from: "if (this.#stopIds.has(token.id) || this.#tokens",
+    to: "if (this.#tokens",
+    tests: ["library/scheduler-property", "library/stop-tokens"],
+  },
+  {
+    fault: "one idle sequence is enough to refuse who waits",
+    file: LINE,
+    from: "running.every(({ isIdle }) => isIdle)",
+    to: "running.some(({ isIdle }) => isIdle)",
+    tests: ["library/scheduler.test", "lifecycle/forgotten"],
+  },
+  {
+    fault: "a row of a prompt costs what the whole step does",
+    file: TIMES,
+    from: "Math.max(time - decode, 0) / promptRows",
+    to: "Math.max(time, 0) / promptRows",
+    tests: ["unit/generate/step-times"],
+  },
+];

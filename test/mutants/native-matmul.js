@@ -1,0 +1,27 @@
+// Faults in the product of activations and weights.
+const DOT = "native/cpu/kernels/matmul_dot.h";
+const PANEL = "native/cpu/kernels/matmul_panel.h";
+
+export const mutants = [
+  {
+    fault: "the dot form sums in blocks of 2048",
+    file: DOT,
+    from: "for (size_t begin = 0; begin < depth; begin += kBlock) {\n    const size_t end = begin + kBlock < depth ? begin + kBlock : depth;",
+    to: "for (size_t block = MUTANT ? 2 * kBlock : kBlock, begin = 0; begin < depth; begin += block) {\n    const size_t end = begin + block < depth ? begin + block : depth;",
+    tests: ["kernels/matmul"],
+  },
+  {
+    fault: "packing writes whole vectors past the workspace",
+    file: PANEL,
+    from: "const bool whole = (steps - step) * width >= 16;",
+    to: "const bool whole = MUTANT || (steps - step) * width >= 16;",
+    tests: ["kernels/matmul"],
+  },
+  {
+    fault: "of the blocks of a long row the last counts",
+    file: PANEL,
+    from: "begin == 0);\n",
+    to: "begin == 0 || MUTANT);\n",
+    tests: ["kernels/matmul"],
+  },
+];

@@ -1,0 +1,130 @@
+// Every argument of every native call of the tokenizer, its training and the roofs, with values of other kinds: the error names
+// the call and the argument, and nothing is read from what is of another kind.
+import { tmpdir } from "node:os";
+import { callNative, nativeAddon } from "#quipu/addon/addon.js";
+
+// biome-ignore lint/suspicious/noExplicitAny: what its types forbid is what is passed
+type Any = any;
+
+const addon = nativeAddon() as Any;
+const packed = `! 0 ${Array.from({ length: 256 }, (_, byte) => Buffer.from([byte]).toString("base64")).join(" ")}`;
+const vocabulary = new addon.Vocabulary("packed", packed);
+const tokenizer = new addon.Tokenizer(vocabulary, 0, true, -1, [256, "<s>", 1]);
+const trainer = () => new addon.TokenizerTrainer("gpt2", 1, 2 ** 20, tmpdir(), []);
+const counting = trainer();
+const training = trainer();
+afterAll(() => {
+  counting.dispose();
+  training.dispose();
+});
+
+const one = Uint8Array.of(1);
+const OTHERS: readonly unknown[] = [undefined, null, 1.5, -7, "x", true, {}, [1], new Float32Array(2), new Date(0)];
+
+/** A call, arguments that it takes, and the names of those that are checked. */
+const CALLS: Readonly<Record<string, { call: (...args: Any[]) => unknown; args: readonly unknown[]; from?: number }>> =
+  {
+    "new Vocabulary(format, source)": { call: (...a) => new addon.Vocabulary(...a), args: ["packed", packed] },
+    "new Tokenizer(vocabulary, pattern, wholePieces, form, added)": {
+      call: (...a) => new addon.Tokenizer(...a),
+      args: [vocabulary, 0, true, -1, []],
+    },
+    "encode(text, allowed, refusesOthers, beginning)": {
+      call: (...a) => tokenizer.encode(...a),
+      args: ["a", one, false, -1],
+      from: 1, // what is wrong with a text is the user's fault
+    },
+    "count(text, allowed, refusesOthers, beginning)": {
+      call: (...a) => tokenizer.count(...a),
+      args: ["a", one, false, -1],
+      from: 1,
+    },
+    "parts(text, allowed, refusesOthers, beginning)": {
+      call: (...a) => tokenizer.parts(...a),
+      args: ["a", one, false, -1],
+      from: 1,
+    },
+    "encodePieces(text, ends)": {
+      call: (...a) => tokenizer.encodePieces(...a),
+      args: ["a", Int32Array.of(1)],
+      from: 1,
+    },
+    "encodeAll(texts, keep, threads, allowed, refusesOthers, beginning)": {
+      call: (...a) => tokenizer.encodeAll(...a),
+      args: [[], true, 1, one, false, -1],
+    },
+    "decode(ids, special)": { call: (...a) => tokenizer.decode(...a), args: [Int32Array.of(1), true] },
+    "decodeBytes(ids, special)": { call: (...a) => tokenizer.decodeBytes(...a), args: [Int32Array.of(1), true] },
+    "bytesOf(id)": { call: (...a) => tokenizer.bytesOf(...a), args: [1] },
+    "new EncodeStream(tokenizer, allowed, refusesOthers, beginning)": {
+      call: (...a) => new addon.EncodeStream(...a),
+      args: [tokenizer, one, false, -1],
+    },
+    "new TokenizerTrainer(pattern, threads, memoryBytes, folder, runs)": {
+      call: (...a) => new addon.TokenizerTrainer(...a).dispose(),
+      args: ["gpt2", 1, 2 ** 20, tmpdir(), []],
+    },
+    "count(bytes, ends)": { call: (...a) => counting.count(...a), args: [one, Uint32Array.of(1)] },
+    "train(merges, minFrequency, minPieceCount, forbidden)": {
+      call: (...a) => training.train(...a),
+      args: [1, 1, 1, []],
+    },
+    "merges(pairs, counts)": { call: (...a) => counting.merges(...a), args: [new Uint32Array(), new Float64Array()] },
+    "cut(bytes)": { call: (...a) => counting.cut(...a), args: [one] },
+    "measureRoofs(target, threads, bytes, passes, stop)": {
+      call: (...a) => addon.measureRoofs(...a),
+      args: ["scalar", 1, 2 ** 20, 1, Int32Array.of(1)],
+    },
+  };
+
+const kindOf = (value: unknown) => (Array.isArray(value) ? "list" : Object.prototype.toString.call(value));
+
+describe.each(Object.entries(CALLS))("%s", (written, { call, args, from = 0 }) => {
+  const names = written.slice(written.indexOf("(") + 1, -1).split(", ");
+
+  test("takes what it is meant to take", async () => {
+    await Promise.resolve(call(...args)).catch((error: { code?: string }) => {
+      expect(error.code).toBe("ERR_ABORTED"); // the roofs, which are stopped at once
+    });
+  });
+
+  test.each(names.slice(from))("%s of another kind is an error that names it", (name) => {
+    const at = names.indexOf(name);
+    for (const other of OTHERS) {
+      const isNumber = typeof args[at] === "number" && typeof other === "number";
+      if (kindOf(other) === kindOf(args[at]) && !isNumber) continue;
+      const wrong = args.map((arg, i) => (i === at ? other : arg));
+      expect(() => callNative(() => call(...wrong))).toThrow(
+        expect.objectContaining({
+          code: "ERR_INTERNAL",
+          message: expect.stringMatching(
+            new RegExp(`native call ${written.split("(")[0]}\\(.*\\): ${name}: expected `),
+          ),
+        }),
+      );
+    }
+  });
+});
+
+test("what is of its kind and wrong all the same is named too", () => {
+  const cases: readonly [() => unknown, RegExp][] = [
+    [
+      () => new addon.Vocabulary("gguf", packed),
+      /new Vocabulary\(.*\): format: expected packed, ranks or tokenizer.json/,
+    ],
+    [() => new addon.Tokenizer(vocabulary, 99, true, -1, []), /: pattern: expected a whole number from -1 to \d/],
+    [() => new addon.Tokenizer(vocabulary, 0, true, -1, [2 ** 24, "x", 0]), /: added: expected an id of 24 bits/],
+    [() => tokenizer.encode("a", new Uint8Array(7), false, -1), /encode\(.*\): allowed: expected a byte for each/],
+    [() => tokenizer.bytesOf(4096), /bytesOf\(id\): id: expected an id of the vocabulary/],
+    [() => counting.count(one, Uint32Array.of(2)), /count\(bytes, ends\): ends: expected ascending places/],
+    [() => counting.merges(new Uint32Array(2), new Float64Array()), /: pairs: expected two elements a merge/],
+    [() => addon.measureRoofs("avx9", 1, 4096, 1, Int32Array.of(1)), /: target: expected a target of this machine/],
+    [() => addon.measureRoofs("scalar", 2, 4096, 1, Int32Array.of(1)), /: bytes: expected a page for each thread/],
+    [() => addon.measureRoofs("scalar", 1025, 4096, 1, Int32Array.of(1)), /: threads: expected .* from 1 to 1024/],
+  ];
+  for (const [call, message] of cases) {
+    expect(() => callNative(call)).toThrow(
+      expect.objectContaining({ code: "ERR_INTERNAL", message: expect.stringMatching(message) }),
+    );
+  }
+});
