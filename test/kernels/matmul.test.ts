@@ -7,7 +7,7 @@ import { expectSameBits, expectWithin, runEverywhere, runExactly, runOnEveryDevi
 const { abs, floor } = Math;
 
 const BLOCK = 1024;
-const ROWS = [1, 2, 3, 7, 8, 9, 12, 13, 64, 65]; // the dot form up to 8, panels of 6 or 12 rows above
+const ROWS = [1, 2, 3, 6, 7, 9, 12, 13, 16, 32, 33, 64, 65]; // the dot form, tiles up to 32 or 64 rows by sixes, panels
 const FEATURES = [1, 15, 16, 17, 33, 420, 1003];
 const DEPTHS = [1, 15, 16, 17, 33, 420, 1008, 1023, 1024, 1025, 2048, 2100, 3090];
 
@@ -18,7 +18,7 @@ interface Case {
   readonly dtype: (typeof WEIGHT_DTYPES)[number];
 }
 
-/** Every depth with every dtype (exhaustive: and count of rows); every count of rows with features around the panels' 16 and 32; the widest features. */
+/** Every depth with every dtype (exhaustive: and count of rows); every count of rows with features around the 16 and 32 of strips and panels; the widest features. */
 function cases(): Case[] {
   if (process.env.QUIPU_EXHAUSTIVE) {
     return WEIGHT_DTYPES.flatMap((dtype, k) =>
@@ -34,12 +34,13 @@ function cases(): Case[] {
     }),
   );
   const byRows = ROWS.flatMap((rows, i) =>
-    [15, 17, 33, 49].map((features, k) => ({ rows, depth: 40, features, dtype: WEIGHT_DTYPES[(i + k) % 3]! })),
+    [15, 17, 33, 49, 18, 3].map((features, k) => ({ rows, depth: 40, features, dtype: WEIGHT_DTYPES[(i + k) % 3]! })),
   );
   const wide = WEIGHT_DTYPES.flatMap((dtype, k) => [
     { rows: 1 + k, depth: 420, features: 1003, dtype },
     { rows: 64 + k, depth: 33, features: 1003, dtype },
     { rows: 7 + 2 * k, depth: 1025, features: 420, dtype },
+    { rows: 5 + 4 * k, depth: 5000, features: 51, dtype }, // sixteen rows of it are more than is fetched ahead
   ]);
   return [...byDepth, ...byRows, ...wide];
 }
@@ -99,7 +100,7 @@ test.each(ROWS)("%i rows of small whole numbers: no rounding, so no bound", asyn
 });
 
 describe.each(setups())("$target, $threads threads", (setup) => {
-  test.each(WEIGHT_DTYPES)("a row is the same alone, among eight and in panels: %s", async (dtype) => {
+  test.each(WEIGHT_DTYPES)("a row is the same alone, in tiles and in panels: %s", async (dtype) => {
     const next = randomNumbers(7);
     const [rows, depth, features] = [65, 1100, 50];
     const a = randomF32(next, [rows, depth]);
@@ -116,7 +117,10 @@ describe.each(setups())("$target, $threads threads", (setup) => {
       [5, 2],
       [30, 8],
       [30, 9],
+      [2, 6],
+      [7, 16],
       [1, 13],
+      [0, 33],
       [1, 64],
     ] as const) {
       const expected = all.subarray(first * features, (first + count) * features);
@@ -125,7 +129,7 @@ describe.each(setups())("$target, $threads threads", (setup) => {
   });
 });
 
-test.each([1, 9])("NaN and infinity stay in their row and feature (%i rows)", async (rows) => {
+test.each([1, 9, 40, 70])("NaN and infinity stay in their row and feature (%i rows)", async (rows) => {
   const next = randomNumbers(8);
   const [depth, features] = [40, 20];
   const [a, b] = [randomF32(next, [rows, depth]), randomF32(next, [features, depth])];
@@ -141,22 +145,25 @@ test.each([1, 9])("NaN and infinity stay in their row and feature (%i rows)", as
   });
 });
 
-test("products below the normal numbers are kept, and a lane past the end ends in +0", async () => {
-  // −2⁻¹⁵⁰ rounds to −0; the lane goes on with +0 × +0, and (−0) + (+0) = +0. A lane of a whole step keeps −0.
-  const tiny = (depth: number) => f32([1, depth], new Array<number>(depth).fill(2 ** -75));
-  for (const [depth, expected] of [
-    [16, -0],
-    [17, 0],
-    [32, -0],
-  ] as const) {
-    const b = f32([1, depth], new Array<number>(depth).fill(-(2 ** -75)));
-    const { outputs } = await multiply({ a: tiny(depth), b });
-    expect(outputs[0]![0]).toBe(expected);
-    expect(dot(tiny(depth).data, 0, b.data, 0, depth, BLOCK)).toBe(expected);
-  }
-  const { outputs } = await multiply({ a: f32([1, 2], [2 ** -70, 1]), b: f32([1, 2], [2 ** -70, 0]) });
-  expect(outputs[0]![0]).toBe(2 ** -140);
-});
+test.each([1, 3])(
+  "products below the normal numbers are kept, and a lane past the end ends in +0 (%i rows)",
+  async (rows) => {
+    // −2⁻¹⁵⁰ rounds to −0; the lane goes on with +0 × +0, and (−0) + (+0) = +0. A lane of a whole step keeps −0.
+    const tiny = (depth: number) => f32([rows, depth], new Array<number>(rows * depth).fill(2 ** -75));
+    for (const [depth, expected] of [
+      [16, -0],
+      [17, 0],
+      [32, -0],
+    ] as const) {
+      const b = f32([1, depth], new Array<number>(depth).fill(-(2 ** -75)));
+      const { outputs } = await multiply({ a: tiny(depth), b });
+      expect([...outputs[0]!]).toEqual(new Array(rows).fill(expected));
+      expect(dot(tiny(depth).data, 0, b.data, 0, depth, BLOCK)).toBe(expected);
+    }
+    const { outputs } = await multiply({ a: f32([1, 2], [2 ** -70, 1]), b: f32([1, 2], [2 ** -70, 0]) });
+    expect(outputs[0]![0]).toBe(2 ** -140);
+  },
+);
 
 test("no rows, no features", async () => {
   for (const [rows, features] of [

@@ -7,6 +7,7 @@
 #include "cpu/kernels/attention_page.h"
 #include "cpu/kernels/matmul_dot.h"
 #include "cpu/kernels/matmul_panel.h"
+#include "cpu/kernels/matmul_tile.h"
 #include "cpu/kernels/philox.h"
 #include "cpu/kernels/weights.h"
 // as above

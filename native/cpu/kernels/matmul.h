@@ -1,14 +1,35 @@
 // matmul: out[t, n] = Σ_k a[t, k] · b[n, k], in the order of docs/numerics.md whichever form computes it: a row's
 // result does not depend on the rows beside it. An op that does more with its sums calls multiplyRows too.
 
-static constexpr size_t kDotLimit = 8;  // activation rows up to which the dot form is faster
+// Rows of activations up to which a form is the fastest (Zen 5, one thread, SmolLM2's shapes and 8192 × 2048, bf16;
+// docs/benchmarks.md). From two rows on tiles are 1.2 to 2 times as fast as the dot form; one row reads the same bytes
+// either way, and four streams a thread are the form that was measured on more machines. Panels are level with tiles at
+// 32 rows on AVX2, and at 80 on AVX-512, where they were a tenth slower at 64.
+static constexpr size_t kDotLimit = kHasTiles ? 1 : SIZE_MAX;
+static constexpr size_t kTileLimit = kWideRegisters >= 32 ? 64 : 32;
 
-QUIPU_INLINE bool usesPanels(const View& a) { return kHasPanels && a.dims[0] > kDotLimit; }
+enum class Form { kDot, kTiles, kPanels };
+
+QUIPU_INLINE Form formOf(const View& a) {
+  const size_t rows = a.dims[0];
+  if (rows <= kDotLimit) return Form::kDot;
+  return rows <= kTileLimit ? Form::kTiles : Form::kPanels;
+}
+
+QUIPU_INLINE bool usesPanels(const View& a) { return formOf(a) == Form::kPanels; }
 
 // Weight rows of a task: the last may have fewer.
 QUIPU_INLINE size_t multiplyTaskRows(const View& a, const View& b, uint32_t threads) {
-  if (usesPanels(a)) return panelsPerTask(b.dims[0], threads) * kPanelRows;
-  return dotTaskRows(size_t(a.dims[1]) * bytesOf(b.dtype));
+  const size_t rowBytes = size_t(a.dims[1]) * bytesOf(b.dtype);
+  switch (formOf(a)) {
+    case Form::kTiles:
+      return tileTaskRows(b.dims[0], rowBytes, threads);
+    case Form::kPanels:
+      return panelsPerTask(b.dims[0], threads) * kPanelRows;
+    case Form::kDot:
+      return dotTaskRows(rowBytes);
+  }
+  return 1;
 }
 
 static size_t multiplyTasks(const View& a, const View& b, uint32_t threads) {
@@ -40,6 +61,12 @@ QUIPU_INLINE void multiplyRows(const View& a, const View& b, size_t first, size_
       if (usesPanels(a)) {
         return panelRows(reinterpret_cast<const float*>(worker.shared), columns, depth, weights, b.dims[0], first, last,
                          reinterpret_cast<float*>(worker.scratch), sums, pitch, finish);
+      }
+    }
+    if constexpr (kHasTiles) {
+      if (formOf(a) == Form::kTiles) {
+        tileRows(a.as<float>(), columns, depth, weights, first, last, sums, pitch);
+        return finish(size_t{0}, columns, first, last);
       }
     }
     dotRows(a.as<float>(), columns, depth, weights, first, last, sums, pitch);

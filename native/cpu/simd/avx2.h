@@ -139,6 +139,29 @@ QUIPU_INLINE float sum(f32x16 v) {
   return _mm_cvtss_f32(_mm_add_ss(s2, _mm_movehdup_ps(s2)));
 }
 
+// Of eight vectors whose first halving is done: each step halves two of them in one register.
+QUIPU_INLINE __m256 sumsOfEight(const __m256 (&v)[8]) {
+  __m256 s4[4], s2[2];
+  for (int i = 0; i < 4; ++i) {
+    s4[i] = _mm256_add_ps(_mm256_permute2f128_ps(v[i], v[i + 4], 0x20), _mm256_permute2f128_ps(v[i], v[i + 4], 0x31));
+  }
+  for (int i = 0; i < 2; ++i) {
+    const __m256 even = s4[i], odd = s4[i + 2];
+    s2[i] = _mm256_add_ps(_mm256_shuffle_ps(even, odd, 0x44), _mm256_shuffle_ps(even, odd, 0xee));
+  }
+  return _mm256_add_ps(_mm256_shuffle_ps(s2[0], s2[1], 0x88), _mm256_shuffle_ps(s2[0], s2[1], 0xdd));
+}
+
+QUIPU_INLINE f32x16 sums(const f32x16 (&v)[16]) {
+  constexpr int kOrder[8] = {0, 2, 1, 3, 4, 6, 5, 7};  // in which the steps leave them
+  __m256 low[8], high[8];
+  for (int i = 0; i < 8; ++i) {
+    low[i] = _mm256_add_ps(v[kOrder[i]].low, v[kOrder[i]].high);
+    high[i] = _mm256_add_ps(v[8 + kOrder[i]].low, v[8 + kOrder[i]].high);
+  }
+  return {sumsOfEight(low), sumsOfEight(high)};
+}
+
 QUIPU_INLINE float maximum(f32x16 v) {
   const __m256 m8 = _mm256_max_ps(v.low, v.high);
   const __m128 m4 = _mm_max_ps(_mm256_castps256_ps128(m8), _mm256_extractf128_ps(m8, 1));

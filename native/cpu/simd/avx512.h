@@ -74,6 +74,23 @@ QUIPU_INLINE float sum(f32x16 v) {
   return sumOfEight(_mm256_add_ps(_mm512_castps512_ps256(v.v), _mm512_extractf32x8_ps(v.v, 1)));
 }
 
+// Each step halves two vectors in one register.
+QUIPU_INLINE f32x16 sums(const f32x16 (&v)[16]) {
+  constexpr int kOrder[16] = {0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15};  // in which the steps leave them
+  __m512 s8[8], s4[4], s2[2];
+  for (int i = 0; i < 8; ++i) {
+    const __m512 a = v[kOrder[i]].v, b = v[kOrder[i + 8]].v;
+    s8[i] = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+  }
+  for (int i = 0; i < 4; ++i) {
+    s4[i] = _mm512_add_ps(_mm512_shuffle_f32x4(s8[i], s8[i + 4], 0x88), _mm512_shuffle_f32x4(s8[i], s8[i + 4], 0xdd));
+  }
+  for (int i = 0; i < 2; ++i) {
+    s2[i] = _mm512_add_ps(_mm512_shuffle_ps(s4[i], s4[i + 2], 0x44), _mm512_shuffle_ps(s4[i], s4[i + 2], 0xee));
+  }
+  return {_mm512_add_ps(_mm512_shuffle_ps(s2[0], s2[1], 0x88), _mm512_shuffle_ps(s2[0], s2[1], 0xdd))};
+}
+
 QUIPU_INLINE float maximum(f32x16 v) { return _mm512_reduce_max_ps(v.v); }
 
 QUIPU_INLINE m16 less(f32x16 a, f32x16 b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ); }

@@ -12,6 +12,7 @@
 //   fma(a, b, c) add sub mul div sqrt max min negate abs rint   lane by lane; fma rounds once
 //                                       max is a > b ? a : b and min a < b ? a : b, so a NaN in b wins
 //   sum(v)                              the halving sum of docs/numerics.md
+//   sums(v[16])                         lane i is sum(v[i])
 //   maximum(v)                          the greatest lane; no lane may be NaN, and a zero may have either sign
 //   less(a, b) lessEqual equal isNan(v) → m16; select(m, a, b) is a where m is set; any(m)
 //   both(m, n) either(m, n) bits(m)     bits: lane l is bit l of a uint32_t; firstLanes(n): the first n ≤ 16 lanes
@@ -180,6 +181,12 @@ QUIPU_INLINE float sum(f32x16 v) {
     for (int l = 0; l < half; ++l) v.lane[l] += v.lane[l + half];
   }
   return v.lane[0];
+}
+
+QUIPU_INLINE f32x16 sums(const f32x16 (&v)[16]) {
+  f32x16 r;
+  for (int i = 0; i < 16; ++i) r.lane[i] = sum(v[i]);
+  return r;
 }
 
 QUIPU_INLINE float maximum(f32x16 v) {

@@ -1,0 +1,120 @@
+// What several rows in one step cost: the product by itself over weights that no cache holds, and whole steps of SmolLM2 that
+// decode so many sequences. One thread, its processor time (what neighbours take is not counted), best of all rounds, each
+// instruction set of this machine. QUIPU_BENCH_MODEL names another folder, QUIPU_BENCH_DIST another build's dist.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { pathToFileURL } from "node:url";
+import { markdown, ROOT } from "./measure.js";
+
+const ROUNDS = 12;
+const WEIGHT_BYTES = 64 * 2 ** 20; // of a program
+const ROWS = [1, 2, 3, 4, 6, 8, 12, 16];
+const SHAPES = [
+  [1536, 576],
+  [576, 1536],
+  [49_152, 576],
+  [8192, 2048],
+];
+const MODEL = process.env.QUIPU_BENCH_MODEL ?? join(ROOT, "build/models/smollm2");
+const DIST = process.env.QUIPU_BENCH_DIST ?? join(ROOT, "dist");
+
+const library = (path) => import(pathToFileURL(join(DIST, path)).href);
+
+/** The least processor time of each work, one after another in turn, in seconds. */
+async function bestOf(works) {
+  const best = works.map(() => Number.POSITIVE_INFINITY);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [i, work] of works.entries()) {
+      const before = process.cpuUsage();
+      await work();
+      const { user, system } = process.cpuUsage(before);
+      best[i] = Math.min(best[i], (user + system) / 1e6);
+    }
+  }
+  return best;
+}
+
+async function product(target, [features, depth]) {
+  const { Device } = await library("device/device.js");
+  const { Recorder } = await library("graph/recorder.js");
+  const { compile } = await library("graph/program.js");
+  const device = new Device(target, 1);
+  const copies = Math.ceil(WEIGHT_BYTES / (2 * features * depth));
+  const weights = device.allocate("weights", "bf16", [copies * features, depth]);
+  await device.run(null, {
+    writes: [
+      [weights, Uint16Array.from({ length: copies * features * depth }, (_, i) => 0x3c00 | ((i * 40_503) % 127))],
+    ],
+  });
+  // Written, as pages that are only read are all one page, which AMD's L1 cannot hold at several addresses.
+  const most = device.allocate("a", "f32", [Math.max(...ROWS), depth]);
+  await device.run(null, { writes: [[most, new Float32Array(Math.max(...ROWS) * depth).fill(0.5)]] });
+  const programs = await Promise.all(
+    ROWS.map((rows) => {
+      const recorder = new Recorder();
+      const a = { ...most, shape: [rows, depth] };
+      for (let copy = 0; copy < copies; copy++) {
+        const b = { ...weights, offset: copy * features * depth * 2, shape: [features, depth] };
+        const out = recorder.matmul(a, b);
+        if (copy === copies - 1) recorder.output(out);
+      }
+      return compile(device, recorder.finish());
+    }),
+  );
+  const best = await bestOf(programs.map((program) => () => program.run()));
+  await device.dispose();
+  const cells = best.map((seconds, i) => {
+    const bytes = 2 * copies * features * depth;
+    return `${(bytes / seconds / 1e9).toFixed(1)}, ${((bytes * ROWS[i]) / seconds / 1e9).toFixed(0)}`;
+  });
+  return [`${features} × ${depth}, ${target}`, ...cells];
+}
+
+async function steps(target) {
+  const { Device } = await library("device/device.js");
+  const { openCheckpoint } = await library("checkpoint/checkpoint.js");
+  const { readConfig } = await library("model/config.js");
+  const { loadWeights } = await library("model/weights.js");
+  const { Runtime } = await library("model/runtime.js");
+  const device = new Device(target, 1);
+  const config = await readConfig(MODEL);
+  const { weights } = await loadWeights(device, await openCheckpoint(MODEL), config, { mmap: true });
+  const shape = { slots: Math.max(...ROWS), contextLength: 256, type: "f16" };
+  const runtime = await Runtime.create(device, config, weights, shape);
+  const settings = {
+    ...{ temperature: 0.8, topK: 0, topP: 1, minP: 0, seed: 1, logitBias: new Map() },
+    ...{ repeatPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 },
+  };
+  const prompt = Int32Array.from({ length: 32 }, (_, i) => 300 + i);
+  for (let slot = 0; slot < shape.slots; slot++) {
+    await runtime.prepare(slot, settings, prompt, []);
+    await runtime.fill(Array.from(prompt, (id, position) => ({ id, slot, position })));
+  }
+  const works = ROWS.map((count) => {
+    const rows = Array.from({ length: count }, (_, slot) => ({ id: 400 + slot, slot, position: prompt.length }));
+    return () => runtime.sample(rows, [...rows.keys()], 1);
+  });
+  const best = await bestOf(works);
+  await device.dispose();
+  const cells = best.map(
+    (seconds, i) => `${(1e3 * seconds).toFixed(1)}, ${((ROWS[i] * best[0]) / seconds).toFixed(2)} ×`,
+  );
+  return [target, ...cells];
+}
+
+export async function measure() {
+  const { availableTargets } = await library("device/machine.js");
+  const targets = availableTargets().filter((name) => name !== "scalar");
+  const header = ROWS.map((rows) => `${rows}`);
+  const products = [];
+  for (const target of targets) for (const shape of SHAPES) products.push(await product(target, shape));
+  let text = `GB/s of bf16 weights, GFLOP/s, by rows:\n\n${markdown(["product", ...header], products)}`;
+  if (existsSync(join(MODEL, "config.json"))) {
+    const decoded = [];
+    for (const target of targets) decoded.push(await steps(target));
+    text += `\nMilliseconds of a step that decodes so many sequences, tokens/s as a multiple of one's:\n\n`;
+    text += markdown(["SmolLM2", ...header], decoded);
+  }
+  return text;
+}

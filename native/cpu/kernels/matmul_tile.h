@@ -1,0 +1,135 @@
+// matmul for some rows of activations (sequences that decode in one step, drafted tokens): k across the lanes, register
+// tiles of kTileRows weight rows × up to kTileColumns activation rows. Moves the weights once, N K · bytesOf(b); 2 T N
+// K flops: bound by memory up to three or four rows, then by arithmetic.
+//
+// Sixteen weight rows at a time, a strip, over one block of k: all columns, a tile at a time, from L1 or L2, while the
+// next strip is fetched. (The dot form fetches what it multiplies with its first columns, and nothing while it does the
+// others: 8 rows ran at 45 % of the FMA peak, here at 55 to 75.) The lanes of sixteen rows are halved together; one by
+// one that is a fifth of the time at k = 576.
+
+static constexpr bool kHasTiles = kWideRegisters >= 8;
+// 12 or 24 registers of sums. On AVX2 one row × 6 is 63 to 70 % of the peak where 2 × 3 is 45 to 52: it widens a weight
+// for six columns, and spills nothing. On AVX-512 4 × 6 is up to a fifth faster than 4 × 4, 2 × 8 half as fast.
+static constexpr size_t kTileRows = kWideRegisters >= 32 ? 4 : 1;
+static constexpr size_t kTileColumns = 6;
+static constexpr size_t kStripRows = 16;
+static constexpr size_t kTileTaskBytes = 1 << 18;
+// The longest strip that is fetched as a whole, so that its parts may be of any length; of longer ones the next block.
+static constexpr size_t kFetchedStrip = 1 << 17;
+
+// Weight rows b, b + depth, … against kColumns rows of a over `length` features of one block: lanes[column][row]. With
+// every line of weights a line of each row is fetched that comes `aheadStep` bytes after the one before.
+template <typename E, size_t kColumns>
+static void tileOfLanes(const float* a, const E* b, size_t depth, size_t length, const std::byte* ahead,
+                        size_t aheadStep, f32x16 (*lanes)[kStripRows]) {
+  constexpr size_t kStep = 64 / sizeof(E);  // a cache line of weights
+  f32x16 tile[kTileRows][kColumns];
+#pragma GCC unroll 8
+  for (size_t r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 8
+    for (size_t c = 0; c < kColumns; ++c) tile[r][c] = zero();
+  }
+  size_t k = 0;
+  for (; k + kStep <= length; k += kStep) {
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kTileRows; ++r) __builtin_prefetch(ahead + r * depth * sizeof(E), 0, 3);
+    ahead += aheadStep;
+#pragma GCC unroll 4
+    for (size_t i = 0; i < kStep; i += 16) {
+      f32x16 weights[kTileRows];
+#pragma GCC unroll 8
+      for (size_t r = 0; r < kTileRows; ++r) weights[r] = loadWide(b + r * depth + k + i);
+#pragma GCC unroll 8
+      for (size_t c = 0; c < kColumns; ++c) {
+        const f32x16 x = load(a + c * depth + k + i);
+#pragma GCC unroll 8
+        for (size_t r = 0; r < kTileRows; ++r) tile[r][c] = fma(x, weights[r], tile[r][c]);
+      }
+    }
+  }
+  for (; k < length; k += 16) {
+    const size_t n = length - k < 16 ? length - k : 16;
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kTileRows; ++r) {
+      const f32x16 weights = loadWidePart(b + r * depth + k, n);
+#pragma GCC unroll 8
+      for (size_t c = 0; c < kColumns; ++c) tile[r][c] = fma(loadPart(a + c * depth + k, n), weights, tile[r][c]);
+    }
+  }
+#pragma GCC unroll 8
+  for (size_t r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 8
+    for (size_t c = 0; c < kColumns; ++c) lanes[c][r] = tile[r][c];
+  }
+}
+
+template <typename E>
+struct LaneTiles {
+  void (*ofWidth[kTileColumns + 1])(const float*, const E*, size_t, size_t, const std::byte*, size_t,
+                                    f32x16 (*)[kStripRows]) = {};
+  constexpr LaneTiles() { fill<kTileColumns>(); }
+
+ private:
+  template <size_t kColumns>
+  constexpr void fill() {
+    ofWidth[kColumns] = tileOfLanes<E, kColumns>;
+    if constexpr (kColumns > 1) fill<kColumns - 1>();
+  }
+};
+
+// A strip, or what is left of one (at least kTileRows rows), over one block of k against all columns; the sums of the
+// block are stored to or added to out[column · pitch + row]. `ahead` is what is fetched, in the strip's own shape.
+template <typename E>
+static void multiplyStrip(const float* a, size_t columns, size_t depth, const E* b, size_t rows, size_t length,
+                          const E* ahead, float* out, size_t pitch, bool first) {
+  static constexpr LaneTiles<E> kTiles;
+  const size_t groups = (columns + kTileColumns - 1) / kTileColumns, part = length * sizeof(E) / groups;
+  f32x16 lanes[kTileColumns][kStripRows];
+  for (size_t r = rows; r < kStripRows; ++r) {
+    for (size_t c = 0; c < kTileColumns; ++c) lanes[c][r] = zero();
+  }
+  for (size_t group = 0; group < groups; ++group) {
+    const size_t column = group * columns / groups, width = (group + 1) * columns / groups - column;
+    for (size_t r = 0; r < rows; r += kTileRows) {
+      const size_t row = r + kTileRows <= rows ? r : rows - kTileRows;  // the last may compute some a second time
+      const std::byte* fetched = reinterpret_cast<const std::byte*>(ahead + row * depth) + group * part;
+      kTiles.ofWidth[width](a + column * depth, b + row * depth, depth, length, fetched, 64 / groups,
+                            reinterpret_cast<f32x16(*)[kStripRows]>(&lanes[0][row]));
+    }
+    for (size_t c = 0; c < width; ++c) {
+      float* to = out + (column + c) * pitch;
+      const f32x16 blockSums = sums(lanes[c]);
+      if (rows == kStripRows) {
+        store(to, first ? blockSums : add(load(to), blockSums));
+      } else {
+        storePart(to, first ? blockSums : add(loadPart(to, rows), blockSums), rows);
+      }
+    }
+  }
+}
+
+// Weight rows of a task: at least four tasks a thread, for balance.
+QUIPU_INLINE size_t tileTaskRows(size_t rowCount, size_t rowBytes, uint32_t threads) {
+  const size_t balanced = rowCount / (size_t(threads) * 4), large = kTileTaskBytes / rowBytes;
+  const size_t strips = (balanced < large ? balanced : large) / kStripRows;
+  return (strips < 1 ? 1 : strips) * kStripRows;
+}
+
+// Weight rows [first, last) of b against all `columns` rows of a: out[column · pitch + row − first].
+template <typename E>
+static void tileRows(const float* a, size_t columns, size_t depth, const E* b, size_t first, size_t last, float* out,
+                     size_t pitch) {
+  const size_t left = (last - first) % kStripRows, end = left < kTileRows ? last - left : last;
+  const bool wholeStrips = kStripRows * depth * sizeof(E) <= kFetchedStrip;
+  for (size_t row = first; row < end; row += kStripRows) {
+    const size_t rows = end - row < kStripRows ? end - row : kStripRows;
+    for (size_t begin = 0; begin < depth; begin += kBlock) {
+      const size_t length = depth - begin < kBlock ? depth - begin : kBlock;
+      const E *block = b + row * depth + begin, *ahead = block + kBlock;
+      if (wholeStrips) ahead = block + kStripRows * depth;
+      if (!wholeStrips && begin + length == depth) ahead = b + (row + kStripRows) * depth;
+      multiplyStrip(a + begin, columns, depth, block, rows, length, ahead, out + row - first, pitch, begin == 0);
+    }
+  }
+  if (end < last) dotRows(a, columns, depth, b, end, last, out + end - first, pitch);
+}
