@@ -14,11 +14,10 @@ import { loadChatTemplate } from "../chat/template-files.js";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { openDevice } from "../device/device.js";
 import { abortedError, QuipuError } from "../errors.js";
-import { PAGE_KEYS } from "../graph/ops.js";
 import { availableMemory } from "../machine/process-limits.js";
 import { type LlamaConfig, readConfig } from "../model/config.js";
 import { readGenerationConfig } from "../model/generation-config.js";
-import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
+import { bytesPerPosition, type KvCacheType, wholePages } from "../model/kv-cache.js";
 import { Runtime } from "../model/runtime.js";
 import { loadWeights } from "../model/weights.js";
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
@@ -175,9 +174,8 @@ function chooseSize(
   if (contextLength !== undefined && contextLength * position > free) throw refuse("contextLength", contextLength);
   const most = Math.min(config.maxPositions, cacheTokens ?? config.maxPositions);
   const context = contextLength ?? Math.max(Math.min(most, 64), Math.min(most, fits));
-  const pages = Math.ceil(context / PAGE_KEYS);
-  const affordable = Math.max(pages, Math.floor(fits / PAGE_KEYS));
-  return { contextLength: context, cacheTokens: cacheTokens ?? PAGE_KEYS * Math.min(slots * pages, affordable) };
+  const positions = wholePages(context);
+  return { contextLength: context, cacheTokens: cacheTokens ?? Math.min(slots * positions, Math.max(positions, fits)) };
 }
 
 /** Files that are read, not mapped, must fit into memory whole. */

@@ -19,6 +19,11 @@ export interface KvCacheShape {
   readonly type: KvCacheType;
 }
 
+/** Positions of the pages that hold `positions`. */
+export function wholePages(positions: number): number {
+  return PAGE_KEYS * Math.ceil(positions / PAGE_KEYS);
+}
+
 /** Bytes that one position of one sequence takes in all layers. */
 export function bytesPerPosition(config: LlamaConfig, type: KvCacheType): number {
   const head = { f32: 4 * config.headSize, f16: 2 * config.headSize, int8: config.headSize + 4 }[type];
@@ -39,8 +44,8 @@ export class KvCache {
   private constructor(device: Device, config: LlamaConfig, { slots, contextLength, cacheTokens, type }: KvCacheShape) {
     this.#device = device;
     this.slots = slots;
-    this.blocks = Math.ceil(contextLength / PAGE_KEYS);
-    this.pages = Math.ceil(cacheTokens / PAGE_KEYS);
+    this.blocks = wholePages(contextLength) / PAGE_KEYS;
+    this.pages = wholePages(cacheTokens) / PAGE_KEYS;
     const dtype = type === "int8" ? "i8" : type;
     const { kvHeads, headSize } = config;
     const allocate = (name: string, shape: number[]) => device.allocate(name, dtype, shape);
