@@ -112,8 +112,9 @@ void DeviceWrap::cancel(const Napi::CallbackInfo& info) {
 }
 
 // run(program | null, writes, reads, cancel, byRow) → Promise. writes and reads are flat lists of (Buffer, byte offset,
-// typed array): arrays to write are copied now, arrays to read into are filled before the promise resolves. Where byRow
-// is set, it resolves to the errors of the rows that failed alone.
+// typed array): arrays to write are copied now, arrays to read into are filled before the promise resolves. It resolves
+// to [started, ended, idle, errors]: milliseconds (Job), and where byRow is set the errors of the rows that failed
+// alone.
 Napi::Value DeviceWrap::run(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (device_->closed()) throw toError(env, Status::error(ErrorCode::kDisposed, "the device is disposed"));
@@ -192,7 +193,12 @@ void DeviceWrap::settle(Napi::Env env, Napi::Function, std::nullptr_t*, Pending*
     error.Set("row", Napi::Number::New(env, failure.row));
     failures.Set(failures.Length(), error.Value());
   }
-  pending->deferred.Resolve(failures);
+  auto result = Napi::Array::New(env, 4);
+  result.Set(0u, job.started);
+  result.Set(1u, job.ended);
+  result.Set(2u, job.idle);
+  result.Set(3u, failures);
+  pending->deferred.Resolve(result);
 }
 
 }  // namespace quipu::binding

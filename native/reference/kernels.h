@@ -58,5 +58,6 @@ void attention(const Call& call, const Fail& fail);
 // sample.cc
 void sample(const Call& call, const Fail& fail);
 void advance(const Call& call, const Fail& fail);
+void resume(const Call& call, const Fail& fail);
 
 }  // namespace quipu::reference

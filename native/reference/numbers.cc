@@ -101,6 +101,8 @@ Kernel kernelOf(OpCode code) {
       return matmulAdd;
     case OpCode::kMatmulSwiglu:
       return matmulSwiglu;
+    case OpCode::kResume:
+      return resume;
   }
   return nullptr;
 }

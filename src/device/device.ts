@@ -48,6 +48,16 @@ export interface RowFailure {
   readonly error: QuipuError;
 }
 
+/** What a run came to. Times are in milliseconds, on one clock for all runs. */
+export interface RunResult {
+  readonly started: number;
+  readonly ended: number;
+  /** For how long the device had nothing to do before it. */
+  readonly idle: number;
+  /** The rows that failed alone, where `byRow` asks for them. */
+  readonly failures: readonly RowFailure[];
+}
+
 /** A device. It owns memory and programs and takes no other's. Runs are queued, first in first out; the event loop stays free. */
 export class Device {
   readonly kind: DeviceKind;
@@ -133,15 +143,14 @@ export class Device {
   }
 
   /**
-   * Runs a program (or, with null, only the transfers) after everything queued before it. Resolves to the rows that failed alone
-   * where `byRow` asks for them, else to none.
+   * Runs a program (or, with null, only the transfers) after everything queued before it.
    *
    * @throws {QuipuError} ERR_ABORTED when `signal` ends it, ERR_DISPOSED when dispose() does, ERR_NOT_A_NUMBER, ERR_ALL_FORBIDDEN, ERR_OUT_OF_MEMORY.
    */
   async run(
     program: NativeProgram | null,
     { writes = [], reads = [], byRow = false, signal }: RunOptions = {},
-  ): Promise<RowFailure[]> {
+  ): Promise<RunResult> {
     if (this.#disposing) throw new QuipuError("ERR_DISPOSED", "the device is disposed");
     if (signal?.aborted) throw abortedError(signal);
     const flag = withCodes(() => new this.#addon.CancelFlag());
@@ -151,7 +160,8 @@ export class Device {
     this.#flights.add(flight);
     signal?.addEventListener("abort", cancel);
     try {
-      return (await native).map((error) => ({ row: error.row, error: fromNative(error) }));
+      const [started, ended, idle, errors] = await native;
+      return { started, ended, idle, failures: errors.map((error) => ({ row: error.row, error: fromNative(error) })) };
     } catch (error) {
       if (signal?.aborted) throw abortedError(signal);
       if (this.#disposing) throw new QuipuError("ERR_DISPOSED", "the device was disposed of during the run");

@@ -1,7 +1,7 @@
 // From a recording to a program of a device: passes rewrite it, planMemory gives its values memory, and it is written as the
 // flat stream of 32-bit words that native code checks once and keeps (its form: native/core/program.h).
 import type { NativeBuffer, NativeProgram } from "../addon/addon-types.js";
-import type { Device, RowFailure, RunOptions } from "../device/device.js";
+import type { Device, RunOptions, RunResult } from "../device/device.js";
 import { DTYPE_CODES, formatShape, overlap, type Tensor } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";
 import { opRow } from "./ops.js";
@@ -109,7 +109,7 @@ export class Program {
   }
 
   /** Runs on the device's queue; see {@link Device.run}. */
-  run(options: RunOptions = {}): Promise<RowFailure[]> {
+  run(options: RunOptions = {}): Promise<RunResult> {
     return this.#device.run(this.#native, options);
   }
 

@@ -58,7 +58,7 @@ export async function runOp<Name extends string>(
     const all: Guarded[] = [...made, ...(Object.values(given) as Guarded[])];
     await device.run(null, { writes: all.map(({ whole, contents }) => [whole, contents]) });
     const failure = await program.run({ byRow: setup.byRow !== undefined }).then(
-      (failures) => void setup.byRow?.push(...failures),
+      ({ failures }) => void setup.byRow?.push(...failures),
       (error: unknown) => error,
     );
     await device.run(null, { reads: all.map(({ whole, contents }) => [whole, contents]) });

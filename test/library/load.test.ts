@@ -24,6 +24,8 @@ describe("loadModel", () => {
       ...{ cacheBytes: expect.any(Number), cacheBytesPerPosition: 2 * 5 * 2 * 32 * 2, arenaBytes: expect.any(Number) },
       ...{ device: "cpu", target: availableTargets().at(-1), threads: availableThreads() },
       ...{ contextLength: 512, kvCache: "f16", fusions: ["matmulAdd", "matmulSwiglu"] },
+      ...{ running: 0, waiting: 0, rowsPerStep: 0, idleShare: 0 },
+      pages: { used: 0, shared: 0, cached: 0, free: 8 * 8 }, // eight slots
     });
     expect(model.tokenizer?.vocabSize).toBe(2048);
   });

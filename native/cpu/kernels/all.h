@@ -23,6 +23,7 @@
 #include "cpu/kernels/gather_rows.h"
 #include "cpu/kernels/matmul_add.h"
 #include "cpu/kernels/matmul_swiglu.h"
+#include "cpu/kernels/resume.h"
 #include "cpu/kernels/rms_norm.h"
 #include "cpu/kernels/roofline.h"
 #include "cpu/kernels/rope.h"
@@ -50,6 +51,7 @@ static constexpr Target makeTarget(const char* name) {
   set(OpCode::kMatmulSwiglu, {{{matmulSwigluPackTasks, matmulSwigluPack}, {matmulSwigluTasks, matmulSwigluRun}},
                               matmulSwigluScratchBytes,
                               matmulSwigluSharedBytes});
+  set(OpCode::kResume, {{{resumeTasks, resumeRows}}});
   set(OpCode::kRmsNorm, {{{rmsNormTasks, rmsNorm}}});
   set(OpCode::kRope, {{{ropeTasks, rope}}, ropeScratchBytes});
   set(OpCode::kRopeAngles, {{{ropeAnglesTasks, ropeAngles}}});
