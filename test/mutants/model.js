@@ -103,7 +103,7 @@ export const mutants = [
     file: RUNTIME,
     from: "[...inputsOf(step, [row], [0]), ...this.#historyOf([row])]",
     to: "inputsOf(step, [row], [0])",
-    tests: ["model/invariance"],
+    tests: ["model/invariance", "library/sampling-options"],
   },
   {
     fault: "the history of every slot is that of the first",
