@@ -83,15 +83,17 @@ function add(sums, result) {
 async function measureCell(dir, threads, narrowed) {
   const model = await loadModel(dir, { threads, contextLength: 512 });
   const ids = Int32Array.from({ length: 511 }, (_, i) => (i * 7919 + 13) % model.config.vocabSize);
-  await model.next(ids);
+  await model.next(ids, { promptCache: false });
   if (narrowed !== "") output("taskset", ["-a", "-c", "-p", narrowed, String(process.pid)]);
   const prompt = await forSeconds(async () => {
-    await model.next(ids);
+    await model.next(ids, { promptCache: false });
     return ids.length;
   });
   const decode = await forSeconds(async () => {
     let tokens = 0;
-    for await (const event of model.generate(ids.subarray(0, 16), { maxTokens: 40, seed: 1, ignoreEos: true })) {
+    for await (const event of model.generate(ids.subarray(0, 16), {
+      ...{ maxTokens: 40, seed: 1, ignoreEos: true, promptCache: false },
+    })) {
       if (event.type === "token") tokens += 1;
     }
     return tokens;

@@ -39,7 +39,7 @@ async function product(target, [features, depth]) {
   const { Device } = await library("device/device.js");
   const { Recorder } = await library("graph/recorder.js");
   const { compile } = await library("graph/program.js");
-  const device = new Device(target, 1);
+  const device = new Device("cpu", target, 1);
   const copies = Math.ceil(WEIGHT_BYTES / (2 * features * depth));
   const weights = device.allocate("weights", "bf16", [copies * features, depth]);
   await device.run(null, {
@@ -77,10 +77,11 @@ async function steps(target) {
   const { readConfig } = await library("model/config.js");
   const { loadWeights } = await library("model/weights.js");
   const { Runtime } = await library("model/runtime.js");
-  const device = new Device(target, 1);
+  const device = new Device("cpu", target, 1);
   const config = await readConfig(MODEL);
   const { weights } = await loadWeights(device, await openCheckpoint(MODEL), config, { mmap: true });
-  const shape = { slots: Math.max(...ROWS), contextLength: 256, type: "f16" };
+  const slots = Math.max(...ROWS);
+  const shape = { slots, contextLength: 64, cacheTokens: 64 * slots, type: "f16" }; // a page each
   const runtime = await Runtime.create(device, config, weights, shape);
   const settings = {
     ...{ temperature: 0.8, topK: 0, topP: 1, minP: 0, seed: 1, logitBias: new Map() },
@@ -88,8 +89,11 @@ async function steps(target) {
   };
   const prompt = Int32Array.from({ length: 32 }, (_, i) => 300 + i);
   for (let slot = 0; slot < shape.slots; slot++) {
-    await runtime.prepare(slot, settings, prompt, []);
-    await runtime.fill(Array.from(prompt, (id, position) => ({ id, slot, position })));
+    const writes = runtime.begin(slot, Int32Array.of(slot), { settings, prompt, stopIds: [] });
+    await runtime.fill(
+      Array.from(prompt, (id, position) => ({ id, slot, position })),
+      { writes },
+    );
   }
   const works = ROWS.map((count) => {
     const rows = Array.from({ length: count }, (_, slot) => ({ id: 400 + slot, slot, position: prompt.length }));
@@ -104,7 +108,7 @@ async function steps(target) {
 }
 
 export async function measure() {
-  const { availableTargets } = await library("device/machine.js");
+  const { availableTargets } = await library("machine/machine.js");
   const targets = availableTargets().filter((name) => name !== "scalar");
   const header = ROWS.map((rows) => `${rows}`);
   const products = [];

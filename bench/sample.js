@@ -71,12 +71,12 @@ export async function measure() {
   const { availableTargets } = await library("machine/machine.js");
   const { Recorder } = await library("graph/recorder.js");
   const { compile } = await library("graph/program.js");
-  const { SamplerState } = await library("model/sampler-state.js");
+  const { SlotState } = await library("model/slot-state.js");
   const kinds = await kindsOfLogits();
   const rows = [];
   for (const target of availableTargets().filter((name) => name !== "scalar")) {
     const device = new Device("cpu", target, 1);
-    const state = new SamplerState(device, 1, 2, VOCABULARY);
+    const state = new SlotState(device, 1, 2, VOCABULARY);
     const index = (name, bound) => device.allocate(name, "i32", [1], bound);
     const inputs = {
       ...state,
@@ -95,7 +95,7 @@ export async function measure() {
           ...{ repeatPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, seed: 1, logitBias: new Map() },
           ...setting,
         };
-        await device.run(null, { writes: [[logits, values], ...state.settings(0, full, Int32Array.of(0), [])] });
+        await device.run(null, { writes: [[logits, values], ...state.begin(0, full, Int32Array.of(0), [])] });
         const times = [];
         for (let round = 0; round < ROUNDS; round++) {
           const started = performance.now();

@@ -1,8 +1,10 @@
 #include "core/run_queue.h"
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <new>
+#include <utility>
 
 #include "core/device.h"
 #include "core/thread.h"
@@ -10,6 +12,10 @@
 namespace quipu {
 
 namespace {
+
+double now() {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 Status neverStarted() { return Status::error(ErrorCode::kAborted, "the run was cancelled before it started"); }
 
@@ -113,7 +119,9 @@ void RunQueue::loop() {
   for (;;) {
     if (destroyRetired(lock) || startNext(lock) || finishOldest(lock)) continue;
     if (closing_) return;
+    const double before = now();
     wake_.wait(lock);
+    idle_ += now() - before;
   }
 }
 
@@ -137,7 +145,9 @@ bool RunQueue::startNext(std::unique_lock<std::mutex>& lock) {
   flights_.splice(flights_.end(), waiting_, waiting_.begin());
   if (job.cancel->cancelled) return true;  // it never starts
   job.outcome.status = {};
+  job.idle = std::exchange(idle_, 0);
   lock.unlock();
+  job.started = now();
   job.outcome.status = guarded([&]() -> Status {
     Executable* executable = nullptr;
     if (job.program != nullptr) {
@@ -161,6 +171,7 @@ bool RunQueue::finishOldest(std::unique_lock<std::mutex>& lock) {
       return std::move(job.outcome.status);
     });
   }
+  job.ended = now();
   lock.lock();
   std::list<std::shared_ptr<Job>> finished;
   finished.splice(finished.end(), flights_, flights_.begin());

@@ -30,6 +30,8 @@ struct Job {
   std::shared_ptr<CancelFlag> cancel;
   bool byRow = false;
   Outcome outcome;
+  double idle = 0;                // milliseconds that the queue was empty before it came
+  double started = 0, ended = 0;  // milliseconds on a clock that only goes forward; 0 where it never started
   // Called once, on the queue's thread or by cancel() or end(). The queue holds the job no longer.
   std::function<void()> done;
 
@@ -75,6 +77,7 @@ class RunQueue {
   std::unique_ptr<Executable> retired_;
   std::unique_ptr<Backend> retiredBackends_;
   bool closing_ = false;
+  double idle_ = 0;  // milliseconds since the last job was done
   std::vector<std::thread> thread_;
 };
 

@@ -97,6 +97,12 @@ Kernel kernelOf(OpCode code) {
       return sample;
     case OpCode::kAdvance:
       return advance;
+    case OpCode::kMatmulAdd:
+      return matmulAdd;
+    case OpCode::kMatmulSwiglu:
+      return matmulSwiglu;
+    case OpCode::kResume:
+      return resume;
   }
   return nullptr;
 }

@@ -161,29 +161,42 @@ void sample(const Call& call, const Fail& fail) {
 void advance(const Call& call, const Fail& fail) {
   using namespace quipu::advance;
   const Operand &sampled = call[kSampled], &stops = call[kStops], &history = call[kHistory];
-  const size_t context = history.dims[1], end = call[kPositions].bound;  // which is at most the context
-  const uint32_t bound = std::min(call[kIds].bound, history.bound);
+  const size_t context = history.dims[1];
   for (size_t row = 0; row < sampled.dims[0]; ++row) {
     if (call[kOutputRows].index(row) < 0) continue;
     const auto at = static_cast<size_t>(call[kOutputRows].index(row));
     const int32_t slot = call[kSlots].index(at), position = call[kPositions].index(at), id = sampled.index(row);
     if (slot < 0 || position < 0) continue;
-    if (id == -1 || static_cast<uint32_t>(id) >= bound) {
-      call[kSlots].set(at, -1);
-      if (id != -1 && !fail(ErrorCode::kInternal, static_cast<uint32_t>(row))) return;
+    call[kNextPositions].set(static_cast<size_t>(slot), -1);
+    if (id == -1) continue;
+    if (static_cast<uint32_t>(id) >= history.bound) {
+      if (!fail(ErrorCode::kInternal, static_cast<uint32_t>(row))) return;
       continue;
     }
     const size_t next = static_cast<size_t>(position) + 1;
-    bool ends = next >= end;
+    if (next >= call[kNextPositions].bound) continue;  // which is at most the context
+    history.set(static_cast<size_t>(slot) * context + next, id);
+    call[kLastIds].set(static_cast<size_t>(slot), id);
+    bool ends = false;
     for (size_t i = 0; i < stops.dims[1]; ++i) {
       ends = ends || stops.index(static_cast<size_t>(slot) * stops.dims[1] + i) == id;
     }
-    if (next < end) {
-      history.set(static_cast<size_t>(slot) * context + next, id);
-      call[kIds].set(at, id);
-      call[kPositions].set(at, static_cast<double>(next));
-    }
-    if (ends) call[kSlots].set(at, -1);
+    if (!ends) call[kNextPositions].set(static_cast<size_t>(slot), static_cast<double>(next));
+  }
+}
+
+void resume(const Call& call, const Fail&) {
+  using namespace quipu::resume;
+  for (size_t row = 0; row < call[kRowSlots].dims[0]; ++row) {
+    const int32_t slot = call[kRowSlots].index(row), given = call[kRowPositions].index(row);
+    const bool left = slot >= 0 && given < 0;  // by the slot's last step
+    const int32_t id = left ? call[kLastIds].index(static_cast<size_t>(slot)) : call[kRowIds].index(row);
+    const int32_t position = left ? call[kNextPositions].index(static_cast<size_t>(slot)) : given;
+    const bool padding = slot < 0 || position < 0 || static_cast<uint32_t>(slot) >= call[kSlots].bound ||
+                         static_cast<uint32_t>(position) >= call[kPositions].bound;
+    call[kIds].set(row, padding ? 0 : id);
+    call[kSlots].set(row, padding ? -1 : slot);
+    call[kPositions].set(row, padding ? -1 : position);
   }
 }
 

@@ -31,8 +31,9 @@ export interface NativeDevice {
   view(file: NativeMappedFile, offset: number, bytes: number, alignment: number): NativeBuffer;
   program(stream: Uint32Array, buffers: NativeBuffer[]): NativeProgram;
   /**
-   * Arrays of `writes` are copied at the call; arrays of `reads` are filled before the promise resolves: with `byRow` to the
-   * errors, each with its `row`, of the rows that failed alone.
+   * Arrays of `writes` are copied at the call; arrays of `reads` are filled before the promise resolves: to when it ran, in
+   * milliseconds on one clock, for how long the queue was empty before, and with `byRow` the errors, each with its `row`, of the
+   * rows that failed alone.
    */
   run(
     program: NativeProgram | null,
@@ -40,7 +41,7 @@ export interface NativeDevice {
     reads: NativeTransfers,
     cancel: NativeCancelFlag,
     byRow: boolean,
-  ): Promise<(Error & { readonly row: number })[]>;
+  ): Promise<[started: number, ended: number, idle: number, failures: (Error & { readonly row: number })[]]>;
   /** Ends the runs of `flag`: those that wait at once, one that runs soon. */
   cancel(flag: NativeCancelFlag): void;
   /** Threads of its runs: those asked for, or fewer where the system refuses to start some. */

@@ -150,7 +150,7 @@ export async function runBenchmark(
 /** Milliseconds from a prompt to the first token. */
 async function promptTime(model: Model, ids: Int32Array, signal: AbortSignal | undefined): Promise<number> {
   const started = performance.now();
-  await model.next(ids, { top: 1, signal });
+  await model.next(ids, { top: 1, promptCache: false, signal });
   return performance.now() - started;
 }
 
@@ -167,7 +167,7 @@ async function decode(
   { sampling, signal }: BenchmarkOptions,
 ): Promise<Decode> {
   const times: number[] = [];
-  const request = { seed: 1, ...sampling, maxTokens, ignoreEos: true, signal };
+  const request = { seed: 1, ...sampling, maxTokens, ignoreEos: true, promptCache: false, signal };
   for await (const event of model.generate(ids, request)) {
     if (event.type === "token") times.push(performance.now());
   }

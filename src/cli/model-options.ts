@@ -28,6 +28,7 @@ export function loadOptions(options: ModelOptions, progress: Progress, { signal 
     contextLength: options.ctxSize,
     kvCache: options.kvCache,
     batchSize: options.batchSize,
+    slots: 1, // one request after the other
     quantize: options.quantize,
     mmap: options.mmap,
     signal,

@@ -40,3 +40,9 @@ export function overlap(a: Tensor, b: Tensor): boolean {
 export function formatShape(dtype: DType, shape: Shape): string {
   return `${dtype} [${shape.join(", ")}]`;
 }
+
+/** Row `index` of a matrix, or its element of a vector, as a tensor of its own: a view for transfers. */
+export function rowOf(tensor: Tensor, index: number): Tensor {
+  const [, columns = 1] = tensor.shape;
+  return { ...tensor, offset: tensor.offset + index * bytesOf(tensor.dtype, [columns]), shape: [columns] };
+}

@@ -48,6 +48,11 @@ export interface GenerateOptions extends ChatOptions {
   readonly system?: string | undefined;
   /** Default "error". */
   readonly onOverflow?: OnOverflow | undefined;
+  /**
+   * false: the prompt is computed from its first token on, and neither it nor what comes after it is kept for later prompts that begin
+   * the same. Default true.
+   */
+  readonly promptCache?: boolean | undefined;
   /** Told after every step of the prompt but the last: tokens done, and in all. */
   readonly onPromptProgress?: ((done: number, total: number) => void) | undefined;
   /** Ends the generation after the current token: the end event's reason is "abort". */
@@ -110,16 +115,23 @@ export interface EndEvent {
   readonly reason: EndReason;
   /** With the reasons "eos" and "stop". */
   readonly stoppedBy?: StopCause;
-  readonly usage: { readonly promptTokens: number; readonly completionTokens: number };
+  readonly usage: Usage;
   readonly timings: Timings;
   readonly seed: number;
 }
 
+export interface Usage {
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  /** Of the prompt, those that were not computed, as an earlier prompt or completion began with them. */
+  readonly cachedTokens: number;
+}
+
 /** All 0 where no token was made. */
 export interface Timings {
-  /** Milliseconds from the start event to the first token: waiting for a free slot, and the prompt. */
+  /** Milliseconds from the start event to the first token: waiting for a free slot and room in the cache, and the prompt. */
   readonly firstTokenMs: number;
-  /** Milliseconds for the prompt, and its tokens a second. */
+  /** Milliseconds for the prompt, and its computed tokens a second. */
   readonly promptMs: number;
   readonly promptTokensPerSecond: number;
   /** Milliseconds for the tokens after the first, and their rate. */

@@ -1,7 +1,7 @@
-// The loop: prompt in chunks, then a token at a time, the next step queued on the device before this one's text is worked out.
+// The loop: tokens of the scheduler to events, while the device works on those that follow.
 
 import { isQuipuError } from "../errors.js";
-import { type Decoder, type Row, type Runtime, type SampledToken, tokenOf } from "../model/runtime.js";
+import type { SampledToken } from "../model/runtime.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { ModelWarning } from "../warnings.js";
 import type {
@@ -13,7 +13,8 @@ import type {
   TokenEvent,
   TokenLogprob,
 } from "./events.js";
-import type { Lease, SlotPool } from "./slot-pool.js";
+import type { Scheduler } from "./scheduler.js";
+import type { Sequence } from "./sequence.js";
 import { StopStrings } from "./stop-strings.js";
 import { textOfToken } from "./stop-tokens.js";
 
@@ -27,69 +28,27 @@ export interface GenerationRequest {
   readonly eosIds: readonly number[];
   /** Alternatives to report with every token. */
   readonly logprobs: number;
-  /** Rows of the prompt in one step. */
-  readonly batchSize: number;
+  /** Positions of the context behind the prompt. */
+  readonly room: number;
+  readonly promptCache: boolean;
   readonly onPromptProgress: ((done: number, total: number) => void) | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
-/**
- * What a generation holds. It knows nothing of the generator that uses it: when that is forgotten and collected, end() still
- * gives everything back.
- */
-export class Holding {
-  readonly #steps = new AbortController(); // ends the steps: by the request's signal, or as nobody wants them any more
-  readonly #started = performance.now();
-  #signal: AbortSignal | undefined;
-  lease: Lease | undefined;
-  decoder: Decoder | undefined;
-  /** The step that runs ahead of what was yielded. */
-  ahead: Promise<SampledToken> | undefined;
-  tokens = 0;
-
-  get steps(): AbortSignal {
-    return this.#steps.signal;
-  }
-
-  follow(signal: AbortSignal | undefined): void {
-    this.#signal = signal;
-    signal?.addEventListener("abort", this.#abort);
-    if (signal?.aborted) this.#abort();
-  }
-
-  /** @param prompt its beginning. */
-  describe(prompt: string): string {
-    const seconds = ((performance.now() - this.#started) / 1000).toFixed(1);
-    return `the generation after ${prompt} (started ${seconds} s ago, ${this.tokens} ${this.tokens === 1 ? "token" : "tokens"})`;
-  }
-
-  /** A second call does nothing. */
-  async end(): Promise<void> {
-    this.#signal?.removeEventListener("abort", this.#abort);
-    this.#steps.abort();
-    await this.ahead?.catch(() => {}); // the slot is free only when nothing runs on it any more
-    this.decoder?.release();
-    this.decoder = undefined;
-    this.lease?.release();
-  }
-
-  readonly #abort = () => this.#steps.abort(this.#signal?.reason);
+/** What a generator has begun. It knows nothing of the generator: when that is forgotten and collected, the sequence can still be ended. */
+export interface Holding {
+  sequence: Sequence | undefined;
 }
 
-/** Runs a request on a slot, once one is free. Ends with an end event, also when the signal ends it. */
+/** Runs a request, as the scheduler has room for it. Ends with an end event, also when the signal ends it. */
 export async function* runGeneration(
-  runtime: Runtime,
+  scheduler: Scheduler,
   tokenizer: Tokenizer | undefined,
-  slots: SlotPool,
   request: GenerationRequest,
   holding: Holding,
 ): AsyncGenerator<GenerateEvent, void, void> {
-  const { ids, settings, eosIds, signal, logprobs } = request;
-  const maxTokens = Math.min(
-    settings.maxTokens < 0 ? Number.POSITIVE_INFINITY : settings.maxTokens,
-    runtime.contextLength - ids.length,
-  );
-  const best = Math.max(1, logprobs);
+  const { ids, settings, eosIds, signal, logprobs, logitBias, promptCache, onPromptProgress } = request;
+  const maxTokens = Math.min(settings.maxTokens < 0 ? Number.POSITIVE_INFINITY : settings.maxTokens, request.room);
   const texts = tokenizer?.streamDecoder();
   const stops = new StopStrings(settings.stop);
   let reason: EndReason | undefined;
@@ -104,44 +63,42 @@ export async function* runGeneration(
   };
 
   const clock = new Clock();
+  let tokens = 0;
   try {
-    holding.follow(signal);
     if (maxTokens > 0) {
-      const describe = () => holding.describe(beginningOf(ids, tokenizer));
-      holding.lease = await slots.acquire(describe, holding.steps);
-      clock.prompt();
-      holding.ahead = promptThenSample(runtime, request, holding.lease.slot, best, holding.steps);
+      const stopIds = [...eosIds, ...settings.stopIds];
+      const began = performance.now();
+      holding.sequence = scheduler.submit({
+        ids,
+        wanted: { settings: { ...settings, logitBias }, maxTokens, stopIds, best: logprobs, promptCache },
+        ...{ onPromptProgress, signal },
+        describe: (taken) => describe(beginningOf(ids, tokenizer), performance.now() - began, taken),
+      });
     }
-    while (reason === undefined && holding.ahead !== undefined && holding.lease !== undefined) {
-      const token = await holding.ahead;
-      holding.ahead = undefined;
-      if (holding.tokens === 0) clock.firstToken();
-      else clock.laterToken();
+    while (reason === undefined && holding.sequence !== undefined) {
+      const token = await holding.sequence.next();
+      if (token === undefined) break;
+      clock.token(holding.sequence.admittedAt);
       if (eosIds.includes(token.id) || settings.stopIds.includes(token.id)) {
         reason = eosIds.includes(token.id) ? "eos" : "stop";
         stoppedBy = { id: token.id, text: textOfToken(token.id, tokenizer) };
         break;
       }
-      holding.tokens += 1;
-      if (holding.tokens < maxTokens && !signal?.aborted) {
-        holding.decoder ??= runtime.decoder({ id: token.id, slot: holding.lease.slot, position: ids.length }, best);
-        holding.ahead = holding.decoder.next(holding.steps);
-        holding.ahead.catch(() => {}); // awaited above, unless a stop text makes it moot
-      }
+      tokens += 1;
       const { text, stop } = stops.push(texts?.push(token.id) ?? "");
-      holding.lease.setIdle(true);
+      if (stop !== undefined) holding.sequence.end(); // nothing more is computed while the event is looked at
       yield tokenEvent(token, text, logprobs, tokenizer);
-      holding.lease.setIdle(false);
       if (stop !== undefined) [reason, stoppedBy] = ["stop", { text: stop }];
       else if (signal?.aborted) reason = "abort";
     }
-    reason ??= settings.maxTokens >= 0 && holding.tokens >= settings.maxTokens ? "length" : "context";
+    reason ??= settings.maxTokens >= 0 && tokens >= settings.maxTokens ? "length" : "context";
   } catch (error) {
     if (!(signal?.aborted && isQuipuError(error) && error.code === "ERR_ABORTED")) throw error;
     reason = "abort";
   } finally {
-    await holding.end();
+    holding.sequence?.end();
   }
+  const cachedTokens = holding.sequence?.cachedTokens ?? 0;
   let text = "";
   if (reason !== "stop" || stoppedBy?.id !== undefined) {
     const last = stops.push(texts?.end() ?? "");
@@ -153,8 +110,8 @@ export async function* runGeneration(
     text,
     reason,
     ...(stoppedBy === undefined ? {} : { stoppedBy }),
-    usage: { promptTokens: ids.length, completionTokens: holding.tokens },
-    timings: clock.timings(ids.length),
+    usage: { promptTokens: ids.length, completionTokens: tokens, cachedTokens },
+    timings: clock.timings(ids.length - cachedTokens),
     seed: settings.seed,
   };
 }
@@ -171,29 +128,9 @@ function beginningOf(ids: Int32Array, tokenizer: Tokenizer | undefined): string 
   return text.length > BEGINNING ? `${JSON.stringify(text.slice(0, BEGINNING))}…` : JSON.stringify(text);
 }
 
-/** The rows of `ids` in a slot, from position 0. */
-export function rowsOf(ids: Int32Array, slot: number): Row[] {
-  return Array.from(ids, (id, position) => ({ id, slot, position }));
-}
-
-async function promptThenSample(
-  runtime: Runtime,
-  request: GenerationRequest,
-  slot: number,
-  best: number,
-  signal: AbortSignal,
-): Promise<SampledToken> {
-  const { ids, settings, logitBias, eosIds, batchSize } = request;
-  await runtime.prepare(slot, { ...settings, logitBias }, ids, [...eosIds, ...settings.stopIds], signal);
-  const rows = rowsOf(ids, slot);
-  const lastChunk = Math.floor((rows.length - 1) / batchSize) * batchSize;
-  for (let start = 0; start < lastChunk; start += batchSize) {
-    await runtime.fill(rows.slice(start, start + batchSize), signal);
-    request.onPromptProgress?.(start + batchSize, rows.length);
-  }
-  const last = rows.slice(lastChunk);
-  const [row] = await runtime.sample(last, [last.length - 1], best, signal);
-  return tokenOf(row!);
+function describe(prompt: string, milliseconds: number, tokens: number): string {
+  const seconds = (milliseconds / 1000).toFixed(1);
+  return `the generation after ${prompt} (started ${seconds} s ago, ${tokens} ${tokens === 1 ? "token" : "tokens"})`;
 }
 
 function tokenEvent(token: SampledToken, text: string, logprobs: number, tokenizer: Tokenizer | undefined): TokenEvent {
@@ -217,20 +154,14 @@ class Clock {
   #last = 0;
   #later = 0;
 
-  prompt(): void {
-    this.#prompt = performance.now();
-  }
-
-  firstToken(): void {
-    this.#first = performance.now();
-    this.#last = this.#first;
-  }
-
-  laterToken(): void {
+  /** A token has come, of a sequence that was admitted at that time. */
+  token(admittedAt: number): void {
     this.#last = performance.now();
-    this.#later += 1;
+    if (this.#first === undefined) [this.#prompt, this.#first] = [admittedAt, this.#last];
+    else this.#later += 1;
   }
 
+  /** @param promptTokens those that were computed. */
   timings(promptTokens: number): Timings {
     if (this.#first === undefined) {
       return { firstTokenMs: 0, promptMs: 0, promptTokensPerSecond: 0, decodeMs: 0, decodeTokensPerSecond: 0 };

@@ -1,10 +1,11 @@
 // loadModel: a checkpoint folder, or a name, to a model that answers.
-
 import {
   abortSignal,
   callback,
+  either,
   flag,
   type Kinds,
+  listOf,
   oneOf,
   readOptions,
   real,
@@ -14,11 +15,12 @@ import {
 import { loadChatTemplate } from "../chat/template-files.js";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { openDevice } from "../device/device.js";
+import { FUSIONS, type Fusion } from "../device/fusions.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { availableMemory } from "../machine/process-limits.js";
 import { type LlamaConfig, readConfig } from "../model/config.js";
 import { readGenerationConfig } from "../model/generation-config.js";
-import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
+import { bytesPerPosition, type KvCacheType, wholePages } from "../model/kv-cache.js";
 import { Runtime } from "../model/runtime.js";
 import { loadWeights } from "../model/weights.js";
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
@@ -27,7 +29,7 @@ import { collectWarnings, type ModelWarning } from "../warnings.js";
 import { Model, type ModelWithTokenizer } from "./model.js";
 import { modelFolder } from "./model-folder.js";
 import { KV_CACHE } from "./option-kinds.js";
-import { SlotPool } from "./slot-pool.js";
+import { Scheduler } from "./scheduler.js";
 import { stopTokensOf } from "./stop-tokens.js";
 
 export interface LoadOptions {
@@ -35,8 +37,18 @@ export interface LoadOptions {
   readonly device?: "auto" | "cpu" | "cuda" | undefined;
   /** Threads of the kernels; default, and at most: the processors that this process has. */
   readonly threads?: number | undefined;
+  /**
+   * Ops that are made one, and computed as one: all, none, or some of "matmulAdd" and "matmulSwiglu"; default: QUIPU_FUSE, else
+   * all. The results are the same bits.
+   */
+  readonly fuse?: boolean | readonly Fusion[] | undefined;
   /** Positions of a sequence; default: what the model supports, capped by half of the free memory. */
   readonly contextLength?: number | undefined;
+  /**
+   * Positions of all requests together, and of the beginnings of prompts that are kept for later ones; at least contextLength. Default:
+   * contextLength for each slot, within half of the free memory. Memory is taken as positions are used.
+   */
+  readonly cacheTokens?: number | undefined;
   /** Storage of the KV cache; default "f16". */
   readonly kvCache?: KvCacheType | undefined;
   /** false reads the files whole in place of mapping them: for files that others may truncate. */
@@ -47,11 +59,11 @@ export interface LoadOptions {
   readonly batchSize?: number | undefined;
   /** Quantized weights come with a later version: "none" is the only value. */
   readonly quantize?: "none" | undefined;
-  /** Sequences that can be generated at once; more wait. Default 1. */
+  /** Requests that are computed at once, in steps that they share; more wait. Default 8. */
   readonly slots?: number | undefined;
   /**
-   * Milliseconds that a request waits for a slot while no generation that holds one has its events read; then it fails
-   * with ERR_BUSY. Default 5000; Infinity: it waits on.
+   * Milliseconds that a request waits for a slot, or for room in the cache, while nobody takes the events of the generations that hold
+   * them; then it fails with ERR_BUSY. Default 5000; Infinity: it waits on.
    */
   readonly slotTimeoutMs?: number | undefined;
   /** Bytes of weight files opened so far, and in all. */
@@ -64,6 +76,7 @@ export interface LoadOptions {
 export const LOAD_OPTIONS: Kinds<LoadOptions> = {
   device: oneOf("auto", "cpu", "cuda"),
   threads: whole(1, 1024),
+  fuse: either(flag, listOf(oneOf(...FUSIONS), `a list of ${FUSIONS.join(" and ")}`)),
   contextLength: whole(2),
   kvCache: KV_CACHE,
   mmap: flag,
@@ -71,6 +84,7 @@ export const LOAD_OPTIONS: Kinds<LoadOptions> = {
   batchSize: whole(1, 65536),
   quantize: oneOf("none"),
   slots: whole(1, 4096),
+  cacheTokens: whole(2),
   slotTimeoutMs: real(0, Number.POSITIVE_INFINITY),
   onProgress: callback,
   onWarning: callback,
@@ -78,6 +92,7 @@ export const LOAD_OPTIONS: Kinds<LoadOptions> = {
 };
 
 const DEFAULT_BATCH_SIZE = 512;
+const DEFAULT_SLOTS = 8;
 const DEFAULT_SLOT_TIMEOUT_MS = 5000;
 
 /**
@@ -94,8 +109,8 @@ export async function loadModel(
 export async function loadModel(pathOrName: string | URL | undefined, options: LoadOptions | undefined): Promise<Model>;
 export async function loadModel(pathOrName?: string | URL, given?: LoadOptions): Promise<Model> {
   const options = readOptions<LoadOptions>("loadModel", given, LOAD_OPTIONS);
-  const { threads, contextLength, kvCache = "f16", mmap = true, signal } = options;
-  const { batchSize = DEFAULT_BATCH_SIZE, slots = 1, slotTimeoutMs = DEFAULT_SLOT_TIMEOUT_MS } = options;
+  const { threads, kvCache = "f16", mmap = true, signal } = options;
+  const { batchSize = DEFAULT_BATCH_SIZE, slots = DEFAULT_SLOTS, slotTimeoutMs = DEFAULT_SLOT_TIMEOUT_MS } = options;
   if (signal?.aborted) throw abortedError(signal);
   const { warnings, warn } = collectWarnings(options.onWarning);
   const dir = modelFolder(pathOrName, warn);
@@ -108,17 +123,13 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
     options.tokenizer === false ? [] : readEosTokens(dir, warn),
   ]);
   const stopTokens = stopTokensOf({ config, generationConfig, eosTokens, tokenizer, chatTemplate }, warn);
-  const positions = chooseContext(config, kvCache, slots, contextLength);
+  const size = chooseSize(config, kvCache, slots, options);
   if (!mmap) checkRoomForFiles(checkpoint);
-  const device = openDevice({ device: options.device, threads });
+  const device = openDevice({ device: options.device, threads, fuse: options.fuse });
   try {
     const { onProgress } = options;
     const loaded = await loadWeights(device, checkpoint, config, { mmap, warn, onProgress, signal });
-    const runtime = await Runtime.create(device, config, loaded.weights, {
-      slots,
-      contextLength: positions,
-      type: kvCache,
-    });
+    const runtime = await Runtime.create(device, config, loaded.weights, { slots, ...size, type: kvCache });
     return new Model({
       device,
       runtime,
@@ -129,8 +140,7 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
       chatTemplate,
       stopTokens,
       kvCache,
-      batchSize,
-      slots: new SlotPool(slots, slotTimeoutMs),
+      scheduler: new Scheduler(runtime, { batchSize, slotTimeoutMs }),
       warnings,
     });
   } catch (error) {
@@ -139,26 +149,42 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
   }
 }
 
-/** The context that was asked for, or what the model supports within half of the free memory. */
-function chooseContext(config: LlamaConfig, type: KvCacheType, slots: number, wanted: number | undefined): number {
-  const position = bytesPerPosition(config, type) * slots;
+/**
+ * The context that was asked for, or what the model supports; and a cache as large as was asked for, or with such a context for every
+ * slot. What was not asked for stays within half of the free memory.
+ */
+function chooseSize(
+  config: LlamaConfig,
+  type: KvCacheType,
+  slots: number,
+  { contextLength, cacheTokens }: LoadOptions,
+): { contextLength: number; cacheTokens: number } {
+  const position = bytesPerPosition(config, type);
   const free = availableMemory();
-  if (wanted === undefined) {
-    const fits = Math.floor(free / 2 / position);
-    return Math.max(Math.min(config.maxPositions, 64), Math.min(config.maxPositions, fits));
+  const fits = Math.floor(free / 2 / position);
+  if (contextLength !== undefined && contextLength > config.maxPositions) {
+    const expected = `a whole number from 2 to ${config.maxPositions}, as the model has`;
+    throw wrongArgument("contextLength", expected, contextLength);
   }
-  if (wanted > config.maxPositions) {
-    throw wrongArgument("contextLength", `a whole number from 2 to ${config.maxPositions}, as the model has`, wanted);
+  if (cacheTokens !== undefined && contextLength !== undefined && cacheTokens < contextLength) {
+    throw wrongArgument("cacheTokens", `at least contextLength, ${contextLength}`, cacheTokens);
   }
-  if (wanted * position <= free) return wanted;
-  const fits = Math.max(2, Math.floor((0.9 * free) / position)); // what is free now may be less in a moment
-  const smaller = (["f16", "int8"] as const).find((other) => wanted * bytesPerPosition(config, other) * slots <= free);
-  throw new QuipuError(
-    "ERR_OUT_OF_MEMORY",
-    `a ${type} cache of ${wanted} positions needs ${mebibytes(wanted * position)}, ${mebibytes(free)} are free: ` +
-      `${fits} positions would fit${smaller === undefined ? "" : `, and so would a cache of ${smaller}`}.`,
-    { option: "contextLength" },
-  );
+  const refuse = (option: "contextLength" | "cacheTokens", wanted: number) => {
+    const fitting = Math.max(2, Math.floor((0.9 * free) / position)); // what is free now may be less in a moment
+    const smaller = (["f16", "int8"] as const).find((other) => wanted * bytesPerPosition(config, other) <= free);
+    return new QuipuError(
+      "ERR_OUT_OF_MEMORY",
+      `a ${type} cache of ${wanted} positions needs ${mebibytes(wanted * position)}, ${mebibytes(free)} are free: ` +
+        `${fitting} positions would fit${smaller === undefined ? "" : `, and so would a cache of ${smaller}`}.`,
+      { option },
+    );
+  };
+  if (cacheTokens !== undefined && cacheTokens * position > free) throw refuse("cacheTokens", cacheTokens);
+  if (contextLength !== undefined && contextLength * position > free) throw refuse("contextLength", contextLength);
+  const most = Math.min(config.maxPositions, cacheTokens ?? config.maxPositions);
+  const context = contextLength ?? Math.max(Math.min(most, 64), Math.min(most, fits));
+  const positions = wholePages(context);
+  return { contextLength: context, cacheTokens: cacheTokens ?? Math.min(slots * positions, Math.max(positions, fits)) };
 }
 
 /** Files that are read, not mapped, must fit into memory whole. */

@@ -6,20 +6,22 @@
 import { abortSignal, idsOf, type Kinds, readOptions, whole, wrongArgument } from "../arguments.js";
 import type { ChatTemplate } from "../chat/template.js";
 import type { Device } from "../device/device.js";
+import type { Fusion } from "../device/fusions.js";
 import { QuipuError } from "../errors.js";
 import type { LlamaConfig } from "../model/config.js";
 import type { GenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
-import { type Runtime, tokenOf } from "../model/runtime.js";
+import type { PageCounts } from "../model/page-pool.js";
+import type { Runtime } from "../model/runtime.js";
 import { disposeWeights, type LoadedWeights } from "../model/weights.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { ModelWarning } from "../warnings.js";
 import type { EffectiveSettings, GenerateEvent, GenerateOptions, Prompt, TokenLogprob } from "./events.js";
-import { Holding, rowsOf, runGeneration, withText } from "./generate.js";
+import { type Holding, runGeneration, withText } from "./generate.js";
 import { GENERATE_OPTIONS } from "./option-kinds.js";
 import { encodePrompt, fitPrompt } from "./prompt.js";
 import { resolveBias, resolveSettings } from "./sampling.js";
-import type { SlotPool } from "./slot-pool.js";
+import type { Scheduler } from "./scheduler.js";
 import { resolveStopIds, type StopToken } from "./stop-tokens.js";
 
 export interface NextOptions extends GenerateOptions {
@@ -44,22 +46,30 @@ export interface ModelStats {
   /** Floating-point operations of the matrix products of one prompt row without logits, and of the logits of one row. */
   readonly flopsPerPromptToken: number;
   readonly flopsPerLogits: number;
-  /** Bytes of the cache at full context, and of one position in it. */
+  /** Bytes of the cache when all of it is in use, and of one position in it. */
   readonly cacheBytes: number;
   readonly cacheBytesPerPosition: number;
   /** Bytes of arena and kernel workspace held now. */
   readonly arenaBytes: number;
   readonly device: string;
   readonly target: string;
+  /** Ops that are made one. */
+  readonly fusions: readonly Fusion[];
   readonly threads: number;
   /** Why they are fewer than were asked for, in a few words. */
   readonly threadsCut: string | undefined;
   readonly contextLength: number;
   readonly kvCache: KvCacheType;
+  /** Requests that are computed now, and those that wait for a slot or for room in the cache. */
+  readonly running: number;
+  readonly waiting: number;
+  /** Pages of 64 positions of the cache: in use; of those, in use by two requests or more; kept for prompts to come; and free. */
+  readonly pages: PageCounts;
+  /** Mean rows of a step (a row is one token of one request) since the model was loaded. */
+  readonly rowsPerStep: number;
+  /** Of the time from one step to the next decode step, the share in which the device had nothing to do. */
+  readonly idleShare: number;
 }
-
-/** Rows of a step of logits(): more are no faster, and their logits would take hundreds of megabytes. */
-const SCORED_ROWS = 64;
 
 /** What {@link loadModel} makes a model of. */
 export interface ModelParts {
@@ -72,13 +82,12 @@ export interface ModelParts {
   readonly chatTemplate: ChatTemplate | undefined;
   readonly stopTokens: readonly StopToken[];
   readonly kvCache: KvCacheType;
-  readonly batchSize: number;
-  readonly slots: SlotPool;
+  readonly scheduler: Scheduler;
   readonly warnings: readonly ModelWarning[];
 }
 
 /** Releases what a generator holds that was abandoned and collected. */
-const FORGOTTEN = new FinalizationRegistry<Holding>((holding) => void holding.end());
+const FORGOTTEN = new FinalizationRegistry<Holding>(({ sequence }) => sequence?.end());
 
 /** What {@link loadModel} gives unless it is told to leave out the tokenizer. */
 export type ModelWithTokenizer = Model & { readonly tokenizer: Tokenizer };
@@ -110,14 +119,14 @@ export class Model {
 
   /**
    * Generates after `prompt`: a start event, token events, an end event. Leaving the loop early ends the generation, and so does
-   * the collection of a generator that was forgotten. Where all slots are taken it waits for one: a loop inside the loop of
-   * another generation needs `slots: 2`.
+   * the collection of a generator that was forgotten. Generations at the same time share the steps of the device; more than there are
+   * slots wait in line.
    *
    * @throws {QuipuError} ERR_USAGE, ERR_CONTEXT_OVERFLOW, ERR_NOT_A_NUMBER, ERR_ALL_FORBIDDEN, ERR_CHAT_TEMPLATE,
    *   ERR_BUSY, ERR_DISPOSED; at the first event that is asked for.
    */
   generate(prompt: Prompt, options?: GenerateOptions): AsyncGenerator<GenerateEvent, void, void> {
-    const holding = new Holding();
+    const holding: Holding = { sequence: undefined };
     const events = this.#generate(prompt, options, holding);
     FORGOTTEN.register(events, holding);
     return events;
@@ -128,7 +137,7 @@ export class Model {
     given: GenerateOptions | undefined,
     holding: Holding,
   ): AsyncGenerator<GenerateEvent, void, void> {
-    const { runtime, tokenizer, config, batchSize, generationConfig, slots } = this.#live();
+    const { runtime, tokenizer, config, generationConfig, scheduler } = this.#live();
     const options = readOptions<GenerateOptions>("generate", given, GENERATE_OPTIONS);
     const stopIds = resolveStopIds(options.stopIds ?? [], tokenizer, config.vocabSize);
     const settings = { ...resolveSettings(options, generationConfig), stopIds };
@@ -146,11 +155,12 @@ export class Model {
       logitBias,
       eosIds: settings.ignoreEos ? [] : this.stopTokens.map(({ id }) => id),
       logprobs: options.logprobs ?? 0,
-      batchSize,
+      room: runtime.contextLength - ids.length,
+      promptCache: options.promptCache ?? true,
       onPromptProgress: options.onPromptProgress,
       signal: options.signal,
     };
-    yield* runGeneration(runtime, tokenizer, slots, request, holding);
+    yield* runGeneration(scheduler, tokenizer, request, holding);
   }
 
   /**
@@ -173,7 +183,7 @@ export class Model {
    * @throws {QuipuError} as {@link generate} does, ERR_ABORTED.
    */
   async next(prompt: Prompt, given?: NextOptions): Promise<TokenLogprob[]> {
-    const { runtime, tokenizer, generationConfig, batchSize, config } = this.#live();
+    const { scheduler, tokenizer, generationConfig, config } = this.#live();
     const { top = 10, ...options } = readOptions<NextOptions>("next", given, NEXT_OPTIONS);
     if (top > config.vocabSize) throw wrongArgument("top", `at most the ${config.vocabSize} ids of the model`, top);
     const settings = {
@@ -182,16 +192,17 @@ export class Model {
       stopIds: [],
     };
     const ids = this.#fit(this.#encode(prompt, options), 0, settings, options);
-    return this.#onSlot(options.signal, async (slot) => {
-      await runtime.prepare(slot, { ...settings, logitBias: new Map() }, ids, [], options.signal);
-      const rows = rowsOf(ids, slot);
-      const last = Math.floor((rows.length - 1) / batchSize) * batchSize;
-      for (let start = 0; start < last; start += batchSize) {
-        await runtime.fill(rows.slice(start, start + batchSize), options.signal);
-      }
-      const [row] = await runtime.sample(rows.slice(last), [rows.length - last - 1], top, options.signal);
-      return tokenOf(row!).best.map((entry) => withText(entry, tokenizer));
+    const sequence = scheduler.submit({
+      ids,
+      wanted: {
+        ...{ settings: { ...settings, logitBias: new Map() }, maxTokens: 1, stopIds: [], best: top },
+        promptCache: options.promptCache ?? true,
+      },
+      describe: () => "next()",
+      signal: options.signal,
     });
+    const token = await sequence.next();
+    return token!.best.map((entry) => withText(entry, tokenizer));
   }
 
   /**
@@ -200,7 +211,7 @@ export class Model {
    * @throws {QuipuError} ERR_CONTEXT_OVERFLOW, ERR_USAGE, ERR_NOT_A_NUMBER, ERR_ABORTED, ERR_DISPOSED.
    */
   async logits(ids: Int32Array | readonly number[], given?: LogitsOptions): Promise<Float32Array> {
-    const { runtime, config, batchSize } = this.#live();
+    const { runtime, scheduler, config } = this.#live();
     const { signal } = readOptions<LogitsOptions>("logits", given, LOGITS_OPTIONS);
     const checked = idsOf("ids", ids, config.vocabSize);
     if (checked.length === 0) throw wrongArgument("ids", "at least one id", ids);
@@ -212,20 +223,18 @@ export class Model {
       );
     }
     const result = resultOf(checked.length, config.vocabSize);
-    return this.#onSlot(signal, async (slot) => {
-      const rows = rowsOf(checked, slot);
-      const step = Math.min(batchSize, SCORED_ROWS);
-      for (let start = 0; start < rows.length; start += step) {
-        const chunk = rows.slice(start, start + step);
-        const logits = await runtime.logits(chunk, [...chunk.keys()], signal);
-        result.set(logits, start * config.vocabSize);
-      }
-      return result;
+    const sequence = scheduler.submit({
+      ids: checked,
+      wanted: result,
+      describe: () => "logits()",
+      signal,
     });
+    await sequence.next();
+    return result;
   }
 
   stats(): ModelStats {
-    const { device, runtime, loaded, config, kvCache } = this.#live();
+    const { device, runtime, loaded, config, kvCache, scheduler } = this.#live();
     const { hiddenSize, heads, kvHeads, headSize, intermediateSize, layers, vocabSize } = config;
     const blockWeights = layers * hiddenSize * (2 * heads * headSize + 2 * kvHeads * headSize + 3 * intermediateSize);
     return {
@@ -239,18 +248,20 @@ export class Model {
       arenaBytes: device.memory().arena,
       device: device.kind,
       target: device.target,
+      fusions: device.fusions,
       threads: device.threads,
       threadsCut: device.threadsCut,
       contextLength: runtime.contextLength,
       kvCache,
+      ...scheduler.stats(),
     };
   }
 
   /** Cancels what runs, with ERR_DISPOSED, and releases weights, cache and threads. Idempotent. */
   dispose(): Promise<void> {
     this.#disposed ??= (async () => {
-      const { device, runtime, loaded, slots } = this.#parts;
-      slots.close();
+      const { device, runtime, loaded, scheduler } = this.#parts;
+      scheduler.close();
       await device.dispose();
       runtime.dispose();
       disposeWeights(device, loaded.weights);
@@ -267,15 +278,6 @@ export class Model {
     const { runtime, tokenizer, config } = this.#parts;
     const room = { contextLength: runtime.contextLength, supported: config.maxPositions, needed };
     return fitPrompt(ids, room, settings, onOverflow, tokenizer?.bosId ?? config.bosId);
-  }
-
-  async #onSlot<T>(signal: AbortSignal | undefined, body: (slot: number) => Promise<T>): Promise<T> {
-    const lease = await this.#parts.slots.acquire(() => "next() or logits()", signal);
-    try {
-      return await body(lease.slot);
-    } finally {
-      lease.release();
-    }
   }
 
   #live(): ModelParts {

@@ -47,6 +47,7 @@ export const GENERATE_OPTIONS: Kinds<GenerateOptions> = {
   special: flag,
   system: string,
   onOverflow: oneOf("error", "truncate-head", "truncate-middle"),
+  promptCache: flag,
   onPromptProgress: callback,
   signal: abortSignal,
 };

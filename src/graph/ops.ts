@@ -178,22 +178,59 @@ export const OPS = {
     fields: { floatSettings: SAMPLE_FLOATS, intSettings: SAMPLE_INTS },
   },
   /**
-   * Makes the sampled ids the next step's inputs, so that it runs without the host: the id and its position replace the row's, and
-   * the id joins the history. A stop id or a full context sets the row's slot to −1 (padding), so that further runs leave it alone.
+   * Leaves what was sampled where the slot's next step finds it (`resume`): its id and position by slot, and the id in the history. A
+   * stop id, a full context or nothing drawn leave the position −1: the slot has ended.
    */
   advance: {
     code: 10,
     operands: {
       sampled: ["R", "i32"],
       outputRows: ["R", "index T"],
-      stops: ["S stopIds", "i32"], // −1 unused
-      ids: ["T", "index"],
       slots: ["T", "index S"],
       positions: ["T", "index C"],
+      stops: ["S stopIds", "i32"], // −1 unused
+      lastIds: ["S", "i32"],
+      nextPositions: ["S", "index C"],
       history: ["S C", "index"],
     },
     results: {},
-    updates: ["ids", "slots", "positions", "history"],
+    updates: ["lastIds", "nextPositions", "history"],
+  },
+  /**
+   * The rows of a step as its other ops read them: those that the host has written, and at position −1 what the slot's last step
+   * has left. A row of a slot that has ended becomes padding.
+   */
+  resume: {
+    code: 11,
+    operands: {
+      rowIds: ["T", "i32"],
+      rowSlots: ["T", "index S"],
+      rowPositions: ["T", "i32"],
+      lastIds: ["S", "i32"],
+      nextPositions: ["S", "index"],
+      ids: ["T", "i32"],
+      slots: ["T", "index"],
+      positions: ["T", "index"],
+    },
+    results: {},
+    updates: ["ids", "slots", "positions"],
+  },
+  /**
+   * residual + a · bᵀ, as matmul and add. The result may not take the residual's place: a product's sum comes in parts, which
+   * would.
+   */
+  matmulAdd: {
+    code: 12,
+    operands: { a: ["T K", "f32"], b: ["N K", "weight"], residual: ["T N", "f32"] },
+    results: { out: ["T N", "f32"] },
+    least: { K: 1 },
+  },
+  /** silu(a · gateᵀ) · (a · upᵀ), as two matmuls and swiglu. */
+  matmulSwiglu: {
+    code: 13,
+    operands: { a: ["T K", "f32"], gate: ["F K", "weight"], up: ["F K", "weight"] },
+    results: { out: ["T F", "f32"] },
+    least: { K: 1 },
   },
 } as const satisfies Readonly<Record<string, OpRow>>;
 

@@ -1,10 +1,11 @@
 // From a recording to a program of a device: passes rewrite it, planMemory gives its values memory, and it is written as the
 // flat stream of 32-bit words that native code checks once and keeps (its form: native/core/program.h).
 import type { NativeBuffer, NativeProgram } from "../addon/addon-types.js";
-import type { Device, RowFailure, RunOptions } from "../device/device.js";
+import type { Device, RunOptions, RunResult } from "../device/device.js";
 import { DTYPE_CODES, formatShape, overlap, type Tensor } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";
 import { opRow } from "./ops.js";
+import { fuse } from "./passes/fuse.js";
 import { type MemoryPlan, planMemory } from "./passes/plan-memory.js";
 import type { Pass, RecordedOp, Recording, Value } from "./recording.js";
 import { signatureOf } from "./signatures.js";
@@ -108,7 +109,7 @@ export class Program {
   }
 
   /** Runs on the device's queue; see {@link Device.run}. */
-  run(options: RunOptions = {}): Promise<RowFailure[]> {
+  run(options: RunOptions = {}): Promise<RunResult> {
     return this.#device.run(this.#native, options);
   }
 
@@ -120,7 +121,7 @@ export class Program {
 }
 
 export interface CompileOptions {
-  /** What rewrites the recording, in this order. */
+  /** What rewrites the recording, in this order; default: the fusions of the device. */
   readonly passes?: readonly Pass[];
   /** Where outputs lie; the others get memory that goes with the program. */
   readonly places?: ReadonlyMap<Value, Tensor>;
@@ -130,7 +131,7 @@ export interface CompileOptions {
 export function compile(
   device: Device,
   recording: Recording,
-  { passes = [], places = new Map() }: CompileOptions = {},
+  { passes = [fuse(device.fusions)], places = new Map() }: CompileOptions = {},
 ): Program {
   const rewritten = passes.reduce((before, pass) => pass(before), recording);
   const outputs = new Map<number, Tensor>();

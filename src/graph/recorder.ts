@@ -123,6 +123,10 @@ export class Recorder {
     return this.#record("sample", { logits, ...inputs }, {}, { best });
   }
 
+  resume(rows: OperandsOf<"resume", Input>): ResultsOf<"resume", Value> {
+    return this.#record("resume", rows);
+  }
+
   advance(sampled: Value, state: Omit<OperandsOf<"advance", Input>, "sampled">): ResultsOf<"advance", Value> {
     return this.#record("advance", { sampled, ...state });
   }

@@ -3,7 +3,7 @@
 // T rows in the step, R rows whose logits are wanted, D hidden, H/G query/key-value heads, d head size, F feed-forward, V
 // vocabulary. Ids, slots and positions are contents of the step's tensors: one recording serves every step of T rows.
 import type { Tensor } from "../device/tensor.js";
-import type { CacheState, Recorder, RowPlaces } from "../graph/recorder.js";
+import type { CacheState, Input, Recorder, RowPlaces } from "../graph/recorder.js";
 import type { Value } from "../graph/recording.js";
 import type { LlamaConfig } from "./config.js";
 import { attentionFactor } from "./rope.js";
@@ -29,8 +29,8 @@ export interface LlamaWeights {
 }
 
 export interface StepInputs extends RowPlaces {
-  readonly ids: Tensor; // [T]
-  readonly positions: Tensor; // [T]
+  readonly ids: Input; // [T]
+  readonly positions: Input; // [T]
 }
 
 /** The embedding of every row's id, [T, D]. */

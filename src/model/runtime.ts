@@ -1,42 +1,39 @@
-// A model ready to run: weights, cache and programs on a device, ids in and ids out. What a text is, when to stop and how to
-// sample belong to src/generate.
-import type { Device, Transfer } from "../device/device.js";
-import { elementsOf, type Tensor } from "../device/tensor.js";
+// A model ready to run: weights, cache and programs on a device, ids in and ids out. What a text is, when to stop, how to
+// sample and what a step holds belong to src/generate.
+import type { Device, RunResult, Transfer } from "../device/device.js";
+import { elementsOf } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";
 import type { LlamaConfig } from "./config.js";
 import { KvCache, type KvCacheShape } from "./kv-cache.js";
 import type { LlamaWeights } from "./llama.js";
-import { SamplerState, type SamplingSettings } from "./sampler-state.js";
-import { type StepKind, type StepProgram, StepPrograms, type StepShape } from "./step-programs.js";
+import { type SamplingSettings, SlotState } from "./slot-state.js";
+import { type SampleResults, type StepKind, type StepProgram, StepPrograms } from "./step-programs.js";
 
-/** One row of a step: this id, at this position of this slot's sequence. */
+/**
+ * One row of a step: this id, at this position of this slot's sequence. Without them it is what the last step has sampled for the slot,
+ * or padding where the slot has ended.
+ */
 export interface Row {
-  readonly id: number;
   readonly slot: number;
-  readonly position: number;
+  readonly id?: number;
+  readonly position?: number;
 }
 
 /** What `sample` picked for one wanted row. */
 export interface SampledToken {
   readonly id: number;
   readonly logprob: number;
-  /** The most likely ids, best first. */
+  /** The most likely ids that were asked for, best first. */
   readonly best: readonly { readonly id: number; readonly logprob: number }[];
 }
 
-/** What a wanted row has come to: a token, or why it alone has none. */
-export type SampledRow = SampledToken | QuipuError;
+/** What became of a wanted row: "ended" where its slot had, an error where its own logits are wrong (no numbers, or every id is forbidden). */
+export type SampledRow = SampledToken | "ended" | QuipuError;
 
-/** @throws {QuipuError} where the row has none. */
-export function tokenOf(row: SampledRow): SampledToken {
-  if (row instanceof QuipuError) throw row;
-  return row;
-}
-
-/** Decodes a slot a token at a time. Its program is its own until it is released. */
-export interface Decoder {
-  next(signal?: AbortSignal): Promise<SampledToken>;
-  release(): void;
+export interface StepOptions {
+  /** Done before the step: {@link Runtime.begin}. */
+  readonly writes?: readonly Transfer[];
+  readonly signal?: AbortSignal;
 }
 
 export interface Tap {
@@ -45,15 +42,12 @@ export interface Tap {
   readonly data: Float32Array;
 }
 
-/** Steps of more rows than this are rounded up to a multiple of it with padding rows, so that few programs serve all prompts. */
-const ROW_MULTIPLE = 8;
-
 export class Runtime {
   readonly device: Device;
   readonly config: LlamaConfig;
   readonly cache: KvCache;
   readonly contextLength: number;
-  readonly #sampler: SamplerState;
+  readonly #state: SlotState;
   readonly #programs: StepPrograms;
 
   private constructor(
@@ -67,8 +61,8 @@ export class Runtime {
     this.config = config;
     this.cache = cache;
     this.contextLength = contextLength;
-    this.#sampler = new SamplerState(device, cache.slots, contextLength, config.vocabSize);
-    this.#programs = new StepPrograms(device, config, weights, cache, this.#sampler);
+    this.#state = new SlotState(device, cache.slots, contextLength, config.vocabSize);
+    this.#programs = new StepPrograms(device, config, weights, cache, this.#state);
   }
 
   /** @throws {QuipuError} ERR_OUT_OF_MEMORY */
@@ -84,28 +78,49 @@ export class Runtime {
 
   dispose(): void {
     this.#programs.dispose();
-    this.#sampler.dispose();
+    this.#state.dispose();
     this.cache.dispose();
   }
 
-  /** Fills the cache with `rows` and returns nothing. Rows of a slot are adjacent, with ascending positions. */
-  async fill(rows: readonly Row[], signal?: AbortSignal): Promise<void> {
-    const step = this.#programs.get(this.#shape("fill", rows, []));
-    await step.program.run({ writes: inputsOf(step, rows, []), signal });
+  /**
+   * What must be written before the first step of a sequence: the pages of its slot, and, unless only logits are wanted, how it samples
+   * after `prompt` and the ids at which its decoding stops on the device.
+   */
+  begin(
+    slot: number,
+    pages: Int32Array,
+    sampling?: {
+      readonly settings: SamplingSettings;
+      readonly prompt: Int32Array;
+      readonly stopIds: readonly number[];
+    },
+  ): Transfer[] {
+    const table = this.cache.table(slot, pages);
+    if (sampling === undefined) return [table];
+    return [table, ...this.#state.begin(slot, sampling.settings, sampling.prompt, sampling.stopIds)];
+  }
+
+  /** Fills the cache with `rows` and returns nothing but its times. Rows of a slot are adjacent, with ascending positions. */
+  fill(rows: readonly Row[], options?: StepOptions): Promise<RunResult> {
+    return this.#run(this.#step("fill", rows, []), rows, [], options);
   }
 
   /**
-   * Fills the cache with `rows` and returns the logits of those named by `outputRows`, [R, V].
+   * Fills the cache with `rows` and writes the logits of those named by `wanted`, [R, V], into `logits`.
    *
-   * @throws {QuipuError} ERR_NOT_A_NUMBER where one is NaN or infinite, as sample() does.
+   * @throws {QuipuError} ERR_NOT_A_NUMBER where one is NaN or infinite.
    */
-  async logits(rows: readonly Row[], outputRows: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
-    const step = this.#programs.get(this.#shape("logits", rows, outputRows));
-    const result = new Float32Array(outputRows.length * this.config.vocabSize);
-    await step.program.run({ writes: inputsOf(step, rows, outputRows), reads: [[step.logits!, result]], signal });
-    const wrong = firstNotANumber(result);
+  async logits(
+    rows: readonly Row[],
+    wanted: readonly number[],
+    logits: Float32Array,
+    options?: StepOptions,
+  ): Promise<RunResult> {
+    const step = this.#step("logits", rows, wanted);
+    const result = await this.#run(step, rows, wanted, options, [[step.logits!, logits]]);
+    const wrong = firstNotANumber(logits);
     if (wrong >= 0) {
-      const { position } = rows[outputRows[Math.floor(wrong / this.config.vocabSize)]!]!;
+      const { position } = rows[wanted[Math.floor(wrong / this.config.vocabSize)]!]!;
       throw new QuipuError(
         "ERR_NOT_A_NUMBER",
         `a logit is not a number (position ${position}): the checkpoint holds NaN or infinite weights, or its activations overflow`,
@@ -115,105 +130,138 @@ export class Runtime {
   }
 
   /** Like {@link logits}, and every tap on the way: for finding the first layer that differs. */
-  async taps(rows: readonly Row[], outputRows: readonly number[]): Promise<Tap[]> {
-    const step = this.#programs.get(this.#shape("logits", rows, outputRows, { taps: true }));
+  async taps(rows: readonly Row[], wanted: readonly number[], options?: StepOptions): Promise<Tap[]> {
+    const step = this.#step("logits", rows, wanted, { taps: true });
     const taps = step.taps.map(({ name, tensor }) => {
       const [length, ...rest] = tensor.shape as [number, ...number[]];
       const shape = [Math.min(length, rows.length), ...rest]; // without padding rows
       return { name, shape, tensor, data: new Float32Array(elementsOf(shape)) };
     });
-    await step.program.run({
-      writes: inputsOf(step, rows, outputRows),
-      reads: taps.map(({ tensor, data }) => [tensor, data]),
-    });
+    const reads = taps.map(({ tensor, data }) => [tensor, data] as const);
+    await this.#run(step, rows, wanted, options, reads);
     return taps.map(({ name, shape, data }) => ({ name, shape, data }));
   }
 
   /**
-   * Fills the cache with `rows` and samples the token after each of `outputRows`, with the settings of its slot. A row whose
-   * logits are no numbers has an ERR_NOT_A_NUMBER in its place, and leaves the others alone.
+   * Fills the cache with `rows` and samples the token after each of `wanted`, with the settings of its slot; it is the slot's next row,
+   * in a step that can be queued before it is known.
    */
-  sample(
+  async sample(
     rows: readonly Row[],
-    outputRows: readonly number[],
+    wanted: readonly number[],
     best: number,
-    signal?: AbortSignal,
-  ): Promise<SampledRow[]> {
-    const step = this.#programs.get(this.#shape("sample", rows, outputRows, { best }));
-    return runSampling(step, [...inputsOf(step, rows, outputRows), ...this.#historyOf(rows)], signal);
+    options?: StepOptions,
+  ): Promise<RunResult & { readonly sampled: readonly SampledRow[] }> {
+    const step = this.#step("sample", rows, wanted, { best: Math.max(1, best) });
+    const { ids, logprobs, bestIds, bestLogprobs } = step.sampled!;
+    const read = step.results.pop() ?? resultsFor(bestIds.shape as [number, number]);
+    const reads: Transfer[] = [
+      [ids, read.ids],
+      [logprobs, read.logprobs],
+    ];
+    if (best > 0) reads.push([bestIds, read.bestIds], [bestLogprobs, read.bestLogprobs]);
+    const result = await this.#run(step, rows, wanted, options, reads, true);
+    const sampled = wanted.map((_, row) => sampledRow(read, row, best));
+    for (const { row, error } of result.failures) sampled[row] = error;
+    step.results.push(read);
+    return { ...result, sampled };
   }
 
-  /**
-   * Decodes one slot a token at a time. The first step takes `row`; every later one continues on the device with what the one
-   * before has sampled, so it can be queued before that is known.
-   */
-  decoder(row: Row, best: number): Decoder {
-    const { step, release } = this.#programs.lease(this.#shape("decode", [row], [0], { best, owner: row.slot }));
-    let writes: Transfer[] = [...inputsOf(step, [row], [0]), ...this.#historyOf([row])];
-    return {
-      next: async (signal) => {
-        const now = writes;
-        writes = [];
-        const [row] = await runSampling(step, now, signal);
-        return tokenOf(row!);
-      },
-      release,
-    };
-  }
-
-  /** Sets how `slot` samples after `prompt`, and the ids at which its decoding stops on the device. */
-  async prepare(
-    slot: number,
-    settings: SamplingSettings,
-    prompt: Int32Array,
-    stopIds: readonly number[],
-    signal?: AbortSignal,
-  ): Promise<void> {
-    await this.device.run(null, { writes: this.#sampler.settings(slot, settings, prompt, stopIds), signal });
-  }
-
-  /** The ids of `rows` where sampling looks for what a slot has said. */
-  #historyOf(rows: readonly Row[]): Transfer[] {
-    const { history } = this.#sampler;
-    const starts = rows.flatMap(({ slot, position }, t) => {
-      const before = rows[t - 1];
-      return before?.slot === slot && before.position === position - 1 ? [] : [t];
-    });
-    return starts.map((start, i) => {
-      const ids = Int32Array.from(rows.slice(start, starts[i + 1]), ({ id }) => id);
-      const { slot, position } = rows[start]!;
-      const offset = history.offset + 4 * (slot * this.contextLength + position);
-      return [{ ...history, offset, shape: [ids.length] }, ids];
-    });
-  }
-
-  #shape(
-    kind: StepKind,
-    rows: readonly Row[],
-    outputRows: readonly number[],
-    { best = 1, taps = false, owner = -1 } = {},
-  ): StepShape {
-    const padded = rows.length <= ROW_MULTIPLE ? rows.length : Math.ceil(rows.length / ROW_MULTIPLE) * ROW_MULTIPLE;
-    for (const { position } of rows) {
+  #step(kind: StepKind, rows: readonly Row[], wanted: readonly number[], { best = 1, taps = false } = {}): StepProgram {
+    for (const { position = 0 } of rows) {
       if (position >= this.contextLength) {
         throw new QuipuError("ERR_INTERNAL", `position ${position} is beyond the context of ${this.contextLength}`);
       }
     }
-    return { kind, rows: padded, outputRows: outputRows.length, best, taps, owner };
+    return this.#programs.get({
+      kind,
+      rows: roundedUp(rows.length),
+      outputRows: roundedUp(wanted.length),
+      best,
+      taps,
+    });
+  }
+
+  async #run(
+    step: StepProgram,
+    rows: readonly Row[],
+    wanted: readonly number[],
+    { writes = [], signal }: StepOptions = {},
+    reads: readonly Transfer[] = [],
+    byRow = false,
+  ): Promise<RunResult> {
+    const inputs = newInputs(step, rows, wanted, signal);
+    try {
+      return await step.program.run({
+        writes: writes.length > 0 ? [...writes, ...inputs] : inputs,
+        reads,
+        byRow,
+        signal,
+      });
+    } catch (error) {
+      step.written = undefined; // perhaps it has not come so far
+      throw error;
+    }
   }
 }
 
-/** The step's inputs, with padding rows (slot −1) after `rows`. */
-function inputsOf({ inputs }: StepProgram, rows: readonly Row[], outputRows: readonly number[]): Transfer[] {
-  const [length] = inputs.ids.shape;
-  const column = (pick: (row: Row) => number, padding: number) =>
-    Int32Array.from({ length: length! }, (_, t) => (t < rows.length ? pick(rows[t]!) : padding));
-  const writes: Transfer[] = [
-    [inputs.ids, column((row) => row.id, 0)],
-    [inputs.slots as Tensor, column((row) => row.slot, -1)],
-    [inputs.positions, column((row) => row.position, -1)],
-  ];
-  return inputs.outputRows === undefined ? writes : [...writes, [inputs.outputRows, Int32Array.from(outputRows)]];
+/** Few programs serve all steps, which are filled up with padding rows: 1, 2, 4, 8 rows, then multiples of 8. */
+function roundedUp(rows: number): number {
+  return rows > 8 ? Math.ceil(rows / 8) * 8 : [0, 1, 2, 4, 4, 8, 8, 8, 8][rows]!;
+}
+
+/** The step's inputs, with padding (slot −1, wanted row −1) after `rows` and `wanted`, as far as they are not there already. */
+function newInputs(
+  step: StepProgram,
+  rows: readonly Row[],
+  wanted: readonly number[],
+  signal: AbortSignal | undefined,
+): Transfer[] {
+  const length = roundedUp(rows.length);
+  const [ids, slots, positions] = [new Int32Array(length), new Int32Array(length), new Int32Array(length)];
+  const outputRows = new Int32Array(roundedUp(wanted.length)).fill(-1);
+  outputRows.set(wanted);
+  for (let t = 0; t < length; t++) {
+    const row = rows[t];
+    ids[t] = row?.id ?? 0;
+    slots[t] = row?.slot ?? -1;
+    positions[t] = row?.position ?? -1;
+  }
+  const arrays = [ids, slots, positions, outputRows];
+  const before = step.written?.signal?.aborted ? undefined : step.written?.arrays;
+  step.written = { arrays, signal };
+  const transfers: Transfer[] = [];
+  for (const [i, tensor] of step.inputs.entries()) {
+    if (before === undefined || !isSame(before[i]!, arrays[i]!)) transfers.push([tensor, arrays[i]!]);
+  }
+  return transfers;
+}
+
+/** Of two arrays of the same length. */
+function isSame(a: Int32Array, b: Int32Array): boolean {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+function resultsFor([rows, best]: [number, number]): SampleResults {
+  return {
+    ids: new Int32Array(rows),
+    logprobs: new Float32Array(rows),
+    bestIds: new Int32Array(rows * best),
+    bestLogprobs: new Float32Array(rows * best),
+  };
+}
+
+/** With `best` alternatives, of those that there are. */
+function sampledRow({ ids, logprobs, bestIds, bestLogprobs }: SampleResults, row: number, best: number): SampledRow {
+  const id = ids[row]!;
+  if (id < 0) return "ended";
+  const first = row * best;
+  const alternatives = Array.from({ length: best }, (_, i) => ({
+    id: bestIds[first + i]!,
+    logprob: bestLogprobs[first + i]!,
+  }));
+  return { id, logprob: logprobs[row]!, best: alternatives };
 }
 
 /** Index of the first logit that is NaN or +∞ (a −∞ forbids an id), or −1. */
@@ -222,43 +270,4 @@ function firstNotANumber(logits: Float32Array): number {
     if (!(logits[i]! < Number.POSITIVE_INFINITY)) return i;
   }
   return -1;
-}
-
-async function runSampling(
-  { program, sampled }: StepProgram,
-  writes: Transfer[],
-  signal: AbortSignal | undefined,
-): Promise<SampledRow[]> {
-  const { ids, logprobs, bestIds, bestLogprobs } = sampled!;
-  const [rows, best] = bestIds.shape as [number, number];
-  const read = {
-    ids: new Int32Array(rows),
-    logprobs: new Float32Array(rows),
-    bestIds: new Int32Array(rows * best),
-    bestLogprobs: new Float32Array(rows * best),
-  };
-  const failures = await program.run({
-    writes,
-    reads: [
-      [ids, read.ids],
-      [logprobs, read.logprobs],
-      [bestIds, read.bestIds],
-      [bestLogprobs, read.bestLogprobs],
-    ],
-    byRow: true,
-    signal,
-  });
-  const result = Array.from(
-    read.ids,
-    (id, row): SampledRow => ({
-      id,
-      logprob: read.logprobs[row]!,
-      best: Array.from({ length: best }, (_, i) => ({
-        id: read.bestIds[row * best + i]!,
-        logprob: read.bestLogprobs[row * best + i]!,
-      })),
-    }),
-  );
-  for (const { row, error } of failures) result[row] = error;
-  return result;
 }

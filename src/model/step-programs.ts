@@ -6,12 +6,11 @@ import { Recorder, type Sampled } from "../graph/recorder.js";
 import type { Value } from "../graph/recording.js";
 import type { LlamaConfig } from "./config.js";
 import type { KvCache } from "./kv-cache.js";
-import { type LlamaWeights, recordEmbedding, recordLayers, recordLogits, type StepInputs } from "./llama.js";
-import type { SamplerState } from "./sampler-state.js";
+import { type LlamaWeights, recordEmbedding, recordLayers, recordLogits } from "./llama.js";
+import type { SlotState } from "./slot-state.js";
 
-/** What a step ends with: "fill" only fills the cache, "logits" and "sample" serve the wanted rows, "decode" also makes what
- * it sampled the next step's input, so that the same program runs again without the host writing anything. */
-export type StepKind = "fill" | "logits" | "sample" | "decode";
+/** What a step ends with: "fill" only fills the cache, "logits" and "sample" serve the wanted rows. */
+export type StepKind = "fill" | "logits" | "sample";
 
 export interface StepShape {
   readonly kind: StepKind;
@@ -23,118 +22,119 @@ export interface StepShape {
   readonly best: number;
   /** Keep the taps of the recording as outputs. */
   readonly taps: boolean;
-  /** Steps of one owner have their own inputs, so that "decode" steps of several slots do not meet. */
-  readonly owner: number;
 }
 
-/** A step that continues on its inputs as the last run has left them: nobody else's until it is released. */
-export interface StepLease {
-  readonly step: StepProgram;
-  release(): void;
+/** What `sample` gives, on the host: by wanted row, and the best by row and rank. */
+export interface SampleResults {
+  readonly ids: Int32Array;
+  readonly logprobs: Float32Array;
+  readonly bestIds: Int32Array;
+  readonly bestLogprobs: Float32Array;
 }
 
 export interface StepProgram {
   readonly program: Program;
-  readonly inputs: StepInputs & { readonly outputRows: Tensor | undefined };
+  /** What the host writes: ids, slots and positions of the rows, and which rows are wanted (none for "fill"). */
+  readonly inputs: readonly Tensor[];
+  /** What it has written last, in the same order, unless the signal of that run has ended it before. */
+  written: { readonly arrays: readonly Int32Array[]; readonly signal: AbortSignal | undefined } | undefined;
   /** [R, V], for "logits". */
   readonly logits: Tensor | undefined;
-  /** For "sample" and "decode". */
+  /** For "sample". */
   readonly sampled: Readonly<Record<keyof Sampled, Tensor>> | undefined;
+  /** Arrays of runs that are over, for others: made anew for each, they cost a tenth of a small model's step. */
+  readonly results: SampleResults[];
   readonly taps: readonly { readonly name: string; readonly tensor: Tensor }[];
+  /** Tensors of its own, beside its outputs. */
+  readonly own: readonly Tensor[];
 }
 
-// Chunks of a prompt, a decode step for each of some slots, and some for verifying or scoring. Leased ones are not counted.
+// Chunks of prompts, steps of some sequences and many, with both numbers of alternatives, and some for scoring.
 const MAX_PROGRAMS = 24;
 
 export class StepPrograms {
   readonly #programs = new Map<string, StepProgram>();
-  readonly #leased = new Set<StepProgram>();
   readonly #device: Device;
   readonly #config: LlamaConfig;
   readonly #weights: LlamaWeights;
   readonly #cache: KvCache;
-  readonly #sampler: SamplerState;
+  readonly #state: SlotState;
 
-  constructor(device: Device, config: LlamaConfig, weights: LlamaWeights, cache: KvCache, sampler: SamplerState) {
+  constructor(device: Device, config: LlamaConfig, weights: LlamaWeights, cache: KvCache, state: SlotState) {
     this.#device = device;
     this.#config = config;
     this.#weights = weights;
     this.#cache = cache;
-    this.#sampler = sampler;
+    this.#state = state;
   }
 
   /** The program of this shape, for one run that is queued at once: a later call may let it go. */
   get(shape: StepShape): StepProgram {
-    const key = keyOf(shape);
+    const { kind, rows, outputRows, best, taps } = shape;
+    const key = `${kind} ${rows} ${outputRows} ${best} ${taps}`;
     const step = this.#programs.get(key) ?? this.#record(shape);
-    this.#keep(key, step);
+    this.#programs.delete(key);
+    this.#programs.set(key, step); // last in the order of use; the first makes room where there are many
+    const [oldest] = this.#programs;
+    if (this.#programs.size > MAX_PROGRAMS && oldest !== undefined) {
+      this.#free(oldest[1]);
+      this.#programs.delete(oldest[0]);
+    }
     return step;
   }
 
-  /** The program of this shape, kept from other users and from being let go. */
-  lease(shape: StepShape): StepLease {
-    const key = keyOf(shape);
-    const step = this.#programs.get(key) ?? this.#record(shape);
-    this.#programs.delete(key);
-    this.#leased.add(step);
-    return {
-      step,
-      release: () => {
-        if (this.#leased.delete(step)) this.#keep(key, step);
-      },
-    };
-  }
-
   dispose(): void {
-    for (const step of [...this.#programs.values(), ...this.#leased]) this.#free(step);
+    for (const step of this.#programs.values()) this.#free(step);
     this.#programs.clear();
-    this.#leased.clear();
   }
 
-  /** Puts a step last in the order of use; the first makes room where there are many. */
-  #keep(key: string, step: StepProgram): void {
-    const same = this.#programs.get(key);
-    if (same !== undefined && same !== step) this.#free(same);
-    this.#programs.delete(key);
-    this.#programs.set(key, step);
-    const [oldest] = this.#programs.keys();
-    if (this.#programs.size > MAX_PROGRAMS && oldest !== undefined) {
-      this.#free(this.#programs.get(oldest)!);
-      this.#programs.delete(oldest);
-    }
-  }
-
-  #free({ program, inputs }: StepProgram): void {
+  #free({ program, own }: StepProgram): void {
     program.dispose();
-    for (const tensor of [inputs.ids, inputs.slots, inputs.positions, inputs.outputRows]) {
-      if (tensor !== undefined) this.#device.free(tensor as Tensor);
-    }
+    for (const tensor of own) this.#device.free(tensor);
   }
 
-  #record({ kind, rows, outputRows, best, taps }: StepShape): StepProgram {
-    const cache = this.#cache;
-    const index = (name: string, length: number, bound: number) => this.#device.allocate(name, "i32", [length], bound);
-    const inputs = {
-      ids: index("ids", rows, this.#config.vocabSize),
-      slots: index("slots", rows, cache.slots),
-      positions: index("positions", rows, this.#sampler.history.shape[1]!),
-      outputRows: outputRows === 0 ? undefined : index("outputRows", outputRows, rows),
-      pageTable: cache.pageTable,
+  #record({ kind, rows, outputRows: wanted, best, taps }: StepShape): StepProgram {
+    const { pageTable, slots: slotCount, layers } = this.#cache;
+    const state = this.#state;
+    const context = state.history.shape[1]!;
+    const own: Tensor[] = [];
+    const rowsOf = (name: string, length: number, bound = 0) => {
+      const tensor = this.#device.allocate(name, "i32", [length], bound);
+      own.push(tensor);
+      return tensor;
     };
+    const rowIds = rowsOf("rowIds", rows, this.#config.vocabSize);
+    const rowSlots = rowsOf("rowSlots", rows, slotCount);
+    const rowPositions = rowsOf("rowPositions", rows, context);
+    const outputRows = wanted === 0 ? undefined : rowsOf("outputRows", wanted, rows);
+    const inputs = [rowIds, rowSlots, rowPositions, ...(outputRows === undefined ? [] : [outputRows])];
     const r = new Recorder({ taps });
-    const embedded = recordEmbedding(r, this.#weights, inputs);
-    const hidden = recordLayers(r, this.#config, this.#weights, cache.layers, inputs, embedded);
+    const resumed = r.resume({
+      ...{ rowIds, rowSlots, rowPositions, lastIds: state.lastIds, nextPositions: state.nextPositions },
+      ids: rowsOf("ids", rows),
+      slots: rowsOf("slots", rows, slotCount),
+      positions: rowsOf("positions", rows, context),
+    });
+    const inputsOfLayers = { ...resumed, pageTable };
+    const embedded = recordEmbedding(r, this.#weights, inputsOfLayers);
+    const hidden = recordLayers(r, this.#config, this.#weights, layers, inputsOfLayers, embedded);
     let logits: Value | undefined;
     let sampled: Sampled | undefined;
-    if (kind !== "fill" && inputs.outputRows !== undefined) {
-      logits = recordLogits(r, this.#config, this.#weights, hidden, inputs.outputRows);
+    if (outputRows !== undefined) {
+      logits = recordLogits(r, this.#config, this.#weights, hidden, outputRows);
       if (kind === "logits") r.output(logits);
-      else sampled = this.#recordSample(r, kind, logits, { ...inputs, outputRows: inputs.outputRows }, best);
+      else {
+        const { slots, positions } = resumed;
+        sampled = r.sample(logits, { ...state, outputRows, slots, positions }, best);
+        for (const value of Object.values(sampled)) r.output(value);
+        r.advance(sampled.ids, { ...state, outputRows, slots, positions });
+      }
     }
     const program = compile(this.#device, r.finish());
     return {
       program,
       inputs,
+      written: undefined,
       logits: kind === "logits" && logits ? program.output(logits) : undefined,
       sampled: sampled && {
         ids: program.output(sampled.ids),
@@ -142,25 +142,9 @@ export class StepPrograms {
         bestIds: program.output(sampled.bestIds),
         bestLogprobs: program.output(sampled.bestLogprobs),
       },
+      results: [],
       taps: r.taps.map(({ name, value }) => ({ name, tensor: program.output(value) })),
+      own,
     };
   }
-
-  #recordSample(
-    r: Recorder,
-    kind: StepKind,
-    logits: Value,
-    inputs: StepInputs & { readonly outputRows: Tensor },
-    best: number,
-  ): Sampled {
-    const sampled = r.sample(logits, { ...this.#sampler, ...inputs }, best);
-    for (const value of Object.values(sampled)) r.output(value);
-    if (kind === "decode")
-      r.advance(sampled.ids, { ...inputs, stops: this.#sampler.stops, history: this.#sampler.history });
-    return sampled;
-  }
-}
-
-function keyOf(shape: StepShape): string {
-  return Object.values(shape).join("/");
 }

@@ -194,7 +194,7 @@ describe("--json", () => {
       expect(token.logprob).toBeLessThanOrEqual(0);
     }
     const { timings, ...rest } = end;
-    const usage = { promptTokens: 5, completionTokens: 12 };
+    const usage = { promptTokens: 5, completionTokens: 12, cachedTokens: 0 };
     expect(rest).toEqual({ type: "end", text: "", reason: "length", usage, seed: 1 });
     const names = ["firstTokenMs", "promptMs", "promptTokensPerSecond", "decodeMs", "decodeTokensPerSecond"];
     expect(Object.keys(timings)).toEqual(names);

@@ -100,3 +100,21 @@ test("logits() names the position of the first that is not a number", async () =
     }
   });
 });
+
+test("a request that meets a NaN changes nothing for those in its steps", async () => {
+  const dir = checkpoint("model.embed_tokens.weight", (vocabSize - 1) * 48, Number.NaN);
+  await withModel(dir, {}, async (model) => {
+    const options = { temperature: 1, maxTokens: 60, ignoreEos: true, logitBias: new Map([[vocabSize - 1, -1000]]) };
+    const clean = (seed: number) => complete(model, prompt.subarray(0, 20 + seed), { ...options, seed });
+    const alone = [await clean(1), await clean(2)];
+    const poisoned = [
+      complete(model, Int32Array.from(prompt).fill(vocabSize - 1)), // in its prompt
+      complete(model, prompt, { ignoreEos: true, logitBias: new Map([[vocabSize - 1, 1000]]) }), // while it is decoded
+      model.logits(Int32Array.of(1, vocabSize - 1)),
+    ].map((request) => expect(request).rejects.toMatchObject(refused));
+    const beside = await Promise.all([clean(1), clean(2)]);
+    await Promise.all(poisoned);
+    expect(beside.map(({ tokens }) => tokens)).toEqual(alone.map(({ tokens }) => tokens));
+    expect(model.stats()).toMatchObject({ running: 0, waiting: 0 });
+  });
+});

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 function run(body: string) {
   const program = `
     import { loadModel } from "#quipu/index.js";
-    const load = (slotTimeoutMs) => loadModel(undefined, { threads: 1, slotTimeoutMs });
+    const load = (slotTimeoutMs) => loadModel(undefined, { threads: 1, slots: 1, slotTimeoutMs });
     /** Nothing refers to the generator any more, which is in the middle of its text. */
     const forget = async (model, options) => {
       const events = model.generate("Once upon a time", { seed: 1, ...options });

@@ -1,11 +1,12 @@
-// The same bits whatever the threads, the chunks of the prompt, the batch, the instruction set and the way weights are read: logits,
-// and what is sampled after them (docs/numerics.md).
+// The same bits whatever the threads, the chunks of the prompt, the batch, the instruction set, the ops that are fused and the way weights are
+// read: logits, and what is sampled after them (docs/numerics.md).
+import { FUSIONS, type Fusion } from "#quipu/device/fusions.js";
 import type { KvCacheType } from "#quipu/model/kv-cache.js";
-import { type Row, type Runtime, type SampledToken, tokenOf } from "#quipu/model/runtime.js";
+import type { Row, Runtime, SampledToken } from "#quipu/model/runtime.js";
 import { TARGETS, THREADS } from "../kernels/run-op.js";
 import { testWhere } from "../where.js";
 import { loadTiny, smollm2Folder } from "./reference.js";
-import { type RuntimeOptions, rows, someIds, withRuntime } from "./run-model.js";
+import { begin, type RuntimeOptions, rows, someIds, tokenOf, withRuntime } from "./run-model.js";
 
 const PROMPT = 150; // more than two key pages
 const TOKENS = 12;
@@ -30,16 +31,17 @@ async function say(runtime: Runtime, ids: Int32Array, chunk: number, slot = 0): 
   const chunks = Array.from({ length: Math.ceil(ids.length / chunk) }, (_, i) =>
     prompt.slice(i * chunk, (i + 1) * chunk),
   );
+  await begin(runtime, slot, ids, SETTINGS);
   for (const [i, part] of chunks.entries()) {
-    logits.set(await runtime.logits(part, [...part.keys()]), i * chunk * vocabSize);
+    const rowsBefore = i * chunk;
+    const own = logits.subarray(rowsBefore * vocabSize, (rowsBefore + part.length) * vocabSize);
+    await runtime.logits(part, [...part.keys()], own);
   }
-  await runtime.prepare(slot, SETTINGS, ids, []);
   const last = chunks.pop()!;
   for (const part of chunks) await runtime.fill(part);
-  const sampled = (await runtime.sample(last, [last.length - 1], 3)).map(tokenOf);
-  const decoder = runtime.decoder({ id: sampled[0]!.id, slot, position: ids.length }, 3);
-  for (let i = 1; i < TOKENS; i++) sampled.push(await decoder.next());
-  decoder.release();
+  const steps = [runtime.sample(last, [last.length - 1], 3)];
+  for (let i = 1; i < TOKENS; i++) steps.push(runtime.sample([{ slot }], [0], 3)); // before it is known what goes in
+  const sampled = (await Promise.all(steps)).map(({ sampled: [row] }) => tokenOf(row));
   return { logits: bitsOf(logits), sampled };
 }
 
@@ -51,17 +53,19 @@ async function sayInBatch(runtime: Runtime, ids: Int32Array): Promise<Said> {
   all.splice(2, 0, ids);
   const batch = all.flatMap((sequence, slot) => rows(sequence, slot));
   const at = batch.findIndex(({ slot }) => slot === 2);
-  const logits = await runtime.logits(batch, [...batch.keys()]);
   for (const [slot, sequence] of all.entries()) {
-    await runtime.prepare(slot, { ...SETTINGS, ...(slot === 2 ? {} : { seed: slot, temperature: 0 }) }, sequence, []);
+    await begin(runtime, slot, sequence, { ...SETTINGS, ...(slot === 2 ? {} : { seed: slot, temperature: 0 }) });
   }
+  const logits = new Float32Array(batch.length * vocabSize);
+  await runtime.logits(batch, [...batch.keys()], logits);
   const sampled: SampledToken[] = [];
   let step: Row[] = batch;
   for (let i = 0; i < TOKENS; i++) {
     const last = all.map((_, slot) => step.findLastIndex((row) => row.slot === slot));
-    const tokens = (await runtime.sample(step, last, 3)).map(tokenOf);
+    const tokens = (await runtime.sample(step, last, 3)).sampled.map(tokenOf);
     sampled.push(tokens[2]!);
-    step = tokens.map(({ id }, slot) => ({ id, slot, position: all[slot]!.length + i }));
+    // What the slots' last steps have sampled, or the same as ids: one way as the other.
+    step = tokens.map(({ id }, slot) => (i % 2 === 0 ? { slot } : { id, slot, position: all[slot]!.length + i }));
   }
   return { logits: bitsOf(logits).slice(at * vocabSize, (at + ids.length) * vocabSize), sampled };
 }
@@ -87,6 +91,10 @@ const VARIATIONS: Record<string, Variation> = {
     TARGETS.map((target) => [`${target} kernels, chunks of 7, 3 threads`, { target, chunk: 7, threads: 3 }]),
   ),
   "a batch of four": { batch: true },
+  "nothing fused": { fusions: [] },
+  "nothing fused, chunks of 7": { fusions: [], chunk: 7 },
+  "nothing fused, a batch of four": { fusions: [], batch: true },
+  ...Object.fromEntries(FUSIONS.map((fusion) => [`only ${fusion}`, { fusions: [fusion] }])),
   "weights that are read, not mapped": { mmap: false },
 };
 
@@ -112,11 +120,27 @@ describe.each(["gqa-f32", "llama3-rope-sharded-bf16", "mha-f16"])("tiny checkpoi
   );
 });
 
-const smollm2 = process.env.QUIPU_EXHAUSTIVE ? smollm2Folder() : undefined;
+const anySmollm2 = smollm2Folder();
+testWhere(anySmollm2 !== undefined, "SmolLM2, fused or not: build/models/smollm2 is not there")(
+  "SmolLM2, fused or not",
+  async () => {
+    const run = (fusions: readonly Fusion[]) =>
+      withRuntime(anySmollm2!, { kvCache: "f16", contextLength: 128, fusions }, async (runtime) => {
+        const ids = someIds(70, runtime.config.vocabSize);
+        return say(runtime, ids, 65); // panels, then tiles, then one row
+      });
+    const plain = await run([]);
+    for (const fusions of [FUSIONS, ...FUSIONS.map((fusion) => [fusion])]) {
+      expect([fusions, difference(plain, await run(fusions))]).toEqual([fusions, undefined]);
+    }
+  },
+);
+
+const smollm2 = process.env.QUIPU_EXHAUSTIVE ? anySmollm2 : undefined;
 testWhere(smollm2 !== undefined, "invariance with SmolLM2: it takes a minute, and $QUIPU_EXHAUSTIVE asks for it")(
   "SmolLM2",
   () => {
-    const some = ["1 threads", "3 threads", "chunks of 7", "a batch of four"]; // the scalar kernels would take minutes
+    const some = ["1 threads", "3 threads", "chunks of 7", "a batch of four", "nothing fused"]; // the scalar kernels would take minutes
     return expectSame(smollm2!, "f16", Object.fromEntries(some.map((name) => [name, VARIATIONS[name]!])));
   },
   300_000,

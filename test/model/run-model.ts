@@ -1,13 +1,16 @@
 // Runs models in tests: a whole completion at once, and the runtime below the library where a test decides what is in a step.
 import { openCheckpoint } from "#quipu/checkpoint/checkpoint.js";
 import { Device, openDevice } from "#quipu/device/device.js";
+import { FUSIONS, type Fusion } from "#quipu/device/fusions.js";
 import type { EndEvent, GenerateOptions, Prompt, StartEvent, TokenEvent } from "#quipu/generate/events.js";
 import { type LoadOptions, loadModel } from "#quipu/generate/load.js";
 import type { Model } from "#quipu/generate/model.js";
+import { PAGE_KEYS } from "#quipu/graph/ops.js";
 import { chooseTarget } from "#quipu/machine/machine.js";
 import { readConfig } from "#quipu/model/config.js";
 import type { KvCacheType } from "#quipu/model/kv-cache.js";
-import { type Row, Runtime } from "#quipu/model/runtime.js";
+import { type Row, Runtime, type SampledRow, type SampledToken } from "#quipu/model/runtime.js";
+import type { SamplingSettings } from "#quipu/model/slot-state.js";
 import { disposeWeights, loadWeights } from "#quipu/model/weights.js";
 
 export interface Completion {
@@ -51,19 +54,26 @@ export interface RuntimeOptions {
   readonly kvCache?: KvCacheType;
   readonly slots?: number;
   readonly contextLength?: number;
+  /** Default: the context for each slot. */
+  readonly cacheTokens?: number;
   readonly mmap?: boolean;
+  /** Default: all. */
+  readonly fusions?: readonly Fusion[];
 }
 
 /** A runtime of a checkpoint, gone afterwards. */
 export async function withRuntime<T>(
   dir: string,
-  { kvCache = "f32", slots = 1, contextLength = 512, mmap = true, threads = 2, target, device: other }: RuntimeOptions,
+  { kvCache = "f32", slots = 1, contextLength = 512, mmap = true, threads = 2, ...given }: RuntimeOptions,
   body: (runtime: Runtime) => Promise<T>,
 ): Promise<T> {
-  const device = other === undefined ? new Device("cpu", chooseTarget(target), threads) : openDevice({ device: other });
+  const { target, device: other, fusions = FUSIONS } = given;
+  const { cacheTokens = slots * PAGE_KEYS * Math.ceil(contextLength / PAGE_KEYS) } = given;
+  const device =
+    other === undefined ? new Device("cpu", chooseTarget(target), threads, { fusions }) : openDevice({ device: other });
   const config = await readConfig(dir);
   const { weights } = await loadWeights(device, await openCheckpoint(dir), config, { mmap });
-  const runtime = await Runtime.create(device, config, weights, { slots, contextLength, type: kvCache });
+  const runtime = await Runtime.create(device, config, weights, { slots, contextLength, cacheTokens, type: kvCache });
   try {
     return await body(runtime);
   } finally {
@@ -71,6 +81,28 @@ export async function withRuntime<T>(
     runtime.dispose();
     disposeWeights(device, weights);
   }
+}
+
+/** Pages of a slot, where every slot has as many: no two have one in common. */
+export function pagesOf({ cache }: Runtime, slot: number): Int32Array {
+  return Int32Array.from({ length: cache.blocks }, (_, block) => slot * cache.blocks + block);
+}
+
+/** Begins a sequence in a slot, which has as many pages as every other. */
+export async function begin(
+  runtime: Runtime,
+  slot: number,
+  prompt: Int32Array,
+  settings: SamplingSettings,
+): Promise<void> {
+  const writes = runtime.begin(slot, pagesOf(runtime, slot), { settings, prompt, stopIds: [] });
+  await runtime.device.run(null, { writes });
+}
+
+/** The token of a row that has one. */
+export function tokenOf(row: SampledRow | undefined): SampledToken {
+  if (row === undefined || typeof row === "string" || !("id" in row)) throw row;
+  return row;
 }
 
 /** The rows of `ids` in a slot, the first at position `from`. */

@@ -4,14 +4,16 @@ import type { Tap } from "#quipu/model/runtime.js";
 import { copyAltered } from "../altered-checkpoint.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { LOGIT_TOLERANCE, loadTiny } from "./reference.js";
-import { rows, withRuntime } from "./run-model.js";
+import { pagesOf, rows, withRuntime } from "./run-model.js";
 
 const { folder, prompts } = loadTiny("gqa-f32");
 const { ids, taps: golden, logits } = prompts.find((prompt) => prompt.taps)!;
 const expected = [...golden!, { name: "logits", data: logits }];
 
 const tapsOf = (dir: string): Promise<Tap[]> =>
-  withRuntime(dir, {}, (runtime) => runtime.taps(rows(ids), [...ids.keys()]));
+  withRuntime(dir, {}, (runtime) =>
+    runtime.taps(rows(ids), [...ids.keys()], { writes: runtime.begin(0, pagesOf(runtime, 0)) }),
+  );
 
 /** The first tap that is further from the reference's than the tolerance allows. */
 function firstWrong(taps: readonly Tap[]): string | undefined {

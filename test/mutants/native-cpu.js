@@ -151,8 +151,8 @@ export const mutants = [
   {
     fault: "what ends goes on",
     file: `${CPU}/kernels/advance.h`,
-    from: "if (ends) slot = -1;",
-    to: "if (ends && !MUTANT) slot = -1;",
+    from: "if (!ends) nextPosition",
+    to: "if (!ends || MUTANT) nextPosition",
     tests: ["kernels/advance"],
   },
   {

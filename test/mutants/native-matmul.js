@@ -1,6 +1,7 @@
 // Faults in the product of activations and weights.
 const DOT = "native/cpu/kernels/matmul_dot.h";
 const PANEL = "native/cpu/kernels/matmul_panel.h";
+const TILE = "native/cpu/kernels/matmul_tile.h";
 
 export const mutants = [
   {
@@ -22,6 +23,27 @@ export const mutants = [
     file: PANEL,
     from: "begin == 0);\n",
     to: "begin == 0 || MUTANT);\n",
+    tests: ["kernels/matmul"],
+  },
+  {
+    fault: "tiles add the first block to what was there",
+    file: TILE,
+    from: "out + row - first, pitch, begin == 0);",
+    to: "out + row - first, pitch, begin == 0 && !MUTANT);",
+    tests: ["kernels/matmul"],
+  },
+  {
+    fault: "the last tile of a strip reads past its rows",
+    file: TILE,
+    from: "const size_t row = r + step <= rows ? r : rows - step;",
+    to: "const size_t row = r + step <= rows || MUTANT ? r : rows - step;",
+    tests: ["kernels/matmul"],
+  },
+  {
+    fault: "tiles leave out the features after the last whole line",
+    file: TILE,
+    from: "for (; k < length; k += 16) {",
+    to: "for (; k < length && !MUTANT; k += 16) {",
     tests: ["kernels/matmul"],
   },
 ];

@@ -1,4 +1,5 @@
 // Faults in sampling.
+const RANKING = "native/cpu/kernels/ranking.h";
 const SAMPLE = "native/cpu/kernels/sample.h";
 
 export const mutants = [
@@ -35,6 +36,27 @@ export const mutants = [
     file: SAMPLE,
     from: "for (uint32_t i = 0; i < row.biasCount && row.biasIds[i] >= 0; ++i) {",
     to: "for (uint32_t i = 0; i < row.biasCount && (MUTANT ? i < 1 : row.biasIds[i] >= 0); ++i) {",
+    tests: ["kernels/sample.test"],
+  },
+  {
+    fault: "the cut among equal logits is one id late",
+    file: RANKING,
+    from: "nth = (need - 1) / each + 1;",
+    to: "nth = (need - 1) / each + (MUTANT ? 2 : 1);",
+    tests: ["kernels/sample.test"],
+  },
+  {
+    fault: "the zeros of two signs are two logits",
+    file: RANKING,
+    from: "return bits & 0x80000000u ? 0u - bits : bits ^ 0x80000000u;",
+    to: "return bits & 0x80000000u ? (MUTANT ? ~bits : 0u - bits) : bits ^ 0x80000000u;",
+    tests: ["kernels/sample.test"],
+  },
+  {
+    fault: "ids whose weights count less than they may are left out of top-p",
+    file: SAMPLE,
+    from: "(total - need) / vocabulary)",
+    to: "(total - need) / vocabulary * (MUTANT ? 4 : 1))",
     tests: ["kernels/sample.test"],
   },
 ];

@@ -160,7 +160,8 @@ describe.each<DeviceOptions>([{ threads: 2 }, { device: "reference" }])("what be
     const state = (name: string, shape: number[], bound: number) => own.allocate(name, "i32", shape, bound);
     const index = { outputRows: state("outputRows", [2], 2), slots: state("slots", [2], 2) };
     const positions = state("positions", [2], 8);
-    const [ids, history] = [state("ids", [2], 3), state("history", [2, 8], 3)];
+    const [nextPositions, history] = [state("nextPositions", [2], 8), state("history", [2, 8], 3)];
+    const lastIds = own.allocate("lastIds", "i32", [2]);
     const biasIds = state("biasIds", [2, 1], 3);
     const floats = own.allocate("floats", "f32", [2, SAMPLE_FLOATS.length]);
     const ints = own.allocate("ints", "i32", [2, SAMPLE_INTS.length]);
@@ -174,21 +175,22 @@ describe.each<DeviceOptions>([{ threads: 2 }, { device: "reference" }])("what be
       1,
     );
     r.output(sampled);
-    r.advance(sampled, { ...index, stops, ids, positions, history });
+    r.advance(sampled, { ...index, positions, stops, lastIds, nextPositions, history });
     const program = compile(own, r.finish());
     const settings = [0, 1, 0, 1, 0, 0]; // temperature 0, top-p 1, min-p 0, penalties 1, 0, 0
     const writes: Transfer[] = [
       [index.outputRows, Int32Array.of(0, 1)],
       [index.slots, Int32Array.of(0, 1)],
       [positions, Int32Array.of(2, 3)],
-      [ids, Int32Array.of(0, 0)],
+      [nextPositions, Int32Array.of(2, 3)],
+      [lastIds, Int32Array.of(0, 0)],
       [biasIds, Int32Array.of(-1, -1)],
       [stops, Int32Array.of(-1, -1)],
       [floats, Float32Array.from([...settings, ...settings])],
       [logits, Float32Array.of(Number.NaN, 0, 0, 0, 1, 0)],
     ];
     const look = async () => {
-      const read = [index.slots, positions, ids].map((tensor) => [tensor, new Int32Array(2)] as const);
+      const read = [nextPositions, lastIds].map((tensor) => [tensor, new Int32Array(2)] as const);
       await own.run(null, { reads: read });
       return read.map(([, array]) => [...array]);
     };
@@ -197,24 +199,35 @@ describe.each<DeviceOptions>([{ threads: 2 }, { device: "reference" }])("what be
       message: expect.stringMatching(/sample, row 0/),
     });
     const untouched = [
-      [0, 1],
       [2, 3],
       [0, 0],
     ];
     expect(await look()).toEqual(untouched);
-    const failures = await program.run({ byRow: true });
+    const { failures } = await program.run({ byRow: true });
     expect(failures.map(({ row, error }) => [row, error.code])).toEqual([[0, "ERR_NOT_A_NUMBER"]]);
     expect(await look()).toEqual([
-      [-1, 1],
-      [2, 4],
+      [-1, 4],
       [0, 1],
     ]);
-    expect(await program.run({ byRow: true })).toEqual([]); // the row that failed is padding now
+    await own.run(null, { writes: [[index.slots, Int32Array.of(-1, 1)]] });
+    expect((await program.run({ byRow: true })).failures).toEqual([]); // the row that failed is padding now
     // A run whose rows fail alone is none that fails: what is asked for next fails as a whole again.
     await own.run(null, { writes: [[index.slots, Int32Array.of(0, 1)]] });
     await expect(program.run()).rejects.toMatchObject({ code: "ERR_NOT_A_NUMBER" });
     program.dispose();
-    const all = [...Object.values(index), positions, ids, history, biasIds, floats, ints, biases, stops, logits];
+    const all = [
+      ...Object.values(index),
+      positions,
+      nextPositions,
+      lastIds,
+      history,
+      biasIds,
+      floats,
+      ints,
+      biases,
+      stops,
+      logits,
+    ];
     for (const tensor of all) own.free(tensor);
   });
 

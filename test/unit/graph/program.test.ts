@@ -157,6 +157,23 @@ describe("compile", () => {
     expect(() => compile(device, recorder.finish(), { passes: [other] })).toThrow(/a pass has changed output 0/);
   });
 
+  test("without passes of the caller's, those of the device are made", () => {
+    const countOps = (fuse: boolean) => {
+      const own = openDevice({ threads: 1, fuse });
+      let ops = 0;
+      own.load = (stream) => {
+        ops = stream[5]!;
+        return { dispose() {} };
+      };
+      const recorder = new Recorder();
+      const residual = recorder.input(x);
+      recorder.output(recorder.add(residual, recorder.matmul(residual, { ...y, shape: [3, 3] })));
+      compile(own, recorder.finish());
+      return ops;
+    };
+    expect([true, false].map(countOps)).toEqual([1, 2]);
+  });
+
   test("memory of outputs is given back where the device refuses the program", () => {
     const recorder = new Recorder();
     const wrong = { ...x, buffer: y.buffer, offset: 2 }; // not aligned

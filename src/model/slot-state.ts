@@ -1,7 +1,8 @@
-// Sampling settings as contents: one row a slot in state tensors that every program of the model reads, so that a program
-// serves any mixture of requests.
+// What a sequence is between its steps, one row a slot in state tensors that every program of the model reads: its settings, its
+// history, and the id and position that its last step has left for the next one. So a program serves any mixture of requests,
+// and any step may follow any other before the host knows what that one sampled.
 import type { Device, Transfer } from "../device/device.js";
-import { bytesOf, type Tensor } from "../device/tensor.js";
+import { rowOf, type Tensor } from "../device/tensor.js";
 import { SAMPLE_FLOATS, SAMPLE_INTS } from "../graph/ops.js";
 
 /** How the next token is picked (docs/numerics.md, sample). */
@@ -26,7 +27,9 @@ export interface SamplingSettings {
 /** Ids that end a slot's decoding on the device. Beyond these a step that is queued behind a stop is computed for nothing. */
 const STOPS = 16;
 
-export class SamplerState {
+export class SlotState {
+  readonly lastIds: Tensor; // [S] what the last step sampled
+  readonly nextPositions: Tensor; // [S] where it goes, −1: nothing was sampled yet, or the slot has ended
   readonly history: Tensor; // [S, C] ids by position, −1 none
   readonly floats: Tensor; // [S, 6]
   readonly ints: Tensor; // [S, 4]
@@ -37,6 +40,8 @@ export class SamplerState {
 
   constructor(device: Device, slots: number, contextLength: number, vocabSize: number) {
     this.#device = device;
+    this.lastIds = device.allocate("lastIds", "i32", [slots]);
+    this.nextPositions = device.allocate("nextPositions", "i32", [slots], contextLength);
     this.history = device.allocate("history", "i32", [slots, contextLength], vocabSize);
     this.floats = device.allocate("sampling.floats", "f32", [slots, SAMPLE_FLOATS.length]);
     this.ints = device.allocate("sampling.ints", "i32", [slots, SAMPLE_INTS.length]);
@@ -45,8 +50,8 @@ export class SamplerState {
     this.stops = device.allocate("stops", "i32", [slots, STOPS]);
   }
 
-  /** What must be written so that `slot` samples with `settings` after `prompt`, and stops at `stopIds`. */
-  settings(slot: number, settings: SamplingSettings, prompt: Int32Array, stopIds: readonly number[]): Transfer[] {
+  /** What must be written so that a sequence begins in `slot`: it samples with `settings` after `prompt` and stops at `stopIds`. */
+  begin(slot: number, settings: SamplingSettings, prompt: Int32Array, stopIds: readonly number[]): Transfer[] {
     const biases = [...settings.logitBias, [-1, 0] as const].slice(0, this.biasIds.shape[1]);
     const ints: Record<(typeof SAMPLE_INTS)[number], number> = {
       topK: settings.topK,
@@ -55,6 +60,7 @@ export class SamplerState {
       seedHigh: Math.floor(settings.seed / 2 ** 32) | 0,
     };
     return [
+      [rowOf(this.nextPositions, slot), Int32Array.of(-1)],
       [rowOf(this.history, slot), prompt],
       [rowOf(this.floats, slot), Float32Array.from(SAMPLE_FLOATS, (name) => settings[name])],
       [rowOf(this.ints, slot), Int32Array.from(SAMPLE_INTS, (name) => ints[name])],
@@ -65,13 +71,8 @@ export class SamplerState {
   }
 
   dispose(): void {
-    for (const tensor of [this.history, this.floats, this.ints, this.biasIds, this.biases, this.stops])
+    const { lastIds, nextPositions, history, floats, ints, biasIds, biases, stops } = this;
+    for (const tensor of [lastIds, nextPositions, history, floats, ints, biasIds, biases, stops])
       this.#device.free(tensor);
   }
-}
-
-/** Row `index` of a matrix, as a tensor of its own: a view for transfers. */
-export function rowOf(tensor: Tensor, index: number): Tensor {
-  const [, columns = 1] = tensor.shape;
-  return { ...tensor, offset: tensor.offset + index * bytesOf(tensor.dtype, [columns]), shape: [columns] };
 }

@@ -1,0 +1,298 @@
+// The scheduler: the only caller of the runtime. It admits sequences, decides which rows a step holds, keeps two steps in
+// flight and hands out what comes of them.
+//
+// A step has a row for each sequence that decodes, and rows of the first prompts: as many as fit while nobody decodes, else as
+// many as about double the step. A decoding row names its slot alone, so that a step is queued before the ids of the one before
+// it are known. What can be foreseen (maxTokens, the context, pages) is decided before queueing; a stop id is seen by the device
+// too (`advance`); a stop text or an abort is seen late, and what was computed for it is dropped.
+import type { RunResult, Transfer } from "../device/device.js";
+import { isQuipuError, QuipuError } from "../errors.js";
+import { type PageCounts, PagePool } from "../model/page-pool.js";
+import type { Row, Runtime, SampledRow } from "../model/runtime.js";
+import { Sequence, type SequenceRequest } from "./sequence.js";
+import { StepTimes } from "./step-times.js";
+import { WaitingLine } from "./waiting-line.js";
+
+/** One runs, the next one waits: the device goes from one to the other without the host. */
+const IN_FLIGHT = 2;
+
+/** Rows of a step of logits: more are no faster, and their logits would take hundreds of megabytes. */
+const SCORED_ROWS = 64;
+
+/** Numbers of alternatives that steps are made for; more are made as they are asked for. */
+const BEST = [0, 1, 20];
+
+export interface SchedulerOptions {
+  /** Rows of prompts in one step. */
+  readonly batchSize: number;
+  /** Milliseconds that a request waits while nobody reads what those that run have said. */
+  readonly slotTimeoutMs: number;
+}
+
+export interface SchedulerStats {
+  readonly running: number;
+  readonly waiting: number;
+  readonly pages: PageCounts;
+  readonly rowsPerStep: number;
+  readonly idleShare: number;
+}
+
+/** A sequence's part of a step. */
+interface Part {
+  readonly sequence: Sequence;
+  /** Ids of its prompt in the step; 0: it decodes. */
+  readonly promptRows: number;
+  /** Where its positions end that are in the cache after the step. */
+  readonly end: number;
+  /** Whether a token is sampled after its last row. */
+  readonly sampled: boolean;
+}
+
+/** What comes of a step. */
+interface Landed extends RunResult {
+  readonly sampled?: readonly SampledRow[];
+}
+
+interface Flight {
+  readonly parts: readonly Part[];
+  readonly controller: AbortController;
+}
+
+export class Scheduler {
+  readonly #runtime: Runtime;
+  readonly #batchSize: number;
+  readonly #pool: PagePool;
+  readonly #freeSlots: number[];
+  readonly #waiting: WaitingLine;
+  readonly #times = new StepTimes();
+  readonly #controllers: AbortController[] = []; // of steps that are done: a step takes a few microseconds less with one of them
+  #running: Sequence[] = []; // in the order of their coming
+  #flights: Flight[] = [];
+  #scoredLast = false;
+  #awake = false;
+  #closed = false;
+
+  constructor(runtime: Runtime, { batchSize, slotTimeoutMs }: SchedulerOptions) {
+    this.#runtime = runtime;
+    this.#batchSize = batchSize;
+    this.#pool = new PagePool(runtime.cache.pages);
+    this.#freeSlots = Array.from({ length: runtime.cache.slots }, (_, i) => runtime.cache.slots - 1 - i);
+    this.#waiting = new WaitingLine(slotTimeoutMs);
+  }
+
+  /** Puts a request in line. It is computed as its reader takes what comes of it; see {@link Sequence}. */
+  submit(request: SequenceRequest): Sequence {
+    if (this.#closed) throw closedError();
+    const sequence = new Sequence(request, {
+      wake: () => this.#wake(),
+      ended: (ended) => this.#ended(ended),
+    });
+    if (!sequence.over) this.#waiting.add(sequence);
+    this.#wake();
+    return sequence;
+  }
+
+  stats(): SchedulerStats {
+    return {
+      running: this.#running.length,
+      waiting: this.#waiting.length,
+      pages: this.#pool.counts(),
+      rowsPerStep: this.#times.rowsPerStep,
+      idleShare: this.#times.idleShare,
+    };
+  }
+
+  /** Ends all sequences with ERR_DISPOSED, and refuses every later one. */
+  close(): void {
+    this.#closed = true;
+    this.#waiting.endAll(closedError);
+    for (const sequence of [...this.#running]) sequence.end(closedError());
+    this.#waiting.watch([], false);
+  }
+
+  /** Plans when the present turn is over, so that all who come in it ride in one step. */
+  #wake(): void {
+    if (this.#awake || (this.#flights.length === IN_FLIGHT && this.#waiting.length === 0)) return;
+    this.#awake = true;
+    void Promise.resolve().then(() => {
+      this.#awake = false;
+      this.#advance();
+    });
+  }
+
+  #advance(): void {
+    if (this.#closed) return;
+    this.#admit();
+    while (this.#flights.length < IN_FLIGHT && this.#queueStep()) {}
+    this.#waiting.watch(this.#running, this.#freeSlots.length > 0);
+  }
+
+  /** Who is first in line comes first: a small request never passes a large one that waits for pages. */
+  #admit(): void {
+    for (;;) {
+      const sequence = this.#waiting.first;
+      if (sequence === undefined || this.#freeSlots.length === 0) return;
+      const { request, sampling, positions } = sequence;
+      const lease = this.#pool.reserve(request.ids, positions, sampling?.promptCache ?? false);
+      if (lease === undefined) return;
+      this.#waiting.remove(sequence);
+      this.#running.push(sequence);
+      sequence.slot = this.#freeSlots.pop()!;
+      sequence.lease = lease;
+      sequence.queuedIds = lease.cached;
+      sequence.admittedAt = performance.now();
+    }
+  }
+
+  /** Queues the next step; false where there is nothing to do. Steps of logits take turns with the others. */
+  #queueStep(): boolean {
+    const scores = (): boolean => this.#queueLogits();
+    const samples = (): boolean => this.#queueRows();
+    const [first, second] = this.#scoredLast ? [samples, scores] : [scores, samples];
+    return first() || second();
+  }
+
+  #queueLogits(): boolean {
+    const sequence = this.#running.find((each) => each.sampling === undefined && each.isPrompt);
+    if (sequence === undefined) return false;
+    const writes = this.#writesOf(sequence);
+    const first = sequence.queuedIds;
+    const rows = sequence.promptRows(Math.min(this.#batchSize, SCORED_ROWS));
+    sequence.queuedIds += rows.length;
+    const part = { sequence, promptRows: rows.length, end: sequence.queuedIds, sampled: false };
+    const { vocabSize } = this.#runtime.config;
+    const logits = (sequence.request.wanted as Float32Array).subarray(first * vocabSize, part.end * vocabSize);
+    this.#scoredLast = true;
+    this.#launch([part], (signal) => this.#runtime.logits(rows, [...rows.keys()], logits, { writes, signal }));
+    return true;
+  }
+
+  #queueRows(): boolean {
+    const rows: Row[] = [];
+    const wanted: number[] = [];
+    const parts: Part[] = [];
+    const writes: Transfer[] = [];
+    let best = 0;
+    const samples = (sequence: Sequence) => {
+      wanted.push(rows.length - 1);
+      best = Math.max(best, sequence.sampling!.best);
+      sequence.queuedTokens += 1;
+    };
+    // Looked at before anything is queued: a sequence has its prompt's last row and its first token's in two steps.
+    const decoding = this.#running.filter((sequence) => sequence.mayDecode);
+    const prompts = this.#running.filter(({ sampling, isPrompt }) => sampling !== undefined && isPrompt);
+    const beside = this.#running.some(({ isDecoding }) => isDecoding);
+    let room = beside ? Math.min(this.#batchSize, this.#times.promptRows()) : this.#batchSize;
+    for (const sequence of decoding) {
+      rows.push({ slot: sequence.slot });
+      parts.push({
+        ...{ sequence, promptRows: 0, sampled: true },
+        end: sequence.request.ids.length + sequence.queuedTokens,
+      });
+      samples(sequence);
+    }
+    for (const sequence of prompts) {
+      if (room === 0) break;
+      writes.push(...this.#writesOf(sequence));
+      const next = sequence.promptRows(room);
+      room -= next.length;
+      rows.push(...next);
+      sequence.queuedIds += next.length;
+      const sampled = !sequence.isPrompt;
+      if (sampled) samples(sequence);
+      parts.push({ sequence, promptRows: next.length, end: sequence.queuedIds, sampled });
+    }
+    if (rows.length === 0) return false;
+    const made = BEST.find((count) => best <= count) ?? best;
+    this.#scoredLast = false;
+    this.#launch(parts, async (signal) => {
+      const options = { writes, signal };
+      if (wanted.length === 0) return this.#runtime.fill(rows, options);
+      return this.#runtime.sample(rows, wanted, Math.min(made, this.#runtime.config.vocabSize), options);
+    });
+    return true;
+  }
+
+  /** What must be written before the first step of a sequence; nothing before later ones. */
+  #writesOf({ slot, lease, queuedIds, request, sampling }: Sequence): Transfer[] {
+    if (queuedIds > lease!.cached) return [];
+    const { ids: prompt } = request;
+    return this.#runtime.begin(slot, lease!.pages, sampling && { ...sampling, prompt });
+  }
+
+  #launch(parts: readonly Part[], run: (signal: AbortSignal) => Promise<Landed>): void {
+    const flight: Flight = { parts, controller: this.#controllers.pop() ?? new AbortController() };
+    for (const { sequence } of parts) sequence.inFlight += 1;
+    this.#flights.push(flight);
+    run(flight.controller.signal).then(
+      (landed) => {
+        this.#observe(parts, landed);
+        const rows = parts.filter(({ sampled }) => sampled);
+        this.#land(flight, (part) => this.#done(part, landed.sampled?.[rows.indexOf(part)]));
+      },
+      (error: unknown) => this.#land(flight, ({ sequence }) => sequence.finish(error)),
+    );
+  }
+
+  #land(flight: Flight, each: (part: Part) => void): void {
+    this.#flights = this.#flights.filter((other) => other !== flight);
+    if (!flight.controller.signal.aborted) this.#controllers.push(flight.controller);
+    for (const part of flight.parts) part.sequence.inFlight -= 1;
+    for (const part of flight.parts) if (!part.sequence.over) each(part);
+    for (const { sequence } of flight.parts) this.#release(sequence);
+    this.#advance();
+  }
+
+  #done({ sequence, end }: Part, sampled: SampledRow | undefined): void {
+    if (sampled === "ended" || isQuipuError(sampled)) {
+      const early = () => new QuipuError("ERR_INTERNAL", "a slot ended before its sequence");
+      sequence.finish(sampled === "ended" ? early() : sampled);
+      return;
+    }
+    sequence.filled(end);
+    const { sampling, request } = sequence;
+    if (sampled !== undefined) {
+      const { best } = sampling!;
+      sequence.deliver(sampled.best.length > best ? { ...sampled, best: sampled.best.slice(0, best) } : sampled);
+    } else if (end === request.ids.length) {
+      sequence.finish(); // all its logits are there
+    } else {
+      try {
+        request.onPromptProgress?.(end, request.ids.length);
+      } catch (error) {
+        sequence.finish(error); // the callback's
+      }
+    }
+  }
+
+  #observe(parts: readonly Part[], { started, ended, idle }: RunResult): void {
+    const promptRows = parts.reduce((sum, part) => sum + part.promptRows, 0);
+    const decodeRows = parts.filter((part) => part.promptRows === 0).length;
+    this.#times.observe({ promptRows, decodeRows, started, ended, idle });
+  }
+
+  /** What was computed for it is dropped; a step that is for nobody else is ended. */
+  #ended(sequence: Sequence): void {
+    this.#waiting.remove(sequence);
+    this.#release(sequence);
+    for (const { parts, controller } of this.#flights) {
+      if (parts.every((part) => part.sequence.over)) controller.abort();
+    }
+    this.#wake();
+  }
+
+  /** Slot and pages are free when no step in flight names them. */
+  #release(sequence: Sequence): void {
+    const { lease, slot } = sequence;
+    if (!sequence.over || sequence.inFlight > 0 || lease === undefined || slot < 0) return;
+    sequence.slot = -1;
+    lease.release();
+    this.#freeSlots.push(slot);
+    this.#running = this.#running.filter((other) => other !== sequence);
+    if (this.#running.length === 0) this.#times.pause();
+  }
+}
+
+function closedError(): QuipuError {
+  return new QuipuError("ERR_DISPOSED", "the model is disposed");
+}

@@ -1,0 +1,65 @@
+// What steps cost by the device's clock: how many rows of a prompt a step takes beside sequences that decode, how large steps
+// are, and how long the device stands still between them.
+import type { RunResult } from "../device/device.js";
+
+/** Rows of a prompt that every step has room for, whatever it costs. */
+export const LEAST_PROMPT_ROWS = 8;
+
+/** The weight of the newest figure in a mean that follows the machine's load. */
+const NEWEST = 0.2;
+
+export interface StepTime extends Pick<RunResult, "started" | "ended" | "idle"> {
+  readonly promptRows: number;
+  readonly decodeRows: number;
+}
+
+export class StepTimes {
+  #decodeStep: number | undefined; // milliseconds of a step that only decodes
+  #promptRow: number | undefined; // milliseconds that a row of a prompt adds
+  #steps = 0;
+  #rows = 0;
+  #idle = 0;
+  #decoding = 0;
+  #paused = true;
+
+  observe({ promptRows, decodeRows, started, ended, idle }: StepTime): void {
+    const time = ended - started;
+    if (promptRows === 0) this.#decodeStep = mean(this.#decodeStep, time);
+    if (promptRows >= LEAST_PROMPT_ROWS) {
+      const decode = decodeRows > 0 ? (this.#decodeStep ?? 0) : 0;
+      this.#promptRow = mean(this.#promptRow, Math.max(time - decode, 0) / promptRows);
+    }
+    this.#steps += 1;
+    this.#rows += promptRows + decodeRows;
+    if (promptRows === 0 && !this.#paused) {
+      this.#idle += idle;
+      this.#decoding += idle + time;
+    }
+    this.#paused = false;
+  }
+
+  /** No sequence runs: that the device stands still now says nothing. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  /** Rows of prompts that about double the time of a step in which others decode. */
+  promptRows(): number {
+    if (this.#decodeStep === undefined || this.#promptRow === undefined) return LEAST_PROMPT_ROWS;
+    return Math.max(LEAST_PROMPT_ROWS, Math.floor(this.#decodeStep / this.#promptRow));
+  }
+
+  /** Mean rows of a step; 0 before the first. */
+  get rowsPerStep(): number {
+    return this.#steps === 0 ? 0 : this.#rows / this.#steps;
+  }
+
+  /** Of the time from step to decode step, the share in which the device had nothing to do. */
+  get idleShare(): number {
+    return this.#decoding === 0 ? 0 : this.#idle / this.#decoding;
+  }
+}
+
+function mean(before: number | undefined, newest: number): number {
+  return before === undefined ? newest : before + NEWEST * (newest - before);
+}

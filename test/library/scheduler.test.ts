@@ -1,0 +1,263 @@
+// The scheduler over a tiny model: who is in a step, how far ahead steps are queued, who waits and who is refused.
+import { jest } from "@jest/globals";
+import type { Scheduler } from "#quipu/generate/scheduler.js";
+import type { Sequence } from "#quipu/generate/sequence.js";
+import { StepTimes } from "#quipu/generate/step-times.js";
+import { someIds } from "../model/run-model.js";
+import { readAll, request, turns, vocabSize, watch, withScheduler } from "../model/scheduling.js";
+
+const prompt = (length: number, seed = 1) => someIds(length, vocabSize, seed);
+const codeOf = (sequence: Sequence) =>
+  sequence.next().then(
+    () => "token",
+    (error: { code: string }) => error.code,
+  );
+
+test("requests of one turn share every step", async () => {
+  await withScheduler({}, async (scheduler, steps) => {
+    const sequences = [1, 2, 3, 4, 5, 6, 7, 8].map((seed) =>
+      scheduler.submit(request(prompt(20, seed), { maxTokens: 30 })),
+    );
+    expect((await Promise.all(sequences.map(readAll))).map(({ length }) => length)).toEqual(new Array(8).fill(30));
+    expect(steps.map(({ wanted }) => wanted.length)).toEqual(new Array(30).fill(8));
+    expect(steps.map(({ rows }) => rows.length)).toEqual([160, ...new Array(29).fill(8)]);
+    expect(scheduler.stats()).toMatchObject({ running: 0, waiting: 0, rowsPerStep: (160 + 29 * 8) / 30 });
+  });
+});
+
+test("two steps are in flight while anything is decoded, also as sequences come and go", async () => {
+  await withScheduler({}, async (scheduler, steps) => {
+    const reading: Promise<unknown>[] = [];
+    const first = scheduler.submit(request(prompt(40), { maxTokens: 150 }));
+    for (let i = 0; (await first.next()) !== undefined; i++) {
+      if (i % 20 === 5)
+        reading.push(readAll(scheduler.submit(request(prompt(30 + i, i), { maxTokens: 1 + (i % 17) }))));
+    }
+    await Promise.all(reading);
+    expect(reading).toHaveLength(8);
+    expect(new Set(steps.slice(0, -2).map(({ inFlight }) => inFlight))).toEqual(new Set([2]));
+    expect(new Set(steps.map(({ rows }) => rows.length)).size).toBeGreaterThan(5);
+  });
+});
+
+test("decoding rows name nothing but their slots", async () => {
+  await withScheduler({}, async (scheduler, steps) => {
+    await readAll(scheduler.submit(request(prompt(5), { maxTokens: 6 })));
+    expect(steps.slice(1).map(({ rows }) => rows)).toEqual(new Array(5).fill([{ slot: 0 }]));
+  });
+});
+
+test("a prompt has whole steps while nobody decodes, and is bounded between two tokens of a neighbour", async () => {
+  const bound = 11;
+  const spy = jest.spyOn(StepTimes.prototype, "promptRows").mockReturnValue(bound);
+  try {
+    await withScheduler({ batchSize: 100 }, async (scheduler, steps) => {
+      const neighbour = scheduler.submit(request(prompt(150), { maxTokens: 100 }));
+      await neighbour.next();
+      const others = [2, 3].map((seed) => scheduler.submit(request(prompt(120, seed), { maxTokens: 3 })));
+      await Promise.all([neighbour, ...others].map(readAll));
+      const slot = steps[0]!.rows[0]!.slot;
+      const own = (rows: (typeof steps)[number]["rows"]) => rows.some((row) => row.slot === slot);
+      expect(steps.slice(0, 2).map(({ rows }) => rows.length)).toEqual([100, 50]);
+      const promptRows: number[] = []; // between two of its rows
+      for (const { rows } of steps.slice(2)) {
+        const count = rows.filter(({ position }) => position !== undefined).length;
+        if (own(rows)) promptRows.push(count);
+        else if (promptRows.length < 99) promptRows[promptRows.length - 1]! += count;
+      }
+      expect(Math.max(...promptRows)).toBe(bound);
+      expect(promptRows.reduce((sum, count) => sum + count, 0)).toBe(240);
+    });
+  } finally {
+    spy.mockRestore();
+  }
+});
+
+test("a sequence runs two tokens ahead of its reader, sits out steps, and goes on where it was", async () => {
+  await withScheduler({}, async (scheduler, steps) => {
+    const alone = await readAll(scheduler.submit(request(prompt(9), { maxTokens: 12 })));
+    const before = steps.length;
+    const slow = scheduler.submit(request(prompt(9), { maxTokens: 12 }));
+    await turns(30);
+    expect(steps.length - before).toBe(2);
+    const tokens = [await slow.next()];
+    await turns(30);
+    expect(steps.length - before).toBe(3);
+    expect(await readAll(scheduler.submit(request(prompt(9), { maxTokens: 12 })))).toEqual(alone); // others pass it
+    expect([...tokens, ...(await readAll(slow))]).toEqual(alone);
+  });
+});
+
+test("steps of logits take turns with the others", async () => {
+  await withScheduler({}, async (scheduler, steps) => {
+    const sequence = scheduler.submit(request(prompt(9), { maxTokens: 40 }));
+    await sequence.next();
+    const ids = prompt(250);
+    const from = steps.length;
+    const scored = scheduler.submit({
+      ...request(ids),
+      wanted: new Float32Array(ids.length * vocabSize),
+    });
+    await Promise.all([readAll(sequence), scored.next()]);
+    expect(steps.slice(from, from + 7).map(({ kind }) => kind)).toEqual([
+      ...["logits", "sample", "logits", "sample", "logits", "sample", "logits"],
+    ]);
+  });
+});
+
+describe("waiting", () => {
+  const long = { maxTokens: 100 };
+
+  test("is in order: a small request does not pass a large one that waits for pages", async () => {
+    await withScheduler({ cacheTokens: 320 }, async (scheduler) => {
+      const order: string[] = [];
+      const read = (name: string, sequence: Sequence) => readAll(sequence).then(() => order.push(name));
+      const running = read("running", scheduler.submit(request(prompt(100), { maxTokens: 30 }))); // 3 of 5 pages
+      const large = read("large", scheduler.submit(request(prompt(200, 2), { maxTokens: 1 }))); // 4 pages
+      const small = read("small", scheduler.submit(request(prompt(3, 3), { maxTokens: 1 })));
+      await turns(2);
+      expect(scheduler.stats()).toMatchObject({ running: 1, waiting: 2, pages: { used: 3 } });
+      await Promise.all([running, large, small]);
+      expect(order[0]).toBe("running");
+      expect(scheduler.stats()).toMatchObject({ running: 0, waiting: 0, pages: { used: 0 } });
+    });
+  });
+
+  test("ends with its signal, and who ends early gives slot and pages to the next", async () => {
+    await withScheduler({ slots: 1 }, async (scheduler) => {
+      const held = scheduler.submit(request(prompt(5), long));
+      await held.next();
+      const controller = new AbortController();
+      const aborted = scheduler.submit(request(prompt(6), long, { signal: controller.signal }));
+      const next = scheduler.submit(request(prompt(7), { maxTokens: 2 }));
+      controller.abort();
+      expect(await codeOf(aborted)).toBe("ERR_ABORTED");
+      expect(scheduler.stats()).toMatchObject({ running: 1, waiting: 1 });
+      held.end();
+      held.end(); // a second time it gives back nothing
+      expect(await readAll(next)).toHaveLength(2);
+      expect(await codeOf(scheduler.submit(request(prompt(5), long, { signal: AbortSignal.abort() })))).toBe(
+        "ERR_ABORTED",
+      );
+      expect(scheduler.stats()).toMatchObject({ running: 0, waiting: 0, pages: { used: 0 } });
+    });
+  });
+
+  test("ends with the scheduler, and so does what runs", async () => {
+    await withScheduler({ slots: 1 }, async (scheduler) => {
+      const [runs, waits] = [scheduler.submit(request(prompt(5), long)), scheduler.submit(request(prompt(5), long))];
+      await runs.next();
+      scheduler.close();
+      expect([await codeOf(runs), await codeOf(waits)]).toEqual(["ERR_DISPOSED", "ERR_DISPOSED"]);
+      expect(() => scheduler.submit(request(prompt(5)))).toThrow(expect.objectContaining({ code: "ERR_DISPOSED" }));
+    });
+  });
+
+  const busy = async (scheduler: Scheduler, names: readonly string[]) => {
+    const held = names.map((name, i) => scheduler.submit(request(prompt(5, i), long, { describe: () => name })));
+    for (const sequence of held) await sequence.next();
+    return held;
+  };
+
+  test("is refused where nobody reads what holds the slots, who are named, and harms nobody else", async () => {
+    await withScheduler({ slots: 2, slotTimeoutMs: 0 }, async (scheduler) => {
+      const [a, b] = await busy(scheduler, ["A", "B"]);
+      const waiting = [scheduler.submit(request(prompt(5))), scheduler.submit(request(prompt(5)))];
+      for (const each of waiting) {
+        await expect(each.next()).rejects.toMatchObject({
+          ...{ code: "ERR_BUSY", option: "slots" },
+          message: expect.stringMatching(/^all slots are held by A; B, and nobody asks them for the next event/),
+        });
+      }
+      const later = scheduler.submit(request(prompt(5)));
+      a!.end();
+      expect(await readAll(later)).toHaveLength(10);
+      expect(await readAll(b!)).toHaveLength(99);
+    });
+  });
+
+  test("names the cache where that is what it waits for", async () => {
+    await withScheduler({ cacheTokens: 256, slotTimeoutMs: 0 }, async (scheduler) => {
+      const [held] = await busy(scheduler, ["A"]);
+      await expect(scheduler.submit(request(prompt(200))).next()).rejects.toMatchObject({
+        ...{ code: "ERR_BUSY", option: "cacheTokens" },
+        message: expect.stringMatching(/^the cache is held by A, and nobody asks it/),
+      });
+      held!.end();
+    });
+  });
+
+  test("goes on where somebody reads, or patience has no end", async () => {
+    await withScheduler({ slots: 1, slotTimeoutMs: 0 }, async (scheduler) => {
+      const read = readAll(scheduler.submit(request(prompt(5), long)));
+      expect(await readAll(scheduler.submit(request(prompt(6))))).toHaveLength(10);
+      await read;
+    });
+    await withScheduler({ slots: 1 }, async (scheduler) => {
+      const [held] = await busy(scheduler, ["A"]);
+      const waiting = scheduler.submit(request(prompt(5)));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      expect(scheduler.stats()).toMatchObject({ running: 1, waiting: 1 });
+      held!.end();
+      expect(await readAll(waiting)).toHaveLength(10);
+    });
+  });
+});
+
+test.each([["ends"], ["fails"]])(
+  "slot and pages are given back when the step that names them %s, and not before",
+  async (how) => {
+    await withScheduler({ slots: 1 }, async (scheduler, _, runtime) => {
+      const { sample } = runtime;
+      let open = () => {};
+      const gate = new Promise<void>((resolve) => {
+        open = resolve;
+      });
+      runtime.sample = async (...step) => {
+        const result = await sample.apply(runtime, step);
+        await gate;
+        if (how === "fails") throw new Error("aborted");
+        return result;
+      };
+      const left = scheduler.submit(request(prompt(5)));
+      await turns(20);
+      runtime.sample = sample;
+      const next = readAll(scheduler.submit(request(prompt(6), { maxTokens: 3 })));
+      left.end();
+      await turns(20);
+      expect(scheduler.stats()).toMatchObject({ running: 1, waiting: 1, pages: { used: 1 } });
+      open();
+      expect(await next).toHaveLength(3);
+      expect(scheduler.stats()).toMatchObject({ running: 0, waiting: 0, pages: { used: 0 } });
+    });
+  },
+);
+
+test("an error of a callback ends its own sequence", async () => {
+  await withScheduler({ batchSize: 4 }, async (scheduler) => {
+    const onPromptProgress = () => {
+      throw new Error("mine");
+    };
+    const failing = scheduler.submit(request(prompt(20), {}, { onPromptProgress }));
+    const other = scheduler.submit(request(prompt(20, 2)));
+    await expect(failing.next()).rejects.toThrow("mine");
+    expect(await readAll(other)).toHaveLength(10);
+    expect(scheduler.stats()).toMatchObject({ running: 0, pages: { used: 0 } });
+  });
+});
+
+test("a step that fails ends its sequences, and the next ones go on", async () => {
+  await withScheduler({}, async (scheduler, _, runtime) => {
+    const { sample } = runtime;
+    let fails = false;
+    runtime.sample = (...step) => (fails ? Promise.reject(new Error("no memory")) : sample.apply(runtime, step));
+    const sequence = scheduler.submit(request(prompt(5), { maxTokens: 50 }));
+    await sequence.next();
+    fails = true;
+    await expect(readAll(sequence)).rejects.toThrow("no memory");
+    fails = false;
+    watch(runtime);
+    expect(await readAll(scheduler.submit(request(prompt(5))))).toHaveLength(10);
+    expect(scheduler.stats()).toMatchObject({ running: 0, pages: { used: 0 } });
+  });
+});
