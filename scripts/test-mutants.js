@@ -138,6 +138,10 @@ function compile() {
   run(process.execPath, [...tsc, "tsconfig.json"]);
   run(process.execPath, [...tsc, "test/tsconfig.json"]);
   run(process.execPath, ["scripts/bundle.js"]);
+  const reference = join("build", "Release", "quipu-reference.node"); // beside which the kernels' results are held
+  if (!existsSync(join(root, reference))) fail("npm test builds the reference device: run it first");
+  mkdirSync(dirname(join(copy, reference)), { recursive: true });
+  cpSync(join(root, reference), join(copy, reference));
 }
 
 /** Mutants whose texts do not overlap are compiled together. */

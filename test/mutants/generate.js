@@ -51,6 +51,7 @@ export const mutants = [
     from: "disposeWeights(device, loaded.weights);",
     to: "if (loaded.bytes < 0) disposeWeights(device, loaded.weights);",
     tests: ["lifecycle/memory"],
+    survives: "a device that is disposed of takes along all that it has made; weights are its own",
   },
   {
     fault: "begin-of-text stands twice",
