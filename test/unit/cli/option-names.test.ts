@@ -17,6 +17,8 @@ const SET_BY_THE_COMMAND_LINE = [
     "tokenizer",
     "quantize",
     "slots",
+    "cacheTokens",
+    "promptCache",
     "slotTimeoutMs",
     "onProgress",
     "onWarning",
