@@ -101,6 +101,7 @@ bool TokenFinder::Scan::next(Found& found) {
 
 // Skips to the next byte that one of the texts can begin with.
 bool TokenFinder::Scan::skip() {
+  if (at_ == bytes_) return false;  // an empty text may be null, which memchr does not take
   if (finder_.only_ >= 0) {
     const void* const first = memchr(text_ + at_, finder_.only_, bytes_ - at_);
     if (first == nullptr) return false;

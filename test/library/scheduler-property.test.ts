@@ -144,8 +144,7 @@ test("any requests at once", async () => {
         return answer;
       });
       const answers = await Promise.all(asking);
-      const end = performance.now() + 5000;
-      while (scheduler.stats().running > 0 && performance.now() < end) await turns(1); // steps that were ended land
+      while (scheduler.stats().running > 0) await turns(1); // steps that were ended land
       const { running, waiting, pages } = scheduler.stats();
       expect({ running, waiting, used: pages.used, shared: pages.shared }).toEqual({
         ...{ running: 0, waiting: 0, used: 0, shared: 0 },
@@ -168,8 +167,11 @@ test("any requests at once", async () => {
       expect(tokens).toEqual(expected.tokens.slice(0, tokens.length));
     }
   };
-  await fc.assert(fc.asyncProperty(machine, fc.array(asked, { minLength: 1, maxLength: 12 }), property), {
-    numRuns: process.env.QUIPU_EXHAUSTIVE ? 400 : process.env.QUIPU_SANITIZED ? 10 : 40,
-  });
-  if (!process.env.QUIPU_SANITIZED) for (const count of Object.values(seen)) expect(count).toBeGreaterThan(0);
+  const numRuns = process.env.QUIPU_EXHAUSTIVE ? 400 : process.env.QUIPU_SANITIZED ? 10 : 40;
+  const requests = fc.array(asked, { minLength: 1, maxLength: 12 });
+  // What is in flight when differs from run to run: it goes on until all of it was seen.
+  for (let round = 0; round === 0 || (round < 10 && Object.values(seen).includes(0)); round++) {
+    await fc.assert(fc.asyncProperty(machine, requests, property), { numRuns });
+  }
+  expect(Object.entries(seen).filter(([, count]) => count === 0)).toEqual([]);
 }, 600_000);
