@@ -113,7 +113,7 @@ void DeviceWrap::cancel(const Napi::CallbackInfo& info) {
 
 // run(program | null, writes, reads, cancel, byRow) → Promise. writes and reads are flat lists of (Buffer, byte offset,
 // typed array): arrays to write are copied now, arrays to read into are filled before the promise resolves. It resolves
-// to [started, ended, idle, errors]: milliseconds (Job), and where byRow is set the errors of the rows that failed
+// to [started, ended, idle, …errors]: milliseconds (Job), and where byRow is set the errors of the rows that failed
 // alone.
 Napi::Value DeviceWrap::run(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -186,18 +186,16 @@ void DeviceWrap::settle(Napi::Env env, Napi::Function, std::nullptr_t*, Pending*
     if (array.ByteLength() != data.size()) continue;  // its memory was transferred elsewhere meanwhile
     std::copy(data.begin(), data.end(), static_cast<std::byte*>(array.ArrayBuffer().Data()) + array.ByteOffset());
   }
-  auto failures = Napi::Array::New(env);
+  auto result = Napi::Array::New(env, 3);
+  result.Set(0u, job.started);
+  result.Set(1u, job.ended);
+  result.Set(2u, job.idle);
   for (const uint64_t word : job.outcome.rows) {
     const Failure failure = failureOf(word);
     const Napi::Error error = toError(env, describe(failure, job.program->program()));
     error.Set("row", Napi::Number::New(env, failure.row));
-    failures.Set(failures.Length(), error.Value());
+    result.Set(result.Length(), error.Value());
   }
-  auto result = Napi::Array::New(env, 4);
-  result.Set(0u, job.started);
-  result.Set(1u, job.ended);
-  result.Set(2u, job.idle);
-  result.Set(3u, failures);
   pending->deferred.Resolve(result);
 }
 

@@ -41,7 +41,7 @@ export interface NativeDevice {
     reads: NativeTransfers,
     cancel: NativeCancelFlag,
     byRow: boolean,
-  ): Promise<[started: number, ended: number, idle: number, failures: (Error & { readonly row: number })[]]>;
+  ): Promise<[started: number, ended: number, idle: number, ...failures: (Error & { readonly row: number })[]]>;
   /** Ends the runs of `flag`: those that wait at once, one that runs soon. */
   cancel(flag: NativeCancelFlag): void;
   /** Threads of its runs: those asked for, or fewer where the system refuses to start some. */

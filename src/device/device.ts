@@ -160,7 +160,7 @@ export class Device {
     this.#flights.add(flight);
     signal?.addEventListener("abort", cancel);
     try {
-      const [started, ended, idle, errors] = await native;
+      const [started, ended, idle, ...errors] = await native;
       return { started, ended, idle, failures: errors.map((error) => ({ row: error.row, error: fromNative(error) })) };
     } catch (error) {
       if (signal?.aborted) throw abortedError(signal);

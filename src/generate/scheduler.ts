@@ -146,10 +146,8 @@ export class Scheduler {
 
   /** Queues the next step; false where there is nothing to do. Steps of logits take turns with the others. */
   #queueStep(): boolean {
-    const scores = (): boolean => this.#queueLogits();
-    const samples = (): boolean => this.#queueRows();
-    const [first, second] = this.#scoredLast ? [samples, scores] : [scores, samples];
-    return first() || second();
+    if (this.#scoredLast) return this.#queueRows() || this.#queueLogits();
+    return this.#queueLogits() || this.#queueRows();
   }
 
   #queueLogits(): boolean {
@@ -185,10 +183,8 @@ export class Scheduler {
     let room = beside ? Math.min(this.#batchSize, this.#times.promptRows()) : this.#batchSize;
     for (const sequence of decoding) {
       rows.push({ slot: sequence.slot });
-      parts.push({
-        ...{ sequence, promptRows: 0, sampled: true },
-        end: sequence.request.ids.length + sequence.queuedTokens,
-      });
+      const end = sequence.request.ids.length + sequence.queuedTokens;
+      parts.push({ sequence, promptRows: 0, end, sampled: true });
       samples(sequence);
     }
     for (const sequence of prompts) {
@@ -205,11 +201,11 @@ export class Scheduler {
     if (rows.length === 0) return false;
     const made = BEST.find((count) => best <= count) ?? best;
     this.#scoredLast = false;
-    this.#launch(parts, async (signal) => {
-      const options = { writes, signal };
-      if (wanted.length === 0) return this.#runtime.fill(rows, options);
-      return this.#runtime.sample(rows, wanted, Math.min(made, this.#runtime.config.vocabSize), options);
-    });
+    this.#launch(parts, (signal) =>
+      wanted.length === 0
+        ? this.#runtime.fill(rows, { writes, signal })
+        : this.#runtime.sample(rows, wanted, Math.min(made, this.#runtime.config.vocabSize), { writes, signal }),
+    );
     return true;
   }
 

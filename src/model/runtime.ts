@@ -101,7 +101,7 @@ export class Runtime {
   }
 
   /** Fills the cache with `rows` and returns nothing but its times. Rows of a slot are adjacent, with ascending positions. */
-  fill(rows: readonly Row[], options?: StepOptions): Promise<RunResult> {
+  async fill(rows: readonly Row[], options?: StepOptions): Promise<RunResult> {
     return this.#run(this.#step("fill", rows, []), rows, [], options);
   }
 
@@ -161,10 +161,11 @@ export class Runtime {
     ];
     if (best > 0) reads.push([bestIds, read.bestIds], [bestLogprobs, read.bestLogprobs]);
     const result = await this.#run(step, rows, wanted, options, reads, true);
-    const sampled = wanted.map((_, row) => sampledRow(read, row, best));
+    const sampled: SampledRow[] = [];
+    for (let row = 0; row < wanted.length; row++) sampled.push(sampledRow(read, row, best));
     for (const { row, error } of result.failures) sampled[row] = error;
     step.results.push(read);
-    return { ...result, sampled };
+    return Object.assign(result, { sampled });
   }
 
   #step(kind: StepKind, rows: readonly Row[], wanted: readonly number[], { best = 1, taps = false } = {}): StepProgram {

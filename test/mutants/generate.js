@@ -175,8 +175,8 @@ export const mutants = [
   {
     fault: "steps of logits pass all others",
     file: SCHEDULER,
-    from: "this.#scoredLast ? [samples, scores] : [scores, samples]",
-    to: "this.#closed ? [samples, scores] : [scores, samples]",
+    from: "if (this.#scoredLast) return",
+    to: "if (this.#closed) return",
     tests: ["library/scheduler.test"],
   },
   {
