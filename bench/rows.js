@@ -39,7 +39,7 @@ async function product(target, [features, depth]) {
   const { Device } = await library("device/device.js");
   const { Recorder } = await library("graph/recorder.js");
   const { compile } = await library("graph/program.js");
-  const device = new Device(target, 1);
+  const device = new Device("cpu", target, 1);
   const copies = Math.ceil(WEIGHT_BYTES / (2 * features * depth));
   const weights = device.allocate("weights", "bf16", [copies * features, depth]);
   await device.run(null, {
@@ -77,7 +77,7 @@ async function steps(target) {
   const { readConfig } = await library("model/config.js");
   const { loadWeights } = await library("model/weights.js");
   const { Runtime } = await library("model/runtime.js");
-  const device = new Device(target, 1);
+  const device = new Device("cpu", target, 1);
   const config = await readConfig(MODEL);
   const { weights } = await loadWeights(device, await openCheckpoint(MODEL), config, { mmap: true });
   const shape = { slots: Math.max(...ROWS), contextLength: 256, type: "f16" };
@@ -104,7 +104,7 @@ async function steps(target) {
 }
 
 export async function measure() {
-  const { availableTargets } = await library("device/machine.js");
+  const { availableTargets } = await library("machine/machine.js");
   const targets = availableTargets().filter((name) => name !== "scalar");
   const header = ROWS.map((rows) => `${rows}`);
   const products = [];
