@@ -50,7 +50,7 @@ const built = spawnSync(
     "--parallel",
     String(availableParallelism()),
   ],
-  { cwd: root, encoding: "utf8", env: { ...process.env, npm_config_nodedir: "" } },
+  { cwd: root, encoding: "utf8", maxBuffer: Number.POSITIVE_INFINITY, env: { ...process.env, npm_config_nodedir: "" } },
 );
 if (built.status !== 0 || !existsSync(addon)) {
   process.stderr.write(built.stdout ?? "");

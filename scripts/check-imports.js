@@ -26,9 +26,9 @@ const ALLOWED = {
   device: [...BASE, "addon", "machine"],
   graph: [...BASE, "addon", "device"],
   model: [...BASE, "checkpoint", "device", "graph"],
-  generate: [...BASE, "chat", "checkpoint", "device", "machine", "model", "tokenizer"],
+  generate: [...BASE, "chat", "checkpoint", "device", "graph", "machine", "model", "tokenizer"],
   benchmark: [...BASE, "device", "generate", "machine", "model", "tokenizer"],
-  index: [...BASE, "benchmark", "chat", "generate", "machine", "model", "tokenizer"],
+  index: [...BASE, "benchmark", "chat", "device", "generate", "machine", "model", "tokenizer"],
   // The public library; and what --help, which must be quick, needs without all of it.
   cli: ["errors", "index", "nearest", "utf8"],
 };

@@ -5,6 +5,7 @@ export { encodeChat } from "./chat/encode-chat.js";
 export { type ChatRequest, parseChatRequest, parseJson } from "./chat/request.js";
 export { ChatTemplate } from "./chat/template.js";
 export { loadChatTemplate } from "./chat/template-files.js";
+export type { Fusion } from "./device/fusions.js";
 export { EXIT_CODES, isQuipuError, QuipuError, type QuipuErrorCode } from "./errors.js";
 export type * from "./generate/events.js";
 export { type InspectOptions, inspectModel, type ModelReport } from "./generate/inspect.js";

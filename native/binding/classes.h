@@ -23,10 +23,6 @@ void define(Napi::Object exports, Napi::FunctionReference& reference, const char
 // The classes that every module of a device has: Device, MappedFile, CancelFlag, and what a device makes.
 void defineDevice(Napi::Env env, Napi::Object exports, Classes& classes);
 
-// Unwraps `value` if it was made by the class with this tag, and throws otherwise: a cast is never trusted.
-template <typename Wrapper>
-Wrapper& unwrap(const Napi::Value& value);
-
 // A class whose objects are made by native code alone, of what they hold.
 template <typename T, typename Held>
 class Made : public Wrapped<T> {
@@ -46,7 +42,9 @@ class Made : public Wrapped<T> {
 
  protected:
   explicit Made(const Napi::CallbackInfo& info) : Wrapped<T>(info) {
-    if (!info[0].IsExternal()) wrongArgument(info.Env(), "to be made by a device");
+    if (!info[0].IsExternal()) {
+      throw toError(info.Env(), Status::error(ErrorCode::kInternal, "native call: only a device makes these"));
+    }
     info.This().As<Napi::Object>().TypeTag(&T::kTag);
     held_ = std::move(*info[0].As<Napi::External<std::shared_ptr<Held>>>().Data());
   }
@@ -109,13 +107,5 @@ class CancelFlagWrap : public Wrapped<CancelFlagWrap> {
  private:
   std::shared_ptr<CancelFlag> flag_;
 };
-
-template <typename Wrapper>
-Wrapper& unwrap(const Napi::Value& value) {
-  if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&Wrapper::kTag)) {
-    throw Napi::TypeError::New(value.Env(), "native call: an object of another class");
-  }
-  return *Wrapper::Unwrap(value.As<Napi::Object>());
-}
 
 }  // namespace quipu::binding

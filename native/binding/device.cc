@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "binding/arguments.h"
 #include "binding/classes.h"
 #include "binding/errors.h"
 
@@ -23,15 +24,14 @@ Napi::Function DeviceWrap::define(Napi::Env env) {
                       method<&DeviceWrap::memory>("memory"), method<&DeviceWrap::dispose>("dispose")});
 }
 
-// new Device(target, threads): with the kernels of that name; threads() tells how many it got
+// With the kernels of that name; threads() tells how many it got.
 DeviceWrap::DeviceWrap(const Napi::CallbackInfo& info) : Wrapped<DeviceWrap>(info) {
   const Napi::Env env = info.Env();
   info.This().As<Napi::Object>().TypeTag(&kTag);
-  if (!info[0].IsString()) wrongArgument(env, "(target, threads)");
-  const size_t threads = toSize(info[1], "a count of threads");
-  if (threads < 1 || threads > 1024) wrongArgument(env, "1 to 1024 threads");
-  guarded(env, [&] {
-    check(env, Device::open(info[0].As<Napi::String>().Utf8Value(), static_cast<uint32_t>(threads), device_));
+  const Arguments arguments(info, "new Device(target, threads)");
+  const auto [target, threads] = arguments.read<std::string, Threads>();
+  guarded(env, [&, &target = target, &threads = threads] {
+    check(env, Device::open(target, static_cast<uint32_t>(threads), device_));
   });
   completion_ = Completion::New(env, "quipu run", 0, 1, nullptr);
   completion_.Unref(env);
@@ -71,8 +71,7 @@ Napi::Value DeviceWrap::memory(const Napi::CallbackInfo& info) {
 // buffer(bytes, indexBound) → Buffer: zeroed memory
 Napi::Value DeviceWrap::buffer(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const size_t bytes = toSize(info[0], "a count of bytes"), bound = toSize(info[1], "an index bound");
-  if (bound > INT32_MAX) wrongArgument(env, "an index bound of 32 bits");
+  const auto [bytes, bound] = Arguments(info, "buffer(bytes, indexBound)").read<Size, Whole<0, INT32_MAX>>();
   std::shared_ptr<Memory> memory;
   check(env, device_->allocate(bytes, static_cast<uint32_t>(bound), memory));
   return BufferWrap::make(env.GetInstanceData<Classes>()->buffer, std::move(memory));
@@ -81,37 +80,35 @@ Napi::Value DeviceWrap::buffer(const Napi::CallbackInfo& info) {
 // view(file, offset, bytes, alignment) → Buffer, read-only
 Napi::Value DeviceWrap::view(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  auto& file = unwrap<FileWrap>(info[0]);
-  const size_t offset = toSize(info[1], "an offset"), bytes = toSize(info[2], "a count of bytes");
-  const size_t alignment = toSize(info[3], "an alignment");
-  if (alignment == 0) wrongArgument(env, "an alignment of at least 1");
+  const auto [file, offset, bytes, alignment] =
+      Arguments(info, "view(file, offset, bytes, alignment)").read<FileWrap, Size, Size, Whole<1, 4096>>();
   std::shared_ptr<Memory> memory;
-  check(env, device_->view(file.get(env), offset, bytes, alignment, memory));
-  file.handOver(env, memory->takenBytes());
+  check(env, device_->view(file->get(env), offset, bytes, alignment, memory));
+  file->handOver(env, memory->takenBytes());
   return BufferWrap::make(env.GetInstanceData<Classes>()->buffer, std::move(memory));
 }
 
 // program(stream: Uint32Array, buffers: Buffer[]) → Program
 Napi::Value DeviceWrap::program(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array ||
-      !info[1].IsArray()) {
-    wrongArgument(env, "(Uint32Array, Buffer[])");
-  }
-  const auto words = info[0].As<Napi::Uint32Array>();
-  const auto list = info[1].As<Napi::Array>();
+  const Arguments arguments(info, "program(stream, buffers)");
+  const auto [words, list] = arguments.read<std::span<const uint32_t>, Napi::Array>();
   std::vector<std::shared_ptr<Memory>> buffers;
   buffers.reserve(list.Length());
-  for (uint32_t i = 0; i < list.Length(); ++i) buffers.push_back(unwrap<BufferWrap>(list.Get(i)).get(env, *device_));
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    const auto buffer = Argument<BufferWrap>::read(list.Get(i));
+    if (!buffer) arguments.wrong(1, "buffers");
+    buffers.push_back((*buffer)->get(env, *device_));
+  }
   std::shared_ptr<LoadedProgram> program;
-  check(env, device_->load({words.Data(), words.Data() + words.ElementLength()}, std::move(buffers), program));
+  check(env, device_->load({words.begin(), words.end()}, std::move(buffers), program));
   return ProgramWrap::make(env.GetInstanceData<Classes>()->program, std::move(program));
 }
 
 // cancel(flag): ends the runs that were given this flag, also before they start.
 void DeviceWrap::cancel(const Napi::CallbackInfo& info) {
-  const std::shared_ptr<CancelFlag> flag = unwrap<CancelFlagWrap>(info[0]).get();
-  device_->cancel(*flag);
+  const auto [flag] = Arguments(info, "cancel(flag)").read<CancelFlagWrap>();
+  device_->cancel(*flag->get());
 }
 
 // run(program | null, writes, reads, cancel, byRow) → Promise. writes and reads are flat lists of (Buffer, byte offset,
@@ -120,13 +117,13 @@ void DeviceWrap::cancel(const Napi::CallbackInfo& info) {
 Napi::Value DeviceWrap::run(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (device_->closed()) throw toError(env, Status::error(ErrorCode::kDisposed, "the device is disposed"));
-  if (!info[1].IsArray() || !info[2].IsArray() || !info[4].IsBoolean()) {
-    wrongArgument(env, "(program, writes, reads, cancel, byRow)");
-  }
+  const Arguments arguments(info, "run(program, writes, reads, cancel, byRow)");
+  const auto [program, writes, reads, cancel, byRow] =
+      arguments.read<std::optional<ProgramWrap>, Napi::Array, Napi::Array, CancelFlagWrap, bool>();
   auto job = std::make_shared<Job>();
-  if (!info[0].IsNull()) job->program = unwrap<ProgramWrap>(info[0]).get(env, *device_);
-  job->cancel = unwrap<CancelFlagWrap>(info[3]).get();
-  job->byRow = info[4].As<Napi::Boolean>().Value();
+  if (program) job->program = (*program)->get(env, *device_);
+  job->cancel = cancel->get();
+  job->byRow = byRow;
 
   struct Transfer {
     std::shared_ptr<Memory> memory;
@@ -135,26 +132,27 @@ Napi::Value DeviceWrap::run(const Napi::CallbackInfo& info) {
     std::byte* data;
     size_t bytes;
   };
-  const auto transfer = [&](const Napi::Array& list, uint32_t at) {
+  // From element `at` of `list`, which is argument `index`.
+  const auto transfer = [&](size_t index, const Napi::Array& list, uint32_t at) {
+    const auto buffer = Argument<BufferWrap>::read(list.Get(at));
+    const auto offset = Argument<Size>::read(list.Get(at + 1));
     const Napi::Value array = list.Get(at + 2);
-    if (!array.IsTypedArray()) wrongArgument(env, "a typed array");
+    if (!buffer || !offset || !array.IsTypedArray())
+      arguments.wrong(index, "a buffer, an offset and a typed array each");
     const auto typed = array.As<Napi::TypedArray>();
     auto* data = static_cast<std::byte*>(typed.ArrayBuffer().Data()) + typed.ByteOffset();
-    return Transfer{unwrap<BufferWrap>(list.Get(at)).get(env, *device_), toSize(list.Get(at + 1), "an offset"), typed,
-                    data, typed.ByteLength()};
+    return Transfer{(*buffer)->get(env, *device_), *offset, typed, data, typed.ByteLength()};
   };
 
-  const auto writes = info[1].As<Napi::Array>();
   for (uint32_t i = 0; i + 2 < writes.Length(); i += 3) {
-    const Transfer t = transfer(writes, i);
+    const Transfer t = transfer(1, writes, i);
     check(env, t.memory->checkWrite(t.offset, t.data, t.bytes));
     job->writes.push_back({t.memory, t.offset, {t.data, t.data + t.bytes}});
   }
-  const auto reads = info[2].As<Napi::Array>();
   auto pending = std::unique_ptr<Pending>(
       new Pending{job, Napi::Promise::Deferred::New(env), Napi::Persistent(info.This().As<Napi::Object>()), {}});
   for (uint32_t i = 0; i + 2 < reads.Length(); i += 3) {
-    const Transfer t = transfer(reads, i);
+    const Transfer t = transfer(2, reads, i);
     check(env, t.memory->checkRead(t.offset, t.bytes));
     job->reads.push_back({t.memory, t.offset, std::vector<std::byte>(t.bytes)});
     pending->targets.push_back(Napi::Persistent(t.array));

@@ -1,8 +1,5 @@
 #include "binding/errors.h"
 
-#include <cmath>
-#include <string>
-
 namespace quipu::binding {
 
 Napi::Error toError(Napi::Env env, const Status& status) {
@@ -13,17 +10,6 @@ Napi::Error toError(Napi::Env env, const Status& status) {
 
 void check(Napi::Env env, const Status& status) {
   if (!status.ok()) throw toError(env, status);
-}
-
-void wrongArgument(Napi::Env env, const char* what) {
-  throw toError(env, Status::error(ErrorCode::kInternal, std::string("native call: expected ") + what));
-}
-
-size_t toSize(const Napi::Value& value, const char* what) {
-  if (!value.IsNumber()) wrongArgument(value.Env(), what);
-  const double number = value.As<Napi::Number>().DoubleValue();
-  if (!(number >= 0) || number > 9007199254740992.0 || number != std::floor(number)) wrongArgument(value.Env(), what);
-  return static_cast<size_t>(number);
 }
 
 }  // namespace quipu::binding

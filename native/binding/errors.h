@@ -17,12 +17,6 @@ Napi::Error toError(Napi::Env env, const Status& status);
 // Throws when `status` is a failure.
 void check(Napi::Env env, const Status& status);
 
-// For arguments that only quipu's own TypeScript passes: a wrong one is a bug of ours, not of the user.
-[[noreturn]] void wrongArgument(Napi::Env env, const char* what);
-
-// A whole number in [0, 2^53] as a size.
-size_t toSize(const Napi::Value& value, const char* what);
-
 // Calls what may throw when memory is out, and throws an error with a code in its place.
 template <typename Call>
 auto guarded(Napi::Env env, Call call) {

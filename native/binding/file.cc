@@ -1,6 +1,7 @@
 #include <new>
 #include <string>
 
+#include "binding/arguments.h"
 #include "binding/classes.h"
 #include "binding/errors.h"
 
@@ -50,13 +51,12 @@ Napi::Function FileWrap::define(Napi::Env env) {
   return DefineClass(env, "MappedFile", {method<&FileWrap::read>("read"), method<&FileWrap::dispose>("dispose")});
 }
 
-// new MappedFile(path, expectedBytes, map)
 FileWrap::FileWrap(const Napi::CallbackInfo& info) : Wrapped<FileWrap>(info) {
   info.This().As<Napi::Object>().TypeTag(&kTag);
-  if (!info[0].IsString() || !info[2].IsBoolean()) wrongArgument(info.Env(), "(path, bytes, map)");
-  guarded(info.Env(), [&] {
-    check(info.Env(), MappedFile::open(info[0].As<Napi::String>().Utf8Value(), toSize(info[1], "a count of bytes"),
-                                       info[2].As<Napi::Boolean>().Value(), file_));
+  const Arguments arguments(info, "new MappedFile(path, expectedBytes, map)");
+  const auto [path, bytes, map] = arguments.read<std::string, Size, bool>();
+  guarded(info.Env(), [&, &path = path, &bytes = bytes, &map = map] {
+    check(info.Env(), MappedFile::open(path, bytes, map, file_));
   });
 }
 
@@ -76,8 +76,10 @@ void FileWrap::handOver(Napi::Env env, size_t bytes) {
 
 // read(most) → Promise of the bytes that are there then: all from the beginning.
 Napi::Value FileWrap::read(const Napi::CallbackInfo& info) {
-  const size_t most = toSize(info[0], "a count of bytes");
-  if (get(info.Env())->mapped()) wrongArgument(info.Env(), "a file that is not mapped");
+  const auto [most] = Arguments(info, "read(most)").read<Size>();
+  if (get(info.Env())->mapped()) {
+    throw toError(info.Env(), Status::error(ErrorCode::kInternal, "native call read(most): the file is mapped"));
+  }
   auto* worker = new ReadWorker(info.Env(), *this, info.This().As<Napi::Object>(), most);
   const Napi::Promise promise = worker->promise();
   reading_ = true;

@@ -97,7 +97,7 @@ tokenizer::EncodeOptions encodeOptions(const Arguments& arguments, size_t at, co
 
 Napi::ArrayBuffer toArrayBuffer(Napi::Env env, const void* data, size_t bytes);
 
-// The ids themselves where they are many and the runtime takes memory that is not its own, else a copy.
+// Many ids are handed over without a copy where the runtime accepts external memory; others are copied.
 Napi::Value takeIds(Napi::Env env, tokenizer::IdSink&& ids);
 
 // encodeAll on threads of its own; see encode_worker.cc.

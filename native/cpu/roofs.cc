@@ -87,7 +87,7 @@ Status measureMultiplyAdd(const Target& target, uint32_t threads, uint32_t passe
   uint64_t iterations = 1000;
   double time = 0;
   const auto work = [&](uint32_t thread) { operations[thread] = target.multiplyAddLoop(iterations); };
-  // Long enough that beginning and ending together does not count.
+  // Long enough that starting and joining the threads does not count.
   for (;; iterations *= 2) {
     if (Status status = best(threads, 1, stop, time, work); !status.ok()) return status;
     if (time >= 0.05) break;

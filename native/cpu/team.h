@@ -94,7 +94,7 @@ class Team {
     while (await(claims)) complete(claims);
   }
 
-  // Lets all threads return that serve, or begin to. No run is open.
+  // Makes every serve() return, also one that is about to begin. No run may be open.
   void close() {
     word_.store(kClosed);
     wake(kMaxThreads, kMaxThreads);

@@ -48,6 +48,8 @@ void rmsNorm(const Call& call, const Fail& fail);
 void matmul(const Call& call, const Fail& fail);
 void add(const Call& call, const Fail& fail);
 void swiglu(const Call& call, const Fail& fail);
+void matmulAdd(const Call& call, const Fail& fail);
+void matmulSwiglu(const Call& call, const Fail& fail);
 // attention.cc
 void ropeAngles(const Call& call, const Fail& fail);
 void rope(const Call& call, const Fail& fail);

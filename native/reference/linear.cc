@@ -1,9 +1,22 @@
-// gatherRows, rmsNorm, matmul, add, swiglu.
+// gatherRows, rmsNorm, matmul, add, swiglu, and what is made of them.
 #include <cmath>
 
 #include "reference/kernels.h"
 
 namespace quipu::reference {
+
+namespace {
+
+double dot(const Operand& a, size_t t, const Operand& b, size_t n) {
+  const size_t width = a.dims[1];
+  double sum = 0;
+  for (size_t k = 0; k < width; ++k) sum += a[t * width + k] * b[n * width + k];
+  return sum;
+}
+
+double silu(double x) { return x / (1 + std::exp(-x)); }
+
+}  // namespace
 
 void gatherRows(const Call& call, const Fail&) {
   using namespace gather_rows;
@@ -31,13 +44,9 @@ void rmsNorm(const Call& call, const Fail&) {
 void matmul(const Call& call, const Fail&) {
   using namespace quipu::matmul;
   const Operand &a = call[kA], &b = call[kB], &out = call[kOut];
-  const size_t rows = a.dims[0], width = a.dims[1], features = b.dims[0];
+  const size_t rows = a.dims[0], features = b.dims[0];
   for (size_t t = 0; t < rows; ++t) {
-    for (size_t n = 0; n < features; ++n) {
-      double sum = 0;
-      for (size_t k = 0; k < width; ++k) sum += a[t * width + k] * b[n * width + k];
-      out.set(t * features + n, sum);
-    }
+    for (size_t n = 0; n < features; ++n) out.set(t * features + n, dot(a, t, b, n));
   }
 }
 
@@ -50,7 +59,28 @@ void add(const Call& call, const Fail&) {
 void swiglu(const Call& call, const Fail&) {
   using namespace quipu::swiglu;
   const Operand &gate = call[kGate], &up = call[kUp], &out = call[kOut];
-  for (size_t i = 0; i < gate.dims[0] * gate.dims[1]; ++i) out.set(i, gate[i] / (1 + std::exp(-gate[i])) * up[i]);
+  for (size_t i = 0; i < gate.dims[0] * gate.dims[1]; ++i) out.set(i, silu(gate[i]) * up[i]);
+}
+
+void matmulAdd(const Call& call, const Fail&) {
+  using namespace matmul_add;
+  const Operand &a = call[kA], &b = call[kB], &residual = call[kResidual], &out = call[kOut];
+  const size_t rows = a.dims[0], features = b.dims[0];
+  for (size_t t = 0; t < rows; ++t) {
+    for (size_t n = 0; n < features; ++n) {
+      const size_t i = t * features + n;
+      out.set(i, residual[i] + dot(a, t, b, n));
+    }
+  }
+}
+
+void matmulSwiglu(const Call& call, const Fail&) {
+  using namespace matmul_swiglu;
+  const Operand &a = call[kA], &gate = call[kGate], &up = call[kUp], &out = call[kOut];
+  const size_t rows = a.dims[0], features = gate.dims[0];
+  for (size_t t = 0; t < rows; ++t) {
+    for (size_t n = 0; n < features; ++n) out.set(t * features + n, silu(dot(a, t, gate, n)) * dot(a, t, up, n));
+  }
 }
 
 }  // namespace quipu::reference

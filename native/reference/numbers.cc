@@ -97,6 +97,10 @@ Kernel kernelOf(OpCode code) {
       return sample;
     case OpCode::kAdvance:
       return advance;
+    case OpCode::kMatmulAdd:
+      return matmulAdd;
+    case OpCode::kMatmulSwiglu:
+      return matmulSwiglu;
   }
   return nullptr;
 }

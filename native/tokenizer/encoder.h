@@ -58,13 +58,13 @@ class Encoder {
   };
 
  public:
-  // Of its caches, whose pages are there when they are used.
+  // Bytes of the caches. They are zeroed lazily: pages take memory once they are touched.
   static constexpr size_t kCacheBytes = kCached * sizeof(CachedPiece) + kCachedLong * sizeof(CachedLongPiece);
 
  private:
   template <Pattern P>
   void encodeBy(const Range& range, IdSink& out);
-  // Of a piece that is longer than a key can tell: that of none.
+  // Pieces too long for a key have the key of no cached piece.
   static Key keyOf(const uint8_t* piece, size_t bytes) {
     return bytes <= kShort ? shortKey(piece, bytes) : Key{~0ull, ~0ull};
   }
@@ -77,7 +77,7 @@ class Encoder {
   std::shared_ptr<const Tables> tables_;
   bool wholePieces_;
   Bpe bpe_;
-  // Their pages are there when they are first used: short texts use few.
+  // Lazily committed: short texts touch few of their pages.
   Freed<CachedPiece> cache_;
   Freed<CachedLongPiece> cacheOfLong_;
   std::vector<uint8_t> kept_;  // a piece without the bytes that the vocabulary lacks

@@ -1,4 +1,5 @@
-// A function that is called before the call ends which it is given to: two pointers, where std::function may allocate.
+// A non-owning reference to a callable, valid while the call lasts that it is passed to: two pointers, where
+// std::function may allocate.
 #pragma once
 
 #include <type_traits>

@@ -14,8 +14,8 @@ namespace {
 
 #include "tokenizer/normalization_tables.inc"
 
-// Of a character: it neither changes what is before it nor is changed by it, in any form; and one for each form, in the
-// order of Form: alone, it becomes something else.
+// Flags of a character. kStarts: a boundary in every form, it does not interact with what is before it. From kChanges
+// on, a bit for each Form in its order: normalization changes the character by itself.
 constexpr uint8_t kStarts = 1, kChanges = 2;
 
 struct Properties {
@@ -78,7 +78,7 @@ void decompose(uint32_t code, bool compatible, std::vector<Symbol>& out) {
   out.push_back({code, propertiesOf(code).combiningClass});
 }
 
-// What the two compose to, or 0, which no two do.
+// The primary composite of the two, or 0 where they have none.
 uint32_t composed(uint32_t first, uint32_t second) {
   if (first - kL < kLs && second - kV < kVs) return kS + ((first - kL) * kVs + second - kV) * kTs;
   if (first - kS < kSyllables && (first - kS) % kTs == 0 && second - kT - 1 < kTs - 1) return first + second - kT;
@@ -90,7 +90,7 @@ uint32_t composed(uint32_t first, uint32_t second) {
   return at != std::end(kCompositions) && at->first == first && at->second == second ? at->composed : 0;
 }
 
-// Marks behind each other in the order of their classes.
+// Canonical ordering (UAX #15): each run of marks sorted by combining class, stably.
 void reorder(std::vector<Symbol>& symbols) {
   for (auto first = symbols.begin(); first != symbols.end();) {
     if (first->combiningClass == 0) {

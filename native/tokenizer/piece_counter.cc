@@ -156,7 +156,7 @@ Status PieceCounter::eachPiece(const std::function<void(const PieceCount&)>& vis
 
 Status PieceCounter::trainNow(const MergeOptions& options, uint64_t minPieceCount, std::vector<MergeRule>& merges,
                               TrainingSummary& summary) {
-  // The tables become one, or runs where one would be too large.
+  // The threads' tables are merged into one, or spilled as runs where that would exceed the memory.
   size_t inTables = 0, used = 0;
   for (const PieceTable& table : tables_) {
     inTables += table.memoryBytes();

@@ -39,7 +39,7 @@ uint32_t upperOf(const Merge* merge) {
 TableBuilder::TableBuilder(Tables::Kind kind, size_t bytes)
     : kind_(kind), blob_(static_cast<uint8_t*>(malloc(bytes + kPadding))), capacity_(bytes) {
   if (blob_ == nullptr) throw std::bad_alloc();
-  // A line of tokenizer.json has about thirty bytes; pages that are not used are never there.
+  // A line of tokenizer.json has about thirty bytes; pages that are never touched take no memory.
   tokens_.reserve(bytes / 32);
 }
 

@@ -111,7 +111,7 @@ class TextTokenizer {
  private:
   Status encodeInvalid(Text text, size_t valid, const EncodeOptions& options, const Progress& progress,
                        Encoder& encoder, IdSink& out) const;
-  // Its pieces that begin before `stop`.
+  // Encodes the pieces of a segment that begin before `stop`.
   void encodeSegment(Encoder& encoder, const uint8_t* text, const Segment& segment, size_t stop, IdSink& out) const;
   size_t finishedIn(const uint8_t* text, size_t start, size_t end) const;
 

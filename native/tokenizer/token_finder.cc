@@ -99,7 +99,7 @@ bool TokenFinder::Scan::next(Found& found) {
   }
 }
 
-// To where a text may begin.
+// Skips to the next byte that one of the texts can begin with.
 bool TokenFinder::Scan::skip() {
   if (finder_.only_ >= 0) {
     const void* const first = memchr(text_ + at_, finder_.only_, bytes_ - at_);

@@ -59,7 +59,7 @@ class MergeTrainer {
   struct Pair {
     uint32_t left, right;
     int64_t count = 0;
-    // Where it was when it came up, in ascending order. Places that another merge took are found by Symbol::pair.
+    // Its occurrences when it was created, ascending. Stale ones, taken by another merge, are told by Symbol::pair.
     uint32_t number = 0;
     uint32_t place = 0;                  // where there is one,
     std::unique_ptr<uint32_t[]> places;  // and where there are more

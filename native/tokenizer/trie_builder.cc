@@ -115,7 +115,7 @@ class TrieMaker {
   }
 
  private:
-  // Whoever comes to a free slot finds no token there, and nothing below: its byte is 0, as that of a NUL's slot is.
+  // A free slot has neither token nor children: its byte is 0, and so is that of NUL's slot.
   static constexpr TrieSlot kFree{Tables::kNoChildren, kNoToken};
   // In the slot where the walk ends that went on from a free one: only the byte 0 leads there from kNoChildren.
   static constexpr uint32_t kNoByte = 0xff000000;

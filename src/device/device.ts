@@ -13,6 +13,7 @@ import { checkArgument, whole } from "../arguments.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { chooseTarget } from "../machine/machine.js";
 import { threadsFor } from "../machine/process-limits.js";
+import { chooseFusions, FUSIONS, type Fusion } from "./fusions.js";
 import { bytesOf, DTYPE_BYTES, type DType, type Shape, type Tensor } from "./tensor.js";
 import { WeightFile, type WeightFileOptions } from "./weight-file.js";
 
@@ -23,6 +24,8 @@ export interface DeviceOptions {
   threads?: number | undefined;
   /** Kernels of an instruction set of the CPU ("scalar", "avx2", "avx512"); default: QUIPU_CPU, else the fastest here. */
   target?: string | undefined;
+  /** Ops that are made one: all, none, or those of a list; default: QUIPU_FUSE, else all. */
+  fuse?: boolean | readonly Fusion[] | undefined;
 }
 
 /** A tensor of the device and an array of the host: of its element type, bf16 and f16 as their bits, and no larger. */
@@ -54,16 +57,27 @@ export class Device {
   readonly threads: number;
   /** Why they are fewer than `asked`, in a few words; undefined where they are not. */
   readonly threadsCut: string | undefined;
+  /** Ops that programs are compiled to in place of others. */
+  readonly fusions: readonly Fusion[];
   readonly #addon: NativeDeviceAddon;
   readonly #native: NativeDevice;
   readonly #flights = new Set<{ flag: NativeCancelFlag; done: Promise<unknown> }>();
   #disposing = false;
 
   /** `threads` may be more than there are processors: openDevice() sees to it that they are not, and tells what was asked for. */
-  constructor(kind: DeviceKind, target: string, threads: number, asked = threads) {
+  constructor(
+    kind: DeviceKind,
+    target: string,
+    threads: number,
+    {
+      asked = threads,
+      fusions = kind === "cpu" ? FUSIONS : [],
+    }: { asked?: number | undefined; fusions?: readonly Fusion[] } = {},
+  ) {
     const addon = addonOf(kind);
     this.kind = kind;
     this.target = target;
+    this.fusions = fusions;
     this.#addon = addon;
     this.#native = withCodes(() => new addon.Device(target, threads));
     this.threads = this.#native.threads();
@@ -163,7 +177,7 @@ export class Device {
  * @throws {QuipuError} ERR_DEVICE_UNAVAILABLE for "cuda", for kernels this machine cannot run and where the system refuses to start
  *   even one thread (where it refuses some, the device has fewer); ERR_USAGE for a bad count of threads.
  */
-export function openDevice({ device = "auto", threads, target }: DeviceOptions = {}): Device {
+export function openDevice({ device = "auto", threads, target, fuse }: DeviceOptions = {}): Device {
   if (device === "cuda") {
     throw new QuipuError(
       "ERR_DEVICE_UNAVAILABLE",
@@ -173,7 +187,7 @@ export function openDevice({ device = "auto", threads, target }: DeviceOptions =
   }
   if (threads !== undefined) checkArgument("threads", threads, whole(1, 1024));
   if (device === "reference") return new Device("reference", "float64", 1);
-  return new Device("cpu", chooseTarget(target), threadsFor(threads), threads);
+  return new Device("cpu", chooseTarget(target), threadsFor(threads), { asked: threads, fusions: chooseFusions(fuse) });
 }
 
 /** The arrays that hold elements of each type, by their tag: `instanceof` knows those of one realm. */

@@ -3,8 +3,10 @@
 import {
   abortSignal,
   callback,
+  either,
   flag,
   type Kinds,
+  listOf,
   oneOf,
   readOptions,
   real,
@@ -14,6 +16,7 @@ import {
 import { loadChatTemplate } from "../chat/template-files.js";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { openDevice } from "../device/device.js";
+import { FUSIONS, type Fusion } from "../device/fusions.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { availableMemory } from "../machine/process-limits.js";
 import { type LlamaConfig, readConfig } from "../model/config.js";
@@ -35,6 +38,11 @@ export interface LoadOptions {
   readonly device?: "auto" | "cpu" | "cuda" | undefined;
   /** Threads of the kernels; default, and at most: the processors that this process has. */
   readonly threads?: number | undefined;
+  /**
+   * Ops that are made one, and computed as one: all, none, or some of "matmulAdd" and "matmulSwiglu"; default: QUIPU_FUSE, else
+   * all. The results are the same bits.
+   */
+  readonly fuse?: boolean | readonly Fusion[] | undefined;
   /** Positions of a sequence; default: what the model supports, capped by half of the free memory. */
   readonly contextLength?: number | undefined;
   /** Storage of the KV cache; default "f16". */
@@ -64,6 +72,7 @@ export interface LoadOptions {
 export const LOAD_OPTIONS: Kinds<LoadOptions> = {
   device: oneOf("auto", "cpu", "cuda"),
   threads: whole(1, 1024),
+  fuse: either(flag, listOf(oneOf(...FUSIONS), `a list of ${FUSIONS.join(" and ")}`)),
   contextLength: whole(2),
   kvCache: KV_CACHE,
   mmap: flag,
@@ -110,7 +119,7 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
   const stopTokens = stopTokensOf({ config, generationConfig, eosTokens, tokenizer, chatTemplate }, warn);
   const positions = chooseContext(config, kvCache, slots, contextLength);
   if (!mmap) checkRoomForFiles(checkpoint);
-  const device = openDevice({ device: options.device, threads });
+  const device = openDevice({ device: options.device, threads, fuse: options.fuse });
   try {
     const { onProgress } = options;
     const loaded = await loadWeights(device, checkpoint, config, { mmap, warn, onProgress, signal });

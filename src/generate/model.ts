@@ -6,6 +6,7 @@
 import { abortSignal, idsOf, type Kinds, readOptions, whole, wrongArgument } from "../arguments.js";
 import type { ChatTemplate } from "../chat/template.js";
 import type { Device } from "../device/device.js";
+import type { Fusion } from "../device/fusions.js";
 import { QuipuError } from "../errors.js";
 import type { LlamaConfig } from "../model/config.js";
 import type { GenerationConfig } from "../model/generation-config.js";
@@ -51,6 +52,8 @@ export interface ModelStats {
   readonly arenaBytes: number;
   readonly device: string;
   readonly target: string;
+  /** Ops that are made one. */
+  readonly fusions: readonly Fusion[];
   readonly threads: number;
   /** Why they are fewer than were asked for, in a few words. */
   readonly threadsCut: string | undefined;
@@ -239,6 +242,7 @@ export class Model {
       arenaBytes: device.memory().arena,
       device: device.kind,
       target: device.target,
+      fusions: device.fusions,
       threads: device.threads,
       threadsCut: device.threadsCut,
       contextLength: runtime.contextLength,

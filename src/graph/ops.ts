@@ -195,6 +195,23 @@ export const OPS = {
     results: {},
     updates: ["ids", "slots", "positions", "history"],
   },
+  /**
+   * residual + a · bᵀ, as matmul and add. The result may not take the residual's place: a product's sum comes in parts, which
+   * would.
+   */
+  matmulAdd: {
+    code: 11,
+    operands: { a: ["T K", "f32"], b: ["N K", "weight"], residual: ["T N", "f32"] },
+    results: { out: ["T N", "f32"] },
+    least: { K: 1 },
+  },
+  /** silu(a · gateᵀ) · (a · upᵀ), as two matmuls and swiglu. */
+  matmulSwiglu: {
+    code: 12,
+    operands: { a: ["T K", "f32"], gate: ["F K", "weight"], up: ["F K", "weight"] },
+    results: { out: ["T F", "f32"] },
+    least: { K: 1 },
+  },
 } as const satisfies Readonly<Record<string, OpRow>>;
 
 export type OpName = keyof typeof OPS;

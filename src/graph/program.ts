@@ -5,6 +5,7 @@ import type { Device, RowFailure, RunOptions } from "../device/device.js";
 import { DTYPE_CODES, formatShape, overlap, type Tensor } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";
 import { opRow } from "./ops.js";
+import { fuse } from "./passes/fuse.js";
 import { type MemoryPlan, planMemory } from "./passes/plan-memory.js";
 import type { Pass, RecordedOp, Recording, Value } from "./recording.js";
 import { signatureOf } from "./signatures.js";
@@ -120,7 +121,7 @@ export class Program {
 }
 
 export interface CompileOptions {
-  /** What rewrites the recording, in this order. */
+  /** What rewrites the recording, in this order; default: the fusions of the device. */
   readonly passes?: readonly Pass[];
   /** Where outputs lie; the others get memory that goes with the program. */
   readonly places?: ReadonlyMap<Value, Tensor>;
@@ -130,7 +131,7 @@ export interface CompileOptions {
 export function compile(
   device: Device,
   recording: Recording,
-  { passes = [], places = new Map() }: CompileOptions = {},
+  { passes = [fuse(device.fusions)], places = new Map() }: CompileOptions = {},
 ): Program {
   const rewritten = passes.reduce((before, pass) => pass(before), recording);
   const outputs = new Map<number, Tensor>();

@@ -41,7 +41,7 @@ export class Recording {
     this.#outputIds = new Set(outputs.map(({ id }) => id));
     for (const op of ops) {
       for (const value of Object.values(op.results)) this.#producers.set(value.id, op);
-      for (const id of new Set(Object.values(op.operands).map((value) => value.id))) {
+      for (const { id } of Object.values(op.operands)) {
         const users = this.#users.get(id);
         if (users === undefined) this.#users.set(id, [op]);
         else users.push(op);
@@ -54,7 +54,7 @@ export class Recording {
     return this.#producers.get(value.id);
   }
 
-  /** The ops that read `value`, in their order, each once. */
+  /** The ops that read `value`, in their order: each once for every operand that it is. */
   users(value: Value): readonly RecordedOp[] {
     return this.#users.get(value.id) ?? [];
   }

@@ -26,7 +26,7 @@ export interface YarnScaling {
   readonly factor: number;
   readonly betaFast: number;
   readonly betaSlow: number;
-  /** Whether the range of blended frequencies begins and ends at whole ones. */
+  /** Whether the bounds of the range of blended frequencies are rounded to whole indices. */
   readonly truncate: boolean;
   readonly originalMaxPositions: number;
   /** What cosines and sines are multiplied by. */

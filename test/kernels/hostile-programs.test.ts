@@ -88,6 +88,16 @@ const lie: fc.Arbitrary<Lie> = fc.oneof(
         return changed(operands, i, { place: memory(device, Math.min(place.bytes, 2 ** 20), bound), offset: 0 });
       },
   ),
+  fc.constantFrom(-1, 1).map(
+    (by): Lie =>
+      (operands, i) => {
+        const { place, dtype, shape } = operands[i]!;
+        const bytes = bytesOf(dtype, shape);
+        if (place === "arena" || bytes > 2 ** 20) return operands;
+        const bound = Math.min(Math.max(0, place.bound + by), 2 ** 31 - 1);
+        return changed(operands, i, { place: memory(device, bytes, bound), offset: 0 });
+      },
+  ),
   // Where it lies: misaligned, beyond the end, over another one, in the arena.
   fc.constantFrom(-64, -4, -2, -1, 1, 2, 4, 64, 2 ** 31, 2 ** 32, 2 ** 52).map(
     (by): Lie =>
@@ -100,6 +110,14 @@ const lie: fc.Arbitrary<Lie> = fc.oneof(
       (operands, i) => {
         const { place, offset } = pick(operands, o);
         return changed(operands, i, { place, offset: offset + by });
+      },
+  ),
+  fc.tuple(fc.nat(15), fc.constantFrom(0, 0, 4)).map(
+    ([o, by]): Lie =>
+      (operands, i) => {
+        const { place, offset } = pick(operands, o); // just before it, or into it
+        const { dtype, shape } = operands[i]!;
+        return changed(operands, i, { place, offset: Math.max(0, offset - bytesOf(dtype, shape) + by) });
       },
   ),
   fc.constant<Lie>((operands, i) => changed(operands, i, { place: "arena", offset: 0 })),

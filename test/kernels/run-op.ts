@@ -54,7 +54,7 @@ export async function runOp<Name extends string>(
       return { value, ...guarded(device, value.name, value.dtype, value.shape) };
     });
     const places = new Map(made.map(({ value, tensor }) => [value, tensor]));
-    const program = compile(device, recorder.finish(), { places });
+    const program = compile(device, recorder.finish(), { passes: [], places });
     const all: Guarded[] = [...made, ...(Object.values(given) as Guarded[])];
     await device.run(null, { writes: all.map(({ whole, contents }) => [whole, contents]) });
     const failure = await program.run({ byRow: setup.byRow !== undefined }).then(

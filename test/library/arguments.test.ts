@@ -281,6 +281,7 @@ test.each<[string, unknown]>([
   ["slotTimeoutMs", -1],
   ["quantize", "q8"],
   ["device", "gpu"],
+  ["fuse", ["matmulSwiglu", "swiglu"]],
   ["mmap", 0],
 ])("loadModel: %s %p is refused", async (name, value) => {
   expect(await outcomeOf(() => quipu.loadModel(MODEL, { [name]: value }))).toEqual(refused(name));

@@ -23,7 +23,7 @@ describe("loadModel", () => {
       ...{ flopsPerPromptToken: 3932160, flopsPerLogits: 786432 },
       ...{ cacheBytes: expect.any(Number), cacheBytesPerPosition: 2 * 5 * 2 * 32 * 2, arenaBytes: expect.any(Number) },
       ...{ device: "cpu", target: availableTargets().at(-1), threads: availableThreads() },
-      ...{ contextLength: 512, kvCache: "f16" },
+      ...{ contextLength: 512, kvCache: "f16", fusions: ["matmulAdd", "matmulSwiglu"] },
     });
     expect(model.tokenizer?.vocabSize).toBe(2048);
   });
@@ -68,6 +68,22 @@ describe("loadModel", () => {
       await expect(loadModel(folder, { tokenizer: false })).rejects.toMatchObject({ code: "ERR_DEVICE_UNAVAILABLE" });
     } finally {
       delete process.env.QUIPU_CPU;
+    }
+  });
+
+  test("fusions are in force; QUIPU_FUSE says which where no option does", async () => {
+    const fusions = async (fuse?: LoadOptions["fuse"]) =>
+      (await withModel(folder, { fuse }, async (model) => model.stats())).fusions;
+    expect(await fusions()).toEqual(["matmulAdd", "matmulSwiglu"]);
+    expect(await fusions(false)).toEqual([]);
+    process.env.QUIPU_FUSE = "matmulAdd";
+    try {
+      expect(await fusions()).toEqual(["matmulAdd"]);
+      expect(await fusions(["matmulSwiglu"])).toEqual(["matmulSwiglu"]);
+      process.env.QUIPU_FUSE = "some";
+      await expect(loadModel(folder, { tokenizer: false })).rejects.toMatchObject({ code: "ERR_USAGE" });
+    } finally {
+      delete process.env.QUIPU_FUSE;
     }
   });
 

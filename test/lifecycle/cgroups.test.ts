@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { SLOW_CONFIG, writeSlowCheckpoint } from "../slow-checkpoint.js";
+import { describeWhere } from "../where.js";
 import { limited } from "./script.js";
 
 const MIB = 2 ** 20;
@@ -39,15 +40,15 @@ function readControllers(): string[] {
 
 const possible = (["pids", "memory"] as const).map((controller) => cgroup(controller, 2 ** 30));
 const reason = possible.find((folder) => folder instanceof Error);
-const usable = reason === undefined && process.env.QUIPU_SANITIZED === undefined;
-if (!usable) console.warn(`small cgroups are not tested: ${reason ?? "the sanitizers' own memory does not fit them"}`);
+const fits = process.env.QUIPU_SANITIZED === undefined;
+const why = fits ? `small cgroups: ${reason}` : "small cgroups: the sanitizers' own memory does not fit them";
 
 /** `node …args` inside a new cgroup. A node that has no threads may hang. */
 function inside(controller: keyof typeof LIMITS, limit: number, args: readonly string[]) {
   return limited(`echo $$ > ${cgroup(controller, limit)}/cgroup.procs`, args, { timeout: 10_000 });
 }
 
-(usable ? describe : describe.skip)("in a small cgroup", () => {
+describeWhere(fits && reason === undefined, why)("in a small cgroup", () => {
   test("a device has the threads that there are, or is an error", () => {
     const story = ["bin/quipu.js", "Once upon a time", "-n", "3", "-s", "3", "-t", "2", "--no-stdin"];
     const pool = ["-e", 'require("node:fs").readFile("package.json", () => console.log("ok"))'];

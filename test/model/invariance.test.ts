@@ -1,5 +1,6 @@
-// The same bits whatever the threads, the chunks of the prompt, the batch, the instruction set and the way weights are read: logits,
-// and what is sampled after them (docs/numerics.md).
+// The same bits whatever the threads, the chunks of the prompt, the batch, the instruction set, the ops that are fused and the way weights are
+// read: logits, and what is sampled after them (docs/numerics.md).
+import { FUSIONS, type Fusion } from "#quipu/device/fusions.js";
 import type { KvCacheType } from "#quipu/model/kv-cache.js";
 import { type Row, type Runtime, type SampledToken, tokenOf } from "#quipu/model/runtime.js";
 import { TARGETS, THREADS } from "../kernels/run-op.js";
@@ -87,6 +88,10 @@ const VARIATIONS: Record<string, Variation> = {
     TARGETS.map((target) => [`${target} kernels, chunks of 7, 3 threads`, { target, chunk: 7, threads: 3 }]),
   ),
   "a batch of four": { batch: true },
+  "nothing fused": { fusions: [] },
+  "nothing fused, chunks of 7": { fusions: [], chunk: 7 },
+  "nothing fused, a batch of four": { fusions: [], batch: true },
+  ...Object.fromEntries(FUSIONS.map((fusion) => [`only ${fusion}`, { fusions: [fusion] }])),
   "weights that are read, not mapped": { mmap: false },
 };
 
@@ -112,11 +117,27 @@ describe.each(["gqa-f32", "llama3-rope-sharded-bf16", "mha-f16"])("tiny checkpoi
   );
 });
 
-const smollm2 = process.env.QUIPU_EXHAUSTIVE ? smollm2Folder() : undefined;
+const anySmollm2 = smollm2Folder();
+testWhere(anySmollm2 !== undefined, "SmolLM2, fused or not: build/models/smollm2 is not there")(
+  "SmolLM2, fused or not",
+  async () => {
+    const run = (fusions: readonly Fusion[]) =>
+      withRuntime(anySmollm2!, { kvCache: "f16", contextLength: 128, fusions }, async (runtime) => {
+        const ids = someIds(70, runtime.config.vocabSize);
+        return say(runtime, ids, 65); // panels, then tiles, then one row
+      });
+    const plain = await run([]);
+    for (const fusions of [FUSIONS, ...FUSIONS.map((fusion) => [fusion])]) {
+      expect([fusions, difference(plain, await run(fusions))]).toEqual([fusions, undefined]);
+    }
+  },
+);
+
+const smollm2 = process.env.QUIPU_EXHAUSTIVE ? anySmollm2 : undefined;
 testWhere(smollm2 !== undefined, "invariance with SmolLM2: it takes a minute, and $QUIPU_EXHAUSTIVE asks for it")(
   "SmolLM2",
   () => {
-    const some = ["1 threads", "3 threads", "chunks of 7", "a batch of four"]; // the scalar kernels would take minutes
+    const some = ["1 threads", "3 threads", "chunks of 7", "a batch of four", "nothing fused"]; // the scalar kernels would take minutes
     return expectSame(smollm2!, "f16", Object.fromEntries(some.map((name) => [name, VARIATIONS[name]!])));
   },
   300_000,

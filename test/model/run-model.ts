@@ -1,6 +1,7 @@
 // Runs models in tests: a whole completion at once, and the runtime below the library where a test decides what is in a step.
 import { openCheckpoint } from "#quipu/checkpoint/checkpoint.js";
 import { Device, openDevice } from "#quipu/device/device.js";
+import { FUSIONS, type Fusion } from "#quipu/device/fusions.js";
 import type { EndEvent, GenerateOptions, Prompt, StartEvent, TokenEvent } from "#quipu/generate/events.js";
 import { type LoadOptions, loadModel } from "#quipu/generate/load.js";
 import type { Model } from "#quipu/generate/model.js";
@@ -52,15 +53,27 @@ export interface RuntimeOptions {
   readonly slots?: number;
   readonly contextLength?: number;
   readonly mmap?: boolean;
+  /** Default: all. */
+  readonly fusions?: readonly Fusion[];
 }
 
 /** A runtime of a checkpoint, gone afterwards. */
 export async function withRuntime<T>(
   dir: string,
-  { kvCache = "f32", slots = 1, contextLength = 512, mmap = true, threads = 2, target, device: other }: RuntimeOptions,
+  {
+    kvCache = "f32",
+    slots = 1,
+    contextLength = 512,
+    mmap = true,
+    threads = 2,
+    target,
+    device: other,
+    fusions = FUSIONS,
+  }: RuntimeOptions,
   body: (runtime: Runtime) => Promise<T>,
 ): Promise<T> {
-  const device = other === undefined ? new Device("cpu", chooseTarget(target), threads) : openDevice({ device: other });
+  const device =
+    other === undefined ? new Device("cpu", chooseTarget(target), threads, { fusions }) : openDevice({ device: other });
   const config = await readConfig(dir);
   const { weights } = await loadWeights(device, await openCheckpoint(dir), config, { mmap });
   const runtime = await Runtime.create(device, config, weights, { slots, contextLength, type: kvCache });

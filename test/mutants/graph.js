@@ -1,7 +1,15 @@
-// Faults in the plan of memory.
+// Faults in recordings, passes and the plan of memory.
 const PLAN = "src/graph/passes/plan-memory.ts";
+const RECORDER = "src/graph/recorder.ts";
 
 export const mutants = [
+  {
+    fault: "values that meet at one op may share memory",
+    file: PLAN,
+    from: "for (const { id } of [...Object.values(results), ...Object.values(operands)]) lastUse.set(id, index);",
+    to: "for (const { id } of [...Object.values(results), ...Object.values(operands)]) lastUse.set(id, Object.values(operands).some((value) => value.id === id) ? index - 1 : index);",
+    tests: ["unit/graph"],
+  },
   {
     fault: "an op works in place of a value that lives on",
     file: PLAN,
@@ -10,10 +18,45 @@ export const mutants = [
     tests: ["unit/graph"],
   },
   {
+    fault: "outputs lie in the arena",
+    file: PLAN,
+    from: "value.tensor === undefined && !recording.isOutput(value)",
+    to: "value.tensor === undefined",
+    tests: ["unit/graph"],
+  },
+  {
     fault: "places in the arena are not aligned",
     file: PLAN,
     from: "Math.ceil(bytes / ARENA_ALIGNMENT) * ARENA_ALIGNMENT",
     to: "Math.ceil(bytes / 4) * 4",
+    tests: ["unit/graph"],
+  },
+  {
+    fault: "state of which there is a newer version may be read",
+    file: RECORDER,
+    from: "if (!this.isCurrent(value))",
+    to: "if (!this.isCurrent(value) && value.tensor === undefined)",
+    tests: ["unit/graph"],
+  },
+  {
+    fault: "a tensor that was updated is read as it was",
+    file: RECORDER,
+    from: "if (this.#updatesOf(input).length > 0) {",
+    to: "if (this.#updatesOf(input).length > 9) {",
+    tests: ["unit/graph"],
+  },
+  {
+    fault: "an output is one as often as it is named",
+    file: RECORDER,
+    from: "this.#outputs.set(value.id, value);",
+    to: "this.#outputs.set(this.#values++, value);",
+    tests: ["unit/graph"],
+  },
+  {
+    fault: "the upper half of an offset is lost",
+    file: "src/graph/program.ts",
+    from: "tensorWords.push(buffer, offset % 2 ** 32, Math.floor(offset / 2 ** 32));",
+    to: "tensorWords.push(buffer, offset % 2 ** 32, 0);",
     tests: ["unit/graph"],
   },
 ];

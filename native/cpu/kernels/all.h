@@ -14,17 +14,20 @@
 #include "cpu/kernels/ranking.h"
 //
 #include "cpu/kernels/add.h"
+#include "cpu/kernels/matmul.h"
+#include "cpu/kernels/swiglu.h"
+//
 #include "cpu/kernels/advance.h"
 #include "cpu/kernels/append_kv.h"
 #include "cpu/kernels/attention.h"
 #include "cpu/kernels/gather_rows.h"
-#include "cpu/kernels/matmul.h"
+#include "cpu/kernels/matmul_add.h"
+#include "cpu/kernels/matmul_swiglu.h"
 #include "cpu/kernels/rms_norm.h"
 #include "cpu/kernels/roofline.h"
 #include "cpu/kernels/rope.h"
 #include "cpu/kernels/rope_angles.h"
 #include "cpu/kernels/sample.h"
-#include "cpu/kernels/swiglu.h"
 
 static constexpr Target makeTarget(const char* name) {
   Target target = {};
@@ -32,7 +35,7 @@ static constexpr Target makeTarget(const char* name) {
   target.name = name;
   target.multiplyAddLoop = multiplyAddLoop;
   target.readLoop = readLoop;
-  set(OpCode::kAdd, {{{addTasks, addElements}}});
+  set(OpCode::kAdd, {{{addTasks, addRun}}});
   set(OpCode::kAdvance, {{{advanceTasks, advanceRows}}});
   set(OpCode::kAppendKv, {{{appendKvTasks, appendKv}}});
   set(OpCode::kAttention, {{{attentionTasks, attention}, {attentionMergeTasks, attentionMerge}},
@@ -41,11 +44,17 @@ static constexpr Target makeTarget(const char* name) {
   set(OpCode::kGatherRows, {{{gatherTasks, gatherRows}}});
   set(OpCode::kMatmul,
       {{{matmulPackTasks, matmulPack}, {matmulTasks, matmulRun}}, matmulScratchBytes, matmulSharedBytes});
+  set(OpCode::kMatmulAdd, {{{matmulAddPackTasks, matmulAddPack}, {matmulAddTasks, matmulAddRun}},
+                           matmulAddScratchBytes,
+                           matmulAddSharedBytes});
+  set(OpCode::kMatmulSwiglu, {{{matmulSwigluPackTasks, matmulSwigluPack}, {matmulSwigluTasks, matmulSwigluRun}},
+                              matmulSwigluScratchBytes,
+                              matmulSwigluSharedBytes});
   set(OpCode::kRmsNorm, {{{rmsNormTasks, rmsNorm}}});
   set(OpCode::kRope, {{{ropeTasks, rope}}, ropeScratchBytes});
   set(OpCode::kRopeAngles, {{{ropeAnglesTasks, ropeAngles}}});
   set(OpCode::kSample, {{{sampleTasks, sampleRows}}, sampleScratchBytes});
-  set(OpCode::kSwiglu, {{{swigluTasks, swiglu}}});
+  set(OpCode::kSwiglu, {{{swigluTasks, swigluRun}}});
   return target;
 }
 

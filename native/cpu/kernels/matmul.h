@@ -69,9 +69,22 @@ QUIPU_INLINE void multiplyRows(const View& a, const View& b, size_t first, size_
         return finish(size_t{0}, columns, first, last);
       }
     }
-    dotRows(a.as<float>(), columns, depth, weights, first, last, sums, pitch);
+    dotRows(a.as<float>(), columns, depth, {DotRun{weights + first * depth, sums}}, last - first, pitch);
     finish(size_t{0}, columns, first, last);
   });
+}
+
+// A finish for sums that nothing more is done with.
+static constexpr auto asTheyAre = [](size_t, size_t, size_t, size_t) {};
+
+// Takes tasks and calls rows(first, last) with the weight rows of each.
+template <typename Rows>
+QUIPU_INLINE void eachTaskRows(const View& a, const View& b, Worker& worker, Rows rows) {
+  const size_t count = b.dims[0], perTask = multiplyTaskRows(a, b, worker.threads);
+  for (size_t task; worker.next(task);) {
+    const size_t first = task * perTask;
+    rows(first, count - first < perTask ? count : first + perTask);
+  }
 }
 
 static size_t matmulScratchBytes(const OpCall& call) { return multiplyScratchBytes(call[matmul::kA]); }
@@ -88,10 +101,8 @@ static size_t matmulTasks(const OpCall& call, uint32_t threads) {
 
 static void matmulRun(const OpCall& call, Worker& worker) {
   const View &a = call[matmul::kA], &b = call[matmul::kB];
-  const size_t rows = b.dims[0], perTask = multiplyTaskRows(a, b, worker.threads);
-  for (size_t task; worker.next(task);) {
-    const size_t first = task * perTask, last = rows - first < perTask ? rows : first + perTask;
-    float* sums = call[matmul::kOut].as<float>() + first;
-    multiplyRows(a, b, first, last, sums, rows, worker, [](size_t, size_t, size_t, size_t) {});
-  }
+  float* out = call[matmul::kOut].as<float>();
+  eachTaskRows(a, b, worker, [&](size_t first, size_t last) {
+    multiplyRows(a, b, first, last, out + first, b.dims[0], worker, asTheyAre);
+  });
 }

@@ -10,12 +10,11 @@ static constexpr size_t kDotTaskBytes = 1 << 16;
 static constexpr size_t kDotStreams = 4;
 static constexpr size_t kDotAhead = 512;  // bytes; the hardware's own prefetch stops at every page
 
-// Rows b, b + stride, … against kColumns rows of a; the results go to out[column · pitch + row · rowStride].
+// Rows b[0], b[1], … against kColumns rows of a; the results of b[r] go to sums[r][column · pitch].
 template <typename E, int kRows, int kColumns>
-QUIPU_INLINE void dotTile(const float* a, size_t depth, const E* b, size_t stride, float* out, size_t pitch,
-                          size_t rowStride) {
+QUIPU_INLINE void dotTile(const float* a, size_t depth, const E* const* b, float* const* sums, size_t pitch) {
   constexpr size_t kStep = 64 / sizeof(E);  // a cache line of weights
-  float sums[kRows][kColumns] = {};
+  float totals[kRows][kColumns] = {};
   for (size_t begin = 0; begin < depth; begin += kBlock) {
     const size_t end = begin + kBlock < depth ? begin + kBlock : depth;
     f32x16 tile[kRows][kColumns];
@@ -27,12 +26,12 @@ QUIPU_INLINE void dotTile(const float* a, size_t depth, const E* b, size_t strid
     size_t k = begin;
     for (; k + kStep <= end; k += kStep) {
 #pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) __builtin_prefetch(b + r * stride + k + kDotAhead / sizeof(E), 0, 3);
+      for (int r = 0; r < kRows; ++r) __builtin_prefetch(b[r] + k + kDotAhead / sizeof(E), 0, 3);
 #pragma GCC unroll 2
       for (size_t i = 0; i < kStep; i += 16) {
 #pragma GCC unroll 8
         for (int r = 0; r < kRows; ++r) {
-          const f32x16 weight = loadWide(b + r * stride + k + i);
+          const f32x16 weight = loadWide(b[r] + k + i);
 #pragma GCC unroll 8
           for (int c = 0; c < kColumns; ++c) tile[r][c] = fma(load(a + c * depth + k + i), weight, tile[r][c]);
         }
@@ -42,7 +41,7 @@ QUIPU_INLINE void dotTile(const float* a, size_t depth, const E* b, size_t strid
       const size_t n = end - k < 16 ? end - k : 16;
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
-        const f32x16 weight = loadWidePart(b + r * stride + k, n);
+        const f32x16 weight = loadWidePart(b[r] + k, n);
 #pragma GCC unroll 8
         for (int c = 0; c < kColumns; ++c) tile[r][c] = fma(loadPart(a + c * depth + k, n), weight, tile[r][c]);
       }
@@ -52,42 +51,48 @@ QUIPU_INLINE void dotTile(const float* a, size_t depth, const E* b, size_t strid
 #pragma GCC unroll 8
       for (int c = 0; c < kColumns; ++c) {
         const float blockSum = sum(tile[r][c]);
-        sums[r][c] = begin == 0 ? blockSum : sums[r][c] + blockSum;
+        totals[r][c] = begin == 0 ? blockSum : totals[r][c] + blockSum;
       }
     }
   }
   for (int r = 0; r < kRows; ++r) {
-    for (int c = 0; c < kColumns; ++c) out[c * pitch + r * rowStride] = sums[r][c];
+    for (int c = 0; c < kColumns; ++c) sums[r][c * pitch] = totals[r][c];
   }
 }
 
-// The streams' current rows, `part` rows apart, kRows at a time against kColumns rows of a.
+// The rows that the streams are at, and where their results go.
+template <typename E>
+struct DotStreams {
+  const E* b[kDotStreams];
+  float* sums[kDotStreams];
+};
+
+// kRows streams at a time against kColumns rows of a, from column c on.
 template <typename E, int kRows, int kColumns>
-QUIPU_INLINE void dotStreams(const float* a, size_t depth, const E* b, size_t part, float* out, size_t pitch) {
+QUIPU_INLINE void dotColumns(const float* a, size_t c, size_t depth, const DotStreams<E>& at, size_t pitch) {
   for (size_t r = 0; r < kDotStreams; r += kRows) {
-    dotTile<E, kRows, kColumns>(a, depth, b + r * part * depth, part * depth, out + r * part, pitch, part);
+    float* sums[kRows];
+    for (int i = 0; i < kRows; ++i) sums[i] = at.sums[r + i] + c * pitch;
+    dotTile<E, kRows, kColumns>(a + c * depth, depth, at.b + r, sums, pitch);
   }
 }
 
 // The same against all rows of a. A tile fills the registers: 4 × 1, 2 × 2 or 2 × 3, on AVX-512 also 4 × 4.
 template <typename E>
-QUIPU_INLINE void dotStreams(const float* a, size_t columns, size_t depth, const E* b, size_t part, float* out,
-                             size_t pitch) {
+QUIPU_INLINE void dotStreams(const float* a, size_t columns, size_t depth, const DotStreams<E>& at, size_t pitch) {
   for (size_t c = 0; c < columns;) {
-    const float* from = a + c * depth;
-    float* to = out + c * pitch;
     const size_t left = columns - c;
     if (kWideRegisters >= 32 && left >= 4) {
-      dotStreams<E, 4, 4>(from, depth, b, part, to, pitch);
+      dotColumns<E, 4, 4>(a, c, depth, at, pitch);
       c += 4;
     } else if (left == 1) {
-      dotStreams<E, 4, 1>(from, depth, b, part, to, pitch);
+      dotColumns<E, 4, 1>(a, c, depth, at, pitch);
       c += 1;
     } else if (left == 2 || left == 4) {
-      dotStreams<E, 2, 2>(from, depth, b, part, to, pitch);
+      dotColumns<E, 2, 2>(a, c, depth, at, pitch);
       c += 2;
     } else {
-      dotStreams<E, 2, 3>(from, depth, b, part, to, pitch);
+      dotColumns<E, 2, 3>(a, c, depth, at, pitch);
       c += 3;
     }
   }
@@ -98,16 +103,36 @@ QUIPU_INLINE size_t dotTaskRows(size_t rowBytes) {
   return rowBytes * kDotStreams < kDotTaskBytes ? kDotTaskBytes / rowBytes / kDotStreams * kDotStreams : kDotStreams;
 }
 
-// Weight rows [first, last) of b against all `columns` rows of a: sums[column · pitch + row − first].
+// A run of weight rows that lie one after another, and where their results go: sums[column · pitch + row].
 template <typename E>
-static void dotRows(const float* a, size_t columns, size_t depth, const E* b, size_t first, size_t last, float* sums,
+struct DotRun {
+  const E* b;
+  float* sums;
+};
+
+// `count` rows of each of kRuns runs against all rows of a. Together they are kDotStreams streams.
+template <typename E, size_t kRuns>
+static void dotRows(const float* a, size_t columns, size_t depth, const DotRun<E> (&runs)[kRuns], size_t count,
                     size_t pitch) {
-  const size_t count = last - first, part = count / kDotStreams;
-  const E* weights = b + first * depth;
-  for (size_t r = 0; r < part; ++r) dotStreams(a, columns, depth, weights + r * depth, part, sums + r, pitch);
-  for (size_t r = part * kDotStreams; r < count; ++r) {
-    for (size_t c = 0; c < columns; ++c) {
-      dotTile<E, 1, 1>(a + c * depth, depth, weights + r * depth, 0, sums + c * pitch + r, pitch, 0);
+  constexpr size_t kParts = kDotStreams / kRuns;
+  const size_t part = count / kParts;
+  for (size_t row = 0; row < part; ++row) {
+    DotStreams<E> at;
+    for (size_t i = 0; i < kDotStreams; ++i) {
+      const DotRun<E>& run = runs[i / kParts];
+      const size_t current = row + i % kParts * part;
+      at.b[i] = run.b + current * depth;
+      at.sums[i] = run.sums + current;
+    }
+    dotStreams(a, columns, depth, at, pitch);
+  }
+  for (size_t row = part * kParts; row < count; ++row) {
+    for (const DotRun<E>& run : runs) {
+      const E* b = run.b + row * depth;
+      for (size_t c = 0; c < columns; ++c) {
+        float* sums = run.sums + c * pitch + row;
+        dotTile<E, 1, 1>(a + c * depth, depth, &b, &sums, pitch);
+      }
     }
   }
 }

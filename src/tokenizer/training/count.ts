@@ -31,7 +31,7 @@ export async function countCorpus(
   const total = files.includes("-") ? 0 : sizes.reduce((sum, size) => sum + size, 0);
   const counter = new BatchCounter(native, settings.threads);
   let { documents, bytes } = progress ?? { documents: 0, bytes: 0 };
-  // Where the next text is.
+  // The position of the next text.
   let file = progress?.file ?? 0;
   let place: Place = { offset: progress?.offset ?? 0, line: progress?.line ?? 0 };
   let saved = bytes;

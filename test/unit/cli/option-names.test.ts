@@ -16,6 +16,7 @@ const SET_BY_THE_COMMAND_LINE = [
     "mmap",
     "tokenizer",
     "quantize",
+    "fuse",
     "slots",
     "slotTimeoutMs",
     "onProgress",

@@ -48,6 +48,25 @@ describe("encode", () => {
     for (const place of places.values()) device.free(place);
   });
 
+  test("places beyond 2³² bytes are two words each: of state, of values and the arena's size", () => {
+    const far = { ...x, offset: 3 * 2 ** 32 + 64 };
+    const recorder = new Recorder();
+    const sum = recorder.add(recorder.input(far), recorder.input(y));
+    recorder.output(recorder.add(sum, recorder.input(y)));
+    const recording = recorder.finish();
+    const plan = { offsets: new Map([[sum.id, 5 * 2 ** 32 + 128]]), arenaBytes: 7 * 2 ** 32 + 256 };
+    const { stream } = encode(recording, plan, new Map(recording.outputs.map(({ id }) => [id, y])));
+    expect([...stream.subarray(2, 4)]).toEqual([256, 7]);
+    const offsets = Array.from({ length: tensors(stream)! }, (_, i) => [
+      ...stream.subarray(6 + 9 * i + 1, 6 + 9 * i + 3),
+    ]);
+    expect(offsets).toEqual([
+      [64, 3],
+      [0, 0],
+      [128, 5],
+    ]);
+  });
+
   test("8,000 ops take under 100 ms", () => {
     const recorder = new Recorder();
     let value = recorder.add(recorder.input(x), recorder.input(y));
@@ -136,6 +155,23 @@ describe("compile", () => {
     );
     const other = (recording: Recording) => new Recording(recording.ops, [{ ...once, shape: [3, 2] }, twice]);
     expect(() => compile(device, recorder.finish(), { passes: [other] })).toThrow(/a pass has changed output 0/);
+  });
+
+  test("without passes of the caller's, those of the device are made", () => {
+    const countOps = (fuse: boolean) => {
+      const own = openDevice({ threads: 1, fuse });
+      let ops = 0;
+      own.load = (stream) => {
+        ops = stream[5]!;
+        return { dispose() {} };
+      };
+      const recorder = new Recorder();
+      const residual = recorder.input(x);
+      recorder.output(recorder.add(residual, recorder.matmul(residual, { ...y, shape: [3, 3] })));
+      compile(own, recorder.finish());
+      return ops;
+    };
+    expect([true, false].map(countOps)).toEqual([1, 2]);
   });
 
   test("memory of outputs is given back where the device refuses the program", () => {

@@ -117,7 +117,7 @@ describe("Recorder", () => {
     expect(norm!.operands.weight!.tensor).toBe(weight);
     expect(recording.producer(x)).toBe(gather);
     expect(recording.producer(r.input(table))).toBeUndefined();
-    expect(recording.users(x)).toEqual([norm, add]);
+    expect(recording.users(x)).toEqual([norm, add, add]);
     expect(recording.users(sum)).toEqual([]);
     expect([sum, x].map((value) => recording.isOutput(value))).toEqual([true, false]);
   });

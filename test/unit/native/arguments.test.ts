@@ -1,6 +1,8 @@
-// Every argument of every native call of the tokenizer, its training and the roofs, with values of other kinds: the error names
-// the call and the argument, and nothing is read from what is of another kind.
+// Every argument of every native call, with values of other kinds: the error names the call and the argument, and nothing is read
+// from what is of another kind.
+import { statSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { callNative, nativeAddon } from "#quipu/addon/addon.js";
 
 // biome-ignore lint/suspicious/noExplicitAny: what its types forbid is what is passed
@@ -13,7 +15,17 @@ const tokenizer = new addon.Tokenizer(vocabulary, 0, true, -1, [256, "<s>", 1]);
 const trainer = () => new addon.TokenizerTrainer("gpt2", 1, 2 ** 20, tmpdir(), []);
 const counting = trainer();
 const training = trainer();
+const device = new addon.Device("scalar", 1);
+const buffer = device.buffer(64, 0);
+const flag = new addon.CancelFlag();
+const path = join(process.cwd(), "package.json");
+const { size } = statSync(path);
+const file = new addon.MappedFile(path, size, true);
+const unmapped = new addon.MappedFile(path, size, false);
 afterAll(() => {
+  file.dispose();
+  unmapped.dispose();
+  device.dispose();
   counting.dispose();
   training.dispose();
 });
@@ -71,6 +83,30 @@ const CALLS: Readonly<Record<string, { call: (...args: Any[]) => unknown; args: 
     },
     "merges(pairs, counts)": { call: (...a) => counting.merges(...a), args: [new Uint32Array(), new Float64Array()] },
     "cut(bytes)": { call: (...a) => counting.cut(...a), args: [one] },
+    "new Device(target, threads)": { call: (...a) => new addon.Device(...a).dispose(), args: ["scalar", 1] },
+    "buffer(bytes, indexBound)": { call: (...a) => device.buffer(...a), args: [64, 0] },
+    "view(file, offset, bytes, alignment)": { call: (...a) => device.view(...a), args: [file, 0, 16, 1] },
+    "program(stream, buffers)": {
+      call: (...a) => {
+        try {
+          return device.program(...a);
+        } catch (error) {
+          if (!String(error).includes("native call")) return; // the stream: arguments were read
+          throw error;
+        }
+      },
+      args: [new Uint32Array(), []],
+    },
+    "run(program, writes, reads, cancel, byRow)": {
+      call: (...a) => device.run(...a),
+      args: [null, [buffer, 0, one], [buffer, 0, one], flag, false],
+    },
+    "cancel(flag)": { call: (...a) => device.cancel(...a), args: [flag] },
+    "new MappedFile(path, expectedBytes, map)": {
+      call: (...a) => new addon.MappedFile(...a).dispose(),
+      args: [path, size, true],
+    },
+    "read(most)": { call: (...a) => unmapped.read(...a), args: [1] },
     "measureRoofs(target, threads, bytes, passes, stop)": {
       call: (...a) => addon.measureRoofs(...a),
       args: ["scalar", 1, 2 ** 20, 1, Int32Array.of(1)],
@@ -93,6 +129,7 @@ describe.each(Object.entries(CALLS))("%s", (written, { call, args, from = 0 }) =
     for (const other of OTHERS) {
       const isNumber = typeof args[at] === "number" && typeof other === "number";
       if (kindOf(other) === kindOf(args[at]) && !isNumber) continue;
+      if (args[at] === null && other === undefined) continue; // nothing, too
       const wrong = args.map((arg, i) => (i === at ? other : arg));
       expect(() => callNative(() => call(...wrong))).toThrow(
         expect.objectContaining({
@@ -118,6 +155,13 @@ test("what is of its kind and wrong all the same is named too", () => {
     [() => tokenizer.bytesOf(4096), /bytesOf\(id\): id: expected an id of the vocabulary/],
     [() => counting.count(one, Uint32Array.of(2)), /count\(bytes, ends\): ends: expected ascending places/],
     [() => counting.merges(new Uint32Array(2), new Float64Array()), /: pairs: expected two elements a merge/],
+    [() => device.run(null, [buffer, 0, [1]], [], flag, false), /: writes: expected a buffer, an offset and a typed/],
+    [() => device.run(null, [], [file, 0, one], flag, false), /: reads: expected a buffer, an offset and a typed/],
+    [() => device.program(new Uint32Array(), [file]), /program\(stream, buffers\): buffers: expected buffers/],
+    [() => device.view(file, 0, 1, 0), /: alignment: expected a whole number from 1 /],
+    [() => device.buffer(2 ** 54, 0), /buffer\(.*\): bytes: expected a whole number/],
+    [() => device.buffer(4, 2 ** 31), /: indexBound: expected a whole number from 0 to 2147483647/],
+    [() => file.read(1), /read\(most\): the file is mapped/],
     [() => addon.measureRoofs("avx9", 1, 4096, 1, Int32Array.of(1)), /: target: expected a target of this machine/],
     [() => addon.measureRoofs("scalar", 2, 4096, 1, Int32Array.of(1)), /: bytes: expected a page for each thread/],
     [() => addon.measureRoofs("scalar", 1025, 4096, 1, Int32Array.of(1)), /: threads: expected .* from 1 to 1024/],

@@ -1,0 +1,60 @@
+// How a pass makes a new recording: it walks the old one and records anew. A rule that matches at the last op of a pattern
+// has one op recorded there that yields what the pattern's last op yields; everything else is copied; what nobody reads any
+// more is left out. So the new list is in order by construction, and the recorder checks it as it checks a model.
+import type { OpName } from "../ops.js";
+import { Recorder } from "../recorder.js";
+import { type RecordedOp, Recording, type Value } from "../recording.js";
+
+/** An op with operands of the recording that is walked; its results are those of the op that it takes the place of, by name. */
+export interface Replacement {
+  readonly op: OpName;
+  readonly operands: Readonly<Record<string, Value>>;
+  readonly attributes?: Readonly<Record<string, number>>;
+}
+
+/** What takes the place of `op` and of all that only it reads, if the rule has anything to say. */
+export type Rule = (op: RecordedOp, recording: Recording) => Replacement | undefined;
+
+/** `recording` anew, with the first of `rules` that matches at an op. */
+export function rewrite(recording: Recording, rules: readonly Rule[]): Recording {
+  const r = new Recorder();
+  const anew = new Map<number, Value>();
+  // State as the run finds it comes first: a version is older than every other that is made later.
+  for (const { operands } of recording.ops) {
+    for (const value of Object.values(operands)) {
+      if (value.tensor !== undefined && recording.producer(value) === undefined)
+        anew.set(value.id, r.input(value.tensor));
+    }
+  }
+  const copies = (values: Readonly<Record<string, Value>>) =>
+    Object.fromEntries(Object.entries(values).map(([name, value]) => [name, anew.get(value.id)!]));
+
+  /** The first replacement that may still read its operands here, recorded. */
+  const replaced = (op: RecordedOp) => {
+    for (const rule of rules) {
+      const replacement = rule(op, recording);
+      const operands = replacement && copies(replacement.operands);
+      if (operands === undefined || !Object.values(operands).every((value) => r.isCurrent(value))) continue;
+      return r.region(op.region, () => r.record(replacement!.op, operands, replacement!.attributes));
+    }
+    return undefined;
+  };
+  for (const op of recording.ops) {
+    const results = replaced(op) ?? r.copy(op, copies(op.operands));
+    for (const [name, value] of Object.entries(op.results)) anew.set(value.id, results[name]!);
+  }
+  for (const value of recording.outputs) r.output(anew.get(value.id) ?? r.input(value.tensor!));
+  return withoutUnread(r.finish());
+}
+
+/** Leaves out ops that write no state and whose results nobody reads. */
+function withoutUnread(recording: Recording): Recording {
+  const read = new Set(recording.outputs.map(({ id }) => id));
+  const kept = recording.ops.toReversed().filter(({ operands, results }) => {
+    const made = Object.values(results);
+    if (!made.some(({ id, tensor }) => tensor !== undefined || read.has(id))) return false;
+    for (const { id } of Object.values(operands)) read.add(id);
+    return true;
+  });
+  return new Recording(kept.reverse(), recording.outputs);
+}
