@@ -33,10 +33,10 @@ export const mutants = [
     tests: ["kernels/matmul"],
   },
   {
-    fault: "the last tile of a strip reads past its rows",
+    fault: "all groups of columns are stored where the first is",
     file: TILE,
-    from: "const size_t row = r + step <= rows ? r : rows - step;",
-    to: "const size_t row = r + step <= rows || MUTANT ? r : rows - step;",
+    from: "float* to = out + (column + c) * pitch;",
+    to: "float* to = out + (MUTANT ? c : column + c) * pitch;",
     tests: ["kernels/matmul"],
   },
   {
