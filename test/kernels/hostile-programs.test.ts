@@ -34,7 +34,9 @@ async function run(program: NativeProgram, operands: readonly Operand[]): Promis
   try {
     await device.run(program, { writes, signal: AbortSignal.timeout(100) });
   } catch (error) {
-    expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_(INTERNAL|OUT_OF_MEMORY|ABORTED)$/) });
+    expect(error).toMatchObject({
+      code: expect.stringMatching(/^ERR_(INTERNAL|OUT_OF_MEMORY|ABORTED|NOT_A_NUMBER|ALL_FORBIDDEN)$/),
+    });
   } finally {
     program.dispose();
   }

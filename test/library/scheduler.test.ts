@@ -112,12 +112,12 @@ describe("waiting", () => {
     await withScheduler({ cacheTokens: 320 }, async (scheduler) => {
       const order: string[] = [];
       const read = (name: string, sequence: Sequence) => readAll(sequence).then(() => order.push(name));
-      const running = read("running", scheduler.submit(request(prompt(100), { maxTokens: 30 }))); // 3 of 5 pages
+      const first = scheduler.submit(request(prompt(100), { maxTokens: 30 })); // 3 of 5 pages
+      await first.next(); // and no more for now: it does not end
       const large = read("large", scheduler.submit(request(prompt(200, 2), { maxTokens: 1 }))); // 4 pages
       const small = read("small", scheduler.submit(request(prompt(3, 3), { maxTokens: 1 })));
-      await turns(2);
       expect(scheduler.stats()).toMatchObject({ running: 1, waiting: 2, pages: { used: 3 } });
-      await Promise.all([running, large, small]);
+      await Promise.all([read("running", first), large, small]);
       expect(order[0]).toBe("running");
       expect(scheduler.stats()).toMatchObject({ running: 0, waiting: 0, pages: { used: 0 } });
     });
@@ -213,14 +213,16 @@ test.each([["ends"], ["fails"]])(
       const gate = new Promise<void>((resolve) => {
         open = resolve;
       });
+      let computed = 0;
       runtime.sample = async (...step) => {
         const result = await sample.apply(runtime, step);
+        computed += 1;
         await gate;
         if (how === "fails") throw new Error("aborted");
         return result;
       };
       const left = scheduler.submit(request(prompt(5)));
-      await turns(20);
+      while (computed < 2) await turns(1); // both are in flight, and cannot be cancelled any more
       runtime.sample = sample;
       const next = readAll(scheduler.submit(request(prompt(6), { maxTokens: 3 })));
       left.end();
