@@ -31,7 +31,7 @@ export interface SampledToken {
 export type SampledRow = SampledToken | "ended" | QuipuError;
 
 export interface StepOptions {
-  /** Done before the step: {@link Runtime.begin}. */
+  /** Done before the step, also where `signal` ends that: {@link Runtime.begin}. */
   readonly writes?: readonly Transfer[];
   readonly signal?: AbortSignal;
 }
@@ -191,14 +191,12 @@ export class Runtime {
     reads: readonly Transfer[] = [],
     byRow = false,
   ): Promise<RunResult> {
+    // By themselves: a step that is cancelled before it starts would not do them, and the next one may have rows of the same slots.
+    const begun = writes.length > 0 ? this.device.run(null, { writes }) : undefined;
     const inputs = newInputs(step, rows, wanted, signal);
     try {
-      return await step.program.run({
-        writes: writes.length > 0 ? [...writes, ...inputs] : inputs,
-        reads,
-        byRow,
-        signal,
-      });
+      const [result] = await Promise.all([step.program.run({ writes: inputs, reads, byRow, signal }), begun]);
+      return result;
     } catch (error) {
       step.written = undefined; // perhaps it has not come so far
       throw error;

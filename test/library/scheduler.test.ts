@@ -1,8 +1,11 @@
 // The scheduler over a tiny model: who is in a step, how far ahead steps are queued, who waits and who is refused.
 import { jest } from "@jest/globals";
+import { openDevice } from "#quipu/device/device.js";
 import type { Scheduler } from "#quipu/generate/scheduler.js";
 import type { Sequence } from "#quipu/generate/sequence.js";
 import { StepTimes } from "#quipu/generate/step-times.js";
+import { compile } from "#quipu/graph/program.js";
+import { Recorder } from "#quipu/graph/recorder.js";
 import { someIds } from "../model/run-model.js";
 import { readAll, request, turns, vocabSize, watch, withScheduler } from "../model/scheduling.js";
 
@@ -234,6 +237,33 @@ test.each([["ends"], ["fails"]])(
     });
   },
 );
+
+test("a step that is cancelled before it starts leaves no slot to others as it was before", async () => {
+  const other = openDevice({ threads: 1 });
+  try {
+    const [a, b] = [other.allocate("a", "f32", [2048, 4096]), other.allocate("b", "f32", [4096, 4096])];
+    const r = new Recorder();
+    r.output(r.matmul(a, b));
+    const busy = compile(other, r.finish());
+    await withScheduler({ slots: 2, batchSize: 1 }, async (scheduler, steps) => {
+      const release = new AbortController();
+      const held = busy.run({ signal: release.signal }).catch(() => {}); // all devices have one queue: nothing starts meanwhile
+      const controller = new AbortController();
+      const left = scheduler.submit(request(prompt(1), { maxTokens: 5 }, { signal: controller.signal }));
+      const stays = readAll(scheduler.submit(request(prompt(1, 2), { maxTokens: 4 })));
+      while (steps.length < 2) await turns(1);
+      expect(steps.map(({ rows }) => rows.length)).toEqual([1, 2]); // the prompt of one; its token, and the other's prompt
+      controller.abort();
+      release.abort();
+      await held;
+      expect(await codeOf(left)).toBe("ERR_ABORTED");
+      const alone = await readAll(scheduler.submit(request(prompt(1, 2), { maxTokens: 4 })));
+      expect(await stays).toEqual(alone);
+    });
+  } finally {
+    await other.dispose();
+  }
+});
 
 test("an error of a callback ends its own sequence", async () => {
   await withScheduler({ batchSize: 4 }, async (scheduler) => {
