@@ -32,6 +32,9 @@ function measure<T>(program: string, flags: readonly string[] = []): T {
   return JSON.parse(stdout);
 }
 
+/** V8 lets its young generation grow with the rate of garbage: that is not ours to give back. */
+const SMALL_YOUNG = ["--max-semi-space-size=1"];
+
 // The sanitizers' runtime keeps memory of its own, and only Linux tells these figures.
 const measurable = process.env.QUIPU_SANITIZED === undefined && existsSync("/proc/self/status");
 const reason = "resident memory says nothing under the sanitizers, or without /proc";
@@ -50,12 +53,13 @@ describeWhere(measurable, reason)("resident memory", () => {
   test.each(cases.filter(([, dir]) => dir !== undefined))(
     "of %s above idle node is weights, touched cache, arena and a little",
     (_, dir, prompt, tokens) => {
-      const idle = measure<number>("print(peak());");
-      const { peak, stats } = measure<{ peak: number; stats: Record<string, number> }>(`
+      const idle = measure<number>("print(peak());", SMALL_YOUNG);
+      const program = `
         const model = await load(${JSON.stringify(dir)});
         await use(model, ${prompt}, { maxTokens: ${tokens}, seed: 1 });
         print({ peak: peak(), stats: model.stats() });
-        await model.dispose();`);
+        await model.dispose();`;
+      const { peak, stats } = measure<{ peak: number; stats: Record<string, number> }>(program, SMALL_YOUNG);
       const positions = Math.ceil((prompt + tokens) / 64) * 64;
       const named = stats.weightBytes! + positions * stats.cacheBytesPerPosition! + stats.arenaBytes!;
       expect((peak - idle - named) / MIB).toBeLessThan(ALLOWANCE / MIB);
@@ -82,8 +86,7 @@ describeWhere(measurable, reason)("resident memory", () => {
       await some(200);
       print([before, resident()]);
       await model.dispose();`;
-    // V8 lets its young generation grow with the rate of garbage: that is not ours to give back.
-    const [before, after] = measure<number[]>(program, ["--max-semi-space-size=1"]);
+    const [before, after] = measure<number[]>(program, SMALL_YOUNG);
     expect((after! - before!) / MIB).toBeLessThan(8);
   });
 
