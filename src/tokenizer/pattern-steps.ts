@@ -32,7 +32,8 @@ export function either(a: Effort, b: Effort): Effort {
 
 export function inSequence(a: Effort, b: Effort): Effort {
   return {
-    ways: product(a.ways, b.ways),
+    // What is certain may be tried again all the same, where what is behind both fails.
+    ways: product(a.ways, b.certain ? sum(b.ways, b.tries) : b.ways),
     tries: sum(a.tries, b.certain ? b.tries : product(a.ways, b.tries)),
     certain: a.certain && b.certain,
   };
@@ -54,7 +55,7 @@ export function repeated(effort: Effort, least: number, most: number): Effort {
   const length = Number.isFinite(most) ? { factor: most - least + 1, power: 0 } : { factor: 1, power: 1 };
   return {
     ways: length,
-    tries: isCharacter ? ONE : product(tries, { factor: 1, power: 1 }),
+    tries: isCharacter ? { factor: Math.max(least, 1), power: 0 } : product(tries, { factor: 1, power: 1 }),
     certain: least === 0,
   };
 }

@@ -257,6 +257,13 @@ describe("split patterns", () => {
     (pattern) => expect(compileSplitPattern(pattern, "test").mostSteps(4000)).toBeLessThan(2 ** 30),
   );
 
+  test.each([
+    ["what is certain is tried for each way of what is before it", "[ab]*(?:b*+c)?d"],
+    ["counts within counts are so many steps", "(?:(?:b{100}){100}){50}d"],
+  ])("%s: %s", (_, pattern) => {
+    expect(compileSplitPattern(pattern, "test").mostSteps(4000)).toBeGreaterThan(2 ** 30);
+  });
+
   test.each(["\\G", "(?i:ß)", "(?i:ss)", "(a)\\1", "(?~a)", "(?:|a)+", "a**", "\\p{Emoji}", "(", ")", "["])(
     "%s is refused",
     (pattern) => {
