@@ -97,7 +97,12 @@ async function steps(target) {
   }
   const works = ROWS.map((count) => {
     const rows = Array.from({ length: count }, (_, slot) => ({ id: 400 + slot, slot, position: prompt.length }));
-    return () => runtime.sample(rows, [...rows.keys()], 1);
+    return () =>
+      runtime.sample(
+        rows,
+        [...rows.keys()],
+        rows.map(() => 1),
+      );
   });
   const best = await bestOf(works);
   await device.dispose();

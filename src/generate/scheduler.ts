@@ -19,9 +19,6 @@ const IN_FLIGHT = 2;
 /** Rows of a step of logits: more are no faster, and their logits would take hundreds of megabytes. */
 const SCORED_ROWS = 64;
 
-/** Numbers of alternatives that steps are made for; more are made as they are asked for. */
-const BEST = [0, 1, 20];
-
 export interface SchedulerOptions {
   /** Rows of prompts in one step. */
   readonly batchSize: number;
@@ -44,8 +41,8 @@ interface Part {
   readonly promptRows: number;
   /** Where its positions end that are in the cache after the step. */
   readonly end: number;
-  /** Whether a token is sampled after its last row. */
-  readonly sampled: boolean;
+  /** The place of its last row among the wanted ones, after which a token is sampled. */
+  readonly wanted: number | undefined;
 }
 
 /** What comes of a step. */
@@ -84,7 +81,10 @@ export class Scheduler {
   submit(request: SequenceRequest): Sequence {
     if (this.#closed) throw closedError();
     const sequence = new Sequence(request, {
-      wake: () => this.#wake(),
+      wake: (awake) => {
+        if (awake.slot >= 0) this.#waiting.restart();
+        this.#wake();
+      },
       ended: (ended) => this.#ended(ended),
     });
     if (!sequence.over) this.#waiting.add(sequence);
@@ -137,6 +137,7 @@ export class Scheduler {
       if (lease === undefined) return;
       this.#waiting.remove(sequence);
       this.#running.push(sequence);
+      this.#waiting.restart();
       sequence.slot = this.#freeSlots.pop()!;
       sequence.lease = lease;
       sequence.queuedIds = lease.cached;
@@ -157,7 +158,7 @@ export class Scheduler {
     const first = sequence.queuedIds;
     const rows = sequence.promptRows(Math.min(this.#batchSize, SCORED_ROWS));
     sequence.queuedIds += rows.length;
-    const part = { sequence, promptRows: rows.length, end: sequence.queuedIds, sampled: false };
+    const part = { sequence, promptRows: rows.length, end: sequence.queuedIds, wanted: undefined };
     const { vocabSize } = this.#runtime.config;
     const logits = (sequence.request.wanted as Float32Array).subarray(first * vocabSize, part.end * vocabSize);
     this.#scoredLast = true;
@@ -170,11 +171,12 @@ export class Scheduler {
     const wanted: number[] = [];
     const parts: Part[] = [];
     const writes: Transfer[] = [];
-    let best = 0;
-    const samples = (sequence: Sequence) => {
-      wanted.push(rows.length - 1);
-      best = Math.max(best, sequence.sampling!.best);
+    const bests: number[] = [];
+    /** The last row is wanted: its place among those that are. */
+    const samples = (sequence: Sequence): number => {
+      bests.push(sequence.sampling!.best);
       sequence.queuedTokens += 1;
+      return wanted.push(rows.length - 1) - 1;
     };
     // Looked at before anything is queued: a sequence has its prompt's last row and its first token's in two steps.
     const decoding = this.#running.filter((sequence) => sequence.mayDecode);
@@ -184,8 +186,7 @@ export class Scheduler {
     for (const sequence of decoding) {
       rows.push({ slot: sequence.slot });
       const end = sequence.request.ids.length + sequence.queuedTokens;
-      parts.push({ sequence, promptRows: 0, end, sampled: true });
-      samples(sequence);
+      parts.push({ sequence, promptRows: 0, end, wanted: samples(sequence) });
     }
     for (const sequence of prompts) {
       if (room === 0) break;
@@ -194,17 +195,15 @@ export class Scheduler {
       room -= next.length;
       rows.push(...next);
       sequence.queuedIds += next.length;
-      const sampled = !sequence.isPrompt;
-      if (sampled) samples(sequence);
-      parts.push({ sequence, promptRows: next.length, end: sequence.queuedIds, sampled });
+      const last = sequence.isPrompt ? undefined : samples(sequence);
+      parts.push({ sequence, promptRows: next.length, end: sequence.queuedIds, wanted: last });
     }
     if (rows.length === 0) return false;
-    const made = BEST.find((count) => best <= count) ?? best;
     this.#scoredLast = false;
     this.#launch(parts, (signal) =>
       wanted.length === 0
         ? this.#runtime.fill(rows, { writes, signal })
-        : this.#runtime.sample(rows, wanted, Math.min(made, this.#runtime.config.vocabSize), { writes, signal }),
+        : this.#runtime.sample(rows, wanted, bests, { writes, signal }),
     );
     return true;
   }
@@ -223,8 +222,7 @@ export class Scheduler {
     run(flight.controller.signal).then(
       (landed) => {
         this.#observe(parts, landed);
-        const rows = parts.filter(({ sampled }) => sampled);
-        this.#land(flight, (part) => this.#done(part, landed.sampled?.[rows.indexOf(part)]));
+        this.#land(flight, (part) => this.#done(part, landed.sampled?.[part.wanted ?? -1]));
       },
       (error: unknown) => this.#land(flight, ({ sequence }) => sequence.finish(error)),
     );
@@ -246,10 +244,9 @@ export class Scheduler {
       return;
     }
     sequence.filled(end);
-    const { sampling, request } = sequence;
+    const { request } = sequence;
     if (sampled !== undefined) {
-      const { best } = sampling!;
-      sequence.deliver(sampled.best.length > best ? { ...sampled, best: sampled.best.slice(0, best) } : sampled);
+      sequence.deliver(sampled);
     } else if (end === request.ids.length) {
       sequence.finish(); // all its logits are there
     } else {
@@ -264,7 +261,8 @@ export class Scheduler {
   #observe(parts: readonly Part[], { started, ended, idle }: RunResult): void {
     const promptRows = parts.reduce((sum, part) => sum + part.promptRows, 0);
     const decodeRows = parts.filter((part) => part.promptRows === 0).length;
-    this.#times.observe({ promptRows, decodeRows, started, ended, idle });
+    const withLogits = parts[0]!.sequence.sampling === undefined;
+    this.#times.observe({ promptRows, decodeRows, withLogits, started, ended, idle });
   }
 
   /** What was computed for it is dropped; a step that is for nobody else is ended. */
@@ -282,6 +280,7 @@ export class Scheduler {
     const { lease, slot } = sequence;
     if (!sequence.over || sequence.inFlight > 0 || lease === undefined || slot < 0) return;
     sequence.slot = -1;
+    this.#waiting.restart();
     lease.release();
     this.#freeSlots.push(slot);
     this.#running = this.#running.filter((other) => other !== sequence);

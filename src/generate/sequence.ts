@@ -34,7 +34,7 @@ export interface SequenceRequest {
 /** What the scheduler does for its sequences. */
 export interface SequenceOwner {
   /** The reader has taken a token, or waits for one. */
-  wake(): void;
+  wake(sequence: Sequence): void;
   /** Nobody wants the sequence any more. */
   ended(sequence: Sequence): void;
 }
@@ -82,7 +82,7 @@ export class Sequence {
     return new Promise((resolve, reject) => {
       this.#reader = { resolve, reject };
       this.#serve();
-      this.#owner.wake();
+      this.#owner.wake(this);
     });
   }
 
@@ -109,9 +109,9 @@ export class Sequence {
     return this.#over;
   }
 
-  /** Nothing happens before the reader asks for the next token. */
+  /** Nothing happens before the reader asks for the next token. One that is over goes as soon as its steps have landed. */
   get isIdle(): boolean {
-    return this.sampling !== undefined && this.#reader === undefined;
+    return !this.#over && this.sampling !== undefined && this.#reader === undefined;
   }
 
   get isPrompt(): boolean {

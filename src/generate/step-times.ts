@@ -11,6 +11,8 @@ const NEWEST = 0.2;
 export interface StepTime extends Pick<RunResult, "started" | "ended" | "idle"> {
   readonly promptRows: number;
   readonly decodeRows: number;
+  /** Each of its rows had its logits read: no row of a prompt costs as much. */
+  readonly withLogits: boolean;
 }
 
 export class StepTimes {
@@ -22,10 +24,10 @@ export class StepTimes {
   #decoding = 0;
   #paused = true;
 
-  observe({ promptRows, decodeRows, started, ended, idle }: StepTime): void {
+  observe({ promptRows, decodeRows, withLogits, started, ended, idle }: StepTime): void {
     const time = ended - started;
     if (promptRows === 0) this.#decodeStep = mean(this.#decodeStep, time);
-    if (promptRows >= LEAST_PROMPT_ROWS) {
+    if (promptRows >= LEAST_PROMPT_ROWS && !withLogits) {
       const decode = decodeRows > 0 ? (this.#decodeStep ?? 0) : 0;
       this.#promptRow = mean(this.#promptRow, Math.max(time - decode, 0) / promptRows);
     }

@@ -5,11 +5,16 @@ import type { Sequence } from "./sequence.js";
 
 /** The longest that a timer can run. */
 const LONGEST = 2 ** 31 - 1;
+/** Milliseconds that a timer may run before its time. */
+const TIMER_EARLY = 1;
 
 export class WaitingLine {
-  readonly #sequences = new Set<Sequence>();
+  /** Those that wait, and when they came. */
+  readonly #came = new Map<Sequence, number>();
   readonly #patience: number;
-  #timer: NodeJS.Timeout | undefined; // runs while sequences wait and all that run are idle
+  /** Since when all that run are idle; undefined where they are not, or nobody waits. */
+  #stuckSince: number | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
   /** @param patience milliseconds; Infinity: without end. */
   constructor(patience: number) {
@@ -17,33 +22,50 @@ export class WaitingLine {
   }
 
   get length(): number {
-    return this.#sequences.size;
+    return this.#came.size;
   }
 
   get first(): Sequence | undefined {
-    return this.#sequences.values().next().value;
+    return this.#came.keys().next().value;
   }
 
   add(sequence: Sequence): void {
-    this.#sequences.add(sequence);
+    this.#came.set(sequence, performance.now());
   }
 
   remove(sequence: Sequence): void {
-    this.#sequences.delete(sequence);
+    this.#came.delete(sequence);
   }
 
   endAll(error: () => QuipuError): void {
-    for (const sequence of [...this.#sequences]) sequence.end(error());
+    for (const sequence of [...this.#came.keys()]) sequence.end(error());
   }
 
-  /** Looks at what runs: any sign of life begins the wait anew. `freeSlots`: the cache is what they wait for. */
-  watch(running: readonly Sequence[], freeSlots: boolean): void {
+  /** One that runs was read, or has gone, or one has come in: all wait anew. Who joins the line or leaves it is no such sign. */
+  restart(): void {
+    this.#stuckSince = undefined;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const stuck = this.#sequences.size > 0 && running.every(({ isIdle }) => isIdle);
-    if (!stuck || this.#patience === Number.POSITIVE_INFINITY) return;
-    const refuse = () => this.endAll(() => busyError(running, freeSlots));
-    this.#timer = setTimeout(refuse, Math.min(this.#patience, LONGEST));
+  }
+
+  /** Looks at what runs. `freeSlots`: the cache is what they wait for. */
+  watch(running: readonly Sequence[], freeSlots: boolean): void {
+    const [first] = this.#came.values();
+    if (first === undefined || !running.every(({ isIdle }) => isIdle)) {
+      this.restart();
+      return;
+    }
+    if (this.#timer !== undefined || this.#patience === Number.POSITIVE_INFINITY) return;
+    this.#stuckSince ??= performance.now();
+    const since = this.#stuckSince;
+    const left = (came: number) => this.#patience - (performance.now() - Math.max(came, since));
+    const refuse = () => {
+      this.#timer = undefined;
+      const late = [...this.#came].filter(([, came]) => left(came) < TIMER_EARLY);
+      for (const [sequence] of late) sequence.end(busyError(running, freeSlots));
+      this.watch(running, freeSlots);
+    };
+    this.#timer = setTimeout(refuse, Math.min(Math.max(left(first), 0), LONGEST));
   }
 }
 

@@ -42,6 +42,9 @@ export interface Tap {
   readonly data: Float32Array;
 }
 
+/** Numbers of best ids that programs are made for; more are made as they are asked for. */
+const BESTS = [1, 20];
+
 export class Runtime {
   readonly device: Device;
   readonly config: LlamaConfig;
@@ -144,25 +147,27 @@ export class Runtime {
 
   /**
    * Fills the cache with `rows` and samples the token after each of `wanted`, with the settings of its slot; it is the slot's next row,
-   * in a step that can be queued before it is known.
+   * in a step that can be queued before it is known. `bests`: how many of the best ids to report, for each wanted row.
    */
   async sample(
     rows: readonly Row[],
     wanted: readonly number[],
-    best: number,
+    bests: readonly number[],
     options?: StepOptions,
   ): Promise<RunResult & { readonly sampled: readonly SampledRow[] }> {
-    const step = this.#step("sample", rows, wanted, { best: Math.max(1, best) });
+    const most = Math.max(0, ...bests);
+    const best = Math.max(1, Math.min(BESTS.find((count) => most <= count) ?? most, this.config.vocabSize));
+    const step = this.#step("sample", rows, wanted, { best });
     const { ids, logprobs, bestIds, bestLogprobs } = step.sampled!;
     const read = step.results.pop() ?? resultsFor(bestIds.shape as [number, number]);
     const reads: Transfer[] = [
       [ids, read.ids],
       [logprobs, read.logprobs],
     ];
-    if (best > 0) reads.push([bestIds, read.bestIds], [bestLogprobs, read.bestLogprobs]);
+    if (most > 0) reads.push([bestIds, read.bestIds], [bestLogprobs, read.bestLogprobs]);
     const result = await this.#run(step, rows, wanted, options, reads, true);
     const sampled: SampledRow[] = [];
-    for (let row = 0; row < wanted.length; row++) sampled.push(sampledRow(read, row, best));
+    for (let row = 0; row < wanted.length; row++) sampled.push(sampledRow(read, row, row * best, bests[row]!));
     for (const { row, error } of result.failures) sampled[row] = error;
     step.results.push(read);
     return Object.assign(result, { sampled });
@@ -259,11 +264,15 @@ function resultsFor([rows, best]: [number, number]): SampleResults {
   };
 }
 
-/** With `best` alternatives, of those that there are. */
-function sampledRow({ ids, logprobs, bestIds, bestLogprobs }: SampleResults, row: number, best: number): SampledRow {
+/** With `best` alternatives, which begin at `first`. */
+function sampledRow(
+  { ids, logprobs, bestIds, bestLogprobs }: SampleResults,
+  row: number,
+  first: number,
+  best: number,
+): SampledRow {
   const id = ids[row]!;
   if (id < 0) return "ended";
-  const first = row * best;
   const alternatives: { id: number; logprob: number }[] = [];
   for (let i = first; i < first + best; i++) alternatives.push({ id: bestIds[i]!, logprob: bestLogprobs[i]! });
   return { id, logprob: logprobs[row]!, best: alternatives };

@@ -91,6 +91,7 @@ export class StepPrograms {
   dispose(): void {
     for (const step of this.#programs.values()) this.#free(step);
     this.#programs.clear();
+    this.#last = undefined;
   }
 
   #free({ program, own }: StepProgram): void {
@@ -98,11 +99,20 @@ export class StepPrograms {
     for (const tensor of own) this.#device.free(tensor);
   }
 
-  #record({ kind, rows, outputRows: wanted, best, taps }: StepShape): StepProgram {
+  #record(shape: StepShape): StepProgram {
+    const own: Tensor[] = [];
+    try {
+      return this.#recordWith(own, shape);
+    } catch (error) {
+      for (const tensor of own) this.#device.free(tensor);
+      throw error;
+    }
+  }
+
+  #recordWith(own: Tensor[], { kind, rows, outputRows: wanted, best, taps }: StepShape): StepProgram {
     const { pageTable, slots: slotCount, layers } = this.#cache;
     const state = this.#state;
     const context = state.history.shape[1]!;
-    const own: Tensor[] = [];
     const rowsOf = (name: string, length: number, bound = 0) => {
       const tensor = this.#device.allocate(name, "i32", [length], bound);
       own.push(tensor);

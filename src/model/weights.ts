@@ -31,8 +31,6 @@ export interface LoadedWeights {
   /** Bytes that a decoded token reads: all but the embedding, of which it reads a row, unless that is the head too. */
   readonly bytesPerToken: number;
   readonly parameters: number;
-  /** Whether the head is the embedding, or a tensor of its own. */
-  readonly head: "tied" | "stored";
 }
 
 /**
@@ -96,7 +94,6 @@ export async function loadWeights(
       bytes,
       bytesPerToken: head === "tied" ? bytes : bytes - embedding + row,
       parameters,
-      head,
     };
   } finally {
     for (const file of files) file.dispose(); // tensors keep what they need

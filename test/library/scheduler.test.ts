@@ -16,6 +16,16 @@ const codeOf = (sequence: Sequence) =>
     (error: { code: string }) => error.code,
   );
 
+/** Runs `body` on a clock that only jest.advanceTimersByTime() moves. */
+async function withClock(body: () => Promise<unknown>): Promise<void> {
+  jest.useFakeTimers({ doNotFake: ["nextTick", "queueMicrotask", "setImmediate", "clearImmediate"] });
+  try {
+    await body();
+  } finally {
+    jest.useRealTimers();
+  }
+}
+
 test("requests of one turn share every step", async () => {
   await withScheduler({}, async (scheduler, steps) => {
     const sequences = [1, 2, 3, 4, 5, 6, 7, 8].map((seed) =>
@@ -199,10 +209,73 @@ describe("waiting", () => {
     await withScheduler({ slots: 1 }, async (scheduler) => {
       const [held] = await busy(scheduler, ["A"]);
       const waiting = scheduler.submit(request(prompt(5)));
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await withClock(async () => {
+        await turns(1);
+        jest.advanceTimersByTime(1e9);
+        await turns(1);
+      });
       expect(scheduler.stats()).toMatchObject({ running: 1, waiting: 1 });
       held!.end();
       expect(await readAll(waiting)).toHaveLength(10);
+    });
+  });
+
+  test("is as long for each: who joins the line or leaves it does not begin the wait of others anew", async () => {
+    await withScheduler({ slots: 1, slotTimeoutMs: 1000 }, async (scheduler) => {
+      const [held] = await busy(scheduler, ["A"]);
+      const refused: string[] = [];
+      await withClock(async () => {
+        for (const name of ["first", "second", "third"]) {
+          const controller = new AbortController();
+          scheduler.submit(request(prompt(5), long, { signal: controller.signal }));
+          const sequence = scheduler.submit(request(prompt(5)));
+          void codeOf(sequence).then((code) => refused.push(`${name}: ${code}`));
+          await turns(1);
+          controller.abort();
+          await turns(1);
+          jest.advanceTimersByTime(400);
+          await turns(1);
+        }
+        expect(refused).toEqual(["first: ERR_BUSY"]);
+        jest.advanceTimersByTime(300);
+        await turns(1);
+        expect(refused).toEqual(["first: ERR_BUSY", "second: ERR_BUSY"]);
+        await held!.next(); // a sign of life
+        jest.advanceTimersByTime(900);
+        await turns(1);
+        expect(refused).toHaveLength(2);
+        jest.advanceTimersByTime(200);
+        await turns(1);
+        expect(refused).toEqual(["first: ERR_BUSY", "second: ERR_BUSY", "third: ERR_BUSY"]);
+      });
+      held!.end();
+    });
+  });
+
+  test("goes on where what holds the slot is over, and its last step still runs", async () => {
+    await withScheduler({ slots: 1, slotTimeoutMs: 0 }, async (scheduler, _, runtime) => {
+      const { sample } = runtime;
+      const [held] = await busy(scheduler, ["A"]);
+      let open = () => {};
+      const gate = new Promise<void>((resolve) => {
+        open = resolve;
+      });
+      runtime.sample = async (...step) => {
+        const result = await sample.apply(runtime, step);
+        await gate;
+        return result;
+      };
+      await held!.next();
+      runtime.sample = sample;
+      held!.end();
+      const waits = readAll(scheduler.submit(request(prompt(5))));
+      await withClock(async () => {
+        await turns(1);
+        jest.advanceTimersByTime(1000);
+        await turns(1);
+      });
+      open();
+      expect(await waits).toHaveLength(10);
     });
   });
 });

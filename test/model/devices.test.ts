@@ -31,8 +31,8 @@ async function logitsOf(dir: string, ids: Int32Array, options: RuntimeOptions): 
 async function greedy(runtime: Runtime, ids: Int32Array, count: number): Promise<number[]> {
   const prompt = rows(ids);
   await begin(runtime, 0, ids, GREEDY);
-  const steps = [runtime.sample(prompt, [prompt.length - 1], 1)];
-  while (steps.length < count) steps.push(runtime.sample([{ slot: 0 }], [0], 1));
+  const steps = [runtime.sample(prompt, [prompt.length - 1], [1])];
+  while (steps.length < count) steps.push(runtime.sample([{ slot: 0 }], [0], [1]));
   return (await Promise.all(steps)).map(({ sampled: [row] }) => tokenOf(row).id);
 }
 
@@ -107,7 +107,13 @@ describe.each<[string, RuntimeOptions]>([
         for (const slot of slots) await begin(runtime, slot, sequences[slot]!, settings);
         const batch = slots.flatMap((slot) => rows(sequences[slot]!, slot));
         const last = slots.map((slot) => batch.findLastIndex((row) => row.slot === slot));
-        return (await runtime.sample(batch, last, 2)).sampled;
+        return (
+          await runtime.sample(
+            batch,
+            last,
+            last.map(() => 2),
+          )
+        ).sampled;
       };
       const [first, wrong, third] = await step([0, 1, 2]);
       expect(wrong).toMatchObject({
@@ -115,7 +121,7 @@ describe.each<[string, RuntimeOptions]>([
         message: expect.stringMatching(/^a logit is not a number \(sample, row 1\)/),
       });
       expect([first, third]).toEqual([...(await step([0])), ...(await step([2]))]);
-      const next = async (row: Row) => (await runtime.sample([row], [0], 1)).sampled[0];
+      const next = async (row: Row) => (await runtime.sample([row], [0], [1])).sampled[0];
       expect(await next({ id: poisoned, slot: 1, position: 3 })).toMatchObject({ code: "ERR_NOT_A_NUMBER" });
       expect(await next({ slot: 1 })).toBe("ended");
     });

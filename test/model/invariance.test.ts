@@ -39,8 +39,8 @@ async function say(runtime: Runtime, ids: Int32Array, chunk: number, slot = 0): 
   }
   const last = chunks.pop()!;
   for (const part of chunks) await runtime.fill(part);
-  const steps = [runtime.sample(last, [last.length - 1], 3)];
-  for (let i = 1; i < TOKENS; i++) steps.push(runtime.sample([{ slot }], [0], 3)); // before it is known what goes in
+  const steps = [runtime.sample(last, [last.length - 1], [3])];
+  for (let i = 1; i < TOKENS; i++) steps.push(runtime.sample([{ slot }], [0], [3])); // before it is known what goes in
   const sampled = (await Promise.all(steps)).map(({ sampled: [row] }) => tokenOf(row));
   return { logits: bitsOf(logits), sampled };
 }
@@ -62,7 +62,13 @@ async function sayInBatch(runtime: Runtime, ids: Int32Array): Promise<Said> {
   let step: Row[] = batch;
   for (let i = 0; i < TOKENS; i++) {
     const last = all.map((_, slot) => step.findLastIndex((row) => row.slot === slot));
-    const tokens = (await runtime.sample(step, last, 3)).sampled.map(tokenOf);
+    const tokens = (
+      await runtime.sample(
+        step,
+        last,
+        last.map(() => 3),
+      )
+    ).sampled.map(tokenOf);
     sampled.push(tokens[2]!);
     // What the slots' last steps have sampled, or the same as ids: one way as the other.
     step = tokens.map(({ id }, slot) => (i % 2 === 0 ? { slot } : { id, slot, position: all[slot]!.length + i }));

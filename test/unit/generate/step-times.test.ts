@@ -1,8 +1,8 @@
 import { StepTimes } from "#quipu/generate/step-times.js";
 
 /** A step of so many milliseconds, the device idle before it for some. */
-function step(times: StepTimes, promptRows: number, decodeRows: number, took: number, idle = 0): void {
-  times.observe({ promptRows, decodeRows, started: 1000, ended: 1000 + took, idle });
+function step(times: StepTimes, promptRows: number, decodeRows: number, took: number, idle = 0, withLogits = false) {
+  times.observe({ promptRows, decodeRows, withLogits, started: 1000, ended: 1000 + took, idle });
 }
 
 describe("rows of a prompt beside sequences that decode", () => {
@@ -20,6 +20,7 @@ describe("rows of a prompt beside sequences that decode", () => {
     const times = new StepTimes();
     step(times, 0, 4, decode);
     step(times, rows, 0, prompt);
+    step(times, 64, 0, 5000, 0, true); // of which all logits were wanted
     expect(times.promptRows()).toBe(expected);
   });
 
