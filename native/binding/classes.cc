@@ -24,18 +24,11 @@ Napi::Function BufferWrap::define(Napi::Env env) {
 // The garbage collector is told of memory that is taken for sure. To tell it of a cache whose pages are not touched yet
 // brings it to collect a heap where nothing is to be gained: 12 times for 8 GiB.
 BufferWrap::BufferWrap(const Napi::CallbackInfo& info) : Made(info) {
-  Napi::MemoryManagement::AdjustExternalMemory(info.Env(), static_cast<int64_t>(held_->takenBytes()));
+  memory_.emplace(info.Env(), held_->takenBytes());
 }
 
-BufferWrap::~BufferWrap() {
-  if (held_ != nullptr) {
-    Napi::MemoryManagement::AdjustExternalMemory(Env(), -static_cast<int64_t>(held_->takenBytes()));
-  }
-}
-
-void BufferWrap::dispose(const Napi::CallbackInfo& info) {
-  if (held_ == nullptr) return;
-  Napi::MemoryManagement::AdjustExternalMemory(info.Env(), -static_cast<int64_t>(held_->takenBytes()));
+void BufferWrap::dispose(const Napi::CallbackInfo&) {
+  memory_.reset();
   held_.reset();
 }
 

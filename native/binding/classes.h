@@ -5,8 +5,10 @@
 #include <napi.h>
 
 #include <memory>
+#include <optional>
 
 #include "binding/errors.h"
+#include "binding/external_memory.h"
 #include "core/device.h"
 #include "core/mapped_file.h"
 
@@ -58,10 +60,11 @@ class BufferWrap : public Made<BufferWrap, Memory> {
   static constexpr napi_type_tag kTag = {0x71756970755f0001, 0x6275666665720000};
   static Napi::Function define(Napi::Env env);
   explicit BufferWrap(const Napi::CallbackInfo& info);
-  ~BufferWrap() override;
 
  private:
   void dispose(const Napi::CallbackInfo& info);
+
+  std::optional<ExternalMemory> memory_;
 };
 
 class ProgramWrap : public Made<ProgramWrap, LoadedProgram> {

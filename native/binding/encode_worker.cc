@@ -102,7 +102,7 @@ class EncodeWorker final : public Napi::AsyncWorker {
         if (!status.ok()) fail(status);
         inputs_[index] = {};
       } catch (const std::bad_alloc&) {
-        fail(Status::error(ErrorCode::kOutOfMemory, "not enough memory for these texts"));
+        fail({ErrorCode::kOutOfMemory, {}});
       }
     }
   }

@@ -1,6 +1,7 @@
 #include "binding/machine.h"
 
 #include <atomic>
+#include <new>
 #include <string>
 
 #include "binding/arguments.h"
@@ -30,8 +31,12 @@ class RoofWorker final : public Napi::AsyncWorker {
  protected:
   void Execute() override {
     const auto stop = [this] { return std::atomic_ref<int32_t>(*stop_).load(std::memory_order_relaxed) != 0; };
-    status_ = cpu::measureReadBandwidth(target_, threads_, bytes_, passes_, stop, bandwidth_);
-    if (status_.ok()) status_ = cpu::measureMultiplyAdd(target_, threads_, passes_, stop, operations_);
+    try {
+      status_ = cpu::measureReadBandwidth(target_, threads_, bytes_, passes_, stop, bandwidth_);
+      if (status_.ok()) status_ = cpu::measureMultiplyAdd(target_, threads_, passes_, stop, operations_);
+    } catch (const std::bad_alloc&) {
+      status_ = {ErrorCode::kOutOfMemory, {}};
+    }
   }
   void OnOK() override {
     if (!status_.ok()) return deferred_.Reject(toError(Env(), status_).Value());

@@ -19,13 +19,13 @@ double now() {
 
 Status neverStarted() { return Status::error(ErrorCode::kAborted, "the run was cancelled before it started"); }
 
-// Calls what may throw on this thread, which must not.
+// Calls what may throw on this thread, which must not. Where memory is out there is none for words either.
 template <typename Call>
 Status guarded(Call call) {
   try {
     return call();
   } catch (const std::bad_alloc&) {
-    return Status::error(ErrorCode::kOutOfMemory, "not enough memory to prepare this run");
+    return {ErrorCode::kOutOfMemory, {}};
   } catch (const std::exception& error) {
     return Status::error(ErrorCode::kInternal, error.what());
   }
@@ -143,7 +143,7 @@ bool RunQueue::startNext(std::unique_lock<std::mutex>& lock) {
   if (!flights_.empty() && (flights_.front()->backend != job.backend || flights_.size() >= job.backend->inFlight()))
     return false;
   flights_.splice(flights_.end(), waiting_, waiting_.begin());
-  if (job.cancel->cancelled) return true;  // it never starts
+  if (job.cancel->cancelled) return true;  // by whoever holds the flag: it never starts
   job.outcome.status = {};
   job.idle = std::exchange(idle_, 0);
   lock.unlock();
@@ -171,7 +171,10 @@ bool RunQueue::finishOldest(std::unique_lock<std::mutex>& lock) {
       return std::move(job.outcome.status);
     });
   }
-  job.ended = now();
+  if (job.started != 0) {
+    job.started = std::max(job.started, lastEnd_);  // it waited for the one before, if it was submitted earlier
+    job.ended = lastEnd_ = now();
+  }
   lock.lock();
   std::list<std::shared_ptr<Job>> finished;
   finished.splice(finished.end(), flights_, flights_.begin());

@@ -77,7 +77,8 @@ class RunQueue {
   std::unique_ptr<Executable> retired_;
   std::unique_ptr<Backend> retiredBackends_;
   bool closing_ = false;
-  double idle_ = 0;  // milliseconds since the last job was done
+  double idle_ = 0;     // milliseconds since the last job was done
+  double lastEnd_ = 0;  // of the last job, on the clock of Job::ended
   std::vector<std::thread> thread_;
 };
 

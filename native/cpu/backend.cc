@@ -52,11 +52,15 @@ void fit(std::shared_ptr<HostMemory>& memory, size_t bytes) {
 
 }  // namespace
 
+namespace {
+
+// Of all executables of the process, which share the threads; all are made on the one thread of the queue.
+uint64_t executablesMade = 0;
+
+}  // namespace
+
 CpuExecutable::CpuExecutable(CpuBackend& backend, const Program& program)
-    : backend_(backend),
-      identity_(++backend.executablesMade_),
-      arenaBytes_(program.arenaBytes()),
-      rows_(failingRows(program)) {
+    : backend_(backend), identity_(++executablesMade), arenaBytes_(program.arenaBytes()), rows_(failingRows(program)) {
   size_t operands = 0;
   for (const Op& op : program.ops()) operands += op.operandCount;
   views_.reserve(operands);  // calls_ points into it
@@ -169,7 +173,9 @@ void CpuBackend::forget(const CpuExecutable& executable) {
 
 void CpuBackend::count() {
   size_t bytes = 0;
-  for (const auto& memory : {arena_, scratch_, shared_}) bytes += memory == nullptr ? 0 : memory->bytes();
+  for (const HostMemory* memory : {arena_.get(), scratch_.get(), shared_.get()}) {
+    bytes += memory == nullptr ? 0 : memory->bytes();
+  }
   workspaceBytes_.store(bytes, std::memory_order_relaxed);
 }
 

@@ -71,7 +71,6 @@ class CpuBackend final : public Backend {
   ThreadPool& pool_;
   const uint32_t threads_;
   std::vector<CpuExecutable*> executables_;
-  uint64_t executablesMade_ = 0;
   // Arena and the kernels' workspace: as large as the largest that any executable has needed and is still there.
   std::shared_ptr<HostMemory> arena_, scratch_, shared_;
   size_t scratchBytes_ = 0;  // of one thread

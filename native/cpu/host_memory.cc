@@ -21,7 +21,7 @@ void HostMemory::release() {
 }
 
 Status HostMemory::allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<HostMemory>& out) {
-  std::byte* data = nullptr;
+  std::shared_ptr<HostMemory> made(new HostMemory(nullptr, bytes, indexBound, 0, nullptr));
   if (bytes > 0) {
     const size_t whole = bytes + kGuardBytes;
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -32,10 +32,10 @@ Status HostMemory::allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<H
 #ifdef MADV_HUGEPAGE
     if (bytes >= (size_t{1} << 17)) madvise(memory, bytes, MADV_NOHUGEPAGE);  // untouched cache pages must cost nothing
 #endif
-    data = static_cast<std::byte*>(memory);
-    forbid(data + bytes, kGuardBytes);
+    made->data_ = static_cast<std::byte*>(memory);
+    forbid(made->data_ + bytes, kGuardBytes);
   }
-  out.reset(new HostMemory(data, bytes, indexBound, 0, nullptr));
+  out = std::move(made);
   return {};
 }
 
