@@ -9,7 +9,7 @@
           "message": "quipu builds with CMake; this file only forwards to it",
           "inputs": ["CMakeLists.txt"],
           "outputs": ["build/Release/quipu.node"],
-          "action": ["node", "scripts/build-native.js", "--force"]
+          "action": ["node", "scripts/build-native.js"]
         }
       ]
     }

@@ -73,11 +73,12 @@ async function product(target, [features, depth]) {
 
 async function steps(target) {
   const { Device } = await library("device/device.js");
+  const { FUSIONS } = await library("device/fusions.js");
   const { openCheckpoint } = await library("checkpoint/checkpoint.js");
   const { readConfig } = await library("model/config.js");
   const { loadWeights } = await library("model/weights.js");
   const { Runtime } = await library("model/runtime.js");
-  const device = new Device("cpu", target, 1);
+  const device = new Device("cpu", target, 1, { fusions: FUSIONS });
   const config = await readConfig(MODEL);
   const { weights } = await loadWeights(device, await openCheckpoint(MODEL), config, { mmap: true });
   const slots = Math.max(...ROWS);

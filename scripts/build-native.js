@@ -1,15 +1,13 @@
 // Builds the native addon with cmake-js: build/Release/quipu.node. Runs as npm's install script, so it uses only what
 // npm has put beside it (node-addon-api, node-api-headers) and explains what is missing instead of downloading it.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
-import { createRequire } from "node:module";
-import { availableParallelism } from "node:os";
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { cmake } from "./cmake.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const addon = join(root, "build", "Release", "quipu.node");
-const prebuilt = process.argv.includes("--if-missing");
 
 /** Debian / macOS package that brings each tool. */
 const TOOLS = [
@@ -32,26 +30,8 @@ if (missing.length > 0) {
   console.error("Install what is missing, then run: npm run build:native");
   process.exit(1);
 }
-if (prebuilt && existsSync(addon)) process.exit(0);
 
-mkdirSync(join(root, "build"), { recursive: true });
-const cmakeJs = createRequire(import.meta.url).resolve("cmake-js/bin/cmake-js");
-const built = spawnSync(
-  process.execPath,
-  [
-    cmakeJs,
-    "build",
-    "--directory",
-    root,
-    "--out",
-    join(root, "build"),
-    "--config",
-    "Release",
-    "--parallel",
-    String(availableParallelism()),
-  ],
-  { cwd: root, encoding: "utf8", maxBuffer: Number.POSITIVE_INFINITY, env: { ...process.env, npm_config_nodedir: "" } },
-);
+const built = cmake(join(root, "build"));
 if (built.status !== 0 || !existsSync(addon)) {
   process.stderr.write(built.stdout ?? "");
   process.stderr.write(built.stderr ?? "");

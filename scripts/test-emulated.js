@@ -4,10 +4,10 @@
 //
 //   node scripts/test-emulated.js [jest's arguments]
 import { spawnSync } from "node:child_process";
-import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { cmake } from "./cmake.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const build = join(root, "build");
@@ -34,9 +34,8 @@ const compared = spawnSync(join(intrinsics, "intrinsics_test"), [], { stdio: "in
 if (compared.status === CANNOT_EMULATE) leaveOut("this CPU has no AVX2, FMA and F16C to emulate with");
 if (compared.status !== 0) process.exit(compared.status ?? 1);
 
-const cmakeJs = createRequire(import.meta.url).resolve("cmake-js/bin/cmake-js");
-const options = ["--directory", root, "--out", build, "--config", "Release", "--target", "quipu-emulated", ...parallel];
-run(process.execPath, [cmakeJs, "build", ...options], { npm_config_nodedir: "" });
+const { status } = cmake(build, { target: "quipu-emulated", stdio: "inherit" });
+if (status !== 0) process.exit(status ?? 1);
 
 const jest = ["--experimental-vm-modules", "--no-warnings", "node_modules/jest/bin/jest.js"];
 const tests = ["build/test/kernels", "build/test/model/invariance"];

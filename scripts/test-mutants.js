@@ -4,8 +4,8 @@
 //   node scripts/test-mutants.js rope slots   those whose list, file or fault contains one of the words
 //
 // A mutant is an exact text that is replaced (test/mutants/README.md). Native ones are compiled together, each under a condition
-// that the environment chooses at start; those of TypeScript one after another. First everything is tested without any, and a text that is not there exactly once is a
-// failure, so that no mutant counts that was not seeded. Exit status 1 where fewer than 95 % are caught.
+// that the environment chooses at start; those of TypeScript one after another. First everything is tested without any, and a text
+// that is not there exactly once is a failure, so that no mutant counts that was not seeded. Exit status 1 where fewer than 95 % are caught.
 import { spawn, spawnSync } from "node:child_process";
 import {
   cpSync,
@@ -18,11 +18,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { createRequire } from "node:module";
-import { availableParallelism, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { transformSync } from "esbuild";
+import { cmake } from "./cmake.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const LEAST_CAUGHT = 0.95;
@@ -175,11 +175,9 @@ function buildNative(group) {
     readFileSync(join(root, "CMakeLists.txt"), "utf8").replace(/-O[23]/g, "-O1"),
   );
   const target = process.arch === "x64" ? "quipu-emulated" : "quipu";
-  const cmakeJs = createRequire(import.meta.url).resolve("cmake-js/bin/cmake-js");
-  const parallel = String(availableParallelism());
-  const options = ["--directory", copy, "--out", join(copy, "build"), "--config", "Release", "--target", target];
   const started = Date.now();
-  run(process.execPath, [cmakeJs, "build", ...options, "--parallel", parallel], { npm_config_nodedir: "" });
+  const { status } = cmake(join(copy, "build"), { root: copy, target, stdio: "inherit" });
+  if (status !== 0) process.exit(status ?? 1);
   console.log(`${group.length} native mutants compiled in ${seconds(started)}`);
   return join(copy, "build", "Release", `${target}.node`);
 }

@@ -5,11 +5,10 @@
 //   node scripts/test-native.js --tsan     ThreadSanitizer, into build/tsan: kernels that share work in every way, devices, requests
 //                                          at once, encoders, the trainer, and the threads without Node (scripts/test-threads.js)
 import { spawnSync } from "node:child_process";
-import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { availableParallelism } from "node:os";
+import { realpathSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { cmake } from "./cmake.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const tsan = process.argv.includes("--tsan");
@@ -23,36 +22,26 @@ const run = (command, args, env = {}) =>
 const library = (name) =>
   realpathSync(spawnSync("g++", [`-print-file-name=${name}`], { encoding: "utf8" }).stdout.trim());
 
-mkdirSync(out, { recursive: true });
 if (tsan) {
   const { status } = run(process.execPath, ["scripts/test-threads.js", "--tsan"]);
   if (status !== 0) process.exit(status ?? 1);
 }
-const cmakeJs = createRequire(import.meta.url).resolve("cmake-js/bin/cmake-js");
-const built = run(
-  process.execPath,
-  [
-    cmakeJs,
-    "build",
-    "--directory",
-    root,
-    "--out",
-    out,
-    "--config",
-    "Release",
-    `--CDQUIPU_SANITIZE=${tsan ? "thread" : "address,undefined"}`,
-    "--CDQUIPU_REFERENCE=ON",
-    "--parallel",
-    String(availableParallelism()),
-  ],
-  { npm_config_nodedir: "" },
-);
+const built = cmake(out, {
+  variables: { QUIPU_SANITIZE: tsan ? "thread" : "address,undefined", QUIPU_REFERENCE: "ON" },
+  stdio: "inherit",
+});
 if (built.status !== 0) process.exit(built.status ?? 1);
 
 const tests = tsan
   ? [
       ...["kernels/matmul", "kernels/attention", "kernels/sample.test", "lifecycle/device", "lifecycle/devices"],
-      ...["library/slots", "lifecycle/encode", "unit/tokenizer/threads", "unit/tokenizer/train-memory"],
+      ...[
+        "library/slots",
+        "library/scheduler",
+        "lifecycle/encode",
+        "unit/tokenizer/threads",
+        "unit/tokenizer/train-memory",
+      ],
     ]
   : ["kernels", "lifecycle", "unit/device", "unit/checkpoint", "unit/tokenizer"];
 const tested = run(

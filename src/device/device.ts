@@ -13,7 +13,7 @@ import { checkArgument, whole } from "../arguments.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { chooseTarget } from "../machine/machine.js";
 import { threadsFor } from "../machine/process-limits.js";
-import { chooseFusions, FUSIONS, type Fusion } from "./fusions.js";
+import { chooseFusions, type Fusion } from "./fusions.js";
 import { bytesOf, DTYPE_BYTES, type DType, type Shape, type Tensor } from "./tensor.js";
 import { WeightFile, type WeightFileOptions } from "./weight-file.js";
 
@@ -79,10 +79,7 @@ export class Device {
     kind: DeviceKind,
     target: string,
     threads: number,
-    {
-      asked = threads,
-      fusions = kind === "cpu" ? FUSIONS : [],
-    }: { asked?: number | undefined; fusions?: readonly Fusion[] } = {},
+    { asked = threads, fusions = [] }: { asked?: number | undefined; fusions?: readonly Fusion[] } = {},
   ) {
     const addon = addonOf(kind);
     this.kind = kind;

@@ -5,7 +5,7 @@ import { JinjaError } from "./errors.js";
 export interface Limits {
   /**
    * Steps: statements, operations and calls, items that are walked over, copied or compared, characters that are looked at one by one, and
-   * one for every 16 that are copied or searched. None takes much more than 0.4 µs or 100 bytes, so steps bound time and memory.
+   * one for every 16 that are copied or searched. None takes more than a microsecond or 100 bytes (decisions/0007), so steps bound time and memory.
    */
   readonly maxSteps?: number;
   /** UTF-16 units of the text, and of any string on the way. */
