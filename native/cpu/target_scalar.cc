@@ -5,6 +5,7 @@
 namespace quipu::cpu::scalar {
 // clang-format off
 #include "cpu/simd/scalar.h"
+#include "cpu/simd/scalar_dots.h"
 #include "cpu/kernels/all.h"
 // clang-format on
 }  // namespace quipu::cpu::scalar

@@ -27,6 +27,17 @@ double halfOf(uint16_t bits) {
   return sign * (exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25));
 }
 
+// A row of q8 here: 34 bytes for every 32 columns, the scale first.
+struct PackedPlace {
+  size_t scale, code;  // bytes from the tensor's first
+};
+
+PackedPlace placeOf(const Operand& matrix, size_t index) {
+  const size_t row = index / matrix.dims[1], column = index % matrix.dims[1], blocks = (matrix.dims[1] + 31) / 32;
+  const size_t block = (row * blocks + column / 32) * 34;
+  return {block, block + 2 + column % 32};
+}
+
 uint16_t halfBits(double value) {
   const uint16_t sign = std::signbit(value) ? 0x8000 : 0;
   const double size = std::fabs(value);
@@ -52,6 +63,10 @@ double Operand::operator[](size_t index) const {
       return stored<int32_t>(data, index);
     case DType::kI8:
       return stored<int8_t>(data, index);
+    case DType::kQ8: {
+      const PackedPlace place = placeOf(*this, index);
+      return halfOf(stored<uint16_t>(data + place.scale, 0)) * stored<int8_t>(data + place.code, 0);
+    }
   }
   return NAN;
 }
@@ -69,9 +84,12 @@ void Operand::set(size_t index, double value) const {
     case DType::kI8:
       return store(data, index, static_cast<int8_t>(value));
     case DType::kBF16:
-      return;  // no op writes weights
+    case DType::kQ8:
+      return;  // no op writes weights, and codes are written with their scales
   }
 }
+
+double Operand::setPacked(size_t index, double scale, const std::function<int(double)>& code, const std::vector<double>& values) const {
 
 Kernel kernelOf(OpCode code) {
   switch (code) {
@@ -103,6 +121,8 @@ Kernel kernelOf(OpCode code) {
       return matmulSwiglu;
     case OpCode::kResume:
       return resume;
+    case OpCode::kQuantize:
+      return quantize;
   }
   return nullptr;
 }

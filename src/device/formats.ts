@@ -12,19 +12,21 @@ export interface FormatRow {
   readonly block: { readonly rows: number; readonly columns: number; readonly bytes: number };
   /** Of the offset of a tensor in its buffer, and of a buffer that is a part of a file; bytes. */
   readonly alignment: number;
-  /** The arrays of the host that transfers copy from and to, by their tag: `instanceof` knows those of one realm. */
-  readonly array: string;
+  /** The arrays of the host that transfers copy from and to, by their tag: `instanceof` knows those of one realm. None: how blocks lie is the device's own. */
+  readonly array?: string;
   /** Its name in safetensors files, where weights may have it. */
   readonly file?: string;
 }
 
-/** bf16, f16 and i8 are storage: activations are f32. */
+/** bf16, f16, i8 and q8 are storage: activations are f32. */
 export const FORMATS = {
   f32: { code: 0, block: { rows: 1, columns: 1, bytes: 4 }, alignment: 4, array: "Float32Array", file: "F32" },
   f16: { code: 1, block: { rows: 1, columns: 1, bytes: 2 }, alignment: 2, array: "Uint16Array", file: "F16" },
   bf16: { code: 2, block: { rows: 1, columns: 1, bytes: 2 }, alignment: 2, array: "Uint16Array", file: "BF16" },
   i32: { code: 3, block: { rows: 1, columns: 1, bytes: 4 }, alignment: 4, array: "Int32Array" },
   i8: { code: 4, block: { rows: 1, columns: 1, bytes: 1 }, alignment: 1, array: "Int8Array" },
+  /** Codes of −127 … 127, and an f16 scale for every 32 of a row (docs/numerics.md). */
+  q8: { code: 5, block: { rows: 16, columns: 32, bytes: 16 * 34 }, alignment: 64 },
 } as const satisfies Readonly<Record<string, FormatRow>>;
 
 export type DType = keyof typeof FORMATS;

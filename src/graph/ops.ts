@@ -22,6 +22,8 @@ export const KINDS = {
   f32: ["f32"],
   i32: ["i32"],
   weight: ["f32", "f16", "bf16"],
+  packed: ["q8"],
+  matrix: ["f32", "f16", "bf16", "q8"],
   cache: ["f32", "f16", "i8"],
   index: ["i32"],
 } as const satisfies Readonly<Record<string, readonly DType[]>>;
@@ -34,7 +36,7 @@ export const KINDS = {
  */
 export type OperandKind = keyof typeof KINDS | `like ${string}` | `index ${string}`;
 
-/** "table: [N, D] weight" is written `table: ["N D", "weight"]`. */
+/** "table: [N, D] matrix" is written `table: ["N D", "matrix"]`. */
 type Operands = Readonly<Record<string, readonly [dims: string, kind: OperandKind]>>;
 
 export interface OpRow {
@@ -92,7 +94,7 @@ export const OPS = {
   /** out[t] = table[ids[t]], zeros where that is no row. Embedding; picking the rows whose logits are wanted. */
   gatherRows: {
     code: 0,
-    operands: { table: ["N D", "weight"], ids: ["T", "i32"] },
+    operands: { table: ["N D", "matrix"], ids: ["T", "i32"] },
     results: { out: ["T D", "f32"] },
   },
   /** x · rsqrt(mean(x²) + epsilon) · weight. */
@@ -107,7 +109,7 @@ export const OPS = {
   /** a · bᵀ, b as it lies in the checkpoint: one row an output feature. */
   matmul: {
     code: 2,
-    operands: { a: ["T K", "f32"], b: ["N K", "weight"] },
+    operands: { a: ["T K", "f32"], b: ["N K", "matrix"] },
     results: { out: ["T N", "f32"] },
     least: { K: 1 },
   },
@@ -221,16 +223,23 @@ export const OPS = {
    */
   matmulAdd: {
     code: 12,
-    operands: { a: ["T K", "f32"], b: ["N K", "weight"], residual: ["T N", "f32"] },
+    operands: { a: ["T K", "f32"], b: ["N K", "matrix"], residual: ["T N", "f32"] },
     results: { out: ["T N", "f32"] },
     least: { K: 1 },
   },
   /** silu(a · gateᵀ) · (a · upᵀ), as two matmuls and swiglu. */
   matmulSwiglu: {
     code: 13,
-    operands: { a: ["T K", "f32"], gate: ["F K", "weight"], up: ["F K", "weight"] },
+    operands: { a: ["T K", "f32"], gate: ["F K", "matrix"], up: ["F K", "like gate"] },
     results: { out: ["T F", "f32"] },
     least: { K: 1 },
+  },
+  /** Weights as codes of the format of `packed` (docs/numerics.md); one that is no number, or too large for a scale, is an error. */
+  quantize: {
+    code: 14,
+    operands: { weight: ["N K", "weight"], packed: ["N K", "packed"] },
+    results: {},
+    updates: ["packed"],
   },
 } as const satisfies Readonly<Record<string, OpRow>>;
 

@@ -80,6 +80,11 @@ export class Recorder {
     return value;
   }
 
+  /** `packed` with the codes of `weight`. */
+  quantize(weight: Input, packed: Input): Value {
+    return this.#record("quantize", { weight, packed }).packed;
+  }
+
   gatherRows(table: Input, ids: Input): Value {
     return this.#record("gatherRows", { table, ids }).out;
   }

@@ -9,8 +9,10 @@
 #include "cpu/kernels/matmul_panel.h"
 #include "cpu/kernels/matmul_tile.h"
 #include "cpu/kernels/philox.h"
+#include "cpu/kernels/q8.h"
 #include "cpu/kernels/weights.h"
 // as above
+#include "cpu/kernels/matmul_q8.h"
 #include "cpu/kernels/ranking.h"
 //
 #include "cpu/kernels/add.h"
@@ -23,6 +25,7 @@
 #include "cpu/kernels/gather_rows.h"
 #include "cpu/kernels/matmul_add.h"
 #include "cpu/kernels/matmul_swiglu.h"
+#include "cpu/kernels/quantize.h"
 #include "cpu/kernels/resume.h"
 #include "cpu/kernels/rms_norm.h"
 #include "cpu/kernels/roofline.h"
@@ -51,6 +54,7 @@ static constexpr Target makeTarget(const char* name) {
   set(OpCode::kMatmulSwiglu, {{{matmulSwigluPackTasks, matmulSwigluPack}, {matmulSwigluTasks, matmulSwigluRun}},
                               matmulSwigluScratchBytes,
                               matmulSwigluSharedBytes});
+  set(OpCode::kQuantize, {{{quantizeTasks, quantizeRows}}});
   set(OpCode::kResume, {{{resumeTasks, resumeRows}}});
   set(OpCode::kRmsNorm, {{{rmsNormTasks, rmsNorm}}});
   set(OpCode::kRope, {{{ropeTasks, rope}}, ropeScratchBytes});

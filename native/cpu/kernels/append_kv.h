@@ -93,6 +93,7 @@ static void appendKv(const OpCall& call, Worker& worker) {
       return appendKvAs<int8_t>(call, worker);
     case DType::kBF16:
     case DType::kI32:
+    case DType::kQ8:
       return;  // refused by op_table.cc
   }
 }

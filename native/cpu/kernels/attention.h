@@ -271,6 +271,7 @@ static void attention(const OpCall& call, Worker& worker) {
       return attentionAs<int8_t>(call, worker);
     case DType::kBF16:
     case DType::kI32:
+    case DType::kQ8:
       return;  // refused by op_table.cc
   }
 }

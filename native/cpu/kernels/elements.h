@@ -29,6 +29,7 @@ QUIPU_INLINE void withElements(const View& view, F f) {
       return f(view.as<const Bf16>());
     case DType::kI32:
     case DType::kI8:
+    case DType::kQ8:
       return;  // refused by op_table.cc
   }
 }

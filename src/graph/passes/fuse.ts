@@ -25,6 +25,7 @@ const RULES: Readonly<Record<Fusion, Rule>> = {
     const gate = between(last.operands.gate!, "matmul", recording)?.operands;
     const up = between(last.operands.up!, "matmul", recording)?.operands;
     if (gate === undefined || up === undefined || gate.a!.id !== up.a!.id) return undefined;
+    if (gate.b!.dtype !== up.b!.dtype) return undefined;
     return { op: "matmulSwiglu", operands: { a: gate.a!, gate: gate.b!, up: up.b! } };
   },
 };

@@ -1,0 +1,37 @@
+// dots16 as two 256-bit registers (AVX2). The functions are described in simd/scalar_dots.h.
+//
+// vpmaddubsw takes an unsigned and a signed operand: |w|, and a with w's sign. Two products, at most 2 · 127², fit 16 bits.
+
+struct codes16 {
+  __m256i w[2], magnitude[2];
+};
+
+struct dots16 {
+  __m256i half[2];
+};
+
+QUIPU_INLINE codes16 loadCodes(const int8_t* p) {
+  codes16 codes;
+  for (int h = 0; h < 2; ++h) {
+    codes.w[h] = _mm256_loadu_si256((const __m256i*)(p + 32 * h));
+    codes.magnitude[h] = _mm256_abs_epi8(codes.w[h]);
+  }
+  return codes;
+}
+
+QUIPU_INLINE dots16 noDots() { return {{_mm256_setzero_si256(), _mm256_setzero_si256()}}; }
+
+QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
+  int32_t four;
+  __builtin_memcpy(&four, a, 4);
+  const __m256i x = _mm256_set1_epi32(four), ones = _mm256_set1_epi16(1);
+  for (int h = 0; h < 2; ++h) {
+    const __m256i pairs = _mm256_maddubs_epi16(w.magnitude[h], _mm256_sign_epi8(x, w.w[h]));
+    sums.half[h] = _mm256_add_epi32(sums.half[h], _mm256_madd_epi16(pairs, ones));
+  }
+  return sums;
+}
+
+QUIPU_INLINE f32x16 totals(dots16 sums, int32_t) {
+  return {_mm256_cvtepi32_ps(sums.half[0]), _mm256_cvtepi32_ps(sums.half[1])};
+}

@@ -1,0 +1,37 @@
+// Products of whole numbers in plain C++: codes of sixteen weight rows against codes of an activation row. This file is
+// the definition; avx2_dots.h, avx512_dots.h and avx512_vnni_dots.h offer the same functions and the same numbers, which
+// are exact. Codes lie in −127 … 127, and four of each row side by side: byte 4 r + i is code i of row r.
+//
+//   codes16 loadCodes(p)       64 bytes, unaligned
+//   dots16 noDots()            sixteen sums of 0
+//   dot(sums, w, a)            adds Σ w[r][i] · a[i], i < 4, to lane r
+//   totals(sums, sumOfA)       f32x16: the sums of at most 1,024 products; sumOfA: Σ a of all that was added
+
+struct codes16 {
+  int8_t code[64];
+};
+
+struct dots16 {
+  int32_t lane[16];
+};
+
+QUIPU_INLINE codes16 loadCodes(const int8_t* p) {
+  codes16 w;
+  __builtin_memcpy(w.code, p, sizeof w.code);
+  return w;
+}
+
+QUIPU_INLINE dots16 noDots() { return {}; }
+
+QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
+  for (int r = 0; r < 16; ++r) {
+    for (int i = 0; i < 4; ++i) sums.lane[r] += int32_t(w.code[4 * r + i]) * a[i];
+  }
+  return sums;
+}
+
+QUIPU_INLINE f32x16 totals(dots16 sums, int32_t) {
+  f32x16 r;
+  for (int l = 0; l < 16; ++l) r.lane[l] = float(sums.lane[l]);
+  return r;
+}
