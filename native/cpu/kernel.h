@@ -68,7 +68,7 @@ struct Kernel {
 
 // All kernels of one instruction set. Each target_<isa>.cc fills one from the same kernels/<op>.h.
 struct Target {
-  const char* name;  // "scalar", "avx2", "avx512": the values of QUIPU_CPU
+  const char* name;  // "scalar", "avx2", "avx512", "avx512-vnni": the values of QUIPU_CPU
   Kernel kernels[kOpCount];
   // `iterations` rounds of independent fused multiply-adds in registers; returns the floating-point operations done.
   double (*multiplyAddLoop)(uint64_t iterations);
@@ -80,6 +80,7 @@ const Target& scalarTarget();
 #if defined(__x86_64__)
 const Target& avx2Target();
 const Target& avx512Target();
+const Target& avx512VnniTarget();
 #endif
 
 }  // namespace quipu::cpu

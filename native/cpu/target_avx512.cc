@@ -1,4 +1,4 @@
-// The kernels for AVX-512 F, BW, VL and DQ (Skylake-X, Zen 4 and later). The intrinsics are declared here, outside the
+// The kernels for AVX-512 F, BW, VL and DQ (Skylake-X and later). The intrinsics are declared here, outside the
 // namespace that simd/avx512.h is included into.
 #include <immintrin.h>
 

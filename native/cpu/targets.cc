@@ -24,6 +24,7 @@ std::vector<const Target*> availableTargets() {
   if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
     targets.push_back(&avx512Target());
+    if (__builtin_cpu_supports("avx512vnni")) targets.push_back(&avx512VnniTarget());
   }
 #endif
   return targets;

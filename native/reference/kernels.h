@@ -25,7 +25,12 @@ struct Operand {
   int32_t index(size_t index) const;  // of i32 contents
   // Rounded to nearest, ties to even; integers must be whole.
   void set(size_t index, double value) const;
+  // Of a packed format: the code of an element, and the scale of the block that it is in.
+  void setPacked(size_t index, double scale, int code) const;
 };
+
+// Rounded to f16.
+double halfNumber(double value);
 
 struct Call {
   std::vector<Operand> operands;  // in the order of core/op_table.h
@@ -50,6 +55,7 @@ void add(const Call& call, const Fail& fail);
 void swiglu(const Call& call, const Fail& fail);
 void matmulAdd(const Call& call, const Fail& fail);
 void matmulSwiglu(const Call& call, const Fail& fail);
+void quantize(const Call& call, const Fail& fail);
 // attention.cc
 void ropeAngles(const Call& call, const Fail& fail);
 void rope(const Call& call, const Fail& fail);

@@ -89,7 +89,13 @@ void Operand::set(size_t index, double value) const {
   }
 }
 
-double Operand::setPacked(size_t index, double scale, const std::function<int(double)>& code, const std::vector<double>& values) const {
+void Operand::setPacked(size_t index, double scale, int code) const {
+  const PackedPlace place = placeOf(*this, index);
+  store(data + place.scale, 0, halfBits(scale));
+  store(data + place.code, 0, static_cast<int8_t>(code));
+}
+
+double halfNumber(double value) { return halfOf(halfBits(value)); }
 
 Kernel kernelOf(OpCode code) {
   switch (code) {

@@ -13,7 +13,7 @@ import { checkArgument, whole } from "../arguments.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { chooseTarget } from "../machine/machine.js";
 import { threadsFor } from "../machine/process-limits.js";
-import { type DType, FORMATS } from "./formats.js";
+import { type DType, FORMATS, type FormatRow } from "./formats.js";
 import { chooseFusions, type Fusion } from "./fusions.js";
 import { bytesOf, type Shape, type Tensor } from "./tensor.js";
 import { WeightFile, type WeightFileOptions } from "./weight-file.js";
@@ -235,7 +235,7 @@ export function openDevice({ device = "auto", threads, target, fuse }: DeviceOpt
 function transfers(list: readonly Transfer[]): NativeTransfers {
   return list.flatMap(([tensor, array]) => {
     const { name, dtype, shape, buffer, offset } = tensor;
-    const expected = FORMATS[dtype].array;
+    const { array: expected = "none" }: FormatRow = FORMATS[dtype];
     if (array[Symbol.toStringTag] !== expected) {
       throw new QuipuError(
         "ERR_INTERNAL",

@@ -50,6 +50,11 @@ export function i32(
   return { dtype: "i32", shape, data, ...(bound === undefined ? {} : { bound }) };
 }
 
+/** Room for a packed matrix. How it lies is the device's own: it is filled and read by ops alone. */
+export function packed(shape: readonly number[]): Contents {
+  return { dtype: "q8", shape, data: new Int8Array(0) };
+}
+
 /** Contents rounded to `dtype`, and what the stored values are as numbers. */
 export function stored(
   dtype: (typeof WEIGHT_DTYPES)[number],

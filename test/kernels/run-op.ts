@@ -55,7 +55,7 @@ export async function runOp<Name extends string>(
     });
     const places = new Map(made.map(({ value, tensor }) => [value, tensor]));
     const program = compile(device, recorder.finish(), { passes: [], places });
-    const all: Guarded[] = [...made, ...(Object.values(given) as Guarded[])];
+    const all = [...made, ...(Object.values(given) as Guarded[])].filter(({ contents }) => contents.length > 0);
     await device.run(null, { writes: all.map(({ whole, contents }) => [whole, contents]) });
     const failure = await program.run({ byRow: setup.byRow !== undefined }).then(
       ({ failures }) => void setup.byRow?.push(...failures),
@@ -175,6 +175,10 @@ function guarded(
   data?: Elements,
   bound = 0,
 ): Guarded {
+  if (dtype === "q8") {
+    const tensor = device.allocate(name, dtype, shape);
+    return { tensor, whole: tensor, contents: new Int8Array(0), start: 0, size: 0 };
+  }
   const size = sizeOf(shape);
   const width = bytesOf(dtype, [1]);
   const start = device.threads === 1 ? 64 / width : 2 * device.threads - 3;

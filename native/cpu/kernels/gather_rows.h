@@ -6,13 +6,21 @@ static size_t gatherTasks(const OpCall& call, uint32_t) { return call[gather_row
 static void gatherRows(const OpCall& call, Worker& worker) {
   const View& out = call[gather_rows::kOut];
   const size_t width = out.dims[1], tableRows = call[gather_rows::kTable].dims[0];
+  const View& table = call[gather_rows::kTable];
   const int32_t* ids = call[gather_rows::kIds].as<int32_t>();
-  withElements(call[gather_rows::kTable], [&](auto table) {
+  if (table.dtype == DType::kQ8) {
+    for (size_t row; worker.next(row);) {
+      const int32_t id = ids[row];
+      q8Row(table, id >= 0 && size_t(id) < tableRows ? size_t(id) : SIZE_MAX, out.as<float>() + row * width);
+    }
+    return;
+  }
+  withElements(table, [&](auto stored) {
     for (size_t row; worker.next(row);) {
       float* to = out.as<float>() + row * width;
       const int32_t id = ids[row];
       const bool found = id >= 0 && size_t(id) < tableRows;
-      const auto* from = table + (found ? size_t(id) : 0) * width;
+      const auto* from = stored + (found ? size_t(id) : 0) * width;
       size_t k = 0;
       for (; k + 16 <= width; k += 16) store(to + k, found ? loadWide(from + k) : zero());
       if (k < width) storePart(to + k, found ? loadWidePart(from + k, width - k) : zero(), width - k);

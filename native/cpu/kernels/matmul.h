@@ -8,26 +8,29 @@
 static constexpr size_t kDotLimit = kHasTiles ? 1 : SIZE_MAX;
 static constexpr size_t kTileLimit = kWideRegisters >= 32 ? 64 : 32;
 
-enum class Form { kDot, kTiles, kPanels };
+enum class Form { kDot, kTiles, kPanels, kCodes };
 
-QUIPU_INLINE Form formOf(const View& a) {
+QUIPU_INLINE Form formOf(const View& a, const View& b) {
+  if (b.dtype == DType::kQ8) return Form::kCodes;
   const size_t rows = a.dims[0];
   if (rows <= kDotLimit) return Form::kDot;
   return rows <= kTileLimit ? Form::kTiles : Form::kPanels;
 }
 
-QUIPU_INLINE bool usesPanels(const View& a) { return formOf(a) == Form::kPanels; }
+QUIPU_INLINE bool usesPanels(const View& a, const View& b) { return formOf(a, b) == Form::kPanels; }
 
 // Weight rows of a task: the last may have fewer.
 QUIPU_INLINE size_t multiplyTaskRows(const View& a, const View& b, uint32_t threads) {
   const auto rowBytes = static_cast<size_t>(bytesOf(b.dtype, 1, b.dims[1]));
-  switch (formOf(a)) {
+  switch (formOf(a, b)) {
     case Form::kTiles:
       return tileTaskRows(b.dims[0], rowBytes, threads);
     case Form::kPanels:
       return panelsPerTask(b.dims[0], threads) * kPanelRows;
     case Form::kDot:
       return dotTaskRows(rowBytes);
+    case Form::kCodes:
+      return q8TaskRows(b.dims[0], a.dims[1], threads);
   }
   return 1;
 }
@@ -37,18 +40,31 @@ static size_t multiplyTasks(const View& a, const View& b, uint32_t threads) {
   return (b.dims[0] + rows - 1) / rows;
 }
 
-// What the panels want done first: the activations packed, in a phase of their own.
-static size_t multiplyPackTasks(const View& a) { return usesPanels(a) ? packTasks(a.dims[0], a.dims[1]) : 0; }
+// What panels and codes want done first, in a phase of its own: the activations packed, or made codes.
+static size_t multiplyPackTasks(const View& a, const View& b) {
+  if (formOf(a, b) == Form::kCodes) return a.dims[0];
+  return usesPanels(a, b) ? packTasks(a.dims[0], a.dims[1]) : 0;
+}
 
-static void multiplyPack(const View& a, Worker& worker) {
+static void multiplyPack(const View& a, const View& b, Worker& worker) {
+  const size_t rows = a.dims[0], depth = a.dims[1];
+  const float* from = a.as<float>();
+  if (formOf(a, b) == Form::kCodes) {
+    const Q8Rows codes(worker.shared, rows, depth);
+    for (size_t row; worker.next(row);) q8Activations(from + row * depth, depth, row, codes);
+    return;
+  }
   float* packed = reinterpret_cast<float*>(worker.shared);
-  for (size_t task; worker.next(task);) packActivations(a.as<float>(), a.dims[0], a.dims[1], task, packed);
+  for (size_t task; worker.next(task);) packActivations(from, rows, depth, task, packed);
 }
 
 // A multiple of 64 bytes, so that a caller's own scratch may follow.
-static size_t multiplyScratchBytes(const View& a) { return usesPanels(a) ? kPanelScratchBytes : 0; }
+static size_t multiplyScratchBytes(const View& a, const View& b) { return usesPanels(a, b) ? kPanelScratchBytes : 0; }
 
-static size_t multiplySharedBytes(const View& a) { return usesPanels(a) ? packedBytes(a.dims[0], a.dims[1]) : 0; }
+static size_t multiplySharedBytes(const View& a, const View& b) {
+  if (formOf(a, b) == Form::kCodes) return Q8Rows::bytes(a.dims[0], a.dims[1]);
+  return usesPanels(a, b) ? packedBytes(a.dims[0], a.dims[1]) : 0;
+}
 
 // Weight rows [first, last) of b, those of one task, against all rows of a: sums[t · pitch + n − first]. Calls
 // finish(first t, end, first n, end) for every part of them, once, when its sums are whole.
@@ -56,15 +72,19 @@ template <typename Finish>
 QUIPU_INLINE void multiplyRows(const View& a, const View& b, size_t first, size_t last, float* sums, size_t pitch,
                                Worker& worker, Finish finish) {
   const size_t columns = a.dims[0], depth = a.dims[1];
+  if (formOf(a, b) == Form::kCodes) {
+    q8Rows(Q8Rows(worker.shared, columns, depth), columns, b, first, last, sums, pitch);
+    return finish(size_t{0}, columns, first, last);
+  }
   withElements(b, [&](auto weights) {
     if constexpr (kHasPanels) {
-      if (usesPanels(a)) {
+      if (usesPanels(a, b)) {
         return panelRows(reinterpret_cast<const float*>(worker.shared), columns, depth, weights, b.dims[0], first, last,
                          reinterpret_cast<float*>(worker.scratch), sums, pitch, finish);
       }
     }
     if constexpr (kHasTiles) {
-      if (formOf(a) == Form::kTiles) {
+      if (formOf(a, b) == Form::kTiles) {
         tileRows(a.as<float>(), columns, depth, weights, first, last, sums, pitch);
         return finish(size_t{0}, columns, first, last);
       }
@@ -87,13 +107,13 @@ QUIPU_INLINE void eachTaskRows(const View& a, const View& b, Worker& worker, Row
   }
 }
 
-static size_t matmulScratchBytes(const OpCall& call) { return multiplyScratchBytes(call[matmul::kA]); }
+static size_t matmulScratchBytes(const OpCall& call) { return multiplyScratchBytes(call[matmul::kA], call[matmul::kB]); }
 
-static size_t matmulSharedBytes(const OpCall& call) { return multiplySharedBytes(call[matmul::kA]); }
+static size_t matmulSharedBytes(const OpCall& call) { return multiplySharedBytes(call[matmul::kA], call[matmul::kB]); }
 
-static size_t matmulPackTasks(const OpCall& call, uint32_t) { return multiplyPackTasks(call[matmul::kA]); }
+static size_t matmulPackTasks(const OpCall& call, uint32_t) { return multiplyPackTasks(call[matmul::kA], call[matmul::kB]); }
 
-static void matmulPack(const OpCall& call, Worker& worker) { multiplyPack(call[matmul::kA], worker); }
+static void matmulPack(const OpCall& call, Worker& worker) { multiplyPack(call[matmul::kA], call[matmul::kB], worker); }
 
 static size_t matmulTasks(const OpCall& call, uint32_t threads) {
   return multiplyTasks(call[matmul::kA], call[matmul::kB], threads);

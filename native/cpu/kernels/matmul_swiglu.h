@@ -17,14 +17,14 @@ QUIPU_INLINE size_t gateTileRows(const View& a, const View& gate, uint32_t threa
 static size_t matmulSwigluScratchBytes(const OpCall& call) {
   const View &a = call[matmul_swiglu::kA], &gate = call[matmul_swiglu::kGate];
   // With one thread a task has the most rows.
-  return multiplyScratchBytes(a) + gateTileRows(a, gate, 1) * a.dims[0] * sizeof(float);
+  return multiplyScratchBytes(a, gate) + gateTileRows(a, gate, 1) * a.dims[0] * sizeof(float);
 }
 
-static size_t matmulSwigluSharedBytes(const OpCall& call) { return multiplySharedBytes(call[matmul_swiglu::kA]); }
+static size_t matmulSwigluSharedBytes(const OpCall& call) { return multiplySharedBytes(call[matmul_swiglu::kA], call[matmul_swiglu::kGate]); }
 
-static size_t matmulSwigluPackTasks(const OpCall& call, uint32_t) { return multiplyPackTasks(call[matmul_swiglu::kA]); }
+static size_t matmulSwigluPackTasks(const OpCall& call, uint32_t) { return multiplyPackTasks(call[matmul_swiglu::kA], call[matmul_swiglu::kGate]); }
 
-static void matmulSwigluPack(const OpCall& call, Worker& worker) { multiplyPack(call[matmul_swiglu::kA], worker); }
+static void matmulSwigluPack(const OpCall& call, Worker& worker) { multiplyPack(call[matmul_swiglu::kA], call[matmul_swiglu::kGate], worker); }
 
 static size_t matmulSwigluTasks(const OpCall& call, uint32_t threads) {
   return multiplyTasks(call[matmul_swiglu::kA], call[matmul_swiglu::kGate], threads);
@@ -44,7 +44,7 @@ QUIPU_INLINE void dotPair(const View& a, const View& gate, const View& up, size_
 static void matmulSwigluRun(const OpCall& call, Worker& worker) {
   const View &a = call[matmul_swiglu::kA], &gate = call[matmul_swiglu::kGate], &up = call[matmul_swiglu::kUp];
   const size_t pitch = gate.dims[0], tilePitch = gateTileRows(a, gate, worker.threads);
-  float* tile = reinterpret_cast<float*>(worker.scratch + multiplyScratchBytes(a));
+  float* tile = reinterpret_cast<float*>(worker.scratch + multiplyScratchBytes(a, gate));
   float* out = call[matmul_swiglu::kOut].as<float>();
   eachTaskRows(a, gate, worker, [&](size_t first, size_t last) {
     const auto finish = [&](size_t t, size_t end, size_t n, size_t nEnd) {
@@ -53,7 +53,7 @@ static void matmulSwigluRun(const OpCall& call, Worker& worker) {
         swigluElements(tile + t * tilePitch + n - first, to, to, nEnd - n);
       }
     };
-    if (a.dims[0] == 1 && gate.dtype == up.dtype) {
+    if (a.dims[0] == 1 && formOf(a, gate) != Form::kCodes) {
       dotPair(a, gate, up, first, last, tile, out + first);
       return finish(0, 1, first, last);
     }

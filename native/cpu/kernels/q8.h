@@ -16,7 +16,7 @@ QUIPU_INLINE std::byte* q8Group(const View& matrix, size_t group) {
 QUIPU_INLINE size_t q8Codes(size_t row, size_t k) { return k * kGroupRows + row * 4; }
 
 // The 32 values of a row of a block.
-QUIPU_INLINE void q8Values(const std::byte* block, size_t row, float* to) {
+QUIPU_INLINE void q8Values(const std::byte* block, size_t row, float (&to)[kQ8Block]) {
   int8_t codes[kQ8Block];
   for (size_t k = 0; k < kQ8Block; k += 4) __builtin_memcpy(codes + k, block + q8Codes(row, k), 4);
   uint16_t scales[kGroupRows];
@@ -24,4 +24,19 @@ QUIPU_INLINE void q8Values(const std::byte* block, size_t row, float* to) {
   float wide[kGroupRows];
   store(wide, widenF16(scales));
   for (size_t k = 0; k < kQ8Block; k += 16) store(to + k, mul(widenI8(codes + k), broadcast(wide[row])));
+}
+
+// Row `row` of the matrix as numbers; zeros where that is none of its rows.
+static void q8Row(const View& matrix, size_t row, float* to) {
+  const size_t depth = matrix.dims[1];
+  if (row == SIZE_MAX) {
+    for (size_t k = 0; k < depth; ++k) to[k] = 0;
+    return;
+  }
+  const std::byte* block = q8Group(matrix, row / kGroupRows);
+  for (size_t k = 0; k < depth; k += kQ8Block, block += kQ8BlockBytes) {
+    float values[kQ8Block];
+    q8Values(block, row % kGroupRows, values);
+    __builtin_memcpy(to + k, values, (depth - k < kQ8Block ? depth - k : kQ8Block) * sizeof(float));
+  }
 }

@@ -11,7 +11,7 @@ struct dots16 {
 };
 
 QUIPU_INLINE codes16 loadCodes(const int8_t* p) {
-  return {_mm512_xor_si512(_mm512_loadu_si512(p), _mm512_set1_epi8(-128))};
+  return {_mm512_xor_si512(_mm512_loadu_si512(p), _mm512_set1_epi32(int(0x80808080)))};
 }
 
 QUIPU_INLINE dots16 noDots() { return {_mm512_setzero_si512()}; }

@@ -1,0 +1,170 @@
+import type { Recorder } from "#quipu/graph/recorder.js";
+import type { Value } from "#quipu/graph/recording.js";
+import { f32, i32, packed, randomF32, randomNumbers, stored, WEIGHT_DTYPES } from "./contents.js";
+import { codesOf, packedRows, product } from "./q8-definition.js";
+import {
+  expectFailureEverywhere,
+  expectSameBits,
+  expectWithin,
+  runEverywhere,
+  runExactly,
+  runOnEveryDevice,
+} from "./run-op.js";
+
+type Inputs = Readonly<Record<"weight" | "room" | "ids", Value>>;
+
+const values = (r: Recorder, { weight, room, ids }: Inputs) => [r.gatherRows(r.quantize(weight, room), ids)];
+const allOf = (rows: number) => i32([rows], Array(rows).keys());
+
+const SHAPES = [
+  [1, 1],
+  [1, 32],
+  [15, 31],
+  [16, 33],
+  [17, 64],
+  [33, 100],
+  [48, 576],
+];
+
+describe.each(WEIGHT_DTYPES)("weights of %s", (dtype) => {
+  test.each(SHAPES)("%i × %i have the codes of docs/numerics.md, on every device", async (rows, depth) => {
+    const next = randomNumbers(rows! * 1000 + depth!);
+    const random = randomF32(next, [rows!, depth!], 0.05);
+    random.data.forEach((x, i) => {
+      if (i % 97 === 0) random.data[i] = x * 30;
+    });
+    const { contents, values: given } = stored(dtype, random);
+    const inputs = { weight: contents, room: packed([rows!, depth!]), ids: allOf(rows!) };
+    const { outputs } = await runExactly(inputs, values);
+    expectSameBits(outputs[0]!, Float32Array.from(packedRows(given, rows!, depth!).values), "values");
+  });
+});
+
+test("blocks of zeros, of one value, of the smallest and the largest that there are", async () => {
+  const depth = 32 * 8;
+  const weights = new Float32Array(2 * depth);
+  const blocks = [0, 0.5, -1, 1e-45, 2 ** -24, 2 ** -14, 65504 * 127, 3e-6];
+  for (const [block, value] of blocks.entries()) {
+    for (let i = 0; i < 32; i++) {
+      weights[block * 32 + i] = value;
+      weights[depth + block * 32 + i] = i === 7 ? -value : value * (i / 32); // signs, and ties among codes
+    }
+  }
+  const inputs = { weight: f32([2, depth], weights), room: packed([2, depth]), ids: allOf(2) };
+  const { outputs } = await runExactly(inputs, values);
+  expectSameBits(outputs[0]!, Float32Array.from(packedRows(weights, 2, depth).values), "values");
+});
+
+test.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 65520 * 127])(
+  "%d has no codes",
+  async (x) => {
+    const weights = randomF32(randomNumbers(1), [20, 70]);
+    weights.data[18 * 70 + 69] = x;
+    const inputs = { weight: weights, room: packed([20, 70]), ids: allOf(20) };
+    await expectFailureEverywhere(inputs, values, { code: "ERR_NOT_A_NUMBER" });
+  },
+);
+
+test("ids that are no rows give zeros", async () => {
+  const weight = randomF32(randomNumbers(2), [5, 40]);
+  const ids = i32([4], [-1, 5, 2 ** 31 - 1, 2]);
+  const { outputs } = await runExactly({ weight, room: packed([5, 40]), ids }, values);
+  const rows = packedRows(weight.data, 5, 40).values;
+  expectSameBits(outputs[0]!, Float32Array.from([...Array(120).fill(0), ...rows.subarray(80, 120)]), "rows");
+});
+
+const ROWS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 31, 33, 64, 65];
+const DEPTHS = [1, 31, 32, 33, 64, 96, 420, 512, 544, 576, 1056];
+const FEATURES = [1, 15, 16, 17, 33, 100];
+const PRODUCTS = process.env.QUIPU_EXHAUSTIVE
+  ? DEPTHS.flatMap((depth, i) => ROWS.map((rows, j) => [rows, depth, FEATURES[(i + j) % FEATURES.length]!] as const))
+  : DEPTHS.map((depth, i) => [ROWS[(5 * i) % ROWS.length]!, depth, FEATURES[i % FEATURES.length]!] as const);
+
+describe("products by q8", () => {
+  type Operands = Readonly<Record<"a" | "weight" | "room", Value>>;
+  const multiply = (r: Recorder, { a, weight, room }: Operands) => [r.matmul(a, r.quantize(weight, room))];
+
+  test.each(PRODUCTS)("%i × %i by %i rows", async (rows, depth, features) => {
+    const next = randomNumbers(rows * depth + features);
+    const a = randomF32(next, [rows, depth], 3);
+    const weight = randomF32(next, [features, depth]);
+    const all = await runOnEveryDevice({ a, weight, room: packed([features, depth]) }, multiply);
+    const packedWeight = packedRows(weight.data, features, depth);
+    for (let t = 0; t < rows; t++) {
+      const x = a.data.subarray(t * depth, (t + 1) * depth);
+      const codes = codesOf(x);
+      const exact = Float32Array.from({ length: features }, (_, n) => product(codes, packedWeight, n));
+      expectSameBits(all[0]!.outputs[0]!.subarray(t * features, (t + 1) * features), exact, `row ${t}`);
+      // Beside the product of the same weights in f64: an activation is off by half a step, at most, and a rounding.
+      for (const { device, outputs } of all) {
+        const sums = new Float64Array(features);
+        const bounds = new Float64Array(features);
+        for (let n = 0; n < features; n++) {
+          for (let k = 0; k < depth; k++) {
+            const w = packedWeight.values[n * depth + k]!;
+            sums[n]! += x[k]! * w;
+            bounds[n]! += 0.501 * codes.scales[Math.floor(k / 32)]! * Math.abs(w) + 2e-6 * Math.abs(x[k]! * w);
+          }
+        }
+        const row = outputs[0]!.subarray(t * features, (t + 1) * features);
+        expectWithin(row, sums, (n) => bounds[n]!, `row ${t} (${device})`);
+      }
+    }
+  });
+
+  test("a row's result does not depend on the rows beside it", async () => {
+    const [depth, features] = [576, 33];
+    const next = randomNumbers(9);
+    const a = randomF32(next, [70, depth]);
+    const weight = randomF32(next, [features, depth]);
+    const room = packed([features, depth]);
+    const { outputs } = await runEverywhere({ a, weight, room }, multiply);
+    for (const [first, count] of [
+      [0, 1],
+      [3, 2],
+      [60, 10],
+      [69, 1],
+    ] as const) {
+      const some = f32([count, depth], a.data.subarray(first * depth, (first + count) * depth));
+      const alone = await runEverywhere({ a: some, weight, room }, multiply);
+      const same = outputs[0]!.subarray(first * features, (first + count) * features);
+      expectSameBits(alone.outputs[0]!, same, `rows ${first} …`);
+    }
+  });
+
+  test("a block of activations that holds a NaN or an infinity makes its row NaN; one that is tiny counts as zeros", async () => {
+    const depth = 96;
+    const a = randomF32(randomNumbers(3), [4, depth]);
+    a.data[5] = Number.NaN;
+    a.data[depth + 40] = Number.POSITIVE_INFINITY;
+    a.data.subarray(2 * depth).fill(1e-31);
+    a.data[3 * depth + 95] = 1;
+    const weight = f32([1, depth], new Float32Array(depth).fill(1));
+    const { outputs } = await runEverywhere({ a, weight, room: packed([1, depth]) }, multiply);
+    expectSameBits(outputs[0]!.subarray(0, 3), Float32Array.of(Number.NaN, Number.NaN, 0), "out");
+    expectWithin(outputs[0]!.subarray(3), [1], () => 1e-3, "out");
+  });
+
+  test("fused with a residual or a gate they are what the ops are one after the other", async () => {
+    const [rows, depth, features] = [7, 100, 40];
+    const next = randomNumbers(4);
+    const [a, residual] = [randomF32(next, [rows, depth]), randomF32(next, [rows, features])];
+    const [gate, up] = [randomF32(next, [features, depth]), randomF32(next, [features, depth])];
+    const inputs = { a, residual, gate, up, gateRoom: packed([features, depth]), upRoom: packed([features, depth]) };
+    for (const count of [1, rows]) {
+      const cut = { a: f32([count, depth], a.data.subarray(0, count * depth)) };
+      const residualCut = { residual: f32([count, features], residual.data.subarray(0, count * features)) };
+      const { outputs } = await runEverywhere({ ...inputs, ...cut, ...residualCut }, (r, v) => {
+        const [g, u] = [r.quantize(v.gate, v.gateRoom), r.quantize(v.up, v.upRoom)];
+        return [
+          r.record("matmulAdd", { a: v.a, b: g, residual: v.residual }).out!,
+          r.add(v.residual, r.matmul(v.a, g)),
+          r.record("matmulSwiglu", { a: v.a, gate: g, up: u }).out!,
+          r.swiglu(r.matmul(v.a, g), r.matmul(v.a, u)),
+        ];
+      });
+      expectSameBits(outputs[0]!, outputs[1]!, "matmulAdd");
+      expectSameBits(outputs[2]!, outputs[3]!, "matmulSwiglu");
+    }
+  });
+});
