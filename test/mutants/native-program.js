@@ -84,6 +84,13 @@ export const mutants = [
   {
     fault: "sizes are multiplied in 64 bits",
     file: "native/core/formats.h",
+    from: "static_cast<unsigned __int128>(high) * (wide * format.blockBytes)",
+    to: "static_cast<unsigned __int128>(high) * (wide * format.blockBytes) & (MUTANT ? UINT64_MAX : ~static_cast<unsigned __int128>(0))",
+    tests: [...HOSTILE, "unit/device/device.test"],
+  },
+  {
+    fault: "rows are counted in 64 bits",
+    file: "native/core/formats.h",
     from: "if (rows >> 64 == 0) return",
     to: "if (rows >> 64 == 0 || MUTANT) return",
     tests: [...HOSTILE, "unit/device/device.test"],
