@@ -13,7 +13,7 @@ import { checkArgument, whole } from "../arguments.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { chooseTarget } from "../machine/machine.js";
 import { threadsFor } from "../machine/process-limits.js";
-import { type DType, FORMATS, type FormatRow } from "./formats.js";
+import { type DType, FORMATS, type FormatRow, type Quantized } from "./formats.js";
 import { chooseFusions, type Fusion } from "./fusions.js";
 import { bytesOf, type Shape, type Tensor } from "./tensor.js";
 import { WeightFile, type WeightFileOptions } from "./weight-file.js";
@@ -25,6 +25,8 @@ export interface DeviceOptions {
   threads?: number | undefined;
   /** Kernels of an instruction set of the CPU ("scalar", "avx2", "avx512"); default: QUIPU_CPU, else the fastest here. */
   target?: string | undefined;
+  /** What {@link Device.place} makes weights of products; default "none": they stay as they are. */
+  quantize?: "none" | Quantized | undefined;
   /** Ops that are made one: all, none, or those of a list; default: QUIPU_FUSE, else all. */
   fuse?: boolean | readonly Fusion[] | undefined;
 }
@@ -70,6 +72,9 @@ export interface RunResult {
   readonly failures: readonly RowFailure[];
 }
 
+/** Notes that `source` is to be quantized into `packed`, before anything reads that. */
+export type Pack = (source: Tensor, packed: Tensor) => void;
+
 /** A device. It owns memory and programs and takes no other's. Runs are queued, first in first out; the event loop stays free. */
 export class Device {
   readonly kind: DeviceKind;
@@ -81,6 +86,8 @@ export class Device {
   readonly threadsCut: string | undefined;
   /** Ops that programs are compiled to in place of others. */
   readonly fusions: readonly Fusion[];
+  /** The format of weights of products; undefined: the one that they have. */
+  readonly quantize: Quantized | undefined;
   readonly #addon: NativeDeviceAddon;
   readonly #native: NativeDevice;
   readonly #flights = new Map<Promise<unknown>, NativeCancelFlag>();
@@ -94,12 +101,17 @@ export class Device {
     kind: DeviceKind,
     target: string,
     threads: number,
-    { asked = threads, fusions = [] }: { asked?: number | undefined; fusions?: readonly Fusion[] } = {},
+    {
+      asked = threads,
+      fusions = [],
+      quantize,
+    }: { asked?: number | undefined; fusions?: readonly Fusion[]; quantize?: Quantized | undefined } = {},
   ) {
     const addon = addonOf(kind);
     this.kind = kind;
     this.target = target;
     this.fusions = fusions;
+    this.quantize = quantize;
     this.#addon = addon;
     this.#native = withCodes(() => new addon.Device(target, threads));
     this.#flagWithoutSignal = withCodes(() => new addon.CancelFlag());
@@ -110,8 +122,8 @@ export class Device {
   }
 
   /**
-   * Bytes held now: `state` of allocated tensors (step inputs, outputs, cache pages) that are neither freed and out of use nor
-   * collected, touched or not; `arena` of the arena and the kernels' workspace. Weights, which are views of files, are in neither.
+   * Bytes held now: `state` of allocated tensors (step inputs, outputs, cache pages, quantized weights) that are neither freed and out of use nor
+   * collected, touched or not; `arena` of the arena and the kernels' workspace. Weights that are views of files are in neither.
    */
   memory(): { state: number; arena: number } {
     const [state, arena] = this.#native.memory();
@@ -139,8 +151,9 @@ export class Device {
   }
 
   /**
-   * A weight of a file that this device has opened, as a read-only tensor for each of its uses: one that serves several is there
-   * once. In which form it is kept is the device's to decide: the file's own pages where they are aligned, else a copy.
+   * A weight of a file that this device has opened, as a tensor for each of its uses: one that serves several is there
+   * once. In which form it is kept is the device's to decide: the file's own pages where they are aligned, else a copy; where it
+   * quantizes, codes for what is used in products. These are there when what `pack` has noted is done.
    *
    * @throws {QuipuError} ERR_INTERNAL where it leaves the file, ERR_OUT_OF_MEMORY, ERR_DISPOSED.
    */
@@ -148,11 +161,16 @@ export class Device {
     name: string,
     { file, offset, dtype, shape }: FileView,
     uses: Uses,
+    pack: Pack,
   ): { readonly [Each in keyof Uses]: Tensor } {
     const { alignment } = FORMATS[dtype];
     const buffer = withCodes(() => this.#native.place(file.native, offset, bytesOf(dtype, shape), alignment));
     const asStored: Tensor = { name, buffer, offset: 0, dtype, shape, indexBound: 0 };
-    return uses.map(() => asStored) as { [Each in keyof Uses]: Tensor };
+    if (this.quantize === undefined || !uses.includes("product"))
+      return uses.map(() => asStored) as { [Each in keyof Uses]: Tensor };
+    const packed = this.allocate(name, this.quantize, shape);
+    pack(asStored, packed);
+    return uses.map(() => packed) as { [Each in keyof Uses]: Tensor };
   }
 
   /** Gives the memory of a tensor back, once; programs that name it keep it until they go. */
@@ -219,7 +237,7 @@ export class Device {
  * @throws {QuipuError} ERR_DEVICE_UNAVAILABLE for "cuda", for kernels this machine cannot run and where the system refuses to start
  *   even one thread (where it refuses some, the device has fewer); ERR_USAGE for a bad count of threads.
  */
-export function openDevice({ device = "auto", threads, target, fuse }: DeviceOptions = {}): Device {
+export function openDevice({ device = "auto", threads, target, quantize = "none", fuse }: DeviceOptions = {}): Device {
   if (device === "cuda") {
     throw new QuipuError(
       "ERR_DEVICE_UNAVAILABLE",
@@ -228,8 +246,10 @@ export function openDevice({ device = "auto", threads, target, fuse }: DeviceOpt
     );
   }
   if (threads !== undefined) checkArgument("threads", threads, whole(1, 1024));
-  if (device === "reference") return new Device("reference", "float64", 1);
-  return new Device("cpu", chooseTarget(target), threadsFor(threads), { asked: threads, fusions: chooseFusions(fuse) });
+  const format = quantize === "none" ? undefined : quantize;
+  if (device === "reference") return new Device("reference", "float64", 1, { quantize: format });
+  const fusions = chooseFusions(fuse);
+  return new Device("cpu", chooseTarget(target), threadsFor(threads), { asked: threads, fusions, quantize: format });
 }
 
 function transfers(list: readonly Transfer[]): NativeTransfers {

@@ -31,6 +31,11 @@ export const FORMATS = {
 
 export type DType = keyof typeof FORMATS;
 
+/** What weights can be made at load: the formats that an op of the device packs. */
+export const QUANTIZED = ["q8"] as const satisfies readonly DType[];
+
+export type Quantized = (typeof QUANTIZED)[number];
+
 /** The dtype of weights by its name in safetensors files. */
 export const FILE_DTYPES: ReadonlyMap<string, DType> = new Map(
   (Object.entries(FORMATS) as [DType, FormatRow][]).flatMap(([dtype, { file }]) =>

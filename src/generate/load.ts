@@ -15,6 +15,7 @@ import {
 import { loadChatTemplate } from "../chat/template-files.js";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { openDevice } from "../device/device.js";
+import { QUANTIZED, type Quantized } from "../device/formats.js";
 import { FUSIONS, type Fusion } from "../device/fusions.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { availableMemory } from "../machine/process-limits.js";
@@ -57,8 +58,11 @@ export interface LoadOptions {
   readonly tokenizer?: boolean | undefined;
   /** Rows of a prompt in one step; default 512. */
   readonly batchSize?: number | undefined;
-  /** Quantized weights come with a later version: "none" is the only value. */
-  readonly quantize?: "none" | undefined;
+  /**
+   * What weights of products become at load: "q8", 8-bit codes with a scale for every 32 (docs/numerics.md); "none", the default: they
+   * stay as they are. They are read then, and held in memory, half of that of bf16.
+   */
+  readonly quantize?: "none" | Quantized | undefined;
   /** Requests that are computed at once, in steps that they share; more wait. Default 8. */
   readonly slots?: number | undefined;
   /**
@@ -82,7 +86,7 @@ export const LOAD_OPTIONS: Kinds<LoadOptions> = {
   mmap: flag,
   tokenizer: flag,
   batchSize: whole(1, 65536),
-  quantize: oneOf("none"),
+  quantize: oneOf("none", ...QUANTIZED),
   slots: whole(1, 4096),
   cacheTokens: whole(2),
   slotTimeoutMs: real(0, Number.POSITIVE_INFINITY),
@@ -125,7 +129,7 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
   const stopTokens = stopTokensOf({ config, generationConfig, eosTokens, tokenizer, chatTemplate }, warn);
   const size = chooseSize(config, kvCache, slots, options);
   if (!mmap) checkRoomForFiles(checkpoint);
-  const device = openDevice({ device: options.device, threads, fuse: options.fuse });
+  const device = openDevice({ device: options.device, threads, fuse: options.fuse, quantize: options.quantize });
   try {
     const { onProgress } = options;
     const loaded = await loadWeights(device, checkpoint, config, { mmap, warn, onProgress, signal });

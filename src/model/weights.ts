@@ -4,6 +4,9 @@ import type { Device, WeightUse } from "../device/device.js";
 import { FILE_DTYPES } from "../device/formats.js";
 import { bytesOf, elementsOf, type Tensor } from "../device/tensor.js";
 import type { WeightFile } from "../device/weight-file.js";
+import { isQuipuError, QuipuError } from "../errors.js";
+import { compile } from "../graph/program.js";
+import { Recorder } from "../graph/recorder.js";
 import type { Warn } from "../warnings.js";
 import type { LlamaConfig } from "./config.js";
 import type { LlamaLayer, LlamaWeights } from "./llama.js";
@@ -33,7 +36,8 @@ export interface LoadedWeights {
 }
 
 /**
- * Opens the weights. With `mmap` they stay in the page cache and come in as they are first read.
+ * Opens the weights. With `mmap` they stay in the page cache and come in as they are first read. Where the device quantizes,
+ * those of products are read now, one after the other, and their files are needed no more.
  *
  * @throws {QuipuError} ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED (findTensors), ERR_OUT_OF_MEMORY, ERR_ABORTED.
  */
@@ -65,13 +69,14 @@ export async function loadWeights(
       if (mmap) onProgress?.(opened, total);
       await new Promise(setImmediate); // many shards take long: let Ctrl-C and progress through
     }
+    const packing: (readonly [source: Tensor, packed: Tensor])[] = [];
     let bytes = 0;
     let bytesPerToken = 0;
     let parameters = 0;
     const place = <const Uses extends readonly WeightUse[]>(name: string, uses: Uses) => {
       const { file, offset, dtype, shape } = tensors.get(name)!;
       const view = { file: files[file]!, offset, dtype: FILE_DTYPES.get(dtype)!, shape };
-      const placed = device.place(name, view, uses);
+      const placed = device.place(name, view, uses, (source, packed) => packing.push([source, packed]));
       parameters += elementsOf(shape);
       for (let i = 0; i < uses.length; i++) {
         const tensor: Tensor = placed[i]!;
@@ -99,6 +104,7 @@ export async function loadWeights(
     const layers = Array.from({ length: config.layers }, (_, i) => layer(i));
     const [norm] = place("model.norm.weight", ["vector"]);
 
+    await quantizeAll(device, packing, signal);
     const frequencies = inverseFrequencies(config.rope, config.headSize);
     const inverse = device.allocate("inverseFrequencies", "f32", [frequencies.length]);
     await device.run(null, { writes: [[inverse, frequencies]] });
@@ -110,6 +116,32 @@ export async function loadWeights(
     };
   } finally {
     for (const file of files) file.dispose(); // tensors keep what they need
+  }
+}
+
+/** Each by itself: when it is done its source is let go, and an error names it. */
+async function quantizeAll(
+  device: Device,
+  packing: readonly (readonly [source: Tensor, packed: Tensor])[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  for (const [source, packed] of packing) {
+    const r = new Recorder();
+    r.output(r.quantize(source, packed));
+    const program = compile(device, r.finish());
+    try {
+      await program.run({ signal });
+    } catch (error) {
+      if (!(isQuipuError(error) && error.code === "ERR_NOT_A_NUMBER")) throw error;
+      throw new QuipuError(
+        "ERR_MODEL_INVALID",
+        `${source.name} cannot be quantized: a weight is NaN or infinite, or too large for ${packed.dtype}. Load the model without quantizing.`,
+        { option: "quantize" },
+      );
+    } finally {
+      program.dispose();
+    }
+    device.free(source);
   }
 }
 

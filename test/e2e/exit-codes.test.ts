@@ -43,7 +43,7 @@ describe("2: usage", () => {
       ["--on-overflow", "slide", "hi"],
       /argument 'slide' is invalid. slide is not in this version/,
     ],
-    ["-q q8", ["-q", "q8", "hi"], /argument 'q8' is invalid. q8 is not in this version. Expected none\.$/],
+    ["-q q4", ["-q", "q4", "hi"], /argument 'q4' is invalid. q4 is not in this version. Expected none or q8\.$/],
     [
       "a later command",
       ["chat", "hello"],

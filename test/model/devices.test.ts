@@ -14,6 +14,9 @@ import { begin, pagesOf, type RuntimeOptions, rowAt, rows, someIds, tokenOf, wit
  */
 const AGREEMENT = 1e-5;
 
+/** The same where the CPU has activations of 8 bits: 0.2 to MOST % over these checkpoints. */
+const CODED_ACTIVATIONS = 0.03;
+
 const GREEDY = {
   ...{ temperature: 0, topK: 0, topP: 1, minP: 0, repeatPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, seed: 0 },
   logitBias: new Map<number, number>(),
@@ -49,6 +52,18 @@ function difference(a: Float32Array, b: Float32Array, vocabSize: number): number
 
 describe.each(tinyNames())("tiny checkpoint %s", (name) => {
   const { folder, prompts, vocabSize } = loadTiny(name);
+
+  test("weights of q8 are the same on the reference device, which has activations of f64", async () => {
+    const ids = Int32Array.from(prompts[0]!.ids);
+    const options = { quantize: "q8" } as const;
+    const [cpu, other, exact] = [
+      await logitsOf(folder, ids, options),
+      await logitsOf(folder, ids, { ...options, device: "reference" }),
+      await logitsOf(folder, ids, {}),
+    ];
+    expect(difference(cpu, other, vocabSize)).toBeLessThanOrEqual(CODED_ACTIVATIONS);
+    expect(difference(other, exact, vocabSize)).toBeGreaterThan(AGREEMENT); // it is quantized, too
+  });
 
   test("the reference device gives transformers' logits, and its greedy ids are the CPU's", async () => {
     for (const { ids, positions, relativeError, greedy: continuation } of prompts) {

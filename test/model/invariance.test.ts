@@ -105,9 +105,9 @@ const VARIATIONS: Record<string, Variation> = {
 };
 
 /** Compares every variation of a checkpoint with the prompt in one chunk on two threads. */
-async function expectSame(dir: string, kvCache: KvCacheType, variations: Record<string, Variation>) {
+async function expectSame(dir: string, common: RuntimeOptions, variations: Record<string, Variation>) {
   const run = ({ chunk = PROMPT, batch = false, ...options }: Variation) =>
-    withRuntime(dir, { kvCache, slots: batch ? 4 : 1, contextLength: 256, ...options }, (runtime) => {
+    withRuntime(dir, { ...common, slots: batch ? 4 : 1, contextLength: 256, ...options }, (runtime) => {
       const ids = someIds(PROMPT, runtime.config.vocabSize);
       return batch ? sayInBatch(runtime, ids) : say(runtime, ids, chunk);
     });
@@ -122,8 +122,10 @@ async function expectSame(dir: string, kvCache: KvCacheType, variations: Record<
 
 describe.each(["gqa-f32", "llama3-rope-sharded-bf16", "mha-f16"])("tiny checkpoint %s", (name) => {
   test.each(["f32", "f16", "int8"] as const)("with a cache of %s", (kvCache) =>
-    expectSame(loadTiny(name).folder, kvCache, VARIATIONS),
+    expectSame(loadTiny(name).folder, { kvCache }, VARIATIONS),
   );
+
+  test("with weights of q8", () => expectSame(loadTiny(name).folder, { quantize: "q8" }, VARIATIONS));
 });
 
 const anySmollm2 = smollm2Folder();

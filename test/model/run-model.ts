@@ -1,6 +1,7 @@
 // Runs models in tests: a whole completion at once, and the runtime below the library where a test decides what is in a step.
 import { openCheckpoint } from "#quipu/checkpoint/checkpoint.js";
 import { Device, openDevice } from "#quipu/device/device.js";
+import type { Quantized } from "#quipu/device/formats.js";
 import { FUSIONS, type Fusion } from "#quipu/device/fusions.js";
 import type { EndEvent, GenerateOptions, Prompt, StartEvent, TokenEvent } from "#quipu/generate/events.js";
 import { type LoadOptions, loadModel } from "#quipu/generate/load.js";
@@ -57,6 +58,7 @@ export interface RuntimeOptions {
   /** Default: the context for each slot. */
   readonly cacheTokens?: number;
   readonly mmap?: boolean;
+  readonly quantize?: Quantized;
   /** Default: all. */
   readonly fusions?: readonly Fusion[];
 }
@@ -67,10 +69,12 @@ export async function withRuntime<T>(
   { kvCache = "f32", slots = 1, contextLength = 512, mmap = true, threads = 2, ...given }: RuntimeOptions,
   body: (runtime: Runtime) => Promise<T>,
 ): Promise<T> {
-  const { target, device: other, fusions = FUSIONS } = given;
+  const { target, device: other, fusions = FUSIONS, quantize } = given;
   const { cacheTokens = slots * PAGE_KEYS * Math.ceil(contextLength / PAGE_KEYS) } = given;
   const device =
-    other === undefined ? new Device("cpu", chooseTarget(target), threads, { fusions }) : openDevice({ device: other });
+    other === undefined
+      ? new Device("cpu", chooseTarget(target), threads, { fusions, quantize })
+      : openDevice({ device: other, quantize });
   const config = await readConfig(dir);
   const { weights } = await loadWeights(device, await openCheckpoint(dir), config, { mmap });
   const runtime = await Runtime.create(device, config, weights, { slots, contextLength, cacheTokens, type: kvCache });

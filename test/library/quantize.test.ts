@@ -1,0 +1,83 @@
+// Weights that are quantized at load: what they take, what they say, and what cannot be quantized.
+import { join } from "node:path";
+import { loadModel } from "#quipu/index.js";
+import { copyAltered } from "../altered-checkpoint.js";
+import { temporaryFolder } from "../checkpoint-writer.js";
+import { loadTiny } from "../model/reference.js";
+import { complete, someIds, withModel } from "../model/run-model.js";
+
+const { folder, vocabSize } = loadTiny("gqa-f32");
+const tied = loadTiny("mqa-tied-bf16").folder;
+const Q8 = { quantize: "q8" } as const;
+
+/** Bytes of q8: sixteen rows and 32 columns at a time. */
+const packedBytes = (rows: number, columns: number) => Math.ceil(rows / 16) * Math.ceil(columns / 32) * 16 * 34;
+
+test("weights of products take 34 bytes for 32 of them; norms and a table that is only gathered from stay", async () => {
+  await withModel(folder, Q8, async (model) => {
+    const { hiddenSize: D, intermediateSize: F, heads, kvHeads, headSize, layers } = model.config;
+    const [q, kv] = [heads * headSize, kvHeads * headSize];
+    const layer = [
+      [q, D],
+      [kv, D],
+      [kv, D],
+      [D, q],
+      [F, D],
+      [F, D],
+      [D, F],
+    ] as const;
+    const layerBytes = layer.reduce((sum, [rows, columns]) => sum + packedBytes(rows, columns), 0) + 2 * 4 * D;
+    const inUse = layers * layerBytes + 4 * D + packedBytes(vocabSize, D);
+    expect(model.stats()).toMatchObject({
+      weightBytes: inUse + 4 * vocabSize * D,
+      weightBytesPerToken: inUse + 4 * D,
+    });
+  });
+});
+
+test("a tied embedding is there once, for products and for rows", async () => {
+  await withModel(tied, Q8, async (model) => {
+    const { weightBytes, weightBytesPerToken } = model.stats();
+    expect(weightBytesPerToken).toBe(weightBytes);
+    await withModel(tied, {}, async (plain) => {
+      expect(weightBytes).toBeLessThan(0.75 * plain.stats().weightBytes); // tiny rows end in blocks that are not full
+    });
+  });
+});
+
+test.each([folder, tied])("%s says nearly the same, and the same to each reader", async (dir) => {
+  const prompt = someIds(40, vocabSize);
+  const logits = (options: object) => withModel(dir, options, (model) => model.logits(prompt));
+  const [plain, packed, read] = [await logits({}), await logits(Q8), await logits({ ...Q8, mmap: false })];
+  expect(read).toEqual(packed);
+  expect(packed).not.toEqual(plain);
+  await withModel(dir, Q8, async (model) => {
+    const [alone, ...others] = await Promise.all(
+      [1, 1, 2].map((seed) => complete(model, prompt, { maxTokens: 20, seed, promptCache: false })),
+    );
+    expect(others[0]!.ids).toEqual(alone!.ids);
+  });
+});
+
+test.each([
+  ["model.layers.0.mlp.up_proj.weight", Number.NaN],
+  ["model.layers.1.self_attn.q_proj.weight", Number.NEGATIVE_INFINITY],
+  ["lm_head.weight", 1e9],
+])("%s with a %d is refused by name", async (tensor, value) => {
+  const dir = join(temporaryFolder(), "altered");
+  copyAltered(folder, dir, tensor, (elements) => {
+    elements[7] = value;
+  });
+  await expect(loadModel(dir, { ...Q8, tokenizer: false })).rejects.toMatchObject({
+    ...{ code: "ERR_MODEL_INVALID", option: "quantize" },
+    message: expect.stringMatching(new RegExp(`^${tensor} cannot be quantized: `)),
+  });
+});
+
+test("a signal ends the load while weights are quantized", async () => {
+  const controller = new AbortController();
+  const onProgress = () => controller.abort();
+  await expect(
+    loadModel(folder, { ...Q8, tokenizer: false, onProgress, signal: controller.signal }),
+  ).rejects.toMatchObject({ code: "ERR_ABORTED" });
+});
