@@ -38,8 +38,14 @@ const { status } = cmake(build, { target: "quipu-emulated", stdio: "inherit" });
 if (status !== 0) process.exit(status ?? 1);
 
 const jest = ["--experimental-vm-modules", "--no-warnings", "node_modules/jest/bin/jest.js"];
-const tests = ["build/test/kernels", "build/test/model/invariance"];
-run(process.execPath, [...jest, ...tests, ...process.argv.slice(2)], {
-  QUIPU_ADDON: join(build, "Release", "quipu-emulated.node"),
-  QUIPU_CPU: "avx512-emulated",
-});
+/** What differs with VNNI is products of codes. */
+const TESTS = {
+  "avx512-emulated": ["build/test/kernels", "build/test/model/invariance"],
+  "avx512-vnni-emulated": ["build/test/kernels/quantize", "build/test/model/invariance"],
+};
+for (const [target, tests] of Object.entries(TESTS)) {
+  run(process.execPath, [...jest, ...tests, ...process.argv.slice(2)], {
+    QUIPU_ADDON: join(build, "Release", "quipu-emulated.node"),
+    QUIPU_CPU: target,
+  });
+}

@@ -1,5 +1,5 @@
-// The kernels for AVX-512 F, BW, VL, DQ and VNNI (Cascade Lake, Zen 4 and later). The intrinsics are declared here, outside the
-// namespace that simd/avx512.h is included into.
+// The kernels for AVX-512 F, BW, VL, DQ and VNNI (Cascade Lake, Zen 4 and later). The intrinsics are declared here,
+// outside the namespace that simd/avx512.h is included into.
 #include <immintrin.h>
 
 #include "cpu/inline.h"

@@ -9,6 +9,7 @@ namespace quipu::cpu {
 
 #ifdef QUIPU_EMULATED_TARGETS  // the test build's (test/native/emulated)
 const Target& emulatedAvx512Target();
+const Target& emulatedAvx512VnniTarget();
 #endif
 
 std::vector<const Target*> availableTargets() {
@@ -18,7 +19,8 @@ std::vector<const Target*> availableTargets() {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
                     __builtin_cpu_supports("bmi2");
 #ifdef QUIPU_EMULATED_TARGETS
-  if (avx2) targets.insert(targets.begin(), &emulatedAvx512Target());  // slower than all: never the default
+  if (avx2)
+    targets.insert(targets.begin(), {&emulatedAvx512VnniTarget(), &emulatedAvx512Target()});  // never the default
 #endif
   if (avx2) targets.push_back(&avx2Target());
   if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

@@ -153,7 +153,7 @@ export class Device {
   /**
    * A weight of a file that this device has opened, as a tensor for each of its uses: one that serves several is there
    * once. In which form it is kept is the device's to decide: the file's own pages where they are aligned, else a copy; where it
-   * quantizes, codes for what is used in products. These are there when what `pack` has noted is done.
+   * quantizes and `pack` is given, codes for what is used in products. These are there when what `pack` has noted is done.
    *
    * @throws {QuipuError} ERR_INTERNAL where it leaves the file, ERR_OUT_OF_MEMORY, ERR_DISPOSED.
    */
@@ -161,12 +161,12 @@ export class Device {
     name: string,
     { file, offset, dtype, shape }: FileView,
     uses: Uses,
-    pack: Pack,
+    pack?: Pack,
   ): { readonly [Each in keyof Uses]: Tensor } {
     const { alignment } = FORMATS[dtype];
     const buffer = withCodes(() => this.#native.place(file.native, offset, bytesOf(dtype, shape), alignment));
     const asStored: Tensor = { name, buffer, offset: 0, dtype, shape, indexBound: 0 };
-    if (this.quantize === undefined || !uses.includes("product"))
+    if (this.quantize === undefined || pack === undefined || !uses.includes("product"))
       return uses.map(() => asStored) as { [Each in keyof Uses]: Tensor };
     const packed = this.allocate(name, this.quantize, shape);
     pack(asStored, packed);

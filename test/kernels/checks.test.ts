@@ -108,16 +108,16 @@ describe.each(FORMS)("%j", (form) => {
         const why = /(overlaps|bound|index)/;
         if (rows[w]!.inPlace.includes(o)) load(device, op, together);
         else expectRefused(op, together, why);
-        expectRefused(op, changed(together, w, { offset: 4 }), why);
+        const width = FORMATS[written.dtype].alignment; // a plain format's is its element
+        expectRefused(op, changed(together, w, { offset: Math.max(width, 4) }), why);
         if (bound > 0) return;
         // Side by side is fine, an element of overlap at the other end is not.
         const end = bytesOf(other.dtype, other.shape);
-        const width = bytesOf(written.dtype, [1]);
         load(device, op, changed(together, w, { offset: Math.ceil(end / width) * width }));
         expectRefused(op, changed(together, w, { offset: Math.ceil(end / width) * width - width }), /overlaps/);
         const behind = bytesOf(written.dtype, written.shape);
         load(device, op, changed(together, o, { offset: behind }));
-        expectRefused(op, changed(together, o, { offset: behind - bytesOf(other.dtype, [1]) }), /overlaps/);
+        expectRefused(op, changed(together, o, { offset: behind - FORMATS[other.dtype].alignment }), /overlaps/);
       });
     },
   );

@@ -9,6 +9,7 @@ import { complete, someIds, withModel } from "../model/run-model.js";
 const { folder, vocabSize } = loadTiny("gqa-f32");
 const tied = loadTiny("mqa-tied-bf16").folder;
 const Q8 = { quantize: "q8" } as const;
+const temporary = temporaryFolder();
 
 /** Bytes of q8: sixteen rows and 32 columns at a time. */
 const packedBytes = (rows: number, columns: number) => Math.ceil(rows / 16) * Math.ceil(columns / 32) * 16 * 34;
@@ -64,7 +65,7 @@ test.each([
   ["model.layers.1.self_attn.q_proj.weight", Number.NEGATIVE_INFINITY],
   ["lm_head.weight", 1e9],
 ])("%s with a %d is refused by name", async (tensor, value) => {
-  const dir = join(temporaryFolder(), "altered");
+  const dir = join(temporary, tensor);
   copyAltered(folder, dir, tensor, (elements) => {
     elements[7] = value;
   });

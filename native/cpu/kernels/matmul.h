@@ -107,11 +107,15 @@ QUIPU_INLINE void eachTaskRows(const View& a, const View& b, Worker& worker, Row
   }
 }
 
-static size_t matmulScratchBytes(const OpCall& call) { return multiplyScratchBytes(call[matmul::kA], call[matmul::kB]); }
+static size_t matmulScratchBytes(const OpCall& call) {
+  return multiplyScratchBytes(call[matmul::kA], call[matmul::kB]);
+}
 
 static size_t matmulSharedBytes(const OpCall& call) { return multiplySharedBytes(call[matmul::kA], call[matmul::kB]); }
 
-static size_t matmulPackTasks(const OpCall& call, uint32_t) { return multiplyPackTasks(call[matmul::kA], call[matmul::kB]); }
+static size_t matmulPackTasks(const OpCall& call, uint32_t) {
+  return multiplyPackTasks(call[matmul::kA], call[matmul::kB]);
+}
 
 static void matmulPack(const OpCall& call, Worker& worker) { multiplyPack(call[matmul::kA], call[matmul::kB], worker); }
 

@@ -2,11 +2,12 @@
 // across the lanes. Moves the weights once, 34 bytes for 32 of them; bound by memory for few rows of activations, by
 // the multipliers for many.
 //
-//   shared    the activations as codes, in a phase of their own: [t] codes, then [t] scales, then [t] sums of the codes,
+//   shared    the activations as codes, in a phase of their own: [t] codes, then [t] scales, then [t] sums of the
+//   codes,
 //             of every 32 k of a row; k past the end is 0
 //
-// A task is a run of groups of sixteen rows. Their blocks are taken kQ8Span at a time against all rows of activations, so
-// that the codes of a span stay in L1 while the rows go by; between spans the sums lie where the result will.
+// A task is a run of groups of sixteen rows. Their blocks are taken kQ8Span at a time against all rows of activations,
+// so that the codes of a span stay in L1 while the rows go by; between spans the sums lie where the result will.
 
 static constexpr size_t kQ8Span = 16;            // blocks: 512 k, 8.7 kB
 static constexpr size_t kQ8TaskBytes = 1 << 17;  // as a task of the dot form twice
@@ -15,10 +16,10 @@ static constexpr int kQ8Columns = kWideRegisters >= 32 ? 6 : 2;
 
 // The activations as codes.
 struct Q8Rows {
-  int8_t* codes;   // [t][k]
-  float* scales;   // [t][block]
-  int32_t* sums;   // [t][block]
-  size_t blocks;   // of a row
+  int8_t* codes;  // [t][k]
+  float* scales;  // [t][block]
+  int32_t* sums;  // [t][block]
+  size_t blocks;  // of a row
 
   Q8Rows(std::byte* shared, size_t rows, size_t depth)
       : codes(reinterpret_cast<int8_t*>(shared)),
@@ -49,8 +50,8 @@ static void q8Activations(const float* x, size_t depth, size_t row, const Q8Rows
   }
 }
 
-// `count` blocks of a group from `blocks` on against kColumns rows: sums[column · pitch + r], rows r < `valid`, stored or
-// continued. `first` is the number of the first block in its row.
+// `count` blocks of a group from `blocks` on against kColumns rows: sums[column · pitch + r], rows r < `valid`, stored
+// or continued. `first` is the number of the first block in its row.
 template <int kColumns>
 static void q8Tile(const std::byte* blocks, size_t count, const Q8Rows& a, size_t column, size_t first, float* sums,
                    size_t pitch, size_t valid) {

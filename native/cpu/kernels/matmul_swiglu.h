@@ -20,11 +20,17 @@ static size_t matmulSwigluScratchBytes(const OpCall& call) {
   return multiplyScratchBytes(a, gate) + gateTileRows(a, gate, 1) * a.dims[0] * sizeof(float);
 }
 
-static size_t matmulSwigluSharedBytes(const OpCall& call) { return multiplySharedBytes(call[matmul_swiglu::kA], call[matmul_swiglu::kGate]); }
+static size_t matmulSwigluSharedBytes(const OpCall& call) {
+  return multiplySharedBytes(call[matmul_swiglu::kA], call[matmul_swiglu::kGate]);
+}
 
-static size_t matmulSwigluPackTasks(const OpCall& call, uint32_t) { return multiplyPackTasks(call[matmul_swiglu::kA], call[matmul_swiglu::kGate]); }
+static size_t matmulSwigluPackTasks(const OpCall& call, uint32_t) {
+  return multiplyPackTasks(call[matmul_swiglu::kA], call[matmul_swiglu::kGate]);
+}
 
-static void matmulSwigluPack(const OpCall& call, Worker& worker) { multiplyPack(call[matmul_swiglu::kA], call[matmul_swiglu::kGate], worker); }
+static void matmulSwigluPack(const OpCall& call, Worker& worker) {
+  multiplyPack(call[matmul_swiglu::kA], call[matmul_swiglu::kGate], worker);
+}
 
 static size_t matmulSwigluTasks(const OpCall& call, uint32_t threads) {
   return multiplyTasks(call[matmul_swiglu::kA], call[matmul_swiglu::kGate], threads);

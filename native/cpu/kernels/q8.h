@@ -1,7 +1,7 @@
-// q8 (docs/numerics.md): a weight is a code of −127 … 127 times the f16 scale of its 32. How a matrix lies in memory here:
-// groups of sixteen rows, in a group the blocks of 32 k one after another, in a block the codes, four k of every row side
-// by side (simd/scalar_dots.h), then the sixteen scales. What lies beyond the matrix is 0. So a group is one stream, and
-// every load is of sixteen rows, for one row of activations as for many.
+// q8 (docs/numerics.md): a weight is a code of −127 … 127 times the f16 scale of its 32. How a matrix lies in memory
+// here: groups of sixteen rows, in a group the blocks of 32 k one after another, in a block the codes, four k of every
+// row side by side (simd/scalar_dots.h), then the sixteen scales. What lies beyond the matrix is 0. So a group is one
+// stream, and every load is of sixteen rows, for one row of activations as for many.
 
 static constexpr size_t kGroupRows = 16, kQ8Block = 32;
 static constexpr size_t kQ8Codes = kGroupRows * kQ8Block, kQ8BlockBytes = kQ8Codes + kGroupRows * 2;

@@ -1,5 +1,5 @@
-// quantize: weights to the codes and scales of q8 (docs/numerics.md). Reads the weights once and writes 34 bytes for every
-// 32 of them: bound by memory and the division. A task is a group of sixteen rows.
+// quantize: weights to the codes and scales of q8 (docs/numerics.md). Reads the weights once and writes 34 bytes for
+// every 32 of them: bound by memory and the division. A task is a group of sixteen rows.
 
 static size_t quantizeTasks(const OpCall& call, uint32_t) {
   return (call[quantize::kWeight].dims[0] + kGroupRows - 1) / kGroupRows;
@@ -8,7 +8,8 @@ static size_t quantizeTasks(const OpCall& call, uint32_t) {
 // The codes of 32 values, and the bits of their scale; false where one is no number.
 QUIPU_INLINE bool q8Code(f32x16 low, f32x16 high, int8_t* codes, uint16_t* scaleBits) {
   const f32x16 magnitude = max(abs(low), abs(high));
-  const m16 finite = both(lessEqual(abs(low), broadcast(0x1.fffffep127f)), lessEqual(abs(high), broadcast(0x1.fffffep127f)));
+  const m16 finite =
+      both(lessEqual(abs(low), broadcast(0x1.fffffep127f)), lessEqual(abs(high), broadcast(0x1.fffffep127f)));
   if (bits(finite) != 0xffff) return false;
   uint16_t rounded[16];
   narrowF16(rounded, div(broadcast(maximum(magnitude)), broadcast(127.0f)));

@@ -1,6 +1,6 @@
 // Products of whole numbers in plain C++: codes of sixteen weight rows against codes of an activation row. This file is
-// the definition; avx2_dots.h, avx512_dots.h and avx512_vnni_dots.h offer the same functions and the same numbers, which
-// are exact. Codes lie in −127 … 127, and four of each row side by side: byte 4 r + i is code i of row r.
+// the definition; avx2_dots.h, avx512_dots.h and avx512_vnni_dots.h offer the same functions and the same numbers,
+// which are exact. Codes lie in −127 … 127, and four of each row side by side: byte 4 r + i is code i of row r.
 //
 //   codes16 loadCodes(p)       64 bytes, unaligned
 //   dots16 noDots()            sixteen sums of 0

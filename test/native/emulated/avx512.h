@@ -58,6 +58,10 @@ QUIPU_INLINE void _mm512_storeu_ps(void* p, __m512 a) {
   _mm256_storeu_ps((float*)p + 8, a.high);
 }
 
+QUIPU_INLINE __m512i _mm512_loadu_si512(const void* p) {
+  return {_mm256_loadu_si256((const __m256i*)p), _mm256_loadu_si256((const __m256i*)p + 1)};
+}
+
 QUIPU_INLINE __m512 _mm512_maskz_loadu_ps(__mmask16 k, const void* p) {
   return {_mm256_maskload_ps((const float*)p, eightLanes(k)),
           _mm256_maskload_ps((const float*)p + 8, eightLanes(k >> 8))};
@@ -200,6 +204,25 @@ QUIPU_INLINE void _mm512_storeu_si512(void* p, __m512i a) {
 
 QUIPU_INLINE __m512i _mm512_setzero_si512() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
 QUIPU_INLINE __m512i _mm512_set1_epi32(int x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+QUIPU_INLINE __m512i _mm512_set1_epi16(int16_t x) { return {_mm256_set1_epi16(x), _mm256_set1_epi16(x)}; }
+QUIPU_INLINE __m512i _mm512_abs_epi8(__m512i v) { return {_mm256_abs_epi8(v.low), _mm256_abs_epi8(v.high)}; }
+
+QUIPU_INLINE __m512i _mm512_mask_sub_epi8(__m512i otherwise, __mmask64 k, __m512i a, __m512i b) {
+  auto to = sameBits<Lanes<uint8_t, 64>>(otherwise);
+  const auto left = sameBits<Lanes<uint8_t, 64>>(a), right = sameBits<Lanes<uint8_t, 64>>(b);
+  for (int i = 0; i < 64; ++i) {
+    if (k >> i & 1) to.lane[i] = uint8_t(left.lane[i] - right.lane[i]);
+  }
+  return sameBits<__m512i>(to);
+}
+
+QUIPU_INLINE __mmask64 _mm512_movepi8_mask(__m512i v) {
+  return uint32_t(_mm256_movemask_epi8(v.low)) | uint64_t(uint32_t(_mm256_movemask_epi8(v.high))) << 32;
+}
+
+QUIPU_HALVES(__m512i, _mm512_xor_si512, _mm256_xor_si256)
+QUIPU_HALVES(__m512i, _mm512_maddubs_epi16, _mm256_maddubs_epi16)
+QUIPU_HALVES(__m512i, _mm512_madd_epi16, _mm256_madd_epi16)
 QUIPU_HALVES(__m512i, _mm512_add_epi32, _mm256_add_epi32)
 QUIPU_HALVES(__m512i, _mm512_add_epi64, _mm256_add_epi64)
 QUIPU_HALVES(__m512i, _mm512_sub_epi32, _mm256_sub_epi32)

@@ -40,6 +40,7 @@ static void withEach(Add add, std::integer_sequence<int, kImmediates...>) {
 static Calls collected() {
   if (callCount > 0) return {calls, callCount};
   QUIPU_LOAD(_mm512_loadu_ps, (in.memory));
+  QUIPU_LOAD(_mm512_loadu_si512, (in.memory));
   QUIPU_LOAD(_mm512_maskz_loadu_ps, (in.mask, in.memory));
   QUIPU_LOAD(_mm256_maskz_loadu_epi16, (in.mask, in.memory));
   QUIPU_LOAD(_mm_maskz_loadu_epi8, (in.mask, in.memory));
@@ -76,6 +77,13 @@ static Calls collected() {
 
   QUIPU_RESULT(_mm512_setzero_si512, ());
   QUIPU_RESULT(_mm512_set1_epi32, (from<int>(in.a)));
+  QUIPU_RESULT(_mm512_set1_epi16, (from<int16_t>(in.a)));
+  QUIPU_RESULT(_mm512_abs_epi8, (i32(in.a)));
+  QUIPU_RESULT(_mm512_mask_sub_epi8, (i32(in.c), from<__mmask64>(in.c), i32(in.a), i32(in.b)));
+  QUIPU_RESULT(_mm512_movepi8_mask, (i32(in.a)));
+  QUIPU_RESULT(_mm512_xor_si512, (i32(in.a), i32(in.b)));
+  QUIPU_RESULT(_mm512_maddubs_epi16, (i32(in.a), i32(in.b)));
+  QUIPU_RESULT(_mm512_madd_epi16, (i32(in.a), i32(in.b)));
   QUIPU_RESULT(_mm512_add_epi32, (i32(in.a), i32(in.b)));
   QUIPU_RESULT(_mm512_add_epi64, (i32(in.a), i32(in.b)));
   QUIPU_RESULT(_mm512_sub_epi32, (i32(in.a), i32(in.b)));

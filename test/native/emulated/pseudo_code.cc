@@ -1,5 +1,6 @@
 #include "emulated/pseudo_code.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -59,6 +60,19 @@ float fused(float a, float b, float c) {
   auto bits = std::bit_cast<unsigned __int128>(sum);
   if (lost != 0 && (bits & 1) == 0) bits += (lost > 0) == (sum > 0) ? 1 : -1;
   return float(std::bit_cast<Wide>(bits));
+}
+
+// a's bytes without a sign times b's with one, two products at a time, saturated.
+int16_t pairOfBytes(const Input& in, size_t i) {
+  int32_t sum = 0;
+  for (size_t j = 2 * i; j < 2 * i + 2; ++j) sum += int32_t(lane<uint8_t>(in.a, j)) * lane<int8_t>(in.b, j);
+  return int16_t(std::clamp(sum, -32768, 32767));
+}
+
+uint32_t pairOfWords(const Input& in, size_t i) {
+  uint32_t sum = 0;
+  for (size_t j = 2 * i; j < 2 * i + 2; ++j) sum += uint32_t(int32_t(lane<int16_t>(in.a, j)) * lane<int16_t>(in.b, j));
+  return sum;
 }
 
 // By a rounding of four: to nearest even, down, up, to zero.
@@ -189,6 +203,7 @@ const std::unordered_map<std::string, PseudoCode>& pseudoCode() {
   using enum LaneKind;
   static const std::unordered_map<std::string, PseudoCode> table = {
       {"_mm512_loadu_ps", {kBits, QUIPU_CODE(load<uint32_t>(in, out, 0xffff))}},
+      {"_mm512_loadu_si512", {kBits, QUIPU_CODE(load<uint32_t>(in, out, 0xffff))}},
       {"_mm512_maskz_loadu_ps", {kBits, QUIPU_CODE(load<uint32_t>(in, out, in.mask))}},
       {"_mm256_maskz_loadu_epi16", {kBits, QUIPU_CODE(load<uint16_t>(in, out, in.mask))}},
       {"_mm_maskz_loadu_epi8", {kBits, QUIPU_CODE(load<uint8_t>(in, out, in.mask))}},
@@ -239,6 +254,22 @@ const std::unordered_map<std::string, PseudoCode>& pseudoCode() {
 
       {"_mm512_setzero_si512", {kBits, QUIPU_WORD(0)}},
       {"_mm512_set1_epi32", {kBits, QUIPU_WORD(lane<uint32_t>(in.a, 0))}},
+      {"_mm512_set1_epi16", {kBits, QUIPU_CODE(for (size_t i = 0; i < 32; ++i) set(out, i, lane<uint16_t>(in.a, 0)))}},
+      {"_mm512_abs_epi8",
+       {kBits,
+        QUIPU_CODE((eachLane<int8_t>(in, out, [](int8_t a, int8_t, int8_t) { return int8_t(a < 0 ? -a : a); })))}},
+      {"_mm512_mask_sub_epi8",
+       {kBits, QUIPU_CODE(const auto mask = lane<uint64_t>(in.c, 0); for (size_t i = 0; i < 64; ++i)
+                              set(out, i,
+                                  mask >> i & 1 ? uint8_t(lane<uint8_t>(in.a, i) - lane<uint8_t>(in.b, i))
+                                                : lane<uint8_t>(in.c, i)))}},
+      {"_mm512_movepi8_mask",
+       {kBits,
+        QUIPU_CODE(uint64_t mask = 0; for (size_t i = 0; i < 64; ++i) mask |= uint64_t(lane<int8_t>(in.a, i) < 0) << i;
+                   set(out, 0, mask))}},
+      {"_mm512_xor_si512", {kBits, QUIPU_WORD(a ^ b)}},
+      {"_mm512_maddubs_epi16", {kBits, QUIPU_CODE(for (size_t i = 0; i < 32; ++i) set(out, i, pairOfBytes(in, i)))}},
+      {"_mm512_madd_epi16", {kBits, QUIPU_CODE(for (size_t i = 0; i < 16; ++i) set(out, i, pairOfWords(in, i)))}},
       {"_mm512_add_epi32", {kBits, QUIPU_WORD(a + b)}},
       {"_mm512_add_epi64",
        {kBits,

@@ -116,6 +116,13 @@ describe("matmulSwiglu", () => {
     expect([gate!.tensor, other!.tensor]).toEqual([w0, w1]);
   });
 
+  test("products of weights in two formats stay", () => {
+    const { r, x } = start();
+    const packed = r.quantize(w1, device.allocate("packed", "q8", w1.shape));
+    r.output(r.swiglu(r.matmul(x, w0), r.matmul(x, packed)));
+    expect(names(fused(r))).toEqual(names(r.finish()));
+  });
+
   test("products of different activations, and one product twice, stay", () => {
     const { r, x } = start();
     r.output(r.swiglu(r.matmul(x, w0), r.matmul(r.rmsNorm(x, norm, 1e-5), w1)));
