@@ -7,6 +7,7 @@ import type { WeightFile } from "../device/weight-file.js";
 import { isQuipuError, QuipuError } from "../errors.js";
 import { compile } from "../graph/program.js";
 import { Recorder } from "../graph/recorder.js";
+import { availableMemory } from "../machine/process-limits.js";
 import type { Warn } from "../warnings.js";
 import type { LlamaConfig } from "./config.js";
 import type { LlamaLayer, LlamaWeights } from "./llama.js";
@@ -104,6 +105,7 @@ export async function loadWeights(
     const layers = Array.from({ length: config.layers }, (_, i) => layer(i));
     const [norm] = place("model.norm.weight", ["vector"]);
 
+    checkRoom(packing.map(([, packed]) => packed));
     await quantizeAll(device, packing, signal);
     const frequencies = inverseFrequencies(config.rope, config.headSize);
     const inverse = device.allocate("inverseFrequencies", "f32", [frequencies.length]);
@@ -117,6 +119,19 @@ export async function loadWeights(
   } finally {
     for (const file of files) file.dispose(); // tensors keep what they need
   }
+}
+
+/** Before anything is written: the system gives memory that it does not have. */
+function checkRoom(packed: readonly Tensor[]): void {
+  const bytes = packed.reduce((sum, { dtype, shape }) => sum + bytesOf(dtype, shape), 0);
+  const free = availableMemory();
+  if (bytes <= free) return;
+  const [needed, there] = [bytes, free].map((count) => `${Math.ceil(count / 2 ** 20)} MiB`);
+  throw new QuipuError(
+    "ERR_OUT_OF_MEMORY",
+    `weights of ${packed[0]!.dtype} need ${needed}, ${there} are free. As they are, mapped, they need not fit.`,
+    { option: "quantize" },
+  );
 }
 
 /** Each by itself: when it is done its source is let go, and an error names it. */

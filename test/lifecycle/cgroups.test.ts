@@ -70,12 +70,12 @@ describeWhere(fits && reason === undefined, why)("in a small cgroup", () => {
 
   const large = { ...SLOW_CONFIG, num_hidden_layers: 24 }; // 150 MiB or more
   const slow = writeSlowCheckpoint(join(temporaryFolder(), "slow"), large);
-  const say = (mmap: boolean) => [
+  const say = (options: object) => [
     "--input-type=module",
     "-e",
     `const { loadModel } = await import(process.cwd() + "/dist/index.js");
      try {
-       const model = await loadModel(${JSON.stringify(slow)}, { tokenizer: false, mmap: ${mmap}, contextLength: 64 });
+       const model = await loadModel(${JSON.stringify(slow)}, { tokenizer: false, contextLength: 64, ...${JSON.stringify(options)} });
        let tokens = 0;
        for await (const { type } of model.generate(Int32Array.of(1, 2, 3), { maxTokens: 2, ignoreEos: true })) tokens += type === "token";
        await model.dispose();
@@ -83,12 +83,13 @@ describeWhere(fits && reason === undefined, why)("in a small cgroup", () => {
      } catch (error) { console.log(error.code); }`,
   ];
 
-  test("weights that do not fit are refused where they are read, and come and go where they are mapped", () => {
-    const run = (mmap: boolean) => {
-      const { status, signal, stdout } = inside("memory", 128 * MIB, say(mmap));
+  test("weights that do not fit are refused where they are read or quantized, and come and go where they are mapped", () => {
+    const run = (options: object) => {
+      const { status, signal, stdout } = inside("memory", 128 * MIB, say(options));
       return { status, signal, stdout: stdout.trim() };
     };
-    expect(run(false)).toEqual({ status: 0, signal: null, stdout: "ERR_OUT_OF_MEMORY" });
-    expect(run(true)).toEqual({ status: 0, signal: null, stdout: "2" });
+    expect(run({ mmap: false })).toEqual({ status: 0, signal: null, stdout: "ERR_OUT_OF_MEMORY" });
+    expect(run({ quantize: "q8" })).toEqual({ status: 0, signal: null, stdout: "ERR_OUT_OF_MEMORY" });
+    expect(run({})).toEqual({ status: 0, signal: null, stdout: "2" });
   }, 120_000);
 });
