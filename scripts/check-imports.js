@@ -25,7 +25,7 @@ const ALLOWED = {
   chat: [...BASE, "checkpoint", "jinja", "tokenizer"],
   device: [...BASE, "addon", "machine"],
   graph: [...BASE, "addon", "device"],
-  model: [...BASE, "checkpoint", "device", "graph"],
+  model: [...BASE, "checkpoint", "device", "graph", "machine"],
   generate: [...BASE, "chat", "checkpoint", "device", "graph", "machine", "model", "tokenizer"],
   benchmark: [...BASE, "device", "generate", "machine", "model", "tokenizer"],
   index: [...BASE, "benchmark", "chat", "device", "generate", "machine", "model", "tokenizer"],
