@@ -10,19 +10,20 @@ static constexpr size_t kTileLimit = kWideRegisters >= 32 ? 64 : 32;
 
 enum class Form { kDot, kTiles, kPanels, kCodes };
 
-QUIPU_INLINE Form formOf(const View& a, const View& b) {
+QUIPU_INLINE Form formOf(size_t rows, const View& b) {
   if (b.dtype == DType::kQ8) return Form::kCodes;
-  const size_t rows = a.dims[0];
   if (rows <= kDotLimit) return Form::kDot;
   return rows <= kTileLimit ? Form::kTiles : Form::kPanels;
 }
 
+QUIPU_INLINE Form formOf(const View& a, const View& b) { return formOf(a.dims[0], b); }
+
 QUIPU_INLINE bool usesPanels(const View& a, const View& b) { return formOf(a, b) == Form::kPanels; }
 
-// Weight rows of a task: the last may have fewer.
-QUIPU_INLINE size_t multiplyTaskRows(const View& a, const View& b, uint32_t threads) {
+// Weight rows of a task of this form: the last may have fewer.
+QUIPU_INLINE size_t multiplyTaskRows(Form form, const View& a, const View& b, uint32_t threads) {
   const auto rowBytes = static_cast<size_t>(bytesOf(b.dtype, 1, b.dims[1]));
-  switch (formOf(a, b)) {
+  switch (form) {
     case Form::kTiles:
       return tileTaskRows(b.dims[0], rowBytes, threads);
     case Form::kPanels:
@@ -33,6 +34,10 @@ QUIPU_INLINE size_t multiplyTaskRows(const View& a, const View& b, uint32_t thre
       return q8TaskRows(b.dims[0], a.dims[1], threads);
   }
   return 1;
+}
+
+QUIPU_INLINE size_t multiplyTaskRows(const View& a, const View& b, uint32_t threads) {
+  return multiplyTaskRows(formOf(a, b), a, b, threads);
 }
 
 static size_t multiplyTasks(const View& a, const View& b, uint32_t threads) {
@@ -58,7 +63,7 @@ static void multiplyPack(const View& a, const View& b, Worker& worker) {
   for (size_t task; worker.next(task);) packActivations(from, rows, depth, task, packed);
 }
 
-// A multiple of 64 bytes, so that a caller's own scratch may follow.
+// A multiple of 64 bytes, so that a caller's own scratch may follow. Neither is more for fewer rows.
 static size_t multiplyScratchBytes(const View& a, const View& b) { return usesPanels(a, b) ? kPanelScratchBytes : 0; }
 
 static size_t multiplySharedBytes(const View& a, const View& b) {
