@@ -123,11 +123,14 @@ test.each([2, 5])(
       const alone = await readAll(scheduler.submit(request(prompt(9), { maxTokens: 12 })));
       const before = steps.length;
       const slow = scheduler.submit(request(prompt(9), { maxTokens: 12 }));
-      await turns(30);
-      expect(steps.length - before).toBe(ahead);
+      const queued = async (count: number) => {
+        while (steps.length - before < count) await turns(1);
+        await turns(30); // in which no more come
+        expect(steps.length - before).toBe(count);
+      };
+      await queued(ahead);
       const tokens = [await slow.next()];
-      await turns(30);
-      expect(steps.length - before).toBe(ahead + 1);
+      await queued(ahead + 1);
       expect(await readAll(scheduler.submit(request(prompt(9), { maxTokens: 12 })))).toEqual(alone); // others pass it
       expect([...tokens, ...(await readAll(slow))]).toEqual(alone);
     };

@@ -119,7 +119,7 @@ class AddingBackend final : public Backend, private cpu::ThreadTeam::Work {
 
 std::shared_ptr<LoadedProgram> emptyProgram(Device& device) {
   std::shared_ptr<LoadedProgram> program;
-  QUIPU_EXPECT(device.load({kProgramMagic, kProgramVersion, 0, 0, 0, 0}, {}, program).ok());
+  QUIPU_EXPECT(device.load({kProgramMagic, kProgramVersion, 0, 0, 0, 0, 0, 0}, {}, program).ok());
   return program;
 }
 

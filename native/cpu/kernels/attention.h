@@ -232,6 +232,7 @@ static void attentionMerge(const OpCall& call, Worker& worker) {
   }
 }
 
+// More for rows that do not share out their pages, which are the many.
 static size_t attentionScratchBytes(const OpCall& call) {
   const AttentionShape shape = attentionShape(call);
   const size_t pages = shape.group * sizeof(PageQuery), merge = shape.size * sizeof(float);
@@ -241,8 +242,8 @@ static size_t attentionScratchBytes(const OpCall& call) {
 
 static size_t attentionSharedBytes(const OpCall& call) {
   const AttentionShape shape = attentionShape(call);
-  if (!shape.splitPages()) return 0;
-  const auto pages = static_cast<unsigned __int128>(shape.rows * shape.heads * shape.group) * shape.blocks;
+  const size_t most = kSplitUnits / shape.heads, rows = shape.rows < most ? shape.rows : most;
+  const auto pages = static_cast<unsigned __int128>(rows * shape.heads * shape.group) * shape.blocks;
   const unsigned __int128 bytes = pages * (shape.partial() * sizeof(float));
   return bytes > SIZE_MAX ? SIZE_MAX : static_cast<size_t>(bytes);  // which no system grants
 }
