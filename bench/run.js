@@ -7,7 +7,7 @@
 import { cpus } from "node:os";
 import process from "node:process";
 
-const BENCHES = ["roofs", "speed", "start", "memory", "contention", "sample", "rows", "requests"];
+const BENCHES = ["roofs", "speed", "start", "memory", "contention", "sample", "rows", "requests", "quantize"];
 
 const names = process.argv.slice(2);
 const unknown = names.filter((name) => !BENCHES.includes(name));
