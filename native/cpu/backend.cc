@@ -146,8 +146,8 @@ Status CpuBackend::load(const Program& program, std::unique_ptr<Executable>& out
 // large fails alone.
 Status CpuBackend::makeRoom(const CpuExecutable& executable) {
   Status status = grow(arena_, executable.arenaBytes_);
+  // Where more was refused there is none: what the size was before says nothing then.
   if (status.ok() && (scratch_ == nullptr || executable.scratchBytes_ > scratchBytes_)) {
-    scratchBytes_ = 0;
     status = grow(scratch_, executable.scratchBytes_ * threads_);
     if (status.ok()) scratchBytes_ = executable.scratchBytes_;
   }
