@@ -196,6 +196,7 @@ Ticket CpuBackend::submit(const Submission& submission) {
 
 Status CpuBackend::run(CpuExecutable& executable, const Submission& submission) {
   if (Status status = makeRoom(executable); !status.ok()) return status;
+  outcome_.rows.reserve(executable.rows_);  // no memory is taken when it has run: what is refused has not
   executable.placeArena(arena_->data());
   byRow_ = submission.byRow;
   failure_.store(0, std::memory_order_relaxed);

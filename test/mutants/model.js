@@ -190,7 +190,7 @@ export const mutants = [
     file: RUNTIME,
     from: "step.writer?.aborted ? undefined : step.written;",
     to: "step.written;",
-    tests: ["library/scheduler"],
+    tests: ["model/lost-steps"],
   },
   {
     fault: "inputs of another step are taken for its own",
