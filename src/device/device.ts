@@ -71,7 +71,10 @@ export class Device {
   readonly fusions: readonly Fusion[];
   readonly #addon: NativeDeviceAddon;
   readonly #native: NativeDevice;
-  readonly #flights = new Set<{ flag: NativeCancelFlag; done: Promise<unknown> }>();
+  readonly #flights = new Map<Promise<unknown>, NativeCancelFlag>();
+  /** One a signal, as the scheduler has the same few signals for all its steps; runs without a signal share one. */
+  readonly #flags = new WeakMap<AbortSignal, NativeCancelFlag>();
+  readonly #flagWithoutSignal: NativeCancelFlag;
   #disposing = false;
 
   /** `threads` may be more than there are processors: openDevice() sees to it that they are not, and tells what was asked for. */
@@ -87,6 +90,7 @@ export class Device {
     this.fusions = fusions;
     this.#addon = addon;
     this.#native = withCodes(() => new addon.Device(target, threads));
+    this.#flagWithoutSignal = withCodes(() => new addon.CancelFlag());
     this.threads = this.#native.threads();
     const why =
       this.threads < threads ? "the system refuses more" : `${threads} ${threads === 1 ? "processor" : "processors"}`;
@@ -150,12 +154,9 @@ export class Device {
   ): Promise<RunResult> {
     if (this.#disposing) throw new QuipuError("ERR_DISPOSED", "the device is disposed");
     if (signal?.aborted) throw abortedError(signal);
-    const flag = withCodes(() => new this.#addon.CancelFlag());
-    const cancel = () => this.#native.cancel(flag);
+    const flag = this.#flagOf(signal);
     const native = withCodes(() => this.#native.run(program, transfers(writes), transfers(reads), flag, byRow));
-    const flight = { flag, done: native };
-    this.#flights.add(flight);
-    signal?.addEventListener("abort", cancel);
+    this.#flights.set(native, flag);
     try {
       const [started, ended, idle, ...errors] = await native;
       return { started, ended, idle, failures: errors.map((error) => ({ row: error.row, error: fromNative(error) })) };
@@ -164,16 +165,28 @@ export class Device {
       if (this.#disposing) throw new QuipuError("ERR_DISPOSED", "the device was disposed of during the run");
       throw fromNative(error);
     } finally {
-      signal?.removeEventListener("abort", cancel);
-      this.#flights.delete(flight);
+      this.#flights.delete(native);
     }
+  }
+
+  /** What ends the runs that `signal` is given to. */
+  #flagOf(signal: AbortSignal | undefined): NativeCancelFlag {
+    if (signal === undefined) return this.#flagWithoutSignal;
+    let flag = this.#flags.get(signal);
+    if (flag === undefined) {
+      const made = withCodes(() => new this.#addon.CancelFlag());
+      signal.addEventListener("abort", () => this.#native.cancel(made), { once: true });
+      this.#flags.set(signal, made);
+      flag = made;
+    }
+    return flag;
   }
 
   /** Cancels what runs, waits for it and gives up threads and arena. */
   async dispose(): Promise<void> {
     this.#disposing = true;
-    for (const { flag } of this.#flights) this.#native.cancel(flag);
-    await Promise.allSettled([...this.#flights].map(({ done }) => done));
+    for (const flag of this.#flights.values()) this.#native.cancel(flag);
+    await Promise.allSettled([...this.#flights.keys()]);
     this.#native.dispose();
   }
 }

@@ -67,7 +67,7 @@ export interface ModelStats {
   readonly pages: PageCounts;
   /** Mean rows of a step (a row is one token of one request) since the model was loaded. */
   readonly rowsPerStep: number;
-  /** Of the time from one step to the next decode step, the share in which the device had nothing to do. */
+  /** Of the time from one step to the next decode step, in the last seconds of decoding, the share in which the device had nothing to do. */
   readonly idleShare: number;
 }
 

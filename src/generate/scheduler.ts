@@ -1,5 +1,5 @@
 // The scheduler: the only caller of the runtime. It admits sequences, decides which rows a step holds, keeps two steps in
-// flight and hands out what comes of them.
+// flight, or as many short ones as take a millisecond, and hands out what comes of them.
 //
 // A step has a row for each sequence that decodes, and rows of the first prompts: as many as fit while nobody decodes, else as
 // many as about double the step. A decoding row names its slot alone, so that a step is queued before the ids of the one before
@@ -13,7 +13,7 @@ import { Sequence, type SequenceRequest } from "./sequence.js";
 import { StepTimes } from "./step-times.js";
 import { WaitingLine } from "./waiting-line.js";
 
-/** One runs, the next one waits: the device goes from one to the other without the host. */
+/** One runs, the next one waits: the device goes from one to the other without the host. Steps that only decode may be more ({@link StepTimes.ahead}). */
 const IN_FLIGHT = 2;
 
 /** Rows of a step of logits: more are no faster, and their logits would take hundreds of megabytes. */
@@ -54,6 +54,8 @@ interface Landed extends RunResult {
 
 interface Flight {
   readonly parts: readonly Part[];
+  /** It only decodes. */
+  readonly isShort: boolean;
   readonly controller: AbortController;
 }
 
@@ -114,7 +116,7 @@ export class Scheduler {
 
   /** Plans when the present turn is over, so that all who come in it ride in one step. */
   #wake(): void {
-    if (this.#awake || (this.#flights.length === IN_FLIGHT && this.#waiting.length === 0)) return;
+    if (this.#awake || (!this.#mayQueue() && this.#waiting.length === 0)) return;
     this.#awake = true;
     void Promise.resolve().then(() => {
       this.#awake = false;
@@ -125,8 +127,13 @@ export class Scheduler {
   #advance(): void {
     if (this.#closed) return;
     this.#admit();
-    while (this.#flights.length < IN_FLIGHT && this.#queueStep()) {}
+    while (this.#mayQueue() && this.#queueStep()) {}
     this.#waiting.watch(this.#running, this.#freeSlots.length > 0);
+  }
+
+  #mayQueue(): boolean {
+    const { length } = this.#flights;
+    return length < IN_FLIGHT || (length < this.#times.ahead && this.#flights.every(({ isShort }) => isShort));
   }
 
   /** Who is first in line comes first: a small request never passes a large one that waits for pages. */
@@ -181,9 +188,10 @@ export class Scheduler {
       return wanted.push(rows.length - 1) - 1;
     };
     // Looked at before anything is queued: a sequence has its prompt's last row and its first token's in two steps.
-    const decoding = this.#running.filter((sequence) => sequence.mayDecode);
+    const { ahead } = this.#times;
+    const decoding = this.#running.filter((sequence) => sequence.mayDecode(ahead));
     const prompts = this.#running.filter(({ sampling, isPrompt }) => sampling !== undefined && isPrompt);
-    const beside = this.#running.some(({ isDecoding }) => isDecoding);
+    const beside = this.#running.some((sequence) => sequence.isDecoding(ahead));
     let room = beside ? Math.min(this.#batchSize, this.#times.promptRows()) : this.#batchSize;
     for (const sequence of decoding) {
       rows.push({ slot: sequence.slot });
@@ -218,7 +226,8 @@ export class Scheduler {
   }
 
   #launch(parts: readonly Part[], run: (signal: AbortSignal) => Promise<Landed>): void {
-    const flight: Flight = { parts, controller: this.#controllers.pop() ?? new AbortController() };
+    const isShort = parts.every(({ promptRows }) => promptRows === 0);
+    const flight: Flight = { parts, isShort, controller: this.#controllers.pop() ?? new AbortController() };
     for (const { sequence } of parts) sequence.inFlight += 1;
     this.#flights.push(flight);
     run(flight.controller.signal).then(

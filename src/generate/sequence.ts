@@ -5,9 +5,6 @@ import type { PageLease } from "../model/page-pool.js";
 import type { Row, SampledToken } from "../model/runtime.js";
 import type { SamplingSettings } from "../model/slot-state.js";
 
-/** Tokens that are computed ahead of the reader. With one it would wait for a whole step after each, with more a stop text wastes more. */
-const AHEAD = 2;
-
 export interface SamplingRequest {
   readonly settings: SamplingSettings;
   /** Tokens at most, at least 1. */
@@ -123,15 +120,18 @@ export class Sequence {
     return !this.#over && this.queuedIds < this.request.ids.length;
   }
 
-  /** Decoding: the next of its tokens is waited for, or will be soon. Not so where the reader left the tokens that are there. */
-  get isDecoding(): boolean {
+  /**
+   * Decoding: the next of its tokens is waited for, or will be soon. Not so where the reader left the tokens that are there, which
+   * are computed up to `ahead` of it.
+   */
+  isDecoding(ahead: number): boolean {
     const { sampling } = this;
     if (this.#over || sampling === undefined || this.isPrompt || this.queuedTokens >= sampling.maxTokens) return false;
-    return this.inFlight > 0 || this.#unread.length < AHEAD;
+    return this.inFlight > 0 || this.#unread.length < ahead;
   }
 
-  get mayDecode(): boolean {
-    return this.isDecoding && this.queuedTokens - this.#taken < AHEAD;
+  mayDecode(ahead: number): boolean {
+    return this.isDecoding(ahead) && this.queuedTokens - this.#taken < ahead;
   }
 
   /** Its next `count` rows of the prompt. */

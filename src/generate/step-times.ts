@@ -5,6 +5,15 @@ import type { RunResult } from "../device/device.js";
 /** Rows of a prompt that every step has room for, whatever it costs. */
 export const LEAST_PROMPT_ROWS = 8;
 
+/** Milliseconds of steps that are queued ahead: longer than V8 collects its young garbage, and too short to be noticed by who aborts. */
+const AHEAD_MS = 1;
+
+/** With fewer the device waits for the host after every step; more are not needed where they are short. */
+const [LEAST_AHEAD, MOST_AHEAD] = [2, 16];
+
+/** Milliseconds of decoding after which what was before counts half. */
+const IDLE_MS = 1000;
+
 /** The weight of the newest figure in a mean that follows the machine's load. */
 const NEWEST = 0.2;
 
@@ -36,6 +45,10 @@ export class StepTimes {
     if (promptRows === 0 && !this.#paused) {
       this.#idle += idle;
       this.#decoding += idle + time;
+      if (this.#decoding > 2 * IDLE_MS) {
+        this.#idle /= 2;
+        this.#decoding /= 2;
+      }
     }
     this.#paused = false;
   }
@@ -51,12 +64,18 @@ export class StepTimes {
     return Math.max(LEAST_PROMPT_ROWS, Math.floor(this.#decodeStep / this.#promptRow));
   }
 
+  /** Steps that only decode and are queued ahead of what the host has seen: two, or as many as take a millisecond. */
+  get ahead(): number {
+    if (this.#decodeStep === undefined) return LEAST_AHEAD;
+    return Math.min(MOST_AHEAD, Math.max(LEAST_AHEAD, Math.ceil(AHEAD_MS / this.#decodeStep)));
+  }
+
   /** Mean rows of a step; 0 before the first. */
   get rowsPerStep(): number {
     return this.#steps === 0 ? 0 : this.#rows / this.#steps;
   }
 
-  /** Of the time from step to decode step, the share in which the device had nothing to do. */
+  /** Of the time from step to decode step, in the last seconds of decoding, the share in which the device had nothing to do. */
   get idleShare(): number {
     return this.#decoding === 0 ? 0 : this.#idle / this.#decoding;
   }

@@ -9,6 +9,7 @@ import { Recorder } from "#quipu/graph/recorder.js";
 import { someIds } from "../model/run-model.js";
 import {
   holdSteps,
+  type QueuedStep,
   readAll,
   refuseSteps,
   request,
@@ -47,8 +48,18 @@ test("requests of one turn share every step", async () => {
   });
 });
 
-test("two steps are in flight while anything is decoded, also as sequences come and go", async () => {
-  await withScheduler({}, async (scheduler, steps) => {
+/** Runs `body` where so many short steps are queued ahead, whatever they take here. */
+async function withAhead(ahead: number, body: () => Promise<void>): Promise<void> {
+  const spy = jest.spyOn(StepTimes.prototype, "ahead", "get").mockReturnValue(ahead);
+  try {
+    await body();
+  } finally {
+    spy.mockRestore();
+  }
+}
+
+test.each([2, 5])("%d steps are in flight while anything is decoded, also as sequences come and go", async (ahead) => {
+  const body = async (scheduler: Scheduler, steps: readonly QueuedStep[]) => {
     const reading: Promise<unknown>[] = [];
     const first = scheduler.submit(request(prompt(40), { maxTokens: 150 }));
     for (let i = 0; (await first.next()) !== undefined; i++) {
@@ -57,9 +68,29 @@ test("two steps are in flight while anything is decoded, also as sequences come 
     }
     await Promise.all(reading);
     expect(reading).toHaveLength(8);
-    expect(new Set(steps.slice(0, -2).map(({ inFlight }) => inFlight))).toEqual(new Set([2]));
+    const middle = steps.slice(0, -ahead);
+    expect(Math.min(...middle.map(({ inFlight }) => inFlight))).toBe(2);
+    expect(Math.max(...middle.map(({ inFlight }) => inFlight))).toBe(ahead);
+    const decoding = middle.map(({ rows }) => rows.every(({ position }) => position === undefined));
+    for (const [i, { inFlight }] of middle.entries()) {
+      // Where nothing but short steps is queued behind it.
+      if (decoding.slice(i, i + ahead).every(Boolean)) expect(inFlight).toBe(ahead);
+      if (!decoding.slice(i, i + 2).some(Boolean)) expect(inFlight).toBe(2);
+    }
     expect(new Set(steps.map(({ rows }) => rows.length)).size).toBeGreaterThan(5);
-  });
+  };
+  await withAhead(ahead, () => withScheduler({}, body));
+});
+
+test("steps of prompts are two in flight, however short steps are", async () => {
+  await withAhead(9, () =>
+    withScheduler({ batchSize: 5 }, async (scheduler, steps) => {
+      const sequences = [1, 2].map((seed) => scheduler.submit(request(prompt(100, seed), { maxTokens: 1 })));
+      await Promise.all(sequences.map(readAll));
+      expect(steps).toHaveLength(40);
+      expect(new Set(steps.slice(0, -1).map(({ inFlight }) => inFlight))).toEqual(new Set([2]));
+    }),
+  );
 });
 
 test("decoding rows name nothing but their slots", async () => {
@@ -95,20 +126,27 @@ test("a prompt has whole steps while nobody decodes, and is bounded between two 
   }
 });
 
-test("a sequence runs two tokens ahead of its reader, sits out steps, and goes on where it was", async () => {
-  await withScheduler({}, async (scheduler, steps) => {
-    const alone = await readAll(scheduler.submit(request(prompt(9), { maxTokens: 12 })));
-    const before = steps.length;
-    const slow = scheduler.submit(request(prompt(9), { maxTokens: 12 }));
-    await turns(30);
-    expect(steps.length - before).toBe(2);
-    const tokens = [await slow.next()];
-    await turns(30);
-    expect(steps.length - before).toBe(3);
-    expect(await readAll(scheduler.submit(request(prompt(9), { maxTokens: 12 })))).toEqual(alone); // others pass it
-    expect([...tokens, ...(await readAll(slow))]).toEqual(alone);
-  });
-});
+test.each([2, 5])(
+  "a sequence runs %d tokens ahead of its reader, sits out steps, and goes on where it was",
+  async (ahead) => {
+    const body = async (scheduler: Scheduler, steps: readonly QueuedStep[]) => {
+      const alone = await readAll(scheduler.submit(request(prompt(9), { maxTokens: 12 })));
+      const before = steps.length;
+      const slow = scheduler.submit(request(prompt(9), { maxTokens: 12 }));
+      const queued = async (count: number) => {
+        while (steps.length - before < count) await turns(1);
+        await turns(30); // and no more
+        expect(steps.length - before).toBe(count);
+      };
+      await queued(ahead);
+      const tokens = [await slow.next()];
+      await queued(ahead + 1);
+      expect(await readAll(scheduler.submit(request(prompt(9), { maxTokens: 12 })))).toEqual(alone); // others pass it
+      expect([...tokens, ...(await readAll(slow))]).toEqual(alone);
+    };
+    await withAhead(ahead, () => withScheduler({}, body));
+  },
+);
 
 test("steps of logits take turns with the others", async () => {
   await withScheduler({}, async (scheduler, steps) => {

@@ -152,6 +152,20 @@ export const mutants = [
     tests: ["library/scheduler.test"],
   },
   {
+    fault: "long steps are queued as short ones are",
+    file: SCHEDULER,
+    from: "this.#flights.every(({ isShort }) => isShort)",
+    to: "true",
+    tests: ["library/scheduler.test"],
+  },
+  {
+    fault: "short steps are two in flight",
+    file: SCHEDULER,
+    from: "length < this.#times.ahead &&",
+    to: "length < 2 &&",
+    tests: ["library/scheduler.test"],
+  },
+  {
     fault: "a slot is given to the next while a step in flight names it",
     file: SCHEDULER,
     from: "if (!sequence.over || sequence.inFlight > 0 || lease",
@@ -196,8 +210,8 @@ export const mutants = [
   {
     fault: "a sequence goes on without its reader",
     file: SEQUENCE,
-    from: "this.isDecoding && this.queuedTokens - this.#taken < AHEAD",
-    to: "this.isDecoding",
+    from: "this.isDecoding(ahead) && this.queuedTokens - this.#taken < ahead",
+    to: "this.isDecoding(ahead)",
     tests: ["library/scheduler.test"],
   },
   {

@@ -44,6 +44,20 @@ describe("rows of a prompt beside sequences that decode", () => {
   });
 });
 
+test.each([
+  [0.07, 15],
+  [0.01, 16], // at most
+  [0.4, 3],
+  [20, 2],
+])("steps of %d ms are queued %d ahead: as many as take a millisecond", (took, expected) => {
+  const times = new StepTimes();
+  expect(times.ahead).toBe(2);
+  step(times, 500, 0, 0.01); // a prompt's tells nothing
+  expect(times.ahead).toBe(2);
+  step(times, 0, 1, took);
+  expect(times.ahead).toBe(expected);
+});
+
 test("the idle share is that of decode steps that follow another step", () => {
   const times = new StepTimes();
   expect([times.idleShare, times.rowsPerStep]).toEqual([0, 0]);
@@ -55,5 +69,9 @@ test("the idle share is that of decode steps that follow another step", () => {
   times.pause();
   step(times, 0, 2, 9, 5000);
   expect(times.idleShare).toBeCloseTo(0.1, 10);
-  expect(times.rowsPerStep).toBeCloseTo((100 + 2 + 12 + 2 + 2) / 5, 10);
+  step(times, 0, 1, 1980, 0);
+  expect(times.idleShare).toBeCloseTo(0.001, 10);
+  for (let i = 0; i < 10; i++) step(times, 0, 2, 900, 100);
+  expect(times.idleShare).toBeGreaterThan(0.09); // what was before fades
+  expect(times.rowsPerStep).toBeCloseTo((100 + 2 + 12 + 2 + 2 + 1 + 20) / 16, 10);
 });
