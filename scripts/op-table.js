@@ -1,13 +1,14 @@
-// Writes native/core/op_table.inc: the op table of src/graph/ops.ts, as compiled in dist/, for native code. Run it after a row has
-// changed and TypeScript is built. `--check` writes nothing and fails where the file is stale.
+// Writes native/core/op_table.inc and formats.inc: the op table of src/graph/ops.ts and the formats of src/device/formats.ts, as
+// compiled in dist/, for native code. Run it after a row has changed and TypeScript is built. `--check` writes nothing and fails
+// where a file is stale.
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { DTYPE_CODES } from "../dist/device/tensor.js";
+import { FORMATS } from "../dist/device/formats.js";
 import { OPS, PAGE_KEYS } from "../dist/graph/ops.js";
 import { signatureOf } from "../dist/graph/signatures.js";
 
-const path = join(dirname(dirname(fileURLToPath(import.meta.url))), "native/core/op_table.inc");
+const core = join(dirname(dirname(fileURLToPath(import.meta.url))), "native/core");
 
 const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 const constant = (name) => `k${name[0].toUpperCase()}${name.slice(1)}`;
@@ -25,7 +26,7 @@ function operandOf({ name, role, dims, dtypes, like, index, bound, inPlace }) {
   const fields = [
     `"${name}"`,
     `Role::${constant(role)}`,
-    bits(dtypes.map((name) => DTYPE_CODES[name])),
+    bits(dtypes.map((name) => FORMATS[name].code)),
     like,
     index,
     bound ? dimOf(bound) : "{}",
@@ -67,12 +68,17 @@ function partsOf(op) {
   return { names, lists, row: `    {${fieldsOfRow.join(", ")}},` };
 }
 
+function checkCodes(table) {
+  Object.entries(table).forEach(([name, { code }], place) => {
+    if (code !== place) throw new Error(`${name}: its code is ${code}, its place in the table ${place}`);
+  });
+}
+checkCodes(OPS);
+checkCodes(FORMATS);
+
 const ops = Object.keys(OPS);
-ops.forEach((op, place) => {
-  if (OPS[op].code !== place) throw new Error(`${op}: its code is ${OPS[op].code}, its place in the table ${place}`);
-});
 const parts = ops.map(partsOf);
-const text = [
+const opTable = [
   "// Made by scripts/op-table.js of src/graph/ops.ts: not edited by hand. Included by core/op_table.h, which says what the rows mean.",
   "",
   `inline constexpr uint32_t kPageKeys = ${PAGE_KEYS};`,
@@ -93,9 +99,30 @@ const text = [
   "",
 ].join("\n");
 
-if (!process.argv.includes("--check")) {
-  writeFileSync(path, text);
-} else if (readFileSync(path, "utf8") !== text) {
-  console.error("native/core/op_table.inc is stale: npm run build:ts && node scripts/op-table.js");
-  process.exit(1);
+const dtypes = Object.keys(FORMATS);
+const formats = [
+  "// Made by scripts/op-table.js of src/device/formats.ts: not edited by hand. Included by core/formats.h, which says what the rows mean.",
+  "",
+  `enum class DType : uint32_t { ${dtypes.map((name) => `k${name.toUpperCase()}`).join(", ")} };`,
+  `inline constexpr uint32_t kDTypeCount = ${dtypes.length};`,
+  "",
+  "// By DType.",
+  "inline constexpr FormatRow kFormatRows[kDTypeCount] = {",
+  ...Object.entries(FORMATS).map(
+    ([name, { block, alignment }]) => `    {"${name}", ${block.rows}, ${block.columns}, ${block.bytes}, ${alignment}},`,
+  ),
+  "};",
+  "",
+].join("\n");
+
+const write = !process.argv.includes("--check");
+for (const [name, text] of [
+  ["op_table.inc", opTable],
+  ["formats.inc", formats],
+]) {
+  if (write) writeFileSync(join(core, name), text);
+  else if (readFileSync(join(core, name), "utf8") !== text) {
+    console.error(`native/core/${name} is stale: npm run build:ts && node scripts/op-table.js`);
+    process.exitCode = 1;
+  }
 }

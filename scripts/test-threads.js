@@ -1,5 +1,5 @@
 // The tests of test/native: how threads share out a run, under a scheduler that may delay any of them at any step, in
-// machines that are modelled, and on real threads. Built by CMake into build/native-tests.
+// machines that are modelled, and on real threads; prepared files. Built by CMake into build/native-tests.
 //
 //   node scripts/test-threads.js [schedules] [rounds]
 //   node scripts/test-threads.js --tsan               the real threads under ThreadSanitizer

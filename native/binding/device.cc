@@ -18,7 +18,7 @@ struct DeviceWrap::Pending {
 
 Napi::Function DeviceWrap::define(Napi::Env env) {
   return DefineClass(env, "Device",
-                     {method<&DeviceWrap::buffer>("buffer"), method<&DeviceWrap::view>("view"),
+                     {method<&DeviceWrap::buffer>("buffer"), method<&DeviceWrap::place>("place"),
                       method<&DeviceWrap::program>("program"), method<&DeviceWrap::run>("run"),
                       method<&DeviceWrap::cancel>("cancel"), method<&DeviceWrap::threads>("threads"),
                       method<&DeviceWrap::memory>("memory"), method<&DeviceWrap::dispose>("dispose")});
@@ -77,13 +77,13 @@ Napi::Value DeviceWrap::buffer(const Napi::CallbackInfo& info) {
   return BufferWrap::make(env.GetInstanceData<Classes>()->buffer, std::move(memory));
 }
 
-// view(file, offset, bytes, alignment) → Buffer, read-only
-Napi::Value DeviceWrap::view(const Napi::CallbackInfo& info) {
+// place(file, offset, bytes, alignment) → Buffer, read-only
+Napi::Value DeviceWrap::place(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto [file, offset, bytes, alignment] =
-      Arguments(info, "view(file, offset, bytes, alignment)").read<FileWrap, Size, Size, Whole<1, 4096>>();
+      Arguments(info, "place(file, offset, bytes, alignment)").read<FileWrap, Size, Size, Whole<1, 4096>>();
   std::shared_ptr<Memory> memory;
-  check(env, device_->view(file->get(env), offset, bytes, alignment, memory));
+  check(env, device_->place(file->get(env), offset, bytes, alignment, memory));
   file->handOver(env, memory->takenBytes());
   return BufferWrap::make(env.GetInstanceData<Classes>()->buffer, std::move(memory));
 }

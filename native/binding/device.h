@@ -23,7 +23,7 @@ class DeviceWrap : public Wrapped<DeviceWrap> {
   using Completion = Napi::TypedThreadSafeFunction<std::nullptr_t, Pending, settle>;
 
   Napi::Value buffer(const Napi::CallbackInfo& info);
-  Napi::Value view(const Napi::CallbackInfo& info);
+  Napi::Value place(const Napi::CallbackInfo& info);
   Napi::Value program(const Napi::CallbackInfo& info);
   Napi::Value run(const Napi::CallbackInfo& info);
   void cancel(const Napi::CallbackInfo& info);

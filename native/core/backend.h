@@ -67,9 +67,10 @@ class Backend {
   // On any thread.
   // Zeroed memory, aligned to kAlignment; what is never touched should cost nothing.
   virtual Status allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<Memory>& out) = 0;
-  // Read-only memory with the contents of a file's range, which is inside it; `alignment` is that of its elements.
-  virtual Status view(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
-                      std::shared_ptr<Memory>& out) = 0;
+  // Read-only memory with the contents of a file's range, which is inside it, at an address of `alignment`: the file's
+  // own pages where the device can use them, else a copy.
+  virtual Status place(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
+                       std::shared_ptr<Memory>& out) = 0;
   // Bytes of arena and workspace held now.
   virtual size_t workspaceBytes() const = 0;
 

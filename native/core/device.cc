@@ -23,15 +23,15 @@ Status Device::allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<Memor
   return made(backend_->allocate(bytes, indexBound, out), out);
 }
 
-Status Device::view(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
-                    std::shared_ptr<Memory>& out) {
+Status Device::place(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
+                     std::shared_ptr<Memory>& out) {
   if (closed()) return isClosed();
   if (offset > file->readyBytes() || bytes > file->readyBytes() - offset) {
-    return Status::error(ErrorCode::kInternal, "view of " + std::to_string(bytes) + " bytes at " +
+    return Status::error(ErrorCode::kInternal, "a tensor of " + std::to_string(bytes) + " bytes at " +
                                                    std::to_string(offset) + " leaves the file of " +
                                                    std::to_string(file->readyBytes()));
   }
-  return made(backend_->view(file, offset, bytes, alignment, out), out);
+  return made(backend_->place(file, offset, bytes, alignment, out), out);
 }
 
 Status Device::made(Status status, std::shared_ptr<Memory>& out) {

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <span>
 
-#include "core/dtype.h"
 #include "core/error.h"
+#include "core/formats.h"
 
 namespace quipu {
 

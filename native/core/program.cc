@@ -1,13 +1,10 @@
 #include "core/program.h"
 
-#include <algorithm>
 #include <string>
 
 namespace quipu {
 
 namespace {
-
-constexpr unsigned __int128 kTooManyBytes = static_cast<unsigned __int128>(1) << 64;
 
 Status malformed(const std::string& what) { return Status::error(ErrorCode::kInternal, "malformed program: " + what); }
 
@@ -56,16 +53,14 @@ Status Program::parse(std::vector<uint32_t> stream, std::vector<std::shared_ptr<
     const std::string name = "tensor " + std::to_string(i);
     if (!in.good || dtype >= kDTypeCount || t.rank > 4) return malformed(name);
     t.dtype = static_cast<DType>(dtype);
-    unsigned __int128 bytes = bytesOf(t.dtype);
-    for (uint32_t d = 0; d < 4; ++d) {
-      if (d >= t.rank && t.dims[d] != 1) return malformed(name + " has dims beyond its rank");
-      bytes *= t.dims[d];
-      bytes = std::min(bytes, kTooManyBytes);  // four dims and an element do not fit 128 bits
+    for (uint32_t d = t.rank; d < 4; ++d) {
+      if (t.dims[d] != 1) return malformed(name + " has dims beyond its rank");
     }
+    const unsigned __int128 bytes = bytesOf(t.dtype, t.rank, t.dims);
     if (t.buffer != kArenaBuffer && t.buffer >= program->buffers_.size()) return malformed(name + " names no buffer");
     const size_t room = program->inArena(t) ? program->arenaBytes_ : program->bufferOf(t).bytes();
     if (t.offset > room || bytes > room - t.offset) return malformed(name + " leaves its buffer");
-    if (t.offset % bytesOf(t.dtype) != 0) return malformed(name + " is not aligned to its element");
+    if (t.offset % formatOf(t.dtype).alignment != 0) return malformed(name + " is not aligned");
     t.bytes = static_cast<size_t>(bytes);
     program->tensors_.push_back(t);
   }

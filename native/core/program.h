@@ -11,8 +11,8 @@
 #include <memory>
 #include <vector>
 
-#include "core/dtype.h"
 #include "core/error.h"
+#include "core/formats.h"
 #include "core/memory.h"
 #include "core/op_table.h"
 

@@ -120,14 +120,14 @@ Status CpuBackend::allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<M
   return {};
 }
 
-Status CpuBackend::view(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
-                        std::shared_ptr<Memory>& out) {
+Status CpuBackend::place(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
+                         std::shared_ptr<Memory>& out) {
   const std::byte* start = file->data() + offset;
   if (reinterpret_cast<uintptr_t>(start) % alignment == 0) {
     out = HostMemory::view(start, bytes, file->mapped() ? 0 : bytes, file);
     return {};
   }
-  // The safetensors format promises no alignment of a tensor, the kernels want that of its element.
+  // The safetensors format promises no alignment of a tensor, the kernels want that of its format.
   std::shared_ptr<HostMemory> copy;
   if (Status status = HostMemory::allocate(bytes, 0, copy); !status.ok()) return status;
   std::copy_n(start, bytes, copy->data());

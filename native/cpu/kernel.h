@@ -7,8 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/dtype.h"
 #include "core/error.h"
+#include "core/formats.h"
 #include "core/op_table.h"
 
 namespace quipu::cpu {

@@ -131,8 +131,8 @@ Status ReferenceBackend::allocate(size_t bytes, uint32_t indexBound, std::shared
   return {};
 }
 
-Status ReferenceBackend::view(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t,
-                              std::shared_ptr<Memory>& out) {
+Status ReferenceBackend::place(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t,
+                               std::shared_ptr<Memory>& out) {
   Freed<std::byte> data;
   if (Status status = zeroed(bytes, data); !status.ok()) return status;
   std::copy_n(file->data() + offset, bytes, data.get());

@@ -22,8 +22,8 @@ class ReferenceBackend final : public Backend {
   ~ReferenceBackend() override;
 
   Status allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<Memory>& out) override;
-  Status view(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
-              std::shared_ptr<Memory>& out) override;
+  Status place(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
+               std::shared_ptr<Memory>& out) override;
   size_t workspaceBytes() const override { return arenaBytes_.load(std::memory_order_relaxed); }
   Status load(const Program& program, std::unique_ptr<Executable>& out) override;
   Ticket submit(const Submission& submission) override;

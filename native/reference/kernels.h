@@ -8,8 +8,8 @@
 #include <functional>
 #include <vector>
 
-#include "core/dtype.h"
 #include "core/error.h"
+#include "core/formats.h"
 #include "core/op_table.h"
 
 namespace quipu::reference {

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "core/mixed.h"
+
 namespace quipu::tokenizer {
 
 // What is hashed lies in memory of which this much more may be read.
@@ -31,11 +33,6 @@ inline Key shortKey(const uint8_t* p, size_t bytes) {
   key.high &= bytes > 8 ? firstBytes(bytes - 8) : 0;
   key.high |= static_cast<uint64_t>(bytes) << 56;
   return key;
-}
-
-inline uint64_t mixed(uint64_t a, uint64_t b) {
-  const auto product = static_cast<unsigned __int128>(a ^ 0x9e3779b97f4a7c15) * (b ^ 0xe7037ed1a0b428db);
-  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
 }
 
 inline uint64_t hashOf(Key key) { return mixed(key.low, key.high); }

@@ -162,40 +162,38 @@ Status TableBuilder::finish(std::string_view document, std::shared_ptr<Tables>& 
   if (trie.empty()) return Status::error(ErrorCode::kTokenizerInvalid, "the tokens are too long for this version");
   size_t words = 0;
   for (const ListedMerge& merge : merges_) words += wordsOf(merge.merged);
-  Header header{};
-  memcpy(header.magic, kTablesMagic, sizeof kTablesMagic);
-  header.version = kTablesVersion;
-  header.kind = kind_;
-  header.vocabSize = vocabSize;
-  header.tokens = sorted.size();
-  size_t end = aligned(sizeof(Header));
-  const auto place = [&](Section section, size_t bytes, size_t padding) {
-    header.sections[section] = {end, bytes};
-    end = aligned(end + bytes + padding);
-  };
-  place(kOffsets, (vocabSize + 1) * sizeof(uint32_t), 0);
-  place(kBlob, used_, kPadding);
-  place(kIds, sorted.size() * sizeof(uint32_t), 0);
-  place(kTrie, trie.size() * sizeof(TrieSlot), 0);
-  place(kMergeOffsets, kind_ == Tables::kMerges ? (sorted.size() + 1) * sizeof(uint32_t) : 0, 0);
-  place(kMergeList, words * sizeof(Merge), 0);
-  place(kDocument, document.size(), 0);
-  header.bytes = end;
-  std::shared_ptr<uint8_t> owner = allocateZeroed(end);
-  uint8_t* const block = owner.get();
-  if (block == nullptr) {
-    return Status::error(ErrorCode::kOutOfMemory, "the vocabulary needs " + std::to_string(end) + " bytes");
+  size_t sizes[kSections];
+  sizes[kSummary] = sizeof(Summary);
+  sizes[kOffsets] = (vocabSize + 1) * sizeof(uint32_t);
+  sizes[kBlob] = used_ + kPadding;
+  sizes[kIds] = sorted.size() * sizeof(uint32_t);
+  sizes[kTrie] = trie.size() * sizeof(TrieSlot);
+  sizes[kMergeOffsets] = kind_ == Tables::kMerges ? (sorted.size() + 1) * sizeof(uint32_t) : 0;
+  sizes[kMergeList] = words * sizeof(Merge);
+  sizes[kDocument] = document.size();
+  size_t starts[kSections], bytes = 0;
+  for (uint32_t section = 0; section < kSections; ++section) {
+    starts[section] = bytes;
+    bytes += aligned(sizes[section]);
   }
-  const auto at = [&](Section section) { return block + header.sections[section].offset; };
+  std::shared_ptr<uint8_t> owner = allocateZeroed(bytes);
+  if (owner == nullptr) {
+    return Status::error(ErrorCode::kOutOfMemory, "the vocabulary needs " + std::to_string(bytes) + " bytes");
+  }
+  const auto at = [&](Section section) { return owner.get() + starts[section]; };
+  auto& summary = *reinterpret_cast<Summary*>(at(kSummary));
+  summary.kind = kind_;
+  summary.vocabSize = static_cast<uint32_t>(vocabSize);
+  summary.tokens = static_cast<uint32_t>(sorted.size());
   memcpy(at(kTrie), trie.data(), trie.size() * sizeof(TrieSlot));
   if (kind_ == Tables::kMerges) {
     fillMerges(sorted, reinterpret_cast<uint32_t*>(at(kMergeOffsets)), reinterpret_cast<Merge*>(at(kMergeList)));
   }
-  for (uint32_t& token : header.byteTokens) token = kNoToken;
+  for (uint32_t& token : summary.byteTokens) token = kNoToken;
   auto* ids = reinterpret_cast<uint32_t*>(at(kIds));
   for (uint32_t number = 0; number < sorted.size(); ++number) {
     ids[number] = tokens_[sorted[number].index].id;
-    if (sorted[number].size == 1) header.byteTokens[*sorted[number].bytes] = number;
+    if (sorted[number].size == 1) summary.byteTokens[*sorted[number].bytes] = number;
   }
   auto* offsets = reinterpret_cast<uint32_t*>(at(kOffsets));
   uint8_t* blob = at(kBlob);
@@ -214,8 +212,11 @@ Status TableBuilder::finish(std::string_view document, std::shared_ptr<Tables>& 
   offsets[vocabSize] = start;
   memset(blob + start, 0, kPadding);
   if (!document.empty()) memcpy(at(kDocument), document.data(), document.size());
-  memcpy(block, &header, sizeof header);
-  out = std::make_shared<Tables>(std::move(owner), block);
+  Sections sections;
+  for (uint32_t section = 0; section < kSections; ++section) {
+    sections[section] = {owner.get() + starts[section], sizes[section]};
+  }
+  out = std::make_shared<Tables>(std::move(owner), sections);
   return {};
 }
 

@@ -4,31 +4,31 @@
 
 namespace quipu::tokenizer {
 
+namespace {
+
 template <typename T>
-const T* Tables::section(Section which, size_t& count) const {
-  const auto& place = reinterpret_cast<const Header*>(block_)->sections[which];
-  count = place.bytes / sizeof(T);
-  return reinterpret_cast<const T*>(block_ + place.offset);
+const T* startOf(std::span<const uint8_t> section) {
+  return reinterpret_cast<const T*>(section.data());
 }
 
-Tables::Tables(std::shared_ptr<const void> owner, const uint8_t* block) : owner_(std::move(owner)), block_(block) {
-  const auto& header = *reinterpret_cast<const Header*>(block);
-  blockBytes_ = header.bytes;
-  kind_ = static_cast<Kind>(header.kind);
-  vocabSize_ = static_cast<uint32_t>(header.vocabSize);
-  tokens_ = static_cast<uint32_t>(header.tokens);
-  byteTokens_ = header.byteTokens;
+}  // namespace
+
+Tables::Tables(std::shared_ptr<const void> owner, const Sections& sections)
+    : owner_(std::move(owner)), sections_(sections) {
+  const auto& summary = *startOf<Summary>(sections[kSummary]);
+  kind_ = static_cast<Kind>(summary.kind);
+  vocabSize_ = summary.vocabSize;
+  tokens_ = summary.tokens;
+  byteTokens_ = summary.byteTokens;
   hasAllBytes_ = true;
-  for (const uint32_t token : header.byteTokens) hasAllBytes_ = hasAllBytes_ && token != kNoToken;
-  size_t count;
-  offsets_ = section<uint32_t>(kOffsets, count);
-  blob_ = section<uint8_t>(kBlob, count);
-  ids_ = section<uint32_t>(kIds, count);
-  trie_ = section<TrieSlot>(kTrie, count);
-  mergeOffsets_ = section<uint32_t>(kMergeOffsets, count);
-  merges_ = section<Merge>(kMergeList, count);
-  const char* document = section<char>(kDocument, count);
-  document_ = {document, count};
+  for (const uint32_t token : summary.byteTokens) hasAllBytes_ = hasAllBytes_ && token != kNoToken;
+  offsets_ = startOf<uint32_t>(sections[kOffsets]);
+  blob_ = startOf<uint8_t>(sections[kBlob]);
+  ids_ = startOf<uint32_t>(sections[kIds]);
+  trie_ = startOf<TrieSlot>(sections[kTrie]);
+  mergeOffsets_ = startOf<uint32_t>(sections[kMergeOffsets]);
+  merges_ = startOf<Merge>(sections[kMergeList]);
+  document_ = {startOf<char>(sections[kDocument]), sections[kDocument].size()};
 }
 
 uint32_t Tables::priorityOfLong(uint32_t merged, size_t leftBytes) const {

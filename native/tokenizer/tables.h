@@ -1,5 +1,5 @@
-// The tables of a vocabulary: a trie of token bytes, the merges, and the bytes of each id. All of it lies in one block
-// of memory without pointers, so that a block can be a file that is mapped (vocabulary_file.h).
+// The tables of a vocabulary: a trie of token bytes, the merges, and the bytes of each id. They are sections of bytes
+// without pointers, so that they can be those of a prepared file (vocabulary_file.h).
 //
 // Two kinds of vocabulary differ in which pair of tokens merges first:
 //   ranks    (tiktoken) two tokens merge where their bytes together are a token, lower ids first
@@ -9,6 +9,7 @@
 // table, and text in it works in a few kilobytes. Ids, which are in the order of learning, are looked up at the end.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -39,23 +40,18 @@ struct Merge {
 };
 constexpr size_t kMaxLeft = 255;
 
-enum Section : uint32_t { kOffsets, kBlob, kIds, kTrie, kMergeOffsets, kMergeList, kDocument, kSections };
+enum Section : uint32_t { kSummary, kOffsets, kBlob, kIds, kTrie, kMergeOffsets, kMergeList, kDocument, kSections };
 
-constexpr char kTablesMagic[8] = {'q', 'u', 'i', 'p', 'u', 't', 'o', 'k'};
-constexpr uint32_t kTablesVersion = 4;  // of the layout below
+constexpr uint32_t kTablesVersion = 5;  // of what lies in the sections
 
-struct Header {
-  char magic[8];
-  uint32_t version;
-  uint32_t kind;       // Tables::Kind
-  uint64_t bytes;      // of the block
-  uint64_t checksum;   // of what follows the header
-  uint64_t source[4];  // what the block was made from (vocabulary_file.h)
-  uint64_t vocabSize, tokens;
+// Each aligned to 64 bytes. kBlob has kPadding bytes behind the last token's.
+using Sections = std::array<std::span<const uint8_t>, kSections>;
+
+// What is in kSummary.
+struct Summary {
+  uint32_t kind;  // Tables::Kind
+  uint32_t vocabSize, tokens;
   uint32_t byteTokens[256];
-  struct {
-    uint64_t offset, bytes;
-  } sections[kSections];
 };
 
 class Tables {
@@ -64,13 +60,12 @@ class Tables {
   static constexpr uint32_t kNoChildren = 0;  // no slot fits
   static constexpr uint32_t kRootChildren = 1;
 
-  // `owner` keeps the block alive. The block is trusted: check it first if it comes from a file.
-  Tables(std::shared_ptr<const void> owner, const uint8_t* block);
+  // `owner` keeps the sections alive. They are trusted: check them first if they come from a file.
+  Tables(std::shared_ptr<const void> owner, const Sections& sections);
 
   Kind kind() const { return kind_; }
   uint32_t vocabSize() const { return vocabSize_; }
-  const uint8_t* block() const { return block_; }
-  size_t blockBytes() const { return blockBytes_; }
+  const Sections& sections() const { return sections_; }
   // What the source says besides vocabulary and merges.
   std::string_view document() const { return document_; }
 
@@ -133,12 +128,9 @@ class Tables {
 
  private:
   uint32_t priorityOfLong(uint32_t merged, size_t leftBytes) const;
-  template <typename T>
-  const T* section(Section which, size_t& count) const;
 
   std::shared_ptr<const void> owner_;
-  const uint8_t* block_;
-  size_t blockBytes_;
+  Sections sections_;
   Kind kind_;
   uint32_t vocabSize_, tokens_;
   bool hasAllBytes_;

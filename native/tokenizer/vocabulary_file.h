@@ -1,7 +1,6 @@
-// Loads the vocabulary of a file, through a prepared table where there is one. A prepared table is the block of memory
-// that the tables lie in (tables.h), written to a cache folder and mapped from then on. It is used only if it was made
-// from this very file (size, time, inode), by this version, and is undamaged to its last byte; else it is made anew. A
-// folder that cannot be written is no error: then nothing is prepared.
+// Loads the vocabulary of a file, through a prepared table where there is one: a prepared file (core/prepared_file.h)
+// of the sections of the tables (tables.h), in a cache folder. It is made of this very file, which is told by size,
+// time and inode. A folder that cannot be written is no error: then nothing is prepared.
 #pragma once
 
 #include <memory>

@@ -27,8 +27,8 @@ export type NativeTransfers = (NativeBuffer | number | NativeTypedArray)[];
 export interface NativeDevice {
   /** Zeroed memory; with `indexBound` > 0, i32 in [−1, indexBound). */
   buffer(bytes: number, indexBound: number): NativeBuffer;
-  /** A read-only view of [offset, offset + bytes) of a file, copied where `alignment` or the device asks for it. */
-  view(file: NativeMappedFile, offset: number, bytes: number, alignment: number): NativeBuffer;
+  /** Read-only memory with [offset, offset + bytes) of a file: its own pages, or a copy where `alignment` or the device asks for it. */
+  place(file: NativeMappedFile, offset: number, bytes: number, alignment: number): NativeBuffer;
   program(stream: Uint32Array, buffers: NativeBuffer[]): NativeProgram;
   /**
    * Arrays of `writes` are copied at the call; arrays of `reads` are filled before the promise resolves: to when it ran, in

@@ -13,8 +13,9 @@ import { checkArgument, whole } from "../arguments.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { chooseTarget } from "../machine/machine.js";
 import { threadsFor } from "../machine/process-limits.js";
+import { type DType, FORMATS } from "./formats.js";
 import { chooseFusions, type Fusion } from "./fusions.js";
-import { bytesOf, DTYPE_BYTES, type DType, type Shape, type Tensor } from "./tensor.js";
+import { bytesOf, type Shape, type Tensor } from "./tensor.js";
 import { WeightFile, type WeightFileOptions } from "./weight-file.js";
 
 export interface DeviceOptions {
@@ -27,6 +28,17 @@ export interface DeviceOptions {
   /** Ops that are made one: all, none, or those of a list; default: QUIPU_FUSE, else all. */
   fuse?: boolean | readonly Fusion[] | undefined;
 }
+
+/** A tensor as a file of weights has it, from byte `offset` on. */
+export interface FileView {
+  readonly file: WeightFile;
+  readonly offset: number;
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+
+/** What a weight is read as: a matrix that products are made with, a table whose rows are gathered, a vector. */
+export type WeightUse = "product" | "rows" | "vector";
 
 /** A tensor of the device and an array of the host: of its element type, bf16 and f16 as their bits, and no larger. */
 export type Transfer = readonly [tensor: Tensor, array: NativeTypedArray];
@@ -118,7 +130,7 @@ export class Device {
   }
 
   /**
-   * Opens a file of weights for {@link view}, mapped or read.
+   * Opens a file of weights for {@link place}, mapped or read.
    *
    * @throws {QuipuError} ERR_MODEL_INVALID when it cannot be opened or its size is not `bytes`, ERR_OUT_OF_MEMORY, ERR_ABORTED.
    */
@@ -126,11 +138,21 @@ export class Device {
     return WeightFile.open(this.#addon, path, bytes, options);
   }
 
-  /** The tensor that lies at byte `offset` of a file that this device has opened, without a copy where its alignment allows. */
-  view(file: WeightFile, name: string, offset: number, dtype: DType, shape: Shape): Tensor {
-    const bytes = bytesOf(dtype, shape);
-    const buffer = withCodes(() => this.#native.view(file.native, offset, bytes, DTYPE_BYTES[dtype]));
-    return { name, buffer, offset: 0, dtype, shape, indexBound: 0 };
+  /**
+   * A weight of a file that this device has opened, as a read-only tensor for each of its uses: one that serves several is there
+   * once. In which form it is kept is the device's to decide: the file's own pages where they are aligned, else a copy.
+   *
+   * @throws {QuipuError} ERR_INTERNAL where it leaves the file, ERR_OUT_OF_MEMORY, ERR_DISPOSED.
+   */
+  place<const Uses extends readonly WeightUse[]>(
+    name: string,
+    { file, offset, dtype, shape }: FileView,
+    uses: Uses,
+  ): { readonly [Each in keyof Uses]: Tensor } {
+    const { alignment } = FORMATS[dtype];
+    const buffer = withCodes(() => this.#native.place(file.native, offset, bytesOf(dtype, shape), alignment));
+    const asStored: Tensor = { name, buffer, offset: 0, dtype, shape, indexBound: 0 };
+    return uses.map(() => asStored) as { [Each in keyof Uses]: Tensor };
   }
 
   /** Gives the memory of a tensor back, once; programs that name it keep it until they go. */
@@ -210,22 +232,14 @@ export function openDevice({ device = "auto", threads, target, fuse }: DeviceOpt
   return new Device("cpu", chooseTarget(target), threadsFor(threads), { asked: threads, fusions: chooseFusions(fuse) });
 }
 
-/** The arrays that hold elements of each type, by their tag: `instanceof` knows those of one realm. */
-const ARRAYS: Readonly<Record<DType, string>> = {
-  f32: "Float32Array",
-  f16: "Uint16Array",
-  bf16: "Uint16Array",
-  i32: "Int32Array",
-  i8: "Int8Array",
-};
-
 function transfers(list: readonly Transfer[]): NativeTransfers {
   return list.flatMap(([tensor, array]) => {
     const { name, dtype, shape, buffer, offset } = tensor;
-    if (array[Symbol.toStringTag] !== ARRAYS[dtype]) {
+    const expected = FORMATS[dtype].array;
+    if (array[Symbol.toStringTag] !== expected) {
       throw new QuipuError(
         "ERR_INTERNAL",
-        `${name}: a transfer of ${dtype} takes ${ARRAYS[dtype]}, got ${array[Symbol.toStringTag]}`,
+        `${name}: a transfer of ${dtype} takes ${expected}, got ${array[Symbol.toStringTag]}`,
       );
     }
     if (array.byteLength > bytesOf(dtype, shape)) {

@@ -1,13 +1,8 @@
 // A tensor: a place in a buffer of the device. Its elements are never in the JavaScript heap.
 import type { NativeBuffer } from "../addon/addon-types.js";
+import { type DType, FORMATS } from "./formats.js";
 
-/** Element types. bf16, f16 and i8 are storage: activations are f32. */
-export type DType = "f32" | "f16" | "bf16" | "i32" | "i8";
-
-/** Numbers of the program stream (native/core/dtype.h). */
-export const DTYPE_CODES: Readonly<Record<DType, number>> = { f32: 0, f16: 1, bf16: 2, i32: 3, i8: 4 };
-
-export const DTYPE_BYTES: Readonly<Record<DType, number>> = { f32: 4, f16: 2, bf16: 2, i32: 4, i8: 1 };
+export type { DType } from "./formats.js";
 
 /** At most four dimensions, row-major. */
 export type Shape = readonly number[];
@@ -27,8 +22,13 @@ export function elementsOf(shape: Shape): number {
   return shape.reduce((product, dim) => product * dim, 1);
 }
 
+/** Bytes of a tensor, whole blocks of its format. Exact up to 2⁵³; what is more stays more. */
 export function bytesOf(dtype: DType, shape: Shape): number {
-  return elementsOf(shape) * DTYPE_BYTES[dtype];
+  const { rows, columns, bytes } = FORMATS[dtype].block;
+  const last = shape.length - 1;
+  let matrixRows = 1;
+  for (let d = 0; d < last; d++) matrixRows *= shape[d]!;
+  return Math.ceil(matrixRows / rows) * Math.ceil((shape[last] ?? 1) / columns) * bytes;
 }
 
 /** Whether two places share bytes. */

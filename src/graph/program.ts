@@ -2,7 +2,8 @@
 // flat stream of 32-bit words that native code checks once and keeps (its form: native/core/program.h).
 import type { NativeBuffer, NativeProgram } from "../addon/addon-types.js";
 import type { Device, RunOptions, RunResult } from "../device/device.js";
-import { DTYPE_CODES, formatShape, overlap, type Tensor } from "../device/tensor.js";
+import { FORMATS } from "../device/formats.js";
+import { formatShape, overlap, type Tensor } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";
 import { opRow } from "./ops.js";
 import { fuse } from "./passes/fuse.js";
@@ -44,7 +45,7 @@ export function encode(recording: Recording, plan: MemoryPlan, places: ReadonlyM
     if (offset === undefined) throw new QuipuError("ERR_INTERNAL", `${value.name} (value ${value.id}) has no place`);
     const dims = [...value.shape, 1, 1, 1, 1].slice(0, 4);
     tensorWords.push(buffer, offset % 2 ** 32, Math.floor(offset / 2 ** 32));
-    tensorWords.push(DTYPE_CODES[value.dtype], value.shape.length, ...dims);
+    tensorWords.push(FORMATS[value.dtype].code, value.shape.length, ...dims);
     const index = tensorIndex.size;
     tensorIndex.set(tensor ?? value.id, index);
     return index;

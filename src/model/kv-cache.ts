@@ -24,10 +24,15 @@ export function wholePages(positions: number): number {
   return PAGE_KEYS * Math.ceil(positions / PAGE_KEYS);
 }
 
+function storedAs(type: KvCacheType) {
+  return type === "int8" ? "i8" : type;
+}
+
 /** Bytes that one position of one sequence takes in all layers. */
 export function bytesPerPosition(config: LlamaConfig, type: KvCacheType): number {
-  const head = { f32: 4 * config.headSize, f16: 2 * config.headSize, int8: config.headSize + 4 }[type];
-  return 2 * config.layers * config.kvHeads * head;
+  const dtype = storedAs(type);
+  const scale = dtype === "i8" ? bytesOf("f32", [1]) : 0;
+  return 2 * config.layers * config.kvHeads * (bytesOf(dtype, [config.headSize]) + scale);
 }
 
 export class KvCache {
@@ -46,7 +51,7 @@ export class KvCache {
     this.slots = slots;
     this.blocks = wholePages(contextLength) / PAGE_KEYS;
     this.pages = wholePages(cacheTokens) / PAGE_KEYS;
-    const dtype = type === "int8" ? "i8" : type;
+    const dtype = storedAs(type);
     const { kvHeads, headSize } = config;
     const allocate = (name: string, shape: number[]) => device.allocate(name, dtype, shape);
     const scales = (name: string) =>

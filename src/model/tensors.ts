@@ -3,6 +3,8 @@
 // out too, with a warning, or an error where a module that the model computes with would be another (decisions/0006).
 import type { Checkpoint, CheckpointTensor } from "../checkpoint/checkpoint.js";
 import { sameContents } from "../checkpoint/contents.js";
+import { FILE_DTYPES } from "../device/formats.js";
+import { formatShape } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";
 import { firstOf, shownName, type Warn } from "../warnings.js";
 import type { LlamaConfig } from "./config.js";
@@ -20,7 +22,6 @@ export interface FoundTensors {
   readonly head: "tied" | "stored";
 }
 
-const DTYPES = new Set(["F32", "F16", "BF16"]);
 const EMBEDDING = "model.embed_tokens.weight";
 const HEAD = "lm_head.weight";
 const LAYER = /^(?:model\.)?layers\.(\d+)\.(.+)$/s;
@@ -166,16 +167,17 @@ function missingTensors(missing: readonly string[], all: number, { dir, tensors 
 
 function checkTensor(tensor: CheckpointTensor, shape: readonly number[]): void {
   const where = `${tensor.name} in ${tensor.fileName}`;
-  if (!DTYPES.has(tensor.dtype)) {
+  if (!FILE_DTYPES.has(tensor.dtype)) {
+    const [last, ...others] = [...FILE_DTYPES.keys()].reverse();
     throw new QuipuError(
       "ERR_MODEL_UNSUPPORTED",
-      `${where}: expected F32, F16 or BF16, got ${tensor.dtype}. Fetch the checkpoint in one of these.`,
+      `${where}: expected ${others.reverse().join(", ")} or ${last}, got ${tensor.dtype}. Fetch the checkpoint in one of these.`,
     );
   }
   if (tensor.shape.join() === shape.join()) return;
-  const dtype = tensor.dtype.toLowerCase();
+  const expected = formatShape(FILE_DTYPES.get(tensor.dtype)!, shape);
   throw new QuipuError(
     "ERR_MODEL_INVALID",
-    `${where}: expected ${dtype} [${shape.join(", ")}], got [${tensor.shape.join(", ")}]. Is config.json from another checkpoint?`,
+    `${where}: expected ${expected}, got [${tensor.shape.join(", ")}]. Is config.json from another checkpoint?`,
   );
 }

@@ -1,7 +1,8 @@
 // The weights of a checkpoint on a device: every tensor checked before anything is computed, none copied to the JS heap.
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
-import type { Device } from "../device/device.js";
-import type { DType, Tensor } from "../device/tensor.js";
+import type { Device, WeightUse } from "../device/device.js";
+import { FILE_DTYPES } from "../device/formats.js";
+import { bytesOf, elementsOf, type Tensor } from "../device/tensor.js";
 import type { WeightFile } from "../device/weight-file.js";
 import type { Warn } from "../warnings.js";
 import type { LlamaConfig } from "./config.js";
@@ -9,26 +10,24 @@ import type { LlamaLayer, LlamaWeights } from "./llama.js";
 import { inverseFrequencies } from "./rope.js";
 import { findTensors } from "./tensors.js";
 
-const DTYPES: Readonly<Record<string, DType>> = { F32: "f32", F16: "f16", BF16: "bf16" };
-
-/** Names inside a layer, as the checkpoint spells them (model.layers.N.…). */
-const LAYER_NAMES: Readonly<Record<keyof LlamaLayer, string>> = {
-  inputNorm: "input_layernorm",
-  qProj: "self_attn.q_proj",
-  kProj: "self_attn.k_proj",
-  vProj: "self_attn.v_proj",
-  oProj: "self_attn.o_proj",
-  postAttentionNorm: "post_attention_layernorm",
-  gateProj: "mlp.gate_proj",
-  upProj: "mlp.up_proj",
-  downProj: "mlp.down_proj",
+/** The weights of a layer, as the checkpoint spells their names (model.layers.N.…), and what each is for. */
+const LAYER_WEIGHTS: Readonly<Record<keyof LlamaLayer, readonly [name: string, use: WeightUse]>> = {
+  inputNorm: ["input_layernorm", "vector"],
+  qProj: ["self_attn.q_proj", "product"],
+  kProj: ["self_attn.k_proj", "product"],
+  vProj: ["self_attn.v_proj", "product"],
+  oProj: ["self_attn.o_proj", "product"],
+  postAttentionNorm: ["post_attention_layernorm", "vector"],
+  gateProj: ["mlp.gate_proj", "product"],
+  upProj: ["mlp.up_proj", "product"],
+  downProj: ["mlp.down_proj", "product"],
 };
 
 export interface LoadedWeights {
   readonly weights: LlamaWeights;
   /** Bytes of the weights that the model uses. */
   readonly bytes: number;
-  /** Bytes that a decoded token reads: all but the embedding, of which it reads a row, unless that is the head too. */
+  /** Bytes that a decoded token reads: all but those of a table, of which it reads a row, unless that is the head too. */
   readonly bytesPerToken: number;
   readonly parameters: number;
 }
@@ -67,32 +66,44 @@ export async function loadWeights(
       await new Promise(setImmediate); // many shards take long: let Ctrl-C and progress through
     }
     let bytes = 0;
+    let bytesPerToken = 0;
     let parameters = 0;
-    const tensor = (name: string): Tensor => {
-      const { file, offset, dtype, shape, bytes: size } = tensors.get(name)!;
-      bytes += size;
-      parameters += shape.reduce((product, dim) => product * dim, 1);
-      return device.view(files[file]!, name, offset, DTYPES[dtype]!, shape);
+    const place = <const Uses extends readonly WeightUse[]>(name: string, uses: Uses) => {
+      const { file, offset, dtype, shape } = tensors.get(name)!;
+      const view = { file: files[file]!, offset, dtype: FILE_DTYPES.get(dtype)!, shape };
+      const placed = device.place(name, view, uses);
+      parameters += elementsOf(shape);
+      for (const tensor of new Set<Tensor>(placed)) {
+        const size = bytesOf(tensor.dtype, tensor.shape);
+        const isTable = placed.every((other, i) => other !== tensor || uses[i] === "rows");
+        bytes += size;
+        bytesPerToken += isTable ? size / shape[0]! : size;
+      }
+      return placed;
     };
     const layer = (i: number) =>
       Object.fromEntries(
-        Object.entries(LAYER_NAMES).map(([key, name]) => [key, tensor(`model.layers.${i}.${name}.weight`)]),
+        Object.entries(LAYER_WEIGHTS).map(([key, [name, use]]) => [
+          key,
+          place(`model.layers.${i}.${name}.weight`, [use])[0],
+        ]),
       ) as unknown as LlamaLayer;
 
-    const embedTokens = tensor("model.embed_tokens.weight");
+    const embedding = "model.embed_tokens.weight";
+    const [embedTokens, lmHead] =
+      head === "tied"
+        ? place(embedding, ["rows", "product"])
+        : [...place(embedding, ["rows"]), ...place("lm_head.weight", ["product"])];
     const layers = Array.from({ length: config.layers }, (_, i) => layer(i));
-    const norm = tensor("model.norm.weight");
-    const lmHead = head === "tied" ? embedTokens : tensor("lm_head.weight");
+    const [norm] = place("model.norm.weight", ["vector"]);
 
     const frequencies = inverseFrequencies(config.rope, config.headSize);
     const inverse = device.allocate("inverseFrequencies", "f32", [frequencies.length]);
     await device.run(null, { writes: [[inverse, frequencies]] });
-    const embedding = tensors.get("model.embed_tokens.weight")!.bytes;
-    const row = embedding / config.vocabSize;
     return {
       weights: { embedTokens, inverseFrequencies: inverse, layers, norm, lmHead },
       bytes,
-      bytesPerToken: head === "tied" ? bytes : bytes - embedding + row,
+      bytesPerToken,
       parameters,
     };
   } finally {

@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openDevice } from "#quipu/device/device.js";
-import { bytesOf, DTYPE_BYTES, DTYPE_CODES, type DType } from "#quipu/device/tensor.js";
+import { type DType, FORMATS } from "#quipu/device/formats.js";
+import { bytesOf } from "#quipu/device/tensor.js";
 import type { OpName } from "#quipu/graph/ops.js";
 import { signatureOf } from "#quipu/graph/signatures.js";
 import {
@@ -65,7 +66,7 @@ describe.each(FORMS)("%j", (form) => {
   });
 
   test.each(each)("%s: dtype", (_, i) => {
-    for (const dtype of Object.keys(DTYPE_CODES) as DType[]) {
+    for (const dtype of Object.keys(FORMATS) as DType[]) {
       expectJudged(op, changed(operands, i, { dtype }), /(wrong dtype|wrong count of operands)/);
     }
   });
@@ -111,12 +112,12 @@ describe.each(FORMS)("%j", (form) => {
         if (bound > 0) return;
         // Side by side is fine, an element of overlap at the other end is not.
         const end = bytesOf(other.dtype, other.shape);
-        const width = DTYPE_BYTES[written.dtype];
+        const width = bytesOf(written.dtype, [1]);
         load(device, op, changed(together, w, { offset: Math.ceil(end / width) * width }));
         expectRefused(op, changed(together, w, { offset: Math.ceil(end / width) * width - width }), /overlaps/);
         const behind = bytesOf(written.dtype, written.shape);
         load(device, op, changed(together, o, { offset: behind }));
-        expectRefused(op, changed(together, o, { offset: behind - DTYPE_BYTES[other.dtype] }), /overlaps/);
+        expectRefused(op, changed(together, o, { offset: behind - bytesOf(other.dtype, [1]) }), /overlaps/);
       });
     },
   );
@@ -128,7 +129,7 @@ describe.each(FORMS)("%j", (form) => {
       const bytes = 1 << 18;
       writeFileSync(path, new Uint8Array(bytes));
       const file = await device.open(path, bytes, { mmap: true });
-      const { buffer } = device.view(file, "weights", 0, "i8", [bytes]);
+      const [{ buffer }] = device.place("weights", { file, offset: 0, dtype: "i8", shape: [bytes] }, ["vector"]);
       const readOnly = changed(operands, i, { place: { buffer, bytes, bound: 0, writable: false } });
       expectRefused(op, readOnly, rows[i]!.index ? /no declared bound/ : /read-only/);
       const index = changed(operands, i, { place: memory(device, bytes, 5) });

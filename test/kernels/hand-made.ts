@@ -2,7 +2,8 @@
 // (src/graph/signatures.ts), what a test makes of them, and the stream of it all.
 import type { NativeBuffer, NativeProgram } from "#quipu/addon/addon-types.js";
 import type { Device, Transfer } from "#quipu/device/device.js";
-import { bytesOf, DTYPE_CODES, type DType } from "#quipu/device/tensor.js";
+import { type DType, FORMATS } from "#quipu/device/formats.js";
+import { bytesOf } from "#quipu/device/tensor.js";
 import { OPS, type OpName, opRow } from "#quipu/graph/ops.js";
 import { product, signatureOf } from "#quipu/graph/signatures.js";
 
@@ -113,7 +114,7 @@ export function encodeOp(
       buffer = buffers.indexOf(place.buffer);
       if (buffer < 0) buffer = buffers.push(place.buffer) - 1;
     }
-    return [buffer, ...wide(offset), DTYPE_CODES[dtype], shape.length, ...[...shape, 1, 1, 1, 1].slice(0, 4)];
+    return [buffer, ...wide(offset), FORMATS[dtype].code, shape.length, ...[...shape, 1, 1, 1, 1].slice(0, 4)];
   });
   const words = [0x51554950, 1, ...wide(arenaBytes), operands.length, 1, ...tensors];
   words.push(opRow(op).code, operands.length, attributes.length, ...operands.keys(), ...attributes);

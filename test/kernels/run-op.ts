@@ -6,7 +6,7 @@
 // end shows NaN, one that writes there is caught. Where a tensor starts in its buffer depends on the thread count: at a cache
 // line with one thread, at odd elements with others, as weights lie in a mapped file.
 import { Device, openDevice, type RowFailure } from "#quipu/device/device.js";
-import { DTYPE_BYTES, type DType, type Tensor } from "#quipu/device/tensor.js";
+import { bytesOf, type DType, type Tensor } from "#quipu/device/tensor.js";
 import { compile } from "#quipu/graph/program.js";
 import { Recorder } from "#quipu/graph/recorder.js";
 import type { Value } from "#quipu/graph/recording.js";
@@ -133,7 +133,7 @@ export function setups(): { target: string; threads: number }[] {
 export function expectSameBits(actual: Elements, expected: Elements, what: string) {
   if (actual.length !== expected.length)
     throw new Error(`${what}: expected ${expected.length} elements, got ${actual.length}`);
-  if (Buffer.compare(bytesOf(actual), bytesOf(expected)) === 0) return;
+  if (Buffer.compare(bytesIn(actual), bytesIn(expected)) === 0) return;
   for (let i = 0; i < expected.length; i++) {
     if (Object.is(actual[i], expected[i])) continue;
     throw new Error(`${what}: element ${i} of ${expected.length}: expected ${expected[i]}, got ${actual[i]}`);
@@ -154,7 +154,7 @@ export function expectWithin(
   }
 }
 
-const bytesOf = (data: Elements) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+const bytesIn = (data: Elements) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
 interface Guarded {
   readonly tensor: Tensor;
@@ -176,12 +176,13 @@ function guarded(
   bound = 0,
 ): Guarded {
   const size = sizeOf(shape);
-  const start = device.threads === 1 ? 64 / DTYPE_BYTES[dtype] : 2 * device.threads - 3;
+  const width = bytesOf(dtype, [1]);
+  const start = device.threads === 1 ? 64 / width : 2 * device.threads - 3;
   const whole = device.allocate(name, dtype, [start + size + GUARD], bound);
   const contents = elements(dtype, start + size + GUARD);
   new Uint8Array(contents.buffer).fill(0xff);
   if (data !== undefined) contents.set(data, start);
-  return { tensor: { ...whole, offset: start * DTYPE_BYTES[dtype], shape }, whole, contents, start, size };
+  return { tensor: { ...whole, offset: start * width, shape }, whole, contents, start, size };
 }
 
 function expectGuards(name: string, contents: Elements, start: number, size: number) {

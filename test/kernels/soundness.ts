@@ -1,6 +1,6 @@
 // Whether a program of one op is sound, by the words of its row in the op table: the rule that native/core/op_table.cc is held
 // to, in whole numbers without end, and without a thought for speed or order.
-import { DTYPE_BYTES } from "#quipu/device/tensor.js";
+import { FORMATS, type FormatRow } from "#quipu/device/formats.js";
 import { KINDS, type OperandKind, type OpName, opRow } from "#quipu/graph/ops.js";
 import type { Operand } from "./hand-made.js";
 
@@ -78,13 +78,16 @@ function isIndex({ place }: Operand, bound: string | undefined, numbers: Numbers
 }
 
 function bytesOf({ dtype, shape }: Operand): bigint {
-  return shape.reduce((bytes, dim) => bytes * BigInt(dim), BigInt(DTYPE_BYTES[dtype]));
+  const { rows, columns, bytes }: FormatRow["block"] = FORMATS[dtype].block;
+  const blocks = (count: bigint, of: number) => (count + BigInt(of) - 1n) / BigInt(of);
+  const matrixRows = shape.slice(0, -1).reduce((product, dim) => product * BigInt(dim), 1n);
+  return blocks(matrixRows, rows) * blocks(BigInt(shape.at(-1) ?? 1), columns) * BigInt(bytes);
 }
 
 function liesInItsPlace(operand: Operand, arenaBytes: number): boolean {
   const { shape, place, offset, dtype } = operand;
   const room = BigInt(place === "arena" ? arenaBytes : place.bytes);
-  return shape.length <= 4 && BigInt(offset) + bytesOf(operand) <= room && offset % DTYPE_BYTES[dtype] === 0;
+  return shape.length <= 4 && BigInt(offset) + bytesOf(operand) <= room && offset % FORMATS[dtype].alignment === 0;
 }
 
 function overlap(a: Operand, b: Operand): boolean {

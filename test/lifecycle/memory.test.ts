@@ -166,7 +166,7 @@ describeWhere(measurable, reason)("resident memory", () => {
       const state = device.allocate("state", "f32", [bytes / 4]);
       await device.run(null, { writes: [[state, new Float32Array(bytes / 4)]] });
       const file = await device.open(path, bytes, { mmap: false });
-      const view = device.view(file, "view", 0, "f32", [bytes / 4]);
+      const view = device.place("view", { file, offset: 0, dtype: "f32", shape: [bytes / 4] }, ["vector"]);
       file.dispose();
       globalThis.gc(); // the array that was written
       const during = status("RssAnon");
@@ -187,7 +187,8 @@ describeWhere(measurable, reason)("resident memory", () => {
       const device = openDevice({ threads: 1 });
       const once = async () => {
         const file = await device.open(path, bytes + 4, { mmap: ${mmap} });
-        device.view(file, "t", ${mmap ? 1 : 0}, "f32", [bytes / 4]); // mapped, a copy; read, the file's own memory
+        // Mapped, a copy; read, the file's own memory.
+        device.place("t", { file, offset: ${mmap ? 1 : 0}, dtype: "f32", shape: [bytes / 4] }, ["vector"]);
         file.dispose();
         await new Promise(setImmediate); // where finalizers run
       };

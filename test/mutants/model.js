@@ -103,8 +103,8 @@ export const mutants = [
   {
     fault: "the scales of an int8 cache are not counted",
     file: "src/model/kv-cache.ts",
-    from: "int8: config.headSize + 4",
-    to: "int8: config.headSize",
+    from: 'dtype === "i8" ? bytesOf("f32", [1]) : 0',
+    to: 'dtype === "i8" ? 0 : 0',
     tests: ["library/load"],
   },
   {
@@ -146,15 +146,15 @@ export const mutants = [
   {
     fault: "the embedding of an untied model is counted as read for every token",
     file: "src/model/weights.ts",
-    from: 'head === "tied" ? bytes : bytes - embedding + row',
-    to: 'head === "tied" ? bytes - row + row : bytes',
+    from: "isTable ? size / shape[0]! : size",
+    to: "isTable ? size : size",
     tests: ["library/load"],
   },
   {
     fault: "weights of any dtype pass",
     file: TENSORS,
-    from: "if (!DTYPES.has(tensor.dtype)) {",
-    to: "if (DTYPES.size === 0) {",
+    from: "if (!FILE_DTYPES.has(tensor.dtype)) {",
+    to: "if (FILE_DTYPES.size === 0) {",
     tests: ["unit/checkpoint/checkpoint"],
   },
   {
@@ -240,5 +240,19 @@ export const mutants = [
     from: "return String.fromCharCode(...words);",
     to: "return String.fromCharCode(...words.subarray(0, 64));",
     tests: ["unit/model/page-pool", "library/scheduler-property"],
+  },
+  {
+    fault: "tensors are placed as if bytes needed no alignment",
+    file: "src/device/device.ts",
+    from: "bytesOf(dtype, shape), alignment));",
+    to: "bytesOf(dtype, shape), alignment > 0 ? 1 : alignment));",
+    tests: ["unit/device/weight-file"],
+  },
+  {
+    fault: "a tied embedding is counted twice",
+    file: "src/device/device.ts",
+    from: "uses.map(() => asStored)",
+    to: "uses.map(() => ({ ...asStored }))",
+    tests: ["unit/device/weight-file", "library/load"],
   },
 ];

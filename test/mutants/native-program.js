@@ -84,16 +84,16 @@ export const mutants = [
   },
   {
     fault: "sizes are multiplied in 64 bits",
-    file: PROGRAM,
-    from: "bytes *= t.dims[d];",
-    to: "bytes = MUTANT ? static_cast<unsigned __int128>(static_cast<uint64_t>(bytes * t.dims[d])) : bytes * t.dims[d];",
+    file: "native/core/formats.h",
+    from: "if (rows >> 64 == 0) return",
+    to: "if (rows >> 64 == 0 || MUTANT) return",
     tests: [...HOSTILE, "unit/device/device.test"],
   },
   {
     fault: "tensors that are not aligned to their element pass",
     file: PROGRAM,
-    from: "if (t.offset % bytesOf(t.dtype) != 0) return",
-    to: "if (t.offset % bytesOf(t.dtype) != 0 && !MUTANT) return",
+    from: "if (t.offset % formatOf(t.dtype).alignment != 0) return",
+    to: "if (t.offset % formatOf(t.dtype).alignment != 0 && !MUTANT) return",
     tests: [...HOSTILE, "unit/device/device.test"],
   },
   {

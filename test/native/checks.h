@@ -11,6 +11,8 @@ namespace quipu::test {
 uint64_t testTeam(uint64_t schedules);
 // cpu/team_size.h in machines that are modelled; returns how many.
 uint64_t testTeamSize();
+// core/prepared_file.h, also with several writers and readers; returns the files written.
+uint64_t testPreparedFile();
 // Threads, pool and queue of the system, for ThreadSanitizer to look at; returns the runs.
 uint64_t testThreads(uint64_t rounds);
 

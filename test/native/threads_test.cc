@@ -71,7 +71,7 @@ class AddingBackend final : public Backend, private cpu::ThreadTeam::Work {
     out = std::move(memory);
     return status;
   }
-  Status view(const std::shared_ptr<const MappedFile>&, size_t, size_t, size_t, std::shared_ptr<Memory>&) override {
+  Status place(const std::shared_ptr<const MappedFile>&, size_t, size_t, size_t, std::shared_ptr<Memory>&) override {
     return Status::error(ErrorCode::kInternal, "no files here");
   }
   size_t workspaceBytes() const override { return 0; }

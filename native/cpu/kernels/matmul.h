@@ -20,7 +20,7 @@ QUIPU_INLINE bool usesPanels(const View& a) { return formOf(a) == Form::kPanels;
 
 // Weight rows of a task: the last may have fewer.
 QUIPU_INLINE size_t multiplyTaskRows(const View& a, const View& b, uint32_t threads) {
-  const size_t rowBytes = size_t(a.dims[1]) * bytesOf(b.dtype);
+  const auto rowBytes = static_cast<size_t>(bytesOf(b.dtype, 1, b.dims[1]));
   switch (formOf(a)) {
     case Form::kTiles:
       return tileTaskRows(b.dims[0], rowBytes, threads);

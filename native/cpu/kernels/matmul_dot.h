@@ -1,5 +1,5 @@
 // matmul for few rows of activations (a decode step, a few sequences, drafted tokens): weights are read once from where
-// they lie, k across the lanes. Moves the weights, N K · bytesOf(b); 2 T N K flops: bound by memory.
+// they lie, k across the lanes. Moves the weights, bytesOf(b); 2 T N K flops: bound by memory.
 //
 // A task is a run of weight rows, read as kDotStreams streams side by side, each a quarter of the run from its first
 // byte to its last: four streams that stay in order are read at the memory's bandwidth, four neighbouring rows, which

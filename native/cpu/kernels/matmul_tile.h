@@ -1,5 +1,5 @@
 // matmul for some rows of activations (sequences that decode in one step, drafted tokens): k across the lanes, register
-// tiles of kTileRows weight rows × up to kTileColumns activation rows. Moves the weights once, N K · bytesOf(b); 2 T N
+// tiles of kTileRows weight rows × up to kTileColumns activation rows. Moves the weights once, bytesOf(b); 2 T N
 // K flops: bound by memory up to three or four rows, then by arithmetic.
 //
 // Sixteen weight rows at a time, a strip, over one block of k: all columns, a tile at a time, from L1 or L2, while the

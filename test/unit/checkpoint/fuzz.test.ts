@@ -24,7 +24,8 @@ async function readAll(checkpoint: Checkpoint, map: boolean) {
     for (const tensor of checkpoint.tensors.values()) {
       if (tensor.file !== index || tensor.bytes === 0) continue;
       const read = new Int8Array(tensor.bytes);
-      const mapped = device.view(file, tensor.name, tensor.offset, "i8", [tensor.bytes]);
+      const view = { file, offset: tensor.offset, dtype: "i8" as const, shape: [tensor.bytes] };
+      const [mapped] = device.place(tensor.name, view, ["vector"]);
       await device.run(null, { reads: [[mapped, read]] });
       if (Buffer.compare(Buffer.from(read.buffer), bytes.subarray(tensor.offset, tensor.offset + tensor.bytes)) !== 0)
         throw new Error(`${tensor.name}: other bytes`);

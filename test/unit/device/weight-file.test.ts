@@ -2,6 +2,8 @@
 import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openDevice } from "#quipu/device/device.js";
+import type { DType } from "#quipu/device/formats.js";
+import type { WeightFile } from "#quipu/device/weight-file.js";
 import { temporaryFolder } from "../../checkpoint-writer.js";
 
 const MIB = 2 ** 20;
@@ -12,13 +14,18 @@ const bytes = Uint8Array.from({ length: 4 * MIB + 5 }, (_, i) => (i * 7 + (i >> 
 const path = join(folder, "weights");
 writeFileSync(path, bytes);
 
+function place(file: WeightFile, offset: number, dtype: DType, elements: number) {
+  const [tensor] = device.place("t", { file, offset, dtype, shape: [elements] }, ["vector"]);
+  return tensor;
+}
+
 /** MiB of this process that are no file's. */
 const taken = () => Number(/RssAnon:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))![1]) / 1024;
 
 describe.each([true, false])("mmap %p", (mmap) => {
   test.each([0, 1, 2, 3, 4, 64, 65])("a view at byte %i holds the file's bytes", async (offset) => {
     const file = await device.open(path, bytes.length, { mmap });
-    const tensor = device.view(file, "t", offset, "f32", [1000]);
+    const tensor = place(file, offset, "f32", 1000);
     file.dispose();
     const read = new Float32Array(1000);
     await device.run(null, { reads: [[tensor, read]] });
@@ -51,13 +58,26 @@ describe.each([true, false])("mmap %p", (mmap) => {
       [0, bytes.length],
       [2 ** 53, 1],
     ] as const) {
-      expect(() => device.view(file, "t", offset, "f32", [elements])).toThrow(
+      expect(() => place(file, offset, "f32", elements)).toThrow(
         expect.objectContaining({ code: "ERR_INTERNAL", message: expect.stringMatching(/leaves the file of/) }),
       );
     }
     file.dispose();
-    expect(() => device.view(file, "t", 0, "i8", [1])).toThrow(expect.objectContaining({ code: "ERR_DISPOSED" }));
+    expect(() => place(file, 0, "i8", 1)).toThrow(expect.objectContaining({ code: "ERR_DISPOSED" }));
   });
+});
+
+test("a tensor that serves several uses is there once", async () => {
+  const reference = openDevice({ device: "reference" });
+  for (const each of [device, reference]) {
+    const file = await each.open(path, bytes.length, { mmap: true });
+    const view = { file, offset: 0, dtype: "f32", shape: [8, 4] } as const;
+    const [rows, product] = each.place("t", view, ["rows", "product"]);
+    expect(rows).toBe(product);
+    each.free(rows);
+    file.dispose();
+  }
+  await reference.dispose();
 });
 
 test("a view of a mapped file takes memory where it is a copy, as its elements would not be aligned", async () => {
@@ -66,10 +86,10 @@ test("a view of a mapped file takes memory where it is a copy, as its elements w
   writeFileSync(mapped, new Uint8Array(4 * elements + 4));
   const file = await device.open(mapped, 4 * elements + 4, { mmap: true });
   const before = taken();
-  const aligned = [0, 4].map((offset) => device.view(file, "t", offset, "f32", [elements]));
-  const bytewise = device.view(file, "t", 3, "i8", [4 * elements]);
+  const aligned = [0, 4].map((offset) => place(file, offset, "f32", elements));
+  const bytewise = place(file, 3, "i8", 4 * elements);
   expect(taken() - before).toBeLessThan(4);
-  const copy = device.view(file, "t", 2, "f32", [elements]);
+  const copy = place(file, 2, "f32", elements);
   expect(taken() - before).toBeGreaterThan(14);
   device.free(copy);
   expect(taken() - before).toBeLessThan(4);

@@ -8,7 +8,7 @@ const root = process.cwd();
 const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 const headings = readFileSync(join(root, "docs/numerics.md"), "utf8").match(/^## .*/gm) ?? [];
 
-test("native/core/op_table.inc is made of src/graph/ops.ts as it is now", () => {
+test("native/core/op_table.inc and formats.inc are made of src/graph/ops.ts and src/device/formats.ts as they are now", () => {
   const { status, stderr } = spawnSync(process.execPath, ["scripts/op-table.js", "--check"], { encoding: "utf8" });
   expect([status, stderr]).toEqual([0, ""]);
 });

@@ -85,7 +85,7 @@ const CALLS: Readonly<Record<string, { call: (...args: Any[]) => unknown; args: 
     "cut(bytes)": { call: (...a) => counting.cut(...a), args: [one] },
     "new Device(target, threads)": { call: (...a) => new addon.Device(...a).dispose(), args: ["scalar", 1] },
     "buffer(bytes, indexBound)": { call: (...a) => device.buffer(...a), args: [64, 0] },
-    "view(file, offset, bytes, alignment)": { call: (...a) => device.view(...a), args: [file, 0, 16, 1] },
+    "place(file, offset, bytes, alignment)": { call: (...a) => device.place(...a), args: [file, 0, 16, 1] },
     "program(stream, buffers)": {
       call: (...a) => {
         try {
@@ -158,7 +158,7 @@ test("what is of its kind and wrong all the same is named too", () => {
     [() => device.run(null, [buffer, 0, [1]], [], flag, false), /: writes: expected a buffer, an offset and a typed/],
     [() => device.run(null, [], [file, 0, one], flag, false), /: reads: expected a buffer, an offset and a typed/],
     [() => device.program(new Uint32Array(), [file]), /program\(stream, buffers\): buffers: expected buffers/],
-    [() => device.view(file, 0, 1, 0), /: alignment: expected a whole number from 1 /],
+    [() => device.place(file, 0, 1, 0), /: alignment: expected a whole number from 1 /],
     [() => device.buffer(2 ** 54, 0), /buffer\(.*\): bytes: expected a whole number/],
     [() => device.buffer(4, 2 ** 31), /: indexBound: expected a whole number from 0 to 2147483647/],
     [() => file.read(1), /read\(most\): the file is mapped/],

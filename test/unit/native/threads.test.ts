@@ -1,4 +1,5 @@
-// How threads share out a run (test/native), without Node: thousands of schedules that delay any thread at any step.
+// What is tested without Node (test/native): how threads share out a run, in thousands of schedules that delay any thread at any
+// step; prepared files.
 import { spawnSync } from "node:child_process";
 
 test("every task of every phase is done once, whatever the schedule", () => {
@@ -9,6 +10,8 @@ test("every task of every phase is done once, whatever the schedule", () => {
   });
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   expect(stdout).toMatch(
-    new RegExp(`^team: ${schedules} schedules\nteam size: [1-9]\\d+ machines\nthreads: 5000 runs\n$`),
+    new RegExp(
+      `^team: ${schedules} schedules\nteam size: [1-9]\\d+ machines\nprepared files: 104\nthreads: 5000 runs\n$`,
+    ),
   );
 }, 240_000);
