@@ -123,7 +123,7 @@ class EndlessBackend final : public Backend {
   explicit EndlessBackend(std::atomic<bool>& begun) : begun_(begun) {}
 
   Status allocate(size_t, uint32_t, std::shared_ptr<Memory>&) override { return none(); }
-  Status view(const std::shared_ptr<const MappedFile>&, size_t, size_t, size_t, std::shared_ptr<Memory>&) override {
+  Status place(const std::shared_ptr<const MappedFile>&, size_t, size_t, size_t, std::shared_ptr<Memory>&) override {
     return none();
   }
   size_t workspaceBytes() const override { return 0; }
