@@ -1,5 +1,5 @@
-// What several rows in one step cost: the product by itself over weights that no cache holds, and whole steps of SmolLM2 that
-// decode so many sequences. One thread, its processor time (what neighbours take is not counted), best of all rounds, each
+// What several rows in one step cost: the product by itself over weights that no cache holds, whole steps of SmolLM2 that decode so
+// many sequences, and steps of the storyteller that have another number of rows than the one before. One thread, its processor time (what neighbours take is not counted), best of all rounds, each
 // instruction set of this machine. QUIPU_BENCH_MODEL names another folder, QUIPU_BENCH_DIST another build's dist.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -16,6 +16,13 @@ const SHAPES = [
   [49_152, 576],
   [8192, 2048],
 ];
+/** Numbers of rows of steps that follow each other, and how many there are of each. */
+const CHANGES = [
+  [1, 2],
+  [7, 8],
+  [1, 16],
+];
+const STEPS = 100;
 const MODEL = process.env.QUIPU_BENCH_MODEL ?? join(ROOT, "build/models/smollm2");
 const DIST = process.env.QUIPU_BENCH_DIST ?? join(ROOT, "dist");
 
@@ -71,7 +78,8 @@ async function product(target, [features, depth]) {
   return [`${features} × ${depth}, ${target}`, ...cells];
 }
 
-async function steps(target) {
+/** A runtime with a prompt in each of as many slots as there are rows, and a step that decodes some of them. */
+async function runtimeOf(folder, target) {
   const { Device } = await library("device/device.js");
   const { FUSIONS } = await library("device/fusions.js");
   const { openCheckpoint } = await library("checkpoint/checkpoint.js");
@@ -79,10 +87,10 @@ async function steps(target) {
   const { loadWeights } = await library("model/weights.js");
   const { Runtime } = await library("model/runtime.js");
   const device = new Device("cpu", target, 1, { fusions: FUSIONS });
-  const config = await readConfig(MODEL);
-  const { weights } = await loadWeights(device, await openCheckpoint(MODEL), config, { mmap: true });
+  const config = await readConfig(folder);
+  const { weights } = await loadWeights(device, await openCheckpoint(folder), config, { mmap: true });
   const slots = Math.max(...ROWS);
-  const shape = { slots, contextLength: 64, cacheTokens: 64 * slots, type: "f16" }; // a page each
+  const shape = { slots, stepRows: 512, contextLength: 64, cacheTokens: 64 * slots, type: "f16" }; // a page each
   const runtime = await Runtime.create(device, config, weights, shape);
   const settings = {
     ...{ temperature: 0.8, topK: 0, topP: 1, minP: 0, seed: 1, logitBias: new Map() },
@@ -96,21 +104,43 @@ async function steps(target) {
       { writes },
     );
   }
-  const works = ROWS.map((count) => {
+  const step = (count) => {
     const rows = Array.from({ length: count }, (_, slot) => ({ id: 400 + slot, slot, position: prompt.length }));
-    return () =>
-      runtime.sample(
-        rows,
-        [...rows.keys()],
-        rows.map(() => 1),
-      );
-  });
-  const best = await bestOf(works);
+    const [wanted, bests] = [[...rows.keys()], rows.map(() => 1)];
+    return () => runtime.sample(rows, wanted, bests);
+  };
+  return { device, step };
+}
+
+async function steps(target) {
+  const { device, step } = await runtimeOf(MODEL, target);
+  const best = await bestOf(ROWS.map(step));
   await device.dispose();
   const cells = best.map(
     (seconds, i) => `${(1e3 * seconds).toFixed(1)}, ${((ROWS[i] * best[0]) / seconds).toFixed(2)} ×`,
   );
   return [target, ...cells];
+}
+
+/** Steps of two numbers of rows, one after the other and by turns: what it costs that the number changes. */
+async function changes(target) {
+  const { device, step } = await runtimeOf(join(ROOT, "models/storyteller"), target);
+  const rows = [];
+  for (const [few, many] of CHANGES) {
+    const pair = [step(few), step(many)];
+    const [apart, byTurns] = await bestOf([
+      async () => {
+        for (const work of pair) for (let i = 0; i < STEPS; i++) await work();
+      },
+      async () => {
+        for (let i = 0; i < STEPS; i++) for (const work of pair) await work();
+      },
+    ]);
+    const micros = [apart, byTurns, byTurns - apart].map((seconds) => ((1e6 * seconds) / (2 * STEPS)).toFixed(1));
+    rows.push([`${few} and ${many}, ${target}`, ...micros]);
+  }
+  await device.dispose();
+  return rows;
 }
 
 export async function measure() {
@@ -126,5 +156,9 @@ export async function measure() {
     text += `\nMilliseconds of a step that decodes so many sequences, tokens/s as a multiple of one's:\n\n`;
     text += markdown(["SmolLM2", ...header], decoded);
   }
-  return text;
+  const changed = [];
+  for (const target of targets) changed.push(...(await changes(target)));
+  text +=
+    "\nMicroseconds of a step of the storyteller, where all of one number of rows come first and where they take turns:\n\n";
+  return text + markdown(["rows", "one after the other", "by turns", "a change"], changed);
 }

@@ -49,7 +49,7 @@ function partsOf(op) {
     ...fields,
     `}  // namespace ${snake(op)}`,
   ];
-  const letterRows = letters.map(({ name, least, most }) => `{"${name}", ${least}, ${most + 1}}`);
+  const letterRows = letters.map(({ name, least, most, rows }) => `{"${name}", ${least}, ${most + 1}, ${rows}}`);
   const lists = [
     `inline constexpr LetterRow ${constant(op)}Letters[] = {${letterRows.join(", ")}};`,
     `inline constexpr OperandRow ${constant(op)}Operands[] = {`,

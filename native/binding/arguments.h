@@ -51,6 +51,7 @@ struct Argument<Whole<kLeast, kMost>> {
 
 using Size = Whole<0, int64_t{1} << 53>;  // up to here doubles hold every whole number
 using Threads = Whole<1, 1024>;
+using Rows = Whole<0, UINT32_MAX>;
 
 template <>
 struct Argument<bool> {

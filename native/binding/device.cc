@@ -111,18 +111,20 @@ void DeviceWrap::cancel(const Napi::CallbackInfo& info) {
   device_->cancel(*flag->get());
 }
 
-// run(program | null, writes, reads, cancel, byRow) → Promise. writes and reads are flat lists of (Buffer, byte offset,
-// typed array): arrays to write are copied now, arrays to read into are filled before the promise resolves. It resolves
-// to [started, ended, idle, …errors]: milliseconds (Job), and where byRow is set the errors of the rows that failed
-// alone.
+// run(program | null, writes, reads, cancel, byRow, rows, wanted) → Promise. writes and reads are flat lists of
+// (Buffer, byte offset, typed array): arrays to write are copied now, arrays to read into are filled before the promise
+// resolves. It resolves to [started, ended, idle, …errors]: milliseconds (Job), and where byRow is set the errors of
+// the rows that failed alone.
 Napi::Value DeviceWrap::run(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (device_->closed()) throw toError(env, Status::error(ErrorCode::kDisposed, "the device is disposed"));
-  const Arguments arguments(info, "run(program, writes, reads, cancel, byRow)");
-  const auto [program, writes, reads, cancel, byRow] =
-      arguments.read<std::optional<ProgramWrap>, Napi::Array, Napi::Array, CancelFlagWrap, bool>();
+  const Arguments arguments(info, "run(program, writes, reads, cancel, byRow, rows, wanted)");
+  const auto [program, writes, reads, cancel, byRow, rows, wanted] =
+      arguments.read<std::optional<ProgramWrap>, Napi::Array, Napi::Array, CancelFlagWrap, bool, Rows, Rows>();
   auto job = std::make_shared<Job>();
   if (program) job->program = (*program)->get(env, *device_);
+  job->counts = {static_cast<uint32_t>(rows), static_cast<uint32_t>(wanted)};
+  if (program) check(env, job->program->program().fits(job->counts));
   job->cancel = cancel->get();
   job->byRow = byRow;
 

@@ -45,6 +45,7 @@ class Executable {
 // One run: writes, the program (null: transfers alone), reads. All of it outlives the submission.
 struct Submission {
   Executable* executable;
+  RowCounts counts;  // that the program fits
   std::span<const MemoryWrite> writes;
   std::span<MemoryRead> reads;
   const std::atomic<bool>& cancelled;

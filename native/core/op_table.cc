@@ -16,7 +16,9 @@ class Checker {
   Checker(const Op& op, const Program& program)
       : row_(kOpRows[static_cast<uint32_t>(op.code)]), op_(op), program_(program) {}
 
-  bool check() { return counts() && dtypes() && letters() && ranges() && indexes() && written() && apart(); }
+  bool check() {
+    return counts() && dtypes() && letters() && ranges() && leading() && indexes() && written() && apart();
+  }
   std::string problem;
 
  private:
@@ -95,6 +97,28 @@ class Checker {
       const uint32_t number = numbers_[i + 1];
       if (number < letter.least || (letter.most != 0 && number > numbers_[letter.most])) {
         return wrong(std::string(letter.name) + " is out of range: " + std::to_string(number));
+      }
+    }
+    return true;
+  }
+
+  // A letter is the same rows wherever it is, so that shapes agree in every run; what is no letter of rows is none.
+  // Bounds of indexes hold for the capacity: what they may name of a run with fewer rows is memory of its operands too.
+  bool leading() {
+    Leading marks[kMaxLetters + 1];
+    uint32_t known = 0;  // letters, a bit each
+    for (uint32_t i = 0; i < op_.operandCount; ++i) {
+      const Dim& first = row_.operands[i].dims[0];
+      const bool alone = first.factor == 1 && first.letters[0] != 0 && first.letters[1] == 0;
+      const Letter letter = first.letters[0];
+      const Leading mark = at(i).leading;
+      if (!alone || !row_.letters[letter - 1].rows) {
+        if (mark != Leading::kFixed) return wrong(i, "has rows where its first dim is none");
+      } else if ((known >> letter & 1) == 0) {
+        known |= 1u << letter;
+        marks[letter] = mark;
+      } else if (marks[letter] != mark) {
+        return wrong(i, std::string("has other rows than ") + row_.letters[letter - 1].name);
       }
     }
     return true;

@@ -41,6 +41,7 @@ struct LetterRow {
   const char* name;
   uint32_t least;
   Letter most;  // the letter that it may not exceed
+  bool rows;    // it may be the rows of a run: everywhere it is a first dim by itself, and 0 is allowed
 };
 
 struct OpRow {

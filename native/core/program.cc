@@ -37,6 +37,8 @@ Status Program::parse(std::vector<uint32_t> stream, std::vector<std::shared_ptr<
   Reader in{program->stream_};
   if (in.word() != kProgramMagic || in.word() != kProgramVersion) return malformed("wrong magic or version");
   program->arenaBytes_ = in.wide();
+  program->capacity_.rows = in.word();
+  program->capacity_.wanted = in.word();
   const uint32_t tensorCount = in.word();
   const uint32_t opCount = in.word();
   if (!in.good || tensorCount > program->stream_.size() || opCount > program->stream_.size())
@@ -49,10 +51,14 @@ Status Program::parse(std::vector<uint32_t> stream, std::vector<std::shared_ptr<
     t.offset = in.wide();
     const uint32_t dtype = in.word();
     t.rank = in.word();
+    const uint32_t leading = in.word();
     for (uint32_t& dim : t.dims) dim = in.word();
     const std::string name = "tensor " + std::to_string(i);
-    if (!in.good || dtype >= kDTypeCount || t.rank > 4) return malformed(name);
+    if (!in.good || dtype >= kDTypeCount || t.rank > 4 || leading >= kLeadingCount) return malformed(name);
     t.dtype = static_cast<DType>(dtype);
+    t.leading = static_cast<Leading>(leading);
+    if (t.leading != Leading::kFixed && (t.rank == 0 || t.dims[0] != program->capacity_.of(t.leading)))
+      return malformed(name + " has not as many rows as the program");
     for (uint32_t d = t.rank; d < 4; ++d) {
       if (t.dims[d] != 1) return malformed(name + " has dims beyond its rank");
     }
@@ -90,6 +96,15 @@ Status Program::parse(std::vector<uint32_t> stream, std::vector<std::shared_ptr<
   if (in.position != program->stream_.size()) return malformed("words after the last op");
   out = std::move(program);
   return {};
+}
+
+Status Program::fits(const RowCounts& counts) const {
+  if (counts.rows <= capacity_.rows && counts.wanted <= capacity_.wanted) return {};
+  const auto words = [](const RowCounts& of) {
+    return std::to_string(of.rows) + " rows, " + std::to_string(of.wanted) + " of them wanted";
+  };
+  return Status::error(ErrorCode::kInternal,
+                       "a run of " + words(counts) + ": the program is made for " + words(capacity_));
 }
 
 }  // namespace quipu

@@ -153,7 +153,8 @@ bool RunQueue::startNext(std::unique_lock<std::mutex>& lock) {
     if (job.program != nullptr) {
       if (Status status = job.program->load(*job.backend, executable); !status.ok()) return status;
     }
-    job.ticket_ = job.backend->submit({executable, job.writes, job.reads, job.cancel->cancelled, job.byRow});
+    job.ticket_ =
+        job.backend->submit({executable, job.counts, job.writes, job.reads, job.cancel->cancelled, job.byRow});
     return {};
   });
   lock.lock();

@@ -25,6 +25,7 @@ class LoadedProgram;
 struct Job {
   Backend* backend = nullptr;              // outlives the job: RunQueue::end
   std::shared_ptr<LoadedProgram> program;  // may be null: only writes and reads
+  RowCounts counts;                        // that the program fits
   std::vector<MemoryWrite> writes;
   std::vector<MemoryRead> reads;
   std::shared_ptr<CancelFlag> cancel;

@@ -57,10 +57,19 @@ namespace {
 // Of all executables of the process, which share the threads; all are made on the one thread of the queue.
 uint64_t executablesMade = 0;
 
+// The same for runs of an executable that have as many rows, and seldom for others: what such a run takes is compared.
+uint64_t identityOf(uint64_t executable, const RowCounts& counts) {
+  return executable << 40 ^ uint64_t { counts.rows } << 20 ^ counts.wanted;
+}
+
 }  // namespace
 
 CpuExecutable::CpuExecutable(CpuBackend& backend, const Program& program)
-    : backend_(backend), identity_(++executablesMade), arenaBytes_(program.arenaBytes()), rows_(failingRows(program)) {
+    : backend_(backend),
+      number_(++executablesMade),
+      counts_(program.capacity()),
+      arenaBytes_(program.arenaBytes()),
+      rows_(failingRows(program)) {
   size_t operands = 0;
   for (const Op& op : program.ops()) operands += op.operandCount;
   views_.reserve(operands);  // calls_ points into it
@@ -77,6 +86,7 @@ CpuExecutable::CpuExecutable(CpuBackend& backend, const Program& program)
         data = addressOf(program.bufferOf(t)) + t.offset;
         bound = program.bufferOf(t).indexBound();
       }
+      if (t.leading != Leading::kFixed) leadingViews_.push_back({static_cast<uint32_t>(views_.size()), t.leading});
       views_.push_back({data, t.dtype, {t.dims[0], t.dims[1], t.dims[2], t.dims[3]}, bound});
     }
     const OpCall& call = calls_.emplace_back(OpCall{first, op.operandCount, op.attributes});
@@ -97,6 +107,12 @@ void CpuExecutable::placeArena(std::byte* arena) {
   if (arena == arena_) return;
   arena_ = arena;
   for (const ArenaView& at : arenaViews_) views_[at.view].data = arena + at.offset;
+}
+
+void CpuExecutable::setCounts(const RowCounts& counts) {
+  if (counts == counts_) return;
+  counts_ = counts;
+  for (const LeadingView& at : leadingViews_) views_[at.view].dims[0] = counts.of(at.leading);
 }
 
 size_t CpuExecutable::tasks(uint32_t step) {
@@ -198,11 +214,12 @@ Status CpuBackend::run(CpuExecutable& executable, const Submission& submission) 
   if (Status status = makeRoom(executable); !status.ok()) return status;
   outcome_.rows.reserve(executable.rows_);  // no memory is taken when it has run: what is refused has not
   executable.placeArena(arena_->data());
+  executable.setCounts(submission.counts);
   byRow_ = submission.byRow;
   failure_.store(0, std::memory_order_relaxed);
   for (size_t row = 0; row < executable.rows_; ++row) rowFailures_[row].store(0, std::memory_order_relaxed);
-  pool_.run(executable, executable.identity_, static_cast<uint32_t>(executable.steps_.size()), threads_,
-            submission.cancelled);
+  pool_.run(executable, identityOf(executable.number_, submission.counts),
+            static_cast<uint32_t>(executable.steps_.size()), threads_, submission.cancelled);
   outcome_.failure = failure_.load(std::memory_order_relaxed);
   if (outcome_.failure != 0) return {};
   if (submission.cancelled) return Status::error(ErrorCode::kAborted, "the run was cancelled");

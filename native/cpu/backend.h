@@ -30,19 +30,26 @@ class CpuExecutable final : public Executable, private ThreadTeam::Work {
     uint32_t view;
     size_t offset;
   };
+  struct LeadingView {
+    uint32_t view;
+    Leading leading;
+  };
 
   CpuExecutable(CpuBackend& backend, const Program& program);
   void placeArena(std::byte* arena);
+  void setCounts(const RowCounts& counts);
   size_t tasks(uint32_t step) override;
   void perform(uint32_t step, uint32_t thread, ThreadTeam::Claims& claims) override;
 
   CpuBackend& backend_;
-  const uint64_t identity_;
+  const uint64_t number_;
   std::vector<View> views_;
   std::vector<OpCall> calls_;  // by op
   std::vector<Step> steps_;
   std::vector<ArenaView> arenaViews_;
   std::byte* arena_ = nullptr;  // where those lie
+  std::vector<LeadingView> leadingViews_;
+  RowCounts counts_;  // that those have
   size_t arenaBytes_, scratchBytes_ = 0, sharedBytes_ = 0, rows_;
 };
 

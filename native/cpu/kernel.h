@@ -61,8 +61,10 @@ struct Phase {
 inline constexpr uint32_t kMaxPhases = 2;
 
 struct Kernel {
-  Phase phases[kMaxPhases];                              // in order; those without a function are none
-  size_t (*scratchBytes)(const OpCall& call) = nullptr;  // null: none needed. Depends on shapes and dtypes alone
+  Phase phases[kMaxPhases];  // in order; those without a function are none
+  // Null: none needed. Depends on shapes and dtypes alone, and is enough for every smaller number of rows too: a
+  // program is asked once, with those of its capacity.
+  size_t (*scratchBytes)(const OpCall& call) = nullptr;
   size_t (*sharedBytes)(const OpCall& call) = nullptr;
 };
 

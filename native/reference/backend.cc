@@ -35,6 +35,7 @@ Status zeroed(size_t bytes, Freed<std::byte>& out) {
 struct Step {
   Kernel kernel;
   Call call;
+  std::vector<Leading> leading;  // of its operands
 };
 
 class ReferenceExecutable final : public Executable {
@@ -51,20 +52,22 @@ class ReferenceExecutable final : public Executable {
       if (kernel == nullptr) {
         return Status::error(ErrorCode::kInternal, std::string("the reference has no kernel of ") + nameOf(op.code));
       }
-      Step& step = steps_.emplace_back(Step{kernel, {{}, op.attributes}});
+      Step& step = steps_.emplace_back(Step{kernel, {{}, op.attributes}, {}});
       for (uint32_t i = 0; i < op.operandCount; ++i) {
         const Tensor& t = program.tensors()[op.operands[i]];
         const bool inArena = program.inArena(t);
         std::byte* base = inArena ? arena_.get() : addressOf(program.bufferOf(t));
         const uint32_t bound = inArena ? 0 : program.bufferOf(t).indexBound();
+        step.leading.push_back(t.leading);
         step.call.operands.push_back({base + t.offset, t.dtype, {t.dims[0], t.dims[1], t.dims[2], t.dims[3]}, bound});
       }
     }
     return {};
   }
 
-  Outcome run(const Submission& submission) const {
+  Outcome run(const Submission& submission) {
     Outcome outcome;
+    setCounts(submission.counts);
     for (uint32_t op = 0; op < steps_.size(); ++op) {
       if (submission.cancelled) {
         outcome.status = Status::error(ErrorCode::kAborted, "the run was cancelled");
@@ -85,6 +88,15 @@ class ReferenceExecutable final : public Executable {
   }
 
  private:
+  // On the device's thread, where runs come one after another.
+  void setCounts(const RowCounts& counts) {
+    for (Step& step : steps_) {
+      for (size_t i = 0; i < step.leading.size(); ++i) {
+        if (step.leading[i] != Leading::kFixed) step.call.operands[i].dims[0] = counts.of(step.leading[i]);
+      }
+    }
+  }
+
   std::atomic<size_t>& total_;
   size_t bytes_ = 0;
   Freed<std::byte> arena_;
@@ -97,7 +109,7 @@ Outcome perform(const Submission& submission) {
     std::copy(write.data.begin(), write.data.end(), addressOf(*write.memory) + write.offset);
   }
   if (submission.executable != nullptr) {
-    outcome = static_cast<const ReferenceExecutable&>(*submission.executable).run(submission);
+    outcome = static_cast<ReferenceExecutable&>(*submission.executable).run(submission);
     if (!outcome.status.ok() || outcome.failure != 0) return outcome;
   }
   for (MemoryRead& read : submission.reads) {

@@ -33,7 +33,7 @@ export interface NativeDevice {
   /**
    * Arrays of `writes` are copied at the call; arrays of `reads` are filled before the promise resolves: to when it ran, in
    * milliseconds on one clock, for how long the queue was empty before, and with `byRow` the errors, each with its `row`, of the
-   * rows that failed alone.
+   * rows that failed alone. `rows` and `wanted` are at most those that the program is made for.
    */
   run(
     program: NativeProgram | null,
@@ -41,6 +41,8 @@ export interface NativeDevice {
     reads: NativeTransfers,
     cancel: NativeCancelFlag,
     byRow: boolean,
+    rows: number,
+    wanted: number,
   ): Promise<[started: number, ended: number, idle: number, ...failures: (Error & { readonly row: number })[]]>;
   /** Ends the runs of `flag`: those that wait at once, one that runs soon. */
   cancel(flag: NativeCancelFlag): void;

@@ -50,6 +50,9 @@ export interface RunOptions {
   reads?: readonly Transfer[];
   /** Rows whose own contents are wrong (a NaN among the logits) leave the others alone: their id is −1. */
   byRow?: boolean;
+  /** Rows of the step, and rows wanted of it, of a program that is made for some: at most as many; default 0. */
+  rows?: number;
+  wanted?: number;
   /** Ends the run within 200 ms, also in the middle of a long op, and at once where it waits behind others. */
   signal?: AbortSignal | undefined;
 }
@@ -172,12 +175,14 @@ export class Device {
    */
   async run(
     program: NativeProgram | null,
-    { writes = [], reads = [], byRow = false, signal }: RunOptions = {},
+    { writes = [], reads = [], byRow = false, rows = 0, wanted = 0, signal }: RunOptions = {},
   ): Promise<RunResult> {
     if (this.#disposing) throw new QuipuError("ERR_DISPOSED", "the device is disposed");
     if (signal?.aborted) throw abortedError(signal);
     const flag = this.#flagOf(signal);
-    const native = withCodes(() => this.#native.run(program, transfers(writes), transfers(reads), flag, byRow));
+    const native = withCodes(() =>
+      this.#native.run(program, transfers(writes), transfers(reads), flag, byRow, rows, wanted),
+    );
     this.#flights.set(native, flag);
     try {
       const [started, ended, idle, ...errors] = await native;

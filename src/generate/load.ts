@@ -129,7 +129,8 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
   try {
     const { onProgress } = options;
     const loaded = await loadWeights(device, checkpoint, config, { mmap, warn, onProgress, signal });
-    const runtime = await Runtime.create(device, config, loaded.weights, { slots, ...size, type: kvCache });
+    const stepRows = Math.min(batchSize, slots * size.contextLength) + slots - 1; // rows of prompts, and who decodes beside
+    const runtime = await Runtime.create(device, config, loaded.weights, { slots, stepRows, ...size, type: kvCache });
     return new Model({
       device,
       runtime,

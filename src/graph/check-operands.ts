@@ -2,21 +2,30 @@
 // (native/core/op_table.cc), which it trusts in nothing; here a mistake is told where it is made, with its names.
 import type { DType, Shape, Tensor } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";
-import { type Dim, isAlone, product, type Signature } from "./signatures.js";
+import type { RowCount } from "./recording.js";
+import { type Dim, isAlone, product, rowsLetter, type Signature } from "./signatures.js";
 
 /** What is looked at of an operand: a value of a recording. */
 interface Given {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: Shape;
+  readonly leading: RowCount | undefined;
   readonly tensor: Pick<Tensor, "indexBound"> | undefined;
 }
 
 /** Operands in the order of the signature; results are not there yet. */
 type Operands = readonly (Given | undefined)[];
 
+/** What an op's letters stand for, in the order of its signature. */
+export interface Letters {
+  readonly numbers: readonly number[];
+  /** Those that are the rows of a run, and which. */
+  readonly leading: readonly (RowCount | undefined)[];
+}
+
 /**
- * The numbers of all letters, in the order of the signature. Letters that only results would tell are in `given`, by name.
+ * Letters that only results would tell are in `given`, by name.
  *
  * @throws {QuipuError} ERR_INTERNAL, which names the operand that does not fit.
  */
@@ -24,12 +33,12 @@ export function checkOperands(
   signature: Signature,
   operands: Operands,
   given: Readonly<Record<string, number>>,
-): number[] {
+): Letters {
   checkKinds(signature, operands);
   const numbers = bindLetters(signature, operands, given);
   checkRanges(signature, numbers);
   checkBounds(signature, operands, numbers);
-  return numbers;
+  return { numbers, leading: bindLeading(signature, operands) };
 }
 
 function wrong({ op, operands }: Signature, i: number, why: string): QuipuError {
@@ -77,6 +86,27 @@ function bindLetters(signature: Signature, operands: Operands, given: Readonly<R
     numbers[dim.binds] = bound;
   }
   return numbers;
+}
+
+/** A letter is the same rows wherever it is; what is no letter of rows is none. */
+function bindLeading(signature: Signature, operands: Operands): (RowCount | undefined)[] {
+  const leading: (RowCount | undefined)[] = [];
+  const tells: number[] = []; // the first operand that has the letter
+  for (let i = 0; i < operands.length; i++) {
+    const value = operands[i];
+    if (value === undefined) continue;
+    const letter = rowsLetter(signature, signature.operands[i]!);
+    if (letter >= 0 && tells[letter] === undefined) {
+      tells[letter] = i;
+      leading[letter] = value.leading;
+    }
+    const expected = letter < 0 ? undefined : leading[letter];
+    if (value.leading === expected) continue;
+    const [wanted, got] = [expected, value.leading].map((rows) => (rows === undefined ? "fixed" : `a run's ${rows}`));
+    const by = letter < 0 ? "" : ` as that of ${signature.operands[tells[letter]!]!.name}`;
+    throw wrong(signature, i, `expected its first dim ${wanted}${by}, got ${got} (${value.name})`);
+  }
+  return leading;
 }
 
 function checkRanges({ op, letters }: Signature, numbers: readonly number[]): void {

@@ -10,6 +10,9 @@
 //
 // Words are letters, too: pages of the cache, best ids to report, biases and stopIds of a slot.
 //
+// A letter that is everywhere a first dim by itself, such as T and R, may be the rows of a run: the program is made for the most, and
+// every run has its own number of them (signatures.ts, docs/decisions/0019).
+//
 // A dim is a product of letters and numbers, such as n*G*d: of its letters one may be known by this dim alone, and is then what
 // is left by exact division. 64 is the page (PAGE_KEYS).
 import type { DType } from "../device/tensor.js";

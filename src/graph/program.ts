@@ -8,12 +8,13 @@ import { QuipuError } from "../errors.js";
 import { opRow } from "./ops.js";
 import { fuse } from "./passes/fuse.js";
 import { type MemoryPlan, planMemory } from "./passes/plan-memory.js";
-import type { Pass, RecordedOp, Recording, Value } from "./recording.js";
+import type { Pass, RecordedOp, Recording, RowCount, RowCounts, Value } from "./recording.js";
 import { signatureOf } from "./signatures.js";
 
 const MAGIC = 0x51554950;
-const VERSION = 1;
+const VERSION = 2;
 const ARENA = 0xffffffff;
+const LEADING_CODES: Readonly<Record<RowCount, number>> = { rows: 1, wanted: 2 }; // 0: no dim is a run's
 
 export interface Encoded {
   readonly stream: Uint32Array;
@@ -45,7 +46,8 @@ export function encode(recording: Recording, plan: MemoryPlan, places: ReadonlyM
     if (offset === undefined) throw new QuipuError("ERR_INTERNAL", `${value.name} (value ${value.id}) has no place`);
     const dims = [...value.shape, 1, 1, 1, 1].slice(0, 4);
     tensorWords.push(buffer, offset % 2 ** 32, Math.floor(offset / 2 ** 32));
-    tensorWords.push(FORMATS[value.dtype].code, value.shape.length, ...dims);
+    const leading = value.leading === undefined ? 0 : LEADING_CODES[value.leading];
+    tensorWords.push(FORMATS[value.dtype].code, value.shape.length, leading, ...dims);
     const index = tensorIndex.size;
     tensorIndex.set(tensor ?? value.id, index);
     return index;
@@ -63,11 +65,14 @@ export function encode(recording: Recording, plan: MemoryPlan, places: ReadonlyM
     opWords.push(row.code, operands.length, attributes.length, ...operands, ...attributes);
   }
   const { arenaBytes } = plan;
+  const { rows, wanted } = recording.capacity;
   const header = [
     MAGIC,
     VERSION,
     arenaBytes % 2 ** 32,
     Math.floor(arenaBytes / 2 ** 32),
+    rows,
+    wanted,
     tensorIndex.size,
     recording.ops.length,
   ];
@@ -91,13 +96,21 @@ function floatBits(x: number): number {
 export class Program {
   readonly #device: Device;
   readonly #native: NativeProgram;
+  readonly #capacity: RowCounts;
   readonly #outputs: ReadonlyMap<number, Tensor>;
   readonly #owned: readonly Tensor[];
 
   /** Made by {@link compile}. `outputs`: where those of the recording lie, by value id; `owned`: those that go with the program. */
-  constructor(device: Device, native: NativeProgram, outputs: ReadonlyMap<number, Tensor>, owned: readonly Tensor[]) {
+  constructor(
+    device: Device,
+    native: NativeProgram,
+    capacity: RowCounts,
+    outputs: ReadonlyMap<number, Tensor>,
+    owned: readonly Tensor[],
+  ) {
     this.#device = device;
     this.#native = native;
+    this.#capacity = capacity;
     this.#outputs = outputs;
     this.#owned = owned;
   }
@@ -109,9 +122,10 @@ export class Program {
     return tensor;
   }
 
-  /** Runs on the device's queue; see {@link Device.run}. */
+  /** Runs on the device's queue, with as many rows as it is made for where `options` say nothing of them; see {@link Device.run}. */
   run(options: RunOptions = {}): Promise<RunResult> {
-    return this.#device.run(this.#native, options);
+    const whole = options.rows === undefined && options.wanted === undefined;
+    return this.#device.run(this.#native, whole ? { ...options, ...this.#capacity } : options);
   }
 
   /** Gives up the program and the memory of its outputs, once no run needs them. */
@@ -148,9 +162,9 @@ export function compile(
       throw new QuipuError("ERR_INTERNAL", "a pass has changed how many outputs there are");
     }
     recording.outputs.forEach((value, i) => {
-      const { name, dtype, shape } = value;
+      const { name, dtype, shape, leading } = value;
       const now = rewritten.outputs[i]!;
-      if (formatShape(now.dtype, now.shape) !== formatShape(dtype, shape)) {
+      if (formatShape(now.dtype, now.shape) !== formatShape(dtype, shape) || now.leading !== leading) {
         throw new QuipuError("ERR_INTERNAL", `a pass has changed output ${i}, ${name}`);
       }
       let tensor = now.tensor ?? places.get(value);
@@ -164,7 +178,7 @@ export function compile(
       rewrittenOutputs.set(now.id, tensor);
     });
     const { stream, buffers } = encode(rewritten, planMemory(rewritten), rewrittenOutputs);
-    return new Program(device, device.load(stream, buffers), outputs, owned);
+    return new Program(device, device.load(stream, buffers), rewritten.capacity, outputs, owned);
   } catch (error) {
     for (const tensor of owned) device.free(tensor);
     throw error;

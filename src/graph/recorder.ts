@@ -4,15 +4,21 @@
 // State (weights, cache, step inputs) enters as tensors of the device. An op that writes state yields a new version of it, a
 // value at the same place, and whoever needs what was written reads that version. Once there is one, no op may read an older
 // version any more, nor take the tensor itself: a list that breaks this would run in one order only by luck.
+//
+// A recording is made for a capacity: rows of a step, and rows wanted. Inputs say which of them their first dim is, results have it
+// from their operands, and every run says how many it has.
 import type { NativeBuffer } from "../addon/addon-types.js";
-import { type DType, formatShape, overlap, type Shape, type Tensor } from "../device/tensor.js";
+import { formatShape, overlap, type Tensor } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";
 import { checkOperands } from "./check-operands.js";
 import { type OperandsOf, type OpName, opRow, type ResultsOf } from "./ops.js";
-import { type RecordedOp, Recording, type Value } from "./recording.js";
-import { product, signatureOf } from "./signatures.js";
+import { type RecordedOp, Recording, type RowCount, type RowCounts, type Value } from "./recording.js";
+import { product, rowsLetter, signatureOf } from "./signatures.js";
 
 export type Input = Value | Tensor;
+
+/** What a result will be. */
+type Made = Pick<Value, "name" | "dtype" | "shape" | "leading">;
 
 /** The four results of `sample`, one row each wanted row. */
 export type Sampled = ResultsOf<"sample", Value>;
@@ -26,6 +32,13 @@ export type CacheState<T extends Input = Input> = Pick<
 /** Where each row of the step belongs: slot and position [T], and the pages of each slot [S, B]. */
 export type RowPlaces = Pick<OperandsOf<"attention", Input>, "slots" | "positions" | "pageTable">;
 
+interface RecorderOptions {
+  /** Values marked by {@link Recorder.tap} become outputs: for finding the first layer that differs. */
+  readonly taps?: boolean;
+  /** The most rows that a run may have; default: no dim is a run's. */
+  readonly capacity?: RowCounts;
+}
+
 export interface Tap {
   readonly name: string;
   readonly value: Value;
@@ -38,23 +51,32 @@ export class Recorder {
   /** The newest versions of the state that ops have written, by the buffer where it lies. */
   readonly #updates = new Map<NativeBuffer, Value[]>();
   readonly #keepTaps: boolean;
+  readonly #capacity: RowCounts;
   readonly taps: Tap[] = [];
   #region = "";
   #values = 0;
 
-  /** With `taps`, values marked by {@link tap} become outputs: for finding the first layer that differs. */
-  constructor({ taps = false }: { taps?: boolean } = {}) {
+  constructor({ taps = false, capacity = { rows: 0, wanted: 0 } }: RecorderOptions = {}) {
     this.#keepTaps = taps;
+    this.#capacity = capacity;
   }
 
   /** The recording so far. */
   finish(): Recording {
-    return new Recording([...this.#ops], [...this.#outputs.values()]);
+    return new Recording([...this.#ops], [...this.#outputs.values()], this.#capacity);
   }
 
-  /** A tensor of the device as a value, where an op takes values. */
-  input(tensor: Tensor): Value {
-    return this.#valueOf(tensor);
+  /** A tensor of the device as a value; with `leading`, its first dim is the most of these that a run may have. */
+  input(tensor: Tensor, leading?: RowCount): Value {
+    const value = this.#valueOf(tensor, leading);
+    const most = leading && this.#capacity[leading];
+    if (value.leading === leading && (most === undefined || tensor.shape[0] === most)) return value;
+    const [expected, got] = [value.leading ?? "fixed dim", leading ?? "fixed dim"];
+    const why = expected === got ? `expected the capacity of ${most} rows` : `it is known with the ${expected} first`;
+    throw new QuipuError(
+      "ERR_INTERNAL",
+      `${formatShape(tensor.dtype, tensor.shape)} ${tensor.name}, ${got} first: ${why}`,
+    );
   }
 
   /** Makes `value` an output: readable after the run. Idempotent. */
@@ -152,14 +174,19 @@ export class Recorder {
       const input = role === "result" ? undefined : inputs[name];
       return input && this.#valueOf(input);
     });
-    const numbers = checkOperands(signature, values, given);
+    const { numbers, leading } = checkOperands(signature, values, given);
     const operands: Record<string, Value> = {};
-    const results: Record<string, Pick<Value, "name" | "dtype" | "shape">> = {};
-    for (const [i, { name, role, dims, dtypes }] of signature.operands.entries()) {
+    const results: Record<string, Made> = {};
+    for (const [i, operand] of signature.operands.entries()) {
+      const { name, role, dims, dtypes } = operand;
       const value = values[i];
       if (value !== undefined) operands[name] = value;
       if (role !== "result") continue;
-      results[name] = { name: `${op}.${name}`, dtype: dtypes[0]!, shape: dims.map((dim) => product(dim, numbers)) };
+      const shape = dims.map((dim) => product(dim, numbers));
+      results[name] = {
+        ...{ name: `${op}.${name}`, dtype: dtypes[0]!, shape },
+        leading: leading[rowsLetter(signature, operand)],
+      };
     }
     return this.#note(op, operands, results, attributes, this.#region);
   }
@@ -167,9 +194,9 @@ export class Recorder {
   /** Notes an op of another recording, with `operands` in place of its own. */
   copy(original: RecordedOp, operands: Readonly<Record<string, Value>>): Readonly<Record<string, Value>> {
     const { op, results, attributes, region } = original;
-    for (const [name, { dtype, shape }] of Object.entries(original.operands)) {
+    for (const [name, { dtype, shape, leading }] of Object.entries(original.operands)) {
       const copy = operands[name];
-      if (copy?.dtype !== dtype || copy.shape.join() !== shape.join()) {
+      if (copy?.dtype !== dtype || copy.shape.join() !== shape.join() || copy.leading !== leading) {
         throw this.#wrong(
           op,
           `operand ${name}: expected ${formatShape(dtype, shape)} as in the recording that is copied`,
@@ -189,7 +216,7 @@ export class Recorder {
   #note(
     op: OpName,
     operands: Readonly<Record<string, Value>>,
-    results: Readonly<Record<string, Pick<Value, "name" | "dtype" | "shape">>>,
+    results: Readonly<Record<string, Made>>,
     attributes: Readonly<Record<string, number>>,
     region: string,
   ): Readonly<Record<string, Value>> {
@@ -199,13 +226,13 @@ export class Recorder {
     }
     const made: Record<string, Value> = {};
     for (const [name, result] of Object.entries(results)) {
-      made[name] = this.#value(result.name, result.dtype, result.shape, undefined);
+      made[name] = this.#value(result, undefined);
     }
     for (const name of opRow(op).updates ?? []) {
       const state = operands[name];
       if (state === undefined) continue;
       if (state.tensor === undefined) throw this.#wrong(op, `operand ${name}: ${state.name} must be state`);
-      made[name] = this.#update(state.tensor);
+      made[name] = this.#update(state, state.tensor);
     }
     this.#ops.push({ op, operands, results: made, attributes, region });
     return made;
@@ -215,7 +242,7 @@ export class Recorder {
     return new QuipuError("ERR_INTERNAL", `${inRegion(this.#region, op)}: ${problem}`);
   }
 
-  #valueOf(input: Input): Value {
+  #valueOf(input: Input, leading?: RowCount): Value {
     if ("id" in input) return input;
     if (this.#updatesOf(input).length > 0) {
       throw new QuipuError(
@@ -225,7 +252,8 @@ export class Recorder {
     }
     let value = this.#states.get(input);
     if (value === undefined) {
-      value = this.#value(input.name, input.dtype, input.shape, input);
+      const { name, dtype, shape } = input;
+      value = this.#value({ name, dtype, shape, leading }, input);
       this.#states.set(input, value);
     }
     return value;
@@ -236,15 +264,15 @@ export class Recorder {
     return (this.#updates.get(tensor.buffer) ?? []).filter((update) => overlap(update.tensor!, tensor));
   }
 
-  #update(tensor: Tensor): Value {
-    const version = this.#value(tensor.name, tensor.dtype, tensor.shape, tensor);
+  #update(state: Value, tensor: Tensor): Value {
+    const version = this.#value(state, tensor);
     const others = (this.#updates.get(tensor.buffer) ?? []).filter((update) => update.tensor !== tensor);
     this.#updates.set(tensor.buffer, [...others, version]);
     return version;
   }
 
-  #value(name: string, dtype: DType, shape: Shape, tensor: Tensor | undefined): Value {
-    return { id: this.#values++, name, dtype, shape, tensor };
+  #value({ name, dtype, shape, leading }: Made, tensor: Tensor | undefined): Value {
+    return { id: this.#values++, name, dtype, shape, leading, tensor };
   }
 }
 

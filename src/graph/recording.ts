@@ -3,12 +3,23 @@
 import type { DType, Shape, Tensor } from "../device/tensor.js";
 import type { OpName } from "./ops.js";
 
+/** Rows of a step, T, and rows wanted of one, R: as many as a run has, or the most that a recording is made for. */
+export interface RowCounts {
+  readonly rows: number;
+  readonly wanted: number;
+}
+
+/** Which of them a first dim is. */
+export type RowCount = keyof RowCounts;
+
 /** A result of an op, or state. */
 export interface Value {
   readonly id: number;
   readonly name: string;
   readonly dtype: DType;
   readonly shape: Shape;
+  /** What its first dim is the most of, where every run has its own number; undefined: all dims are as they are. */
+  readonly leading: RowCount | undefined;
   /** Where it lies, for state; values without one get memory from planMemory. */
   readonly tensor: Tensor | undefined;
 }
@@ -31,13 +42,16 @@ export class Recording {
   readonly ops: readonly RecordedOp[];
   /** Values that live on after the run, each once. */
   readonly outputs: readonly Value[];
+  /** The most that a run may have. */
+  readonly capacity: RowCounts;
   readonly #producers = new Map<number, RecordedOp>();
   readonly #users = new Map<number, RecordedOp[]>();
   readonly #outputIds: ReadonlySet<number>;
 
-  constructor(ops: readonly RecordedOp[], outputs: readonly Value[]) {
+  constructor(ops: readonly RecordedOp[], outputs: readonly Value[], capacity: RowCounts) {
     this.ops = ops;
     this.outputs = outputs;
+    this.capacity = capacity;
     this.#outputIds = new Set(outputs.map(({ id }) => id));
     for (const op of ops) {
       for (const value of Object.values(op.results)) this.#producers.set(value.id, op);

@@ -38,6 +38,11 @@ export interface Letter {
   readonly least: number;
   /** The letter that it may not exceed; −1: none. */
   readonly most: number;
+  /**
+   * Whether it may be a number of rows that differs from run to run: it is everywhere a first dim, by itself. Then no address of an
+   * element depends on it, and what an op may touch with fewer rows it may touch with all.
+   */
+  readonly rows: boolean;
 }
 
 export interface Signature {
@@ -113,6 +118,8 @@ export function parseRow(op: string, row: OpRow): Signature {
     };
   });
   const dims = patterns.flatMap((dims, operand) => dims.map((dim, place) => ({ operand, place, dim })));
+  const isRows = (letter: number) =>
+    dims.every(({ place, dim }) => !dim.letters.includes(letter) || (place === 0 && isAlone(dim)));
   const turn = ({ dim }: { dim: Dim }) => (dim.binds < 0 ? 2 : isAlone(dim) ? 0 : 1);
   return {
     op,
@@ -120,8 +127,9 @@ export function parseRow(op: string, row: OpRow): Signature {
     required,
     when: row.optional && { operand: place(row.optional.when[0]), dtype: row.optional.when[1] },
     letters: letters.map((name) => {
-      const most = row.most?.[name];
-      return { name, least: row.least?.[name] ?? 0, most: most === undefined ? -1 : letters.indexOf(most) };
+      const [least, most] = [row.least?.[name] ?? 0, row.most?.[name]];
+      const rows = least === 0 && most === undefined && isRows(letters.indexOf(name));
+      return { name, least, most: most === undefined ? -1 : letters.indexOf(most), rows };
     }),
     dims: dims.sort((a, b) => turn(a) - turn(b)),
   };
@@ -142,6 +150,12 @@ function bindInOrder(op: string, dims: readonly Dim[], letters: readonly string[
   }
   const unknown = letters.filter((_, i) => !known.has(i));
   if (unknown.length > 0) throw new QuipuError("ERR_INTERNAL", `${op}: no dim says what ${unknown.join()} is`);
+}
+
+/** The letter that may be a number of rows and is what `dims` begin with; −1: none. */
+export function rowsLetter({ letters }: Signature, { dims: [first] }: Operand): number {
+  const letter = first !== undefined && isAlone(first) ? first.letters[0]! : -1;
+  return letters[letter]?.rows ? letter : -1;
 }
 
 /** Whether it is a letter and nothing else. */

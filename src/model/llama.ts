@@ -59,7 +59,7 @@ export function recordLayers(
 }
 
 /** The logits of the rows that `outputRows` [R] names, [R, V]. */
-export function recordLogits(r: Recorder, config: LlamaConfig, w: LlamaWeights, x: Value, outputRows: Tensor): Value {
+export function recordLogits(r: Recorder, config: LlamaConfig, w: LlamaWeights, x: Value, outputRows: Input): Value {
   const last = r.tap("norm", r.rmsNorm(r.gatherRows(x, outputRows), w.norm, config.normEps)); // [R, D]
   return r.tap("logits", r.matmul(last, w.lmHead));
 }

@@ -7,17 +7,10 @@ import type { LlamaConfig } from "./config.js";
 import { KvCache, type KvCacheShape } from "./kv-cache.js";
 import type { LlamaWeights } from "./llama.js";
 import { type SamplingSettings, SlotState } from "./slot-state.js";
+import type { Row } from "./step-inputs.js";
 import { type SampleResults, type StepKind, type StepProgram, StepPrograms } from "./step-programs.js";
 
-/**
- * One row of a step: this id, at this position of this slot's sequence. Without them it is what the last step has sampled for the slot,
- * or padding where the slot has ended.
- */
-export interface Row {
-  readonly slot: number;
-  readonly id?: number;
-  readonly position?: number;
-}
+export type { Row };
 
 /** What `sample` picked for one wanted row. */
 export interface SampledToken {
@@ -42,8 +35,10 @@ export interface Tap {
   readonly data: Float32Array;
 }
 
-/** Numbers of best ids that programs are made for; more are made as they are asked for. */
-const BESTS = [1, 20];
+export interface RuntimeShape extends KvCacheShape {
+  /** The most rows that a step may have. */
+  readonly stepRows: number;
+}
 
 /** A step throws ERR_OUT_OF_MEMORY where its memory was refused: then nothing of it was done but its `writes`. */
 export class Runtime {
@@ -59,14 +54,14 @@ export class Runtime {
     config: LlamaConfig,
     weights: LlamaWeights,
     cache: KvCache,
-    contextLength: number,
+    { contextLength, stepRows }: RuntimeShape,
   ) {
     this.device = device;
     this.config = config;
     this.cache = cache;
     this.contextLength = contextLength;
     this.#state = new SlotState(device, cache.slots, contextLength, config.vocabSize);
-    this.#programs = new StepPrograms(device, config, weights, cache, this.#state);
+    this.#programs = new StepPrograms(device, config, weights, cache, this.#state, stepRows);
   }
 
   /** @throws {QuipuError} ERR_OUT_OF_MEMORY */
@@ -74,10 +69,10 @@ export class Runtime {
     device: Device,
     config: LlamaConfig,
     weights: LlamaWeights,
-    shape: KvCacheShape,
+    shape: RuntimeShape,
   ): Promise<Runtime> {
     const cache = await KvCache.create(device, config, shape);
-    return new Runtime(device, config, weights, cache, shape.contextLength);
+    return new Runtime(device, config, weights, cache, shape);
   }
 
   dispose(): void {
@@ -139,9 +134,9 @@ export class Runtime {
   async taps(rows: readonly Row[], wanted: readonly number[], options?: StepOptions): Promise<Tap[]> {
     const begun = this.#begin(options);
     const step = this.#step("logits", rows, wanted, { taps: true });
-    const taps = step.taps.map(({ name, tensor }) => {
-      const [length, ...rest] = tensor.shape as [number, ...number[]];
-      const shape = [Math.min(length, rows.length), ...rest]; // without padding rows
+    const counts = { rows: rows.length, wanted: wanted.length };
+    const taps = step.taps.map(({ name, value, tensor }) => {
+      const shape = value.leading === undefined ? value.shape : value.shape.with(0, counts[value.leading]);
       return { name, shape, tensor, data: new Float32Array(elementsOf(shape)) };
     });
     const reads = taps.map(({ tensor, data }) => [tensor, data] as const);
@@ -161,10 +156,9 @@ export class Runtime {
   ): Promise<RunResult & { readonly sampled: readonly SampledRow[] }> {
     const begun = this.#begin(options);
     const most = Math.max(0, ...bests);
-    const best = Math.max(1, Math.min(BESTS.find((count) => most <= count) ?? most, this.config.vocabSize));
-    const step = this.#step("sample", rows, wanted, { best });
+    const step = this.#step("sample", rows, wanted, { best: most });
     const { ids, logprobs, bestIds, bestLogprobs } = step.sampled!;
-    const read = step.results.pop() ?? resultsFor(bestIds.shape as [number, number]);
+    const read = resultsFor(step, wanted.length);
     const reads: Transfer[] = [
       [ids, read.ids],
       [logprobs, read.logprobs],
@@ -172,25 +166,19 @@ export class Runtime {
     if (most > 0) reads.push([bestIds, read.bestIds], [bestLogprobs, read.bestLogprobs]);
     const result = await this.#run(step, rows, wanted, options, begun, reads, true);
     const sampled: SampledRow[] = [];
-    for (let row = 0; row < wanted.length; row++) sampled.push(sampledRow(read, row, row * best, bests[row]!));
+    for (let row = 0; row < wanted.length; row++) sampled.push(sampledRow(read, row, row * step.best, bests[row]!));
     for (const { row, error } of result.failures) sampled[row] = error;
     step.results.push(read);
     return Object.assign(result, { sampled });
   }
 
-  #step(kind: StepKind, rows: readonly Row[], wanted: readonly number[], { best = 1, taps = false } = {}): StepProgram {
+  #step(kind: StepKind, rows: readonly Row[], wanted: readonly number[], { best = 0, taps = false } = {}): StepProgram {
     for (const { position = 0 } of rows) {
       if (position >= this.contextLength) {
         throw new QuipuError("ERR_INTERNAL", `position ${position} is beyond the context of ${this.contextLength}`);
       }
     }
-    return this.#programs.get({
-      kind,
-      rows: roundedUp(rows.length),
-      outputRows: roundedUp(wanted.length),
-      best,
-      taps,
-    });
+    return this.#programs.get({ kind, wanted: wanted.length, best, taps });
   }
 
   /**
@@ -216,69 +204,27 @@ export class Runtime {
     reads: readonly Transfer[] = [],
     byRow = false,
   ): Promise<RunResult> {
-    const inputs = newInputs(step, rows, wanted, signal);
+    const inputs = step.inputs.write(rows, wanted, signal);
     try {
-      const [result] = await Promise.all([step.program.run({ writes: inputs, reads, byRow, signal }), begun]);
+      const run = step.program.run({ writes: inputs, reads, byRow, signal, rows: rows.length, wanted: wanted.length });
+      const [result] = await Promise.all([run, begun]);
       return result;
     } catch (error) {
-      step.written = undefined; // perhaps it has not come so far
+      step.inputs.forget();
       throw error;
     }
   }
 }
 
-/** Few programs serve all steps, which are filled up with padding rows: 1, 2, 4, 8 rows, then multiples of 8. */
-function roundedUp(rows: number): number {
-  return rows > 8 ? Math.ceil(rows / 8) * 8 : [0, 1, 2, 4, 4, 8, 8, 8, 8][rows]!;
-}
-
-/** The step's inputs, with padding (slot −1, wanted row −1) after `rows` and `wanted`, as far as they are not there already. */
-function newInputs(
-  step: StepProgram,
-  rows: readonly Row[],
-  wanted: readonly number[],
-  signal: AbortSignal | undefined,
-): Transfer[] {
-  const before = step.writer?.aborted ? undefined : step.written;
-  step.writer = signal;
-  if (before !== undefined && holds(before, rows, wanted)) return []; // as from one decode step to the next
-  const length = roundedUp(rows.length);
-  const [ids, slots, positions] = [new Int32Array(length), new Int32Array(length), new Int32Array(length)];
-  const outputRows = new Int32Array(roundedUp(wanted.length)).fill(-1);
-  outputRows.set(wanted);
-  for (let t = 0; t < length; t++) {
-    const row = rows[t];
-    ids[t] = row?.id ?? 0;
-    slots[t] = row?.slot ?? -1;
-    positions[t] = row?.position ?? -1;
-  }
-  const arrays = [ids, slots, positions, outputRows];
-  step.written = arrays;
-  return step.inputs.map((tensor, i) => [tensor, arrays[i]!]);
-}
-
-/** Whether the inputs that were written are those of `rows` and `wanted`. */
-function holds(
-  [ids, slots, positions, outputRows]: readonly Int32Array[],
-  rows: readonly Row[],
-  wanted: readonly number[],
-): boolean {
-  for (let t = 0; t < ids!.length; t++) {
-    const { id = 0, slot = -1, position = -1 } = rows[t] ?? PADDING;
-    if (ids![t] !== id || slots![t] !== slot || positions![t] !== position) return false;
-  }
-  for (let i = 0; i < outputRows!.length; i++) if (outputRows![i] !== (wanted[i] ?? -1)) return false;
-  return true;
-}
-
-const PADDING: Partial<Row> = {};
-
-function resultsFor([rows, best]: [number, number]): SampleResults {
+/** Arrays for so many rows: of a run that is over, where that had as many. */
+function resultsFor({ results, best }: StepProgram, wanted: number): SampleResults {
+  const used = results.pop();
+  if (used?.ids.length === wanted) return used;
   return {
-    ids: new Int32Array(rows),
-    logprobs: new Float32Array(rows),
-    bestIds: new Int32Array(rows * best),
-    bestLogprobs: new Float32Array(rows * best),
+    ids: new Int32Array(wanted),
+    logprobs: new Float32Array(wanted),
+    bestIds: new Int32Array(wanted * best),
+    bestLogprobs: new Float32Array(wanted * best),
   };
 }
 

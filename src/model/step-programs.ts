@@ -1,24 +1,24 @@
-// The programs of a model, keyed by the shape of the step: recorded when first needed, kept while they are used.
+// The programs of a model, by what a step ends with: each is recorded when first needed, for the most rows that a step may have,
+// and serves every step with as many or fewer.
 import type { Device } from "../device/device.js";
 import type { Tensor } from "../device/tensor.js";
 import { compile, type Program } from "../graph/program.js";
 import { Recorder, type Sampled } from "../graph/recorder.js";
-import type { Value } from "../graph/recording.js";
+import type { RowCount, RowCounts, Value } from "../graph/recording.js";
 import type { LlamaConfig } from "./config.js";
 import type { KvCache } from "./kv-cache.js";
 import { type LlamaWeights, recordEmbedding, recordLayers, recordLogits } from "./llama.js";
 import type { SlotState } from "./slot-state.js";
+import { StepInputs } from "./step-inputs.js";
 
 /** What a step ends with: "fill" only fills the cache, "logits" and "sample" serve the wanted rows. */
 export type StepKind = "fill" | "logits" | "sample";
 
-export interface StepShape {
+export interface StepNeeds {
   readonly kind: StepKind;
-  /** T: rows in the step. */
-  readonly rows: number;
   /** R: rows whose logits are wanted; 0 for "fill". */
-  readonly outputRows: number;
-  /** How many of the best ids to report. */
+  readonly wanted: number;
+  /** How many of the best ids to report, for "sample". */
   readonly best: number;
   /** Keep the taps of the recording as outputs. */
   readonly taps: boolean;
@@ -34,25 +34,23 @@ export interface SampleResults {
 
 export interface StepProgram {
   readonly program: Program;
-  /** What the host writes: ids, slots and positions of the rows, and which rows are wanted (none for "fill"). */
-  readonly inputs: readonly Tensor[];
-  /** What it has written last, in the same order; undefined where that may not have reached the device. */
-  written: readonly Int32Array[] | undefined;
-  /** Of the last run: aborted, it may have ended that before it wrote. */
-  writer: AbortSignal | undefined;
+  readonly capacity: RowCounts;
+  /** How many of the best ids it reports. */
+  readonly best: number;
+  readonly inputs: StepInputs;
   /** [R, V], for "logits". */
   readonly logits: Tensor | undefined;
   /** For "sample". */
   readonly sampled: Readonly<Record<keyof Sampled, Tensor>> | undefined;
   /** Arrays of runs that are over, for others: made anew for each, they cost a tenth of a small model's step. */
   readonly results: SampleResults[];
-  readonly taps: readonly { readonly name: string; readonly tensor: Tensor }[];
-  /** Tensors of its own, beside its outputs. */
+  readonly taps: readonly { readonly name: string; readonly value: Value; readonly tensor: Tensor }[];
+  /** Tensors of its own, beside its inputs and outputs. */
   readonly own: readonly Tensor[];
 }
 
-// Chunks of prompts, steps of some sequences and many, with both numbers of alternatives, and some for scoring.
-const MAX_PROGRAMS = 24;
+/** Numbers of best ids that programs are made for. Where more are asked for, one is made that grows. */
+const BESTS = [1, 20];
 
 export class StepPrograms {
   readonly #programs = new Map<string, StepProgram>();
@@ -62,29 +60,44 @@ export class StepPrograms {
   readonly #weights: LlamaWeights;
   readonly #cache: KvCache;
   readonly #state: SlotState;
+  readonly #rows: number;
 
-  constructor(device: Device, config: LlamaConfig, weights: LlamaWeights, cache: KvCache, state: SlotState) {
+  /** `rows`: the most that a step may have. */
+  constructor(
+    device: Device,
+    config: LlamaConfig,
+    weights: LlamaWeights,
+    cache: KvCache,
+    state: SlotState,
+    rows: number,
+  ) {
     this.#device = device;
     this.#config = config;
     this.#weights = weights;
     this.#cache = cache;
     this.#state = state;
+    this.#rows = rows;
   }
 
-  /** The program of this shape, for one run that is queued at once: a later call may let it go. */
-  get(shape: StepShape): StepProgram {
-    const { kind, rows, outputRows, best, taps } = shape;
-    const key = `${kind} ${rows} ${outputRows} ${best} ${taps}`;
-    if (key === this.#last?.key) return this.#last.step;
-    const step = this.#programs.get(key) ?? this.#record(shape);
-    this.#last = { key, step };
-    this.#programs.delete(key);
-    this.#programs.set(key, step); // last in the order of use; the first makes room where there are many
-    const [oldest] = this.#programs;
-    if (this.#programs.size > MAX_PROGRAMS && oldest !== undefined) {
-      this.#free(oldest[1]);
-      this.#programs.delete(oldest[0]);
+  /** The program of such steps, for one run that is queued at once: a later call may put a larger one in its place. */
+  get(needs: StepNeeds): StepProgram {
+    const { kind, wanted, taps } = needs;
+    const best = BESTS.find((count) => needs.best <= count) ?? "more";
+    const key = `${kind} ${best} ${taps}`;
+    const known = key === this.#last?.key ? this.#last.step : this.#programs.get(key);
+    if (known !== undefined && wanted <= known.capacity.wanted && needs.best <= known.best) {
+      if (known !== this.#last?.step) this.#last = { key, step: known };
+      return known;
     }
+    const step = this.#record({
+      ...{ kind, taps },
+      // A slot has one wanted row. Logits of all rows would take hundreds of megabytes.
+      wanted: kind === "sample" ? this.#cache.slots : Math.min(powerOfTwo(wanted), this.#rows),
+      best: Math.min(best === "more" ? powerOfTwo(needs.best) : best, this.#config.vocabSize),
+    });
+    if (known !== undefined) this.#free(known);
+    this.#programs.set(key, step);
+    this.#last = { key, step };
     return step;
   }
 
@@ -94,41 +107,43 @@ export class StepPrograms {
     this.#last = undefined;
   }
 
-  #free({ program, own }: StepProgram): void {
+  #free({ program, inputs, own }: StepProgram): void {
     program.dispose();
-    for (const tensor of own) this.#device.free(tensor);
+    for (const tensor of [...inputs.tensors, ...own]) this.#device.free(tensor);
   }
 
-  #record(shape: StepShape): StepProgram {
-    const own: Tensor[] = [];
+  #record(needs: StepNeeds): StepProgram {
+    const made: Tensor[] = [];
     try {
-      return this.#recordWith(own, shape);
+      return this.#recordWith(made, needs);
     } catch (error) {
-      for (const tensor of own) this.#device.free(tensor);
+      for (const tensor of made) this.#device.free(tensor);
       throw error;
     }
   }
 
-  #recordWith(own: Tensor[], { kind, rows, outputRows: wanted, best, taps }: StepShape): StepProgram {
+  /** All tensors that it makes are in `made`. */
+  #recordWith(made: Tensor[], { kind, wanted, best, taps }: StepNeeds): StepProgram {
     const { pageTable, slots: slotCount, layers } = this.#cache;
     const state = this.#state;
     const context = state.history.shape[1]!;
-    const rowsOf = (name: string, length: number, bound = 0) => {
-      const tensor = this.#device.allocate(name, "i32", [length], bound);
-      own.push(tensor);
-      return tensor;
+    const capacity = { rows: this.#rows, wanted };
+    const r = new Recorder({ taps, capacity });
+    const rowsOf = (name: string, leading: RowCount, bound = 0) => {
+      const tensor = this.#device.allocate(name, "i32", [capacity[leading]], bound);
+      made.push(tensor);
+      return r.input(tensor, leading);
     };
-    const rowIds = rowsOf("rowIds", rows, this.#config.vocabSize);
-    const rowSlots = rowsOf("rowSlots", rows, slotCount);
-    const rowPositions = rowsOf("rowPositions", rows, context);
-    const outputRows = wanted === 0 ? undefined : rowsOf("outputRows", wanted, rows);
-    const inputs = [rowIds, rowSlots, rowPositions, ...(outputRows === undefined ? [] : [outputRows])];
-    const r = new Recorder({ taps });
+    const rowIds = rowsOf("rowIds", "rows", this.#config.vocabSize);
+    const rowSlots = rowsOf("rowSlots", "rows", slotCount);
+    const rowPositions = rowsOf("rowPositions", "rows", context);
+    const outputRows = wanted === 0 ? undefined : rowsOf("outputRows", "wanted", capacity.rows);
+    const inputs = new StepInputs(made);
     const resumed = r.resume({
       ...{ rowIds, rowSlots, rowPositions, lastIds: state.lastIds, nextPositions: state.nextPositions },
-      ids: rowsOf("ids", rows),
-      slots: rowsOf("slots", rows, slotCount),
-      positions: rowsOf("positions", rows, context),
+      ids: rowsOf("ids", "rows"),
+      slots: rowsOf("slots", "rows", slotCount),
+      positions: rowsOf("positions", "rows", context),
     });
     const inputsOfLayers = { ...resumed, pageTable };
     const embedded = recordEmbedding(r, this.#weights, inputsOfLayers);
@@ -147,10 +162,7 @@ export class StepPrograms {
     }
     const program = compile(this.#device, r.finish());
     return {
-      program,
-      inputs,
-      written: undefined,
-      writer: undefined,
+      ...{ program, capacity, best, inputs },
       logits: kind === "logits" && logits ? program.output(logits) : undefined,
       sampled: sampled && {
         ids: program.output(sampled.ids),
@@ -159,8 +171,13 @@ export class StepPrograms {
         bestLogprobs: program.output(sampled.bestLogprobs),
       },
       results: [],
-      taps: r.taps.map(({ name, value }) => ({ name, tensor: program.output(value) })),
-      own,
+      taps: r.taps.map(({ name, value }) => ({ name, value, tensor: program.output(value) })),
+      own: made.slice(inputs.tensors.length),
     };
   }
+}
+
+/** The least that is at least `count`; 0 stays. */
+function powerOfTwo(count: number): number {
+  return count === 0 ? 0 : 1 << (32 - Math.clz32(count - 1));
 }

@@ -73,9 +73,11 @@ export async function loadWeights(
       const view = { file: files[file]!, offset, dtype: FILE_DTYPES.get(dtype)!, shape };
       const placed = device.place(name, view, uses);
       parameters += elementsOf(shape);
-      for (const tensor of new Set<Tensor>(placed)) {
+      for (let i = 0; i < uses.length; i++) {
+        const tensor: Tensor = placed[i]!;
+        if (placed.indexOf(tensor) < i) continue; // counted with another use
         const size = bytesOf(tensor.dtype, tensor.shape);
-        const isTable = placed.every((other, i) => other !== tensor || uses[i] === "rows");
+        const isTable = uses[i] === "rows" && placed.lastIndexOf(tensor) === i;
         bytes += size;
         bytesPerToken += isTable ? size / shape[0]! : size;
       }

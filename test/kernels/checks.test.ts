@@ -10,11 +10,14 @@ import type { OpName } from "#quipu/graph/ops.js";
 import { signatureOf } from "#quipu/graph/signatures.js";
 import {
   attributesOf,
+  CAPACITY,
   changed,
   encodeOp,
   FORMS,
+  type Frame,
   honest,
   inArena,
+  inRows,
   load,
   type Memory,
   memory,
@@ -31,18 +34,23 @@ afterAll(async () => {
 
 const MOST_OPERANDS = Math.max(...FORMS.map(({ op }) => signatureOf(op).operands.length));
 
-function expectRefused(op: OpName, operands: readonly Operand[], why: RegExp, attributes = attributesOf(op)) {
+function expectRefused(
+  op: OpName,
+  operands: readonly Operand[],
+  why: RegExp,
+  { attributes = attributesOf(op), ...frame }: Frame = {},
+) {
   const message = expect.stringMatching(new RegExp(`op 0 \\(${op}\\): .*${why.source}`));
-  expect(isSound(op, operands, attributes.length, 0)).toBe(false);
-  expect(() => load(device, op, operands, { attributes })).toThrow(
+  expect(isSound(op, operands, attributes.length, 0, frame.capacity)).toBe(false);
+  expect(() => load(device, op, operands, { attributes, ...frame })).toThrow(
     expect.objectContaining({ code: "ERR_INTERNAL", message }),
   );
 }
 
 /** Loads what the table allows, and expects that anything else is refused. */
-function expectJudged(op: OpName, operands: readonly Operand[], why: RegExp): void {
-  if (isSound(op, operands, attributesOf(op).length, 0)) load(device, op, operands);
-  else expectRefused(op, operands, why);
+function expectJudged(op: OpName, operands: readonly Operand[], why: RegExp, frame: Frame = {}): void {
+  if (isSound(op, operands, attributesOf(op).length, 0, frame.capacity)) load(device, op, operands, frame);
+  else expectRefused(op, operands, why, frame);
 }
 
 describe.each(FORMS)("%j", (form) => {
@@ -63,6 +71,46 @@ describe.each(FORMS)("%j", (form) => {
     const none = honest(device, form, { T: 0, R: 0 });
     if (bounded) expectRefused(op, none, /no declared bound/);
     else load(device, op, none);
+  });
+
+  test("with rows of a run: any number up to the capacity", async () => {
+    const program = load(device, op, inRows(op, operands), { capacity: CAPACITY });
+    const writes = operands.flatMap(({ place }) => (place as Memory).contents ?? []);
+    const { rows, wanted } = CAPACITY;
+    for (let count = 0; count <= rows; count++) {
+      const run = device.run(program, { writes, rows: count, wanted: Math.min(count, wanted) });
+      // Contents are the greatest that are allowed, and settings and logits are zeros: what ops make of them is not asked.
+      await run.catch((error: unknown) => expect(error).toMatchObject({ code: "ERR_INTERNAL", message: /index/ }));
+    }
+    await expect(device.run(program, { rows: rows + 1, wanted })).rejects.toThrow(
+      `a run of ${rows + 1} rows, ${wanted} of them wanted: the program is made for ${rows} rows, ${wanted} of them wanted`,
+    );
+    await expect(device.run(program, { rows, wanted: wanted + 1 })).rejects.toThrow(/a run of 4 rows, 3 of them/);
+    program.dispose();
+  });
+
+  test.each(each)("%s: rows", (_, i) => {
+    const capacity = CAPACITY;
+    const marked = inRows(op, operands);
+    for (const honest of [operands, marked]) {
+      for (const leading of [0, 1, 2, 3]) {
+        for (const dim of [operands[i]!.shape[0]!, capacity.rows, capacity.wanted]) {
+          const lying = changed(honest, i, { leading, shape: operands[i]!.shape.with(0, dim) });
+          const wrong = leading === 3 || (leading > 0 && dim !== [0, capacity.rows, capacity.wanted][leading]);
+          const why = wrong ? /^malformed/ : /(wrong shape|has rows where|has other rows|bound beyond|out of range)/;
+          if (!wrong) expectJudged(op, lying, why, { capacity });
+          else expect(() => load(device, op, lying, { capacity })).toThrow(/^malformed program: tensor \d+/);
+        }
+      }
+    }
+  });
+
+  test.each(each)("%s: rows of a run where there are none", (_, i) => {
+    const [most] = operands[i]!.shape as [number];
+    for (const leading of [1, 2]) {
+      const capacity = { rows: most, wanted: most };
+      expectJudged(op, changed(operands, i, { leading }), /(has rows where|has other rows)/, { capacity });
+    }
   });
 
   test.each(each)("%s: dtype", (_, i) => {
@@ -143,8 +191,8 @@ describe.each(FORMS)("%j", (form) => {
     const more = [...operands, operands[0]!];
     if (more.length <= MOST_OPERANDS) expectRefused(op, more, /wrong count of operands/);
     else expect(() => load(device, op, more)).toThrow(/malformed program: op 0$/); // no op has as many
-    expectRefused(op, operands, /wrong count of attributes/, [...attributesOf(op), 0]);
-    if (attributesOf(op).length > 0) expectRefused(op, operands, /wrong count of attributes/, []);
+    expectRefused(op, operands, /wrong count of attributes/, { attributes: [...attributesOf(op), 0] });
+    if (attributesOf(op).length > 0) expectRefused(op, operands, /wrong count of attributes/, { attributes: [] });
     if (form.optional) expectRefused(op, operands.slice(0, signatureOf(op).required), /wrong count of operands/);
   });
 });
@@ -179,7 +227,7 @@ test("heads that do not divide", () => {
 
 test("operands that are no tensor of the program", () => {
   const { stream, buffers } = encodeOp("add", honest(device, { op: "add", optional: false }));
-  const first = 6 + 3 * 9 + 3; // behind three tensors, and the op's code and counts
+  const first = 8 + 3 * 10 + 3; // behind three tensors, and the op's code and counts
   for (const i of [0, 1, 2]) {
     expect(stream[first + i]).toBe(i);
     for (const tensor of [3, 4, 2 ** 31, 2 ** 32 - 1]) {
@@ -194,7 +242,7 @@ test("a buffer that a program lists twice is one buffer", () => {
   const place = memory(device, 1 << 16);
   const [x, weight, out] = honest(device, { op: "rmsNorm", optional: false });
   const { stream, buffers } = encodeOp("rmsNorm", [{ ...x!, place }, weight!, { ...out!, place, offset: 4 }]);
-  const outBuffer = 6 + 2 * 9; // the first word of the third tensor
+  const outBuffer = 8 + 2 * 10; // the first word of the third tensor
   stream[outBuffer] = buffers.push(place.buffer) - 1;
   expect(() => device.load(stream, buffers)).toThrow(/operand out overlaps x/);
 });

@@ -1,5 +1,6 @@
 // Contents of operands: made from a seed, rounded to stored element types, and what stored elements are as numbers.
 import type { DType } from "#quipu/device/tensor.js";
+import type { RowCount } from "#quipu/graph/recording.js";
 
 /** Stored elements: bf16 and f16 as their 16 bits. */
 export type Elements = Float32Array | Int32Array | Uint16Array | Int8Array;
@@ -10,6 +11,8 @@ export interface Contents {
   readonly data: Elements;
   /** Of index contents: they lie in [−1, bound). */
   readonly bound?: number;
+  /** What the first dim is, where a run has its own number: {@link Setup.counts}. */
+  readonly leading?: RowCount;
 }
 
 // Globals are slow to reach from inside jest's vm context: hot loops use these.

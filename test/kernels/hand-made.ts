@@ -5,6 +5,7 @@ import type { Device, Transfer } from "#quipu/device/device.js";
 import { type DType, FORMATS } from "#quipu/device/formats.js";
 import { bytesOf } from "#quipu/device/tensor.js";
 import { OPS, type OpName, opRow } from "#quipu/graph/ops.js";
+import type { RowCounts } from "#quipu/graph/recording.js";
 import { product, signatureOf } from "#quipu/graph/signatures.js";
 
 /** A buffer, as far as a check may know it. */
@@ -25,6 +26,18 @@ export interface Operand {
   readonly place: Memory | "arena";
   /** Bytes from the beginning of its place. */
   readonly offset: number;
+  /** The stream's word for what its first dim is: 1 the rows of a run, 2 the wanted ones, 0 neither. */
+  readonly leading: number;
+}
+
+/** What the program is made for, beside its operands. */
+export interface Frame {
+  /** Words; default: one of zeros for each attribute. */
+  readonly attributes?: readonly number[];
+  /** Default: as far as operands reach. */
+  readonly arenaBytes?: number;
+  /** Default: none, for operands of which no dim is a run's. */
+  readonly capacity?: RowCounts;
 }
 
 /** An op without, and one with its optional operands. */
@@ -71,13 +84,31 @@ export function honest(device: Device, form: Form, letters: Readonly<Record<stri
     const dtype = dtypesOf(form, i)[0]!;
     const shape = dims.map((dim) => product(dim, numbers));
     const declared = !index ? 0 : bound === undefined ? 9 : product(bound, numbers);
-    return { name, dtype, shape, place: memory(device, 2 * bytesOf("f32", shape) + 4096, declared), offset: 0 };
+    return {
+      name,
+      dtype,
+      shape,
+      place: memory(device, 2 * bytesOf("f32", shape) + 4096, declared),
+      offset: 0,
+      leading: 0,
+    };
   });
 }
 
 /** The operands with one of them changed. */
 export function changed(operands: readonly Operand[], i: number, changes: Partial<Operand>): Operand[] {
   return operands.map((operand, k) => (k === i ? { ...operand, ...changes } : operand));
+}
+
+/** The capacity of programs of {@link inRows}. */
+export const CAPACITY: RowCounts = { rows: LETTERS.T!, wanted: LETTERS.R! };
+
+/** The operands with their rows of the step and those that are wanted as what a run has its own number of. */
+export function inRows(op: OpName, operands: readonly Operand[]): Operand[] {
+  return operands.map((operand, i) => {
+    const [first] = signatureOf(op).operands[i]!.dims;
+    return { ...operand, leading: first!.text === "T" ? 1 : first!.text === "R" ? 2 : 0 };
+  });
 }
 
 /** All operands but those of an index in the arena, one after another. */
@@ -104,29 +135,28 @@ export const attributesOf = (op: OpName) => Object.keys(opRow(op).attributes ?? 
 export function encodeOp(
   op: OpName,
   operands: readonly Operand[],
-  { attributes = attributesOf(op), arenaBytes = arenaBytesOf(operands) } = {},
+  {
+    attributes = attributesOf(op),
+    arenaBytes = arenaBytesOf(operands),
+    capacity: { rows, wanted } = { rows: 0, wanted: 0 },
+  }: Frame = {},
 ): { stream: Uint32Array; buffers: NativeBuffer[] } {
   const buffers: NativeBuffer[] = [];
   const wide = (bytes: number) => [bytes % 2 ** 32, Math.floor(bytes / 2 ** 32)];
-  const tensors = operands.flatMap(({ dtype, shape, place, offset }) => {
+  const tensors = operands.flatMap(({ dtype, shape, place, offset, leading }) => {
     let buffer = 0xffffffff;
     if (place !== "arena") {
       buffer = buffers.indexOf(place.buffer);
       if (buffer < 0) buffer = buffers.push(place.buffer) - 1;
     }
-    return [buffer, ...wide(offset), FORMATS[dtype].code, shape.length, ...[...shape, 1, 1, 1, 1].slice(0, 4)];
+    return [buffer, ...wide(offset), FORMATS[dtype].code, shape.length, leading, ...[...shape, 1, 1, 1, 1].slice(0, 4)];
   });
-  const words = [0x51554950, 1, ...wide(arenaBytes), operands.length, 1, ...tensors];
+  const words = [0x51554950, 2, ...wide(arenaBytes), rows, wanted, operands.length, 1, ...tensors];
   words.push(opRow(op).code, operands.length, attributes.length, ...operands.keys(), ...attributes);
   return { stream: Uint32Array.from(words), buffers };
 }
 
-export function load(
-  device: Device,
-  op: OpName,
-  operands: readonly Operand[],
-  options?: { attributes?: number[]; arenaBytes?: number },
-): NativeProgram {
-  const { stream, buffers } = encodeOp(op, operands, options);
+export function load(device: Device, op: OpName, operands: readonly Operand[], frame?: Frame): NativeProgram {
+  const { stream, buffers } = encodeOp(op, operands, frame);
   return device.load(stream, buffers);
 }

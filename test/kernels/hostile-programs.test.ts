@@ -10,12 +10,14 @@ import { type Dim, product, signatureOf } from "#quipu/graph/signatures.js";
 import {
   arenaBytesOf,
   attributesOf,
+  CAPACITY,
   changed,
   dtypesOf,
   encodeOp,
   FORMS,
   type Form,
   honest,
+  inRows,
   LETTERS,
   load,
   type Memory,
@@ -30,10 +32,14 @@ afterAll(() => device.dispose());
 const RUNS = process.env.QUIPU_EXHAUSTIVE ? 50_000 : 5000;
 
 /** Runs what was accepted; a run may fail, and is ended where it takes long. */
-async function run(program: NativeProgram, operands: readonly Operand[]): Promise<void> {
+async function run(
+  program: NativeProgram,
+  operands: readonly Operand[],
+  counts = { rows: 0, wanted: 0 },
+): Promise<void> {
   const writes = operands.flatMap(({ place }) => (place === "arena" ? [] : (place.contents ?? [])));
   try {
-    await device.run(program, { writes, signal: AbortSignal.timeout(100) });
+    await device.run(program, { writes, ...counts, signal: AbortSignal.timeout(100) });
   } catch (error) {
     expect(error).toMatchObject({
       code: expect.stringMatching(/^ERR_(INTERNAL|OUT_OF_MEMORY|ABORTED|NOT_A_NUMBER|ALL_FORBIDDEN)$/),
@@ -124,6 +130,12 @@ const lie: fc.Arbitrary<Lie> = fc.oneof(
       },
   ),
   fc.constant<Lie>((operands, i) => changed(operands, i, { place: "arena", offset: 0 })),
+  // What its first dim is.
+  fc.constantFrom(0, 1, 2, 3).map(
+    (leading): Lie =>
+      (operands, i) =>
+        changed(operands, i, { leading }),
+  ),
   // Missing, extra, another one's.
   fc.constant<Lie>((operands, i) => operands.toSpliced(i, 1)),
   fc.nat(15).map(
@@ -142,6 +154,9 @@ const hostile = fc.record({
   form: fc.constantFrom(...FORMS),
   letters: fc.dictionary(fc.constantFrom(...Object.keys(LETTERS)), number, { maxKeys: 8 }),
   withoutRows: fc.boolean(),
+  rowsOfRun: fc.boolean(),
+  off: fc.constantFrom(0, 0, 0, 0, 1, -1), // the capacity
+  fewer: fc.tuple(fc.nat(4), fc.nat(4)),
   lies: fc.array(fc.tuple(lie, fc.nat(15)), { maxLength: 3 }),
   attributes: fc.constantFrom(0, 0, 0, 0, 1, -1),
   arena: fc.constantFrom(0, 0, 0, -1, 4096),
@@ -177,7 +192,7 @@ function operandsOf(form: Form, letters: Readonly<Record<string, number | undefi
     const declared = !index ? 0 : bound === undefined ? 9 : Math.min(product(bound, numbers), 2 ** 31 - 1);
     const bytes = bytesOf(dtype, shape);
     const place = memoryOf(i, bytes, declared);
-    return { name, dtype, shape, place, offset: Math.max(0, place.bytes - bytes) };
+    return { name, dtype, shape, place, offset: Math.max(0, place.bytes - bytes), leading: 0 };
   });
 }
 
@@ -187,7 +202,8 @@ function expectRecordable({ op }: Form, operands: readonly Operand[]): void {
   const given: Record<string, number> = {};
   const values = signature.operands.map(({ role, dims }, i) => {
     const operand = operands[i];
-    if (role !== "result") return operand && { ...operand, tensor: { indexBound: boundOf(operand) } };
+    if (role !== "result")
+      return operand && { ...operand, leading: LEADING[operand.leading], tensor: { indexBound: boundOf(operand) } };
     dims.forEach(({ binds, text }, d) => {
       if (binds >= 0) given[text] = operand!.shape[d]!;
     });
@@ -196,44 +212,55 @@ function expectRecordable({ op }: Form, operands: readonly Operand[]): void {
   checkOperands(signature, values, given);
 }
 
+const LEADING = [undefined, "rows", "wanted"] as const;
+
 const boundOf = ({ place }: Operand) => (place === "arena" ? 0 : place.bound);
 
 test("any lie: refused as the table says, or run", async () => {
   let [accepted, refused] = [0, 0];
   await fc.assert(
-    fc.asyncProperty(hostile, async ({ form, letters, withoutRows, lies, attributes, arena }) => {
-      const { op } = form;
-      const own = operandsOf(form, withoutRows ? { ...letters, T: 0, R: 0 } : letters);
-      let operands: readonly Operand[] = own;
-      for (const [lie, i] of lies) if (operands.length > 0) operands = lie(operands, i % operands.length);
-      const words = Array.from({ length: Math.max(0, attributesOf(op).length + attributes) }, () => 0x3f800000);
-      const arenaBytes = Math.max(0, arenaBytesOf(operands) + arena);
-      const sound = isSound(op, operands, words.length, arenaBytes);
-      let program: NativeProgram | undefined;
-      try {
-        program = load(device, op, operands, { attributes: words, arenaBytes });
-      } catch (error) {
-        expect(error).toMatchObject({ code: "ERR_INTERNAL" });
-      }
-      expect(program !== undefined).toBe(sound);
-      if (sound) expectRecordable(form, operands);
-      if (program === undefined) refused += 1;
-      else accepted += 1;
-      if (program !== undefined && touched(operands) < 2 ** 22) await run(program, operands);
-      else program?.dispose();
-      const kept = new Set(memories.values());
-      for (const { place } of [...own, ...operands]) {
-        if (place !== "arena" && !kept.has(place)) place.buffer.dispose();
-      }
-    }),
+    fc.asyncProperty(
+      hostile,
+      async ({ form, letters, withoutRows, rowsOfRun, off, fewer, lies, attributes, arena }) => {
+        const { op } = form;
+        const told = withoutRows ? { ...letters, T: 0, R: 0 } : letters;
+        const fixed = operandsOf(form, told);
+        const own = rowsOfRun ? inRows(op, fixed) : fixed;
+        const least = (count: number) => Math.min(Math.max(0, count + off), 2 ** 32 - 1);
+        const capacity = { rows: least(told.T ?? LETTERS.T!), wanted: least(told.R ?? LETTERS.R!) };
+        let operands: readonly Operand[] = own;
+        for (const [lie, i] of lies) if (operands.length > 0) operands = lie(operands, i % operands.length);
+        const words = Array.from({ length: Math.max(0, attributesOf(op).length + attributes) }, () => 0x3f800000);
+        const arenaBytes = Math.max(0, arenaBytesOf(operands) + arena);
+        const sound = isSound(op, operands, words.length, arenaBytes, capacity);
+        let program: NativeProgram | undefined;
+        try {
+          program = load(device, op, operands, { attributes: words, arenaBytes, capacity });
+        } catch (error) {
+          expect(error).toMatchObject({ code: "ERR_INTERNAL" });
+        }
+        expect(program !== undefined).toBe(sound);
+        if (sound) expectRecordable(form, operands);
+        if (program === undefined) refused += 1;
+        else accepted += 1;
+        const rows = Math.max(0, capacity.rows - fewer[0]);
+        const counts = { rows, wanted: Math.max(0, capacity.wanted - fewer[1]) };
+        if (program !== undefined && touched(operands) < 2 ** 22) await run(program, operands, counts);
+        else program?.dispose();
+        const kept = new Set(memories.values());
+        for (const { place } of [...own, ...operands]) {
+          if (place !== "arena" && !kept.has(place)) place.buffer.dispose();
+        }
+      },
+    ),
     { numRuns: RUNS },
   );
   expect(Math.min(accepted, refused)).toBeGreaterThan(RUNS / 10);
 });
 
 describe.each(FORMS)("the stream of %j", (form) => {
-  const operands = honest(device, form);
-  const { stream: honestStream, buffers } = encodeOp(form.op, operands);
+  const operands = inRows(form.op, honest(device, form));
+  const { stream: honestStream, buffers } = encodeOp(form.op, operands, { capacity: CAPACITY });
 
   /** Loads and runs what a stream has become; whether it was accepted. */
   async function expectRefusedOrRun(words: Uint32Array): Promise<boolean> {
@@ -244,7 +271,7 @@ describe.each(FORMS)("the stream of %j", (form) => {
       expect(error).toMatchObject({ code: "ERR_INTERNAL" });
       return false;
     }
-    await run(program, operands);
+    await run(program, operands, CAPACITY);
     return true;
   }
 
@@ -297,6 +324,7 @@ describe("sizes that 32, 64 or 128 bits do not hold", () => {
   test.each([
     [[2 ** 31, 2 ** 31, 4]], // 2^66 bytes
     [[...wide, ...wide]], // 2^66
+    [[2 ** 31, 2 ** 31, 4, 1]], // 2^66, in 2^64 rows
     [[3584680096, 2572997253, 3064812931, 3009440459]], // 2^128 + 463 GiB
     [[2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1]], // 2^130 less some
   ])("a tensor of %j leaves 512 GiB", (shape) => {

@@ -9,7 +9,7 @@ import { Device, openDevice, type RowFailure } from "#quipu/device/device.js";
 import { bytesOf, type DType, type Tensor } from "#quipu/device/tensor.js";
 import { compile } from "#quipu/graph/program.js";
 import { Recorder } from "#quipu/graph/recorder.js";
-import type { Value } from "#quipu/graph/recording.js";
+import type { RowCount, RowCounts, Value } from "#quipu/graph/recording.js";
 import { availableTargets } from "#quipu/machine/machine.js";
 import { type Contents, type Elements, elements, sizeOf } from "./contents.js";
 
@@ -24,6 +24,8 @@ export const OTHER_DEVICES = ["reference"] as const;
 /** Kernels of the CPU, or another device; with a list to which rows that fail alone are added. */
 export type Setup = ({ readonly target: string; readonly threads: number } | { readonly device: "reference" }) & {
   readonly byRow?: RowFailure[];
+  /** Rows of the run; default: as many as the inputs have. */
+  readonly counts?: RowCounts;
 };
 
 export interface Ran<Name extends string> {
@@ -47,8 +49,10 @@ export async function runOp<Name extends string>(
     const given = mapValues(inputs, ({ dtype, shape, bound, data }, name) =>
       guarded(device, name, dtype, shape, data, bound),
     );
-    const recorder = new Recorder();
-    const values = mapValues(given, ({ tensor }) => recorder.input(tensor));
+    const most = (leading: RowCount) =>
+      (Object.values(inputs) as Contents[]).find((input) => input.leading === leading)?.shape[0] ?? 0;
+    const recorder = new Recorder({ capacity: { rows: most("rows"), wanted: most("wanted") } });
+    const values = mapValues(given, ({ tensor }, name) => recorder.input(tensor, inputs[name].leading));
     const made = record(recorder, values).map((value) => {
       recorder.output(value);
       return { value, ...guarded(device, value.name, value.dtype, value.shape) };
@@ -57,7 +61,7 @@ export async function runOp<Name extends string>(
     const program = compile(device, recorder.finish(), { passes: [], places });
     const all: Guarded[] = [...made, ...(Object.values(given) as Guarded[])];
     await device.run(null, { writes: all.map(({ whole, contents }) => [whole, contents]) });
-    const failure = await program.run({ byRow: setup.byRow !== undefined }).then(
+    const failure = await program.run({ byRow: setup.byRow !== undefined, ...setup.counts }).then(
       ({ failures }) => void setup.byRow?.push(...failures),
       (error: unknown) => error,
     );

@@ -1,12 +1,19 @@
 // Whether a program of one op is sound, by the words of its row in the op table: the rule that native/core/op_table.cc is held
 // to, in whole numbers without end, and without a thought for speed or order.
 import { FORMATS, type FormatRow } from "#quipu/device/formats.js";
-import { KINDS, type OperandKind, type OpName, opRow } from "#quipu/graph/ops.js";
+import { KINDS, type OperandKind, type OpName, type OpRow, opRow } from "#quipu/graph/ops.js";
+import type { RowCounts } from "#quipu/graph/recording.js";
 import type { Operand } from "./hand-made.js";
 
 type Numbers = Map<string, bigint>;
 
-export function isSound(op: OpName, operands: readonly Operand[], attributes: number, arenaBytes: number): boolean {
+export function isSound(
+  op: OpName,
+  operands: readonly Operand[],
+  attributes: number,
+  arenaBytes: number,
+  capacity: RowCounts = { rows: 0, wanted: 0 },
+): boolean {
   const row = opRow(op);
   const always = [...Object.entries(row.operands), ...Object.entries(row.results)];
   const present = (name: string) => operands[always.findIndex(([other]) => other === name)]!;
@@ -16,6 +23,7 @@ export function isSound(op: OpName, operands: readonly Operand[], attributes: nu
   if (operands.length !== entries.length || attributes !== Object.keys(row.attributes ?? {}).length) return false;
 
   if (!operands.every((operand) => liesInItsPlace(operand, arenaBytes))) return false;
+  if (!operands.every((operand) => hasItsRows(operand, capacity))) return false;
   if (!entries.every(([, [, kind]], i) => isOfKind(operands[i]!, kind, present))) return false;
   const patterns = entries.map(([, [pattern]]) => pattern.split(" "));
   if (!patterns.every(({ length }, i) => operands[i]!.shape.length === length)) return false;
@@ -28,6 +36,7 @@ export function isSound(op: OpName, operands: readonly Operand[], attributes: nu
     const most = row.most?.[letter];
     if (number < BigInt(row.least?.[letter] ?? 0) || (most !== undefined && number > numbers.get(most)!)) return false;
   }
+  if (!rowsAgree(row, patterns, operands)) return false;
   return entries.every(([name, [, kind]], i) => {
     const operand = operands[i]!;
     const [word, bound] = kind.split(" ");
@@ -41,6 +50,30 @@ export function isSound(op: OpName, operands: readonly Operand[], attributes: nu
       const same = operand.offset === other.offset && bytesOf(operand) === bytesOf(other);
       return same && (row.inPlace?.[name] ?? []).includes(entries[o]![0]);
     });
+  });
+}
+
+/** What is marked as rows has as many as the program is made for. */
+function hasItsRows({ leading, shape }: Operand, { rows, wanted }: RowCounts): boolean {
+  return leading === 0 || (leading <= 2 && shape[0] === (leading === 1 ? rows : wanted));
+}
+
+/**
+ * Only a letter that is nothing but a first dim, wherever it is, and that may be 0, can be the rows of a run; it is the same ones
+ * everywhere.
+ */
+function rowsAgree(
+  { least, most }: OpRow,
+  patterns: readonly (readonly string[])[],
+  operands: readonly Operand[],
+): boolean {
+  const inner = new Set(patterns.flatMap((pattern) => pattern.flatMap((text, d) => (d > 0 ? text.split("*") : []))));
+  const products = new Set(patterns.flat().flatMap((text) => (text.includes("*") ? text.split("*") : [])));
+  return patterns.every(([first], i) => {
+    const mark = operands[i]!.leading;
+    const isRows = /^[a-z]/i.test(first!) && !first!.includes("*") && !inner.has(first!) && !products.has(first!);
+    if (!isRows || first! in (least ?? {}) || first! in (most ?? {})) return mark === 0;
+    return patterns.every(([other], o) => other !== first || operands[o]!.leading === mark);
   });
 }
 

@@ -135,7 +135,7 @@ test.each([2, 5])(
       const slow = scheduler.submit(request(prompt(9), { maxTokens: 12 }));
       const queued = async (count: number) => {
         while (steps.length - before < count) await turns(1);
-        await turns(30); // and no more
+        await turns(30); // in which no more come
         expect(steps.length - before).toBe(count);
       };
       await queued(ahead);

@@ -57,6 +57,8 @@ export interface RuntimeOptions {
   /** Default: the context for each slot. */
   readonly cacheTokens?: number;
   readonly mmap?: boolean;
+  /** The most rows that a step may have; default 600. */
+  readonly stepRows?: number;
   /** Default: all. */
   readonly fusions?: readonly Fusion[];
 }
@@ -64,7 +66,15 @@ export interface RuntimeOptions {
 /** A runtime of a checkpoint, gone afterwards. */
 export async function withRuntime<T>(
   dir: string,
-  { kvCache = "f32", slots = 1, contextLength = 512, mmap = true, threads = 2, ...given }: RuntimeOptions,
+  {
+    kvCache = "f32",
+    slots = 1,
+    contextLength = 512,
+    mmap = true,
+    threads = 2,
+    stepRows = 600,
+    ...given
+  }: RuntimeOptions,
   body: (runtime: Runtime) => Promise<T>,
 ): Promise<T> {
   const { target, device: other, fusions = FUSIONS } = given;
@@ -73,7 +83,8 @@ export async function withRuntime<T>(
     other === undefined ? new Device("cpu", chooseTarget(target), threads, { fusions }) : openDevice({ device: other });
   const config = await readConfig(dir);
   const { weights } = await loadWeights(device, await openCheckpoint(dir), config, { mmap });
-  const runtime = await Runtime.create(device, config, weights, { slots, contextLength, cacheTokens, type: kvCache });
+  const shape = { slots, contextLength, cacheTokens, type: kvCache, stepRows };
+  const runtime = await Runtime.create(device, config, weights, shape);
   try {
     return await body(runtime);
   } finally {

@@ -59,4 +59,18 @@ export const mutants = [
     to: "tensorWords.push(buffer, offset % 2 ** 32, 0);",
     tests: ["unit/graph"],
   },
+  {
+    fault: "an op's operands may differ in what their rows are",
+    file: "src/graph/check-operands.ts",
+    from: "if (value.leading === expected)",
+    to: "if (letter >= 0)",
+    tests: ["unit/graph/recorder"],
+  },
+  {
+    fault: "an input may have fewer rows than the capacity",
+    file: RECORDER,
+    from: "tensor.shape[0] === most)",
+    to: "tensor.shape[0] <= most)",
+    tests: ["unit/graph/recorder"],
+  },
 ];

@@ -4,6 +4,7 @@ const ELEMENTARY = "src/model/elementary.ts";
 const ROPE = "src/model/rope.ts";
 const ROPE_CONFIG = "src/model/rope-config.ts";
 const POOL = "src/model/page-pool.ts";
+const INPUTS = "src/model/step-inputs.ts";
 const RUNTIME = "src/model/runtime.ts";
 const SAMPLER = "src/model/slot-state.ts";
 const TENSORS = "src/model/tensors.ts";
@@ -187,17 +188,31 @@ export const mutants = [
   },
   {
     fault: "inputs are taken to be there that a run has not written",
-    file: RUNTIME,
-    from: "step.writer?.aborted ? undefined : step.written;",
-    to: "step.written;",
-    tests: ["model/lost-steps"],
+    file: INPUTS,
+    from: "if (this.#writer?.aborted)",
+    to: "if (this.#writer?.aborted === null)",
+    tests: ["unit/model/step-inputs", "model/lost-steps"],
   },
   {
     fault: "inputs of another step are taken for its own",
-    file: RUNTIME,
-    from: "slots![t] !== slot || positions",
+    file: INPUTS,
+    from: "slots[t] !== slot || positions",
     to: "positions",
-    tests: ["library/scheduler", "model/invariance"],
+    tests: ["library/scheduler", "model/invariance", "model/capacity"],
+  },
+  {
+    fault: "a row that no run has written is taken to be there",
+    file: INPUTS,
+    from: "if (rows.length > known)",
+    to: "if (rows.length > known + 1)",
+    tests: ["unit/model/step-inputs"],
+  },
+  {
+    fault: "a program for fewer alternatives is taken for more",
+    file: "src/model/step-programs.ts",
+    from: "needs.best <= known.best)",
+    to: "known.best > 0)",
+    tests: ["model/capacity"],
   },
   {
     fault: "the position of a logit that is not a number is that of the first row",
@@ -240,6 +255,13 @@ export const mutants = [
     from: "return String.fromCharCode(...words);",
     to: "return String.fromCharCode(...words.subarray(0, 64));",
     tests: ["unit/model/page-pool", "library/scheduler-property"],
+  },
+  {
+    fault: "wanted rows of a run before the last one that wrote are relied on",
+    file: INPUTS,
+    from: "this.#wanted.known = wanted.length;",
+    to: "this.#wanted.known = Math.max(this.#wanted.known, wanted.length);",
+    tests: ["unit/model/step-inputs"],
   },
   {
     fault: "tensors are placed as if bytes needed no alignment",

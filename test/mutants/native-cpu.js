@@ -267,4 +267,18 @@ export const mutants = [
     to: "const double bound = window_.expected * (MUTANT ? 1.3 : grows ? kFaster : 1.0);",
     tests: ["unit/native/threads"],
   },
+  {
+    fault: "attention has no room for the pages of fewer rows than the program is made for",
+    file: ATTENTION,
+    from: "rows = shape.rows < most ? shape.rows : most;",
+    to: "rows = shape.rows < most ? shape.rows : MUTANT ? 0 : most;",
+    tests: ["kernels/capacity"],
+  },
+  {
+    fault: "the tile of matmulSwiglu is that of many rows alone",
+    file: `${CPU}/kernels/matmul_swiglu.h`,
+    from: "tile = own > tile ? own : tile;",
+    to: "tile = own > tile || MUTANT ? own : tile;",
+    tests: ["kernels/capacity"],
+  },
 ];

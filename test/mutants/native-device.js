@@ -95,4 +95,18 @@ export const mutants = [
     to: "if (array.ByteLength() != data.size() && !MUTANT) continue;",
     tests: ["lifecycle/device.test"],
   },
+  {
+    fault: "a run with fewer rows has those of the one before",
+    file: BACKEND,
+    from: "if (counts == counts_) return;",
+    to: "if (counts == counts_ || (MUTANT && counts.rows < counts_.rows)) return;",
+    tests: ["model/capacity"],
+  },
+  {
+    fault: "wanted rows are the rows of the run",
+    file: "native/core/program.h",
+    from: "return leading == Leading::kRows ? rows : wanted;",
+    to: "return leading == Leading::kRows || MUTANT ? rows : wanted;",
+    tests: ["model/capacity", "kernels/capacity"],
+  },
 ];

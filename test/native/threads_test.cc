@@ -144,7 +144,7 @@ class EndlessBackend final : public Backend {
 
 std::shared_ptr<LoadedProgram> emptyProgram(Device& device) {
   std::shared_ptr<LoadedProgram> program;
-  QUIPU_EXPECT(device.load({kProgramMagic, kProgramVersion, 0, 0, 0, 0}, {}, program).ok());
+  QUIPU_EXPECT(device.load({kProgramMagic, kProgramVersion, 0, 0, 0, 0, 0, 0}, {}, program).ok());
   return program;
 }
 

@@ -24,8 +24,9 @@ struct AttentionShape {
   // Rows of a task: as many as make some 48 queries, so that pages are loaded seldom and tasks stay short.
   size_t runRows() const { return group >= 48 ? 1 : 48 / group; }
   size_t runs() const { return (rows + runRows() - 1) / runRows(); }
-  bool maySplitPages() const { return rows * heads <= kSplitUnits; }
-  bool splitsPages(uint32_t threads) const { return maySplitPages() && runs() * heads < kSplitTasks * threads; }
+  bool splitsPages(uint32_t threads) const {
+    return rows * heads <= kSplitUnits && runs() * heads < kSplitTasks * threads;
+  }
   // Floats of a page's result: maximum, sum, then out [d], kept to whole cache lines.
   size_t partial() const { return (2 + size + 15) / 16 * 16; }
 };
@@ -239,6 +240,7 @@ static void attentionMerge(const OpCall& call, Worker& worker) {
   }
 }
 
+// More for rows that do not share out their pages, which are the many.
 static size_t attentionScratchBytes(const OpCall& call) {
   const AttentionShape shape = attentionShape(call);
   const size_t pages = shape.group * sizeof(PageQuery), merge = shape.size * sizeof(float);
@@ -248,8 +250,8 @@ static size_t attentionScratchBytes(const OpCall& call) {
 
 static size_t attentionSharedBytes(const OpCall& call) {
   const AttentionShape shape = attentionShape(call);
-  if (!shape.maySplitPages()) return 0;
-  const auto pages = static_cast<unsigned __int128>(shape.rows * shape.heads * shape.group) * shape.blocks;
+  const size_t most = kSplitUnits / shape.heads, rows = shape.rows < most ? shape.rows : most;
+  const auto pages = static_cast<unsigned __int128>(rows * shape.heads * shape.group) * shape.blocks;
   const unsigned __int128 bytes = pages * (shape.partial() * sizeof(float));
   return bytes > SIZE_MAX ? SIZE_MAX : static_cast<size_t>(bytes);  // which no system grants
 }

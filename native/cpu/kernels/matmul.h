@@ -10,18 +10,19 @@ static constexpr size_t kTileLimit = kWideRegisters >= 32 ? 64 : 32;
 
 enum class Form { kDot, kTiles, kPanels };
 
-QUIPU_INLINE Form formOf(const View& a) {
-  const size_t rows = a.dims[0];
+QUIPU_INLINE Form formOf(size_t rows) {
   if (rows <= kDotLimit) return Form::kDot;
   return rows <= kTileLimit ? Form::kTiles : Form::kPanels;
 }
 
+QUIPU_INLINE Form formOf(const View& a) { return formOf(a.dims[0]); }
+
 QUIPU_INLINE bool usesPanels(const View& a) { return formOf(a) == Form::kPanels; }
 
-// Weight rows of a task: the last may have fewer.
-QUIPU_INLINE size_t multiplyTaskRows(const View& a, const View& b, uint32_t threads) {
+// Weight rows of a task of this form: the last may have fewer.
+QUIPU_INLINE size_t multiplyTaskRows(Form form, const View& a, const View& b, uint32_t threads) {
   const auto rowBytes = static_cast<size_t>(bytesOf(b.dtype, 1, b.dims[1]));
-  switch (formOf(a)) {
+  switch (form) {
     case Form::kTiles:
       return tileTaskRows(b.dims[0], rowBytes, threads);
     case Form::kPanels:
@@ -30,6 +31,10 @@ QUIPU_INLINE size_t multiplyTaskRows(const View& a, const View& b, uint32_t thre
       return dotTaskRows(rowBytes);
   }
   return 1;
+}
+
+QUIPU_INLINE size_t multiplyTaskRows(const View& a, const View& b, uint32_t threads) {
+  return multiplyTaskRows(formOf(a), a, b, threads);
 }
 
 static size_t multiplyTasks(const View& a, const View& b, uint32_t threads) {
@@ -45,7 +50,7 @@ static void multiplyPack(const View& a, Worker& worker) {
   for (size_t task; worker.next(task);) packActivations(a.as<float>(), a.dims[0], a.dims[1], task, packed);
 }
 
-// A multiple of 64 bytes, so that a caller's own scratch may follow.
+// A multiple of 64 bytes, so that a caller's own scratch may follow. Neither is more for fewer rows.
 static size_t multiplyScratchBytes(const View& a) { return usesPanels(a) ? kPanelScratchBytes : 0; }
 
 static size_t multiplySharedBytes(const View& a) { return usesPanels(a) ? packedBytes(a.dims[0], a.dims[1]) : 0; }

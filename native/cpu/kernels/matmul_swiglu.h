@@ -14,10 +14,17 @@ QUIPU_INLINE size_t gateTileRows(const View& a, const View& gate, uint32_t threa
   return rows < gate.dims[0] ? rows : gate.dims[0];
 }
 
+// Of the tiles of the forms up to this number of rows the largest: few rows may have wider ones than many. With one
+// thread a task has the most rows.
 static size_t matmulSwigluScratchBytes(const OpCall& call) {
   const View &a = call[matmul_swiglu::kA], &gate = call[matmul_swiglu::kGate];
-  // With one thread a task has the most rows.
-  return multiplyScratchBytes(a) + gateTileRows(a, gate, 1) * a.dims[0] * sizeof(float);
+  size_t tile = 0;
+  for (const size_t most : {kDotLimit, kTileLimit, SIZE_MAX}) {
+    const size_t rows = atMost(a.dims[0], most);
+    const size_t own = atMost(multiplyTaskRows(formOf(rows), a, gate, 1), gate.dims[0]) * rows;
+    tile = own > tile ? own : tile;
+  }
+  return multiplyScratchBytes(a) + tile * sizeof(float);
 }
 
 static size_t matmulSwigluSharedBytes(const OpCall& call) { return multiplySharedBytes(call[matmul_swiglu::kA]); }

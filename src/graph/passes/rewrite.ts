@@ -17,13 +17,13 @@ export type Rule = (op: RecordedOp, recording: Recording) => Replacement | undef
 
 /** `recording` anew, with the first of `rules` that matches at an op. */
 export function rewrite(recording: Recording, rules: readonly Rule[]): Recording {
-  const r = new Recorder();
+  const r = new Recorder({ capacity: recording.capacity });
   const anew = new Map<number, Value>();
   // State as the run finds it comes first: a version is older than every other that is made later.
   for (const { operands } of recording.ops) {
     for (const value of Object.values(operands)) {
       if (value.tensor !== undefined && recording.producer(value) === undefined)
-        anew.set(value.id, r.input(value.tensor));
+        anew.set(value.id, r.input(value.tensor, value.leading));
     }
   }
   const copies = (values: Readonly<Record<string, Value>>) =>
@@ -43,7 +43,7 @@ export function rewrite(recording: Recording, rules: readonly Rule[]): Recording
     const results = replaced(op) ?? r.copy(op, copies(op.operands));
     for (const [name, value] of Object.entries(op.results)) anew.set(value.id, results[name]!);
   }
-  for (const value of recording.outputs) r.output(anew.get(value.id) ?? r.input(value.tensor!));
+  for (const value of recording.outputs) r.output(anew.get(value.id) ?? r.input(value.tensor!, value.leading));
   return withoutUnread(r.finish());
 }
 
@@ -56,5 +56,5 @@ function withoutUnread(recording: Recording): Recording {
     for (const { id } of Object.values(operands)) read.add(id);
     return true;
   });
-  return new Recording(kept.reverse(), recording.outputs);
+  return new Recording(kept.reverse(), recording.outputs, recording.capacity);
 }

@@ -35,7 +35,7 @@ const read = async (tensor: Tensor) => {
 };
 
 describe("encode", () => {
-  const tensors = (stream: Uint32Array) => stream[4];
+  const tensors = (stream: Uint32Array) => stream[6];
 
   test("every place is named once: versions of a state, and an output that is read", () => {
     const { recorder, once, twice } = sums();
@@ -58,7 +58,7 @@ describe("encode", () => {
     const { stream } = encode(recording, plan, new Map(recording.outputs.map(({ id }) => [id, y])));
     expect([...stream.subarray(2, 4)]).toEqual([256, 7]);
     const offsets = Array.from({ length: tensors(stream)! }, (_, i) => [
-      ...stream.subarray(6 + 9 * i + 1, 6 + 9 * i + 3),
+      ...stream.subarray(8 + 10 * i + 1, 8 + 10 * i + 3),
     ]);
     expect(offsets).toEqual([
       [64, 3],
@@ -142,18 +142,18 @@ describe("compile", () => {
     const seen: string[] = [];
     const pass = (name: string) => (recording: Recording) => {
       seen.push(name);
-      return new Recording(recording.ops, recording.outputs);
+      return new Recording(recording.ops, recording.outputs, recording.capacity);
     };
     const program = compile(device, recorder.finish(), { passes: [pass("first"), pass("second")] });
     expect(seen).toEqual(["first", "second"]);
     await program.run();
     expect(await read(program.output(twice))).toEqual([3, 6, 9, 12, 15, 18]);
     program.dispose();
-    const drops = (recording: Recording) => new Recording(recording.ops, [twice]);
+    const drops = (recording: Recording) => new Recording(recording.ops, [twice], recording.capacity);
     expect(() => compile(device, recorder.finish(), { passes: [drops] })).toThrow(
       /a pass has changed how many outputs/,
     );
-    const other = (recording: Recording) => new Recording(recording.ops, [{ ...once, shape: [3, 2] }, twice]);
+    const other = ({ ops, capacity }: Recording) => new Recording(ops, [{ ...once, shape: [3, 2] }, twice], capacity);
     expect(() => compile(device, recorder.finish(), { passes: [other] })).toThrow(/a pass has changed output 0/);
   });
 
@@ -162,7 +162,7 @@ describe("compile", () => {
       const own = openDevice({ threads: 1, fuse });
       let ops = 0;
       own.load = (stream) => {
-        ops = stream[5]!;
+        ops = stream[7]!;
         return { dispose() {} };
       };
       const recorder = new Recorder();

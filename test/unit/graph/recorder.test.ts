@@ -1,4 +1,5 @@
 import type { DType, Tensor } from "#quipu/device/tensor.js";
+import { fuse } from "#quipu/graph/passes/fuse.js";
 import { type CacheState, Recorder, type RowPlaces } from "#quipu/graph/recorder.js";
 
 const state = (name: string, shape: number[], dtype: DType = "f32", indexBound = 0): Tensor => ({
@@ -60,6 +61,81 @@ describe("Recorder", () => {
     ],
   ])("refuses %s", (_, record, message) => {
     expect(() => record(new Recorder())).toThrow(message);
+  });
+
+  describe("rows of a run", () => {
+    const capacity = { rows: 4, wanted: 2 };
+    const table = state("table", [9, 16]);
+    const wanted = state("wanted", [2], "i32", 4);
+    const places = { slots: state("slots", [4], "i32", 1), positions: state("positions", [4], "i32", 7) };
+    const { resume, ...sampling } = {
+      resume: { ids: state("newIds", [4], "i32"), slots: places.slots, positions: places.positions },
+      history: state("history", [1, 7], "i32", 9),
+      floats: state("floats", [1, 6]),
+      ints: state("ints", [1, 4], "i32"),
+      biasIds: state("biasIds", [1, 2], "i32", 9),
+      biases: state("biases", [1, 2]),
+    };
+    const slotState = { lastIds: state("lastIds", [1], "i32"), nextPositions: state("next", [1], "i32", 7) };
+
+    test("results have those of their operands, new versions of state its own", () => {
+      const r = new Recorder({ capacity });
+      const rowsOf = (tensor: Tensor) => r.input(tensor, "rows");
+      const given = {
+        rowIds: rowsOf(ids),
+        rowSlots: rowsOf(state("rowSlots", [4], "i32", 1)),
+        rowPositions: rowsOf(ids),
+      };
+      const own = { ids: rowsOf(resume.ids), slots: rowsOf(resume.slots), positions: rowsOf(resume.positions) };
+      const resumed = r.resume({ ...given, ...slotState, ...own });
+      expect(Object.values(resumed).map(({ leading }) => leading)).toEqual(["rows", "rows", "rows"]);
+      const x = r.gatherRows(table, resumed.ids);
+      expect(x.leading).toBe("rows");
+      const outputRows = r.input(wanted, "wanted");
+      const logits = r.matmul(r.gatherRows(x, outputRows), table); // of some rows, all of which are a run's
+      expect([logits.leading, logits.shape]).toEqual(["wanted", [2, 9]]);
+      const { slots, positions } = resumed;
+      const sampled = r.sample(logits, { ...sampling, outputRows, slots, positions }, 3);
+      expect(Object.values(sampled).map(({ leading }) => leading)).toEqual(["wanted", "wanted", "wanted", "wanted"]);
+      expect(r.matmul(table, table).leading).toBeUndefined();
+      expect(r.finish().capacity).toBe(capacity);
+    });
+
+    test("an op's rows are the same ones in all its operands", () => {
+      const r = new Recorder({ capacity });
+      const some = r.gatherRows(table, r.input(ids, "rows"));
+      const fixed = r.gatherRows(table, state("others", [4], "i32"));
+      expect(() => r.add(fixed, some)).toThrow(
+        /add: operand b: expected its first dim fixed as that of a, got a run's rows \(gatherRows.out\)/,
+      );
+      expect(() => r.add(some, fixed)).toThrow(
+        /add: operand b: expected its first dim a run's rows as that of a, got fixed/,
+      );
+      const square = r.gatherRows(state("square", [9, 4]), r.input(ids, "rows"));
+      expect(() => r.matmul(square, square)).toThrow(
+        /matmul: operand b: expected its first dim fixed, got a run's rows/,
+      );
+    });
+
+    test("an input has as many as the capacity, and is one thing", () => {
+      const r = new Recorder({ capacity });
+      expect(() => r.input(state("few", [3], "i32"), "rows")).toThrow(
+        "i32 [3] few, rows first: expected the capacity of 4 rows",
+      );
+      expect(() => r.input(wanted, "rows")).toThrow(/expected the capacity of 4 rows/);
+      r.input(ids);
+      expect(() => r.input(ids, "rows")).toThrow(/ids, rows first: it is known with the fixed dim first/);
+      expect(() => new Recorder().input(ids, "rows")).toThrow(/expected the capacity of 0 rows/);
+    });
+
+    test("passes keep them, and the capacity", () => {
+      const r = new Recorder({ capacity });
+      const x = r.gatherRows(table, r.input(ids, "rows"));
+      r.output(r.add(x, r.matmul(x, state("w", [16, 16]))));
+      const fused = fuse(["matmulAdd"])(r.finish());
+      expect(fused.ops.map(({ op }) => op)).toEqual(["gatherRows", "matmulAdd"]);
+      expect([fused.capacity, fused.outputs[0]!.leading]).toEqual([capacity, "rows"]);
+    });
   });
 
   describe("appendKv", () => {

@@ -97,9 +97,9 @@ const CALLS: Readonly<Record<string, { call: (...args: Any[]) => unknown; args: 
       },
       args: [new Uint32Array(), []],
     },
-    "run(program, writes, reads, cancel, byRow)": {
+    "run(program, writes, reads, cancel, byRow, rows, wanted)": {
       call: (...a) => device.run(...a),
-      args: [null, [buffer, 0, one], [buffer, 0, one], flag, false],
+      args: [null, [buffer, 0, one], [buffer, 0, one], flag, false, 0, 0],
     },
     "cancel(flag)": { call: (...a) => device.cancel(...a), args: [flag] },
     "new MappedFile(path, expectedBytes, map)": {
@@ -155,8 +155,14 @@ test("what is of its kind and wrong all the same is named too", () => {
     [() => tokenizer.bytesOf(4096), /bytesOf\(id\): id: expected an id of the vocabulary/],
     [() => counting.count(one, Uint32Array.of(2)), /count\(bytes, ends\): ends: expected ascending places/],
     [() => counting.merges(new Uint32Array(2), new Float64Array()), /: pairs: expected two elements a merge/],
-    [() => device.run(null, [buffer, 0, [1]], [], flag, false), /: writes: expected a buffer, an offset and a typed/],
-    [() => device.run(null, [], [file, 0, one], flag, false), /: reads: expected a buffer, an offset and a typed/],
+    [
+      () => device.run(null, [buffer, 0, [1]], [], flag, false, 0, 0),
+      /: writes: expected a buffer, an offset and a typed/,
+    ],
+    [
+      () => device.run(null, [], [file, 0, one], flag, false, 0, 0),
+      /: reads: expected a buffer, an offset and a typed/,
+    ],
     [() => device.program(new Uint32Array(), [file]), /program\(stream, buffers\): buffers: expected buffers/],
     [() => device.place(file, 0, 1, 0), /: alignment: expected a whole number from 1 /],
     [() => device.buffer(2 ** 54, 0), /buffer\(.*\): bytes: expected a whole number/],
