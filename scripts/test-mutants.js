@@ -1,6 +1,6 @@
 // Seeds faults, one at a time, and says which of them the tests see. In a copy of the tree, which is removed afterwards.
 //
-//   node scripts/test-mutants.js              all of test/mutants (an hour and more)
+//   node scripts/test-mutants.js              all of test/mutants (half an hour)
 //   node scripts/test-mutants.js rope slots   those whose list, file or fault contains one of the words
 //
 // A mutant is an exact text that is replaced (test/mutants/README.md). Native ones are compiled together, each under a condition

@@ -10,6 +10,7 @@
 
 #include "binding/arguments.h"
 #include "binding/errors.h"
+#include "binding/promise_worker.h"
 #include "binding/tokenizer.h"
 #include "core/thread.h"
 
@@ -19,12 +20,11 @@ namespace {
 
 using tokenizer::IdSink;
 
-class EncodeWorker final : public Napi::AsyncWorker {
+class EncodeWorker final : public PromiseWorker {
  public:
   EncodeWorker(Napi::Env env, std::shared_ptr<const tokenizer::TextTokenizer> tokenizer, size_t texts, bool keep,
                tokenizer::EncodeOptions options, size_t threads)
-      : Napi::AsyncWorker(env, "quipu encode"),
-        deferred_(Napi::Promise::Deferred::New(env)),
+      : PromiseWorker(env, "quipu encode"),
         tokenizer_(std::move(tokenizer)),
         options_(std::move(options)),
         keep_(keep),
@@ -32,8 +32,6 @@ class EncodeWorker final : public Napi::AsyncWorker {
         results_(texts) {
     for (size_t i = 0; i < threads; ++i) sinks_.emplace_back(keep);
   }
-
-  Napi::Promise promise() const { return deferred_.Promise(); }
 
   // On the JavaScript thread: the next text is there. Whatever is wrong with it, the other threads must not wait for
   // it.
@@ -50,17 +48,17 @@ class EncodeWorker final : public Napi::AsyncWorker {
   }
 
  protected:
-  void Execute() override {
+  Status work() override {
     std::vector<std::thread> others;
     // Where the system refuses a thread, those that are there do its share.
     for (size_t i = 1; i < sinks_.size() && startThread(others, [this, i] { encodeTexts(i); }); ++i) {
     }
     encodeTexts(0);
     for (std::thread& other : others) other.join();
+    return std::move(status_);
   }
 
-  void OnOK() override {
-    if (!status_.ok()) return deferred_.Reject(toError(Env(), status_).Value());
+  Napi::Value result(Napi::Env env) override {
     std::vector<double> places;
     places.reserve(results_.size() * 3);
     for (const Result& result : results_) {
@@ -68,17 +66,15 @@ class EncodeWorker final : public Napi::AsyncWorker {
       places.push_back(static_cast<double>(result.start));
       places.push_back(static_cast<double>(result.count));
     }
-    auto value = Napi::Object::New(Env());
-    value.Set("places", toArrayBuffer(Env(), places.data(), places.size() * sizeof(double)));
+    auto value = Napi::Object::New(env);
+    value.Set("places", toArrayBuffer(env, places.data(), places.size() * sizeof(double)));
     if (keep_) {
-      auto ids = Napi::Array::New(Env(), sinks_.size());
-      for (uint32_t i = 0; i < sinks_.size(); ++i) ids.Set(i, takeIds(Env(), std::move(sinks_[i])));
+      auto ids = Napi::Array::New(env, sinks_.size());
+      for (uint32_t i = 0; i < sinks_.size(); ++i) ids.Set(i, takeIds(env, std::move(sinks_[i])));
       value.Set("ids", ids);
     }
-    deferred_.Resolve(value);
+    return value;
   }
-
-  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
 
  private:
   // Ids of a text: a part of what its thread made.
@@ -112,7 +108,6 @@ class EncodeWorker final : public Napi::AsyncWorker {
     if (!failed_.exchange(true)) status_ = std::move(status);
   }
 
-  Napi::Promise::Deferred deferred_;
   std::shared_ptr<const tokenizer::TextTokenizer> tokenizer_;
   tokenizer::EncodeOptions options_;
   bool keep_;
@@ -137,8 +132,7 @@ Napi::Value encodeOffThread(const Napi::CallbackInfo& info, std::shared_ptr<cons
   const uint32_t count = texts.Length();
   auto* worker =
       new EncodeWorker(env, std::move(tokenizer), count, keep, std::move(options), std::clamp<size_t>(threads, 1, 64));
-  const Napi::Promise promise = worker->promise();
-  worker->Queue();  // deletes itself when it is done
+  const Napi::Promise promise = worker->start();
   for (uint32_t i = 0; i < count; ++i) worker->hand(texts, i);
   return promise;
 }

@@ -1,50 +1,35 @@
-#include <new>
 #include <string>
 
 #include "binding/arguments.h"
 #include "binding/classes.h"
 #include "binding/errors.h"
+#include "binding/promise_worker.h"
 
 namespace quipu::binding {
 
 // Reads the next bytes of a file on a thread of the pool, as the disk may take its time.
-class FileWrap::ReadWorker final : public Napi::AsyncWorker {
+class FileWrap::ReadWorker final : public PromiseWorker {
  public:
   ReadWorker(Napi::Env env, FileWrap& wrap, Napi::Object self, size_t most)
-      : Napi::AsyncWorker(env),
-        deferred_(Napi::Promise::Deferred::New(env)),
-        wrap_(wrap),
-        self_(Napi::Persistent(self)),
-        file_(wrap.file_),
-        most_(most) {}
-
-  Napi::Promise promise() const { return deferred_.Promise(); }
+      : PromiseWorker(env, "quipu read"), wrap_(wrap), self_(Napi::Persistent(self)), file_(wrap.file_), most_(most) {}
 
  protected:
-  void Execute() override {
-    try {
-      status_ = file_->read(most_);
-    } catch (const std::bad_alloc&) {  // for the words of an error
-      status_ = {ErrorCode::kOutOfMemory, {}};
-    }
-  }
-  void OnOK() override {
+  Status work() override { return file_->read(most_); }
+  void done(Napi::Env env) override {
     wrap_.reading_ = false;
-    if (wrap_.file_ != nullptr) {  // not disposed of meanwhile
-      Napi::MemoryManagement::AdjustExternalMemory(Env(), static_cast<int64_t>(file_->readyBytes() - wrap_.told_));
-      wrap_.told_ = file_->readyBytes();
-    }
-    if (!status_.ok()) return deferred_.Reject(toError(Env(), status_).Value());
-    deferred_.Resolve(Napi::Number::New(Env(), static_cast<double>(file_->readyBytes())));
+    if (wrap_.file_ == nullptr) return;  // disposed of meanwhile
+    Napi::MemoryManagement::AdjustExternalMemory(env, static_cast<int64_t>(file_->readyBytes() - wrap_.told_));
+    wrap_.told_ = file_->readyBytes();
+  }
+  Napi::Value result(Napi::Env env) override {
+    return Napi::Number::New(env, static_cast<double>(file_->readyBytes()));
   }
 
  private:
-  Napi::Promise::Deferred deferred_;
   FileWrap& wrap_;
   Napi::ObjectReference self_;  // keeps wrap_
   const std::shared_ptr<MappedFile> file_;
   const size_t most_;
-  Status status_;
 };
 
 Napi::Function FileWrap::define(Napi::Env env) {
@@ -81,10 +66,8 @@ Napi::Value FileWrap::read(const Napi::CallbackInfo& info) {
     throw toError(info.Env(), Status::error(ErrorCode::kInternal, "native call read(most): the file is mapped"));
   }
   auto* worker = new ReadWorker(info.Env(), *this, info.This().As<Napi::Object>(), most);
-  const Napi::Promise promise = worker->promise();
   reading_ = true;
-  worker->Queue();  // deletes itself when it is done
-  return promise;
+  return worker->start();
 }
 
 void FileWrap::dispose(const Napi::CallbackInfo& info) {

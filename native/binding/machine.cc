@@ -1,11 +1,11 @@
 #include "binding/machine.h"
 
 #include <atomic>
-#include <new>
 #include <string>
 
 #include "binding/arguments.h"
 #include "binding/errors.h"
+#include "binding/promise_worker.h"
 #include "cpu/roofs.h"
 #include "cpu/targets.h"
 
@@ -13,12 +13,11 @@ namespace quipu::binding {
 
 namespace {
 
-class RoofWorker final : public Napi::AsyncWorker {
+class RoofWorker final : public PromiseWorker {
  public:
   RoofWorker(Napi::Env env, const cpu::Target& target, uint32_t threads, size_t bytes, uint32_t passes,
              Napi::Int32Array stop)
-      : Napi::AsyncWorker(env),
-        deferred_(Napi::Promise::Deferred::New(env)),
+      : PromiseWorker(env, "quipu roofs"),
         target_(target),
         threads_(threads),
         bytes_(bytes),
@@ -26,35 +25,27 @@ class RoofWorker final : public Napi::AsyncWorker {
         stopReference_(Napi::Persistent(stop)),
         stop_(stop.Data()) {}
 
-  Napi::Promise promise() const { return deferred_.Promise(); }
-
  protected:
-  void Execute() override {
+  Status work() override {
     const auto stop = [this] { return std::atomic_ref<int32_t>(*stop_).load(std::memory_order_relaxed) != 0; };
-    try {
-      status_ = cpu::measureReadBandwidth(target_, threads_, bytes_, passes_, stop, bandwidth_);
-      if (status_.ok()) status_ = cpu::measureMultiplyAdd(target_, threads_, passes_, stop, operations_);
-    } catch (const std::bad_alloc&) {
-      status_ = {ErrorCode::kOutOfMemory, {}};
-    }
+    Status status = cpu::measureReadBandwidth(target_, threads_, bytes_, passes_, stop, bandwidth_);
+    if (!status.ok()) return status;
+    return cpu::measureMultiplyAdd(target_, threads_, passes_, stop, operations_);
   }
-  void OnOK() override {
-    if (!status_.ok()) return deferred_.Reject(toError(Env(), status_).Value());
-    auto result = Napi::Array::New(Env(), 2);
-    result.Set(0u, bandwidth_);
-    result.Set(1u, operations_);
-    deferred_.Resolve(result);
+  Napi::Value result(Napi::Env env) override {
+    auto roofs = Napi::Array::New(env, 2);
+    roofs.Set(0u, bandwidth_);
+    roofs.Set(1u, operations_);
+    return roofs;
   }
 
  private:
-  Napi::Promise::Deferred deferred_;
   const cpu::Target& target_;
   uint32_t threads_;
   size_t bytes_;
   uint32_t passes_;
   Napi::Reference<Napi::Int32Array> stopReference_;  // keeps what stop_ points to
   int32_t* stop_;
-  Status status_;
   double bandwidth_ = 0, operations_ = 0;
 };
 
@@ -78,9 +69,7 @@ Napi::Value measureRoofs(const Napi::CallbackInfo& info) {
   if (stop.ElementLength() < 1) arguments.wrong(4, "an array of one element");
   auto* worker =
       new RoofWorker(info.Env(), *target, static_cast<uint32_t>(threads), bytes, static_cast<uint32_t>(passes), stop);
-  const Napi::Promise promise = worker->promise();
-  worker->Queue();  // deletes itself when it is done
-  return promise;
+  return worker->start();
 }
 
 }  // namespace quipu::binding

@@ -162,8 +162,8 @@ Status CpuBackend::load(const Program& program, std::unique_ptr<Executable>& out
 // large fails alone.
 Status CpuBackend::makeRoom(const CpuExecutable& executable) {
   Status status = grow(arena_, executable.arenaBytes_);
+  // Where more was refused there is none: what the size was before says nothing then.
   if (status.ok() && (scratch_ == nullptr || executable.scratchBytes_ > scratchBytes_)) {
-    scratchBytes_ = 0;
     status = grow(scratch_, executable.scratchBytes_ * threads_);
     if (status.ok()) scratchBytes_ = executable.scratchBytes_;
   }
@@ -212,6 +212,7 @@ Ticket CpuBackend::submit(const Submission& submission) {
 
 Status CpuBackend::run(CpuExecutable& executable, const Submission& submission) {
   if (Status status = makeRoom(executable); !status.ok()) return status;
+  outcome_.rows.reserve(executable.rows_);  // no memory is taken when it has run: what is refused has not
   executable.placeArena(arena_->data());
   executable.setCounts(submission.counts);
   byRow_ = submission.byRow;

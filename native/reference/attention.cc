@@ -1,5 +1,6 @@
 // ropeAngles, rope, appendKv, attention.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -11,7 +12,18 @@ namespace {
 
 // Where a row's keys and values lie: keys [pages, G, d, 64], values [pages, G, 64, d], scales [pages, G, 64].
 struct Cache {
-  const Operand &keys, &values, *keyScales, *valueScales, &slots, &positions, &pageTable;
+  const Operand &keys, &values, &slots, &positions, &pageTable;
+  const Operand *keyScales, *valueScales;  // null where the cache has none
+
+  // `at`: which operands of the call they are, in that order.
+  Cache(const Call& call, const std::array<uint32_t, 7>& at)
+      : keys(call[at[0]]),
+        values(call[at[1]]),
+        slots(call[at[2]]),
+        positions(call[at[3]]),
+        pageTable(call[at[4]]),
+        keyScales(call.operands.size() > at[5] ? &call[at[5]] : nullptr),
+        valueScales(keyScales != nullptr ? &call[at[6]] : nullptr) {}
 
   size_t heads() const { return keys.dims[1]; }
   size_t size() const { return keys.dims[2]; }
@@ -89,14 +101,7 @@ void rope(const Call& call, const Fail&) {
 
 void appendKv(const Call& call, const Fail& fail) {
   using namespace append_kv;
-  const bool scaled = call.operands.size() > kKeyScales;
-  const Cache cache = {call[kKeys],
-                       call[kValues],
-                       scaled ? &call[kKeyScales] : nullptr,
-                       scaled ? &call[kValueScales] : nullptr,
-                       call[kSlots],
-                       call[kPositions],
-                       call[kPageTable]};
+  const Cache cache(call, {kKeys, kValues, kSlots, kPositions, kPageTable, kKeyScales, kValueScales});
   const Operand &k = call[kK], &v = call[kV];
   const size_t size = cache.size();
   for (size_t row = 0; row < k.dims[0]; ++row) {
@@ -113,7 +118,7 @@ void appendKv(const Call& call, const Fail& fail) {
       const auto value = [&](size_t c) { return v[first + c]; };
       const auto setKey = [&](size_t c, double x) { cache.keys.set(cache.key(at, head, position, c), x); };
       const auto setValue = [&](size_t c, double x) { cache.values.set(cache.value(at, head, position, c), x); };
-      if (scaled) {
+      if (cache.keyScales != nullptr) {
         cache.keyScales->set(cache.scale(at, head, position), storeI8(size, key, setKey));
         cache.valueScales->set(cache.scale(at, head, position), storeI8(size, value, setValue));
         continue;
@@ -128,14 +133,7 @@ void appendKv(const Call& call, const Fail& fail) {
 
 void attention(const Call& call, const Fail& fail) {
   using namespace quipu::attention;
-  const bool scaled = call.operands.size() > kKeyScales;
-  const Cache cache = {call[kKeys],
-                       call[kValues],
-                       scaled ? &call[kKeyScales] : nullptr,
-                       scaled ? &call[kValueScales] : nullptr,
-                       call[kSlots],
-                       call[kPositions],
-                       call[kPageTable]};
+  const Cache cache(call, {kKeys, kValues, kSlots, kPositions, kPageTable, kKeyScales, kValueScales});
   const Operand &q = call[kQ], &out = call[kOut];
   const size_t width = q.dims[1], size = cache.size(), group = width / (cache.heads() * size);
   std::vector<double> scores, sums(size);
@@ -161,7 +159,7 @@ void attention(const Call& call, const Fail& fail) {
       double greatest = -INFINITY;
       for (size_t j = 0; j < keys; ++j) {
         for (size_t c = 0; c < size; ++c) scores[j] += q[first + c] * cache.keys[cache.key(pages[j], head, j, c)];
-        if (scaled) scores[j] *= (*cache.keyScales)[cache.scale(pages[j], head, j)];
+        if (cache.keyScales != nullptr) scores[j] *= (*cache.keyScales)[cache.scale(pages[j], head, j)];
         scores[j] *= call.floatAttribute(kScale);
         greatest = std::max(greatest, scores[j]);  // drops a NaN, whose own weight shows it
       }
@@ -170,7 +168,8 @@ void attention(const Call& call, const Fail& fail) {
       for (size_t j = 0; j < keys; ++j) {
         const double weight = std::exp(scores[j] - greatest);
         mass += weight;
-        const double valueScale = scaled ? (*cache.valueScales)[cache.scale(pages[j], head, j)] : 1;
+        const double valueScale =
+            cache.valueScales != nullptr ? (*cache.valueScales)[cache.scale(pages[j], head, j)] : 1;
         for (size_t c = 0; c < size; ++c) {
           sums[c] += weight * valueScale * cache.values[cache.value(pages[j], head, j, c)];
         }

@@ -39,10 +39,12 @@ interface Part {
   readonly sequence: Sequence;
   /** Ids of its prompt in the step; 0: it decodes. */
   readonly promptRows: number;
-  /** Where its positions end that are in the cache after the step. */
+  /** Where its prompt's positions end that are in the cache after the step. */
   readonly end: number;
   /** The place of its last row among the wanted ones, after which a token is sampled. */
   readonly wanted: number | undefined;
+  /** What comes of it is dropped: it is computed again. */
+  isStale: boolean;
 }
 
 /** What comes of a step. */
@@ -165,7 +167,7 @@ export class Scheduler {
     const first = sequence.queuedIds;
     const rows = sequence.promptRows(Math.min(this.#batchSize, SCORED_ROWS));
     sequence.queuedIds += rows.length;
-    const part = { sequence, promptRows: rows.length, end: sequence.queuedIds, wanted: undefined };
+    const part = { sequence, promptRows: rows.length, end: sequence.queuedIds, wanted: undefined, isStale: false };
     const { vocabSize } = this.#runtime.config;
     const logits = (sequence.request.wanted as Float32Array).subarray(first * vocabSize, part.end * vocabSize);
     this.#scoredLast = true;
@@ -193,8 +195,8 @@ export class Scheduler {
     let room = beside ? Math.min(this.#batchSize, this.#times.promptRows()) : this.#batchSize;
     for (const sequence of decoding) {
       rows.push({ slot: sequence.slot });
-      const end = sequence.request.ids.length + sequence.queuedTokens;
-      parts.push({ sequence, promptRows: 0, end, wanted: samples(sequence) });
+      const end = sequence.request.ids.length;
+      parts.push({ sequence, promptRows: 0, end, wanted: samples(sequence), isStale: false });
     }
     for (const sequence of prompts) {
       if (room === 0) break;
@@ -204,7 +206,7 @@ export class Scheduler {
       rows.push(...next);
       sequence.queuedIds += next.length;
       const last = sequence.isPrompt ? undefined : samples(sequence);
-      parts.push({ sequence, promptRows: next.length, end: sequence.queuedIds, wanted: last });
+      parts.push({ sequence, promptRows: next.length, end: sequence.queuedIds, wanted: last, isStale: false });
     }
     if (rows.length === 0) return false;
     this.#scoredLast = false;
@@ -233,26 +235,40 @@ export class Scheduler {
         this.#observe(parts, landed);
         this.#land(flight, (part) => this.#done(part, landed.sampled?.[part.wanted ?? -1]));
       },
-      (error: unknown) => this.#land(flight, ({ sequence }) => sequence.finish(error)),
+      (error: unknown) => this.#fail(flight, error),
     );
+  }
+
+  /**
+   * A step whose memory was refused has not run. The sequence that came last has made it larger than those before: it ends, and the
+   * others try again without it. What else goes wrong is of all.
+   */
+  #fail(flight: Flight, error: unknown): void {
+    const isRefused = isQuipuError(error) && error.code === "ERR_OUT_OF_MEMORY";
+    const last = flight.parts.at(-1);
+    const later = this.#flights.slice(this.#flights.indexOf(flight) + 1).flatMap(({ parts }) => parts);
+    this.#land(flight, (part) => {
+      if (isRefused && part !== last) takeBack(part, later);
+      else part.sequence.finish(error);
+    });
   }
 
   #land(flight: Flight, each: (part: Part) => void): void {
     this.#flights = this.#flights.filter((other) => other !== flight);
     if (!flight.controller.signal.aborted) this.#controllers.push(flight.controller);
     for (const part of flight.parts) part.sequence.inFlight -= 1;
-    for (const part of flight.parts) if (!part.sequence.over) each(part);
+    for (const part of flight.parts) if (!part.sequence.over && !part.isStale) each(part);
     for (const { sequence } of flight.parts) this.#release(sequence);
     this.#advance();
   }
 
-  #done({ sequence, end }: Part, sampled: SampledRow | undefined): void {
+  #done({ sequence, promptRows, end }: Part, sampled: SampledRow | undefined): void {
     if (sampled === "ended" || isQuipuError(sampled)) {
       const early = () => new QuipuError("ERR_INTERNAL", "a slot ended before its sequence");
       sequence.finish(sampled === "ended" ? early() : sampled);
       return;
     }
-    sequence.filled(end);
+    sequence.filled(promptRows > 0 ? end : sequence.length);
     const { request } = sequence;
     if (sampled !== undefined) {
       sequence.deliver(sampled);
@@ -295,6 +311,17 @@ export class Scheduler {
     this.#running = this.#running.filter((other) => other !== sequence);
     if (this.#running.length === 0) this.#times.pause();
   }
+}
+
+/** Has a part computed anew, of a step that did not run. What steps `later` than that make of its prompt lacks these keys. */
+function takeBack({ sequence, promptRows, end }: Part, later: readonly Part[]): void {
+  if (promptRows === 0) {
+    sequence.queuedTokens -= 1; // the next step samples the same token
+    return;
+  }
+  sequence.queuedIds = end - promptRows;
+  sequence.queuedTokens = 0;
+  for (const part of later) if (part.sequence === sequence) part.isStale = true;
 }
 
 function closedError(): QuipuError {

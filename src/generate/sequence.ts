@@ -102,6 +102,11 @@ export class Sequence {
     return this.request.ids.length + (this.sampling === undefined ? 0 : this.sampling.maxTokens - 1);
   }
 
+  /** Of the prompt and the tokens that have come. */
+  get length(): number {
+    return this.request.ids.length + this.#tokens;
+  }
+
   get over(): boolean {
     return this.#over;
   }

@@ -4,6 +4,7 @@ import { isJsonObject, type JsonObject, shownJson } from "../checkpoint/json.js"
 import { QuipuError } from "../errors.js";
 import { firstOf, type Warn } from "../warnings.js";
 import { CONFIG_FILE, invalid, MAX_SIZE, positive, size, unsupported } from "./config-fields.js";
+import { logarithm } from "./elementary.js";
 
 /** Positions · factor, as if they were nearer together. */
 export interface LinearScaling {
@@ -165,7 +166,7 @@ function readYarn(source: JsonObject, where: string, originalMaxPositions: numbe
   const mscale = optional("mscale");
   const mscaleAllDim = optional("mscale_all_dim");
   const given = source.attention_factor == null ? undefined : positive(source, "attention_factor", where);
-  const growth = (scale = 1) => (factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1);
+  const growth = (scale = 1) => (factor <= 1 ? 1 : 0.1 * scale * logarithm(factor) + 1);
   const inferred =
     mscale !== undefined && mscaleAllDim !== undefined ? growth(mscale) / growth(mscaleAllDim) : growth();
   return {

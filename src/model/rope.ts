@@ -1,5 +1,6 @@
 // Rotary position embedding (arXiv:2104.09864): frequencies as they are, or scaled for contexts longer than those of the
 // training: linear, llama3, YaRN.
+import { logarithm, power } from "./elementary.js";
 import type { Llama3Scaling, RopeConfig, YarnScaling } from "./rope-config.js";
 
 const f32 = Math.fround;
@@ -10,7 +11,7 @@ const f32 = Math.fround;
  */
 export function inverseFrequencies({ theta, scaling }: RopeConfig, headSize: number): Float32Array {
   const scale = scaleOf(theta, scaling, headSize);
-  return Float32Array.from({ length: headSize / 2 }, (_, j) => scale(f32(theta ** f32((2 * j) / headSize)), j));
+  return Float32Array.from({ length: headSize / 2 }, (_, j) => scale(f32(power(theta, f32((2 * j) / headSize))), j));
 }
 
 /** What cosines and sines are multiplied by. */
@@ -51,7 +52,7 @@ function llama3(frequency: number, scaling: Llama3Scaling): number {
 function yarn(theta: number, scaling: YarnScaling, headSize: number): (power: number, j: number) => number {
   const { betaFast, betaSlow, truncate, originalMaxPositions } = scaling;
   const dimOf = (turns: number) =>
-    (headSize * Math.log(originalMaxPositions / (turns * 2 * Math.PI))) / (2 * Math.log(theta));
+    (headSize * logarithm(originalMaxPositions / (turns * 2 * Math.PI))) / (2 * logarithm(theta));
   const [first, last] = [dimOf(betaFast), dimOf(betaSlow)];
   const low = Math.max(truncate ? Math.floor(first) : first, 0);
   let high = Math.min(truncate ? Math.ceil(last) : last, headSize - 1);

@@ -179,5 +179,5 @@ export class StepPrograms {
 
 /** The least that is at least `count`; 0 stays. */
 function powerOfTwo(count: number): number {
-  return count === 0 ? 0 : 2 ** Math.ceil(Math.log2(count));
+  return count === 0 ? 0 : 1 << (32 - Math.clz32(count - 1));
 }

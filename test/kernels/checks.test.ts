@@ -193,6 +193,7 @@ describe.each(FORMS)("%j", (form) => {
     else expect(() => load(device, op, more)).toThrow(/malformed program: op 0$/); // no op has as many
     expectRefused(op, operands, /wrong count of attributes/, { attributes: [...attributesOf(op), 0] });
     if (attributesOf(op).length > 0) expectRefused(op, operands, /wrong count of attributes/, { attributes: [] });
+    if (form.optional) expectRefused(op, operands.slice(0, signatureOf(op).required), /wrong count of operands/);
   });
 });
 
@@ -222,6 +223,19 @@ test("heads that do not divide", () => {
     [{ ...q!, shape }, ...changed(rest, out, { shape })],
     /operand q has the wrong shape: 48 in dim 1/,
   );
+});
+
+test("operands that are no tensor of the program", () => {
+  const { stream, buffers } = encodeOp("add", honest(device, { op: "add", optional: false }));
+  const first = 8 + 3 * 10 + 3; // behind three tensors, and the op's code and counts
+  for (const i of [0, 1, 2]) {
+    expect(stream[first + i]).toBe(i);
+    for (const tensor of [3, 4, 2 ** 31, 2 ** 32 - 1]) {
+      expect(() => device.load(stream.with(first + i, tensor), buffers)).toThrow(
+        /^malformed program: op 0 names no tensor$/,
+      );
+    }
+  }
 });
 
 test("a buffer that a program lists twice is one buffer", () => {

@@ -1,10 +1,11 @@
 // What sample draws over many positions is distributed as plain f64 says, and nothing else is ever drawn.
 import { f32, i32, randomNumbers } from "./contents.js";
-import { runOnEveryDevice } from "./run-op.js";
+import { OTHER_DEVICES, runEverywhere, runOp } from "./run-op.js";
 import { PLAIN, type Settings } from "./sample-reference.js";
 import { recordSample, sampleInputs } from "./sample-rows.js";
 
-const POSITIONS = process.env.QUIPU_EXHAUSTIVE ? 50_000 : 3000;
+const FEW = 3000; // of devices that compute in plain loops, where many would take minutes
+const POSITIONS = process.env.QUIPU_EXHAUSTIVE ? 50_000 : FEW;
 
 /** Probabilities by id, the textbook way: softmax, then the filters one after another, each renormalised. */
 function probabilities(logits: readonly number[], { temperature, topK, topP, minP }: Settings): number[] {
@@ -52,21 +53,21 @@ test.each([
   const settings = { ...PLAIN, ...changes };
   const byId = probabilities(logits, settings);
   // One request, at every position at once.
-  const inputs = sampleInputs([{ logits: Float32Array.from(logits), settings, history: [], position: POSITIONS - 1 }]);
-  const rows = [...Array(POSITIONS).keys()];
-  const all = await runOnEveryDevice(
-    {
-      ...inputs,
+  const drawn = (positions: number) => {
+    const rows = [...Array(positions).keys()];
+    return {
+      ...sampleInputs([{ logits: Float32Array.from(logits), settings, history: [], position: positions - 1 }]),
       logits: f32(
-        [POSITIONS, vocabulary],
+        [positions, vocabulary],
         rows.flatMap(() => logits),
       ),
-      outputRows: i32([POSITIONS], rows, POSITIONS),
-      slots: i32([POSITIONS], new Int32Array(POSITIONS), 1),
-      positions: i32([POSITIONS], rows, POSITIONS),
-    },
-    recordSample(1),
-  );
+      outputRows: i32([positions], rows, positions),
+      slots: i32([positions], new Int32Array(positions), 1),
+      positions: i32([positions], rows, positions),
+    };
+  };
+  const all = [await runEverywhere(drawn(POSITIONS), recordSample(1))];
+  for (const device of OTHER_DEVICES) all.push(await runOp({ device }, drawn(FEW), recordSample(1)));
   const expected = new Array<number>(Math.ceil(vocabulary / width)).fill(0);
   byId.forEach((probability, id) => {
     expected[Math.floor(id / width)]! += probability;
@@ -74,13 +75,16 @@ test.each([
   const cells = expected.filter((probability) => probability > 0).length;
   expect(cells).toBeGreaterThan(2);
   for (const { outputs } of all) {
+    const ids = outputs[0]!;
     const counts = expected.map(() => 0);
-    for (const id of outputs[0]!) {
+    for (const id of ids) {
       expect(byId[id]).toBeGreaterThan(0);
       counts[Math.floor(id / width)]! += 1;
     }
     const chiSquare = expected.reduce((sum, probability, cell) => {
-      return probability === 0 ? sum : sum + (counts[cell]! - POSITIONS * probability) ** 2 / (POSITIONS * probability);
+      return probability === 0
+        ? sum
+        : sum + (counts[cell]! - ids.length * probability) ** 2 / (ids.length * probability);
     }, 0);
     expect(chiSquare).toBeLessThan(limit(cells - 1));
   }

@@ -409,6 +409,16 @@ test.each([...setups(), { device: "reference" } as const])(
   },
 );
 
+test("a row is named whatever its number", async () => {
+  const rows = Array.from({ length: 4501 }, () => row([1, 2]));
+  rows[4500] = row([1, Number.NaN]);
+  for (const setup of [{ target: "scalar", threads: 2 }, { device: "reference" }] as const) {
+    await expect(sampled(rows, 1, setup)).rejects.toMatchObject({
+      message: expect.stringMatching(/\(sample, row 4500\)/),
+    });
+  }
+});
+
 test("logits of nothing but −∞ end the run, too", async () => {
   const rows = [row(new Array<number>(20).fill(-inf))];
   await expectFailureEverywhere(sampleInputs(rows), recordSample(1), { code: "ERR_NOT_A_NUMBER" });

@@ -6,6 +6,7 @@ import type { Model } from "#quipu/generate/model.js";
 import { TINY_CONFIG, temporaryFolder, writeCheckpoint } from "../checkpoint-writer.js";
 import { loadTiny } from "../model/reference.js";
 import { complete, rowAt, someIds, withModel } from "../model/run-model.js";
+import { writeSlowCheckpoint } from "../slow-checkpoint.js";
 
 const PROMPT = "Once upon a time";
 const greedy = { temperature: 0, ignoreEos: true } as const;
@@ -199,5 +200,21 @@ describe("logprobs", () => {
 
   test.each([0, 1.5, 4000])("next() refuses top %p", async (top) => {
     await expect(model.next(PROMPT, { top })).rejects.toMatchObject({ code: "ERR_USAGE" });
+  });
+});
+
+test("logits() of more ids than an array can hold the logits of is an error that says what it would take", async () => {
+  const ids = 2 ** 17 + 1;
+  const config = {
+    ...{ ...TINY_CONFIG, vocab_size: 2 ** 18, hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1 },
+    ...{ num_attention_heads: 1, num_key_value_heads: 1, max_position_embeddings: ids },
+  };
+  const dir = writeSlowCheckpoint(join(padded, "wide"), config);
+  await withModel(dir, { contextLength: ids, slots: 1 }, async (wide) => {
+    await expect(wide.logits(new Int32Array(ids))).rejects.toMatchObject({
+      code: "ERR_OUT_OF_MEMORY",
+      message: "the logits of 131073 ids need 131073 MiB: give fewer ids at once.",
+    });
+    expect(await wide.logits([1])).toHaveLength(2 ** 18);
   });
 });

@@ -1,12 +1,13 @@
 // Any requests at once say what each says alone, whatever rides in their steps: arrivals, lengths, aborts at every phase, readers
 // of all kinds, settings, chunks of prompts, cold and warm beginnings, and caches so small that requests wait and pages are evicted.
 import fc from "fast-check";
+import { isQuipuError } from "#quipu/errors.js";
 import type { Scheduler } from "#quipu/generate/scheduler.js";
 import type { SamplingRequest, Sequence } from "#quipu/generate/sequence.js";
 import type { KvCacheType } from "#quipu/model/kv-cache.js";
 import type { SampledToken } from "#quipu/model/runtime.js";
 import { someIds } from "../model/run-model.js";
-import { PLAIN, request, turns, vocabSize, withScheduler } from "../model/scheduling.js";
+import { PLAIN, refuseSteps, request, turns, vocabSize, withScheduler } from "../model/scheduling.js";
 
 const CONTEXT = 256;
 
@@ -70,6 +71,8 @@ interface Machine {
   readonly batchSize: number;
   readonly cacheTokens: number;
   readonly threads: number;
+  /** Rows of a step that there is memory for, and when larger ones are refused. */
+  readonly memory: { readonly rows: number; readonly when: "at once" | "in turn" } | undefined;
 }
 
 /** What came: tokens, or all logits. */
@@ -124,16 +127,24 @@ async function askAlone(kvCache: KvCacheType, asked: Asked): Promise<Answer> {
 const bitsOf = (values: Float32Array) => new Uint32Array(values.buffer, values.byteOffset, values.length);
 
 test("any requests at once", async () => {
-  const seen = { tokens: 0, aborted: 0, warm: 0, full: 0, waited: 0 };
+  const seen = { tokens: 0, aborted: 0, refused: 0, warm: 0, full: 0, waited: 0 };
   const machine: fc.Arbitrary<Machine> = fc.record({
     kvCache: fc.constantFrom<KvCacheType>("f32", "f16", "int8"),
     slots: fc.integer({ min: 1, max: 5 }),
     batchSize: fc.constantFrom(1, 7, 40, 512),
     cacheTokens: fc.constantFrom(CONTEXT, 384, 640, 2048),
     threads: fc.constantFrom(1, 2),
+    memory: fc.option(
+      fc.record({
+        rows: fc.constantFrom(1, 2, 9, 45, 130),
+        when: fc.constantFrom<"at once" | "in turn">("at once", "in turn"),
+      }),
+      { nil: undefined, freq: 2 },
+    ),
   });
-  const property = async (options: Machine, requests: readonly Asked[]) => {
-    const answers = await withScheduler({ contextLength: CONTEXT, ...options }, async (scheduler) => {
+  const property = async ({ memory, ...options }: Machine, requests: readonly Asked[]) => {
+    const answers = await withScheduler({ contextLength: CONTEXT, ...options }, async (scheduler, _, runtime) => {
+      if (memory !== undefined) refuseSteps(runtime, (rows) => rows.length > memory.rows, memory.when);
       const asking = requests.map(async (each) => {
         await turns(each.arrives);
         const answer = ask(scheduler, each);
@@ -156,7 +167,9 @@ test("any requests at once", async () => {
       const expected = await askAlone(options.kvCache, asked);
       seen.tokens += tokens.length;
       if (cachedTokens > 0) seen.warm += 1;
-      if (error !== undefined) {
+      if (memory !== undefined && isQuipuError(error) && error.code === "ERR_OUT_OF_MEMORY") {
+        seen.refused += 1;
+      } else if (error !== undefined) {
         expect([asked.aborts, error]).toEqual([expect.any(Number), expect.objectContaining({ code: "ERR_ABORTED" })]);
         seen.aborted += 1;
       } else {

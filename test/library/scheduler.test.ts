@@ -7,7 +7,17 @@ import { StepTimes } from "#quipu/generate/step-times.js";
 import { compile } from "#quipu/graph/program.js";
 import { Recorder } from "#quipu/graph/recorder.js";
 import { someIds } from "../model/run-model.js";
-import { type QueuedStep, readAll, request, turns, vocabSize, watch, withScheduler } from "../model/scheduling.js";
+import {
+  holdSteps,
+  type QueuedStep,
+  readAll,
+  refuseSteps,
+  request,
+  turns,
+  vocabSize,
+  watch,
+  withScheduler,
+} from "../model/scheduling.js";
 
 const prompt = (length: number, seed = 1) => someIds(length, vocabSize, seed);
 const codeOf = (sequence: Sequence) =>
@@ -257,6 +267,26 @@ describe("waiting", () => {
     });
   });
 
+  test("goes on where one of those that hold the slots is read", async () => {
+    await withScheduler({ slots: 2, slotTimeoutMs: 1000 }, async (scheduler, _, runtime) => {
+      const [left, read] = await busy(scheduler, ["A", "B"]);
+      const { signals, open } = holdSteps(runtime);
+      const rest = readAll(read!);
+      while (signals.length === 0) await turns(1);
+      let code: Promise<string> | undefined;
+      await withClock(async () => {
+        code = codeOf(scheduler.submit(request(prompt(5))));
+        await turns(1);
+        jest.advanceTimersByTime(1e6);
+        await turns(1);
+      });
+      open();
+      expect(await rest).toHaveLength(99);
+      expect(await code).toBe("token");
+      left!.end();
+    });
+  });
+
   test("is as long for each: who joins the line or leaves it does not begin the wait of others anew", async () => {
     await withScheduler({ slots: 1, slotTimeoutMs: 1000 }, async (scheduler) => {
       const [held] = await busy(scheduler, ["A"]);
@@ -348,6 +378,19 @@ test.each([["ends"], ["fails"]])(
   },
 );
 
+test("steps in flight are ended when they are for nobody any more, and not before", async () => {
+  await withScheduler({ slots: 2 }, async (scheduler, _, runtime) => {
+    const { signals, open } = holdSteps(runtime);
+    const sequences = [1, 2].map((seed) => scheduler.submit(request(prompt(5, seed))));
+    while (signals.length < 2) await turns(1);
+    sequences[0]!.end();
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false, false]);
+    sequences[1]!.end();
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
+    open();
+  });
+});
+
 test("a step that is cancelled before it starts leaves no slot to others as it was before", async () => {
   const other = openDevice({ threads: 1 });
   try {
@@ -401,5 +444,52 @@ test("a step that fails ends its sequences, and the next ones go on", async () =
     watch(runtime);
     expect(await readAll(scheduler.submit(request(prompt(5))))).toHaveLength(10);
     expect(scheduler.stats()).toMatchObject({ running: 0, pages: { used: 0 } });
+  });
+});
+
+describe.each(["at once", "in turn"] as const)("a step whose memory is refused %s", (when) => {
+  const REFUSED = { code: "ERR_OUT_OF_MEMORY" };
+  const saysAlone = (seed: number) =>
+    withScheduler({}, (scheduler) => readAll(scheduler.submit(request(prompt(20, seed), { maxTokens: 30 }))));
+
+  test("ends who came last; those who decode say what they say alone", async () => {
+    const alone = await Promise.all([1, 2].map(saysAlone));
+    await withScheduler({}, async (scheduler, _, runtime) => {
+      const [a, b] = [1, 2].map((seed) => scheduler.submit(request(prompt(20, seed), { maxTokens: 30 })));
+      const first = [await a!.next(), await b!.next()];
+      refuseSteps(runtime, (rows) => rows.length > 2, when);
+      const late = scheduler.submit(request(prompt(20, 3)));
+      const [restA, restB] = await Promise.all([
+        readAll(a!),
+        readAll(b!),
+        expect(late.next()).rejects.toMatchObject(REFUSED),
+      ]);
+      expect([first[0], ...restA]).toEqual(alone[0]);
+      expect([first[1], ...restB]).toEqual(alone[1]);
+      expect(scheduler.stats()).toMatchObject({ running: 0, waiting: 0, pages: { used: 0 } });
+    });
+  });
+
+  test("ends who came last of those whose prompts are in it; the others' are computed anew", async () => {
+    const alone = await Promise.all([1, 2].map(saysAlone));
+    await withScheduler({}, async (scheduler, _, runtime) => {
+      refuseSteps(runtime, (rows) => rows.length > 45, when);
+      const sequences = [1, 2, 3].map((seed) => scheduler.submit(request(prompt(20, seed), { maxTokens: 30 })));
+      const said = await Promise.allSettled(sequences.map(readAll));
+      expect(said.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected"]);
+      expect(said.slice(0, 2)).toMatchObject(alone.map((value) => ({ value })));
+      expect(said[2]).toMatchObject({ reason: REFUSED });
+      while (scheduler.stats().running > 0) await turns(1);
+    });
+  });
+
+  test("as long as it is, ends all, one after another", async () => {
+    await withScheduler({}, async (scheduler, _, runtime) => {
+      refuseSteps(runtime, () => true, when);
+      const sequences = [1, 2, 3].map((seed) => scheduler.submit(request(prompt(20, seed))));
+      expect(await Promise.all(sequences.map(codeOf))).toEqual(new Array(3).fill(REFUSED.code));
+      while (scheduler.stats().running > 0) await turns(1); // steps that were queued behind it land
+      expect(scheduler.stats()).toMatchObject({ running: 0, waiting: 0, pages: { used: 0 } });
+    });
   });
 });

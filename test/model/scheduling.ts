@@ -1,7 +1,8 @@
 // Schedulers over a tiny checkpoint in tests: what is in their steps, and readers of all kinds.
+import { QuipuError } from "#quipu/errors.js";
 import { Scheduler, type SchedulerOptions } from "#quipu/generate/scheduler.js";
 import type { SamplingRequest, Sequence, SequenceRequest } from "#quipu/generate/sequence.js";
-import type { Row, Runtime, SampledToken } from "#quipu/model/runtime.js";
+import type { Row, Runtime, SampledToken, StepOptions } from "#quipu/model/runtime.js";
 import { loadTiny } from "./reference.js";
 import { type RuntimeOptions, withRuntime } from "./run-model.js";
 
@@ -43,6 +44,40 @@ export function watch(runtime: Runtime): readonly QueuedStep[] {
   runtime.sample = (rows, wanted, ...rest) =>
     queued("sample", rows, wanted, sample.call(runtime, rows, wanted, ...rest));
   return steps;
+}
+
+/** Has steps refused that want more memory than there is: at once, as a program is, or when their turn comes, as workspace is. */
+export function refuseSteps(
+  runtime: Runtime,
+  isTooLarge: (rows: readonly Row[]) => boolean,
+  when: "at once" | "in turn",
+) {
+  const refused = async ({ writes = [] }: StepOptions = {}): Promise<never> => {
+    if (writes.length > 0) runtime.device.run(null, { writes }).catch(() => {}); // where the device is disposed of meanwhile
+    if (when === "in turn") await runtime.device.run(null).catch(() => {});
+    throw new QuipuError("ERR_OUT_OF_MEMORY", "no memory for such a step");
+  };
+  const { fill, sample } = runtime;
+  runtime.fill = (rows, options) => (isTooLarge(rows) ? refused(options) : fill.call(runtime, rows, options));
+  runtime.sample = (rows, wanted, bests, options) =>
+    isTooLarge(rows) ? refused(options) : sample.call(runtime, rows, wanted, bests, options);
+}
+
+/** Holds what comes of steps that sample from now on, until `open` is called: they are in flight as long. `signals` are theirs. */
+export function holdSteps(runtime: Runtime): { readonly signals: readonly AbortSignal[]; open(): void } {
+  const { sample } = runtime;
+  const signals: AbortSignal[] = [];
+  let open = () => {};
+  const gate = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  runtime.sample = async (...step) => {
+    signals.push(step[3]!.signal!);
+    const result = await sample.apply(runtime, step);
+    await gate;
+    return result;
+  };
+  return { signals, open };
 }
 
 /** Runs `body` with a scheduler over the tiny checkpoint, closed afterwards. */

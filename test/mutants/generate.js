@@ -184,7 +184,7 @@ export const mutants = [
     file: SCHEDULER,
     from: "if (parts.every((part) => part.sequence.over)) controller.abort();",
     to: "if (parts.length < 0) controller.abort();",
-    tests: ["library/abort"],
+    tests: ["library/scheduler.test"],
   },
   {
     fault: "steps of logits pass all others",
@@ -227,6 +227,34 @@ export const mutants = [
     from: "running.every(({ isIdle }) => isIdle)",
     to: "running.some(({ isIdle }) => isIdle)",
     tests: ["library/scheduler.test", "lifecycle/forgotten"],
+  },
+  {
+    fault: "a step whose memory is refused ends all that are in it",
+    file: SCHEDULER,
+    from: "if (isRefused && part !== last) takeBack",
+    to: "if (isRefused && part !== last && later.length < 0) takeBack",
+    tests: ["library/scheduler.test"],
+  },
+  {
+    fault: "what a step makes of a prompt that is computed anew counts",
+    file: SCHEDULER,
+    from: "if (part.sequence === sequence) part.isStale = true;",
+    to: "if (part.sequence === sequence) part.isStale = false;",
+    tests: ["library/scheduler.test"],
+  },
+  {
+    fault: "a token whose step was refused is counted as queued",
+    file: SCHEDULER,
+    from: "sequence.queuedTokens -= 1;",
+    to: "sequence.queuedTokens -= 0;",
+    tests: ["library/scheduler.test"],
+  },
+  {
+    fault: "a sequence begins after the program of its first step is made",
+    file: "src/model/runtime.ts",
+    from: "    if (writes.length === 0) return undefined;\n",
+    to: "    if (writes.length === 0) return undefined;\n    if (writes.length > 0) return Promise.resolve().then(() => this.device.run(null, { writes }));\n",
+    tests: ["model/lost-steps"],
   },
   {
     fault: "a row of a prompt costs what the whole step does",

@@ -1,5 +1,6 @@
 // Faults in what a model is: its configuration, its tensors, positions, cache and sampling state.
 const CONFIG = "src/model/config.ts";
+const ELEMENTARY = "src/model/elementary.ts";
 const ROPE = "src/model/rope.ts";
 const ROPE_CONFIG = "src/model/rope-config.ts";
 const POOL = "src/model/page-pool.ts";
@@ -57,6 +58,20 @@ export const mutants = [
     from: "mscale !== undefined && mscaleAllDim !== undefined ?",
     to: "mscale !== undefined ?",
     tests: ["unit/model-config"],
+  },
+  {
+    fault: "powers of θ have the first digits of their exponents",
+    file: ELEMENTARY,
+    from: "rest > 0; rest = 2 * (rest % 1)",
+    to: "rest > 0 && root > 1 + 1e-6; rest = 2 * (rest % 1)",
+    tests: ["unit/model/elementary"],
+  },
+  {
+    fault: "the series of the logarithm ends early",
+    file: ELEMENTARY,
+    from: "let n = 23;",
+    to: "let n = 13;",
+    tests: ["unit/model/elementary"],
   },
   {
     fault: "llama3 keeps frequencies that it should blend",
@@ -176,7 +191,7 @@ export const mutants = [
     file: INPUTS,
     from: "if (this.#writer?.aborted)",
     to: "if (this.#writer?.aborted === null)",
-    tests: ["unit/model/step-inputs"],
+    tests: ["unit/model/step-inputs", "model/lost-steps"],
   },
   {
     fault: "inputs of another step are taken for its own",

@@ -49,8 +49,8 @@ export const mutants = [
   {
     fault: "workspace that was refused counts as there",
     file: BACKEND,
-    from: "    scratchBytes_ = 0;\n    status = grow(scratch_, executable.scratchBytes_ * threads_);",
-    to: "    scratchBytes_ = MUTANT ? executable.scratchBytes_ : 0;\n    status = grow(scratch_, executable.scratchBytes_ * threads_);",
+    from: "(scratch_ == nullptr || executable.scratchBytes_ > scratchBytes_)",
+    to: "((scratch_ == nullptr && !(MUTANT && scratchBytes_ > 0)) || executable.scratchBytes_ > scratchBytes_)",
     tests: ["lifecycle/device.test"],
   },
   {
@@ -79,7 +79,7 @@ export const mutants = [
     file: QUEUE,
     from: "if (job->backend == &backend) job->cancel->cancelled = true;",
     to: "if (job->backend == &backend && !MUTANT) job->cancel->cancelled = true;",
-    tests: ["lifecycle/device.test", "lifecycle/devices"],
+    tests: ["unit/native/threads"],
   },
   {
     fault: "cancelling leaves what waits in the queue",

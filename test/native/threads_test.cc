@@ -117,6 +117,31 @@ class AddingBackend final : public Backend, private cpu::ThreadTeam::Work {
   std::vector<int> values_;
 };
 
+// Its runs end when they are cancelled, and not before.
+class EndlessBackend final : public Backend {
+ public:
+  explicit EndlessBackend(std::atomic<bool>& begun) : begun_(begun) {}
+
+  Status allocate(size_t, uint32_t, std::shared_ptr<Memory>&) override { return none(); }
+  Status place(const std::shared_ptr<const MappedFile>&, size_t, size_t, size_t, std::shared_ptr<Memory>&) override {
+    return none();
+  }
+  size_t workspaceBytes() const override { return 0; }
+  Status load(const Program&, std::unique_ptr<Executable>&) override { return none(); }
+  Ticket submit(const Submission& submission) override {
+    begun_ = true;
+    begun_.notify_one();
+    while (!submission.cancelled) std::this_thread::yield();
+    return 0;
+  }
+  Outcome wait(Ticket) override { return {Status::error(ErrorCode::kAborted, "cancelled")}; }
+
+ private:
+  static Status none() { return Status::error(ErrorCode::kInternal, "only transfers here"); }
+
+  std::atomic<bool>& begun_;
+};
+
 std::shared_ptr<LoadedProgram> emptyProgram(Device& device) {
   std::shared_ptr<LoadedProgram> program;
   QUIPU_EXPECT(device.load({kProgramMagic, kProgramVersion, 0, 0, 0, 0, 0, 0}, {}, program).ok());
@@ -283,6 +308,21 @@ uint64_t useAhead(uint64_t round) {
   return kJobs;
 }
 
+// A device that closes ends the run that is in flight, which nobody else has cancelled.
+void closeInMidRun() {
+  std::unique_ptr<RunQueue> queue;
+  QUIPU_EXPECT(RunQueue::start(queue).ok());
+  std::atomic<bool> begun{false}, ended{false};
+  auto device = std::make_shared<Device>(std::move(queue), std::make_unique<EndlessBackend>(begun), 1);
+  auto job = std::make_shared<Job>();
+  job->cancel = std::make_shared<CancelFlag>();
+  job->done = [&ended] { ended = true; };
+  device->run(job);
+  begun.wait(false);
+  device->close();
+  QUIPU_EXPECT(ended && job->outcome.status.code == ErrorCode::kAborted);
+}
+
 // Jobs that wait are ended, one by its flag and the rest with their device, when there is no memory at all.
 void endWithoutMemory() {
   std::unique_ptr<RunQueue> queue;
@@ -323,6 +363,7 @@ void endWithoutMemory() {
 
 uint64_t testThreads(uint64_t rounds) {
   endWithoutMemory();
+  closeInMidRun();
   disposeOfPrograms();
   useInTurn();
   std::atomic<uint64_t> runs{0};

@@ -8,7 +8,9 @@
 static constexpr size_t kBlock = 1024;  // of k, see docs/numerics.md
 static constexpr size_t kDotTaskBytes = 1 << 16;
 static constexpr size_t kDotStreams = 4;
-static constexpr size_t kDotAhead = 512;  // bytes; the hardware's own prefetch stops at every page
+// Bytes; the hardware's own prefetch stops at every page. With 512 one thread takes a fifth to a quarter longer, two a
+// tenth; 1536 to 3072 are within 3 % of it, 4096 up to a tenth slower (Zen 5, bf16, AVX2 and AVX-512).
+static constexpr size_t kDotAhead = 2048;
 
 // Rows b[0], b[1], … against kColumns rows of a; the results of b[r] go to sums[r][column · pitch].
 template <typename E, int kRows, int kColumns>

@@ -36,6 +36,21 @@ describe.each([true, false])("mmap %p", (mmap) => {
     device.free(tensor);
   });
 
+  test.each([-1, 1, bytes.length])(
+    "a file whose size has changed by %i since its header was read is refused",
+    async (by) => {
+      const changed = join(folder, "changed");
+      writeFileSync(changed, bytes);
+      truncateSync(changed, bytes.length + by);
+      await expect(device.open(changed, bytes.length, { mmap })).rejects.toMatchObject({
+        code: "ERR_MODEL_INVALID",
+        message: expect.stringMatching(
+          new RegExp(`^${changed}: its size changed .*expected ${bytes.length} bytes, got ${bytes.length + by}`),
+        ),
+      });
+    },
+  );
+
   test("a view leaves no file", async () => {
     const file = await device.open(path, bytes.length, { mmap });
     for (const [offset, elements] of [
