@@ -23,7 +23,7 @@ export interface DeviceOptions {
   device?: "auto" | "cpu" | "cuda" | "reference" | undefined;
   /** Threads of the kernels, cut to the processors that this process has; default: those. */
   threads?: number | undefined;
-  /** Kernels of an instruction set of the CPU ("scalar", "avx2", "avx512"); default: QUIPU_CPU, else the fastest here. */
+  /** Kernels of an instruction set of the CPU ("scalar", "avx2", "avx512", "avx512-vnni"); default: QUIPU_CPU, else the fastest here. */
   target?: string | undefined;
   /** What {@link Device.place} makes weights of products; default "none": they stay as they are. */
   quantize?: "none" | Quantized | undefined;

@@ -227,11 +227,18 @@ describe("output", () => {
     expect(echo).toBe(PROMPT + plain);
   });
 
+  test("-q q8 has weights of 8 bits", async () => {
+    const [plain, packed] = [await verbose(...SHORT), await verbose(...SHORT, "-q", "q8")];
+    expect(plain.model).toMatch(/weights 4.5 MiB$/);
+    expect(packed.model).toMatch(/weights 2.4 MiB$/);
+    expect(packed["end generated"]).toMatch(/^12 tokens/);
+  });
+
   test("--verbose says what is in force and how long it took", async () => {
     const lines = await verbose(...SHORT, "--kv-cache", "int8", "-c", "100", "--top-k", "40", "--min-p", "0.05");
     expect(lines).toEqual({
       model: expect.stringMatching(/models\/storyteller, 2361408 parameters, weights 4.5 MiB$/),
-      device: expect.stringMatching(/^cpu (scalar|avx2|avx512), 1 thread$/),
+      device: expect.stringMatching(/^cpu (scalar|avx2|avx512|avx512-vnni), 1 thread$/),
       context: expect.stringMatching(/^100 of 512 positions that the model supports, int8 cache of [\d.]+ KiB$/),
       prompt: "5 tokens, raw",
       sampling: "temp 0.7, top-k 40, top-p 0.95, min-p 0.05, repeat 1, presence 0, frequency 0",
@@ -305,7 +312,7 @@ describe("-t", () => {
   test("above the processors is cut to them, which --verbose says", async () => {
     const { status, stderr } = await quipu([...args, "1000"]);
     expect(status).toBe(0);
-    expect(deviceOf(stderr)).toMatch(/^cpu \w+, (\d+) threads? \(1000 asked for, \1 processors?\)$/);
+    expect(deviceOf(stderr)).toMatch(/^cpu [\w-]+, (\d+) threads? \(1000 asked for, \1 processors?\)$/);
   });
 
   testWhere(hasTaskset, "affinity: no taskset (util-linux)")(
@@ -316,7 +323,7 @@ describe("-t", () => {
         `first=$(taskset -pc $$ | sed 's/.*: //; s/[,-].*//'); taskset -c $first "${process.execPath}" bin/quipu.js ${quoted} 2`,
       );
       expect(status).toBe(0);
-      expect(deviceOf(stderr)).toMatch(/^cpu \w+, 1 thread \(2 asked for, 1 processor\)$/);
+      expect(deviceOf(stderr)).toMatch(/^cpu [\w-]+, 1 thread \(2 asked for, 1 processor\)$/);
     },
   );
 });
