@@ -1,5 +1,5 @@
 // The scheduler: the only caller of the runtime. It admits sequences, decides which rows a step holds, keeps two steps in
-// flight, or as many short ones as take a millisecond, and hands out what comes of them.
+// flight, or as many short ones as take four milliseconds, and hands out what comes of them.
 //
 // A step has a row for each sequence that decodes, and rows of the first prompts: as many as fit while nobody decodes, else as
 // many as about double the step. A decoding row names its slot alone, so that a step is queued before the ids of the one before

@@ -5,11 +5,14 @@ import type { RunResult } from "../device/device.js";
 /** Rows of a prompt that every step has room for, whatever it costs. */
 export const LEAST_PROMPT_ROWS = 8;
 
-/** Milliseconds of steps that are queued ahead: longer than V8 collects its young garbage, and too short to be noticed by who aborts. */
-const AHEAD_MS = 1;
+/**
+ * Milliseconds of steps that are queued ahead: as long as a thread may wait for a processor that others use (3 of Linux's scheduler), or V8
+ * collect its young garbage, and too short to be noticed by who aborts.
+ */
+const AHEAD_MS = 4;
 
 /** With fewer the device waits for the host after every step; more are not needed where they are short. */
-const [LEAST_AHEAD, MOST_AHEAD] = [2, 16];
+const [LEAST_AHEAD, MOST_AHEAD] = [2, 64];
 
 /** Milliseconds of decoding after which what was before counts half. */
 const IDLE_MS = 1000;
@@ -64,7 +67,7 @@ export class StepTimes {
     return Math.max(LEAST_PROMPT_ROWS, Math.floor(this.#decodeStep / this.#promptRow));
   }
 
-  /** Steps that only decode and are queued ahead of what the host has seen: two, or as many as take a millisecond. */
+  /** Steps that only decode and are queued ahead of what the host has seen: two, or as many as take four milliseconds. */
   get ahead(): number {
     if (this.#decodeStep === undefined) return LEAST_AHEAD;
     return Math.min(MOST_AHEAD, Math.max(LEAST_AHEAD, Math.ceil(AHEAD_MS / this.#decodeStep)));

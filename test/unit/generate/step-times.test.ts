@@ -45,11 +45,11 @@ describe("rows of a prompt beside sequences that decode", () => {
 });
 
 test.each([
-  [0.07, 15],
-  [0.01, 16], // at most
-  [0.4, 3],
+  [0.07, 58],
+  [0.01, 64], // at most
+  [0.45, 9],
   [20, 2],
-])("steps of %d ms are queued %d ahead: as many as take a millisecond", (took, expected) => {
+])("steps of %d ms are queued %d ahead: as many as take four milliseconds", (took, expected) => {
   const times = new StepTimes();
   expect(times.ahead).toBe(2);
   step(times, 500, 0, 0.01); // a prompt's tells nothing
