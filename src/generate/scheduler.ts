@@ -52,11 +52,17 @@ interface Landed extends RunResult {
   readonly sampled?: readonly SampledRow[];
 }
 
+/** Steps one after another for the same sequences: when these are over, all of them are ended at once. */
+interface Group {
+  readonly sequences: readonly Sequence[];
+  readonly controller: AbortController;
+}
+
 interface Flight {
   readonly parts: readonly Part[];
   /** It only decodes. */
   readonly isShort: boolean;
-  readonly controller: AbortController;
+  readonly group: Group;
 }
 
 export class Scheduler {
@@ -66,9 +72,10 @@ export class Scheduler {
   readonly #freeSlots: number[];
   readonly #waiting: WaitingLine;
   readonly #times = new StepTimes();
-  readonly #controllers: AbortController[] = []; // of steps that are done: a step takes a few microseconds less with one of them
   #running: Sequence[] = []; // in the order of their coming
-  #flights: Flight[] = [];
+  readonly #flights: Flight[] = []; // in the order in which they were queued
+  #longFlights = 0; // those of them that are not short
+  #lastGroup: Group | undefined;
   #scoredLast = false;
   #awake = false;
   #closed = false;
@@ -127,13 +134,14 @@ export class Scheduler {
   #advance(): void {
     if (this.#closed) return;
     this.#admit();
-    while (this.#mayQueue() && this.#queueStep()) {}
+    // No more in a turn than the device needs to go on: who waits for the first token would wait for all to be queued.
+    for (let queued = 0; queued < IN_FLIGHT && this.#mayQueue() && this.#queueStep(); queued++) {}
     this.#waiting.watch(this.#running, this.#freeSlots.length > 0);
   }
 
   #mayQueue(): boolean {
     const { length } = this.#flights;
-    return length < IN_FLIGHT || (length < this.#times.ahead && this.#flights.every(({ isShort }) => isShort));
+    return length < IN_FLIGHT || (length < this.#times.ahead && this.#longFlights === 0);
   }
 
   /** Who is first in line comes first: a small request never passes a large one that waits for pages. */
@@ -227,16 +235,26 @@ export class Scheduler {
 
   #launch(parts: readonly Part[], run: (signal: AbortSignal) => Promise<Landed>): void {
     const isShort = parts.every(({ promptRows }) => promptRows === 0);
-    const flight: Flight = { parts, isShort, controller: this.#controllers.pop() ?? new AbortController() };
+    const flight: Flight = { parts, isShort, group: this.#groupOf(parts) };
     for (const { sequence } of parts) sequence.inFlight += 1;
     this.#flights.push(flight);
-    run(flight.controller.signal).then(
+    if (!isShort) this.#longFlights += 1;
+    run(flight.group.controller.signal).then(
       (landed) => {
         this.#observe(parts, landed);
         this.#land(flight, (part) => this.#done(part, landed.sampled?.[part.wanted ?? -1]));
       },
       (error: unknown) => this.#fail(flight, error),
     );
+  }
+
+  #groupOf(parts: readonly Part[]): Group {
+    const last = this.#lastGroup;
+    const isSame =
+      last?.sequences.length === parts.length && parts.every(({ sequence }, i) => sequence === last.sequences[i]);
+    if (last !== undefined && isSame) return last;
+    this.#lastGroup = { sequences: parts.map(({ sequence }) => sequence), controller: new AbortController() };
+    return this.#lastGroup;
   }
 
   /**
@@ -254,8 +272,8 @@ export class Scheduler {
   }
 
   #land(flight: Flight, each: (part: Part) => void): void {
-    this.#flights = this.#flights.filter((other) => other !== flight);
-    if (!flight.controller.signal.aborted) this.#controllers.push(flight.controller);
+    this.#flights.splice(this.#flights.indexOf(flight), 1); // most often the first
+    if (!flight.isShort) this.#longFlights -= 1;
     for (const part of flight.parts) part.sequence.inFlight -= 1;
     for (const part of flight.parts) if (!part.sequence.over && !part.isStale) each(part);
     for (const { sequence } of flight.parts) this.#release(sequence);
@@ -294,8 +312,8 @@ export class Scheduler {
   #ended(sequence: Sequence): void {
     this.#waiting.remove(sequence);
     this.#release(sequence);
-    for (const { parts, controller } of this.#flights) {
-      if (parts.every((part) => part.sequence.over)) controller.abort();
+    for (const { group } of this.#flights) {
+      if (group.sequences.every(({ over }) => over)) group.controller.abort();
     }
     this.#wake();
   }

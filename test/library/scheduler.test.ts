@@ -82,6 +82,40 @@ test.each([2, 5])("%d steps are in flight while anything is decoded, also as seq
   await withAhead(ahead, () => withScheduler({}, body));
 });
 
+test("who waits for a token does not wait for more than two steps to be queued behind it", async () => {
+  await withAhead(50, () =>
+    withScheduler({}, async (scheduler, steps) => {
+      const sequence = scheduler.submit(request(prompt(9), { maxTokens: 60 }));
+      await sequence.next();
+      expect(steps.length).toBeLessThanOrEqual(4); // two, and when the first has landed two more
+      await readAll(sequence);
+      expect(Math.max(...steps.map(({ inFlight }) => inFlight))).toBeGreaterThan(10);
+    }),
+  );
+});
+
+test("steps of the same sequences have one signal, which ends them all", async () => {
+  await withAhead(20, () =>
+    withScheduler({}, async (scheduler, _, runtime) => {
+      const { sample } = runtime;
+      const signals: (AbortSignal | undefined)[] = [];
+      runtime.sample = (rows, wanted, bests, options) => {
+        signals.push(options?.signal);
+        return sample.call(runtime, rows, wanted, bests, options);
+      };
+      const [left, stays] = [1, 2].map((seed) => scheduler.submit(request(prompt(9, seed), { maxTokens: 200 })));
+      for (let i = 0; i < 40; i++) await Promise.all([left!.next(), stays!.next()]);
+      expect(new Set(signals).size).toBe(1);
+      left!.end();
+      for (let i = 0; i < 40; i++) await stays!.next();
+      expect(new Set(signals).size).toBe(2);
+      expect(signals.some((signal) => signal!.aborted)).toBe(false); // all of them are for somebody
+      stays!.end();
+      expect(signals.at(-1)!.aborted).toBe(true);
+    }),
+  );
+});
+
 test("steps of prompts are two in flight, however short steps are", async () => {
   await withAhead(9, () =>
     withScheduler({ batchSize: 5 }, async (scheduler, steps) => {

@@ -154,9 +154,23 @@ export const mutants = [
   {
     fault: "long steps are queued as short ones are",
     file: SCHEDULER,
-    from: "this.#flights.every(({ isShort }) => isShort)",
-    to: "true",
+    from: " && this.#longFlights === 0",
+    to: "",
     tests: ["library/scheduler.test"],
+  },
+  {
+    fault: "all steps that may be ahead are queued in one turn",
+    file: SCHEDULER,
+    from: "queued < IN_FLIGHT && ",
+    to: "",
+    tests: ["library/scheduler.test"],
+  },
+  {
+    fault: "steps of other sequences share a signal",
+    file: SCHEDULER,
+    from: "parts.every(({ sequence }, i) => sequence === last.sequences[i])",
+    to: "parts.every(({ sequence }, i) => sequence !== undefined || i < 0)",
+    tests: ["library/scheduler"],
   },
   {
     fault: "short steps are two in flight",
@@ -175,15 +189,15 @@ export const mutants = [
   {
     fault: "a step is ended that is for somebody still",
     file: SCHEDULER,
-    from: "parts.every((part) => part.sequence.over)",
-    to: "parts.some((part) => part.sequence.over)",
+    from: "group.sequences.every(({ over }) => over)",
+    to: "group.sequences.some(({ over }) => over)",
     tests: ["library/scheduler-property"],
   },
   {
     fault: "a step that is for nobody any more goes on",
     file: SCHEDULER,
-    from: "if (parts.every((part) => part.sequence.over)) controller.abort();",
-    to: "if (parts.length < 0) controller.abort();",
+    from: "if (group.sequences.every(({ over }) => over)) group.controller.abort();",
+    to: "if (group.sequences.length < 0) group.controller.abort();",
     tests: ["library/scheduler.test"],
   },
   {
