@@ -70,7 +70,7 @@ export interface LoadOptions {
    * them; then it fails with ERR_BUSY. Default 5000; Infinity: it waits on.
    */
   readonly slotTimeoutMs?: number | undefined;
-  /** Bytes of weight files opened so far, and in all. */
+  /** Bytes of weight files opened so far, and in all; where weights are quantized, the files count twice, as they are read for that. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   /** Told of what in the files is ignored, or was chosen among two, as it is found; `Model.warnings` keeps all of them. */
   readonly onWarning?: ((warning: ModelWarning) => void) | undefined;

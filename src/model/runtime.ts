@@ -7,8 +7,8 @@ import type { LlamaConfig } from "./config.js";
 import { KvCache, type KvCacheShape } from "./kv-cache.js";
 import type { LlamaWeights } from "./llama.js";
 import { type SamplingSettings, SlotState } from "./slot-state.js";
-import type { Row } from "./step-inputs.js";
 import { type SampleResults, type StepKind, type StepProgram, StepPrograms } from "./step-programs.js";
+import type { Row } from "./step-writes.js";
 
 export type { Row };
 
@@ -204,15 +204,12 @@ export class Runtime {
     reads: readonly Transfer[] = [],
     byRow = false,
   ): Promise<RunResult> {
-    const inputs = step.inputs.write(rows, wanted, signal);
-    try {
-      const run = step.program.run({ writes: inputs, reads, byRow, signal, rows: rows.length, wanted: wanted.length });
-      const [result] = await Promise.all([run, begun]);
-      return result;
-    } catch (error) {
-      step.inputs.forget();
-      throw error;
-    }
+    const { transfers, contents } = step.writes.write(rows, wanted);
+    const counts = { rows: rows.length, wanted: wanted.length };
+    const result = await step.program.run({ writes: transfers, reads, byRow, signal, ...counts });
+    step.writes.landed(contents);
+    await begun;
+    return result;
   }
 }
 

@@ -9,7 +9,7 @@ import type { LlamaConfig } from "./config.js";
 import type { KvCache } from "./kv-cache.js";
 import { type LlamaWeights, recordEmbedding, recordLayers, recordLogits } from "./llama.js";
 import type { SlotState } from "./slot-state.js";
-import { StepInputs } from "./step-inputs.js";
+import { StepWrites } from "./step-writes.js";
 
 /** What a step ends with: "fill" only fills the cache, "logits" and "sample" serve the wanted rows. */
 export type StepKind = "fill" | "logits" | "sample";
@@ -37,7 +37,7 @@ export interface StepProgram {
   readonly capacity: RowCounts;
   /** How many of the best ids it reports. */
   readonly best: number;
-  readonly inputs: StepInputs;
+  readonly writes: StepWrites;
   /** [R, V], for "logits". */
   readonly logits: Tensor | undefined;
   /** For "sample". */
@@ -107,9 +107,9 @@ export class StepPrograms {
     this.#last = undefined;
   }
 
-  #free({ program, inputs, own }: StepProgram): void {
+  #free({ program, writes, own }: StepProgram): void {
     program.dispose();
-    for (const tensor of [...inputs.tensors, ...own]) this.#device.free(tensor);
+    for (const tensor of [...writes.tensors, ...own]) this.#device.free(tensor);
   }
 
   #record(needs: StepNeeds): StepProgram {
@@ -138,7 +138,7 @@ export class StepPrograms {
     const rowSlots = rowsOf("rowSlots", "rows", slotCount);
     const rowPositions = rowsOf("rowPositions", "rows", context);
     const outputRows = wanted === 0 ? undefined : rowsOf("outputRows", "wanted", capacity.rows);
-    const inputs = new StepInputs(made);
+    const writes = new StepWrites([...made]);
     const resumed = r.resume({
       ...{ rowIds, rowSlots, rowPositions, lastIds: state.lastIds, nextPositions: state.nextPositions },
       ids: rowsOf("ids", "rows"),
@@ -162,7 +162,7 @@ export class StepPrograms {
     }
     const program = compile(this.#device, r.finish());
     return {
-      ...{ program, capacity, best, inputs },
+      ...{ program, capacity, best, writes },
       logits: kind === "logits" && logits ? program.output(logits) : undefined,
       sampled: sampled && {
         ids: program.output(sampled.ids),
@@ -172,7 +172,7 @@ export class StepPrograms {
       },
       results: [],
       taps: r.taps.map(({ name, value }) => ({ name, value, tensor: program.output(value) })),
-      own: made.slice(inputs.tensors.length),
+      own: made.slice(writes.tensors.length),
     };
   }
 }

@@ -61,7 +61,8 @@ export async function loadWeights(
   const { tensors, head } = await findTensors(config, checkpoint, warn, signal);
   const files: WeightFile[] = [];
   try {
-    const total = checkpoint.files.reduce((sum, file) => sum + file.size, 0);
+    const fileBytes = checkpoint.files.reduce((sum, file) => sum + file.size, 0);
+    const total = device.quantize === undefined ? fileBytes : 2 * fileBytes; // opened, and read to be quantized
     let opened = 0;
     for (const { path, size } of checkpoint.files) {
       const tell = (ready: number) => onProgress?.(opened + ready, total);
@@ -105,8 +106,11 @@ export async function loadWeights(
     const layers = Array.from({ length: config.layers }, (_, i) => layer(i));
     const [norm] = place("model.norm.weight", ["vector"]);
 
-    checkRoom(packing.map(([, packed]) => packed));
-    await quantizeAll(device, packing, signal);
+    if (packing.length > 0) {
+      checkRoom(packing.map(([, packed]) => packed));
+      await quantizeAll(device, packing, (done) => onProgress?.(fileBytes + done, total), signal);
+      onProgress?.(total, total);
+    }
     const frequencies = inverseFrequencies(config.rope, config.headSize);
     const inverse = device.allocate("inverseFrequencies", "f32", [frequencies.length]);
     await device.run(null, { writes: [[inverse, frequencies]] });
@@ -134,12 +138,14 @@ function checkRoom(packed: readonly Tensor[]): void {
   );
 }
 
-/** Each by itself: when it is done its source is let go, and an error names it. */
+/** Each by itself: when it is done its source is let go, and an error names it. `onProgress` is told how many bytes are. */
 async function quantizeAll(
   device: Device,
   packing: readonly (readonly [source: Tensor, packed: Tensor])[],
+  onProgress: (done: number) => void,
   signal: AbortSignal | undefined,
 ): Promise<void> {
+  let done = 0;
   for (const [source, packed] of packing) {
     const r = new Recorder();
     r.output(r.quantize(source, packed));
@@ -157,6 +163,8 @@ async function quantizeAll(
       program.dispose();
     }
     device.free(source);
+    done += bytesOf(source.dtype, source.shape);
+    onProgress(done);
   }
 }
 

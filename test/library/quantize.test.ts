@@ -75,6 +75,17 @@ test.each([
   });
 });
 
+test("progress is told of files and then of tensors, up to all", async () => {
+  const told: [number, number][] = [];
+  await withModel(folder, { ...Q8, onProgress: (done, total) => told.push([done, total]) }, async () => {});
+  const [, all] = told[0]!;
+  expect(new Set(told.map(([, total]) => total))).toEqual(new Set([all]));
+  expect(told.map(([done]) => done)).toEqual(told.map(([done]) => done).toSorted((a, b) => a - b));
+  expect(told[0]![0]).toBe(all / 2);
+  expect(told.at(-1)![0]).toBe(all);
+  expect(told.length).toBeGreaterThan(2 * 7); // the products of two layers
+});
+
 test("a signal ends the load while weights are quantized", async () => {
   const controller = new AbortController();
   const onProgress = () => controller.abort();

@@ -4,7 +4,7 @@ const ELEMENTARY = "src/model/elementary.ts";
 const ROPE = "src/model/rope.ts";
 const ROPE_CONFIG = "src/model/rope-config.ts";
 const POOL = "src/model/page-pool.ts";
-const INPUTS = "src/model/step-inputs.ts";
+const WRITES = "src/model/step-writes.ts";
 const RUNTIME = "src/model/runtime.ts";
 const SAMPLER = "src/model/slot-state.ts";
 const TENSORS = "src/model/tensors.ts";
@@ -187,25 +187,25 @@ export const mutants = [
     tests: ["library/slots", "model/invariance"],
   },
   {
-    fault: "inputs are taken to be there that a run has not written",
-    file: INPUTS,
-    from: "if (this.#writer?.aborted)",
-    to: "if (this.#writer?.aborted === null)",
-    tests: ["unit/model/step-inputs", "model/lost-steps"],
+    fault: "rows are taken to be there as soon as a run that writes them is queued",
+    file: WRITES,
+    from: "this.#isThere = false;\n  }",
+    to: "this.#isThere = true;\n  }",
+    tests: ["unit/model/step-writes", "model/lost-steps"],
   },
   {
     fault: "inputs of another step are taken for its own",
-    file: INPUTS,
+    file: WRITES,
     from: "slots[t] !== slot || positions",
     to: "positions",
     tests: ["library/scheduler", "model/invariance", "model/capacity"],
   },
   {
     fault: "a row that no run has written is taken to be there",
-    file: INPUTS,
-    from: "if (rows.length > known)",
-    to: "if (rows.length > known + 1)",
-    tests: ["unit/model/step-inputs"],
+    file: WRITES,
+    from: "if (rows.length > this.#rows ||",
+    to: "if (rows.length > this.#rows + 1 ||",
+    tests: ["unit/model/step-writes"],
   },
   {
     fault: "a program for fewer alternatives is taken for more",
@@ -257,11 +257,11 @@ export const mutants = [
     tests: ["unit/model/page-pool", "library/scheduler-property"],
   },
   {
-    fault: "wanted rows of a run before the last one that wrote are relied on",
-    file: INPUTS,
-    from: "this.#wanted.known = wanted.length;",
-    to: "this.#wanted.known = Math.max(this.#wanted.known, wanted.length);",
-    tests: ["unit/model/step-inputs"],
+    fault: "rows are there when a run with others has ended",
+    file: WRITES,
+    from: "if (contents === this.#contents) this",
+    to: "if (contents <= this.#contents) this",
+    tests: ["unit/model/step-writes"],
   },
   {
     fault: "tensors are placed as if bytes needed no alignment",
