@@ -61,7 +61,7 @@ void Checksum::add(std::span<const uint8_t> piece) {
   while (!piece.empty()) {
     uint64_t words[8] = {};
     const size_t bytes = std::min(piece.size(), sizeof words);
-    if (bytes == sizeof words) {
+    if (bytes == sizeof words) {  // of a size that the compiler knows, it is two loads
       memcpy(words, piece.data(), sizeof words);
     } else {
       memcpy(words, piece.data(), bytes);

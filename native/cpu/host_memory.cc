@@ -3,11 +3,26 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <string>
 
 #include "core/guard.h"
 
 namespace quipu::cpu {
+
+namespace {
+
+// Whole pages of a mapped file that nobody here needs for now are no longer this process's; the file stays mapped for
+// others, and who looks at them gets them back. (Weights that were quantized are read once, and were resident beside
+// their codes.)
+void dropPages(std::byte* data, size_t bytes) {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t start = (reinterpret_cast<uintptr_t>(data) + page - 1) / page * page;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + bytes) / page * page;
+  if (start < end) madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
+}
+
+}  // namespace
 
 HostMemory::~HostMemory() { release(); }
 
@@ -16,6 +31,7 @@ void HostMemory::release() {
     allow(data_ + bytes_, kGuardBytes);
     munmap(data_, bytes_ + kGuardBytes);
   }
+  if (!writable() && data_ != nullptr && takenBytes() == 0) dropPages(data_, bytes_);
   data_ = nullptr;
   owner_.reset();
 }

@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import type { LoadOptions } from "#quipu/index.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { smollm2Folder } from "../model/reference.js";
 import { SLOW_CONFIG, writeSlowCheckpoint } from "../slow-checkpoint.js";
@@ -43,19 +44,21 @@ describeWhere(measurable, reason)("resident memory", () => {
   const temporary = temporaryFolder();
   const slow = writeSlowCheckpoint(join(temporary, "slow"));
   const smollm2 = smollm2Folder();
-  const cases: [string, string | undefined, number, number][] = [
+  const cases: [string, string | undefined, number, number, LoadOptions?][] = [
     ["a tiny checkpoint", "test/reference/tiny/gqa-f32", 300, 100],
     ["the embedded model", "models/storyteller", 400, 60],
     ["a slow one", slow, 600, 10],
     ["SmolLM2", smollm2, 300, 30],
+    ["a slow one of q8, whose file is read and let go", slow, 600, 10, { quantize: "q8" }],
+    ["SmolLM2 of q8", smollm2, 300, 30, { quantize: "q8" }],
   ];
 
   test.each(cases.filter(([, dir]) => dir !== undefined))(
     "of %s above idle node is weights, touched cache, arena and a little",
-    (_, dir, prompt, tokens) => {
+    (_, dir, prompt, tokens, options) => {
       const idle = measure<number>("print(peak());", SMALL_YOUNG);
       const program = `
-        const model = await load(${JSON.stringify(dir)});
+        const model = await load(${JSON.stringify(dir)}, ${JSON.stringify(options ?? {})});
         await use(model, ${prompt}, { maxTokens: ${tokens}, seed: 1 });
         print({ peak: peak(), stats: model.stats() });
         await model.dispose();`;
