@@ -327,7 +327,9 @@ export class Scheduler {
     lease.release();
     this.#freeSlots.push(slot);
     this.#running = this.#running.filter((other) => other !== sequence);
-    if (this.#running.length === 0) this.#times.pause();
+    if (this.#running.length > 0) return;
+    this.#times.pause();
+    this.#lastGroup = undefined; // which holds on to requests that are over
   }
 }
 
