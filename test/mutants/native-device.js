@@ -5,6 +5,13 @@ const MEMORY = "native/core/memory.cc";
 
 export const mutants = [
   {
+    fault: "the pages of weights that were quantized stay resident",
+    file: "native/cpu/host_memory.cc",
+    from: "data_ != nullptr && takenBytes() == 0) dropPages",
+    to: "data_ != nullptr && takenBytes() == 0 && !MUTANT) dropPages",
+    tests: ["lifecycle/memory"],
+  },
+  {
     fault: "index writes below −1 pass",
     file: MEMORY,
     from: "if (index < -1 || (index >= 0",
