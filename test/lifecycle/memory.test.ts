@@ -44,11 +44,11 @@ describeWhere(measurable, reason)("resident memory", () => {
   const temporary = temporaryFolder();
   const slow = writeSlowCheckpoint(join(temporary, "slow"));
   const smollm2 = smollm2Folder();
-  const cases: [string, string | undefined, number, number, LoadOptions?][] = [
-    ["a tiny checkpoint", "test/reference/tiny/gqa-f32", 300, 100],
-    ["the embedded model", "models/storyteller", 400, 60],
-    ["a slow one", slow, 600, 10],
-    ["SmolLM2", smollm2, 300, 30],
+  const cases: [string, string | undefined, number, number, LoadOptions][] = [
+    ["a tiny checkpoint", "test/reference/tiny/gqa-f32", 300, 100, {}],
+    ["the embedded model", "models/storyteller", 400, 60, {}],
+    ["a slow one", slow, 600, 10, {}],
+    ["SmolLM2", smollm2, 300, 30, {}],
     ["a slow one of q8, whose file is read and let go", slow, 600, 10, { quantize: "q8" }],
     ["SmolLM2 of q8", smollm2, 300, 30, { quantize: "q8" }],
   ];
@@ -58,7 +58,7 @@ describeWhere(measurable, reason)("resident memory", () => {
     (_, dir, prompt, tokens, options) => {
       const idle = measure<number>("print(peak());", SMALL_YOUNG);
       const program = `
-        const model = await load(${JSON.stringify(dir)}, ${JSON.stringify(options ?? {})});
+        const model = await load(${JSON.stringify(dir)}, ${JSON.stringify(options)});
         await use(model, ${prompt}, { maxTokens: ${tokens}, seed: 1 });
         print({ peak: peak(), stats: model.stats() });
         await model.dispose();`;
