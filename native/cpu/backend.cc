@@ -140,14 +140,14 @@ Status CpuBackend::place(const std::shared_ptr<const MappedFile>& file, size_t o
                          std::shared_ptr<Memory>& out) {
   const std::byte* start = file->data() + offset;
   if (reinterpret_cast<uintptr_t>(start) % alignment == 0) {
-    out = HostMemory::view(start, bytes, file->mapped() ? 0 : bytes, file);
+    out = HostMemory::view(start, bytes, file->mapped() ? 0 : bytes, file, file->writable());
     return {};
   }
   // The safetensors format promises no alignment of a tensor, the kernels want that of its format.
   std::shared_ptr<HostMemory> copy;
   if (Status status = HostMemory::allocate(bytes, 0, copy); !status.ok()) return status;
   std::copy_n(start, bytes, copy->data());
-  out = HostMemory::view(copy->data(), bytes, bytes, copy);
+  out = HostMemory::view(copy->data(), bytes, bytes, copy, false);
   return {};
 }
 

@@ -27,7 +27,7 @@ void dropPages(std::byte* data, size_t bytes) {
 HostMemory::~HostMemory() { release(); }
 
 void HostMemory::release() {
-  if (writable() && data_ != nullptr) {
+  if (owner_ == nullptr && data_ != nullptr) {
     allow(data_ + bytes_, kGuardBytes);
     munmap(data_, bytes_ + kGuardBytes);
   }
@@ -37,7 +37,7 @@ void HostMemory::release() {
 }
 
 Status HostMemory::allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<HostMemory>& out) {
-  std::shared_ptr<HostMemory> made(new HostMemory(nullptr, bytes, indexBound, 0, nullptr));
+  std::shared_ptr<HostMemory> made(new HostMemory(nullptr, bytes, indexBound, true, 0, nullptr));
   if (bytes > 0) {
     const size_t whole = bytes + kGuardBytes;
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -56,9 +56,9 @@ Status HostMemory::allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<H
 }
 
 std::shared_ptr<HostMemory> HostMemory::view(const std::byte* data, size_t bytes, size_t takenBytes,
-                                             std::shared_ptr<const void> owner) {
+                                             std::shared_ptr<const void> owner, bool writable) {
   auto* memory = const_cast<std::byte*>(data);  // writable() keeps programs from writing it
-  return std::shared_ptr<HostMemory>(new HostMemory(memory, bytes, 0, takenBytes, std::move(owner)));
+  return std::shared_ptr<HostMemory>(new HostMemory(memory, bytes, 0, writable, takenBytes, std::move(owner)));
 }
 
 void HostMemory::shrink(size_t bytes) {

@@ -14,17 +14,18 @@ class HostMemory final : public Memory {
 
   // Zeroed memory, aligned to a page; pages that are never touched cost nothing.
   static Status allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<HostMemory>& out);
-  // A read-only view whose memory is kept alive by `owner`; `takenBytes` as in Memory.
+  // A view whose memory is kept alive by `owner`; `takenBytes` as in Memory. `writable` where nobody else minds.
   static std::shared_ptr<HostMemory> view(const std::byte* data, size_t bytes, size_t takenBytes,
-                                          std::shared_ptr<const void> owner);
+                                          std::shared_ptr<const void> owner, bool writable);
 
   std::byte* data() const { return data_; }
   // Gives back what is beyond the first `bytes`, to a page. Of memory that was allocated.
   void shrink(size_t bytes);
 
  private:
-  HostMemory(std::byte* data, size_t bytes, uint32_t indexBound, size_t takenBytes, std::shared_ptr<const void> owner)
-      : Memory(bytes, indexBound, owner == nullptr, takenBytes), data_(data), owner_(std::move(owner)) {}
+  HostMemory(std::byte* data, size_t bytes, uint32_t indexBound, bool writable, size_t takenBytes,
+             std::shared_ptr<const void> owner)
+      : Memory(bytes, indexBound, writable, takenBytes), data_(data), owner_(std::move(owner)) {}
 
   void release() override;
 

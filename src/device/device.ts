@@ -5,6 +5,7 @@ import type {
   NativeCancelFlag,
   NativeDevice,
   NativeDeviceAddon,
+  NativePreparedFile,
   NativeProgram,
   NativeTransfers,
   NativeTypedArray,
@@ -25,7 +26,7 @@ export interface DeviceOptions {
   threads?: number | undefined;
   /** Kernels of an instruction set of the CPU ("scalar", "avx2", "avx512", "avx512-vnni"); default: QUIPU_CPU, else the fastest here. */
   target?: string | undefined;
-  /** What {@link Device.place} makes weights of products; default "none": they stay as they are. */
+  /** What weights of products are to be made; default "none": they stay as they are. */
   quantize?: "none" | Quantized | undefined;
   /** Ops that are made one: all, none, or those of a list; default: QUIPU_FUSE, else all. */
   fuse?: boolean | readonly Fusion[] | undefined;
@@ -75,9 +76,6 @@ export interface RunResult {
   readonly failures: readonly RowFailure[];
 }
 
-/** Notes that `source` is to be quantized into `packed`, before anything reads that. */
-export type Pack = (source: Tensor, packed: Tensor) => void;
-
 /** A device. It owns memory and programs and takes no other's. Runs are queued, first in first out; the event loop stays free. */
 export class Device {
   readonly kind: DeviceKind;
@@ -91,6 +89,8 @@ export class Device {
   readonly fusions: readonly Fusion[];
   /** The format of weights of products; undefined: the one that they have. */
   readonly quantize: Quantized | undefined;
+  /** How packed weights lie in its memory, as a number that a file can be told by; 0: no file can keep them. */
+  readonly packedLayout: number;
   readonly #addon: NativeDeviceAddon;
   readonly #native: NativeDevice;
   readonly #flights = new Map<Promise<unknown>, NativeCancelFlag>();
@@ -118,6 +118,7 @@ export class Device {
     this.#addon = addon;
     this.#native = withCodes(() => new addon.Device(target, threads));
     this.#flagWithoutSignal = withCodes(() => new addon.CancelFlag());
+    this.packedLayout = this.#native.packedLayout();
     this.threads = this.#native.threads();
     const why =
       this.threads < threads ? "the system refuses more" : `${threads} ${threads === 1 ? "processor" : "processors"}`;
@@ -125,8 +126,8 @@ export class Device {
   }
 
   /**
-   * Bytes held now: `state` of allocated tensors (step inputs, outputs, cache pages, quantized weights) that are neither freed and out of use nor
-   * collected, touched or not; `arena` of the arena and the kernels' workspace. Weights that are views of files are in neither.
+   * Bytes held now: `state` of tensors that may be written (step inputs, outputs, cache pages, packed weights that no file keeps) and are neither
+   * freed and out of use nor collected, touched or not; `arena` of the arena and the kernels' workspace. Weights that are views of files are in neither.
    */
   memory(): { state: number; arena: number } {
     const [state, arena] = this.#native.memory();
@@ -155,8 +156,7 @@ export class Device {
 
   /**
    * A weight of a file that this device has opened, as a tensor for each of its uses: one that serves several is there
-   * once. In which form it is kept is the device's to decide: the file's own pages where they are aligned, else a copy; where it
-   * quantizes and `pack` is given, codes for what is used in products. These are there when what `pack` has noted is done.
+   * once. In which form it is kept is the device's to decide: the file's own pages where they are aligned, else a copy.
    *
    * @throws {QuipuError} ERR_INTERNAL where it leaves the file, ERR_OUT_OF_MEMORY, ERR_DISPOSED.
    */
@@ -164,16 +164,21 @@ export class Device {
     name: string,
     { file, offset, dtype, shape }: FileView,
     uses: Uses,
-    pack?: Pack,
   ): { readonly [Each in keyof Uses]: Tensor } {
     const { alignment } = FORMATS[dtype];
     const buffer = withCodes(() => this.#native.place(file.native, offset, bytesOf(dtype, shape), alignment));
-    const asStored: Tensor = { name, buffer, offset: 0, dtype, shape, indexBound: 0 };
-    if (this.quantize === undefined || pack === undefined || !uses.includes("product"))
-      return uses.map(() => asStored) as { [Each in keyof Uses]: Tensor };
-    const packed = this.allocate(name, this.quantize, shape);
-    pack(asStored, packed);
-    return uses.map(() => packed) as { [Each in keyof Uses]: Tensor };
+    const tensor: Tensor = { name, buffer, offset: 0, dtype, shape, indexBound: 0 };
+    return uses.map(() => tensor) as { [Each in keyof Uses]: Tensor };
+  }
+
+  /**
+   * A tensor in a section of a prepared file, which has as many bytes: state while the file is being made, read-only then.
+   *
+   * @throws {QuipuError} ERR_INTERNAL where there is no such section, ERR_DISPOSED.
+   */
+  section(name: string, file: NativePreparedFile, index: number, dtype: DType, shape: Shape): Tensor {
+    const buffer = withCodes(() => this.#native.section(file, index));
+    return { name, buffer, offset: 0, dtype, shape, indexBound: 0 };
   }
 
   /** Gives the memory of a tensor back, once; programs that name it keep it until they go. */
