@@ -10,19 +10,15 @@
 
 namespace quipu::cpu {
 
-namespace {
-
-// Whole pages of a mapped file that nobody here needs for now are no longer this process's; the file stays mapped for
-// others, and who looks at them gets them back. (Weights that were quantized are read once, and were resident beside
-// their codes.)
-void dropPages(std::byte* data, size_t bytes) {
+// Who looks at them again gets them back, as the file stays mapped. (Weights that are packed are read once, and were
+// resident beside what they are packed to.) Pages that are only partly the range's go too: one of them may have
+// brought in two MiB around it.
+void dropPages(const std::byte* data, size_t bytes) {
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const uintptr_t start = (reinterpret_cast<uintptr_t>(data) + page - 1) / page * page;
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + bytes) / page * page;
-  if (start < end) madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
+  const uintptr_t start = reinterpret_cast<uintptr_t>(data) / page * page;
+  const uintptr_t end = reinterpret_cast<uintptr_t>(data) + bytes;
+  if (bytes > 0) madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
 }
-
-}  // namespace
 
 HostMemory::~HostMemory() { release(); }
 

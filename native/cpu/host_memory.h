@@ -33,6 +33,9 @@ class HostMemory final : public Memory {
   std::shared_ptr<const void> owner_;  // null where it is allocated
 };
 
+// Pages of a mapped file that nobody here needs for now are no longer this process's.
+void dropPages(const std::byte* data, size_t bytes);
+
 // Of memory that a CPU device has made.
 inline std::byte* addressOf(const Memory& memory) { return static_cast<const HostMemory&>(memory).data(); }
 

@@ -5,7 +5,6 @@ import type {
   NativeCancelFlag,
   NativeDevice,
   NativeDeviceAddon,
-  NativePreparedFile,
   NativeProgram,
   NativeTransfers,
   NativeTypedArray,
@@ -13,6 +12,7 @@ import type {
 import { checkArgument, whole } from "../arguments.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { chooseTarget } from "../machine/machine.js";
+import type { PreparedFile } from "../machine/prepared-file.js";
 import { threadsFor } from "../machine/process-limits.js";
 import { type DType, FORMATS, type FormatRow, type Quantized } from "./formats.js";
 import { chooseFusions, type Fusion } from "./fusions.js";
@@ -176,8 +176,8 @@ export class Device {
    *
    * @throws {QuipuError} ERR_INTERNAL where there is no such section, ERR_DISPOSED.
    */
-  section(name: string, file: NativePreparedFile, index: number, dtype: DType, shape: Shape): Tensor {
-    const buffer = withCodes(() => this.#native.section(file, index));
+  section(name: string, file: PreparedFile, index: number, dtype: DType, shape: Shape): Tensor {
+    const buffer = withCodes(() => this.#native.section(file.native, index));
     return { name, buffer, offset: 0, dtype, shape, indexBound: 0 };
   }
 

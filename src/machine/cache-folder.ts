@@ -72,9 +72,9 @@ function isOurs(name: string, kind: CacheKind): boolean {
   return /^[0-9a-f]{32}$/.test(hash) && end === KINDS[kind] && more.length === 0 && random !== "";
 }
 
-/** Removes one; whoever has it mapped keeps it. Says what keeps it from that. */
-export function removeCached({ path }: { readonly path: string }): string | undefined {
-  return attempt(() => rmSync(path, { force: true }));
+/** Removes one; whoever has it mapped keeps it. @throws {Error} the system's. */
+export function removeCached({ path }: { readonly path: string }): void {
+  rmSync(path, { force: true });
 }
 
 /** Whether a process that was killed has left it. */
@@ -101,11 +101,11 @@ export function makeRoom(path: string, bytes: number): string | undefined {
         `${basename(path)} would have ${bytes} bytes, the cache may have ${limit}: a fifth of the free disk`,
       );
     }
-    let left = sizeOf(files);
+    let left = sizeOf(files.filter((file) => file.path !== path));
     for (const file of files) {
       if (file.partial ? !isLeftOver(file) : file.path !== path && left + bytes <= limit) continue;
-      rmSync(file.path, { force: true });
-      left -= file.bytes;
+      removeCached(file);
+      if (file.path !== path) left -= file.bytes;
     }
   });
 }

@@ -2,8 +2,6 @@
 // as they are made, and mapped from then on (docs/decisions/0022). Without a file they are packed into memory.
 import { createHash } from "node:crypto";
 import { realpathSync } from "node:fs";
-import { callNative, fromNative } from "../addon/addon.js";
-import type { NativePreparation, NativePreparedFile } from "../addon/addon-types.js";
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import type { Device, FileView } from "../device/device.js";
 import { FORMATS, type Quantized } from "../device/formats.js";
@@ -12,6 +10,7 @@ import { abortedError, isQuipuError, QuipuError } from "../errors.js";
 import { compile } from "../graph/program.js";
 import { Recorder } from "../graph/recorder.js";
 import { cachePath, makeFolderOf, makeRoom, noteUse } from "../machine/cache-folder.js";
+import { type Preparation, PreparedFile } from "../machine/prepared-file.js";
 import { availableMemory } from "../machine/process-limits.js";
 import type { Warn } from "../warnings.js";
 
@@ -38,7 +37,7 @@ const VERSION = 1;
 /** What is less is packed in the time in which a file is found. */
 const WORTH_KEEPING = 2 ** 24;
 /** Of a source that is read at once: its pages are let go then. */
-const SLICE_BYTES = 2 ** 25;
+const SLICE_BYTES = 2 ** 22;
 /** Groups of a block's rows at which any packed matrix can be cut: their bytes are a multiple of every alignment. */
 const GROUPS = 64;
 
@@ -60,7 +59,7 @@ export async function packWeights(
   const keep = options.cache && device.packedLayout !== 0 && bytes >= WORTH_KEEPING;
   const place = keep ? placeOf(device, files, packings) : undefined;
   if (place !== undefined) {
-    const found = await findKept(place, device.threads, options.warn);
+    const found = await findKept(place, sizes, device.threads, options.warn);
     if (found !== undefined) return takeSections(device, packings, found);
   }
   const file = place === undefined ? undefined : makeFile(place, sizes, bytes, options.warn);
@@ -77,9 +76,9 @@ export async function packWeights(
     }
     await packAll(device, packings, packed, options);
     if (file === undefined) return packed;
-    const problem = await withRejections(file.finish(device.threads));
+    const problem = await file.finish(device.threads);
     if (problem !== "") warnNotKept(problem, options.warn);
-    else options.onCacheWrite?.(place!.which[0], file.bytes());
+    else options.onCacheWrite?.(place!.which.path, file.bytes);
     for (const tensor of packed.values()) device.free(tensor);
     return takeSections(device, packings, file);
   } catch (error) {
@@ -90,7 +89,7 @@ export async function packWeights(
 }
 
 interface Place {
-  readonly which: NativePreparation;
+  readonly which: Preparation;
   readonly description: string;
 }
 
@@ -101,31 +100,35 @@ function placeOf(device: Device, files: Checkpoint["files"], packings: readonly 
   const made = { layout: `${device.kind} ${device.packedLayout}`, tensors };
   const description = JSON.stringify({ files: sources, ...made });
   const path = cachePath("weights", JSON.stringify([sources.map((source) => source.path), made]));
-  return { which: [path, "weights", VERSION, createHash("sha256").update(description).digest()], description };
+  const source = createHash("sha256").update(description).digest();
+  return { which: { path, kind: "weights", version: VERSION, source }, description };
 }
 
 /** The file, if it is there, of these very sources and whole. */
-async function findKept({ which }: Place, threads: number, warn: Warn): Promise<NativePreparedFile | undefined> {
-  const [path] = which;
-  const found = callNative((addon) => addon.openPrepared(...which));
+async function findKept(
+  { which }: Place,
+  sizes: readonly number[],
+  threads: number,
+  warn: Warn,
+): Promise<PreparedFile | undefined> {
+  const found = PreparedFile.find(which);
   if (typeof found === "object") {
     // Every byte, before any is used: at the speed of memory, which the first step is bound by too.
-    if (await withRejections(found.verify(threads))) {
-      noteUse(path);
+    if (found.sizes.slice(1).join() === sizes.join() && (await found.verify(threads))) {
+      noteUse(which.path);
       return found;
     }
     found.dispose();
   }
   if (typeof found === "object" || found === "damaged") {
-    warn("WARN_CACHE_DAMAGED", `${path} is damaged: the weights are packed anew`);
+    warn("WARN_CACHE_DAMAGED", `${which.path} is damaged: the weights are packed anew`);
   }
   return undefined;
 }
 
 function makeFile({ which, description }: Place, sizes: readonly number[], bytes: number, warn: Warn) {
-  const [path] = which;
-  const problem = makeFolderOf(path) ?? makeRoom(path, bytes);
-  const made = problem ?? callNative((addon) => addon.makePrepared(...which, description, Float64Array.from(sizes)));
+  const problem = makeFolderOf(which.path) ?? makeRoom(which.path, bytes);
+  const made = problem ?? PreparedFile.make(which, description, sizes);
   if (typeof made !== "string") return made;
   warnNotKept(made, warn);
   return undefined;
@@ -135,11 +138,7 @@ function warnNotKept(problem: string, warn: Warn): void {
   warn("WARN_CACHE_UNUSABLE", `packed weights are not kept: ${problem}`);
 }
 
-function takeSections(
-  device: Device,
-  packings: readonly Packing[],
-  file: NativePreparedFile,
-): ReadonlyMap<string, Tensor> {
+function takeSections(device: Device, packings: readonly Packing[], file: PreparedFile): ReadonlyMap<string, Tensor> {
   const tensors = packings.map(({ name, format, view }, i) => device.section(name, file, i + 1, format, view.shape));
   file.dispose(); // they keep it
   return new Map(tensors.map((tensor) => [tensor.name, tensor]));
@@ -208,11 +207,4 @@ async function quantize(device: Device, source: Tensor, target: Tensor, signal: 
   } finally {
     program.dispose();
   }
-}
-
-/** A native promise, with its failures as QuipuErrors. */
-function withRejections<T>(promise: Promise<T>): Promise<T> {
-  return promise.catch((error: unknown) => {
-    throw fromNative(error);
-  });
 }
