@@ -64,7 +64,11 @@ std::vector<uint8_t> headOf(const Preparation& is, uint64_t bytes, std::span<con
 // Gives the file so many bytes of the disk; false, with errno, where there are not as many.
 bool reserve(int descriptor, uint64_t bytes) {
 #if defined(__linux__)
-  return fallocate(descriptor, 0, 0, static_cast<off_t>(bytes)) == 0;
+  int failed;
+  do {
+    failed = fallocate(descriptor, 0, 0, static_cast<off_t>(bytes));
+  } while (failed != 0 && errno == EINTR);
+  return failed == 0;
 #else
   const std::vector<uint8_t> zeros(kBlock);
   for (uint64_t at = 0; at < bytes;) {

@@ -34,7 +34,7 @@ export interface PruneOptions {
   readonly model?: string | URL | undefined;
 }
 
-const PRUNE_OPTIONS: Kinds<PruneOptions> = {
+export const PRUNE_OPTIONS: Kinds<PruneOptions> = {
   olderThanMs: real(0, Number.POSITIVE_INFINITY),
   maxBytes: whole(0),
   model: aPath,
@@ -50,7 +50,7 @@ export function listCache(): CacheEntry[] {
  * file keeps it until it ends.
  *
  * @returns what was removed.
- * @throws {QuipuError} ERR_USAGE; {Error} the system's, where a file cannot be removed.
+ * @throws {QuipuError} ERR_USAGE, ERR_MODEL_NOT_FOUND; {Error} the system's, where a file cannot be removed.
  */
 export function pruneCache(given?: PruneOptions): CacheEntry[] {
   const { olderThanMs, maxBytes, model } = readOptions<PruneOptions>("pruneCache", given, PRUNE_OPTIONS);

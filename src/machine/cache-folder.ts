@@ -1,7 +1,7 @@
 // The cache folder: prepared files (native/core/prepared_file.h), each in the folder of its kind, named by what it is made of. It
 // holds so many bytes and no more; what was not used for longest leaves first. A file's times say when it was last used.
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, rmSync, statfsSync, statSync, utimesSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, rmSync, statfsSync, utimesSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname, join } from "node:path";
 
@@ -57,7 +57,7 @@ export function cachedFiles(): CachedFile[] {
       names = readdirSync(folder);
     });
     return names.flatMap((name) => {
-      const info = statSync(join(folder, name), { throwIfNoEntry: false });
+      const info = lstatSync(join(folder, name), { throwIfNoEntry: false });
       if (info === undefined || !info.isFile() || !isOurs(name, kind)) return [];
       const partial = !name.endsWith(`.${KINDS[kind]}`);
       return [{ path: join(folder, name), kind, bytes: info.size, used: info.mtimeMs, partial }];

@@ -60,6 +60,7 @@ export async function packWeights(
   const place = keep ? placeOf(device, files, packings) : undefined;
   if (place !== undefined) {
     const found = await findKept(place, sizes, device.threads, options.warn);
+    if (options.signal?.aborted) throw abortedError(options.signal);
     if (found !== undefined) return takeSections(device, packings, found);
   }
   const file = place === undefined ? undefined : makeFile(place, sizes, bytes, options.warn);
@@ -95,13 +96,22 @@ interface Place {
 
 /** The file is named by its sources and what is made of them; what it says of them, and how it is packed, must be the same to its last letter. */
 function placeOf(device: Device, files: Checkpoint["files"], packings: readonly Packing[]): Place {
-  const sources = files.map(({ path, identity }) => ({ path: realpathSync(path), is: identity }));
+  const sources = files.map(({ path, identity }) => ({ path: realPath(path), is: identity }));
   const tensors = packings.map(({ name, format, view }) => ({ name, dtype: format, shape: view.shape }));
   const made = { layout: `${device.kind} ${device.packedLayout}`, tensors };
   const description = JSON.stringify({ files: sources, ...made });
   const path = cachePath("weights", JSON.stringify([sources.map((source) => source.path), made]));
   const source = createHash("sha256").update(description).digest();
   return { which: { path, kind: "weights", version: VERSION, source }, description };
+}
+
+/** Without links, of which the hub's cache has one for each name of a file. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path; // it is gone, and open all the same
+  }
 }
 
 /** The file, if it is there, of these very sources and whole. */

@@ -15,8 +15,12 @@ export interface PreparedTable {
 /** The prepared table of a file of `bytes`, in a folder that is there; null where there is to be none. */
 export function preparedTable(file: string, bytes: number): PreparedTable | null {
   if (bytes < WORTH_PREPARING) return null;
-  const source = realpathSync(file);
-  const path = cachePath("tokenizers", source);
-  if (makeFolderOf(path) !== undefined) return null;
-  return { path, description: JSON.stringify({ files: [{ path: source, is: identify(source) }] }) };
+  try {
+    const source = realpathSync(file);
+    const path = cachePath("tokenizers", source);
+    if (makeFolderOf(path) !== undefined) return null;
+    return { path, description: JSON.stringify({ files: [{ path: source, is: identify(source) }] }) };
+  } catch {
+    return null; // it is gone, and who reads it says so
+  }
 }

@@ -23,8 +23,8 @@ export const mutants = [
   {
     fault: "a file of a model that has changed is used",
     file: PACKED,
-    from: "path: realpathSync(path), is: identity",
-    to: 'path: realpathSync(path), is: ""',
+    from: "path: realPath(path), is: identity",
+    to: 'path: realPath(path), is: ""',
     tests: LIBRARY,
   },
   {
@@ -98,7 +98,7 @@ export const mutants = [
     tests: LIBRARY,
   },
   {
-    fault: "an abort while the last slice is packed is not heard",
+    fault: "an abort is heard when all is packed",
     file: PACKED,
     from: "await program.run({ signal });",
     to: "await program.run({});",
