@@ -14,7 +14,7 @@ import { abortedError, QuipuError } from "../errors.js";
 import { chooseTarget } from "../machine/machine.js";
 import type { PreparedFile } from "../machine/prepared-file.js";
 import { threadsFor } from "../machine/process-limits.js";
-import { type DType, FORMATS, type FormatRow, type Quantized } from "./formats.js";
+import { type DType, FORMATS, type FormatRow } from "./formats.js";
 import { chooseFusions, type Fusion } from "./fusions.js";
 import { bytesOf, type Shape, type Tensor } from "./tensor.js";
 import { WeightFile, type WeightFileOptions } from "./weight-file.js";
@@ -26,8 +26,6 @@ export interface DeviceOptions {
   threads?: number | undefined;
   /** Kernels of an instruction set of the CPU ("scalar", "avx2", "avx512", "avx512-vnni"); default: QUIPU_CPU, else the fastest here. */
   target?: string | undefined;
-  /** What weights of products are to be made; default "none": they stay as they are. */
-  quantize?: "none" | Quantized | undefined;
   /** Ops that are made one: all, none, or those of a list; default: QUIPU_FUSE, else all. */
   fuse?: boolean | readonly Fusion[] | undefined;
 }
@@ -87,8 +85,6 @@ export class Device {
   readonly threadsCut: string | undefined;
   /** Ops that programs are compiled to in place of others. */
   readonly fusions: readonly Fusion[];
-  /** The format of weights of products; undefined: the one that they have. */
-  readonly quantize: Quantized | undefined;
   /** How packed weights lie in its memory, as a number that a file can be told by; 0: no file can keep them. */
   readonly packedLayout: number;
   readonly #addon: NativeDeviceAddon;
@@ -104,17 +100,12 @@ export class Device {
     kind: DeviceKind,
     target: string,
     threads: number,
-    {
-      asked = threads,
-      fusions = [],
-      quantize,
-    }: { asked?: number | undefined; fusions?: readonly Fusion[]; quantize?: Quantized | undefined } = {},
+    { asked = threads, fusions = [] }: { asked?: number | undefined; fusions?: readonly Fusion[] } = {},
   ) {
     const addon = addonOf(kind);
     this.kind = kind;
     this.target = target;
     this.fusions = fusions;
-    this.quantize = quantize;
     this.#addon = addon;
     this.#native = withCodes(() => new addon.Device(target, threads));
     this.#flagWithoutSignal = withCodes(() => new addon.CancelFlag());
@@ -247,7 +238,7 @@ export class Device {
  * @throws {QuipuError} ERR_DEVICE_UNAVAILABLE for "cuda", for kernels this machine cannot run and where the system refuses to start
  *   even one thread (where it refuses some, the device has fewer); ERR_USAGE for a bad count of threads.
  */
-export function openDevice({ device = "auto", threads, target, quantize = "none", fuse }: DeviceOptions = {}): Device {
+export function openDevice({ device = "auto", threads, target, fuse }: DeviceOptions = {}): Device {
   if (device === "cuda") {
     throw new QuipuError(
       "ERR_DEVICE_UNAVAILABLE",
@@ -256,10 +247,8 @@ export function openDevice({ device = "auto", threads, target, quantize = "none"
     );
   }
   if (threads !== undefined) checkArgument("threads", threads, whole(1, 1024));
-  const format = quantize === "none" ? undefined : quantize;
-  if (device === "reference") return new Device("reference", "float64", 1, { quantize: format });
-  const fusions = chooseFusions(fuse);
-  return new Device("cpu", chooseTarget(target), threadsFor(threads), { asked: threads, fusions, quantize: format });
+  if (device === "reference") return new Device("reference", "float64", 1);
+  return new Device("cpu", chooseTarget(target), threadsFor(threads), { asked: threads, fusions: chooseFusions(fuse) });
 }
 
 function transfers(list: readonly Transfer[]): NativeTransfers {

@@ -15,13 +15,13 @@ import {
 import { loadChatTemplate } from "../chat/template-files.js";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { openDevice } from "../device/device.js";
-import { QUANTIZED, type Quantized } from "../device/formats.js";
 import { FUSIONS, type Fusion } from "../device/fusions.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { availableMemory } from "../machine/process-limits.js";
 import { type LlamaConfig, readConfig } from "../model/config.js";
 import { readGenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType, wholePages } from "../model/kv-cache.js";
+import { QUANTIZATIONS, type Quantization } from "../model/quantization.js";
 import { Runtime } from "../model/runtime.js";
 import { loadWeights } from "../model/weights.js";
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
@@ -59,10 +59,10 @@ export interface LoadOptions {
   /** Rows of a prompt in one step; default 512. */
   readonly batchSize?: number | undefined;
   /**
-   * What weights of products become at load: "q8", 8-bit codes with a scale for every 32 (docs/numerics.md); "none", the default: they
-   * stay as they are. They are read then, and held in memory, half of that of bf16.
+   * What matrices become at load: "q8", codes of 8 bits with a scale for every 32; "q4", of 4 bits, and of 6 or 8 where that costs the
+   * most (docs/numerics.md); "none", the default: they stay as they are. They are read then, and held in memory: a half or a third of that of bf16.
    */
-  readonly quantize?: "none" | Quantized | undefined;
+  readonly quantize?: Quantization | undefined;
   /**
    * Whether weights that are packed at load (from 16 MiB on) are kept in the cache folder, QUIPU_CACHE or `quipu` in the user's, and mapped
    * from there the next time. Default true: the folder is bounded ({@link pruneCache}), and where it cannot be written that is a warning.
@@ -93,7 +93,7 @@ export const LOAD_OPTIONS: Kinds<LoadOptions> = {
   mmap: flag,
   tokenizer: flag,
   batchSize: whole(1, 65536),
-  quantize: oneOf("none", ...QUANTIZED),
+  quantize: oneOf(...QUANTIZATIONS),
   cache: flag,
   onCacheWrite: callback,
   slots: whole(1, 4096),
@@ -138,10 +138,10 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
   const stopTokens = stopTokensOf({ config, generationConfig, eosTokens, tokenizer, chatTemplate }, warn);
   const size = chooseSize(config, kvCache, slots, options);
   if (!mmap) checkRoomForFiles(checkpoint);
-  const device = openDevice({ device: options.device, threads, fuse: options.fuse, quantize: options.quantize });
+  const device = openDevice({ device: options.device, threads, fuse: options.fuse });
   try {
-    const { onCacheWrite, onProgress } = options;
-    const how = { mmap, cache, warn, onCacheWrite, onProgress, signal };
+    const { quantize, onCacheWrite, onProgress } = options;
+    const how = { mmap, quantize, cache, warn, onCacheWrite, onProgress, signal };
     const loaded = await loadWeights(device, checkpoint, config, how);
     const stepRows = Math.min(batchSize, slots * size.contextLength) + slots - 1; // rows of prompts, and who decodes beside
     const runtime = await Runtime.create(device, config, loaded.weights, { slots, stepRows, ...size, type: kvCache });

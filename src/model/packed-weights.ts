@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { realpathSync } from "node:fs";
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import type { Device, FileView } from "../device/device.js";
-import { FORMATS, type Quantized } from "../device/formats.js";
+import { FORMATS, type Packed } from "../device/formats.js";
 import { bytesOf, type Tensor } from "../device/tensor.js";
 import { abortedError, isQuipuError, QuipuError } from "../errors.js";
 import { compile } from "../graph/program.js";
@@ -18,7 +18,7 @@ import type { Warn } from "../warnings.js";
 export interface Packing {
   readonly name: string;
   readonly view: FileView;
-  readonly format: Quantized;
+  readonly format: Packed;
 }
 
 export interface PackOptions {
@@ -64,7 +64,7 @@ export async function packWeights(
     if (found !== undefined) return takeSections(device, packings, found);
   }
   const file = place === undefined ? undefined : makeFile(place, sizes, bytes, options.warn);
-  if (file === undefined) checkMemory(bytes, packings);
+  if (file === undefined) checkMemory(bytes);
   const packed = new Map<string, Tensor>();
   try {
     for (const [i, packing] of packings.entries()) {
@@ -155,13 +155,13 @@ function takeSections(device: Device, packings: readonly Packing[], file: Prepar
 }
 
 /** Before anything is written: the system gives memory that it does not have. What a file keeps need not fit. */
-function checkMemory(bytes: number, packings: readonly Packing[]): void {
+function checkMemory(bytes: number): void {
   const free = availableMemory();
   if (bytes <= free) return;
   const [needed, there] = [bytes, free].map((count) => `${Math.ceil(count / 2 ** 20)} MiB`);
   throw new QuipuError(
     "ERR_OUT_OF_MEMORY",
-    `weights of ${packings[0]!.format} need ${needed}, ${there} are free. As they are, mapped, they need not fit.`,
+    `quantized weights need ${needed}, ${there} are free. As they are, mapped, they need not fit.`,
     { option: "quantize" },
   );
 }
@@ -194,7 +194,7 @@ async function packAll(
 }
 
 /** First row and count of each: groups of whole blocks, but for the last. */
-function slicesOf({ dtype, shape }: FileView, format: Quantized): (readonly [first: number, rows: number])[] {
+function slicesOf({ dtype, shape }: FileView, format: Packed): (readonly [first: number, rows: number])[] {
   const [all, columns] = shape as readonly [number, number];
   const unit = GROUPS * FORMATS[format].block.rows;
   const rows = Math.max(1, Math.floor(SLICE_BYTES / bytesOf(dtype, [unit, columns]))) * unit;

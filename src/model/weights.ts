@@ -8,10 +8,11 @@ import type { Warn } from "../warnings.js";
 import type { LlamaConfig } from "./config.js";
 import type { LlamaLayer, LlamaWeights } from "./llama.js";
 import { packWeights } from "./packed-weights.js";
+import { formatOf, type Quantization, type WeightRole } from "./quantization.js";
 import { inverseFrequencies } from "./rope.js";
 import { findTensors } from "./tensors.js";
 
-/** The weights of a layer, as the checkpoint spells their names (model.layers.N.…), and what each is for. */
+/** The weights of a layer, as the checkpoint spells their names (model.layers.N.…), and what each is used as. */
 const LAYER_WEIGHTS: Readonly<Record<keyof LlamaLayer, readonly [name: string, use: WeightUse]>> = {
   inputNorm: ["input_layernorm", "vector"],
   qProj: ["self_attn.q_proj", "product"],
@@ -28,10 +29,16 @@ const EMBEDDING = "model.embed_tokens.weight";
 const HEAD = "lm_head.weight";
 const nameIn = (layer: number, name: string) => `model.layers.${layer}.${name}.weight`;
 
-/** Of a layer, what products are made with. */
-function productsOf(layer: number): string[] {
-  const weights = Object.values(LAYER_WEIGHTS).filter(([, use]) => use === "product");
-  return weights.map(([name]) => nameIn(layer, name));
+/** Every weight, by its name in the checkpoint, and what it is in the model. */
+function rolesOf({ layers }: LlamaConfig, head: "tied" | "stored"): [name: string, role: WeightRole, layer: number][] {
+  const ofLayer = Object.entries(LAYER_WEIGHTS) as [keyof LlamaLayer, readonly [string, WeightUse]][];
+  return [
+    ...(head === "tied" ? [] : [[EMBEDDING, "embedTokens", 0] as [string, WeightRole, number]]),
+    [head === "tied" ? EMBEDDING : HEAD, "lmHead", 0],
+    ...Array.from({ length: layers }, (_, i) =>
+      ofLayer.map(([role, [name]]): [string, WeightRole, number] => [nameIn(i, name), role, i]),
+    ).flat(),
+  ];
 }
 
 export interface LoadedWeights {
@@ -44,8 +51,8 @@ export interface LoadedWeights {
 }
 
 /**
- * Opens the weights. With `mmap` they stay in the page cache and come in as they are first read. Where the device quantizes,
- * those of products are packed now, or found packed (packed-weights.ts), and their files are needed no more.
+ * Opens the weights. With `mmap` they stay in the page cache and come in as they are first read. With `quantize` matrices are
+ * packed now (quantization.ts), or found packed (packed-weights.ts), and their files are needed no more.
  *
  * @throws {QuipuError} ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED (findTensors), ERR_OUT_OF_MEMORY, ERR_ABORTED.
  */
@@ -55,6 +62,7 @@ export async function loadWeights(
   config: LlamaConfig,
   {
     mmap,
+    quantize = "none",
     cache = false,
     warn = () => {},
     onCacheWrite,
@@ -62,6 +70,7 @@ export async function loadWeights(
     signal,
   }: {
     mmap: boolean;
+    quantize?: Quantization | undefined;
     /** Keeps packed weights in the cache folder; default false. */
     cache?: boolean | undefined;
     onCacheWrite?: ((path: string, bytes: number) => void) | undefined;
@@ -74,7 +83,7 @@ export async function loadWeights(
   const files: WeightFile[] = [];
   try {
     const fileBytes = checkpoint.files.reduce((sum, file) => sum + file.size, 0);
-    const total = device.quantize === undefined ? fileBytes : 2 * fileBytes; // opened, and read to be quantized
+    const total = quantize === "none" ? fileBytes : 2 * fileBytes; // opened, and read to be quantized
     let opened = 0;
     for (const { path, size } of checkpoint.files) {
       const tell = (ready: number) => onProgress?.(opened + ready, total);
@@ -87,10 +96,10 @@ export async function loadWeights(
       const { file, offset, dtype, shape } = tensors.get(name)!;
       return { file: files[file]!, offset, dtype: FILE_DTYPES.get(dtype)!, shape };
     };
-    const headName = head === "tied" ? EMBEDDING : HEAD;
-    const format = device.quantize;
-    const products = [headName, ...Array.from({ length: config.layers }, (_, i) => productsOf(i)).flat()];
-    const packings = format === undefined ? [] : products.map((name) => ({ name, view: viewOf(name), format }));
+    const packings = rolesOf(config, head).flatMap(([name, role, layer]) => {
+      const format = formatOf(quantize, role, layer, config.layers);
+      return format === undefined ? [] : [{ name, view: viewOf(name), format }];
+    });
     const packed = await packWeights(device, checkpoint, packings, {
       ...{ cache, warn, onCacheWrite, signal },
       onProgress: (done) => onProgress?.(fileBytes + done, total),
@@ -111,7 +120,7 @@ export async function loadWeights(
         const size = bytesOf(tensor.dtype, tensor.shape);
         const isTable = uses[i] === "rows" && placed.lastIndexOf(tensor) === i;
         bytes += size;
-        bytesPerToken += isTable ? size / shape[0]! : size;
+        bytesPerToken += isTable ? Math.ceil(size / shape[0]!) : size;
       }
       return placed as { readonly [Each in keyof Uses]: Tensor };
     };

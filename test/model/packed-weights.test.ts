@@ -7,7 +7,7 @@ import { Recorder } from "#quipu/graph/recorder.js";
 import { readConfig } from "#quipu/model/config.js";
 import { disposeWeights, loadWeights } from "#quipu/model/weights.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
-import { packedRows } from "../kernels/q8-definition.js";
+import { packedRows } from "../kernels/packed-definition.js";
 import { worthKeepingTensors, writeWorthKeeping } from "../packed-cache.js";
 
 const temporary = temporaryFolder();
@@ -25,14 +25,17 @@ test("rows of every slice, packed into memory, into a file, and found there", as
   const [rows, columns] = shape as [number, number];
   const stored = new Float32Array(data.buffer, data.byteOffset, rows * columns);
   const some = [0, 15, 1023, 1024, 2047, 2048, rows - 1];
-  const expected = some.map((row) => packedRows(stored.slice(row * columns, (row + 1) * columns), 1, columns).values);
+  const expected = some.map(
+    (row) => packedRows("q8", stored.slice(row * columns, (row + 1) * columns), 1, columns).values,
+  );
   const config = await readConfig(dir);
   const written: string[] = [];
   for (const cache of [false, true, true]) {
-    const device = openDevice({ quantize: "q8", threads: 2 });
+    const device = openDevice({ threads: 2 });
     const onCacheWrite = (path: string) => written.push(path);
     const { weights } = await loadWeights(device, await openCheckpoint(dir), config, {
       mmap: true,
+      quantize: "q8",
       cache,
       onCacheWrite,
     });
