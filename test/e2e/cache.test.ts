@@ -36,18 +36,18 @@ test("the first load says where and how much, the next nothing, and --no-cache l
   const [name] = readdirSync(weights);
   expect(first).toEqual({
     ...without,
-    stderr: `quipu: packed weights are kept in ${join(weights, name!)} (16.9 MiB)\n`,
+    stderr: `quipu: packed weights are kept in ${join(weights, name!)} (17.9 MiB)\n`,
   });
   expect(await next(model)).toEqual(without);
   expect(await cacheOf("list")).toBe(
-    `what        size      days  state    of\nweights q8  16.9 MiB     0  current  ${model}\n1 files, 16.9 MiB in ${cache}\n`,
+    `what        size      days  state    of\nweights q8  17.9 MiB     0  current  ${model}\n1 files, 17.9 MiB in ${cache}\n`,
   );
   const damaged = join(weights, name!);
   writeFileSync(damaged, "what is this");
   const again = await next(model);
   expect(again.stdout).toBe(without.stdout);
   expect(again.stderr).toBe(
-    `quipu: warning: ${damaged} is damaged: the weights are packed anew\nquipu: packed weights are kept in ${damaged} (16.9 MiB)\n`,
+    `quipu: warning: ${damaged} is damaged: the weights are packed anew\nquipu: packed weights are kept in ${damaged} (17.9 MiB)\n`,
   );
 });
 
@@ -65,9 +65,9 @@ test("prune removes what cannot be used, is old, is of a model, or too much; cle
   expect([first!.files[0], second!.files[0]]).toEqual([model, other].map((dir) => expect.stringContaining(`${dir}/`)));
   const then = Date.now() / 1000 - 5 * DAY;
   utimesSync(first!.path, then, then);
-  expect(await cacheOf("list")).toMatch(/^weights q8 {2}16\.9 MiB {5}5 {2}current/m);
+  expect(await cacheOf("list")).toMatch(/^weights q8 {2}17\.9 MiB {5}5 {2}current/m);
   expect(await cacheOf("prune", "--older-than", "6")).toBe("removed 0 files, 0 B\n");
-  expect(await cacheOf("prune", "--older-than", "4")).toBe("removed 1 files, 16.9 MiB\n");
+  expect(await cacheOf("prune", "--older-than", "4")).toBe("removed 1 files, 17.9 MiB\n");
   expect((await entries()).map(({ path }) => path)).toEqual([second!.path]);
 
   expect(await cacheOf("prune", "-m", model)).toBe("removed 0 files, 0 B\n");
@@ -78,7 +78,7 @@ test("prune removes what cannot be used, is old, is of a model, or too much; cle
   await next(model);
   await next(other);
   expect(await cacheOf("prune", "--max-size", "40M")).toBe("removed 0 files, 0 B\n");
-  expect(await cacheOf("prune", "--max-size", "20M")).toBe("removed 1 files, 16.9 MiB\n");
+  expect(await cacheOf("prune", "--max-size", "20M")).toBe("removed 1 files, 17.9 MiB\n");
   const [left] = await entries();
   expect(left!.files[0]).toContain(`${other}/`); // used last
 
@@ -89,10 +89,10 @@ test("prune removes what cannot be used, is old, is of a model, or too much; cle
   expect(await entries()).toMatchObject([{ state: "gone" }]);
   writeFileSync(join(weights, `${"0".repeat(32)}.packed`), "what is this");
   expect((await entries()).map(({ state }) => state).sort()).toEqual(["damaged", "gone"]);
-  expect(await cacheOf("prune")).toBe("removed 2 files, 16.9 MiB\n");
+  expect(await cacheOf("prune")).toBe("removed 2 files, 17.9 MiB\n");
 
   await next(model);
-  expect(await cacheOf("clear")).toBe("removed 1 files, 16.9 MiB\n");
+  expect(await cacheOf("clear")).toBe("removed 1 files, 17.9 MiB\n");
   expect(readdirSync(weights)).toEqual([]);
 });
 
