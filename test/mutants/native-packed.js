@@ -46,8 +46,8 @@ export const mutants = [
   {
     fault: "the last group of rows is written whole",
     file: MATMUL_Q8,
-    from: "const size_t valid = last - row < kGroupRows ?",
-    to: "const size_t valid = last - row < kGroupRows && !MUTANT ?",
+    from: "left < kGroupRows ? left : kGroupRows, !unpacks",
+    to: "left < kGroupRows && !MUTANT ? left : kGroupRows, !unpacks",
     tests: ["kernels/quantize"],
   },
   {
@@ -102,8 +102,8 @@ export const mutants = [
   {
     fault: "codes of q6 lose a bit",
     file: Q6,
-    from: ">> (2 * (i % 4)) & 3) << 4;",
-    to: ">> (2 * (i % 4)) & (MUTANT ? 1 : 3)) << 4;",
+    from: "line / 4 * 64, int(line % 4));",
+    to: "line / 4 * 64, int(MUTANT ? line % 2 : line % 4));",
     tests: ["kernels/quantize"],
   },
   {
