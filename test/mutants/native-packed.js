@@ -39,8 +39,8 @@ export const mutants = [
   {
     fault: "the sums of codes are those of the row before",
     file: MATMUL_Q8,
-    from: "totals(dots[c], a.sums[at])",
-    to: "totals(dots[c], a.sums[MUTANT && at > 0 ? at - 1 : at])",
+    from: "dotsFor<kFormat>(a.sums[at])",
+    to: "dotsFor<kFormat>(a.sums[MUTANT && at > 0 ? at - 1 : at])",
     tests: ["kernels/quantize"],
   },
   {
