@@ -6,22 +6,27 @@ struct codes16 {
   __m512i v;
 };
 
+// As lanes of the type that the sums have: of __m512i, gcc 12 stores each sum of a tile to memory after every addition.
 struct dots16 {
-  __m512i v;
+  int32_t v __attribute__((vector_size(64)));
+
+  explicit dots16(__m512i sums) : v(__builtin_bit_cast(decltype(v), sums)) {}
+  dots16() = default;
+  __m512i lanes() const { return __builtin_bit_cast(__m512i, v); }
 };
 
 QUIPU_INLINE codes16 loadCodes(const int8_t* p) {
   return {_mm512_xor_si512(_mm512_loadu_si512(p), _mm512_set1_epi32(int(0x80808080)))};
 }
 
-QUIPU_INLINE dots16 noDots() { return {_mm512_setzero_si512()}; }
+QUIPU_INLINE dots16 noDots() { return dots16(_mm512_setzero_si512()); }
 
 QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
   int32_t four;
   __builtin_memcpy(&four, a, 4);
-  return {_mm512_dpbusd_epi32(sums.v, w.v, _mm512_set1_epi32(four))};
+  return dots16(_mm512_dpbusd_epi32(sums.lanes(), w.v, _mm512_set1_epi32(four)));
 }
 
 QUIPU_INLINE f32x16 totals(dots16 sums, int32_t sumOfA) {
-  return {_mm512_cvtepi32_ps(_mm512_sub_epi32(sums.v, _mm512_set1_epi32(sumOfA * 128)))};
+  return {_mm512_cvtepi32_ps(_mm512_sub_epi32(sums.lanes(), _mm512_set1_epi32(sumOfA * 128)))};
 }
