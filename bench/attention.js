@@ -1,5 +1,5 @@
 // Attention by itself over a prompt of 4,096 tokens, in steps of 512 rows as the library takes them, and one row behind so many: GFLOP/s
-// of 4 · d a query head and visible key, beside the peak of f32 multiply-adds in the same round. One thread, its processor time (what
+// of 4 · d a query head and visible key, beside the peak of f32 multiply-adds that was measured until then. One thread, its processor time (what
 // neighbours take is not counted), best of all rounds, each instruction set of this machine. QUIPU_BENCH_DIST names other builds'
 // dists, with : between, which take turns.
 import { join } from "node:path";
@@ -85,8 +85,8 @@ async function measured(target, size, dtype, peaks) {
   const { measureRoofs } = await import(pathToFileURL(join(DISTS[0], "index.js")).href);
   const builds = await Promise.all(DISTS.map((dist) => worksOf(dist, target, size, dtype)));
   const best = builds.map(() => [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]);
+  peaks[target] = Math.max(peaks[target] ?? 0, (await measureRoofs(target, 1)).peak);
   for (let round = 0; round < ROUNDS; round++) {
-    peaks[target] = Math.max(peaks[target] ?? 0, (await measureRoofs(target, 1)).peak);
     for (const [k, build] of builds.entries()) {
       for (const [i, work] of [build.prompt, build.decode].entries())
         best[k][i] = Math.min(best[k][i], await processorSeconds(work));
