@@ -1,17 +1,18 @@
-// matmul by weights of q8: activations are codes too, so that products are of whole numbers, and rows of weights lie
-// across the lanes. Moves the weights once, 34 bytes for 32 of them; bound by memory for few rows of activations, by
-// the multipliers for many.
+// matmul by weights of q8 and q6: activations are codes too, so that products are of whole numbers, and rows of weights
+// lie across the lanes. Moves the weights once, 34 or 26 bytes for 32 of them; bound by memory for few rows of
+// activations, by the multipliers for many.
 //
 //   shared    the activations as codes, in a phase of their own: [t] codes, then [t] scales, then [t] sums of the
 //   codes,
 //             of every 32 k of a row; k past the end is 0
+//   scratch   of q6: a span of blocks with the codes of q8
 //
 // A task is a run of groups of sixteen rows. Their blocks are taken kQ8Span at a time against all rows of activations,
 // so that the codes of a span stay in L1 while the rows go by; between spans the sums lie where the result will.
 
-static constexpr size_t kQ8Span = 16;            // blocks: 512 k, 8.7 kB
-static constexpr size_t kQ8TaskBytes = 1 << 17;  // as a task of the dot form twice
-static constexpr size_t kQ8Ahead = 4096;         // bytes
+static constexpr size_t kQ8Span = 16;     // blocks: 512 k, 8.7 kB
+static constexpr size_t kQ8Ahead = 4096;  // bytes
+static constexpr size_t kQ6ScratchBytes = kQ8Span * kQ8BlockBytes;
 static constexpr int kQ8Columns = kWideRegisters >= 32 ? 6 : 2;
 
 // The activations as codes.
@@ -50,6 +51,10 @@ static void q8Activations(const float* x, size_t depth, size_t row, const Q8Rows
   }
 }
 
+QUIPU_INLINE void prefetchAhead(const std::byte* block, size_t bytes) {
+  for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(block + kQ8Ahead + line, 0, 3);
+}
+
 // `count` blocks of a group from `blocks` on against kColumns rows: sums[column · pitch + r], rows r < `valid`, stored
 // or continued. `first` is the number of the first block in its row.
 template <int kColumns>
@@ -57,13 +62,11 @@ static void q8Tile(const std::byte* blocks, size_t count, const Q8Rows& a, size_
                    size_t pitch, size_t valid) {
   f32x16 tile[kColumns];
   for (int c = 0; c < kColumns; ++c) {
-    tile[c] = first == 0 ? zero() : valid == 16 ? load(sums + c * pitch) : loadPart(sums + c * pitch, valid);
+    tile[c] = first == 0 ? zero() : loadFirst(sums + c * pitch, valid);
   }
   for (size_t b = 0; b < count; ++b, blocks += kQ8BlockBytes) {
     const int8_t* weights = reinterpret_cast<const int8_t*>(blocks);
-    if constexpr (kColumns == 1) {
-      for (size_t line = 0; line < kQ8BlockBytes; line += 64) __builtin_prefetch(blocks + kQ8Ahead + line, 0, 3);
-    }
+    if constexpr (kColumns == 1) prefetchAhead(blocks, kQ8BlockBytes);
     const int8_t* codes[kColumns];
     dots16 dots[kColumns];
 #pragma GCC unroll 8
@@ -84,13 +87,7 @@ static void q8Tile(const std::byte* blocks, size_t count, const Q8Rows& a, size_
       tile[c] = fma(totals(dots[c], a.sums[at]), mul(scale, broadcast(a.scales[at])), tile[c]);
     }
   }
-  for (int c = 0; c < kColumns; ++c) {
-    if (valid == 16) {
-      store(sums + c * pitch, tile[c]);
-    } else {
-      storePart(sums + c * pitch, tile[c], valid);
-    }
-  }
+  for (int c = 0; c < kColumns; ++c) storeFirst(sums + c * pitch, tile[c], valid);
 }
 
 using Q8Tile = void (*)(const std::byte*, size_t, const Q8Rows&, size_t, size_t, float*, size_t, size_t);
@@ -107,27 +104,27 @@ struct Q8Tiles {
   }
 };
 
-// Weight rows of a task: whole groups, at least four tasks a thread.
-QUIPU_INLINE size_t q8TaskRows(size_t rowCount, size_t depth, uint32_t threads) {
-  const size_t balanced = rowCount / (size_t(threads) * 4 * kGroupRows);
-  const size_t large = kQ8TaskBytes / (q8Blocks(depth) * kQ8BlockBytes), groups = balanced < large ? balanced : large;
-  return (groups < 1 ? 1 : groups) * kGroupRows;
-}
-
 // Weight rows [first, last), first a multiple of sixteen, against all `columns` rows: sums[column · pitch + n − first].
-static void q8Rows(const Q8Rows& a, size_t columns, const View& weights, size_t first, size_t last, float* sums,
-                   size_t pitch) {
+static void scaledRows(const Q8Rows& a, size_t columns, const View& weights, size_t first, size_t last,
+                       std::byte* scratch, float* sums, size_t pitch) {
   static constexpr Q8Tiles kTiles;
-  const size_t tiles = (columns + kQ8Columns - 1) / kQ8Columns;
+  const size_t tiles = (columns + kQ8Columns - 1) / kQ8Columns, blockBytes = scaledBlockBytes(weights.dtype);
   for (size_t row = first; row < last; row += kGroupRows) {
-    const std::byte* group = q8Group(weights, row / kGroupRows);
+    const std::byte* group = scaledGroup(weights, row / kGroupRows);
     const size_t valid = last - row < kGroupRows ? last - row : kGroupRows;
     for (size_t block = 0; block < a.blocks; block += kQ8Span) {
       const size_t count = a.blocks - block < kQ8Span ? a.blocks - block : kQ8Span;
+      const std::byte* blocks = group + block * blockBytes;
+      if (weights.dtype == DType::kQ6) {
+        for (size_t b = 0; b < count; ++b) {
+          prefetchAhead(blocks + b * blockBytes, blockBytes);
+          q6Unpack(blocks + b * blockBytes, scratch + b * kQ8BlockBytes);
+        }
+        blocks = scratch;
+      }
       for (size_t tile = 0; tile < tiles; ++tile) {
         const size_t column = tile * columns / tiles, width = (tile + 1) * columns / tiles - column;
-        kTiles.ofWidth[width](group + block * kQ8BlockBytes, count, a, column, block,
-                              sums + column * pitch + row - first, pitch, valid);
+        kTiles.ofWidth[width](blocks, count, a, column, block, sums + column * pitch + row - first, pitch, valid);
       }
     }
   }

@@ -30,3 +30,22 @@ QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
 QUIPU_INLINE f32x16 totals(dots16 sums, int32_t sumOfA) {
   return {_mm512_cvtepi32_ps(_mm512_sub_epi32(sums.lanes(), _mm512_set1_epi32(sumOfA * 128)))};
 }
+
+// Sums of weights of four bits (simd/scalar_nibbles.h).
+struct partial16 {
+  __m512i v;
+};
+
+QUIPU_INLINE partial16 noPartial() { return {_mm512_setzero_si512()}; }
+
+QUIPU_INLINE partial16 dot(partial16 sums, const nibbles16& w, const int8_t* a) {
+  int32_t four;
+  __builtin_memcpy(&four, a, 4);
+  return {_mm512_dpbusd_epi32(sums.v, w.v, _mm512_set1_epi32(four))};
+}
+
+QUIPU_INLINE i32x16 addScaled(i32x16 total, const partial16& sums, const pairs16& factors, int half) {
+  const __m512i one =
+      half == 0 ? _mm512_and_si512(factors.v, _mm512_set1_epi32(0xffff)) : _mm512_srli_epi32(factors.v, 16);
+  return {_mm512_add_epi32(total.v, _mm512_mullo_epi32(sums.v, one))};
+}
