@@ -1,5 +1,5 @@
 // Attention by itself over a prompt of 4,096 tokens, in steps of 512 rows as the library takes them, and one row behind so many: GFLOP/s
-// of 4 · d a query head and visible key, beside the peak of f32 multiply-adds that was measured until then. One thread, its processor time (what
+// of 4 · d a query head and visible key, beside the best peak of f32 multiply-adds of the run. One thread, its processor time (what
 // neighbours take is not counted), best of all rounds, each instruction set of this machine. QUIPU_BENCH_DIST names other builds'
 // dists, with : between, which take turns.
 import { join } from "node:path";
@@ -81,11 +81,10 @@ async function worksOf(dist, target, size, dtype) {
   };
 }
 
-async function measured(target, size, dtype, peaks) {
-  const { measureRoofs } = await import(pathToFileURL(join(DISTS[0], "index.js")).href);
+/** Of each build, its name and the least seconds of its works. */
+async function measured(target, size, dtype) {
   const builds = await Promise.all(DISTS.map((dist) => worksOf(dist, target, size, dtype)));
   const best = builds.map(() => [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]);
-  peaks[target] = Math.max(peaks[target] ?? 0, (await measureRoofs(target, 1)).peak);
   for (let round = 0; round < ROUNDS; round++) {
     for (const [k, build] of builds.entries()) {
       for (const [i, work] of [build.prompt, build.decode].entries())
@@ -93,22 +92,30 @@ async function measured(target, size, dtype, peaks) {
     }
   }
   for (const build of builds) await build.dispose();
-  const flops = 4 * size * HEADS * GROUP;
-  return best.map(([prompt, decode], k) => {
-    const rate = (flops * TOKENS * (TOKENS + 1)) / 2 / prompt;
-    const cells = [(rate / 1e9).toFixed(0), `${((100 * rate) / peaks[target]).toFixed(0)} %`];
-    const micros = ((1e6 * decode) / REPEATED).toFixed(0);
-    return [`${target}, ${size}, ${dtype}${builds.length > 1 ? `, ${DISTS[k]}` : ""}`, ...cells, micros];
-  });
+  const flops = (4 * size * HEADS * GROUP * TOKENS * (TOKENS + 1)) / 2;
+  return best.map(([prompt, decode], k) => ({
+    name: `${target}, ${size}, ${dtype}${builds.length > 1 ? `, ${DISTS[k]}` : ""}`,
+    ...{ target, rate: flops / prompt, micros: (1e6 * decode) / REPEATED },
+  }));
 }
 
 export async function measure() {
   const { availableTargets } = await import(pathToFileURL(join(DISTS[0], "machine/machine.js")).href);
-  const rows = [];
+  const { measureRoofs } = await import(pathToFileURL(join(DISTS[0], "index.js")).href);
+  const all = [];
   const peaks = {};
-  for (const target of availableTargets().filter((name) => name !== "scalar"))
-    for (const size of [64, 128])
-      for (const dtype of ["f32", "f16", "i8"]) rows.push(...(await measured(target, size, dtype, peaks)));
+  for (const target of availableTargets().filter((name) => name !== "scalar")) {
+    for (const size of [64, 128]) {
+      for (const dtype of ["f32", "f16", "i8"]) {
+        all.push(...(await measured(target, size, dtype)));
+        peaks[target] = Math.max(peaks[target] ?? 0, (await measureRoofs(target, 1)).peak);
+      }
+    }
+  }
+  const rows = all.map(({ name, target, rate, micros }) => {
+    const share = `${((100 * rate) / peaks[target]).toFixed(0)} %`;
+    return [name, (rate / 1e9).toFixed(0), share, micros.toFixed(0)];
+  });
   const header = ["instruction set, head size, cache", "GFLOP/s", "of the peak", `a row behind ${TOKENS}, µs`];
   return markdown(header, rows);
 }

@@ -33,6 +33,12 @@ struct AttentionShape {
     const size_t codes = coded ? queries * queryCodeBytes(size) + size * sizeof(float) : 0;
     return queries * sizeof(PageQuery) + codes;
   }
+  // The same and, for a run, the queries and their outputs side by side: rows lie so far apart that many of them would
+  // want the same lines of L1.
+  size_t runBytes() const {
+    const size_t queries = runRows() * group;
+    return queryBytes(queries) + 2 * queries * size * sizeof(float) + 64;
+  }
   // Floats of a page's result: maximum, sum, then out [d], kept to whole cache lines.
   size_t partial() const { return (2 + size + 15) / 16 * 16; }
 };
@@ -106,13 +112,13 @@ QUIPU_INLINE PageQuery queryOf(const AttentionShape& shape, const float* q, floa
   return query;
 }
 
-// out / sum, rotated back.
-QUIPU_INLINE void finish(const AttentionShape& shape, float sum, float* out) {
+// merged / sum, rotated back.
+QUIPU_INLINE void finish(const AttentionShape& shape, float sum, const float* merged, float* out) {
   const size_t size = shape.size;
   const f32x16 divisor = broadcast(sum);
   size_t c = 0;
-  for (; c + 16 <= size; c += 16) store(out + c, div(load(out + c), divisor));
-  if (c < size) storePart(out + c, div(loadPart(out + c, size - c), divisor), size - c);
+  for (; c + 16 <= size; c += 16) store(out + c, div(load(merged + c), divisor));
+  if (c < size) storePart(out + c, div(loadPart(merged + c, size - c), divisor), size - c);
   if (!shape.coded || !rotates(size)) return;
   rotate(out, size);
   const f32x16 part = broadcast(1.0f / float(size));
@@ -133,11 +139,15 @@ static void attendRun(const OpCall& call, Worker& worker, const AttentionShape& 
                       size_t head, size_t first, size_t end) {
   const size_t size = shape.size, count = (end - first) * shape.group;
   auto* queries = reinterpret_cast<PageQuery*>(worker.scratch);
+  auto* outs = reinterpret_cast<float*>(worker.scratch + (shape.queryBytes(count) + 63) / 64 * 64);
+  float* copies = outs + count * size;
+  clear(outs, count * size);
+  const auto at = [&](size_t i) {  // offset of query i in q and in out
+    return (first + i / shape.group) * shape.width + (head * shape.group + i % shape.group) * size;
+  };
   for (size_t i = 0; i < count; ++i) {
-    const size_t at = (first + i / shape.group) * shape.width + (head * shape.group + i % shape.group) * size;
-    float* out = call[attention::kOut].as<float>() + at;
-    clear(out, size);
-    queries[i] = queryOf(shape, call[attention::kQ].as<float>() + at, out, worker.scratch, i, count);
+    __builtin_memcpy(copies + i * size, call[attention::kQ].as<float>() + at(i), size * sizeof(float));
+    queries[i] = queryOf(shape, copies + i * size, outs + i * size, worker.scratch, i, count);
   }
   const auto last = uint32_t(places.positions[end - 1]);
   for (size_t block = 0; block <= last / kPageKeys; ++block) {
@@ -150,7 +160,9 @@ static void attendRun(const OpCall& call, Worker& worker, const AttentionShape& 
     }
     attend<true, E>(call, shape, queries + skip, count - skip, size_t(page), head);
   }
-  for (size_t i = 0; i < count; ++i) finish(shape, queries[i].sum, queries[i].out);
+  for (size_t i = 0; i < count; ++i) {
+    finish(shape, queries[i].sum, queries[i].out, call[attention::kOut].as<float>() + at(i));
+  }
 }
 
 template <typename E>
@@ -266,15 +278,12 @@ static void attentionMerge(const OpCall& call, Worker& worker) {
     for (size_t block = 0; block <= uint32_t(places.positions[row]) / kPageKeys && block < shape.blocks; ++block) {
       mergePage(maximum, sum, out, partialOf(worker.shared, shape, row, head, block), size);
     }
-    finish(shape, sum, out);
+    finish(shape, sum, out, out);
   }
 }
 
 // More for rows that do not share out their pages, which are the many.
-static size_t attentionScratchBytes(const OpCall& call) {
-  const AttentionShape shape = attentionShape(call);
-  return shape.queryBytes(shape.runRows() * shape.group);
-}
+static size_t attentionScratchBytes(const OpCall& call) { return attentionShape(call).runBytes(); }
 
 static size_t attentionSharedBytes(const OpCall& call) {
   const AttentionShape shape = attentionShape(call);
