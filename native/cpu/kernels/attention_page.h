@@ -73,8 +73,9 @@ QUIPU_INLINE void dotTile(const PageQuery* queries, const Page<int8_t>& page, si
   const int8_t* codes[Q];
 #pragma GCC unroll 8
   for (size_t i = 0; i < Q; ++i) {
+    const int32_t sumOfCodes = queries[i].codes.sums[first / kExactProducts];
 #pragma GCC unroll 8
-    for (size_t v = 0; v < V; ++v) sums[i][v] = noDots();
+    for (size_t v = 0; v < V; ++v) sums[i][v] = dotsOf(sumOfCodes);
     codes[i] = queries[i].codes.codes;
   }
   for (size_t c = first; c < end; c += 4) {
@@ -90,9 +91,8 @@ QUIPU_INLINE void dotTile(const PageQuery* queries, const Page<int8_t>& page, si
   }
 #pragma GCC unroll 8
   for (size_t i = 0; i < Q; ++i) {
-    const int32_t sumOfCodes = queries[i].codes.sums[first / kExactProducts];
 #pragma GCC unroll 8
-    for (size_t v = 0; v < V; ++v) store(to[i] + firstKey + 16 * v, totals(sums[i][v], sumOfCodes));
+    for (size_t v = 0; v < V; ++v) store(to[i] + firstKey + 16 * v, totals(sums[i][v]));
   }
 }
 

@@ -6,12 +6,15 @@
 //             32 k of a row; k past the end is 0
 //   scratch   superblocks with a byte a code, of kQ4Panels groups
 //
-// One row of activations takes codes as they lie, two groups side by side. Of several, superblocks are unpacked once,
-// to L1, and all rows go by; between superblocks the sums lie where the result will.
+// Few rows of activations take codes as they lie. For many superblocks are unpacked once, to L1, and all rows go by;
+// between superblocks the sums lie where the result will.
 
 static constexpr size_t kQ4Ahead = 4608;  // bytes: two superblocks
-static constexpr size_t kQ4Panels = kWideRegisters >= 32 ? 2 : 1;
-static constexpr int kQ4Columns = kWideRegisters >= 32 ? 6 : 4;
+static constexpr size_t kQ4Panels = kWideRegisters >= 32 ? 3 : 1;
+// Rows of activations up to which codes are taken as they lie, and how many at a time.
+static constexpr size_t kQ4FewRows = 16;
+static constexpr int kQ4FewColumns = kWideRegisters >= 32 ? 4 : 2;
+static constexpr int kQ4Columns = kWideRegisters >= 32 ? 4 : 4;
 
 struct Q4Rows {
   int8_t* codes;         // [t][k]
@@ -74,38 +77,80 @@ QUIPU_INLINE f32x16 addSuper(f32x16 sum, const i32x16& products, const i32x16& m
   return fma(negate(numbers(minimums)), mul(superMinimum, by), sum);
 }
 
-// --- one row of activations
-// --------------------------------------------------------------------------------------------
+// --- few rows of activations: codes as they lie ---------------------------------------------------------------------
 
-// kStreams groups, `apart` from each other: sums[i] of each.
-template <int kStreams>
-QUIPU_INLINE void q4Stream(const View& weights, size_t group, size_t apart, const Q4Rows& a, f32x16 (&sums)[kStreams]) {
-  for (f32x16& sum : sums) sum = zero();
+// kStreams groups, `apart` from each other, against kColumns rows from `column` on: sums[stream][column].
+template <int kStreams, int kColumns>
+QUIPU_INLINE void q4Stream(const View& weights, size_t group, size_t apart, const Q4Rows& a, size_t column,
+                           f32x16 (&sums)[kStreams][kColumns]) {
+  for (auto& ofStream : sums) {
+    for (f32x16& sum : ofStream) sum = zero();
+  }
   for (size_t s = 0; s < a.supers; ++s) {
-    const int8_t* codes = a.codesAt(0, s);
-    const int16_t* sumsOfCodes = a.sumsAt(0, s);
     for (int i = 0; i < kStreams; ++i) {
       const Q4Super super = q4Super(weights, group + size_t(i) * apart, s);
-      for (size_t line = 0; line < kQ4SuperBytes; line += 64) __builtin_prefetch(super.codes + kQ4Ahead + line, 0, 3);
-      i32x16 products = noWhole(), minimums = noWhole();
+      if (column == 0) {
+        for (size_t line = 0; line < kQ4SuperBytes; line += 64) __builtin_prefetch(super.codes + kQ4Ahead + line, 0, 3);
+      }
+      i32x16 products[kColumns], minimums[kColumns];
+#pragma GCC unroll 8
+      for (int c = 0; c < kColumns; ++c) products[c] = minimums[c] = noWhole();
       for (size_t pair = 0; pair < super.pairs; ++pair) {
         const uint8_t *w = super.codes + pair * kQ4Codes, *side = super.side(pair);
-        const pairs16 scales = scalesOf(side);
-        const int8_t* x = codes + pair * kQ4Pair;
+        const pairs16 scales = scalesOf(side), offsets = minimumsOf(side);
 #pragma GCC unroll 2
-        for (int half = 0; half < 2; ++half, w += kQ4Codes / 2, x += kQ4Block) {
-          partial16 partial = noPartial();
+        for (int half = 0; half < 2; ++half, w += kQ4Codes / 2) {
+          partial16 partial[kColumns];
+#pragma GCC unroll 8
+          for (int c = 0; c < kColumns; ++c) partial[c] = noPartial();
 #pragma GCC unroll 4
           for (size_t k = 0; k < 16; k += 4) {
-            partial = dot(partial, lowNibbles(w + k * kGroupRows), x + k);
-            partial = dot(partial, highNibbles(w + k * kGroupRows), x + 16 + k);
+            const ucodes16 low = lowNibbles(w + k * kGroupRows), high = highNibbles(w + k * kGroupRows);
+#pragma GCC unroll 8
+            for (int c = 0; c < kColumns; ++c) {
+              const int8_t* x = a.codesAt(column + size_t(c), s) + pair * kQ4Pair + size_t(half) * kQ4Block + k;
+              partial[c] = dot(partial[c], low, x);
+              partial[c] = dot(partial[c], high, x + 16);
+            }
           }
-          products = addScaled(products, partial, scales, half);
+#pragma GCC unroll 8
+          for (int c = 0; c < kColumns; ++c) products[c] = addScaled(products[c], partial[c], scales, half);
         }
-        minimums = addPairs(minimums, minimumsOf(side), sumsOfCodes + 2 * pair);
+#pragma GCC unroll 8
+        for (int c = 0; c < kColumns; ++c) {
+          minimums[c] = addPairs(minimums[c], offsets, a.sumsAt(column + size_t(c), s) + 2 * pair);
+        }
       }
-      sums[i] = addSuper(sums[i], products, minimums, q4Scales(super), q4Minimums(super), a.scaleAt(0, s));
+#pragma GCC unroll 8
+      for (int c = 0; c < kColumns; ++c) {
+        sums[i][c] = addSuper(sums[i][c], products[c], minimums[c], q4Scales(super), q4Minimums(super),
+                              a.scaleAt(column + size_t(c), s));
+      }
     }
+  }
+}
+
+// kColumns rows against `groups` groups, the last with `valid` rows. One row takes two groups side by side: two
+// streams.
+template <int kColumns>
+static void q4Few(const View& weights, size_t group, size_t groups, const Q4Rows& a, size_t column, float* sums,
+                  size_t pitch, size_t valid) {
+  constexpr int kStreams = kColumns == 1 ? 2 : 1;
+  const auto put = [&](size_t g, const f32x16(&of)[kColumns]) {
+    for (int c = 0; c < kColumns; ++c) {
+      storeFirst(sums + size_t(c) * pitch + g * kGroupRows, of[c], g + 1 < groups ? kGroupRows : valid);
+    }
+  };
+  const size_t apart = groups / kStreams;
+  for (size_t g = 0; g < apart; ++g) {
+    f32x16 some[kStreams][kColumns];
+    q4Stream(weights, group + g, apart, a, column, some);
+    for (size_t i = 0; i < kStreams; ++i) put(g + i * apart, some[i]);
+  }
+  for (size_t g = apart * kStreams; g < groups; ++g) {
+    f32x16 one[1][kColumns];
+    q4Stream(weights, group + g, 0, a, column, one);
+    put(g, one[0]);
   }
 }
 
@@ -163,7 +208,7 @@ static void q4Tile(const Q4Panel* panels, size_t pairs, size_t s, const Q4Rows& 
     for (size_t k = 0; k < kQ4Block; k += 4) {
 #pragma GCC unroll 8
       for (int g = 0; g < kGroups; ++g) {
-        const nibbles16 w = loadNibbles(panels[g].codes + (block * kQ4Block + k) * kGroupRows);
+        const ucodes16 w = loadUnsigned(panels[g].codes + (block * kQ4Block + k) * kGroupRows);
 #pragma GCC unroll 8
         for (int c = 0; c < kColumns; ++c) partial[g][c] = dot(partial[g][c], w, codes[c] + block * kQ4Block + k);
       }
@@ -193,10 +238,15 @@ static void q4Tile(const Q4Panel* panels, size_t pairs, size_t s, const Q4Rows& 
 }
 
 using Q4Tile = void (*)(const Q4Panel*, size_t, size_t, const Q4Rows&, size_t, float*, size_t, size_t);
+using Q4Few = void (*)(const View&, size_t, size_t, const Q4Rows&, size_t, float*, size_t, size_t);
 
 struct Q4Tiles {
   Q4Tile of[kQ4Panels + 1][kQ4Columns + 1] = {};
-  constexpr Q4Tiles() { fill<kQ4Panels, kQ4Columns>(); }
+  Q4Few few[kQ4FewColumns + 1] = {};
+  constexpr Q4Tiles() {
+    fill<kQ4Panels, kQ4Columns>();
+    fillFew<kQ4FewColumns>();
+  }
 
  private:
   template <int kGroups, int kColumns>
@@ -207,6 +257,11 @@ struct Q4Tiles {
     } else if constexpr (kGroups > 1) {
       fill<kGroups - 1, kQ4Columns>();
     }
+  }
+  template <int kColumns>
+  constexpr void fillFew() {
+    few[kColumns] = q4Few<kColumns>;
+    if constexpr (kColumns > 1) fillFew<kColumns - 1>();
   }
 };
 
@@ -220,22 +275,20 @@ static void q4Rows(const Q4Rows& a, size_t columns, const View& weights, size_t 
     const size_t left = last - first - g * kGroupRows;
     return left < kGroupRows ? left : kGroupRows;
   };
-  if (columns == 1) {
-    const size_t apart = groups / 2;
-    for (size_t g = 0; g < apart; ++g) {
-      f32x16 two[2];
-      q4Stream(weights, group + g, apart, a, two);
-      store(sums + g * kGroupRows, two[0]);
-      storeFirst(sums + (g + apart) * kGroupRows, two[1], validOf(g + apart));
-    }
-    if (groups % 2 == 1) {
-      f32x16 one[1];
-      q4Stream(weights, group + groups - 1, 0, a, one);
-      storeFirst(sums + (groups - 1) * kGroupRows, one[0], validOf(groups - 1));
+  static constexpr Q4Tiles kTiles;
+  if (columns <= kQ4FewRows) {
+    const size_t tiles = (columns + kQ4FewColumns - 1) / kQ4FewColumns;
+    // One row takes all groups at once, several take one after the other: it is in cache for the next rows.
+    const size_t step = columns == 1 ? groups : 1;
+    for (size_t g = 0; g < groups; g += step) {
+      for (size_t tile = 0; tile < tiles; ++tile) {
+        const size_t column = tile * columns / tiles, width = (tile + 1) * columns / tiles - column;
+        kTiles.few[width](weights, group + g, step, a, column, sums + column * pitch + g * kGroupRows, pitch,
+                          validOf(g + step - 1));
+      }
     }
     return;
   }
-  static constexpr Q4Tiles kTiles;
   auto* panels = reinterpret_cast<Q4Panel*>(scratch);
   const size_t tiles = (columns + kQ4Columns - 1) / kQ4Columns;
   for (size_t g = 0; g < groups; g += kQ4Panels) {

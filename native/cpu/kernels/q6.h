@@ -8,21 +8,25 @@
 //               bit 2 the next
 //   32          the scales
 //
-// Products are those of q8: a run of blocks is unpacked to codes of q8 first.
+// For few rows of activations codes are taken as they lie, for many a run of blocks is unpacked to codes of q8 first.
 
 static constexpr size_t kQ6High = kQ8Codes / 2, kQ6Scales = kQ6High + kQ8Codes / 4;
 static constexpr size_t kQ6BlockBytes = kQ6Scales + kGroupRows * 2;
 
+// k … k + 3 of sixteen rows, k = 4 · line.
+QUIPU_INLINE ucodes16 q6Codes(const std::byte* block, size_t line) {
+  const uint8_t* bytes = reinterpret_cast<const uint8_t*>(block);
+  const uint8_t* low = bytes + line % 4 * 64;
+  return sixBits(line < 4 ? lowNibbles(low) : highNibbles(low), bytes + kQ6High + line / 4 * 64, int(line % 4));
+}
+
 // Codes of 32 of sixteen rows, as q8 has them, from and to the bits of a block.
 QUIPU_INLINE void q6Unpack(const std::byte* block, std::byte* to) {
-  typedef uint8_t Line __attribute__((vector_size(64), aligned(1), may_alias));
-  const Line* from = reinterpret_cast<const Line*>(block);
-  Line* codes = reinterpret_cast<Line*>(to);
 #pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) {
-    const Line low = i < 4 ? from[i] & 15 : from[i - 4] >> 4;
-    const Line high = (from[4 + i / 4] >> (2 * (i % 4)) & 3) << 4;
-    codes[i] = (low | high) - 32;
+  for (size_t line = 0; line < 8; ++line) {
+    uint8_t codes[64];
+    store(codes, q6Codes(block, line));
+    for (size_t i = 0; i < 64; ++i) to[line * 64 + i] = std::byte(codes[i] - 32);
   }
   __builtin_memcpy(to + kQ8Codes, block + kQ6Scales, kGroupRows * 2);
 }

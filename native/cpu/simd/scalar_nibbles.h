@@ -1,20 +1,23 @@
-// Products of weights of four bits in plain C++. This file is the definition; avx2_nibbles.h and avx512_nibbles.h offer
-// the same functions and the same numbers, which are exact. Codes lie in 0 … 15, four of each of sixteen rows side by
-// side: byte 4 r + i is code i of row r.
+// Products of weights of four and six bits in plain C++. This file is the definition; avx2_nibbles.h and
+// avx512_nibbles.h offer the same functions and the same numbers, which are exact. Codes have no sign, four of each of
+// sixteen rows side by side: byte 4 r + i is code i of row r. Activations a lie in −127 … 127. Nothing is aligned.
 //
-//   nibbles16 lowNibbles(p) highNibbles(p)   of 64 bytes, unaligned
-//   nibbles16 loadNibbles(p)  store(p, w)    64 bytes of one code each
+//   ucodes16 lowNibbles(p) highNibbles(p)    the halves of 64 bytes: codes of 0 … 15
+//   ucodes16 sixBits(low, p, field)          low + 16 · bits 2 field and 2 field + 1 of 64 bytes: codes of 0 … 63
+//   ucodes16 loadUnsigned(p) store(p, w)     64 bytes of one code each
 //   partial16 noPartial()                    sixteen sums of 0
-//   dot(sums, w, a)                          adds Σ w[r][i] · a[i], i < 4, a in −127 … 127, to lane r: at most eight
-//   times i32x16 noWhole()                         sixteen sums of 0 addScaled(total, sums, factors, half)     adds
-//   sums[r] · factors[r][half], which lie in 0 … 63, to lane r addPairs(total, factors, two)            adds
-//   factors[r][0] · two[0] + factors[r][1] · two[1] to lane r pairs16 scalesOf(side) minimumsOf(side)  of 48 bytes: for
-//   row r and half h the numbers of six bits whose lower four are
-//                                            the lower and the upper half of byte 2 r + h, and whose upper two lie in
-//                                            byte 32 + r, from bit 4 h and from bit 4 h + 2 on
-//   f32x16 numbers(total)                    rounded to nearest even
+//   dot(partial16, w, a)                     adds Σ w[r][i] · a[i], i < 4, to lane r: w in 0 … 15, at most eight times
+//   dots16 dotsFrom(first)                   sixteen sums of `first`
+//   dot(dots16, w, a)                        w in 0 … 63
+//   i32x16 noWhole()                         sixteen sums of 0
+//   addScaled(i32x16, sums, factors, half)   adds sums[r] · factors[r][half], which lie in 0 … 63, to lane r
+//   addPairs(i32x16, factors, two)           adds factors[r][0] · two[0] + factors[r][1] · two[1] to lane r
+//   pairs16 scalesOf(side) minimumsOf(side)  of 48 bytes: for row r and half h the numbers of six bits whose lower four
+//                                            are the lower and the upper half of byte 2 r + h, and whose upper two lie
+//                                            in byte 32 + r, from bit 4 h and from bit 4 h + 2 on
+//   f32x16 numbers(i32x16)                   rounded to nearest even
 
-struct nibbles16 {
+struct ucodes16 {
   uint8_t code[64];
 };
 
@@ -30,33 +33,51 @@ struct pairs16 {
   int16_t of[16][2];
 };
 
-QUIPU_INLINE nibbles16 loadNibbles(const uint8_t* p) {
-  nibbles16 w;
+QUIPU_INLINE ucodes16 loadUnsigned(const uint8_t* p) {
+  ucodes16 w;
   __builtin_memcpy(w.code, p, sizeof w.code);
   return w;
 }
 
-QUIPU_INLINE void store(uint8_t* p, const nibbles16& w) { __builtin_memcpy(p, w.code, sizeof w.code); }
+QUIPU_INLINE void store(uint8_t* p, const ucodes16& w) { __builtin_memcpy(p, w.code, sizeof w.code); }
 
-QUIPU_INLINE nibbles16 lowNibbles(const uint8_t* p) {
-  nibbles16 w;
+QUIPU_INLINE ucodes16 lowNibbles(const uint8_t* p) {
+  ucodes16 w;
   for (int i = 0; i < 64; ++i) w.code[i] = p[i] & 15;
   return w;
 }
 
-QUIPU_INLINE nibbles16 highNibbles(const uint8_t* p) {
-  nibbles16 w;
+QUIPU_INLINE ucodes16 highNibbles(const uint8_t* p) {
+  ucodes16 w;
   for (int i = 0; i < 64; ++i) w.code[i] = p[i] >> 4;
   return w;
+}
+
+QUIPU_INLINE ucodes16 sixBits(ucodes16 low, const uint8_t* p, int field) {
+  for (int i = 0; i < 64; ++i) low.code[i] = uint8_t(low.code[i] | (p[i] >> (2 * field) & 3) << 4);
+  return low;
 }
 
 QUIPU_INLINE partial16 noPartial() { return {}; }
 QUIPU_INLINE i32x16 noWhole() { return {}; }
 
-QUIPU_INLINE partial16 dot(partial16 sums, const nibbles16& w, const int8_t* a) {
+QUIPU_INLINE partial16 dot(partial16 sums, const ucodes16& w, const int8_t* a) {
   for (int r = 0; r < 16; ++r) {
     for (int i = 0; i < 4; ++i) sums.lane[r] += int32_t(w.code[4 * r + i]) * a[i];
   }
+  return sums;
+}
+
+QUIPU_INLINE dots16 dot(dots16 sums, const ucodes16& w, const int8_t* a) {
+  for (int r = 0; r < 16; ++r) {
+    for (int i = 0; i < 4; ++i) sums.lane[r] += int32_t(w.code[4 * r + i]) * a[i];
+  }
+  return sums;
+}
+
+QUIPU_INLINE dots16 dotsFrom(int32_t first) {
+  dots16 sums;
+  for (int32_t& lane : sums.lane) lane = first;
   return sums;
 }
 
