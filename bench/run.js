@@ -7,7 +7,19 @@
 import { cpus } from "node:os";
 import process from "node:process";
 
-const BENCHES = ["roofs", "speed", "start", "memory", "contention", "sample", "rows", "requests", "quantize"];
+const BENCHES = [
+  "roofs",
+  "speed",
+  "start",
+  "memory",
+  "contention",
+  "sample",
+  "rows",
+  "requests",
+  "quantize",
+  "attention",
+  "kv",
+];
 
 const names = process.argv.slice(2);
 const unknown = names.filter((name) => !BENCHES.includes(name));
