@@ -11,6 +11,7 @@
 #include "cpu/kernels/matmul_tile.h"
 #include "cpu/kernels/philox.h"
 #include "cpu/kernels/q8.h"
+#include "cpu/kernels/rotation.h"
 // as above
 #include "cpu/kernels/q4.h"
 #include "cpu/kernels/q6.h"
