@@ -124,8 +124,8 @@ export const mutants = [
   {
     fault: "AVX2: lanes four apart are not turned",
     file: `${CPU}/simd/avx2.h`,
-    from: "_mm256_sub_ps(other, v), 0xf0);",
-    to: "_mm256_sub_ps(other, v), MUTANT ? 0x0f : 0xf0);",
+    from: "other = _mm256_permute2f128_ps(v, v, 0x01);",
+    to: "other = MUTANT ? v : _mm256_permute2f128_ps(v, v, 0x01);",
     tests: ["kernels/append-kv"],
   },
   {
