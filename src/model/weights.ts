@@ -1,8 +1,8 @@
 // The weights of a checkpoint on a device: every tensor checked before anything is computed, none copied to the JS heap.
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import type { Device, WeightUse } from "../device/device.js";
-import { FILE_DTYPES } from "../device/formats.js";
-import { bytesOf, elementsOf, type Tensor } from "../device/tensor.js";
+import { type DType, FILE_DTYPES } from "../device/formats.js";
+import { bytesOf, elementsOf, type Shape, type Tensor } from "../device/tensor.js";
 import type { WeightFile } from "../device/weight-file.js";
 import { isQuipuError, QuipuError } from "../errors.js";
 import { compile } from "../graph/program.js";
@@ -12,7 +12,7 @@ import type { Warn } from "../warnings.js";
 import type { LlamaConfig } from "./config.js";
 import type { LlamaLayer, LlamaWeights } from "./llama.js";
 import { inverseFrequencies } from "./rope.js";
-import { findTensors } from "./tensors.js";
+import { EMBEDDING, findTensors } from "./tensors.js";
 
 /** The weights of a layer, as the checkpoint spells their names (model.layers.N.…), and what each is for. */
 const LAYER_WEIGHTS: Readonly<Record<keyof LlamaLayer, readonly [name: string, use: WeightUse]>> = {
@@ -27,6 +27,13 @@ const LAYER_WEIGHTS: Readonly<Record<keyof LlamaLayer, readonly [name: string, u
   downProj: ["mlp.down_proj", "product"],
 };
 
+/** The weights of one format, those of matrices: what vectors are stored in is told of by nobody. */
+export interface WeightFormat {
+  readonly format: DType;
+  readonly parameters: number;
+  readonly bytes: number;
+}
+
 export interface LoadedWeights {
   readonly weights: LlamaWeights;
   /** Bytes of the weights that the model uses. */
@@ -34,6 +41,8 @@ export interface LoadedWeights {
   /** Bytes that a decoded token reads: all but those of a table, of which it reads a row, unless that is the head too. */
   readonly bytesPerToken: number;
   readonly parameters: number;
+  /** Of the matrices, most bytes first. */
+  readonly formats: readonly WeightFormat[];
 }
 
 /**
@@ -75,6 +84,7 @@ export async function loadWeights(
     let bytes = 0;
     let bytesPerToken = 0;
     let parameters = 0;
+    const placedMatrices: Pick<Tensor, "dtype" | "shape">[] = [];
     const place = <const Uses extends readonly WeightUse[]>(name: string, uses: Uses) => {
       const { file, offset, dtype, shape } = tensors.get(name)!;
       const view = { file: files[file]!, offset, dtype: FILE_DTYPES.get(dtype)!, shape };
@@ -86,6 +96,7 @@ export async function loadWeights(
         const size = bytesOf(tensor.dtype, tensor.shape);
         const isTable = uses[i] === "rows" && placed.lastIndexOf(tensor) === i;
         bytes += size;
+        if (uses[i] !== "vector") placedMatrices.push(tensor);
         bytesPerToken += isTable ? size / shape[0]! : size;
       }
       return placed;
@@ -98,11 +109,10 @@ export async function loadWeights(
         ]),
       ) as unknown as LlamaLayer;
 
-    const embedding = "model.embed_tokens.weight";
     const [embedTokens, lmHead] =
       head === "tied"
-        ? place(embedding, ["rows", "product"])
-        : [...place(embedding, ["rows"]), ...place("lm_head.weight", ["product"])];
+        ? place(EMBEDDING, ["rows", "product"])
+        : [...place(EMBEDDING, ["rows"]), ...place("lm_head.weight", ["product"])];
     const layers = Array.from({ length: config.layers }, (_, i) => layer(i));
     const [norm] = place("model.norm.weight", ["vector"]);
 
@@ -119,10 +129,21 @@ export async function loadWeights(
       bytes,
       bytesPerToken,
       parameters,
+      formats: formatsOf(placedMatrices),
     };
   } finally {
     for (const file of files) file.dispose(); // tensors keep what they need
   }
+}
+
+/** What matrices are stored in, most bytes first. */
+export function formatsOf(matrices: readonly Pick<Tensor, "dtype" | "shape">[]): WeightFormat[] {
+  const formats = [...new Set(matrices.map(({ dtype }) => dtype))].map((format) => {
+    const shapes = matrices.filter(({ dtype }) => dtype === format).map(({ shape }) => shape);
+    const total = (of: (shape: Shape) => number) => shapes.reduce((sum, shape) => sum + of(shape), 0);
+    return { format, parameters: total(elementsOf), bytes: total((shape) => bytesOf(format, shape)) };
+  });
+  return formats.sort((a, b) => b.bytes - a.bytes);
 }
 
 /** Before anything is written: the system gives memory that it does not have. */

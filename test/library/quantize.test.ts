@@ -32,6 +32,9 @@ test("weights of products take 34 bytes for 32 of them; norms and a table that i
     expect(model.stats()).toMatchObject({
       weightBytes: inUse + 4 * vocabSize * D,
       weightBytesPerToken: inUse + 4 * D,
+      formats: [{ format: "f32", bytes: 4 * vocabSize * D }, { format: "q8" }].sort((a) =>
+        a.format === "q8" ? -1 : 1,
+      ),
     });
   });
 });

@@ -33,6 +33,20 @@ QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
   return sums;
 }
 
+// Products of small operands may be added as 16 bits, so that only every eighth vpmaddubsw has a vpmaddwd after it.
+QUIPU_INLINE dots16 addOnes(dots16 sums, const int8_t* ones) {
+  const __m256i w = _mm256_load_si256((const __m256i*)ones);
+  for (int h = 0; h < 2; ++h) {
+    __m256i pairs = _mm256_setzero_si256();
+    for (int i = 0; i < 8; ++i) {
+      changed(ones);
+      pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(w, _mm256_load_si256((const __m256i*)ones)));
+    }
+    sums.half[h] = _mm256_add_epi32(sums.half[h], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+  return sums;
+}
+
 QUIPU_INLINE f32x16 totals(dots16 sums, int32_t) {
   return {_mm256_cvtepi32_ps(sums.half[0]), _mm256_cvtepi32_ps(sums.half[1])};
 }

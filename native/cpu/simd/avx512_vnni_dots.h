@@ -22,6 +22,12 @@ QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
   return {_mm512_dpbusd_epi32(sums.v, w.v, _mm512_set1_epi32(four))};
 }
 
+QUIPU_INLINE dots16 addOnes(dots16 sums, const int8_t* ones) {
+  const __m512i x = _mm512_loadu_si512(ones);
+  for (int i = 0; i < 8; ++i) sums.v = _mm512_dpbusd_epi32(sums.v, x, x);
+  return sums;
+}
+
 QUIPU_INLINE f32x16 totals(dots16 sums, int32_t sumOfA) {
   return {_mm512_cvtepi32_ps(_mm512_sub_epi32(sums.v, _mm512_set1_epi32(sumOfA * 128)))};
 }

@@ -6,6 +6,10 @@
 //   dots16 noDots()            sixteen sums of 0
 //   dot(sums, w, a)            adds Σ w[r][i] · a[i], i < 4, to lane r
 //   totals(sums, sumOfA)       f32x16: the sums of at most 1,024 products; sumOfA: Σ a of all that was added
+//
+// And for the roof of such products (kernels/roofline.h), where no operand is large and no order matters:
+//
+//   addOnes(sums, ones)        adds 32 products of 1 by 1 to every lane; `ones`: 64 of them, 64-byte aligned
 
 struct codes16 {
   int8_t code[64];
@@ -26,6 +30,14 @@ QUIPU_INLINE dots16 noDots() { return {}; }
 QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
   for (int r = 0; r < 16; ++r) {
     for (int i = 0; i < 4; ++i) sums.lane[r] += int32_t(w.code[4 * r + i]) * a[i];
+  }
+  return sums;
+}
+
+QUIPU_INLINE dots16 addOnes(dots16 sums, const int8_t* ones) {
+  for (int i = 0; i < 8; ++i) {
+    changed(ones);
+    sums = dot(sums, loadCodes(ones), ones);
   }
   return sums;
 }
