@@ -50,7 +50,7 @@ struct Pattern {
 };
 
 // As measured on Zen 3 to Zen 5: each of them is the best somewhere, by up to a third.
-constexpr Pattern kPatterns[] = {{1, 512}, {1, 4096}, {2, 4096}, {4, 2048}, {8, 512}};
+constexpr Pattern kPatterns[] = {{1, 512}, {1, 4096}, {2, 512}, {4, 2048}, {8, 512}};
 
 // Memory anew that is asked for in small pages, as HostMemory is made, or in huge ones, which the system may refuse.
 void renewPages(const HostMemory& memory, bool huge) {
