@@ -17,9 +17,10 @@ import { markdown, median, output, ROOT } from "./measure.js";
 
 const MODEL = process.env.QUIPU_BENCH_MODEL ?? join(ROOT, "build/models/smollm2");
 const FOLDER = process.env.QUIPU_BENCH_PEERS ?? join(tmpdir(), "quipu-peers");
-const IK = process.env.QUIPU_BENCH_IK;
+const IK = join(process.env.QUIPU_BENCH_IK ?? "ik_llama.cpp", "llama-bench");
 const [VERSION, SCRIPT] = ["0.3.36", "bench/reference/llama_cpp_speed.py"];
-const [ROUNDS, THREADS, PROMPT, DEPTH, DECODED] = [5, 2, 512, 16, 24];
+const ROUNDS = Number(process.env.QUIPU_BENCH_ROUNDS ?? 5);
+const [THREADS, PROMPT, DEPTH, DECODED] = [2, 512, 16, 24];
 /** llama.cpp's formats, and whether ik_llama.cpp is measured with them too. */
 const PEER_FORMATS = [
   ["BF16", false],
@@ -38,7 +39,7 @@ function python() {
   output("python3", ["-m", "venv", join(FOLDER, "venv")]);
   const packages = [`llama-cpp-python==${VERSION}`, "gguf", "numpy"];
   output("nice", [python, "-m", "pip", "install", "--quiet", "--no-binary", "llama-cpp-python", ...packages], {
-    CMAKE_ARGS: "-DGGML_NATIVE=ON",
+    CMAKE_ARGS: "-DGGML_NATIVE=ON -DLLAVA_BUILD=OFF", // no pictures
     CMAKE_BUILD_PARALLEL_LEVEL: String(THREADS),
   });
   return python;
@@ -65,7 +66,7 @@ async function contestants(folder, started) {
     const bytes = statSync(files[i]).size;
     for (const flash of [0, 1])
       all.push({ program: "llama.cpp", format, flash, bytes, round: () => server.ask({ model: i, flash }) });
-    if (IK !== undefined && PEER_FORMATS[i][1])
+    if (existsSync(IK) && PEER_FORMATS[i][1])
       for (const flash of [0, 1])
         all.push({ program: "ik_llama.cpp", format, flash, bytes, round: () => ikRound(files[i], flash) });
   }
@@ -131,7 +132,7 @@ function ikRound(file, flash) {
     "-gp",
     `${DEPTH},${DECODED}`,
   ];
-  const rows = JSON.parse(output(join(IK, "llama-bench"), ["-m", file, "-o", "json", ...options.map(String)]));
+  const rows = JSON.parse(output(IK, ["-m", file, "-o", "json", ...options.map(String)]));
   const msOf = (row) => 1000 / row.avg_ts;
   return {
     prompt: PROMPT * msOf(rows.find(({ n_gen }) => n_gen === 0)),
@@ -179,9 +180,9 @@ export async function measure() {
     const notes = [
       `${basename(MODEL)}, ${THREADS} threads each, ${ROUNDS} rounds, load ${before.toFixed(2)} before. quipu: ${target}.`,
       `llama-cpp-python ${about.version}, GGML_NATIVE=ON: ${about.system.trim()}`,
-      IK === undefined
-        ? "ik_llama.cpp was left out: QUIPU_BENCH_IK does not name the folder of its llama-bench."
-        : `ik_llama.cpp: ${IK}, -rtr 1.`,
+      existsSync(IK)
+        ? `ik_llama.cpp: ${IK}, -rtr 1.`
+        : `ik_llama.cpp was left out: there is no ${IK}; QUIPU_BENCH_IK names the folder of its llama-bench.`,
     ];
     const header = ["program, format", "MB", `pp${PROMPT}, t/s`, `tg${DECODED}@d${DEPTH}, t/s`, "GB/s of weights"];
     return `${notes.join("  \n")}\n\n${markdown(header, rowsOf(all, rounds))}`;
