@@ -114,7 +114,7 @@ static double readBandwidth(void) {
     for (int i = 0; i < kRounds; ++i) __asm__ volatile(text : : : CLOBBERS); \
     __asm__ volatile("vzeroupper\n" : : : CLOBBERS);                         \
   }
-enum { kRounds = 4000000 };
+enum { kRounds = 1000000 };
 #define FMA256(i) "vfmadd231ps %%ymm14, %%ymm15, %%ymm" #i "\n"
 #define FMA512(i) "vfmadd231ps %%zmm14, %%zmm15, %%zmm" #i "\n"
 #define DOT512(i) "vpdpbusd %%zmm14, %%zmm15, %%zmm" #i "\n"
@@ -132,7 +132,7 @@ CHAIN(pairs512, EIGHT(PAIR512) SIX(WIDE512), 6)
 
 static double peak(void (*body)(int), double operationsOfRound) {
   double best = 1e9;
-  for (int round = 0; round < 5; ++round) {
+  for (int round = 0; round < 20; ++round) {
     const double time = timed(body);
     if (time < best) best = time;
   }

@@ -32,7 +32,7 @@ class RoofWorker final : public PromiseWorker {
     if (!status.ok()) return status;
     for (size_t i = 0; i < 2; ++i) {
       const auto loop = i == 0 ? target_.multiplyAddLoop : target_.integerLoop;
-      status = cpu::measureOperations(loop, threads_, passes_, stop, operations_[i]);
+      status = cpu::measureOperations(loop, threads_, stop, operations_[i]);
       if (!status.ok()) return status;
     }
     return {};

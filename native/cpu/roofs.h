@@ -20,9 +20,9 @@ using Stop = std::function<bool()>;
 Status measureReadBandwidth(const Target& target, uint32_t threads, size_t bytes, uint32_t passes, const Stop& stop,
                             double& bytesPerSecond);
 
-// The best of `passes` of a loop of the target that works in registers, multiplyAddLoop or integerLoop, on `threads`,
-// in operations per second; like measureReadBandwidth when stopped.
-Status measureOperations(double (*loop)(uint64_t iterations), uint32_t threads, uint32_t passes, const Stop& stop,
+// The best of forty short runs of a loop of the target that works in registers, multiplyAddLoop or integerLoop, on
+// `threads`, in operations per second; like measureReadBandwidth when stopped.
+Status measureOperations(double (*loop)(uint64_t iterations), uint32_t threads, const Stop& stop,
                          double& operationsPerSecond);
 
 }  // namespace quipu::cpu

@@ -155,7 +155,7 @@ export interface NativeAddon extends NativeDeviceAddon {
   /** Processors that this process may run on: its affinity. */
   processors(): number;
   /**
-   * [bytes per second, operations per second of f32, of codes], each the best of `passes`, of reading in every pattern; a stop[0] other
+   * [bytes per second, the best of `passes` in every pattern; operations per second of f32, of codes, the best of forty short runs]; a stop[0] other
    * than 0 ends it.
    */
   measureRoofs(

@@ -9,6 +9,7 @@ import { modelFolder } from "../generate/model-folder.js";
 import { GENERATE_OPTIONS } from "../generate/option-kinds.js";
 import { resolveBias, resolveSettings } from "../generate/sampling.js";
 import { describeMachine } from "../machine/machine.js";
+import { peakMemory } from "../machine/process-limits.js";
 import { higherRoofs, measureRoofs, type Roofs } from "../machine/roofs.js";
 import { sampleOnly } from "../model/sample-only.js";
 import { belowRoofs, decodeRoof, promptRoof, type Roof } from "./roofs.js";
@@ -100,7 +101,7 @@ export async function runBenchmark(
   await decode(model, start, genTokens, options);
 
   const machine = describeMachine();
-  let peakMemory = process.resourceUsage().maxRSS * 1024; // before the roofs are measured, which takes 1 GiB
+  let peak = peakMemory(); // before the roofs are measured, which takes more
   let roofs = await measureRoofs(stats.target, stats.threads, signal);
   const again = async () => higherRoofs(roofs, await measureRoofs(stats.target, stats.threads, signal));
   const promptTimes: number[] = [];
@@ -111,7 +112,7 @@ export async function runBenchmark(
     const without = depth === 0 ? 0 : await promptTime(model, before, signal);
     promptTimes.push((await promptTime(model, prompt, signal)) - without);
     decodes.push(await decode(model, start, genTokens, options));
-    peakMemory = Math.max(peakMemory, process.memoryUsage.rss());
+    peak = Math.max(peak, process.memoryUsage.rss());
     onProgress?.(i + 1, repeats);
     // Machines drift: the roofs are the best of before, between and after.
     if (i + 1 === Math.ceil(repeats / 2) || i + 1 === repeats) roofs = await again();
@@ -143,7 +144,7 @@ export async function runBenchmark(
     row("first token", "ms", promptTimes),
     { test: "inter-token p50", unit: "ms", value: quantile(gaps, 0.5), sd: 0 },
     { test: "inter-token p95", unit: "ms", value: quantile(gaps, 0.95), sd: 0 },
-    { test: "peak memory", unit: "MiB", value: peakMemory / 2 ** 20, sd: 0 },
+    { test: "peak memory", unit: "MiB", value: peak / 2 ** 20, sd: 0 },
   ];
   const settings = {
     ...{ promptTokens, genTokens, repeats, depth },

@@ -34,17 +34,21 @@ QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
 }
 
 // Products of small operands may be added as 16 bits, so that only every eighth vpmaddubsw has a vpmaddwd after it.
-QUIPU_INLINE dots16 addOnes(dots16 sums, const int8_t* ones) {
+template <int kChains>
+QUIPU_INLINE void addOnes(dots16 (&sums)[kChains], const int8_t* ones) {
   const __m256i w = _mm256_load_si256((const __m256i*)ones);
-  for (int h = 0; h < 2; ++h) {
-    __m256i pairs = _mm256_setzero_si256();
-    for (int i = 0; i < 8; ++i) {
-      changed(ones);
-      pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(w, _mm256_load_si256((const __m256i*)ones)));
+#pragma GCC unroll 32
+  for (dots16& chain : sums) {
+    for (__m256i& half : chain.half) {
+      __m256i pairs = _mm256_setzero_si256();
+#pragma GCC unroll 8
+      for (int i = 0; i < 8; ++i) {
+        changed(ones);
+        pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(w, _mm256_load_si256((const __m256i*)ones)));
+      }
+      half = _mm256_add_epi32(half, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
     }
-    sums.half[h] = _mm256_add_epi32(sums.half[h], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
   }
-  return sums;
 }
 
 QUIPU_INLINE f32x16 totals(dots16 sums, int32_t) {

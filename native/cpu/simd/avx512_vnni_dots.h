@@ -22,10 +22,14 @@ QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
   return {_mm512_dpbusd_epi32(sums.v, w.v, _mm512_set1_epi32(four))};
 }
 
-QUIPU_INLINE dots16 addOnes(dots16 sums, const int8_t* ones) {
+template <int kChains>
+QUIPU_INLINE void addOnes(dots16 (&sums)[kChains], const int8_t* ones) {
   const __m512i x = _mm512_loadu_si512(ones);
-  for (int i = 0; i < 8; ++i) sums.v = _mm512_dpbusd_epi32(sums.v, x, x);
-  return sums;
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {
+#pragma GCC unroll 32
+    for (dots16& chain : sums) chain.v = _mm512_dpbusd_epi32(chain.v, x, x);
+  }
 }
 
 QUIPU_INLINE f32x16 totals(dots16 sums, int32_t sumOfA) {

@@ -9,7 +9,7 @@
 //
 // And for the roof of such products (kernels/roofline.h), where no operand is large and no order matters:
 //
-//   addOnes(sums, ones)        adds 32 products of 1 by 1 to every lane; `ones`: 64 of them, 64-byte aligned
+//   addOnes(sums, ones)        adds 32 products of 1 by 1 to every lane of several; `ones`: 64 of them, 64-byte aligned
 
 struct codes16 {
   int8_t code[64];
@@ -34,12 +34,14 @@ QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
   return sums;
 }
 
-QUIPU_INLINE dots16 addOnes(dots16 sums, const int8_t* ones) {
-  for (int i = 0; i < 8; ++i) {
-    changed(ones);
-    sums = dot(sums, loadCodes(ones), ones);
+template <int kChains>
+QUIPU_INLINE void addOnes(dots16 (&sums)[kChains], const int8_t* ones) {
+  for (dots16& chain : sums) {
+    for (int i = 0; i < 8; ++i) {
+      changed(ones);
+      chain = dot(chain, loadCodes(ones), ones);
+    }
   }
-  return sums;
 }
 
 QUIPU_INLINE f32x16 totals(dots16 sums, int32_t) {
