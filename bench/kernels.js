@@ -10,7 +10,7 @@
 import { cpus, loadavg } from "node:os";
 import process from "node:process";
 import { Device } from "../dist/device/device.js";
-import { FILE_DTYPES, FORMATS, QUANTIZED } from "../dist/device/formats.js";
+import { FILE_DTYPES, PACKED } from "../dist/device/formats.js";
 import { FUSIONS } from "../dist/device/fusions.js";
 import { bytesOf } from "../dist/device/tensor.js";
 import { PAGE_KEYS } from "../dist/graph/ops.js";
@@ -45,7 +45,7 @@ const THREADS = Number(process.env.QUIPU_BENCH_THREADS ?? machine.threads);
 const MOST_SHARE = 1.02;
 /** What a program reads, so that no cache has it when the next run begins. */
 const COLD = 2 * (machine.lastLevelCache ?? 2 ** 26);
-const formats = [...FILE_DTYPES.values(), ...QUANTIZED];
+const formats = [...FILE_DTYPES.values(), ...PACKED];
 
 /** Bits of small numbers of both signs, as a chunk that is written over and over. */
 function bitsFor(format) {
@@ -72,7 +72,7 @@ async function fill(device, tensor, chunk) {
 }
 
 async function weightsOf(device, format, shape, copies) {
-  const isPacked = QUANTIZED.includes(format);
+  const isPacked = PACKED.includes(format);
   const stored = isPacked ? "bf16" : format;
   const chunk = bitsFor(stored);
   const made = [];
@@ -208,19 +208,18 @@ async function productsOf(device, format) {
   const measured = [];
   for (const each of PRODUCTS) measured.push([each, await product(device, format, each)]);
   roofs = await again();
-  const peakOf = ({ peak, integerPeak }) => (QUANTIZED.includes(format) ? integerPeak : peak);
+  const peakOf = ({ peak, integerPeak }) => (PACKED.includes(format) ? integerPeak : peak);
   const isAbove = ([, { rates, prompt = 0 }]) =>
     Math.max(...rates) > MOST_SHARE * roofs.readBandwidth || prompt > MOST_SHARE * peakOf(roofs);
   if (measured.some(isAbove)) roofs = await again(); // what is above them even then is marked
   const peak = peakOf(roofs);
-  const unit = QUANTIZED.includes(format) ? "GOP/s" : "GFLOP/s";
+  const unit = PACKED.includes(format) ? "GOP/s" : "GFLOP/s";
   const rows = measured.map(([[model, op, features, depth], { rates, prompt }]) => [
     `${model} ${op} ${features} × ${depth}`,
     ...rates.map((rate) => cellOf(rate, roofs.readBandwidth)),
     prompt === undefined ? "" : cellOf(prompt, peak),
   ]);
-  const { block } = FORMATS[format];
-  const bits = (8 * block.bytes) / (block.rows * block.columns);
+  const bits = (8 * bytesOf(format, [1024, 1024])) / 2 ** 20;
   const title = `${format} (${bits} bits), ${device.target}: roofs ${(roofs.readBandwidth / 1e9).toFixed(1)} GB/s, ${(peak / 1e9).toFixed(1)} ${unit}`;
   const header = [`GB/s, share, by rows; ${PROMPT_ROWS}: ${unit}, share`, ...ROWS, PROMPT_ROWS].map(String);
   return `${title}\n\n${markdown(header, rows)}\n`;

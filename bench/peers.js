@@ -11,8 +11,8 @@ import { loadavg, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { QUANTIZED } from "../dist/device/formats.js";
 import { describeMachine, loadModel } from "../dist/index.js";
+import { QUANTIZATIONS } from "../dist/model/quantization.js";
 import { markdown, median, output, ROOT } from "./measure.js";
 
 const MODEL = process.env.QUIPU_BENCH_MODEL ?? join(ROOT, "build/models/smollm2");
@@ -48,7 +48,7 @@ function python() {
 /** What each program measures: [program, format, bytes of the weights, a round that gives milliseconds]. */
 async function contestants(folder, started) {
   const all = [];
-  for (const quantize of ["none", ...QUANTIZED]) {
+  for (const quantize of QUANTIZATIONS) {
     const options = { quantize, threads: THREADS, contextLength: 1024, tokenizer: false };
     const model = await loadModel(MODEL, options);
     started.push(() => model.dispose());

@@ -9,8 +9,8 @@ import { loadModel } from "../dist/index.js";
 import { markdown, median, ROOT } from "./measure.js";
 
 const MODEL = process.env.QUIPU_BENCH_MODEL ?? join(ROOT, "build/models/smollm2");
-const FORMATS = ["none", "q8"];
-const [ROUNDS, DECODED, PROMPT, SCORED] = [8, 24, 512, 1024];
+const FORMATS = ["none", "q8", "q4"];
+const [ROUNDS, DECODED, PROMPT, SCORED] = [8, 24, 512, 2048];
 
 const idsFor = (length) => Int32Array.from({ length }, (_, i) => 300 + ((i * 37) % 700));
 

@@ -109,7 +109,8 @@ const formats = [
   "// By DType.",
   "inline constexpr FormatRow kFormatRows[kDTypeCount] = {",
   ...Object.entries(FORMATS).map(
-    ([name, { block, alignment }]) => `    {"${name}", ${block.rows}, ${block.columns}, ${block.bytes}, ${alignment}},`,
+    ([name, { block, shared = { columns: 0, bytes: 0 }, alignment }]) =>
+      `    {"${name}", ${block.rows}, ${block.columns}, ${block.bytes}, ${shared.columns}, ${shared.bytes}, ${alignment}},`,
   ),
   "};",
   "",

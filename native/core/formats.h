@@ -11,6 +11,8 @@ struct FormatRow {
   const char* name;
   // What is stored as a whole: so many rows of so many columns in so many bytes.
   uint32_t blockRows, blockColumns, blockBytes;
+  // What the blocks of so many columns have in common beside them; 0: nothing.
+  uint32_t sharedColumns, sharedBytes;
   uint32_t alignment;  // of the offset of a tensor
 };
 
@@ -25,8 +27,9 @@ constexpr const char* nameOf(DType dtype) { return formatOf(dtype).name; }
 static inline unsigned __int128 bytesOf(DType dtype, uint64_t rows, uint32_t columns) {
   const FormatRow& format = formatOf(dtype);
   const uint64_t high = rows / format.blockRows + (rows % format.blockRows != 0);
-  const uint64_t wide = columns / format.blockColumns + (columns % format.blockColumns != 0);
-  return static_cast<unsigned __int128>(high) * (wide * format.blockBytes);
+  const auto parts = [columns](uint32_t of) -> uint64_t { return columns / of + (columns % of != 0); };
+  const uint64_t shared = format.sharedColumns == 0 ? 0 : parts(format.sharedColumns) * format.sharedBytes;
+  return static_cast<unsigned __int128>(high) * (parts(format.blockColumns) * format.blockBytes + shared);
 }
 
 // Bytes of a tensor, its last dim the columns and all dims before it the rows. What is 2⁶⁴ or more is at least 2⁶⁴.

@@ -8,6 +8,7 @@
 namespace quipu::cpu::avx512 {
 // clang-format off
 #include "cpu/simd/avx512.h"
+#include "cpu/simd/avx512_nibbles.h"
 #include "cpu/simd/avx512_dots.h"
 #include "cpu/kernels/all.h"
 // clang-format on

@@ -8,6 +8,7 @@
 namespace quipu::cpu::avx512_vnni {
 // clang-format off
 #include "cpu/simd/avx512.h"
+#include "cpu/simd/avx512_nibbles.h"
 #include "cpu/simd/avx512_vnni_dots.h"
 #include "cpu/kernels/all.h"
 // clang-format on

@@ -6,6 +6,7 @@ namespace quipu::cpu::scalar {
 // clang-format off
 #include "cpu/simd/scalar.h"
 #include "cpu/simd/scalar_dots.h"
+#include "cpu/simd/scalar_nibbles.h"
 #include "cpu/kernels/all.h"
 // clang-format on
 }  // namespace quipu::cpu::scalar

@@ -25,12 +25,32 @@ struct Operand {
   int32_t index(size_t index) const;  // of i32 contents
   // Rounded to nearest, ties to even; integers must be whole.
   void set(size_t index, double value) const;
-  // Of a packed format: the code of an element, and the scale of the block that it is in.
-  void setPacked(size_t index, double scale, int code) const;
 };
 
-// Rounded to f16.
+// f16: the number of its bits, the bits of the nearest, and a number rounded.
+double halfOf(uint16_t bits);
+uint16_t halfBits(double value);
 double halfNumber(double value);
+
+// An element of a packed matrix (packed.cc).
+double packedNumber(const Operand& matrix, size_t index);
+
+// A block of 32 of q8 or q6, or what is left of a row: the scale and the codes.
+struct ScaledBlock {
+  float scale = 0;
+  int8_t codes[32] = {};
+};
+
+// A superblock of 256 of q4, or what is left of a row: what scales and minimums are multiples of, these by 32, the
+// codes.
+struct SuperBlock {
+  float scale = 0, minimum = 0;
+  uint8_t scales[8] = {}, minimums[8] = {}, codes[256] = {};
+};
+
+// Stored from column `first` of a row on.
+void storePacked(const Operand& matrix, size_t row, size_t first, const ScaledBlock& block);
+void storePacked(const Operand& matrix, size_t row, size_t first, const SuperBlock& block);
 
 struct Call {
   std::vector<Operand> operands;  // in the order of core/op_table.h
@@ -55,6 +75,7 @@ void add(const Call& call, const Fail& fail);
 void swiglu(const Call& call, const Fail& fail);
 void matmulAdd(const Call& call, const Fail& fail);
 void matmulSwiglu(const Call& call, const Fail& fail);
+// quantize.cc
 void quantize(const Call& call, const Fail& fail);
 // attention.cc
 void ropeAngles(const Call& call, const Fail& fail);

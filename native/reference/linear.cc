@@ -84,31 +84,4 @@ void matmulSwiglu(const Call& call, const Fail&) {
   }
 }
 
-// The one op that is not in f64: codes are the same on every device, so the roundings are those of docs/numerics.md.
-void quantize(const Call& call, const Fail& fail) {
-  using namespace quipu::quantize;
-  const Operand &weight = call[kWeight], &packed = call[kPacked];
-  const size_t rows = weight.dims[0], width = weight.dims[1];
-  for (size_t n = 0; n < rows; ++n) {
-    for (size_t first = 0; first < width; first += 32) {
-      const size_t begin = n * width + first, end = begin + std::min<size_t>(32, width - first);
-      float most = 0;
-      bool finite = true;
-      for (size_t i = begin; i < end; ++i) {
-        most = std::max(most, static_cast<float>(std::fabs(weight[i])));
-        finite = finite && std::isfinite(weight[i]);
-      }
-      const auto scale = static_cast<float>(halfNumber(most / 127.0f));
-      if (!finite || !std::isfinite(scale)) {
-        fail(ErrorCode::kNotANumber, static_cast<uint32_t>(n));
-        return;
-      }
-      for (size_t i = begin; i < end; ++i) {
-        const float code = scale > 0 ? std::nearbyint(static_cast<float>(weight[i]) / scale) : 0;
-        packed.setPacked(i, scale, static_cast<int>(std::clamp(code, -127.0f, 127.0f)));
-      }
-    }
-  }
-}
-
 }  // namespace quipu::reference

@@ -20,22 +20,13 @@ void store(std::byte* data, size_t index, T value) {
   memcpy(data + index * sizeof(T), &value, sizeof(T));
 }
 
+}  // namespace
+
 double halfOf(uint16_t bits) {
   const double sign = bits & 0x8000 ? -1 : 1;
   const int exponent = (bits >> 10) & 31, fraction = bits & 1023;
   if (exponent == 31) return fraction == 0 ? sign * INFINITY : NAN;
   return sign * (exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25));
-}
-
-// A row of q8 here: 34 bytes for every 32 columns, the scale first.
-struct PackedPlace {
-  size_t scale, code;  // bytes from the tensor's first
-};
-
-PackedPlace placeOf(const Operand& matrix, size_t index) {
-  const size_t row = index / matrix.dims[1], column = index % matrix.dims[1], blocks = (matrix.dims[1] + 31) / 32;
-  const size_t block = (row * blocks + column / 32) * 34;
-  return {block, block + 2 + column % 32};
 }
 
 uint16_t halfBits(double value) {
@@ -49,8 +40,6 @@ uint16_t halfBits(double value) {
   return static_cast<uint16_t>(sign | (steps + (exponent + 14) * 1024));
 }
 
-}  // namespace
-
 double Operand::operator[](size_t index) const {
   switch (dtype) {
     case DType::kF32:
@@ -63,10 +52,10 @@ double Operand::operator[](size_t index) const {
       return stored<int32_t>(data, index);
     case DType::kI8:
       return stored<int8_t>(data, index);
-    case DType::kQ8: {
-      const PackedPlace place = placeOf(*this, index);
-      return halfOf(stored<uint16_t>(data + place.scale, 0)) * stored<int8_t>(data + place.code, 0);
-    }
+    case DType::kQ8:
+    case DType::kQ6:
+    case DType::kQ4:
+      return packedNumber(*this, index);
   }
   return NAN;
 }
@@ -85,14 +74,10 @@ void Operand::set(size_t index, double value) const {
       return store(data, index, static_cast<int8_t>(value));
     case DType::kBF16:
     case DType::kQ8:
+    case DType::kQ6:
+    case DType::kQ4:
       return;  // no op writes weights, and codes are written with their scales
   }
-}
-
-void Operand::setPacked(size_t index, double scale, int code) const {
-  const PackedPlace place = placeOf(*this, index);
-  store(data + place.scale, 0, halfBits(scale));
-  store(data + place.code, 0, static_cast<int8_t>(code));
 }
 
 double halfNumber(double value) { return halfOf(halfBits(value)); }

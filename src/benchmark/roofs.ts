@@ -1,5 +1,5 @@
 // Rates of a model in the unit of what bounds them, and their shares of that.
-import { QUANTIZED } from "../device/formats.js";
+import { PACKED } from "../device/formats.js";
 import type { ModelStats } from "../generate/model.js";
 import type { Roofs } from "../machine/roofs.js";
 import type { LlamaConfig } from "../model/config.js";
@@ -33,7 +33,7 @@ export function promptRoof(
   const keys = tokens * depth + (tokens * (tokens + 1)) / 2;
   const attention = 4 * config.layers * config.heads * config.headSize * keys;
   const value = rate * (flopsPerPromptToken + (flopsPerLogits + attention) / tokens);
-  const packed = formats.some(({ format }) => (QUANTIZED as readonly string[]).includes(format));
+  const packed = formats.some(({ format }) => (PACKED as readonly string[]).includes(format));
   return packed
     ? { unit: "GOP/s", value: value / 1e9, share: value / integerPeak }
     : { unit: "GFLOP/s", value: value / 1e9, share: value / peak };

@@ -6,7 +6,7 @@ import type { Progress } from "./terminal/progress.js";
 export interface ModelOptions {
   readonly model?: string;
   readonly ctxSize?: number;
-  readonly quantize?: "none" | "q8";
+  readonly quantize?: "none" | "q8" | "q4";
   readonly device?: "auto" | "cpu" | "cuda";
   readonly nGpuLayers?: number;
   readonly threads?: number;

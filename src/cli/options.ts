@@ -131,9 +131,10 @@ export function addModelOptions(command: Command): Command {
     .addOption(whole("-t, --threads <n>", "threads (default: what the machine gives)", 1, 1024))
     .addOption(whole("-b, --batch-size <n>", "tokens of the prompt in one step (default: 512)", 1, 65536))
     .addOption(
-      option("-q, --quantize <type>", "q8: weights of 8 bits, made at load (default: none, as they are)").argParser(
-        choice(["none", "q8"], ["q4"]),
-      ),
+      option(
+        "-q, --quantize <type>",
+        "q8, q4: weights of 8 or 4 bits, made at load (default: none, as they are)",
+      ).argParser(choice(["none", "q8", "q4"])),
     )
     .option("--no-mmap", "read the weights in place of mapping them");
 }

@@ -13,7 +13,7 @@ import { checkArgument, whole } from "../arguments.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { chooseTarget } from "../machine/machine.js";
 import { threadsFor } from "../machine/process-limits.js";
-import { type DType, FORMATS, type FormatRow, type Quantized } from "./formats.js";
+import { type DType, FORMATS, type FormatRow, type Packed } from "./formats.js";
 import { chooseFusions, type Fusion } from "./fusions.js";
 import { bytesOf, type Shape, type Tensor } from "./tensor.js";
 import { WeightFile, type WeightFileOptions } from "./weight-file.js";
@@ -25,8 +25,6 @@ export interface DeviceOptions {
   threads?: number | undefined;
   /** Kernels of an instruction set of the CPU ("scalar", "avx2", "avx512", "avx512-vnni"); default: QUIPU_CPU, else the fastest here. */
   target?: string | undefined;
-  /** What {@link Device.place} makes weights of products; default "none": they stay as they are. */
-  quantize?: "none" | Quantized | undefined;
   /** Ops that are made one: all, none, or those of a list; default: QUIPU_FUSE, else all. */
   fuse?: boolean | readonly Fusion[] | undefined;
 }
@@ -75,8 +73,11 @@ export interface RunResult {
   readonly failures: readonly RowFailure[];
 }
 
-/** Notes that `source` is to be quantized into `packed`, before anything reads that. */
-export type Pack = (source: Tensor, packed: Tensor) => void;
+/** A matrix that is to be packed, and who notes that `source` is to be quantized into `packed` before anything reads that. */
+export interface Packing {
+  readonly format: Packed;
+  readonly note: (source: Tensor, packed: Tensor) => void;
+}
 
 /** A device. It owns memory and programs and takes no other's. Runs are queued, first in first out; the event loop stays free. */
 export class Device {
@@ -89,8 +90,6 @@ export class Device {
   readonly threadsCut: string | undefined;
   /** Ops that programs are compiled to in place of others. */
   readonly fusions: readonly Fusion[];
-  /** The format of weights of products; undefined: the one that they have. */
-  readonly quantize: Quantized | undefined;
   readonly #addon: NativeDeviceAddon;
   readonly #native: NativeDevice;
   readonly #flights = new Map<Promise<unknown>, NativeCancelFlag>();
@@ -104,17 +103,12 @@ export class Device {
     kind: DeviceKind,
     target: string,
     threads: number,
-    {
-      asked = threads,
-      fusions = [],
-      quantize,
-    }: { asked?: number | undefined; fusions?: readonly Fusion[]; quantize?: Quantized | undefined } = {},
+    { asked = threads, fusions = [] }: { asked?: number | undefined; fusions?: readonly Fusion[] } = {},
   ) {
     const addon = addonOf(kind);
     this.kind = kind;
     this.target = target;
     this.fusions = fusions;
-    this.quantize = quantize;
     this.#addon = addon;
     this.#native = withCodes(() => new addon.Device(target, threads));
     this.#flagWithoutSignal = withCodes(() => new addon.CancelFlag());
@@ -155,8 +149,8 @@ export class Device {
 
   /**
    * A weight of a file that this device has opened, as a tensor for each of its uses: one that serves several is there
-   * once. In which form it is kept is the device's to decide: the file's own pages where they are aligned, else a copy; where it
-   * quantizes and `pack` is given, codes for what is used in products. These are there when what `pack` has noted is done.
+   * once. In which form it is kept is the device's to decide: the file's own pages where they are aligned, else a copy. A matrix with
+   * `packing` is kept as codes, which are there when what `packing.note` was told is done.
    *
    * @throws {QuipuError} ERR_INTERNAL where it leaves the file, ERR_OUT_OF_MEMORY, ERR_DISPOSED.
    */
@@ -164,16 +158,14 @@ export class Device {
     name: string,
     { file, offset, dtype, shape }: FileView,
     uses: Uses,
-    pack?: Pack,
+    packing?: Packing,
   ): { readonly [Each in keyof Uses]: Tensor } {
     const { alignment } = FORMATS[dtype];
     const buffer = withCodes(() => this.#native.place(file.native, offset, bytesOf(dtype, shape), alignment));
     const asStored: Tensor = { name, buffer, offset: 0, dtype, shape, indexBound: 0 };
-    if (this.quantize === undefined || pack === undefined || !uses.includes("product"))
-      return uses.map(() => asStored) as { [Each in keyof Uses]: Tensor };
-    const packed = this.allocate(name, this.quantize, shape);
-    pack(asStored, packed);
-    return uses.map(() => packed) as { [Each in keyof Uses]: Tensor };
+    const placed = packing === undefined ? asStored : this.allocate(name, packing.format, shape);
+    packing?.note(asStored, placed);
+    return uses.map(() => placed) as { [Each in keyof Uses]: Tensor };
   }
 
   /** Gives the memory of a tensor back, once; programs that name it keep it until they go. */
@@ -242,7 +234,7 @@ export class Device {
  * @throws {QuipuError} ERR_DEVICE_UNAVAILABLE for "cuda", for kernels this machine cannot run and where the system refuses to start
  *   even one thread (where it refuses some, the device has fewer); ERR_USAGE for a bad count of threads.
  */
-export function openDevice({ device = "auto", threads, target, quantize = "none", fuse }: DeviceOptions = {}): Device {
+export function openDevice({ device = "auto", threads, target, fuse }: DeviceOptions = {}): Device {
   if (device === "cuda") {
     throw new QuipuError(
       "ERR_DEVICE_UNAVAILABLE",
@@ -251,10 +243,8 @@ export function openDevice({ device = "auto", threads, target, quantize = "none"
     );
   }
   if (threads !== undefined) checkArgument("threads", threads, whole(1, 1024));
-  const format = quantize === "none" ? undefined : quantize;
-  if (device === "reference") return new Device("reference", "float64", 1, { quantize: format });
-  const fusions = chooseFusions(fuse);
-  return new Device("cpu", chooseTarget(target), threadsFor(threads), { asked: threads, fusions, quantize: format });
+  if (device === "reference") return new Device("reference", "float64", 1);
+  return new Device("cpu", chooseTarget(target), threadsFor(threads), { asked: threads, fusions: chooseFusions(fuse) });
 }
 
 function transfers(list: readonly Transfer[]): NativeTransfers {

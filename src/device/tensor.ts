@@ -1,6 +1,6 @@
 // A tensor: a place in a buffer of the device. Its elements are never in the JavaScript heap.
 import type { NativeBuffer } from "../addon/addon-types.js";
-import { type DType, FORMATS } from "./formats.js";
+import { type DType, FORMATS, type FormatRow } from "./formats.js";
 
 export type { DType } from "./formats.js";
 
@@ -24,11 +24,14 @@ export function elementsOf(shape: Shape): number {
 
 /** Bytes of a tensor, whole blocks of its format. Exact up to 2⁵³; what is more stays more. */
 export function bytesOf(dtype: DType, shape: Shape): number {
-  const { rows, columns, bytes } = FORMATS[dtype].block;
+  const { block, shared }: FormatRow = FORMATS[dtype];
   const last = shape.length - 1;
   let matrixRows = 1;
   for (let d = 0; d < last; d++) matrixRows *= shape[d]!;
-  return Math.ceil(matrixRows / rows) * Math.ceil((shape[last] ?? 1) / columns) * bytes;
+  const columns = shape[last] ?? 1;
+  const rowBytes = Math.ceil(columns / block.columns) * block.bytes;
+  const sharedBytes = shared === undefined ? 0 : Math.ceil(columns / shared.columns) * shared.bytes;
+  return Math.ceil(matrixRows / block.rows) * (rowBytes + sharedBytes);
 }
 
 /** Whether two places share bytes. */

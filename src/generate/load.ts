@@ -15,13 +15,13 @@ import {
 import { loadChatTemplate } from "../chat/template-files.js";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { openDevice } from "../device/device.js";
-import { QUANTIZED, type Quantized } from "../device/formats.js";
 import { FUSIONS, type Fusion } from "../device/fusions.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { availableMemory } from "../machine/process-limits.js";
 import { type LlamaConfig, readConfig } from "../model/config.js";
 import { readGenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType, wholePages } from "../model/kv-cache.js";
+import { QUANTIZATIONS, type Quantization } from "../model/quantization.js";
 import { Runtime } from "../model/runtime.js";
 import { loadWeights } from "../model/weights.js";
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
@@ -59,10 +59,10 @@ export interface LoadOptions {
   /** Rows of a prompt in one step; default 512. */
   readonly batchSize?: number | undefined;
   /**
-   * What weights of products become at load: "q8", 8-bit codes with a scale for every 32 (docs/numerics.md); "none", the default: they
-   * stay as they are. They are read then, and held in memory, half of that of bf16.
+   * What matrices become at load: "q8", codes of 8 bits with a scale for every 32; "q4", of 4 bits, and of 6 or 8 where that costs the
+   * most (docs/numerics.md); "none", the default: they stay as they are. They are read then, and held in memory: a half or a third of that of bf16.
    */
-  readonly quantize?: "none" | Quantized | undefined;
+  readonly quantize?: Quantization | undefined;
   /** Requests that are computed at once, in steps that they share; more wait. Default 8. */
   readonly slots?: number | undefined;
   /**
@@ -86,7 +86,7 @@ export const LOAD_OPTIONS: Kinds<LoadOptions> = {
   mmap: flag,
   tokenizer: flag,
   batchSize: whole(1, 65536),
-  quantize: oneOf("none", ...QUANTIZED),
+  quantize: oneOf(...QUANTIZATIONS),
   slots: whole(1, 4096),
   cacheTokens: whole(2),
   slotTimeoutMs: real(0, Number.POSITIVE_INFINITY),
@@ -129,10 +129,10 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
   const stopTokens = stopTokensOf({ config, generationConfig, eosTokens, tokenizer, chatTemplate }, warn);
   const size = chooseSize(config, kvCache, slots, options);
   if (!mmap) checkRoomForFiles(checkpoint);
-  const device = openDevice({ device: options.device, threads, fuse: options.fuse, quantize: options.quantize });
+  const device = openDevice({ device: options.device, threads, fuse: options.fuse });
   try {
-    const { onProgress } = options;
-    const loaded = await loadWeights(device, checkpoint, config, { mmap, warn, onProgress, signal });
+    const { quantize, onProgress } = options;
+    const loaded = await loadWeights(device, checkpoint, config, { mmap, quantize, warn, onProgress, signal });
     const stepRows = Math.min(batchSize, slots * size.contextLength) + slots - 1; // rows of prompts, and who decodes beside
     const runtime = await Runtime.create(device, config, loaded.weights, { slots, stepRows, ...size, type: kvCache });
     return new Model({

@@ -25,8 +25,8 @@ export const KINDS = {
   f32: ["f32"],
   i32: ["i32"],
   weight: ["f32", "f16", "bf16"],
-  packed: ["q8"],
-  matrix: ["f32", "f16", "bf16", "q8"],
+  packed: ["q8", "q6", "q4"],
+  matrix: ["f32", "f16", "bf16", "q8", "q6", "q4"],
   cache: ["f32", "f16", "i8"],
   index: ["i32"],
 } as const satisfies Readonly<Record<string, readonly DType[]>>;

@@ -11,10 +11,11 @@ import { availableMemory } from "../machine/process-limits.js";
 import type { Warn } from "../warnings.js";
 import type { LlamaConfig } from "./config.js";
 import type { LlamaLayer, LlamaWeights } from "./llama.js";
+import { formatOf, type Quantization, type WeightRole } from "./quantization.js";
 import { inverseFrequencies } from "./rope.js";
 import { EMBEDDING, findTensors } from "./tensors.js";
 
-/** The weights of a layer, as the checkpoint spells their names (model.layers.N.…), and what each is for. */
+/** The weights of a layer, as the checkpoint spells their names (model.layers.N.…), and what each is used as. */
 const LAYER_WEIGHTS: Readonly<Record<keyof LlamaLayer, readonly [name: string, use: WeightUse]>> = {
   inputNorm: ["input_layernorm", "vector"],
   qProj: ["self_attn.q_proj", "product"],
@@ -46,8 +47,8 @@ export interface LoadedWeights {
 }
 
 /**
- * Opens the weights. With `mmap` they stay in the page cache and come in as they are first read. Where the device quantizes,
- * those of products are read now, one after the other, and their files are needed no more.
+ * Opens the weights. With `mmap` they stay in the page cache and come in as they are first read. With `quantize` matrices are read
+ * now, one after the other, and packed (quantization.ts), and their files are needed no more.
  *
  * @throws {QuipuError} ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED (findTensors), ERR_OUT_OF_MEMORY, ERR_ABORTED.
  */
@@ -57,11 +58,13 @@ export async function loadWeights(
   config: LlamaConfig,
   {
     mmap,
+    quantize = "none",
     warn = () => {},
     onProgress,
     signal,
   }: {
     mmap: boolean;
+    quantize?: Quantization | undefined;
     warn?: Warn | undefined;
     onProgress?: ((done: number, total: number) => void) | undefined;
     signal?: AbortSignal | undefined;
@@ -71,7 +74,7 @@ export async function loadWeights(
   const files: WeightFile[] = [];
   try {
     const fileBytes = checkpoint.files.reduce((sum, file) => sum + file.size, 0);
-    const total = device.quantize === undefined ? fileBytes : 2 * fileBytes; // opened, and read to be quantized
+    const total = quantize === "none" ? fileBytes : 2 * fileBytes; // opened, and read to be quantized
     let opened = 0;
     for (const { path, size } of checkpoint.files) {
       const tell = (ready: number) => onProgress?.(opened + ready, total);
@@ -85,10 +88,17 @@ export async function loadWeights(
     let bytesPerToken = 0;
     let parameters = 0;
     const placedMatrices: Pick<Tensor, "dtype" | "shape">[] = [];
-    const place = <const Uses extends readonly WeightUse[]>(name: string, uses: Uses) => {
+    const place = <const Uses extends readonly WeightUse[]>(
+      name: string,
+      uses: Uses,
+      role: WeightRole,
+      layer?: number,
+    ) => {
       const { file, offset, dtype, shape } = tensors.get(name)!;
       const view = { file: files[file]!, offset, dtype: FILE_DTYPES.get(dtype)!, shape };
-      const placed = device.place(name, view, uses, (source, packed) => packing.push([source, packed]));
+      const note = (source: Tensor, packed: Tensor) => packing.push([source, packed]);
+      const format = formatOf(quantize, role, layer, config.layers);
+      const placed = device.place(name, view, uses, format && { format, note });
       parameters += elementsOf(shape);
       for (let i = 0; i < uses.length; i++) {
         const tensor: Tensor = placed[i]!;
@@ -97,24 +107,23 @@ export async function loadWeights(
         const isTable = uses[i] === "rows" && placed.lastIndexOf(tensor) === i;
         bytes += size;
         if (uses[i] !== "vector") placedMatrices.push(tensor);
-        bytesPerToken += isTable ? size / shape[0]! : size;
+        bytesPerToken += isTable ? Math.ceil(size / shape[0]!) : size;
       }
       return placed;
     };
     const layer = (i: number) =>
       Object.fromEntries(
-        Object.entries(LAYER_WEIGHTS).map(([key, [name, use]]) => [
-          key,
-          place(`model.layers.${i}.${name}.weight`, [use])[0],
-        ]),
+        (Object.entries(LAYER_WEIGHTS) as [keyof LlamaLayer, readonly [string, WeightUse]][]).map(
+          ([role, [name, use]]) => [role, place(`model.layers.${i}.${name}.weight`, [use], role, i)[0]],
+        ),
       ) as unknown as LlamaLayer;
 
     const [embedTokens, lmHead] =
       head === "tied"
-        ? place(EMBEDDING, ["rows", "product"])
-        : [...place(EMBEDDING, ["rows"]), ...place("lm_head.weight", ["product"])];
+        ? place(EMBEDDING, ["rows", "product"], "lmHead")
+        : [...place(EMBEDDING, ["rows"], "embedTokens"), ...place("lm_head.weight", ["product"], "lmHead")];
     const layers = Array.from({ length: config.layers }, (_, i) => layer(i));
-    const [norm] = place("model.norm.weight", ["vector"]);
+    const [norm] = place("model.norm.weight", ["vector"], "norm");
 
     if (packing.length > 0) {
       checkRoom(packing.map(([, packed]) => packed));
@@ -154,7 +163,7 @@ function checkRoom(packed: readonly Tensor[]): void {
   const [needed, there] = [bytes, free].map((count) => `${Math.ceil(count / 2 ** 20)} MiB`);
   throw new QuipuError(
     "ERR_OUT_OF_MEMORY",
-    `weights of ${packed[0]!.dtype} need ${needed}, ${there} are free. As they are, mapped, they need not fit.`,
+    `quantized weights need ${needed}, ${there} are free. As they are, mapped, they need not fit.`,
     { option: "quantize" },
   );
 }

@@ -43,7 +43,7 @@ describe("2: usage", () => {
       ["--on-overflow", "slide", "hi"],
       /argument 'slide' is invalid. slide is not in this version/,
     ],
-    ["-q q4", ["-q", "q4", "hi"], /argument 'q4' is invalid. q4 is not in this version. Expected none or q8\.$/],
+    ["-q q5", ["-q", "q5", "hi"], /argument 'q5' is invalid. Expected none or q8 or q4\.$/],
     [
       "a later command",
       ["chat", "hello"],

@@ -227,11 +227,14 @@ describe("output", () => {
     expect(echo).toBe(PROMPT + plain);
   });
 
-  test("-q q8 has weights of 8 bits", async () => {
-    const [plain, packed] = [await verbose(...SHORT), await verbose(...SHORT, "-q", "q8")];
-    expect(plain.model).toMatch(/weights 4.5 MiB$/);
-    expect(packed.model).toMatch(/weights 2.4 MiB$/);
-    expect(packed["end generated"]).toMatch(/^12 tokens/);
+  test.each([
+    ["none", "4.5"],
+    ["q8", "2.4"],
+    ["q4", "1.4"],
+  ])("-q %s has weights of %s MiB", async (quantize, size) => {
+    const said = await verbose(...SHORT, "-q", quantize);
+    expect(said.model).toMatch(new RegExp(`weights ${size} MiB$`));
+    expect(said["end generated"]).toMatch(/^12 tokens/);
   });
 
   test("--verbose says what is in force and how long it took", async () => {

@@ -1,4 +1,5 @@
 // Contents of operands: made from a seed, rounded to stored element types, and what stored elements are as numbers.
+import type { Packed } from "#quipu/device/formats.js";
 import type { DType } from "#quipu/device/tensor.js";
 import type { RowCount } from "#quipu/graph/recording.js";
 
@@ -54,8 +55,8 @@ export function i32(
 }
 
 /** Room for a packed matrix. How it lies is the device's own: it is filled and read by ops alone. */
-export function packed(shape: readonly number[]): Contents {
-  return { dtype: "q8", shape, data: new Int8Array(0) };
+export function packed(shape: readonly number[], dtype: Packed = "q8"): Contents {
+  return { dtype, shape, data: new Int8Array(0) };
 }
 
 /** Contents rounded to `dtype`, and what the stored values are as numbers. */

@@ -1,7 +1,9 @@
+// quantize, and what reads its codes: exact codes on every device, exact products on every CPU target.
+import type { Packed } from "#quipu/device/formats.js";
 import type { Recorder } from "#quipu/graph/recorder.js";
 import type { Value } from "#quipu/graph/recording.js";
 import { f32, i32, packed, randomF32, randomNumbers, stored, WEIGHT_DTYPES } from "./contents.js";
-import { codesOf, packedRows, product } from "./q8-definition.js";
+import { codesOf, packedRows } from "./packed-definition.js";
 import {
   expectFailureEverywhere,
   expectSameBits,
@@ -10,6 +12,8 @@ import {
   runExactly,
   runOnEveryDevice,
 } from "./run-op.js";
+
+const PACKED: readonly Packed[] = ["q8", "q6", "q4"];
 
 type Inputs = Readonly<Record<"weight" | "room" | "ids", Value>>;
 
@@ -23,64 +27,76 @@ const SHAPES = [
   [16, 33],
   [17, 64],
   [33, 100],
+  [3, 255],
+  [2, 257],
+  [18, 420],
   [48, 576],
-];
+] as const;
 
-describe.each(WEIGHT_DTYPES)("weights of %s", (dtype) => {
-  test.each(SHAPES)("%i × %i have the codes of docs/numerics.md, on every device", async (rows, depth) => {
-    const next = randomNumbers(rows! * 1000 + depth!);
-    const random = randomF32(next, [rows!, depth!], 0.05);
-    random.data.forEach((x, i) => {
-      if (i % 97 === 0) random.data[i] = x * 30;
+describe.each(PACKED.flatMap((format) => WEIGHT_DTYPES.map((dtype) => [format, dtype] as const)))(
+  "%s of %s",
+  (format, dtype) => {
+    test.each(SHAPES)("%i × %i has the codes of docs/numerics.md, on every device", async (rows, depth) => {
+      const next = randomNumbers(rows * 1000 + depth);
+      const random = randomF32(next, [rows, depth], 0.05);
+      random.data.forEach((x, i) => {
+        if (i % 97 === 0) random.data[i] = x * 30;
+        if (depth > 100 && i % depth < 32) random.data[i] = Math.abs(x); // a block without a minimum
+        if (depth > 100 && i % depth >= 64 && i % depth < 96) random.data[i] = 0.2 + x; // far from zero
+      });
+      const { contents, values: given } = stored(dtype, random);
+      const inputs = { weight: contents, room: packed([rows, depth], format), ids: allOf(rows) };
+      const { outputs } = await runExactly(inputs, values);
+      expectSameBits(outputs[0]!, Float32Array.from(packedRows(format, given, rows, depth).values), "values");
     });
-    const { contents, values: given } = stored(dtype, random);
-    const inputs = { weight: contents, room: packed([rows!, depth!]), ids: allOf(rows!) };
-    const { outputs } = await runExactly(inputs, values);
-    expectSameBits(outputs[0]!, Float32Array.from(packedRows(given, rows!, depth!).values), "values");
-  });
-});
-
-test("blocks of zeros, of one value, of the smallest and the largest that there are", async () => {
-  const depth = 32 * 8;
-  const weights = new Float32Array(2 * depth);
-  const blocks = [0, 0.5, -1, 1e-45, 2 ** -24, 2 ** -14, 65504 * 127, 3e-6];
-  for (const [block, value] of blocks.entries()) {
-    for (let i = 0; i < 32; i++) {
-      weights[block * 32 + i] = value;
-      weights[depth + block * 32 + i] = i === 7 ? -value : value * (i / 32); // signs, and ties among codes
-    }
-  }
-  const inputs = { weight: f32([2, depth], weights), room: packed([2, depth]), ids: allOf(2) };
-  const { outputs } = await runExactly(inputs, values);
-  expectSameBits(outputs[0]!, Float32Array.from(packedRows(weights, 2, depth).values), "values");
-});
-
-test.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 65520 * 127])(
-  "%d has no codes",
-  async (x) => {
-    const weights = randomF32(randomNumbers(1), [20, 70]);
-    weights.data[18 * 70 + 69] = x;
-    const inputs = { weight: weights, room: packed([20, 70]), ids: allOf(20) };
-    await expectFailureEverywhere(inputs, values, { code: "ERR_NOT_A_NUMBER" });
   },
 );
 
-test("ids that are no rows give zeros", async () => {
-  const weight = randomF32(randomNumbers(2), [5, 40]);
-  const ids = i32([4], [-1, 5, 2 ** 31 - 1, 2]);
-  const { outputs } = await runExactly({ weight, room: packed([5, 40]), ids }, values);
-  const rows = packedRows(weight.data, 5, 40).values;
-  expectSameBits(outputs[0]!, Float32Array.from([...Array(120).fill(0), ...rows.subarray(80, 120)]), "rows");
+test.each(PACKED)(
+  "%s: blocks of zeros, of one value, of the smallest and the largest that there are",
+  async (format) => {
+    const depth = 32 * 8;
+    const weights = new Float32Array(2 * depth);
+    const blocks = [0, 0.5, -1, 1e-45, 2 ** -24, 2 ** -14, 65504 * 30, 3e-6];
+    for (const [block, value] of blocks.entries()) {
+      for (let i = 0; i < 32; i++) {
+        weights[block * 32 + i] = value;
+        weights[depth + block * 32 + i] = i === 7 ? -value : value * (i / 32); // signs, and ties among codes
+      }
+    }
+    const inputs = { weight: f32([2, depth], weights), room: packed([2, depth], format), ids: allOf(2) };
+    const { outputs } = await runExactly(inputs, values);
+    expectSameBits(outputs[0]!, Float32Array.from(packedRows(format, weights, 2, depth).values), "values");
+  },
+);
+
+const TOO_LARGE: Readonly<Record<Packed, number>> = { q8: 65520 * 125, q6: 65520 * 30.5, q4: (65520 * 63) / 1.02 };
+
+describe.each(PACKED)("%s", (format) => {
+  test.each([Number.NaN, Number.POSITIVE_INFINITY, -TOO_LARGE[format], -1e30])("%d has no codes", async (x) => {
+    const weights = randomF32(randomNumbers(1), [20, 70]);
+    weights.data[18 * 70 + 69] = x;
+    const inputs = { weight: weights, room: packed([20, 70], format), ids: allOf(20) };
+    await expectFailureEverywhere(inputs, values, { code: "ERR_NOT_A_NUMBER" });
+  });
+
+  test("ids that are no rows give zeros", async () => {
+    const weight = randomF32(randomNumbers(2), [5, 40]);
+    const ids = i32([4], [-1, 5, 2 ** 31 - 1, 2]);
+    const { outputs } = await runExactly({ weight, room: packed([5, 40], format), ids }, values);
+    const rows = packedRows(format, weight.data, 5, 40).values;
+    expectSameBits(outputs[0]!, Float32Array.from([...Array(120).fill(0), ...rows.subarray(80, 120)]), "rows");
+  });
 });
 
 const ROWS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 31, 33, 64, 65];
-const DEPTHS = [1, 31, 32, 33, 64, 96, 420, 512, 544, 576, 1056];
+const DEPTHS = [1, 31, 32, 33, 64, 96, 256, 257, 420, 512, 544, 576, 1056];
 const FEATURES = [1, 15, 16, 17, 33, 100];
 const PRODUCTS = process.env.QUIPU_EXHAUSTIVE
   ? DEPTHS.flatMap((depth, i) => ROWS.map((rows, j) => [rows, depth, FEATURES[(i + j) % FEATURES.length]!] as const))
   : DEPTHS.map((depth, i) => [ROWS[(5 * i) % ROWS.length]!, depth, FEATURES[i % FEATURES.length]!] as const);
 
-describe("products by q8", () => {
+describe.each(PACKED)("products by %s", (format) => {
   type Operands = Readonly<Record<"a" | "weight" | "room", Value>>;
   const multiply = (r: Recorder, { a, weight, room }: Operands) => [r.matmul(a, r.quantize(weight, room))];
 
@@ -88,14 +104,16 @@ describe("products by q8", () => {
     const next = randomNumbers(rows * depth + features);
     const a = randomF32(next, [rows, depth], 3);
     const weight = randomF32(next, [features, depth]);
-    const all = await runOnEveryDevice({ a, weight, room: packed([features, depth]) }, multiply);
-    const packedWeight = packedRows(weight.data, features, depth);
+    const all = await runOnEveryDevice({ a, weight, room: packed([features, depth], format) }, multiply);
+    const packedWeight = packedRows(format, weight.data, features, depth);
+    const greatest = packedWeight.values.reduce((most, w) => Math.max(most, Math.abs(w)), 0);
     for (let t = 0; t < rows; t++) {
       const x = a.data.subarray(t * depth, (t + 1) * depth);
-      const codes = codesOf(x);
-      const exact = Float32Array.from({ length: features }, (_, n) => product(codes, packedWeight, n));
+      const codes = codesOf(x, packedWeight.block);
+      const exact = Float32Array.from({ length: features }, (_, n) => packedWeight.product(codes, n));
       expectSameBits(all[0]!.outputs[0]!.subarray(t * features, (t + 1) * features), exact, `row ${t}`);
-      // Beside the product of the same weights in f64: an activation is off by half a step, at most, and a rounding.
+      // Beside the product of the same weights in f64: an activation is off by half a step, at most, and a rounding. (Of q4 the parts
+      // of a weight, scale · code and minimum, are rounded for themselves: each is at most 3 times as large as any weight.)
       for (const { device, outputs } of all) {
         const sums = new Float64Array(features);
         const bounds = new Float64Array(features);
@@ -103,7 +121,8 @@ describe("products by q8", () => {
           for (let k = 0; k < depth; k++) {
             const w = packedWeight.values[n * depth + k]!;
             sums[n]! += x[k]! * w;
-            bounds[n]! += 0.501 * codes.scales[Math.floor(k / 32)]! * Math.abs(w) + 2e-6 * Math.abs(x[k]! * w);
+            const step = codes.scales[Math.floor(k / packedWeight.block)]!;
+            bounds[n]! += 0.501 * step * Math.abs(w) + 2e-6 * Math.abs(x[k]!) * (Math.abs(w) + 3 * greatest);
           }
         }
         const row = outputs[0]!.subarray(t * features, (t + 1) * features);
@@ -117,7 +136,7 @@ describe("products by q8", () => {
     const next = randomNumbers(9);
     const a = randomF32(next, [70, depth]);
     const weight = randomF32(next, [features, depth]);
-    const room = packed([features, depth]);
+    const room = packed([features, depth], format);
     const { outputs } = await runEverywhere({ a, weight, room }, multiply);
     for (const [first, count] of [
       [0, 1],
@@ -140,9 +159,10 @@ describe("products by q8", () => {
     a.data.subarray(2 * depth).fill(1e-31);
     a.data[3 * depth + 95] = 1;
     const weight = f32([1, depth], new Float32Array(depth).fill(1));
-    const { outputs } = await runEverywhere({ a, weight, room: packed([1, depth]) }, multiply);
+    const { outputs } = await runEverywhere({ a, weight, room: packed([1, depth], format) }, multiply);
     expectSameBits(outputs[0]!.subarray(0, 3), Float32Array.of(Number.NaN, Number.NaN, 0), "out");
-    expectWithin(outputs[0]!.subarray(3), [1], () => 1e-3, "out");
+    const { values: ones } = packedRows(format, weight.data, 1, depth);
+    expectWithin(outputs[0]!.subarray(3), [ones[95]!], () => 1e-6, "out");
   });
 
   test("fused with a residual or a gate they are what the ops are one after the other", async () => {
@@ -150,7 +170,14 @@ describe("products by q8", () => {
     const next = randomNumbers(4);
     const [a, residual] = [randomF32(next, [rows, depth]), randomF32(next, [rows, features])];
     const [gate, up] = [randomF32(next, [features, depth]), randomF32(next, [features, depth])];
-    const inputs = { a, residual, gate, up, gateRoom: packed([features, depth]), upRoom: packed([features, depth]) };
+    const inputs = {
+      a,
+      residual,
+      gate,
+      up,
+      gateRoom: packed([features, depth], format),
+      upRoom: packed([features, depth], format),
+    };
     for (const count of [1, rows]) {
       const cut = { a: f32([count, depth], a.data.subarray(0, count * depth)) };
       const residualCut = { residual: f32([count, features], residual.data.subarray(0, count * features)) };

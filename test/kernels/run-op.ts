@@ -6,6 +6,7 @@
 // end shows NaN, one that writes there is caught. Where a tensor starts in its buffer depends on the thread count: at a cache
 // line with one thread, at odd elements with others, as weights lie in a mapped file.
 import { Device, openDevice, type RowFailure } from "#quipu/device/device.js";
+import { FORMATS } from "#quipu/device/formats.js";
 import { bytesOf, type DType, type Tensor } from "#quipu/device/tensor.js";
 import { compile } from "#quipu/graph/program.js";
 import { Recorder } from "#quipu/graph/recorder.js";
@@ -179,7 +180,7 @@ function guarded(
   data?: Elements,
   bound = 0,
 ): Guarded {
-  if (dtype === "q8") {
+  if (FORMATS[dtype].block.rows > 1) {
     const tensor = device.allocate(name, dtype, shape);
     return { tensor, whole: tensor, contents: new Int8Array(0), start: 0, size: 0 };
   }

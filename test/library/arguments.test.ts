@@ -279,7 +279,7 @@ test.each<[string, unknown]>([
   ["batchSize", 65537],
   ["slots", 0],
   ["slotTimeoutMs", -1],
-  ["quantize", "q4"],
+  ["quantize", "q6"],
   ["device", "gpu"],
   ["fuse", ["matmulSwiglu", "swiglu"]],
   ["mmap", 0],

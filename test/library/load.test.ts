@@ -98,7 +98,7 @@ describe("loadModel", () => {
     [{ batchSize: 0 }, "ERR_USAGE"],
     [{ slots: 0 }, "ERR_USAGE"],
     [{ kvCache: "q4" }, "ERR_USAGE"],
-    [{ quantize: "q4" }, "ERR_USAGE"],
+    [{ quantize: "q6" }, "ERR_USAGE"],
     [{ device: "cuda" }, "ERR_DEVICE_UNAVAILABLE"],
     [{ tokenizer: true }, "ERR_MODEL_NOT_FOUND"], // it has none
   ])("%j is refused with %s", async (options, code) => {

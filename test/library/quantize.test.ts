@@ -8,39 +8,39 @@ import { complete, someIds, withModel } from "../model/run-model.js";
 
 const { folder, vocabSize } = loadTiny("gqa-f32");
 const tied = loadTiny("mqa-tied-bf16").folder;
+const QUANTIZED = ["q8", "q4"] as const;
 const Q8 = { quantize: "q8" } as const;
 const temporary = temporaryFolder();
 
-/** Bytes of q8: sixteen rows and 32 columns at a time. */
-const packedBytes = (rows: number, columns: number) => Math.ceil(rows / 16) * Math.ceil(columns / 32) * 16 * 34;
+const groups = (rows: number, columns: number) => [Math.ceil(rows / 16), columns] as const;
+/** Bytes of a matrix: sixteen rows at a time. */
+const BYTES: Readonly<Record<"q8" | "q6" | "q4", (rows: number, columns: number) => number>> = {
+  q8: (...shape) => groups(...shape)[0] * Math.ceil(shape[1] / 32) * 16 * 34,
+  q6: (...shape) => groups(...shape)[0] * Math.ceil(shape[1] / 32) * 16 * 26,
+  q4: (...shape) => groups(...shape)[0] * (Math.ceil(shape[1] / 64) * 16 * 35 + Math.ceil(shape[1] / 256) * 64),
+};
 
-test("weights of products take 34 bytes for 32 of them; norms and a table that is only gathered from stay", async () => {
-  await withModel(folder, Q8, async (model) => {
+test.each([
+  ["q8", BYTES.q8, BYTES.q8],
+  ["q4", BYTES.q4, BYTES.q6],
+] as const)("matrices take the bytes of %s, norms stay", async (quantize, most, sensitive) => {
+  await withModel(folder, { quantize }, async (model) => {
     const { hiddenSize: D, intermediateSize: F, heads, kvHeads, headSize, layers } = model.config;
     const [q, kv] = [heads * headSize, kvHeads * headSize];
-    const layer = [
-      [q, D],
-      [kv, D],
-      [kv, D],
-      [D, q],
-      [F, D],
-      [F, D],
-      [D, F],
-    ] as const;
-    const layerBytes = layer.reduce((sum, [rows, columns]) => sum + packedBytes(rows, columns), 0) + 2 * 4 * D;
-    const inUse = layers * layerBytes + 4 * D + packedBytes(vocabSize, D);
+    expect(layers).toBe(2); // whose down is not among those that q4 keeps in q6
+    const layer = most(q, D) + most(kv, D) + sensitive(kv, D) + most(D, q) + 2 * most(F, D) + most(D, F) + 2 * 4 * D;
+    const inUse = layers * layer + 4 * D + sensitive(vocabSize, D);
+    const table = most(vocabSize, D);
     expect(model.stats()).toMatchObject({
-      weightBytes: inUse + 4 * vocabSize * D,
-      weightBytesPerToken: inUse + 4 * D,
-      formats: [{ format: "f32", bytes: 4 * vocabSize * D }, { format: "q8" }].sort((a) =>
-        a.format === "q8" ? -1 : 1,
-      ),
+      weightBytes: inUse + table,
+      weightBytesPerToken: inUse + Math.ceil(table / vocabSize),
+      formats: quantize === "q8" ? [{ format: "q8" }] : [{ format: "q4" }, { format: "q6" }],
     });
   });
 });
 
-test("a tied embedding is there once, for products and for rows", async () => {
-  await withModel(tied, Q8, async (model) => {
+test.each(QUANTIZED)("%s: a tied embedding is there once, for products and for rows", async (quantize) => {
+  await withModel(tied, { quantize }, async (model) => {
     const { weightBytes, weightBytesPerToken } = model.stats();
     expect(weightBytesPerToken).toBe(weightBytes);
     await withModel(tied, {}, async (plain) => {
@@ -49,19 +49,26 @@ test("a tied embedding is there once, for products and for rows", async () => {
   });
 });
 
-test.each([folder, tied])("%s says nearly the same, and the same to each reader", async (dir) => {
-  const prompt = someIds(40, vocabSize);
-  const logits = (options: object) => withModel(dir, options, (model) => model.logits(prompt));
-  const [plain, packed, read] = [await logits({}), await logits(Q8), await logits({ ...Q8, mmap: false })];
-  expect(read).toEqual(packed);
-  expect(packed).not.toEqual(plain);
-  await withModel(dir, Q8, async (model) => {
-    const [alone, ...others] = await Promise.all(
-      [1, 1, 2].map((seed) => complete(model, prompt, { maxTokens: 20, seed, promptCache: false })),
-    );
-    expect(others[0]!.ids).toEqual(alone!.ids);
-  });
-});
+test.each([folder, tied].flatMap((dir) => QUANTIZED.map((quantize) => [dir, quantize] as const)))(
+  "%s of %s says nearly the same, and the same to each reader",
+  async (dir, quantize) => {
+    const prompt = someIds(40, vocabSize);
+    const logits = (options: object) => withModel(dir, options, (model) => model.logits(prompt));
+    const [plain, packed, read] = [
+      await logits({}),
+      await logits({ quantize }),
+      await logits({ quantize, mmap: false }),
+    ];
+    expect(read).toEqual(packed);
+    expect(packed).not.toEqual(plain);
+    await withModel(dir, { quantize }, async (model) => {
+      const [alone, ...others] = await Promise.all(
+        [1, 1, 2].map((seed) => complete(model, prompt, { maxTokens: 20, seed, promptCache: false })),
+      );
+      expect(others[0]!.ids).toEqual(alone!.ids);
+    });
+  },
+);
 
 test.each([
   ["model.layers.0.mlp.up_proj.weight", Number.NaN],

@@ -97,10 +97,10 @@ test("has types for import and for require", () => {
   expect({ status, stdout }).toEqual({ status: 0, stdout: "" });
 });
 
-/** A generation on the slow model that is at its first prompt steps. */
-const BUSY = `
+/** A generation on the slow model that is at its first prompt steps, of a prompt of so many tokens. */
+const busy = (length: number) => `
   const model = await loadModel("slow", { tokenizer: false, threads: 2, slots: 2 });
-  const long = new Int32Array(3000).fill(5);
+  const long = new Int32Array(${length}).fill(5);
   const use = async (prompt, options) => {
     const seen = [];
     for await (const event of model.generate(prompt, { temperature: 0, ...options })) seen.push(event.reason ?? event.type);
@@ -111,6 +111,7 @@ const BUSY = `
     const ended = use(long, { ...options, onPromptProgress: () => resolve({ ended }) });
   });
 `;
+const BUSY = busy(3000);
 
 describe("a process ends", () => {
   test("with its own status when it exits in mid-generation", () => {
@@ -177,7 +178,7 @@ describe("a process ends", () => {
 test("no rejection is left unhandled, whatever ends a generation", () => {
   const program = `${IMPORT}
     process.on("unhandledRejection", (error) => console.log("unhandled", error));
-    ${BUSY}
+    ${busy(700)}
     const controller = new AbortController();
     const broken = async (type) => { for await (const event of model.generate(long.subarray(0, 9))) if (event.type === type) break; };
     const { ended } = await midPrompt({ signal: controller.signal });

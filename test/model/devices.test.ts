@@ -53,17 +53,20 @@ function difference(a: Float32Array, b: Float32Array, vocabSize: number): number
 describe.each(tinyNames())("tiny checkpoint %s", (name) => {
   const { folder, prompts, vocabSize } = loadTiny(name);
 
-  test("weights of q8 are the same on the reference device, which has activations of f64", async () => {
-    const ids = Int32Array.from(prompts[0]!.ids);
-    const options = { quantize: "q8" } as const;
-    const [cpu, other, exact] = [
-      await logitsOf(folder, ids, options),
-      await logitsOf(folder, ids, { ...options, device: "reference" }),
-      await logitsOf(folder, ids, {}),
-    ];
-    expect(difference(cpu, other, vocabSize)).toBeLessThanOrEqual(CODED_ACTIVATIONS);
-    expect(difference(other, exact, vocabSize)).toBeGreaterThan(AGREEMENT); // it is quantized, too
-  });
+  test.each(["q8", "q4"] as const)(
+    "weights of %s are the same on the reference device, which has activations of f64",
+    async (quantize) => {
+      const ids = Int32Array.from(prompts[0]!.ids);
+      const options = { quantize } as const;
+      const [cpu, other, exact] = [
+        await logitsOf(folder, ids, options),
+        await logitsOf(folder, ids, { ...options, device: "reference" }),
+        await logitsOf(folder, ids, {}),
+      ];
+      expect(difference(cpu, other, vocabSize)).toBeLessThanOrEqual(CODED_ACTIVATIONS);
+      expect(difference(other, exact, vocabSize)).toBeGreaterThan(AGREEMENT); // it is quantized, too
+    },
+  );
 
   test("the reference device gives transformers' logits, and its greedy ids are the CPU's", async () => {
     for (const { ids, positions, relativeError, greedy: continuation } of prompts) {

@@ -124,7 +124,9 @@ describe.each(["gqa-f32", "llama3-rope-sharded-bf16", "mha-f16"])("tiny checkpoi
     expectSame(loadTiny(name).folder, { kvCache }, VARIATIONS),
   );
 
-  test("with weights of q8", () => expectSame(loadTiny(name).folder, { quantize: "q8" }, VARIATIONS));
+  test.each(["q8", "q4"] as const)("with weights of %s", (quantize) =>
+    expectSame(loadTiny(name).folder, { quantize }, VARIATIONS),
+  );
 });
 
 const anySmollm2 = smollm2Folder();

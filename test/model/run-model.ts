@@ -1,7 +1,6 @@
 // Runs models in tests: a whole completion at once, and the runtime below the library where a test decides what is in a step.
 import { openCheckpoint } from "#quipu/checkpoint/checkpoint.js";
 import { Device, openDevice } from "#quipu/device/device.js";
-import type { Quantized } from "#quipu/device/formats.js";
 import { FUSIONS, type Fusion } from "#quipu/device/fusions.js";
 import type { EndEvent, GenerateOptions, Prompt, StartEvent, TokenEvent } from "#quipu/generate/events.js";
 import { type LoadOptions, loadModel } from "#quipu/generate/load.js";
@@ -10,6 +9,7 @@ import { PAGE_KEYS } from "#quipu/graph/ops.js";
 import { chooseTarget } from "#quipu/machine/machine.js";
 import { readConfig } from "#quipu/model/config.js";
 import type { KvCacheType } from "#quipu/model/kv-cache.js";
+import type { Quantization } from "#quipu/model/quantization.js";
 import { type Row, Runtime, type SampledRow, type SampledToken } from "#quipu/model/runtime.js";
 import type { SamplingSettings } from "#quipu/model/slot-state.js";
 import { disposeWeights, loadWeights } from "#quipu/model/weights.js";
@@ -58,7 +58,7 @@ export interface RuntimeOptions {
   /** Default: the context for each slot. */
   readonly cacheTokens?: number;
   readonly mmap?: boolean;
-  readonly quantize?: Quantized;
+  readonly quantize?: Quantization;
   /** The most rows that a step may have; default 600. */
   readonly stepRows?: number;
   /** Default: all. */
@@ -82,11 +82,9 @@ export async function withRuntime<T>(
   const { target, device: other, fusions = FUSIONS, quantize } = given;
   const { cacheTokens = slots * PAGE_KEYS * Math.ceil(contextLength / PAGE_KEYS) } = given;
   const device =
-    other === undefined
-      ? new Device("cpu", chooseTarget(target), threads, { fusions, quantize })
-      : openDevice({ device: other, quantize });
+    other === undefined ? new Device("cpu", chooseTarget(target), threads, { fusions }) : openDevice({ device: other });
   const config = await readConfig(dir);
-  const { weights } = await loadWeights(device, await openCheckpoint(dir), config, { mmap });
+  const { weights } = await loadWeights(device, await openCheckpoint(dir), config, { mmap, quantize });
   const shape = { slots, contextLength, cacheTokens, type: kvCache, stepRows };
   const runtime = await Runtime.create(device, config, weights, shape);
   try {

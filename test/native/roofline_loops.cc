@@ -1,5 +1,4 @@
-// cpu/kernels/roofline.h over the instruction set of simd/QUIPU_SIMD.h and simd/QUIPU_DOTS.h, as QUIPU_LOOPS: compiled
-// once for each.
+// cpu/kernels/roofline.h over the instruction set of three files of simd/, as QUIPU_LOOPS: compiled once for each.
 #include "roofline_loops.h"
 
 #if defined(__x86_64__)
@@ -13,8 +12,9 @@ namespace quipu::test {
 
 namespace QUIPU_LOOPS {
 // clang-format off
-#include QUIPU_SIMD
-#include QUIPU_DOTS
+#include QUIPU_FIRST
+#include QUIPU_SECOND
+#include QUIPU_THIRD
 #include "cpu/kernels/roofline.h"
 // clang-format on
 }  // namespace QUIPU_LOOPS

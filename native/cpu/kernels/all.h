@@ -10,9 +10,18 @@
 #include "cpu/kernels/matmul_tile.h"
 #include "cpu/kernels/philox.h"
 #include "cpu/kernels/q8.h"
+// as above
+#include "cpu/kernels/q4.h"
+#include "cpu/kernels/q6.h"
+// as above
+#include "cpu/kernels/packed.h"
+#include "cpu/kernels/quantize_span.h"
 #include "cpu/kernels/weights.h"
 // as above
+#include "cpu/kernels/matmul_q4.h"
 #include "cpu/kernels/matmul_q8.h"
+#include "cpu/kernels/quantize_q4.h"
+#include "cpu/kernels/quantize_scaled.h"
 #include "cpu/kernels/ranking.h"
 //
 #include "cpu/kernels/add.h"

@@ -94,6 +94,8 @@ static void appendKv(const OpCall& call, Worker& worker) {
     case DType::kBF16:
     case DType::kI32:
     case DType::kQ8:
+    case DType::kQ6:
+    case DType::kQ4:
       return;  // refused by op_table.cc
   }
 }

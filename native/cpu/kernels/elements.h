@@ -17,6 +17,14 @@ QUIPU_INLINE f32x16 loadWidePart(const float* p, size_t n) { return loadPart(p, 
 QUIPU_INLINE f32x16 loadWidePart(const F16* p, size_t n) { return widenF16Part(&p->bits, n); }
 QUIPU_INLINE f32x16 loadWidePart(const Bf16* p, size_t n) { return widenBf16Part(&p->bits, n); }
 
+// The first n ≤ 16; most often all of them, which takes no mask.
+QUIPU_INLINE f32x16 loadFirst(const float* p, size_t n) { return n == 16 ? load(p) : loadPart(p, n); }
+
+QUIPU_INLINE void storeFirst(float* p, f32x16 v, size_t n) {
+  if (n == 16) return store(p, v);
+  storePart(p, v, n);
+}
+
 // Calls f(typed pointer) for a floating-point tensor.
 template <typename F>
 QUIPU_INLINE void withElements(const View& view, F f) {
@@ -30,6 +38,8 @@ QUIPU_INLINE void withElements(const View& view, F f) {
     case DType::kI32:
     case DType::kI8:
     case DType::kQ8:
+    case DType::kQ6:
+    case DType::kQ4:
       return;  // refused by op_table.cc
   }
 }

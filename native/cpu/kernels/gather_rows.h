@@ -8,10 +8,15 @@ static void gatherRows(const OpCall& call, Worker& worker) {
   const size_t width = out.dims[1], tableRows = call[gather_rows::kTable].dims[0];
   const View& table = call[gather_rows::kTable];
   const int32_t* ids = call[gather_rows::kIds].as<int32_t>();
-  if (table.dtype == DType::kQ8) {
+  if (isPacked(table.dtype)) {
     for (size_t row; worker.next(row);) {
       const int32_t id = ids[row];
-      q8Row(table, id >= 0 && size_t(id) < tableRows ? size_t(id) : SIZE_MAX, out.as<float>() + row * width);
+      float* to = out.as<float>() + row * width;
+      if (id >= 0 && size_t(id) < tableRows) {
+        packedRow(table, size_t(id), to);
+      } else {
+        for (size_t k = 0; k < width; ++k) to[k] = 0;
+      }
     }
     return;
   }

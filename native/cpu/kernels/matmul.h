@@ -8,10 +8,11 @@
 static constexpr size_t kDotLimit = kHasTiles ? 1 : SIZE_MAX;
 static constexpr size_t kTileLimit = kWideRegisters >= 32 ? 64 : 32;
 
-enum class Form { kDot, kTiles, kPanels, kCodes };
+enum class Form { kDot, kTiles, kPanels, kScaled, kQ4 };
 
 QUIPU_INLINE Form formOf(size_t rows, const View& b) {
-  if (b.dtype == DType::kQ8) return Form::kCodes;
+  if (b.dtype == DType::kQ4) return Form::kQ4;
+  if (isScaled(b.dtype)) return Form::kScaled;
   if (rows <= kDotLimit) return Form::kDot;
   return rows <= kTileLimit ? Form::kTiles : Form::kPanels;
 }
@@ -30,8 +31,9 @@ QUIPU_INLINE size_t multiplyTaskRows(Form form, const View& a, const View& b, ui
       return panelsPerTask(b.dims[0], threads) * kPanelRows;
     case Form::kDot:
       return dotTaskRows(rowBytes);
-    case Form::kCodes:
-      return q8TaskRows(b.dims[0], a.dims[1], threads);
+    case Form::kScaled:
+    case Form::kQ4:
+      return packedTaskRows(b, threads);
   }
   return 1;
 }
@@ -47,14 +49,19 @@ static size_t multiplyTasks(const View& a, const View& b, uint32_t threads) {
 
 // What panels and codes want done first, in a phase of its own: the activations packed, or made codes.
 static size_t multiplyPackTasks(const View& a, const View& b) {
-  if (formOf(a, b) == Form::kCodes) return a.dims[0];
+  if (isPacked(b.dtype)) return a.dims[0];
   return usesPanels(a, b) ? packTasks(a.dims[0], a.dims[1]) : 0;
 }
 
 static void multiplyPack(const View& a, const View& b, Worker& worker) {
   const size_t rows = a.dims[0], depth = a.dims[1];
   const float* from = a.as<float>();
-  if (formOf(a, b) == Form::kCodes) {
+  if (b.dtype == DType::kQ4) {
+    const Q4Rows codes(worker.shared, rows, depth);
+    for (size_t row; worker.next(row);) q4Activations(from + row * depth, depth, row, codes);
+    return;
+  }
+  if (isScaled(b.dtype)) {
     const Q8Rows codes(worker.shared, rows, depth);
     for (size_t row; worker.next(row);) q8Activations(from + row * depth, depth, row, codes);
     return;
@@ -64,10 +71,15 @@ static void multiplyPack(const View& a, const View& b, Worker& worker) {
 }
 
 // A multiple of 64 bytes, so that a caller's own scratch may follow. Neither is more for fewer rows.
-static size_t multiplyScratchBytes(const View& a, const View& b) { return usesPanels(a, b) ? kPanelScratchBytes : 0; }
+static size_t multiplyScratchBytes(const View& a, const View& b) {
+  if (b.dtype == DType::kQ4) return kQ4ScratchBytes;
+  if (b.dtype == DType::kQ6) return kQ6ScratchBytes;
+  return usesPanels(a, b) ? kPanelScratchBytes : 0;
+}
 
 static size_t multiplySharedBytes(const View& a, const View& b) {
-  if (formOf(a, b) == Form::kCodes) return Q8Rows::bytes(a.dims[0], a.dims[1]);
+  if (b.dtype == DType::kQ4) return Q4Rows::bytes(a.dims[0], a.dims[1]);
+  if (isScaled(b.dtype)) return Q8Rows::bytes(a.dims[0], a.dims[1]);
   return usesPanels(a, b) ? packedBytes(a.dims[0], a.dims[1]) : 0;
 }
 
@@ -77,8 +89,12 @@ template <typename Finish>
 QUIPU_INLINE void multiplyRows(const View& a, const View& b, size_t first, size_t last, float* sums, size_t pitch,
                                Worker& worker, Finish finish) {
   const size_t columns = a.dims[0], depth = a.dims[1];
-  if (formOf(a, b) == Form::kCodes) {
-    q8Rows(Q8Rows(worker.shared, columns, depth), columns, b, first, last, sums, pitch);
+  if (b.dtype == DType::kQ4) {
+    q4Rows(Q4Rows(worker.shared, columns, depth), columns, b, first, last, worker.scratch, sums, pitch);
+    return finish(size_t{0}, columns, first, last);
+  }
+  if (isScaled(b.dtype)) {
+    scaledRows(Q8Rows(worker.shared, columns, depth), columns, b, first, last, worker.scratch, sums, pitch);
     return finish(size_t{0}, columns, first, last);
   }
   withElements(b, [&](auto weights) {

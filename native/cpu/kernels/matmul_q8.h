@@ -1,17 +1,19 @@
-// matmul by weights of q8: activations are codes too, so that products are of whole numbers, and rows of weights lie
-// across the lanes. Moves the weights once, 34 bytes for 32 of them; bound by memory for few rows of activations, by
-// the multipliers for many.
+// matmul by weights of q8 and q6: activations are codes too, so that products are of whole numbers, and rows of weights
+// lie across the lanes. Moves the weights once, 34 or 26 bytes for 32 of them; bound by memory for few rows of
+// activations, by the multipliers for many.
 //
 //   shared    the activations as codes, in a phase of their own: [t] codes, then [t] scales, then [t] sums of the
 //   codes,
 //             of every 32 k of a row; k past the end is 0
+//   scratch   of q6, for more than kQ8Columns rows: spans of blocks with the codes of q8
 //
 // A task is a run of groups of sixteen rows. Their blocks are taken kQ8Span at a time against all rows of activations,
 // so that the codes of a span stay in L1 while the rows go by; between spans the sums lie where the result will.
 
-static constexpr size_t kQ8Span = 16;            // blocks: 512 k, 8.7 kB
-static constexpr size_t kQ8TaskBytes = 1 << 17;  // as a task of the dot form twice
-static constexpr size_t kQ8Ahead = 4096;         // bytes
+static constexpr size_t kQ8Span = 16;     // blocks: 512 k, 8.7 kB
+static constexpr size_t kQ8Ahead = 4096;  // bytes
+static constexpr size_t kQ8Groups = kWideRegisters >= 32 ? 2 : 1;
+static constexpr size_t kQ6ScratchBytes = kQ8Groups * kQ8Span * kQ8BlockBytes;
 static constexpr int kQ8Columns = kWideRegisters >= 32 ? 6 : 2;
 
 // The activations as codes.
@@ -50,51 +52,87 @@ static void q8Activations(const float* x, size_t depth, size_t row, const Q8Rows
   }
 }
 
-// `count` blocks of a group from `blocks` on against kColumns rows: sums[column · pitch + r], rows r < `valid`, stored
-// or continued. `first` is the number of the first block in its row.
-template <int kColumns>
-static void q8Tile(const std::byte* blocks, size_t count, const Q8Rows& a, size_t column, size_t first, float* sums,
-                   size_t pitch, size_t valid) {
-  f32x16 tile[kColumns];
-  for (int c = 0; c < kColumns; ++c) {
-    tile[c] = first == 0 ? zero() : valid == 16 ? load(sums + c * pitch) : loadPart(sums + c * pitch, valid);
-  }
-  for (size_t b = 0; b < count; ++b, blocks += kQ8BlockBytes) {
-    const int8_t* weights = reinterpret_cast<const int8_t*>(blocks);
-    if constexpr (kColumns == 1) {
-      for (size_t line = 0; line < kQ8BlockBytes; line += 64) __builtin_prefetch(blocks + kQ8Ahead + line, 0, 3);
-    }
-    const int8_t* codes[kColumns];
-    dots16 dots[kColumns];
-#pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) {
-      codes[c] = a.codes + ((column + c) * a.blocks + first + b) * kQ8Block;
-      dots[c] = noDots();
-    }
-#pragma GCC unroll 8
-    for (size_t k = 0; k < kQ8Block; k += 4) {
-      const codes16 w = loadCodes(weights + k * kGroupRows);
-#pragma GCC unroll 8
-      for (int c = 0; c < kColumns; ++c) dots[c] = dot(dots[c], w, codes[c] + k);
-    }
-    const f32x16 scale = widenF16(reinterpret_cast<const uint16_t*>(blocks + kQ8Codes));
-#pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) {
-      const size_t at = (column + c) * a.blocks + first + b;
-      tile[c] = fma(totals(dots[c], a.sums[at]), mul(scale, broadcast(a.scales[at])), tile[c]);
-    }
-  }
-  for (int c = 0; c < kColumns; ++c) {
-    if (valid == 16) {
-      store(sums + c * pitch, tile[c]);
-    } else {
-      storePart(sums + c * pitch, tile[c], valid);
-    }
+QUIPU_INLINE void prefetchAhead(const std::byte* block, size_t bytes) {
+  for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(block + kQ8Ahead + line, 0, 3);
+}
+
+// Four k of a block's codes, and sums for the products of a block.
+template <DType kFormat>
+QUIPU_INLINE auto codesAt(const std::byte* block, size_t line) {
+  if constexpr (kFormat == DType::kQ6) {
+    return q6Codes(block, line);
+  } else {
+    return loadCodes(reinterpret_cast<const int8_t*>(block) + line * 64);
   }
 }
 
-using Q8Tile = void (*)(const std::byte*, size_t, const Q8Rows&, size_t, size_t, float*, size_t, size_t);
+template <DType kFormat>
+QUIPU_INLINE dots16 dotsFor(int32_t sumOfA) {
+  if constexpr (kFormat == DType::kQ6) return dotsFrom(-32 * sumOfA);
+  return dotsOf(sumOfA);
+}
 
+// A run of blocks of adjacent groups.
+struct Q8Run {
+  const std::byte* blocks;  // of the first group
+  size_t apart;             // bytes from one group's to the next one's
+  size_t count, first;      // `first`: the number of the first block in its row
+  size_t valid;             // rows of the last group
+  bool prefetch;            // whether they come from memory
+};
+
+// A run of kGroups groups against kColumns rows: sums[column · pitch + 16 · group + r], stored or continued.
+template <DType kFormat, int kGroups, int kColumns>
+static void q8Tile(const Q8Run& run, const Q8Rows& a, size_t column, float* sums, size_t pitch) {
+  constexpr size_t kBlockBytes = kFormat == DType::kQ6 ? kQ6BlockBytes : kQ8BlockBytes;
+  const auto place = [&](int g, int c) { return sums + size_t(c) * pitch + size_t(g) * kGroupRows; };
+  const auto rows = [&](int g) { return g + 1 < kGroups ? kGroupRows : run.valid; };
+  f32x16 tile[kGroups][kColumns];
+  for (int g = 0; g < kGroups; ++g) {
+    for (int c = 0; c < kColumns; ++c) tile[g][c] = run.first == 0 ? zero() : loadFirst(place(g, c), rows(g));
+  }
+  const std::byte* block = run.blocks;
+  for (size_t b = run.first; b < run.first + run.count; ++b, block += kBlockBytes) {
+    if (run.prefetch) {
+      for (int g = 0; g < kGroups; ++g) prefetchAhead(block + size_t(g) * run.apart, kBlockBytes);
+    }
+    const int8_t* codes[kColumns];
+    dots16 dots[kGroups][kColumns];
+#pragma GCC unroll 8
+    for (int c = 0; c < kColumns; ++c) {
+      const size_t at = (column + size_t(c)) * a.blocks + b;
+      codes[c] = a.codes + at * kQ8Block;
+#pragma GCC unroll 8
+      for (int g = 0; g < kGroups; ++g) dots[g][c] = dotsFor<kFormat>(a.sums[at]);
+    }
+#pragma GCC unroll 8
+    for (size_t line = 0; line < kQ8Block / 4; ++line) {
+#pragma GCC unroll 8
+      for (int g = 0; g < kGroups; ++g) {
+        const auto w = codesAt<kFormat>(block + size_t(g) * run.apart, line);
+#pragma GCC unroll 8
+        for (int c = 0; c < kColumns; ++c) dots[g][c] = dot(dots[g][c], w, codes[c] + 4 * line);
+      }
+    }
+#pragma GCC unroll 8
+    for (int g = 0; g < kGroups; ++g) {
+      const std::byte* end = block + size_t(g) * run.apart + kBlockBytes;
+      const f32x16 scale = widenF16(reinterpret_cast<const uint16_t*>(end) - kGroupRows);
+#pragma GCC unroll 8
+      for (int c = 0; c < kColumns; ++c) {
+        const f32x16 by = mul(scale, broadcast(a.scales[(column + size_t(c)) * a.blocks + b]));
+        tile[g][c] = fma(totals(dots[g][c]), by, tile[g][c]);
+      }
+    }
+  }
+  for (int g = 0; g < kGroups; ++g) {
+    for (int c = 0; c < kColumns; ++c) storeFirst(place(g, c), tile[g][c], rows(g));
+  }
+}
+
+using Q8Tile = void (*)(const Q8Run&, const Q8Rows&, size_t, float*, size_t);
+
+template <DType kFormat, int kGroups>
 struct Q8Tiles {
   Q8Tile ofWidth[kQ8Columns + 1] = {};
   constexpr Q8Tiles() { fill<kQ8Columns>(); }
@@ -102,32 +140,42 @@ struct Q8Tiles {
  private:
   template <int kColumns>
   constexpr void fill() {
-    ofWidth[kColumns] = q8Tile<kColumns>;
+    ofWidth[kColumns] = q8Tile<kFormat, kGroups, kColumns>;
     if constexpr (kColumns > 1) fill<kColumns - 1>();
   }
 };
 
-// Weight rows of a task: whole groups, at least four tasks a thread.
-QUIPU_INLINE size_t q8TaskRows(size_t rowCount, size_t depth, uint32_t threads) {
-  const size_t balanced = rowCount / (size_t(threads) * 4 * kGroupRows);
-  const size_t large = kQ8TaskBytes / (q8Blocks(depth) * kQ8BlockBytes), groups = balanced < large ? balanced : large;
-  return (groups < 1 ? 1 : groups) * kGroupRows;
-}
-
 // Weight rows [first, last), first a multiple of sixteen, against all `columns` rows: sums[column · pitch + n − first].
-static void q8Rows(const Q8Rows& a, size_t columns, const View& weights, size_t first, size_t last, float* sums,
-                   size_t pitch) {
-  static constexpr Q8Tiles kTiles;
-  const size_t tiles = (columns + kQ8Columns - 1) / kQ8Columns;
-  for (size_t row = first; row < last; row += kGroupRows) {
-    const std::byte* group = q8Group(weights, row / kGroupRows);
-    const size_t valid = last - row < kGroupRows ? last - row : kGroupRows;
+// Few rows take one group after the other, as it lies; many take kQ8Groups at a time.
+static void scaledRows(const Q8Rows& a, size_t columns, const View& weights, size_t first, size_t last,
+                       std::byte* scratch, float* sums, size_t pitch) {
+  static constexpr Q8Tiles<DType::kQ8, 1> kQ8One;
+  static constexpr Q8Tiles<DType::kQ6, 1> kQ6One;
+  static constexpr Q8Tiles<DType::kQ8, kQ8Groups> kQ8Several;
+  const size_t tiles = (columns + kQ8Columns - 1) / kQ8Columns, blockBytes = scaledBlockBytes(weights.dtype);
+  const bool isQ6 = weights.dtype == DType::kQ6, unpacks = isQ6 && tiles > 1;
+  const size_t groupBytes = q8Blocks(weights.dims[1]) * blockBytes;
+  for (size_t row = first, groups; row < last; row += groups * kGroupRows) {
+    groups = tiles > 1 && last - row > (kQ8Groups - 1) * kGroupRows ? kQ8Groups : 1;
+    const Q8Tile* ofWidth = isQ6 && !unpacks ? kQ6One.ofWidth : groups == 1 ? kQ8One.ofWidth : kQ8Several.ofWidth;
+    const size_t left = last - row - (groups - 1) * kGroupRows;
     for (size_t block = 0; block < a.blocks; block += kQ8Span) {
       const size_t count = a.blocks - block < kQ8Span ? a.blocks - block : kQ8Span;
+      const std::byte* blocks = scaledGroup(weights, row / kGroupRows) + block * blockBytes;
+      Q8Run run = {blocks, groupBytes, count, block, left < kGroupRows ? left : kGroupRows, !unpacks};
+      if (unpacks) {
+        for (size_t i = 0; i < groups * count; ++i) {
+          const std::byte* from = blocks + i / count * groupBytes + i % count * blockBytes;
+          prefetchAhead(from, blockBytes);
+          q6Unpack(from, scratch + i * kQ8BlockBytes);
+        }
+        run.blocks = scratch;
+        run.apart = count * kQ8BlockBytes;
+      }
       for (size_t tile = 0; tile < tiles; ++tile) {
         const size_t column = tile * columns / tiles, width = (tile + 1) * columns / tiles - column;
-        kTiles.ofWidth[width](group + block * kQ8BlockBytes, count, a, column, block,
-                              sums + column * pitch + row - first, pitch, valid);
+        ofWidth[width](run, a, column, sums + column * pitch + row - first, pitch);
+        run.prefetch = false;
       }
     }
   }

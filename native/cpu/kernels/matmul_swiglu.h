@@ -66,7 +66,7 @@ static void matmulSwigluRun(const OpCall& call, Worker& worker) {
         swigluElements(tile + t * tilePitch + n - first, to, to, nEnd - n);
       }
     };
-    if (a.dims[0] == 1 && formOf(a, gate) != Form::kCodes) {
+    if (a.dims[0] == 1 && !isPacked(gate.dtype)) {
       dotPair(a, gate, up, first, last, tile, out + first);
       return finish(0, 1, first, last);
     }

@@ -1,4 +1,4 @@
-// q8 (docs/numerics.md): a weight is a code of −127 … 127 times the f16 scale of its 32. How a matrix lies in memory
+// q8 (docs/numerics.md): a weight is a code of −128 … 127 times the f16 scale of its 32. How a matrix lies in memory
 // here: groups of sixteen rows, in a group the blocks of 32 k one after another, in a block the codes, four k of every
 // row side by side (simd/scalar_dots.h), then the sixteen scales. What lies beyond the matrix is 0. So a group is one
 // stream, and every load is of sixteen rows, for one row of activations as for many.
@@ -7,10 +7,6 @@ static constexpr size_t kGroupRows = 16, kQ8Block = 32;
 static constexpr size_t kQ8Codes = kGroupRows * kQ8Block, kQ8BlockBytes = kQ8Codes + kGroupRows * 2;
 
 QUIPU_INLINE size_t q8Blocks(size_t depth) { return (depth + kQ8Block - 1) / kQ8Block; }
-
-QUIPU_INLINE std::byte* q8Group(const View& matrix, size_t group) {
-  return matrix.as<std::byte>() + group * q8Blocks(matrix.dims[1]) * kQ8BlockBytes;
-}
 
 // Where the four codes of a row are that begin at code k of the block, k a multiple of four.
 QUIPU_INLINE size_t q8Codes(size_t row, size_t k) { return k * kGroupRows + row * 4; }
@@ -24,19 +20,4 @@ QUIPU_INLINE void q8Values(const std::byte* block, size_t row, float (&to)[kQ8Bl
   float wide[kGroupRows];
   store(wide, widenF16(scales));
   for (size_t k = 0; k < kQ8Block; k += 16) store(to + k, mul(widenI8(codes + k), broadcast(wide[row])));
-}
-
-// Row `row` of the matrix as numbers; zeros where that is none of its rows.
-static void q8Row(const View& matrix, size_t row, float* to) {
-  const size_t depth = matrix.dims[1];
-  if (row == SIZE_MAX) {
-    for (size_t k = 0; k < depth; ++k) to[k] = 0;
-    return;
-  }
-  const std::byte* block = q8Group(matrix, row / kGroupRows);
-  for (size_t k = 0; k < depth; k += kQ8Block, block += kQ8BlockBytes) {
-    float values[kQ8Block];
-    q8Values(block, row % kGroupRows, values);
-    __builtin_memcpy(to + k, values, (depth - k < kQ8Block ? depth - k : kQ8Block) * sizeof(float));
-  }
 }

@@ -31,12 +31,12 @@ static double integerLoop(uint64_t iterations) {
   while (iterations > 0) {
     const uint64_t rounds = iterations < (1 << 24) / kLaneProducts ? iterations : (1 << 24) / kLaneProducts - 1;
     dots16 chains[kChains];
-    for (dots16& chain : chains) chain = noDots();
+    for (dots16& chain : chains) chain = dotsOf(0);
     changed(chains);  // or the compiler makes one chain of those that are alike
     for (uint64_t i = 0; i < rounds; ++i) addOnes(chains, ones);
     for (const dots16& chain : chains) {
       float lanes[16];
-      store(lanes, totals(chain, 0));
+      store(lanes, totals(chain));
       for (const float lane : lanes) products += double(lane);
     }
     iterations -= rounds;

@@ -4,9 +4,6 @@ static constexpr size_t kSampleBlock = 512;
 
 QUIPU_INLINE size_t blocksOf(size_t count) { return (count + kSampleBlock - 1) / kSampleBlock; }
 
-// The first n ≤ 16; most often all of them, which takes no mask.
-QUIPU_INLINE f32x16 loadFirst(const float* p, size_t n) { return n == 16 ? load(p) : loadPart(p, n); }
-
 // log of x ≥ 1: x = m · 2ᵉ with m in [√½, √2), log m = 2 artanh((m − 1) / (m + 1)). Relative error below 2⁻⁵⁰.
 static double logarithm(double x) {
   const auto bits = __builtin_bit_cast(uint64_t, x);

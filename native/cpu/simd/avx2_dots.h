@@ -20,7 +20,7 @@ QUIPU_INLINE codes16 loadCodes(const int8_t* p) {
   return codes;
 }
 
-QUIPU_INLINE dots16 noDots() { return {{_mm256_setzero_si256(), _mm256_setzero_si256()}}; }
+QUIPU_INLINE dots16 dotsOf(int32_t) { return {{_mm256_setzero_si256(), _mm256_setzero_si256()}}; }
 
 QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
   int32_t four;
@@ -51,6 +51,6 @@ QUIPU_INLINE void addOnes(dots16 (&sums)[kChains], const int8_t* ones) {
   }
 }
 
-QUIPU_INLINE f32x16 totals(dots16 sums, int32_t) {
+QUIPU_INLINE f32x16 totals(const dots16& sums) {
   return {_mm256_cvtepi32_ps(sums.half[0]), _mm256_cvtepi32_ps(sums.half[1])};
 }

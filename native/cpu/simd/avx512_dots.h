@@ -16,7 +16,7 @@ QUIPU_INLINE codes16 loadCodes(const int8_t* p) {
   return {_mm512_abs_epi8(w), _mm512_movepi8_mask(w)};
 }
 
-QUIPU_INLINE dots16 noDots() { return {_mm512_setzero_si512()}; }
+QUIPU_INLINE dots16 dotsOf(int32_t) { return {_mm512_setzero_si512()}; }
 
 QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
   int32_t four;
@@ -42,4 +42,39 @@ QUIPU_INLINE void addOnes(dots16 (&sums)[kChains], const int8_t* ones) {
   }
 }
 
-QUIPU_INLINE f32x16 totals(dots16 sums, int32_t) { return {_mm512_cvtepi32_ps(sums.v)}; }
+QUIPU_INLINE f32x16 totals(const dots16& sums) { return {_mm512_cvtepi32_ps(sums.v)}; }
+
+// Sums of weights of four bits (simd/scalar_nibbles.h) stay in 16 bits, two of each row: eight times two products of at
+// most 15 · 127 are 30,480. vpmaddwd by a factor widens them.
+struct partial16 {
+  __m512i v;
+};
+
+QUIPU_INLINE partial16 noPartial() { return {_mm512_setzero_si512()}; }
+
+QUIPU_INLINE partial16 dot(partial16 sums, const ucodes16& w, const int8_t* a) {
+  int32_t four;
+  __builtin_memcpy(&four, a, 4);
+  return {_mm512_add_epi16(sums.v, _mm512_maddubs_epi16(w.v, _mm512_set1_epi32(four)))};
+}
+
+QUIPU_INLINE dots16 dot(dots16 sums, const ucodes16& w, const int8_t* a) {
+  int32_t four;
+  __builtin_memcpy(&four, a, 4);
+  const __m512i pairs = _mm512_maddubs_epi16(w.v, _mm512_set1_epi32(four));
+  return {_mm512_add_epi32(sums.v, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
+}
+
+QUIPU_INLINE dots16 dotsFrom(int32_t first) { return {_mm512_set1_epi32(first)}; }
+
+QUIPU_INLINE i32x16 addScaled(i32x16 total, const partial16& sums, const pairs16& factors, int half) {
+  const __m512i one = half == 0 ? _mm512_mask_blend_epi16(0xaaaaaaaa, factors.v, _mm512_slli_epi32(factors.v, 16))
+                                : _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(factors.v, 16), factors.v);
+  return {_mm512_add_epi32(total.v, _mm512_madd_epi16(sums.v, one))};
+}
+
+QUIPU_INLINE i32x16 addPairs(i32x16 total, const pairs16& factors, const int16_t* two) {
+  int32_t both;
+  __builtin_memcpy(&both, two, 4);
+  return {_mm512_add_epi32(total.v, _mm512_madd_epi16(factors.v, _mm512_set1_epi32(both)))};
+}

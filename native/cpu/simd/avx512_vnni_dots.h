@@ -1,6 +1,6 @@
 // dots16 as one 512-bit register (AVX-512 VNNI). The functions are described in simd/scalar_dots.h.
 //
-// vpdpbusd takes an unsigned operand, w + 128: 128 · Σ a is taken off in the end.
+// vpdpbusd takes an unsigned operand, w + 128: sums begin at −128 · Σ a.
 
 struct codes16 {
   __m512i v;
@@ -14,7 +14,7 @@ QUIPU_INLINE codes16 loadCodes(const int8_t* p) {
   return {_mm512_xor_si512(_mm512_loadu_si512(p), _mm512_set1_epi32(int(0x80808080)))};
 }
 
-QUIPU_INLINE dots16 noDots() { return {_mm512_setzero_si512()}; }
+QUIPU_INLINE dots16 dotsOf(int32_t sumOfA) { return {_mm512_set1_epi32(-128 * sumOfA)}; }
 
 QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
   int32_t four;
@@ -32,6 +32,37 @@ QUIPU_INLINE void addOnes(dots16 (&sums)[kChains], const int8_t* ones) {
   }
 }
 
-QUIPU_INLINE f32x16 totals(dots16 sums, int32_t sumOfA) {
-  return {_mm512_cvtepi32_ps(_mm512_sub_epi32(sums.v, _mm512_set1_epi32(sumOfA * 128)))};
+QUIPU_INLINE f32x16 totals(const dots16& sums) { return {_mm512_cvtepi32_ps(sums.v)}; }
+
+// Sums of weights of four bits (simd/scalar_nibbles.h).
+struct partial16 {
+  __m512i v;
+};
+
+QUIPU_INLINE partial16 noPartial() { return {_mm512_setzero_si512()}; }
+
+QUIPU_INLINE partial16 dot(partial16 sums, const ucodes16& w, const int8_t* a) {
+  int32_t four;
+  __builtin_memcpy(&four, a, 4);
+  return {_mm512_dpbusd_epi32(sums.v, w.v, _mm512_set1_epi32(four))};
+}
+
+QUIPU_INLINE dots16 dot(dots16 sums, const ucodes16& w, const int8_t* a) {
+  int32_t four;
+  __builtin_memcpy(&four, a, 4);
+  return {_mm512_dpbusd_epi32(sums.v, w.v, _mm512_set1_epi32(four))};
+}
+
+QUIPU_INLINE dots16 dotsFrom(int32_t first) { return {_mm512_set1_epi32(first)}; }
+
+QUIPU_INLINE i32x16 addScaled(i32x16 total, const partial16& sums, const pairs16& factors, int half) {
+  const __m512i one =
+      half == 0 ? _mm512_and_si512(factors.v, _mm512_set1_epi32(0xffff)) : _mm512_srli_epi32(factors.v, 16);
+  return {_mm512_add_epi32(total.v, _mm512_mullo_epi32(sums.v, one))};
+}
+
+QUIPU_INLINE i32x16 addPairs(i32x16 total, const pairs16& factors, const int16_t* two) {
+  int32_t both;
+  __builtin_memcpy(&both, two, 4);
+  return {_mm512_dpwssd_epi32(total.v, factors.v, _mm512_set1_epi32(both))};
 }

@@ -1,11 +1,12 @@
 // Products of whole numbers in plain C++: codes of sixteen weight rows against codes of an activation row. This file is
 // the definition; avx2_dots.h, avx512_dots.h and avx512_vnni_dots.h offer the same functions and the same numbers,
-// which are exact. Codes lie in −127 … 127, and four of each row side by side: byte 4 r + i is code i of row r.
+// which are exact. Weights lie in −128 … 127, activations in −127 … 127, and four of each row side by side: byte 4 r +
+// i is code i of row r.
 //
 //   codes16 loadCodes(p)       64 bytes, unaligned
-//   dots16 noDots()            sixteen sums of 0
+//   dots16 dotsOf(sumOfA)      sixteen sums of 0; sumOfA: Σ a of all that will be added
 //   dot(sums, w, a)            adds Σ w[r][i] · a[i], i < 4, to lane r
-//   totals(sums, sumOfA)       f32x16: the sums of at most 1,024 products; sumOfA: Σ a of all that was added
+//   totals(sums)               f32x16: the sums, of at most 1,024 products
 //
 // And for the roof of such products (kernels/roofline.h), where no operand is large and no order matters:
 //
@@ -25,7 +26,7 @@ QUIPU_INLINE codes16 loadCodes(const int8_t* p) {
   return w;
 }
 
-QUIPU_INLINE dots16 noDots() { return {}; }
+QUIPU_INLINE dots16 dotsOf(int32_t) { return {}; }
 
 QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
   for (int r = 0; r < 16; ++r) {
@@ -44,7 +45,7 @@ QUIPU_INLINE void addOnes(dots16 (&sums)[kChains], const int8_t* ones) {
   }
 }
 
-QUIPU_INLINE f32x16 totals(dots16 sums, int32_t) {
+QUIPU_INLINE f32x16 totals(const dots16& sums) {
   f32x16 r;
   for (int l = 0; l < 16; ++l) r.lane[l] = float(sums.lane[l]);
   return r;

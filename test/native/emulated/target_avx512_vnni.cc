@@ -9,6 +9,7 @@ namespace quipu::cpu::avx512_vnni_emulated {
 // clang-format off
 #include "emulated/avx512.h"
 #include "cpu/simd/avx512.h"
+#include "cpu/simd/avx512_nibbles.h"
 #include "cpu/simd/avx512_vnni_dots.h"
 #include "cpu/kernels/all.h"
 // clang-format on

@@ -52,7 +52,7 @@ describe("Recorder", () => {
     [
       "a dtype that does not fit",
       (r: Recorder) => r.gatherRows(state("t", [9, 16], "i8"), ids),
-      /expected f32 or f16 or bf16 or q8, got i8/,
+      /expected f32 or f16 or bf16 or q8 or q6 or q4, got i8/,
     ],
     [
       "heads that do not divide",

@@ -1,0 +1,310 @@
+// matmul by weights of q4: activations are codes too, of one scale for every 256, so that a superblock's products are
+// whole numbers; rows of weights lie across the lanes. Moves the weights once, 4.5 bits each; bound by memory for few
+// rows of activations, by the multipliers for many.
+//
+//   shared    the activations, in a phase of their own: [t] codes, then [t] scales, then [t] sums of the codes of every
+//             32 k of a row; k past the end is 0
+//   scratch   superblocks with a byte a code, of kQ4Panels groups
+//
+// Few rows of activations take codes as they lie. For many superblocks are unpacked once, to L1, and all rows go by;
+// between superblocks the sums lie where the result will.
+
+static constexpr size_t kQ4Ahead = 4608;  // bytes: two superblocks
+static constexpr size_t kQ4Panels = kWideRegisters >= 32 ? 2 : 1;
+// Rows of activations up to which codes are taken as they lie, and how many at a time.
+static constexpr size_t kQ4FewRows = 16;
+static constexpr int kQ4FewColumns = kWideRegisters >= 32 ? 4 : 2;
+static constexpr int kQ4Columns = kWideRegisters >= 32 ? 6 : 4;
+
+struct Q4Rows {
+  int8_t* codes;         // [t][k]
+  float* scales;         // [t][super]
+  int16_t* sums;         // [t][block]
+  size_t pairs, supers;  // of a row
+
+  Q4Rows(std::byte* shared, size_t rows, size_t depth)
+      : codes(reinterpret_cast<int8_t*>(shared)),
+        scales(reinterpret_cast<float*>(shared + rows * q4Pairs(depth) * kQ4Pair)),
+        sums(reinterpret_cast<int16_t*>(scales + rows * q4Supers(depth))),
+        pairs(q4Pairs(depth)),
+        supers(q4Supers(depth)) {}
+  static size_t bytes(size_t rows, size_t depth) {
+    return rows * (q4Pairs(depth) * (kQ4Pair + 4) + q4Supers(depth) * 4);
+  }
+  const int8_t* codesAt(size_t row, size_t super) const { return codes + row * pairs * kQ4Pair + super * kQ4Super; }
+  const int16_t* sumsAt(size_t row, size_t super) const {
+    return sums + 2 * (row * pairs + super * kQ4Super / kQ4Pair);
+  }
+  float scaleAt(size_t row, size_t super) const { return scales[row * supers + super]; }
+};
+
+// A row of activations, x[k], k < depth.
+static void q4Activations(const float* x, size_t depth, size_t row, const Q4Rows& to) {
+  for (size_t super = 0; super < to.supers; ++super) {
+    const size_t first = super * kQ4Super, count = depth - first < kQ4Super ? depth - first : kQ4Super;
+    const size_t padded = q4Pairs(count) * kQ4Pair;
+    f32x16 greatest = zero();
+    m16 finite = firstLanes(16);
+    for (size_t k = 0; k < count; k += 16) {
+      const f32x16 v = loadFirst(x + first + k, count - k < 16 ? count - k : 16);
+      finite = both(finite, lessEqual(abs(v), broadcast(0x1.fffffep127f)));
+      greatest = max(abs(v), greatest);
+    }
+    const bool isFinite = bits(finite) == 0xffff;
+    const float most = isFinite ? maximum(greatest) : 0.0f;
+    const bool tiny = most < 0x1p-100f;  // 127 / most would leave f32
+    const f32x16 inverse = broadcast(tiny ? 0.0f : 127.0f / most);
+    int8_t* codes = to.codes + row * to.pairs * kQ4Pair + first;
+    for (size_t k = 0; k < padded; k += 16) {
+      const size_t n = k >= count ? 0 : count - k < 16 ? count - k : 16;
+      narrowI8(codes + k, tiny || n == 0 ? zero() : rint(mul(loadFirst(x + first + k, n), inverse)));
+    }
+    int16_t* sums = to.sums + 2 * (row * to.pairs + super * kQ4Super / kQ4Pair);
+    for (size_t block = 0; block < padded / kQ4Block; ++block) {
+      int16_t sum = 0;
+      for (size_t i = 0; i < kQ4Block; ++i) sum = int16_t(sum + codes[block * kQ4Block + i]);
+      sums[block] = sum;
+    }
+    to.scales[row * to.supers + super] = !isFinite ? __builtin_nanf("") : tiny ? 0.0f : most / 127.0f;
+  }
+}
+
+// A superblock's share of sixteen sums.
+QUIPU_INLINE f32x16 addSuper(f32x16 sum, const i32x16& products, const i32x16& minimums, f32x16 superScale,
+                             f32x16 superMinimum, float scale) {
+  const f32x16 by = broadcast(scale);
+  sum = fma(numbers(products), mul(superScale, by), sum);
+  return fma(negate(numbers(minimums)), mul(superMinimum, by), sum);
+}
+
+// --- few rows of activations: codes as they lie ---------------------------------------------------------------------
+
+// kStreams groups, `apart` from each other, against kColumns rows from `column` on: sums[stream][column].
+template <int kStreams, int kColumns>
+QUIPU_INLINE void q4Stream(const View& weights, size_t group, size_t apart, const Q4Rows& a, size_t column,
+                           f32x16 (&sums)[kStreams][kColumns]) {
+  for (auto& ofStream : sums) {
+    for (f32x16& sum : ofStream) sum = zero();
+  }
+  for (size_t s = 0; s < a.supers; ++s) {
+    for (int i = 0; i < kStreams; ++i) {
+      const Q4Super super = q4Super(weights, group + size_t(i) * apart, s);
+      if (column == 0) {
+        for (size_t line = 0; line < kQ4SuperBytes; line += 64) __builtin_prefetch(super.codes + kQ4Ahead + line, 0, 3);
+      }
+      i32x16 products[kColumns], minimums[kColumns];
+#pragma GCC unroll 8
+      for (int c = 0; c < kColumns; ++c) products[c] = minimums[c] = noWhole();
+      for (size_t pair = 0; pair < super.pairs; ++pair) {
+        const uint8_t *w = super.codes + pair * kQ4Codes, *side = super.side(pair);
+        const pairs16 scales = scalesOf(side), offsets = minimumsOf(side);
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; ++half, w += kQ4Codes / 2) {
+          partial16 partial[kColumns];
+#pragma GCC unroll 8
+          for (int c = 0; c < kColumns; ++c) partial[c] = noPartial();
+#pragma GCC unroll 4
+          for (size_t k = 0; k < 16; k += 4) {
+            const ucodes16 low = lowNibbles(w + k * kGroupRows), high = highNibbles(w + k * kGroupRows);
+#pragma GCC unroll 8
+            for (int c = 0; c < kColumns; ++c) {
+              const int8_t* x = a.codesAt(column + size_t(c), s) + pair * kQ4Pair + size_t(half) * kQ4Block + k;
+              partial[c] = dot(partial[c], low, x);
+              partial[c] = dot(partial[c], high, x + 16);
+            }
+          }
+#pragma GCC unroll 8
+          for (int c = 0; c < kColumns; ++c) products[c] = addScaled(products[c], partial[c], scales, half);
+        }
+#pragma GCC unroll 8
+        for (int c = 0; c < kColumns; ++c) {
+          minimums[c] = addPairs(minimums[c], offsets, a.sumsAt(column + size_t(c), s) + 2 * pair);
+        }
+      }
+#pragma GCC unroll 8
+      for (int c = 0; c < kColumns; ++c) {
+        sums[i][c] = addSuper(sums[i][c], products[c], minimums[c], q4Scales(super), q4Minimums(super),
+                              a.scaleAt(column + size_t(c), s));
+      }
+    }
+  }
+}
+
+// kColumns rows against `groups` groups, the last with `valid` rows. One row takes two groups side by side: two
+// streams.
+template <int kColumns>
+static void q4Few(const View& weights, size_t group, size_t groups, const Q4Rows& a, size_t column, float* sums,
+                  size_t pitch, size_t valid) {
+  constexpr int kStreams = kColumns == 1 ? 2 : 1;
+  const auto put = [&](size_t g, const f32x16(&of)[kColumns]) {
+    for (int c = 0; c < kColumns; ++c) {
+      storeFirst(sums + size_t(c) * pitch + g * kGroupRows, of[c], g + 1 < groups ? kGroupRows : valid);
+    }
+  };
+  const size_t apart = groups / kStreams;
+  for (size_t g = 0; g < apart; ++g) {
+    f32x16 some[kStreams][kColumns];
+    q4Stream(weights, group + g, apart, a, column, some);
+    for (size_t i = 0; i < kStreams; ++i) put(g + i * apart, some[i]);
+  }
+  for (size_t g = apart * kStreams; g < groups; ++g) {
+    f32x16 one[1][kColumns];
+    q4Stream(weights, group + g, 0, a, column, one);
+    put(g, one[0]);
+  }
+}
+
+// --- several
+// -----------------------------------------------------------------------------------------------------------
+
+// A superblock with a byte a code.
+struct alignas(64) Q4Panel {
+  uint8_t codes[kQ4Super * kGroupRows];  // [k / 4][row][4]
+  pairs16 scales[4], minimums[4];        // by pair
+  f32x16 superScale, superMinimum;
+};
+
+QUIPU_INLINE void unpackQ4(const Q4Super& super, Q4Panel& panel) {
+  for (size_t pair = 0; pair < super.pairs; ++pair) {
+    const uint8_t* from = super.codes + pair * kQ4Codes;
+    uint8_t* to = panel.codes + pair * kQ4Pair * kGroupRows;
+#pragma GCC unroll 2
+    for (size_t half = 0; half < 2; ++half, from += kQ4Codes / 2, to += kQ4Block * kGroupRows) {
+#pragma GCC unroll 4
+      for (size_t k = 0; k < 16; k += 4) {
+        store(to + k * kGroupRows, lowNibbles(from + k * kGroupRows));
+        store(to + (16 + k) * kGroupRows, highNibbles(from + k * kGroupRows));
+      }
+    }
+    panel.scales[pair] = scalesOf(super.side(pair));
+    panel.minimums[pair] = minimumsOf(super.side(pair));
+  }
+  panel.superScale = q4Scales(super);
+  panel.superMinimum = q4Minimums(super);
+}
+
+// kGroups panels of superblock s against kColumns rows: sums[column · pitch + 16 · group + r], those of r < `valid` in
+// the last group, stored or continued.
+template <int kGroups, int kColumns>
+static void q4Tile(const Q4Panel* panels, size_t pairs, size_t s, const Q4Rows& a, size_t column, float* sums,
+                   size_t pitch, size_t valid) {
+  i32x16 products[kGroups][kColumns];
+#pragma GCC unroll 8
+  for (int g = 0; g < kGroups; ++g) {
+#pragma GCC unroll 8
+    for (int c = 0; c < kColumns; ++c) products[g][c] = noWhole();
+  }
+  const int8_t* codes[kColumns];
+#pragma GCC unroll 8
+  for (int c = 0; c < kColumns; ++c) codes[c] = a.codesAt(column + size_t(c), s);
+  for (size_t block = 0; block < 2 * pairs; ++block) {
+    partial16 partial[kGroups][kColumns];
+#pragma GCC unroll 8
+    for (int g = 0; g < kGroups; ++g) {
+#pragma GCC unroll 8
+      for (int c = 0; c < kColumns; ++c) partial[g][c] = noPartial();
+    }
+#pragma GCC unroll 8
+    for (size_t k = 0; k < kQ4Block; k += 4) {
+#pragma GCC unroll 8
+      for (int g = 0; g < kGroups; ++g) {
+        const ucodes16 w = loadUnsigned(panels[g].codes + (block * kQ4Block + k) * kGroupRows);
+#pragma GCC unroll 8
+        for (int c = 0; c < kColumns; ++c) partial[g][c] = dot(partial[g][c], w, codes[c] + block * kQ4Block + k);
+      }
+    }
+#pragma GCC unroll 8
+    for (int g = 0; g < kGroups; ++g) {
+      const pairs16& scales = panels[g].scales[block / 2];
+#pragma GCC unroll 8
+      for (int c = 0; c < kColumns; ++c)
+        products[g][c] = addScaled(products[g][c], partial[g][c], scales, int(block % 2));
+    }
+  }
+  for (int g = 0; g < kGroups; ++g) {
+    const size_t n = g + 1 < kGroups ? kGroupRows : valid;
+    for (int c = 0; c < kColumns; ++c) {
+      i32x16 minimums = noWhole();
+      for (size_t pair = 0; pair < pairs; ++pair) {
+        minimums = addPairs(minimums, panels[g].minimums[pair], a.sumsAt(column + size_t(c), s) + 2 * pair);
+      }
+      float* to = sums + size_t(c) * pitch + size_t(g) * kGroupRows;
+      const f32x16 before = s == 0 ? zero() : loadFirst(to, n);
+      const f32x16 sum = addSuper(before, products[g][c], minimums, panels[g].superScale, panels[g].superMinimum,
+                                  a.scaleAt(column + size_t(c), s));
+      storeFirst(to, sum, n);
+    }
+  }
+}
+
+using Q4Tile = void (*)(const Q4Panel*, size_t, size_t, const Q4Rows&, size_t, float*, size_t, size_t);
+using Q4Few = void (*)(const View&, size_t, size_t, const Q4Rows&, size_t, float*, size_t, size_t);
+
+struct Q4Tiles {
+  Q4Tile of[kQ4Panels + 1][kQ4Columns + 1] = {};
+  Q4Few few[kQ4FewColumns + 1] = {};
+  constexpr Q4Tiles() {
+    fill<kQ4Panels, kQ4Columns>();
+    fillFew<kQ4FewColumns>();
+  }
+
+ private:
+  template <int kGroups, int kColumns>
+  constexpr void fill() {
+    of[kGroups][kColumns] = q4Tile<kGroups, kColumns>;
+    if constexpr (kColumns > 1) {
+      fill<kGroups, kColumns - 1>();
+    } else if constexpr (kGroups > 1) {
+      fill<kGroups - 1, kQ4Columns>();
+    }
+  }
+  template <int kColumns>
+  constexpr void fillFew() {
+    few[kColumns] = q4Few<kColumns>;
+    if constexpr (kColumns > 1) fillFew<kColumns - 1>();
+  }
+};
+
+static constexpr size_t kQ4ScratchBytes = kQ4Panels * sizeof(Q4Panel);
+
+// Weight rows [first, last), first a multiple of sixteen, against all `columns` rows: sums[column · pitch + n − first].
+static void q4Rows(const Q4Rows& a, size_t columns, const View& weights, size_t first, size_t last, std::byte* scratch,
+                   float* sums, size_t pitch) {
+  const size_t groups = (last - first + kGroupRows - 1) / kGroupRows, group = first / kGroupRows;
+  const auto validOf = [&](size_t g) {
+    const size_t left = last - first - g * kGroupRows;
+    return left < kGroupRows ? left : kGroupRows;
+  };
+  static constexpr Q4Tiles kTiles;
+  if (columns <= kQ4FewRows) {
+    const size_t tiles = (columns + kQ4FewColumns - 1) / kQ4FewColumns;
+    // One row takes all groups at once, several take one after the other: it is in cache for the next rows.
+    const size_t step = columns == 1 ? groups : 1;
+    for (size_t g = 0; g < groups; g += step) {
+      for (size_t tile = 0; tile < tiles; ++tile) {
+        const size_t column = tile * columns / tiles, width = (tile + 1) * columns / tiles - column;
+        kTiles.few[width](weights, group + g, step, a, column, sums + column * pitch + g * kGroupRows, pitch,
+                          validOf(g + step - 1));
+      }
+    }
+    return;
+  }
+  auto* panels = reinterpret_cast<Q4Panel*>(scratch);
+  const size_t tiles = (columns + kQ4Columns - 1) / kQ4Columns;
+  for (size_t g = 0; g < groups; g += kQ4Panels) {
+    const size_t count = groups - g < kQ4Panels ? groups - g : kQ4Panels;
+    for (size_t s = 0; s < a.supers; ++s) {
+      size_t pairs = 0;
+      for (size_t i = 0; i < count; ++i) {
+        const Q4Super super = q4Super(weights, group + g + i, s);
+        unpackQ4(super, panels[i]);
+        pairs = super.pairs;
+      }
+      for (size_t tile = 0; tile < tiles; ++tile) {
+        const size_t column = tile * columns / tiles, width = (tile + 1) * columns / tiles - column;
+        kTiles.of[count][width](panels, pairs, s, a, column, sums + column * pitch + g * kGroupRows, pitch,
+                                validOf(g + count - 1));
+      }
+    }
+  }
+}

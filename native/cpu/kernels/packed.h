@@ -1,0 +1,40 @@
+// What packed matrices of all formats have in common: groups of sixteen rows, and rows as numbers.
+
+static constexpr size_t kPackedTaskBytes = 1 << 19;  // as a task of the dot form twice
+
+// Bytes of a block of 32 of sixteen rows, of a format whose weights are codes times a scale of their own.
+QUIPU_INLINE size_t scaledBlockBytes(DType dtype) { return dtype == DType::kQ6 ? kQ6BlockBytes : kQ8BlockBytes; }
+
+QUIPU_INLINE std::byte* scaledGroup(const View& matrix, size_t group) {
+  return matrix.as<std::byte>() + group * q8Blocks(matrix.dims[1]) * scaledBlockBytes(matrix.dtype);
+}
+
+QUIPU_INLINE bool isScaled(DType dtype) { return dtype == DType::kQ8 || dtype == DType::kQ6; }
+QUIPU_INLINE bool isPacked(DType dtype) { return isScaled(dtype) || dtype == DType::kQ4; }
+
+// Row `row` of a matrix of q8 or q6.
+static void scaledRow(const View& matrix, size_t row, float* to) {
+  const size_t depth = matrix.dims[1];
+  const std::byte* block = scaledGroup(matrix, row / kGroupRows);
+  for (size_t k = 0; k < depth; k += kQ8Block, block += scaledBlockBytes(matrix.dtype)) {
+    std::byte unpacked[kQ8BlockBytes];
+    if (matrix.dtype == DType::kQ6) q6Unpack(block, unpacked);
+    float values[kQ8Block];
+    q8Values(matrix.dtype == DType::kQ6 ? unpacked : block, row % kGroupRows, values);
+    __builtin_memcpy(to + k, values, (depth - k < kQ8Block ? depth - k : kQ8Block) * sizeof(float));
+  }
+}
+
+// Row `row` of a packed matrix as numbers.
+static void packedRow(const View& matrix, size_t row, float* to) {
+  if (matrix.dtype == DType::kQ4) return q4Row(matrix, row, to);
+  scaledRow(matrix, row, to);
+}
+
+// Weight rows of a task: whole groups, at least four tasks a thread.
+QUIPU_INLINE size_t packedTaskRows(const View& matrix, uint32_t threads) {
+  const size_t balanced = matrix.dims[0] / (size_t(threads) * 4 * kGroupRows);
+  const size_t large = kPackedTaskBytes / static_cast<size_t>(bytesOf(matrix.dtype, kGroupRows, matrix.dims[1]));
+  const size_t groups = balanced < large ? balanced : large;
+  return (groups < 1 ? 1 : groups) * kGroupRows;
+}
