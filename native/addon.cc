@@ -18,6 +18,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   define(exports, classes->encodeStream, "EncodeStream", EncodeStreamWrap::define(env));
   define(exports, classes->trainer, "TokenizerTrainer", TrainerWrap::define(env));
   env.SetInstanceData<Classes>(classes);
+  exports.Set("openPrepared", Napi::Function::New(env, guardedFunction<openPrepared>, "openPrepared"));
+  exports.Set("makePrepared", Napi::Function::New(env, guardedFunction<makePrepared>, "makePrepared"));
+  exports.Set("describePrepared", Napi::Function::New(env, guardedFunction<describePrepared>, "describePrepared"));
   exports.Set("targets", Napi::Function::New(env, guardedFunction<targets>, "targets"));
   exports.Set("processors", Napi::Function::New(env, guardedFunction<processors>, "processors"));
   exports.Set("measureRoofs", Napi::Function::New(env, guardedFunction<measureRoofs>, "measureRoofs"));

@@ -7,6 +7,13 @@ export { ChatTemplate } from "./chat/template.js";
 export { loadChatTemplate } from "./chat/template-files.js";
 export type { Fusion } from "./device/fusions.js";
 export { EXIT_CODES, isQuipuError, QuipuError, type QuipuErrorCode } from "./errors.js";
+export {
+  type CacheEntry,
+  clearCache,
+  listCache,
+  type PruneOptions,
+  pruneCache,
+} from "./generate/cache.js";
 export type * from "./generate/events.js";
 export { type InspectOptions, inspectModel, type ModelReport } from "./generate/inspect.js";
 export { type LoadOptions, loadModel } from "./generate/load.js";
@@ -14,6 +21,7 @@ export type { LogitsOptions, Model, ModelStats, ModelWithTokenizer, NextOptions 
 export { modelFolder } from "./generate/model-folder.js";
 export { encodePrompt, type PromptContext } from "./generate/prompt.js";
 export type { StopToken } from "./generate/stop-tokens.js";
+export { cacheFolder } from "./machine/cache-folder.js";
 export { describeMachine, type Machine } from "./machine/machine.js";
 export { measureRoofs, type Roofs } from "./machine/roofs.js";
 export { type LlamaConfig, readConfig } from "./model/config.js";

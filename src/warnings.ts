@@ -23,7 +23,11 @@ export type WarningCode =
   /** The files of the tokenizer cannot be used: only what works on ids does. */
   | "WARN_TOKENIZER_UNUSABLE"
   /** A chat template cannot be used. */
-  | "WARN_CHAT_TEMPLATE_UNUSABLE";
+  | "WARN_CHAT_TEMPLATE_UNUSABLE"
+  /** A file of packed weights is damaged; it is made anew. */
+  | "WARN_CACHE_DAMAGED"
+  /** Packed weights cannot be kept in the cache folder; they are packed at every load. */
+  | "WARN_CACHE_UNUSABLE";
 
 export interface ModelWarning {
   readonly code: WarningCode;

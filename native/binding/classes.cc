@@ -14,6 +14,7 @@ void defineDevice(Napi::Env env, Napi::Object exports, Classes& classes) {
   define(exports, classes.file, "MappedFile", FileWrap::define(env));
   define(exports, classes.cancelFlag, "CancelFlag", CancelFlagWrap::define(env));
   classes.buffer = Napi::Persistent(BufferWrap::define(env));
+  classes.prepared = Napi::Persistent(PreparedWrap::define(env));
   classes.program = Napi::Persistent(ProgramWrap::define(env));
 }
 

@@ -11,12 +11,14 @@
 #include "binding/external_memory.h"
 #include "core/device.h"
 #include "core/mapped_file.h"
+#include "core/prepared_file.h"
 
 namespace quipu::binding {
 
 // Constructors of one environment (main thread or worker): the addon keeps no global JavaScript state.
 struct Classes {
-  Napi::FunctionReference buffer, file, program, cancelFlag, device, vocabulary, tokenizer, encodeStream, trainer;
+  Napi::FunctionReference buffer, file, prepared, program, cancelFlag, device, vocabulary, tokenizer, encodeStream,
+      trainer;
 };
 
 // Keeps `constructor` as `reference` and exports it under its name.
@@ -98,6 +100,32 @@ class FileWrap : public Wrapped<FileWrap> {
   bool reading_ = false;
   size_t told_ = 0;  // bytes that the garbage collector knows of
 };
+
+class PreparedWrap : public Wrapped<PreparedWrap> {
+ public:
+  static constexpr napi_type_tag kTag = {0x71756970755f0005, 0x7072657061726564};
+  static Napi::Function define(Napi::Env env);
+  static Napi::Object make(const Napi::FunctionReference& constructor, std::shared_ptr<PreparedFile> file) {
+    return constructor.New({Napi::External<std::shared_ptr<PreparedFile>>::New(constructor.Env(), &file)});
+  }
+  explicit PreparedWrap(const Napi::CallbackInfo& info);
+
+  const std::shared_ptr<PreparedFile>& get(Napi::Env env) const;
+
+ private:
+  class Worker;
+  Napi::Value bytes(const Napi::CallbackInfo& info);
+  Napi::Value sizes(const Napi::CallbackInfo& info);
+  Napi::Value verify(const Napi::CallbackInfo& info);
+  Napi::Value finish(const Napi::CallbackInfo& info);
+  void dispose(const Napi::CallbackInfo& info);
+
+  std::shared_ptr<PreparedFile> file_;
+};
+
+Napi::Value openPrepared(const Napi::CallbackInfo& info);
+Napi::Value makePrepared(const Napi::CallbackInfo& info);
+Napi::Value describePrepared(const Napi::CallbackInfo& info);
 
 class CancelFlagWrap : public Wrapped<CancelFlagWrap> {
  public:

@@ -19,6 +19,7 @@ struct DeviceWrap::Pending {
 Napi::Function DeviceWrap::define(Napi::Env env) {
   return DefineClass(env, "Device",
                      {method<&DeviceWrap::buffer>("buffer"), method<&DeviceWrap::place>("place"),
+                      method<&DeviceWrap::section>("section"), method<&DeviceWrap::packedLayout>("packedLayout"),
                       method<&DeviceWrap::program>("program"), method<&DeviceWrap::run>("run"),
                       method<&DeviceWrap::cancel>("cancel"), method<&DeviceWrap::threads>("threads"),
                       method<&DeviceWrap::memory>("memory"), method<&DeviceWrap::dispose>("dispose")});
@@ -86,6 +87,22 @@ Napi::Value DeviceWrap::place(const Napi::CallbackInfo& info) {
   check(env, device_->place(file->get(env), offset, bytes, alignment, memory));
   file->handOver(env, memory->takenBytes());
   return BufferWrap::make(env.GetInstanceData<Classes>()->buffer, std::move(memory));
+}
+
+// section(prepared, index) → Buffer with a section of a prepared file: writable while that is being made
+Napi::Value DeviceWrap::section(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Arguments arguments(info, "section(prepared, index)");
+  const auto [prepared, index] = arguments.read<PreparedWrap, Size>();
+  const PreparedFile& file = *prepared->get(env);
+  if (index >= file.sections()) arguments.wrong(1, "a section of the file");
+  std::shared_ptr<Memory> memory;
+  check(env, device_->place(file.file(), file.offset(index), file.section(index).size(), kAlignment, memory));
+  return BufferWrap::make(env.GetInstanceData<Classes>()->buffer, std::move(memory));
+}
+
+Napi::Value DeviceWrap::packedLayout(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), device_->packedLayout());
 }
 
 // program(stream: Uint32Array, buffers: Buffer[]) → Program

@@ -83,16 +83,17 @@ Napi::Function VocabularyWrap::define(Napi::Env env) {
                       method<&VocabularyWrap::prepared>("prepared")});
 }
 
-// new Vocabulary("tokenizer.json" | "ranks", path, preparedPath) or ("packed", text)
+// new Vocabulary("tokenizer.json" | "ranks", path, preparedPath, description) or ("packed", text)
 VocabularyWrap::VocabularyWrap(const Napi::CallbackInfo& info) : Wrapped<VocabularyWrap>(info) {
   const Napi::Env env = info.Env();
   info.This().As<Napi::Object>().TypeTag(&kTag);
-  const Arguments arguments(info, "new Vocabulary(format, source, preparedPath)");
-  const auto [format, source, prepared] = arguments.read<std::string, std::string, std::optional<std::string>>();
+  const Arguments arguments(info, "new Vocabulary(format, source, preparedPath, description)");
+  const auto [format, source, prepared, description] =
+      arguments.read<std::string, std::string, std::optional<std::string>, std::optional<std::string>>();
   if (format != "packed" && format != "ranks" && format != "tokenizer.json") {
     arguments.wrong(0, "packed, ranks or tokenizer.json");
   }
-  guarded(env, [&, &format = format, &source = source, &prepared = prepared] {
+  guarded(env, [&, &format = format, &source = source, &prepared = prepared, &description = description] {
     if (format == "packed") {
       std::shared_ptr<tokenizer::Tables> tables;
       check(env, tokenizer::readPackedRanks(source, tables));
@@ -101,7 +102,8 @@ VocabularyWrap::VocabularyWrap(const Napi::CallbackInfo& info) : Wrapped<Vocabul
     }
     const auto kind =
         format == "ranks" ? tokenizer::VocabularyFormat::kRankFile : tokenizer::VocabularyFormat::kTokenizerJson;
-    check(env, tokenizer::loadVocabulary(source, kind, prepared.value_or(""), vocabulary_, prepared_));
+    const tokenizer::PreparedPlace place{prepared.value_or(""), description.value_or("")};
+    check(env, tokenizer::loadVocabulary(source, kind, place, vocabulary_, prepared_));
   });
 }
 

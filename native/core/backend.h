@@ -68,12 +68,15 @@ class Backend {
   // On any thread.
   // Zeroed memory, aligned to kAlignment; what is never touched should cost nothing.
   virtual Status allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<Memory>& out) = 0;
-  // Read-only memory with the contents of a file's range, which is inside it, at an address of `alignment`: the file's
-  // own pages where the device can use them, else a copy.
+  // Memory with the contents of a file's range, which is inside it, at an address of `alignment`: the file's own pages
+  // where the device can use them, else a copy. Read-only, but for the pages of a file that is being made.
   virtual Status place(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
                        std::shared_ptr<Memory>& out) = 0;
   // Bytes of arena and workspace held now.
   virtual size_t workspaceBytes() const = 0;
+  // How packed weights lie in its memory, told from all that it was before: what one version has packed into a file's
+  // pages, another of the same number reads. 0: they are none that a file could keep.
+  virtual uint32_t packedLayout() const { return 0; }
 
   // On the queue's thread, where the backend is destroyed too.
   // Makes `program`, all of whose memory is this backend's, ready to run.

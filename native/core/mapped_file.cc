@@ -67,6 +67,17 @@ Status MappedFile::open(const std::string& path, size_t expectedBytes, bool map,
   return {};
 }
 
+Status MappedFile::create(const std::string& path, int descriptor, size_t bytes, std::shared_ptr<MappedFile>& out) {
+  void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+  if (data == MAP_FAILED) return failure(path, "cannot be mapped");
+  std::shared_ptr<MappedFile> file(new MappedFile(path, -1, bytes, true));
+  file->data_ = static_cast<std::byte*>(data);
+  file->ready_ = bytes;
+  file->writable_ = true;
+  out = std::move(file);
+  return {};
+}
+
 Status MappedFile::read(size_t most) {
   const size_t end = ready_ + std::min(most, bytes_ - ready_);
   while (ready_ < end) {

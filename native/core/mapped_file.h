@@ -1,5 +1,6 @@
 // A checkpoint shard in memory: mapped (pages come and go with the page cache) or read whole (--no-mmap, for files that
-// others may truncate: a mapped file that shrinks kills the process with SIGBUS).
+// others may truncate: a mapped file that shrinks kills the process with SIGBUS); or a file that is being made, mapped
+// to be written.
 #pragma once
 
 #include <cstddef>
@@ -20,15 +21,23 @@ class MappedFile {
   // of it is there before it is read.
   static Status open(const std::string& path, size_t expectedBytes, bool map, std::shared_ptr<MappedFile>& out);
 
+  // Maps a file that is being made, of so many bytes that the disk has. The descriptor stays the caller's.
+  static Status create(const std::string& path, int descriptor, size_t bytes, std::shared_ptr<MappedFile>& out);
+  // It is made: nobody writes to it any more.
+  void seal() { writable_ = false; }
+
   // Reads the next `most` bytes, or those that are left. On any thread, but on one at a time.
   Status read(size_t most);
 
   const std::byte* data() const { return data_; }
+  std::byte* data() { return data_; }
   size_t bytes() const { return bytes_; }
   // Bytes that are there, from the beginning.
   size_t readyBytes() const { return ready_; }
   // Whether the pages are the file's own.
   bool mapped() const { return mapped_; }
+  // Whether it is being made.
+  bool writable() const { return writable_; }
 
  private:
   MappedFile(std::string path, int descriptor, size_t bytes, bool mapped);
@@ -40,6 +49,7 @@ class MappedFile {
   const size_t bytes_;
   size_t ready_ = 0;
   const bool mapped_;
+  bool writable_ = false;
 };
 
 }  // namespace quipu

@@ -64,6 +64,10 @@ uint64_t identityOf(uint64_t executable, const RowCounts& counts) {
 
 }  // namespace
 
+// Less is copied from a mapped file: a vector of 4 KiB would keep the file, and the 2 MiB around it, in memory, of
+// which nobody needs the rest where the other weights are packed.
+constexpr size_t kSmallBytes = 1 << 16;
+
 CpuExecutable::CpuExecutable(CpuBackend& backend, const Program& program)
     : backend_(backend),
       number_(++executablesMade),
@@ -139,15 +143,17 @@ Status CpuBackend::allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<M
 Status CpuBackend::place(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
                          std::shared_ptr<Memory>& out) {
   const std::byte* start = file->data() + offset;
-  if (reinterpret_cast<uintptr_t>(start) % alignment == 0) {
-    out = HostMemory::view(start, bytes, file->mapped() ? 0 : bytes, file);
+  const bool isSmall = file->mapped() && !file->writable() && bytes < kSmallBytes;
+  if (!isSmall && reinterpret_cast<uintptr_t>(start) % alignment == 0) {
+    out = HostMemory::view(start, bytes, file->mapped() ? 0 : bytes, file, file->writable());
     return {};
   }
   // The safetensors format promises no alignment of a tensor, the kernels want that of its format.
   std::shared_ptr<HostMemory> copy;
   if (Status status = HostMemory::allocate(bytes, 0, copy); !status.ok()) return status;
   std::copy_n(start, bytes, copy->data());
-  out = HostMemory::view(copy->data(), bytes, bytes, copy);
+  if (isSmall) dropPages(start, bytes);
+  out = HostMemory::view(copy->data(), bytes, bytes, copy, false);
   return {};
 }
 

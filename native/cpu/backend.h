@@ -15,6 +15,10 @@ namespace quipu::cpu {
 
 class CpuBackend;
 
+// To be raised whenever a kernel reads or writes any packed format otherwise than before, in codes, scales or their
+// places: packed weights are kept in files (core/prepared_file.h). The same for all instruction sets.
+constexpr uint32_t kPackedLayout = 1;
+
 // A program's calls, with the addresses of their operands. Those in the arena move with it.
 class CpuExecutable final : public Executable, private ThreadTeam::Work {
  public:
@@ -63,6 +67,7 @@ class CpuBackend final : public Backend {
   Status place(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
                std::shared_ptr<Memory>& out) override;
   size_t workspaceBytes() const override { return workspaceBytes_.load(std::memory_order_relaxed); }
+  uint32_t packedLayout() const override { return kPackedLayout; }
   Status load(const Program& program, std::unique_ptr<Executable>& out) override;
   Ticket submit(const Submission& submission) override;
   Outcome wait(Ticket) override { return std::move(outcome_); }

@@ -10,24 +10,20 @@
 
 namespace quipu::cpu {
 
-namespace {
-
-// Whole pages of a mapped file that nobody here needs for now are no longer this process's; the file stays mapped for
-// others, and who looks at them gets them back. (Weights that were quantized are read once, and were resident beside
-// their codes.)
-void dropPages(std::byte* data, size_t bytes) {
+// Who looks at them again gets them back, as the file stays mapped. (Weights that are packed are read once, and were
+// resident beside what they are packed to.) Pages that are only partly the range's go too: one of them may have
+// brought in two MiB around it.
+void dropPages(const std::byte* data, size_t bytes) {
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const uintptr_t start = (reinterpret_cast<uintptr_t>(data) + page - 1) / page * page;
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + bytes) / page * page;
-  if (start < end) madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
+  const uintptr_t start = reinterpret_cast<uintptr_t>(data) / page * page;
+  const uintptr_t end = reinterpret_cast<uintptr_t>(data) + bytes;
+  if (bytes > 0) madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
 }
-
-}  // namespace
 
 HostMemory::~HostMemory() { release(); }
 
 void HostMemory::release() {
-  if (writable() && data_ != nullptr) {
+  if (owner_ == nullptr && data_ != nullptr) {
     allow(data_ + bytes_, kGuardBytes);
     munmap(data_, bytes_ + kGuardBytes);
   }
@@ -37,7 +33,7 @@ void HostMemory::release() {
 }
 
 Status HostMemory::allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<HostMemory>& out) {
-  std::shared_ptr<HostMemory> made(new HostMemory(nullptr, bytes, indexBound, 0, nullptr));
+  std::shared_ptr<HostMemory> made(new HostMemory(nullptr, bytes, indexBound, true, 0, nullptr));
   if (bytes > 0) {
     const size_t whole = bytes + kGuardBytes;
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -56,9 +52,9 @@ Status HostMemory::allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<H
 }
 
 std::shared_ptr<HostMemory> HostMemory::view(const std::byte* data, size_t bytes, size_t takenBytes,
-                                             std::shared_ptr<const void> owner) {
+                                             std::shared_ptr<const void> owner, bool writable) {
   auto* memory = const_cast<std::byte*>(data);  // writable() keeps programs from writing it
-  return std::shared_ptr<HostMemory>(new HostMemory(memory, bytes, 0, takenBytes, std::move(owner)));
+  return std::shared_ptr<HostMemory>(new HostMemory(memory, bytes, 0, writable, takenBytes, std::move(owner)));
 }
 
 void HostMemory::shrink(size_t bytes) {

@@ -42,7 +42,7 @@ constexpr size_t kMaxLeft = 255;
 
 enum Section : uint32_t { kSummary, kOffsets, kBlob, kIds, kTrie, kMergeOffsets, kMergeList, kDocument, kSections };
 
-constexpr uint32_t kTablesVersion = 5;  // of what lies in the sections
+constexpr uint32_t kTablesVersion = 6;  // of what lies in the sections
 
 // Each aligned to 64 bytes. kBlob has kPadding bytes behind the last token's.
 using Sections = std::array<std::span<const uint8_t>, kSections>;

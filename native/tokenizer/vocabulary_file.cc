@@ -4,9 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <vector>
 
 #include "core/prepared_file.h"
 #include "tokenizer/hash.h"
@@ -39,8 +41,7 @@ Preparation preparationOf(Tables::Kind kind, const struct stat& info) {
       static_cast<uint64_t>(modified.tv_sec) * 1000000000 + static_cast<uint64_t>(modified.tv_nsec);
   return {kind == Tables::kMerges ? "merges" : "ranks",
           kTablesVersion,
-          {static_cast<uint64_t>(info.st_size), nanoseconds, info.st_ino, info.st_dev},
-          kSections};
+          {static_cast<uint64_t>(info.st_size), nanoseconds, info.st_ino, info.st_dev}};
 }
 
 // Whether the sections have the sizes that lookups rely on.
@@ -57,22 +58,30 @@ bool isSound(const Sections& sections, Tables::Kind kind) {
          sections[kMergeOffsets].size() == (kind == Tables::kMerges ? offsetsOf(summary.tokens) : 0);
 }
 
+// The description comes before the sections of the tables.
+constexpr uint32_t kFirst = 1;
+
 std::shared_ptr<const Tables> mapPrepared(const std::string& path, Tables::Kind kind, const Preparation& expected) {
-  std::shared_ptr<const PreparedFile> file = PreparedFile::open(path, expected);
-  if (file == nullptr) return nullptr;
+  std::shared_ptr<PreparedFile> file;
+  if (PreparedFile::open(path, expected, file) != PreparedFile::Finding::kUsable) return nullptr;
+  if (file->sections() != kFirst + kSections || !file->verify(1)) return nullptr;
   Sections sections;
-  for (uint32_t i = 0; i < kSections; ++i) sections[i] = file->section(i);
+  for (uint32_t i = 0; i < kSections; ++i) sections[i] = file->section(kFirst + i);
   if (!isSound(sections, kind)) return nullptr;
   return std::make_shared<const Tables>(std::move(file), sections);
 }
 
-void writePrepared(const std::string& path, const Preparation& made, const Tables& tables) {
-  PreparedWriter writer(path, made);
-  for (const std::span<const uint8_t> section : tables.sections()) {
-    writer.begin();
-    writer.write(section);
-  }
-  writer.finish();
+void writePrepared(const PreparedPlace& place, const Preparation& made, const Tables& tables) {
+  std::vector<std::span<const uint8_t>> parts;
+  parts.emplace_back(reinterpret_cast<const uint8_t*>(place.description.data()), place.description.size());
+  parts.insert(parts.end(), tables.sections().begin(), tables.sections().end());
+  std::vector<uint64_t> sizes;
+  for (const std::span<const uint8_t> part : parts) sizes.push_back(part.size());
+  std::string problem;
+  const std::shared_ptr<PreparedFile> file = PreparedFile::make(place.path, made, sizes, problem);
+  if (file == nullptr) return;
+  for (size_t i = 0; i < parts.size(); ++i) std::copy(parts[i].begin(), parts[i].end(), file->room(i).begin());
+  file->finish(1);
 }
 
 Status readAll(int fd, const std::string& path, size_t bytes, std::shared_ptr<char>& out) {
@@ -91,8 +100,8 @@ Status readAll(int fd, const std::string& path, size_t bytes, std::shared_ptr<ch
 
 }  // namespace
 
-Status loadVocabulary(const std::string& path, VocabularyFormat format, const std::string& preparedPath,
-                      Vocabulary& out, bool& prepared) {
+Status loadVocabulary(const std::string& path, VocabularyFormat format, const PreparedPlace& place, Vocabulary& out,
+                      bool& prepared) {
   const bool json = format == VocabularyFormat::kTokenizerJson;
   const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};  // a pipe is refused, not waited for
   struct stat info;
@@ -105,8 +114,8 @@ Status loadVocabulary(const std::string& path, VocabularyFormat format, const st
   }
   const Tables::Kind tablesKind = json ? Tables::kMerges : Tables::kRanks;
   const Preparation preparation = preparationOf(tablesKind, info);
-  if (!preparedPath.empty()) {
-    out.tables = mapPrepared(preparedPath, tablesKind, preparation);
+  if (!place.path.empty()) {
+    out.tables = mapPrepared(place.path, tablesKind, preparation);
     prepared = out.tables != nullptr;
     if (prepared) {
       out.document = out.tables->document();
@@ -129,7 +138,7 @@ Status loadVocabulary(const std::string& path, VocabularyFormat format, const st
     out.tables = std::move(tables);
   }
   if (!status.ok()) return {status.code, name + ": " + status.message};
-  if (!preparedPath.empty() && out.tables != nullptr) writePrepared(preparedPath, preparation, *out.tables);
+  if (!place.path.empty() && out.tables != nullptr) writePrepared(place, preparation, *out.tables);
   return {};
 }
 

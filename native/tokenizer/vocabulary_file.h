@@ -18,8 +18,14 @@ struct Vocabulary {
   std::string document, problem;
 };
 
-// `preparedPath` may be empty. Whether a prepared table was used is left in `prepared`.
-Status loadVocabulary(const std::string& path, VocabularyFormat format, const std::string& preparedPath,
-                      Vocabulary& out, bool& prepared);
+// Where a prepared table is, and what it says of itself when it is made.
+struct PreparedPlace {
+  std::string path;  // may be empty: there is to be none
+  std::string description;
+};
+
+// Whether a prepared table was used is left in `prepared`.
+Status loadVocabulary(const std::string& path, VocabularyFormat format, const PreparedPlace& place, Vocabulary& out,
+                      bool& prepared);
 
 }  // namespace quipu::tokenizer

@@ -13,6 +13,22 @@ export interface NativeMappedFile {
   dispose(): void;
 }
 
+/** A prepared file (native/core/prepared_file.h), or one that is being made. Its first section says in words what it is of. */
+export interface NativePreparedFile {
+  /** Of the file. */
+  bytes(): number;
+  /** Of its sections. */
+  sizes(): number[];
+  /** Looks at every byte, with so many threads, and tells whether all are what was written. */
+  verify(threads: number): Promise<boolean>;
+  /** Puts what has been made into its place, and tells what keeps it from that; "": nothing. What is in memory stays there. */
+  finish(threads: number): Promise<string>;
+  dispose(): void;
+}
+
+/** What tells a prepared file from all others: `kind` has at most 16 bytes, `source` has 32. */
+export type NativePreparation = [path: string, kind: string, version: number, source: Uint8Array];
+
 export interface NativeProgram {
   dispose(): void;
 }
@@ -27,6 +43,10 @@ export type NativeTransfers = (NativeBuffer | number | NativeTypedArray)[];
 export interface NativeDevice {
   /** Zeroed memory; with `indexBound` > 0, i32 in [−1, indexBound). */
   buffer(bytes: number, indexBound: number): NativeBuffer;
+  /** Memory with a section of a prepared file: writable while that is being made. */
+  section(file: NativePreparedFile, index: number): NativeBuffer;
+  /** The number of how packed weights lie in its memory; 0: in none that a file could keep. */
+  packedLayout(): number;
   /** Read-only memory with [offset, offset + bytes) of a file: its own pages, or a copy where `alignment` or the device asks for it. */
   place(file: NativeMappedFile, offset: number, bytes: number, alignment: number): NativeBuffer;
   program(stream: Uint32Array, buffers: NativeBuffer[]): NativeProgram;
@@ -128,7 +148,13 @@ export interface NativeTokenizerTrainer {
 /** What quipu.node exports: the CPU device, and what is no device's. */
 export interface NativeAddon extends NativeDeviceAddon {
   Vocabulary: {
-    new (format: "tokenizer.json" | "ranks", path: string, preparedPath: string | null): NativeVocabulary;
+    /** `description` goes into a prepared table that is made. */
+    new (
+      format: "tokenizer.json" | "ranks",
+      path: string,
+      preparedPath: string | null,
+      description?: string,
+    ): NativeVocabulary;
     new (format: "packed", ranks: string): NativeVocabulary;
   };
   Tokenizer: new (
@@ -150,6 +176,11 @@ export interface NativeAddon extends NativeDeviceAddon {
     folder: string,
     runs: string[],
   ) => NativeTokenizerTrainer;
+  openPrepared(...which: NativePreparation): NativePreparedFile | "absent" | "other" | "damaged";
+  /** One to be made, of zeros for now, with sections of `description` and of `sizes`; or what keeps it from being made. */
+  makePrepared(...which: [...NativePreparation, description: string, sizes: Float64Array]): NativePreparedFile | string;
+  /** Of any prepared file; null where it is none, or its description is damaged or has more than `most` bytes. */
+  describePrepared(path: string, most: number): [kind: string, version: number, description: string] | null;
   /** Instruction sets with kernels that this machine can run, slowest first. */
   targets(): string[];
   /** Processors that this process may run on: its affinity. */

@@ -23,7 +23,7 @@ export interface CheckpointTensor extends TensorInfo {
 
 export interface Checkpoint {
   readonly dir: string;
-  readonly files: readonly { readonly path: string; readonly size: number }[];
+  readonly files: readonly Pick<SafetensorsFile, "path" | "size" | "identity">[];
   readonly tensors: ReadonlyMap<string, CheckpointTensor>;
 }
 
@@ -164,5 +164,5 @@ function assemble(dir: string, shards: readonly SafetensorsFile[], warn: Warn): 
   });
   if (twice.length > 0)
     warn("WARN_TENSOR_TWICE", `${dir}: tensors in two files, of which the later counts: ${firstOf(twice)}`);
-  return { dir, files: shards.map(({ path, size }) => ({ path, size })), tensors };
+  return { dir, files: shards.map(({ path, size, identity }) => ({ path, size, identity })), tensors };
 }

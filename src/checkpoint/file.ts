@@ -1,6 +1,7 @@
 // Files that are not trusted: examined before they are opened, bounded before they are read, and every error of the
 // system is a QuipuError that names the file and the cause. A pipe or a device would be waited for, or read, for ever.
 import {
+  type BigIntStats,
   closeSync,
   constants,
   existsSync,
@@ -47,6 +48,21 @@ export function examine(path: string, code: QuipuErrorCode): Found {
     if (why === "ELOOP") return { kind: "unreadable", problem: `is a link to ${target}, which leads back to itself` };
     return { kind: "unreadable", problem: describeDangling(path, target) };
   }
+}
+
+/**
+ * What tells a file, and what is in it, from all others without reading it: device, inode, size, time of change. Empty where nothing is.
+ *
+ * @throws {Error} the system's, where it does not say.
+ */
+export function identify(path: string): string {
+  const info = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return info === undefined ? "" : identityOf(info);
+}
+
+/** {@link identify}, of a file that is open. */
+export function identityOf({ dev, ino, size, mtimeNs }: BigIntStats): string {
+  return [dev, ino, size, mtimeNs].join(":");
 }
 
 /**

@@ -1,10 +1,11 @@
 // The header of a safetensors file (https://github.com/huggingface/safetensors, "Format"): 8 bytes little-endian length,
 // JSON {name: {dtype, shape, data_offsets: [begin, end]}, "__metadata__"?: {string: string}}, then the data, which the ranges
 // cover exactly: no gaps, no overlaps, nothing after the last. Reads the header alone; the data stays on disk.
+import { createHash } from "node:crypto";
 import { basename } from "node:path";
 import { QuipuError } from "../errors.js";
 import { shownName } from "../warnings.js";
-import { openFile, readAt } from "./file.js";
+import { identityOf, openFile, readAt } from "./file.js";
 import { isJsonObject, type JsonObject, parseJsonObject, shownJson } from "./json.js";
 import { refuseWrongFile, WRONG_FILE_BYTES } from "./wrong-file.js";
 
@@ -48,6 +49,8 @@ export interface TensorInfo {
 export interface SafetensorsFile {
   readonly path: string;
   readonly size: number;
+  /** Tells it, with what is in it, from other files: what the system says of it, and a hash of its header. */
+  readonly identity: string;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
 }
 
@@ -82,7 +85,9 @@ export async function readSafetensors(path: string): Promise<SafetensorsFile> {
     if (text.length < length) fail("ended early while its header was read");
     if (text[0] !== 0x7b) fail("the header does not begin with '{'. Is it a safetensors file?");
     const header = parseJsonObject(text, `${name}: header`, "ERR_MODEL_INVALID");
-    return { path, size, tensors: readHeader(header, 8 + length, size, name) };
+    const hash = createHash("sha256").update(text).digest("hex");
+    const identity = `${identityOf(await file.stat({ bigint: true }))}:${hash}`;
+    return { path, size, identity, tensors: readHeader(header, 8 + length, size, name) };
   } finally {
     await file.close();
   }

@@ -2,6 +2,7 @@
 import { type LoadOptions, loadModel, type Model, type ModelWarning, type Warn } from "../index.js";
 import type { Context } from "./context.js";
 import type { Progress } from "./terminal/progress.js";
+import { formatBytes } from "./terminal/tables.js";
 
 export interface ModelOptions {
   readonly model?: string;
@@ -13,6 +14,7 @@ export interface ModelOptions {
   readonly batchSize?: number;
   readonly kvCache?: "f32" | "f16" | "int8";
   readonly mmap: boolean;
+  readonly cache: boolean;
   /** No warnings. */
   readonly quiet?: boolean;
 }
@@ -31,6 +33,11 @@ export function loadOptions(options: ModelOptions, progress: Progress, { signal 
     slots: 1, // one request after the other
     quantize: options.quantize,
     mmap: options.mmap,
+    cache: options.cache,
+    onCacheWrite: (path, bytes) => {
+      progress.erase();
+      if (!options.quiet) process.stderr.write(`quipu: packed weights are kept in ${path} (${formatBytes(bytes)})\n`);
+    },
     signal,
   };
 }

@@ -4,7 +4,7 @@ import { byteSize, choice, collect, collectIds, logitBias, once, realNumber, var
 
 /** Reserved option names: a later version has these options. */
 export const LATER_OPTIONS: ReadonlySet<string> = new Set([
-  ...["--lines", "--json-schema", "--regex", "--choice", "--draft", "--lookup", "--receipt", "--no-cache"],
+  ...["--lines", "--json-schema", "--regex", "--choice", "--draft", "--lookup", "--receipt"],
 ]);
 
 const option = (flags: string, description: string) => new Option(flags, description);
@@ -136,7 +136,20 @@ export function addModelOptions(command: Command): Command {
         "q8, q4: weights of 8 or 4 bits, made at load (default: none, as they are)",
       ).argParser(choice(["none", "q8", "q4"])),
     )
+    .option("--no-cache", "do not keep packed weights, nor use those that are kept (quipu cache)")
     .option("--no-mmap", "read the weights in place of mapping them");
+}
+
+export function addPruneOptions(command: Command): Command {
+  return command
+    .addOption(option("-m, --model <dir|name>", "also what was made of this model"))
+    .addOption(whole("--older-than <days>", "also what was not used for so many days", 0))
+    .addOption(
+      option("--max-size <size>", "also what was not used for longest, until as much is left, as 512M or 8G").argParser(
+        byteSize(0),
+      ),
+    )
+    .addOption(JSON_OBJECT());
 }
 
 export function addBenchmarkOptions(command: Command, heading = "Options:"): Command {

@@ -9,6 +9,7 @@ import {
   addModelOptions,
   addOutputOptions,
   addPromptOptions,
+  addPruneOptions,
   addSamplingOptions,
   addTemplateOptions,
   addTokensOptions,
@@ -46,6 +47,11 @@ Words are the text, as everywhere in quipu; piped text comes before them. Files
 need -f: each is a text of its own, and stdin is then read only as '-'.
   quipu tokens -f src README.md         a table with a total
   git diff | quipu tokens --limit 8000  exit status 4 where it is too long`;
+
+const CACHE_HELP_AFTER = `
+Packed weights and the tables of vocabularies are kept in QUIPU_CACHE, else in
+quipu of the user's cache folder: at most 20 GB, or a fifth of the free disk.
+What was not used for longest leaves first.`;
 
 /** @param print takes the text of --help and --version. */
 export function makeProgram(context: Context, print: (text: string) => void): Command {
@@ -131,6 +137,40 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
     .action(async (_options, command: QuipuCommand) => {
       const { doctor } = await import("./commands/doctor.js");
       await doctor(command.allOptions(), context);
+    });
+
+  const cache = sub("cache", "what lies in the cache folder: list, prune, clear")
+    .usage("[options]\n       quipu cache <command> [options]")
+    .helpCommand(false)
+    .allowExcessArguments()
+    .addOption(JSON_OBJECT())
+    .addHelpText("after", CACHE_HELP_AFTER)
+    .action(async (_options, command: QuipuCommand) => {
+      if (command.args.length > 0) command.unknownCommand();
+      const { list } = await import("./commands/cache.js");
+      await list(command.allOptions());
+    });
+  cache
+    .command("list")
+    .description("the files, the one that was not used for longest first (default)")
+    .addOption(JSON_OBJECT())
+    .action(async (_options, command: QuipuCommand) => {
+      const { list } = await import("./commands/cache.js");
+      await list(command.allOptions());
+    });
+  addPruneOptions(
+    cache.command("prune").description("removes what cannot be used any more, and what the options name"),
+  ).action(async (_options, command: QuipuCommand) => {
+    const { prune } = await import("./commands/cache.js");
+    await prune(command.allOptions());
+  });
+  cache
+    .command("clear")
+    .description("removes everything")
+    .addOption(JSON_OBJECT())
+    .action(async (_options, command: QuipuCommand) => {
+      const { clear } = await import("./commands/cache.js");
+      await clear(command.allOptions());
     });
 
   const tokenizer = sub("tokenizer", "tokenizer train: learn a vocabulary from texts").helpCommand(false);

@@ -12,8 +12,9 @@ import type {
 import { checkArgument, whole } from "../arguments.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { chooseTarget } from "../machine/machine.js";
+import type { PreparedFile } from "../machine/prepared-file.js";
 import { threadsFor } from "../machine/process-limits.js";
-import { type DType, FORMATS, type FormatRow, type Packed } from "./formats.js";
+import { type DType, FORMATS, type FormatRow } from "./formats.js";
 import { chooseFusions, type Fusion } from "./fusions.js";
 import { bytesOf, type Shape, type Tensor } from "./tensor.js";
 import { WeightFile, type WeightFileOptions } from "./weight-file.js";
@@ -73,12 +74,6 @@ export interface RunResult {
   readonly failures: readonly RowFailure[];
 }
 
-/** A matrix that is to be packed, and who notes that `source` is to be quantized into `packed` before anything reads that. */
-export interface Packing {
-  readonly format: Packed;
-  readonly note: (source: Tensor, packed: Tensor) => void;
-}
-
 /** A device. It owns memory and programs and takes no other's. Runs are queued, first in first out; the event loop stays free. */
 export class Device {
   readonly kind: DeviceKind;
@@ -90,6 +85,8 @@ export class Device {
   readonly threadsCut: string | undefined;
   /** Ops that programs are compiled to in place of others. */
   readonly fusions: readonly Fusion[];
+  /** How packed weights lie in its memory, as a number that a file can be told by; 0: no file can keep them. */
+  readonly packedLayout: number;
   readonly #addon: NativeDeviceAddon;
   readonly #native: NativeDevice;
   readonly #flights = new Map<Promise<unknown>, NativeCancelFlag>();
@@ -112,6 +109,7 @@ export class Device {
     this.#addon = addon;
     this.#native = withCodes(() => new addon.Device(target, threads));
     this.#flagWithoutSignal = withCodes(() => new addon.CancelFlag());
+    this.packedLayout = this.#native.packedLayout();
     this.threads = this.#native.threads();
     const why =
       this.threads < threads ? "the system refuses more" : `${threads} ${threads === 1 ? "processor" : "processors"}`;
@@ -119,8 +117,8 @@ export class Device {
   }
 
   /**
-   * Bytes held now: `state` of allocated tensors (step inputs, outputs, cache pages, quantized weights) that are neither freed and out of use nor
-   * collected, touched or not; `arena` of the arena and the kernels' workspace. Weights that are views of files are in neither.
+   * Bytes held now: `state` of tensors that may be written (step inputs, outputs, cache pages, packed weights that no file keeps) and are neither
+   * freed and out of use nor collected, touched or not; `arena` of the arena and the kernels' workspace. Weights that are views of files are in neither.
    */
   memory(): { state: number; arena: number } {
     const [state, arena] = this.#native.memory();
@@ -149,8 +147,7 @@ export class Device {
 
   /**
    * A weight of a file that this device has opened, as a tensor for each of its uses: one that serves several is there
-   * once. In which form it is kept is the device's to decide: the file's own pages where they are aligned, else a copy. A matrix with
-   * `packing` is kept as codes, which are there when what `packing.note` was told is done.
+   * once. In which form it is kept is the device's to decide: the file's own pages where they are aligned, else a copy.
    *
    * @throws {QuipuError} ERR_INTERNAL where it leaves the file, ERR_OUT_OF_MEMORY, ERR_DISPOSED.
    */
@@ -158,14 +155,21 @@ export class Device {
     name: string,
     { file, offset, dtype, shape }: FileView,
     uses: Uses,
-    packing?: Packing,
   ): { readonly [Each in keyof Uses]: Tensor } {
     const { alignment } = FORMATS[dtype];
     const buffer = withCodes(() => this.#native.place(file.native, offset, bytesOf(dtype, shape), alignment));
-    const asStored: Tensor = { name, buffer, offset: 0, dtype, shape, indexBound: 0 };
-    const placed = packing === undefined ? asStored : this.allocate(name, packing.format, shape);
-    packing?.note(asStored, placed);
-    return uses.map(() => placed) as { [Each in keyof Uses]: Tensor };
+    const tensor: Tensor = { name, buffer, offset: 0, dtype, shape, indexBound: 0 };
+    return uses.map(() => tensor) as { [Each in keyof Uses]: Tensor };
+  }
+
+  /**
+   * A tensor in a section of a prepared file, which has as many bytes: state while the file is being made, read-only then.
+   *
+   * @throws {QuipuError} ERR_INTERNAL where there is no such section, ERR_DISPOSED.
+   */
+  section(name: string, file: PreparedFile, index: number, dtype: DType, shape: Shape): Tensor {
+    const buffer = withCodes(() => this.#native.section(file.native, index));
+    return { name, buffer, offset: 0, dtype, shape, indexBound: 0 };
   }
 
   /** Gives the memory of a tensor back, once; programs that name it keep it until they go. */

@@ -63,6 +63,13 @@ export interface LoadOptions {
    * most (docs/numerics.md); "none", the default: they stay as they are. They are read then, and held in memory: a half or a third of that of bf16.
    */
   readonly quantize?: Quantization | undefined;
+  /**
+   * Whether weights that are packed at load (from 16 MiB on) are kept in the cache folder, QUIPU_CACHE or `quipu` in the user's, and mapped
+   * from there the next time. Default true: the folder is bounded ({@link pruneCache}), and where it cannot be written that is a warning.
+   */
+  readonly cache?: boolean | undefined;
+  /** Told where packed weights have been written, and how many bytes, the first time. */
+  readonly onCacheWrite?: ((path: string, bytes: number) => void) | undefined;
   /** Requests that are computed at once, in steps that they share; more wait. Default 8. */
   readonly slots?: number | undefined;
   /**
@@ -87,6 +94,8 @@ export const LOAD_OPTIONS: Kinds<LoadOptions> = {
   tokenizer: flag,
   batchSize: whole(1, 65536),
   quantize: oneOf(...QUANTIZATIONS),
+  cache: flag,
+  onCacheWrite: callback,
   slots: whole(1, 4096),
   cacheTokens: whole(2),
   slotTimeoutMs: real(0, Number.POSITIVE_INFINITY),
@@ -113,7 +122,7 @@ export async function loadModel(
 export async function loadModel(pathOrName: string | URL | undefined, options: LoadOptions | undefined): Promise<Model>;
 export async function loadModel(pathOrName?: string | URL, given?: LoadOptions): Promise<Model> {
   const options = readOptions<LoadOptions>("loadModel", given, LOAD_OPTIONS);
-  const { threads, kvCache = "f16", mmap = true, signal } = options;
+  const { threads, kvCache = "f16", mmap = true, cache = true, signal } = options;
   const { batchSize = DEFAULT_BATCH_SIZE, slots = DEFAULT_SLOTS, slotTimeoutMs = DEFAULT_SLOT_TIMEOUT_MS } = options;
   if (signal?.aborted) throw abortedError(signal);
   const { warnings, warn } = collectWarnings(options.onWarning);
@@ -131,8 +140,9 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
   if (!mmap) checkRoomForFiles(checkpoint);
   const device = openDevice({ device: options.device, threads, fuse: options.fuse });
   try {
-    const { quantize, onProgress } = options;
-    const loaded = await loadWeights(device, checkpoint, config, { mmap, quantize, warn, onProgress, signal });
+    const { quantize, onCacheWrite, onProgress } = options;
+    const how = { mmap, quantize, cache, warn, onCacheWrite, onProgress, signal };
+    const loaded = await loadWeights(device, checkpoint, config, how);
     const stepRows = Math.min(batchSize, slots * size.contextLength) + slots - 1; // rows of prompts, and who decodes beside
     const runtime = await Runtime.create(device, config, loaded.weights, { slots, stepRows, ...size, type: kvCache });
     return new Model({

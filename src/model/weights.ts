@@ -1,16 +1,13 @@
 // The weights of a checkpoint on a device: every tensor checked before anything is computed, none copied to the JS heap.
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
-import type { Device, WeightUse } from "../device/device.js";
+import type { Device, FileView, WeightUse } from "../device/device.js";
 import { type DType, FILE_DTYPES } from "../device/formats.js";
 import { bytesOf, elementsOf, type Shape, type Tensor } from "../device/tensor.js";
 import type { WeightFile } from "../device/weight-file.js";
-import { isQuipuError, QuipuError } from "../errors.js";
-import { compile } from "../graph/program.js";
-import { Recorder } from "../graph/recorder.js";
-import { availableMemory } from "../machine/process-limits.js";
 import type { Warn } from "../warnings.js";
 import type { LlamaConfig } from "./config.js";
 import type { LlamaLayer, LlamaWeights } from "./llama.js";
+import { packWeights } from "./packed-weights.js";
 import { formatOf, type Quantization, type WeightRole } from "./quantization.js";
 import { inverseFrequencies } from "./rope.js";
 import { EMBEDDING, findTensors } from "./tensors.js";
@@ -27,6 +24,21 @@ const LAYER_WEIGHTS: Readonly<Record<keyof LlamaLayer, readonly [name: string, u
   upProj: ["mlp.up_proj", "product"],
   downProj: ["mlp.down_proj", "product"],
 };
+
+const HEAD = "lm_head.weight";
+const nameIn = (layer: number, name: string) => `model.layers.${layer}.${name}.weight`;
+
+/** Every weight, by its name in the checkpoint, and what it is in the model. */
+function rolesOf({ layers }: LlamaConfig, head: "tied" | "stored"): [name: string, role: WeightRole, layer: number][] {
+  const ofLayer = Object.entries(LAYER_WEIGHTS) as [keyof LlamaLayer, readonly [string, WeightUse]][];
+  return [
+    ...(head === "tied" ? [] : [[EMBEDDING, "embedTokens", 0] as [string, WeightRole, number]]),
+    [head === "tied" ? EMBEDDING : HEAD, "lmHead", 0],
+    ...Array.from({ length: layers }, (_, i) =>
+      ofLayer.map(([role, [name]]): [string, WeightRole, number] => [nameIn(i, name), role, i]),
+    ).flat(),
+  ];
+}
 
 /** The weights of one format, those of matrices: what vectors are stored in is told of by nobody. */
 export interface WeightFormat {
@@ -47,8 +59,8 @@ export interface LoadedWeights {
 }
 
 /**
- * Opens the weights. With `mmap` they stay in the page cache and come in as they are first read. With `quantize` matrices are read
- * now, one after the other, and packed (quantization.ts), and their files are needed no more.
+ * Opens the weights. With `mmap` they stay in the page cache and come in as they are first read. With `quantize` matrices are
+ * packed now (quantization.ts), or found packed (packed-weights.ts), and their files are needed no more.
  *
  * @throws {QuipuError} ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED (findTensors), ERR_OUT_OF_MEMORY, ERR_ABORTED.
  */
@@ -59,12 +71,17 @@ export async function loadWeights(
   {
     mmap,
     quantize = "none",
+    cache = false,
     warn = () => {},
+    onCacheWrite,
     onProgress,
     signal,
   }: {
     mmap: boolean;
     quantize?: Quantization | undefined;
+    /** Keeps packed weights in the cache folder; default false. */
+    cache?: boolean | undefined;
+    onCacheWrite?: ((path: string, bytes: number) => void) | undefined;
     warn?: Warn | undefined;
     onProgress?: ((done: number, total: number) => void) | undefined;
     signal?: AbortSignal | undefined;
@@ -83,22 +100,28 @@ export async function loadWeights(
       if (mmap) onProgress?.(opened, total);
       await new Promise(setImmediate); // many shards take long: let Ctrl-C and progress through
     }
-    const packing: (readonly [source: Tensor, packed: Tensor])[] = [];
+    const viewOf = (name: string): FileView => {
+      const { file, offset, dtype, shape } = tensors.get(name)!;
+      return { file: files[file]!, offset, dtype: FILE_DTYPES.get(dtype)!, shape };
+    };
+    const packings = rolesOf(config, head).flatMap(([name, role, layer]) => {
+      const format = formatOf(quantize, role, layer, config.layers);
+      return format === undefined ? [] : [{ name, view: viewOf(name), format }];
+    });
+    const packed = await packWeights(device, checkpoint, packings, {
+      ...{ cache, warn, onCacheWrite, signal },
+      onProgress: (done) => onProgress?.(fileBytes + done, total),
+    });
+    if (packings.length > 0) onProgress?.(total, total);
     let bytes = 0;
     let bytesPerToken = 0;
     let parameters = 0;
     const placedMatrices: Pick<Tensor, "dtype" | "shape">[] = [];
-    const place = <const Uses extends readonly WeightUse[]>(
-      name: string,
-      uses: Uses,
-      role: WeightRole,
-      layer?: number,
-    ) => {
-      const { file, offset, dtype, shape } = tensors.get(name)!;
-      const view = { file: files[file]!, offset, dtype: FILE_DTYPES.get(dtype)!, shape };
-      const note = (source: Tensor, packed: Tensor) => packing.push([source, packed]);
-      const format = formatOf(quantize, role, layer, config.layers);
-      const placed = device.place(name, view, uses, format && { format, note });
+    const place = <const Uses extends readonly WeightUse[]>(name: string, uses: Uses) => {
+      const view = viewOf(name);
+      const { shape } = view;
+      const ready = packed.get(name);
+      const placed = ready === undefined ? device.place(name, view, uses) : uses.map(() => ready);
       parameters += elementsOf(shape);
       for (let i = 0; i < uses.length; i++) {
         const tensor: Tensor = placed[i]!;
@@ -109,27 +132,20 @@ export async function loadWeights(
         if (uses[i] !== "vector") placedMatrices.push(tensor);
         bytesPerToken += isTable ? Math.ceil(size / shape[0]!) : size;
       }
-      return placed;
+      return placed as { readonly [Each in keyof Uses]: Tensor };
     };
     const layer = (i: number) =>
       Object.fromEntries(
-        (Object.entries(LAYER_WEIGHTS) as [keyof LlamaLayer, readonly [string, WeightUse]][]).map(
-          ([role, [name, use]]) => [role, place(`model.layers.${i}.${name}.weight`, [use], role, i)[0]],
-        ),
+        Object.entries(LAYER_WEIGHTS).map(([key, [name, use]]) => [key, place(nameIn(i, name), [use])[0]]),
       ) as unknown as LlamaLayer;
 
     const [embedTokens, lmHead] =
       head === "tied"
-        ? place(EMBEDDING, ["rows", "product"], "lmHead")
-        : [...place(EMBEDDING, ["rows"], "embedTokens"), ...place("lm_head.weight", ["product"], "lmHead")];
+        ? place(EMBEDDING, ["rows", "product"])
+        : [...place(EMBEDDING, ["rows"]), ...place(HEAD, ["product"])];
     const layers = Array.from({ length: config.layers }, (_, i) => layer(i));
-    const [norm] = place("model.norm.weight", ["vector"], "norm");
+    const [norm] = place("model.norm.weight", ["vector"]);
 
-    if (packing.length > 0) {
-      checkRoom(packing.map(([, packed]) => packed));
-      await quantizeAll(device, packing, (done) => onProgress?.(fileBytes + done, total), signal);
-      onProgress?.(total, total);
-    }
     const frequencies = inverseFrequencies(config.rope, config.headSize);
     const inverse = device.allocate("inverseFrequencies", "f32", [frequencies.length]);
     await device.run(null, { writes: [[inverse, frequencies]] });
@@ -153,49 +169,6 @@ export function formatsOf(matrices: readonly Pick<Tensor, "dtype" | "shape">[]):
     return { format, parameters: total(elementsOf), bytes: total((shape) => bytesOf(format, shape)) };
   });
   return formats.sort((a, b) => b.bytes - a.bytes);
-}
-
-/** Before anything is written: the system gives memory that it does not have. */
-function checkRoom(packed: readonly Tensor[]): void {
-  const bytes = packed.reduce((sum, { dtype, shape }) => sum + bytesOf(dtype, shape), 0);
-  const free = availableMemory();
-  if (bytes <= free) return;
-  const [needed, there] = [bytes, free].map((count) => `${Math.ceil(count / 2 ** 20)} MiB`);
-  throw new QuipuError(
-    "ERR_OUT_OF_MEMORY",
-    `quantized weights need ${needed}, ${there} are free. As they are, mapped, they need not fit.`,
-    { option: "quantize" },
-  );
-}
-
-/** Each by itself: when it is done its source is let go, and an error names it. `onProgress` is told how many bytes are. */
-async function quantizeAll(
-  device: Device,
-  packing: readonly (readonly [source: Tensor, packed: Tensor])[],
-  onProgress: (done: number) => void,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  let done = 0;
-  for (const [source, packed] of packing) {
-    const r = new Recorder();
-    r.output(r.quantize(source, packed));
-    const program = compile(device, r.finish());
-    try {
-      await program.run({ signal });
-    } catch (error) {
-      if (!(isQuipuError(error) && error.code === "ERR_NOT_A_NUMBER")) throw error;
-      throw new QuipuError(
-        "ERR_MODEL_INVALID",
-        `${source.name} cannot be quantized: a weight is NaN or infinite, or too large for ${packed.dtype}. Load the model without quantizing.`,
-        { option: "quantize" },
-      );
-    } finally {
-      program.dispose();
-    }
-    device.free(source);
-    done += bytesOf(source.dtype, source.shape);
-    onProgress(done);
-  }
 }
 
 /** Releases the weights; programs that use them must be gone. */

@@ -6,6 +6,7 @@ import { examine, fileSize } from "../checkpoint/file.js";
 import { checkpointFolder } from "../checkpoint/hub-cache.js";
 import { checkFile } from "../checkpoint/wrong-file.js";
 import { QuipuError } from "../errors.js";
+import { noteUse } from "../machine/cache-folder.js";
 import type { Warn } from "../warnings.js";
 import { preparedTable } from "./prepared-table.js";
 import { tokenizerOfRanks } from "./tiktoken-file.js";
@@ -46,13 +47,10 @@ export async function loadTokenizer(pathOrUrl: string | URL, warn: Warn = () => 
 async function loadFile(path: string, warn: Warn): Promise<Tokenizer> {
   const config = await readTokenizerConfig(dirname(path), warn);
   checkFile(path, "ERR_TOKENIZER_INVALID");
-  const prepared = preparedTable(path, fileSize(path, "ERR_TOKENIZER_INVALID") ?? 0);
-  if (path.endsWith(".json")) {
-    const vocabulary = callNative((addon) => new addon.Vocabulary("tokenizer.json", path, prepared));
-    return tokenizerOfJson(vocabulary, config, basename(path));
-  }
-  return tokenizerOfRanks(
-    callNative((addon) => new addon.Vocabulary("ranks", path, prepared)),
-    config,
-  );
+  const table = preparedTable(path, fileSize(path, "ERR_TOKENIZER_INVALID") ?? 0);
+  const isJson = path.endsWith(".json");
+  const format = isJson ? "tokenizer.json" : "ranks";
+  const vocabulary = callNative((addon) => new addon.Vocabulary(format, path, table?.path ?? null, table?.description));
+  if (table !== null && vocabulary.prepared()) noteUse(table.path);
+  return isJson ? tokenizerOfJson(vocabulary, config, basename(path)) : tokenizerOfRanks(vocabulary, config);
 }

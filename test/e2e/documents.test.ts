@@ -43,8 +43,12 @@ test("docs/cli.md has the --help of every command", async () => {
     "next",
     "inspect",
     "doctor",
+    "cache",
     "tokenizer",
     "inspect prompt",
+    "cache list",
+    "cache prune",
+    "cache clear",
     "tokenizer train",
   ]);
   for (const command of all) expect(REFERENCE).toContain(`$ ${["npx quipu", ...command, "--help"].join(" ")}\n`);

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import type { Kind } from "#quipu/arguments.js";
 import { BENCHMARK_OPTIONS } from "#quipu/benchmark/benchmark.js";
 import { CHAT_OPTIONS } from "#quipu/chat/option-kinds.js";
+import { PRUNE_OPTIONS } from "#quipu/generate/cache.js";
 import { INSPECT_OPTIONS } from "#quipu/generate/inspect.js";
 import { LOAD_OPTIONS } from "#quipu/generate/load.js";
 import { LOGITS_OPTIONS, NEXT_OPTIONS } from "#quipu/generate/model.js";
@@ -157,6 +158,7 @@ const OPTIONS: Record<string, [kinds: Readonly<Record<string, Kind>>, call: (opt
   encodeChat: [CHAT_OPTIONS, (o) => quipu.encodeChat(tokenizer, template, message, o)],
   encodePrompt: [GENERATE_OPTIONS, (o) => quipu.encodePrompt("x", o, context)],
   trainTokenizer: [TRAIN_OPTIONS, (o) => quipu.trainTokenizer(o)],
+  pruneCache: [PRUNE_OPTIONS, (o) => quipu.pruneCache(o)],
   save: [SAVE_OPTIONS, (o) => trained.save(join(dir, "t", "tokenizer.model"), o)],
 };
 
@@ -300,7 +302,16 @@ test("every function and method of the library is in these tables", () => {
   ];
   const tested = [...Object.keys(ARGUMENTS), ...Object.keys(OPTIONS)].map((name) => name.split(" ")[0]);
   const withoutArguments = [
-    ...["describeMachine", "stats", "dispose", "problems", "tokenizer.streamDecoder"],
+    ...[
+      "describeMachine",
+      "listCache",
+      "clearCache",
+      "cacheFolder",
+      "stats",
+      "dispose",
+      "problems",
+      "tokenizer.streamDecoder",
+    ],
     ...["tokenizerModel", "tokenizerJson", "tokenizerConfig"],
   ];
   const elsewhere = ["isQuipuError", "QuipuError", "source"]; // errors.test.ts, unit/chat/template.test.ts

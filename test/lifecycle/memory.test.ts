@@ -10,6 +10,7 @@ import { describeWhere } from "../where.js";
 
 const root = process.cwd();
 const MIB = 2 ** 20;
+const temporary = temporaryFolder();
 /** What node's heap, our code and the addon may take beside weights, cache and arena. */
 const ALLOWANCE = 32 * MIB;
 
@@ -28,7 +29,8 @@ function measure<T>(program: string, flags: readonly string[] = []): T {
     const print = (value) => console.log(JSON.stringify(value));
   `;
   const args = [...flags, "--expose-gc", "--input-type=module", "-e", prelude + program];
-  const { stdout, stderr, status } = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 100_000 });
+  const env = { ...process.env, QUIPU_CACHE: join(temporary, "cache") };
+  const { stdout, stderr, status } = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 100_000, env });
   if (status !== 0) throw new Error(stderr);
   return JSON.parse(stdout);
 }
@@ -41,7 +43,6 @@ const measurable = process.env.QUIPU_SANITIZED === undefined && existsSync("/pro
 const reason = "resident memory says nothing under the sanitizers, or without /proc";
 
 describeWhere(measurable, reason)("resident memory", () => {
-  const temporary = temporaryFolder();
   const slow = writeSlowCheckpoint(join(temporary, "slow"));
   const smollm2 = smollm2Folder();
   const cases: [string, string | undefined, number, number, LoadOptions][] = [
@@ -49,8 +50,12 @@ describeWhere(measurable, reason)("resident memory", () => {
     ["the embedded model", "models/storyteller", 400, 60, {}],
     ["a slow one", slow, 600, 10, {}],
     ["SmolLM2", smollm2, 300, 30, {}],
-    ["a slow one of q8, whose file is read and let go", slow, 600, 10, { quantize: "q8" }],
-    ["SmolLM2 of q8", smollm2, 300, 30, { quantize: "q8" }],
+    ["a slow one of q8, whose file is read and let go", slow, 600, 10, { quantize: "q8", cache: false }],
+    ["a slow one of q8, packed into a file", slow, 600, 10, { quantize: "q8" }],
+    ["a slow one of q8, found packed", slow, 600, 10, { quantize: "q8" }],
+    ["SmolLM2 of q8", smollm2, 300, 30, { quantize: "q8", cache: false }],
+    ["SmolLM2 of q8, packed into a file", smollm2, 300, 30, { quantize: "q8" }],
+    ["SmolLM2 of q8, found packed", smollm2, 300, 30, { quantize: "q8" }],
   ];
 
   test.each(cases.filter(([, dir]) => dir !== undefined))(

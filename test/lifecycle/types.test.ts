@@ -50,7 +50,11 @@ test.each(["es2022", "es2024"])("the types need nothing beside the language's ow
 
 const USES: Readonly<Record<string, string>> = {
   loadModel: `
-    const model: quipu.ModelWithTokenizer = await quipu.loadModel(new URL("file:///x"), { tokenizer: undefined });
+    const model: quipu.ModelWithTokenizer = await quipu.loadModel(new URL("file:///x"), {
+      tokenizer: undefined,
+      cache: true,
+      onCacheWrite: (path, bytes) => console.log(path.length, bytes.toFixed()),
+    });
     const size: number = model.tokenizer.vocabSize;
     const bare: quipu.Model = await quipu.loadModel(undefined, { tokenizer: false, threads: 2, slotTimeoutMs: Infinity });
     // @ts-expect-error it may have none
@@ -81,6 +85,10 @@ const USES: Readonly<Record<string, string>> = {
     export const row: quipu.BenchmarkRow | undefined = measured.rows[0];`,
   measureRoofs: `export const roofs: quipu.Roofs = await quipu.measureRoofs(quipu.describeMachine().target, 1);`,
   describeMachine: `export const machine: quipu.Machine = quipu.describeMachine();`,
+  cacheFolder: `export const folder: string = quipu.cacheFolder();`,
+  listCache: `export const gone: quipu.CacheEntry[] = quipu.listCache().filter(({ state }) => state === "gone");`,
+  clearCache: `export const bytes: number | undefined = quipu.clearCache()[0]?.bytes;`,
+  pruneCache: `export const removed: quipu.CacheEntry[] = quipu.pruneCache({ maxBytes: 1e9, model: undefined });`,
   modelFolder: `export const folder: string = quipu.modelFolder() + quipu.modelFolder(import.meta.url);`,
   readConfig: `export const config: quipu.LlamaConfig = await quipu.readConfig("x");`,
   EXIT_CODES: `export const status: number = quipu.EXIT_CODES.ERR_BUSY;`,

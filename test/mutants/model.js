@@ -147,7 +147,7 @@ export const mutants = [
   {
     fault: "the embedding of an untied model is counted as read for every token",
     file: "src/model/weights.ts",
-    from: "isTable ? size / shape[0]! : size",
+    from: "isTable ? Math.ceil(size / shape[0]!) : size",
     to: "isTable ? size : size",
     tests: ["library/load"],
   },
@@ -273,8 +273,8 @@ export const mutants = [
   {
     fault: "a tied embedding is counted twice",
     file: "src/device/device.ts",
-    from: "uses.map(() => asStored)",
-    to: "uses.map(() => ({ ...asStored }))",
+    from: "uses.map(() => tensor)",
+    to: "uses.map(() => ({ ...tensor }))",
     tests: ["unit/device/weight-file", "library/load"],
   },
 ];

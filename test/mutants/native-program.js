@@ -85,8 +85,8 @@ export const mutants = [
   {
     fault: "sizes are multiplied in 64 bits",
     file: "native/core/formats.h",
-    from: "static_cast<unsigned __int128>(high) * (wide * format.blockBytes)",
-    to: "static_cast<unsigned __int128>(high) * (wide * format.blockBytes) & (MUTANT ? UINT64_MAX : ~static_cast<unsigned __int128>(0))",
+    from: "static_cast<unsigned __int128>(high) * (parts(format.blockColumns) * format.blockBytes + shared)",
+    to: "static_cast<unsigned __int128>(high) * (parts(format.blockColumns) * format.blockBytes + shared) & (MUTANT ? UINT64_MAX : ~static_cast<unsigned __int128>(0))",
     tests: [...HOSTILE, "unit/device/device.test"],
   },
   {

@@ -1,5 +1,5 @@
-// Prepared files (core/prepared_file.h) beyond what vocabularies show (test/unit/tokenizer/prepared-table): sections in
-// pieces, empty ones, and threads that write and read one at once.
+// Prepared files (core/prepared_file.h) beyond what vocabularies show (test/unit/tokenizer/prepared-table): sections of
+// many blocks, empty ones, what cannot be made, and threads that write and read one at once.
 #include "core/prepared_file.h"
 
 #include <dirent.h>
@@ -19,31 +19,42 @@ namespace quipu::test {
 
 namespace {
 
-constexpr size_t kSizes[] = {0, 1, 63, 64, 65, 128, 1000, 0, 64 * 30};
-constexpr uint32_t kSections = std::size(kSizes);
+constexpr uint64_t kSizes[] = {0, 1, 63, 64, 65, 128, 1000, 0, 64 * 30};
+// Sections of several blocks, of which threads take some each.
+constexpr uint64_t kLarge[] = {5, 3 << 20, (1 << 20) + 1, 1 << 20};
 
-Preparation preparation(uint64_t source) { return {"test", 1, {source, 2, 3, 4}, kSections}; }
+Preparation preparation(uint64_t source) { return {"test", 1, {source, 2, 3, 4}}; }
 
-uint8_t byteAt(uint32_t section, size_t at) { return static_cast<uint8_t>(section * 31 + at * 7 + (at >> 8)); }
+uint8_t byteAt(size_t section, size_t at) { return static_cast<uint8_t>(section * 31 + at * 7 + (at >> 8)); }
 
-void writeIn(const std::string& path, uint64_t source, size_t piece) {
-  PreparedWriter writer(path, preparation(source));
-  for (uint32_t section = 0; section < kSections; ++section) {
-    std::vector<uint8_t> bytes(kSizes[section]);
+std::shared_ptr<PreparedFile> fill(const std::string& path, uint64_t source, std::span<const uint64_t> sizes) {
+  std::string problem;
+  std::shared_ptr<PreparedFile> file = PreparedFile::make(path, preparation(source), sizes, problem);
+  QUIPU_EXPECT(file != nullptr && problem.empty());
+  for (size_t section = 0; section < sizes.size(); ++section) {
+    const std::span<uint8_t> bytes = file->room(section);
     for (size_t at = 0; at < bytes.size(); ++at) bytes[at] = byteAt(section, at);
-    writer.begin();
-    const std::span<const uint8_t> all = bytes;
-    for (size_t at = 0; at < all.size(); at += piece) writer.write(all.subspan(at, std::min(piece, all.size() - at)));
   }
-  writer.finish();
+  return file;
 }
 
-bool isWhole(const std::string& path, uint64_t source) {
-  const auto file = PreparedFile::open(path, preparation(source));
-  if (file == nullptr) return false;
-  for (uint32_t section = 0; section < kSections; ++section) {
+void writeIn(const std::string& path, uint64_t source, uint32_t threads, std::span<const uint64_t> sizes = kSizes) {
+  QUIPU_EXPECT(fill(path, source, sizes)->finish(threads).empty());
+}
+
+using Finding = PreparedFile::Finding;
+
+Finding find(const std::string& path, uint64_t source, std::shared_ptr<PreparedFile>& file) {
+  return PreparedFile::open(path, preparation(source), file);
+}
+
+bool isWhole(const std::string& path, uint64_t source, std::span<const uint64_t> sizes = kSizes, uint32_t threads = 1) {
+  std::shared_ptr<PreparedFile> file;
+  if (find(path, source, file) != Finding::kUsable || !file->verify(threads)) return false;
+  QUIPU_EXPECT(file->sections() == sizes.size());
+  for (size_t section = 0; section < sizes.size(); ++section) {
     const std::span<const uint8_t> bytes = file->section(section);
-    QUIPU_EXPECT(bytes.size() == kSizes[section] && reinterpret_cast<uintptr_t>(bytes.data()) % 64 == 0);
+    QUIPU_EXPECT(bytes.size() == sizes[section] && reinterpret_cast<uintptr_t>(bytes.data()) % 64 == 0);
     for (size_t at = 0; at < bytes.size(); ++at) QUIPU_EXPECT(bytes[at] == byteAt(section, at));
   }
   return true;
@@ -74,6 +85,74 @@ void testDamage(const std::string& path, uint64_t source) {
   close(file);
 }
 
+// Bits in every block, and at its ends; and threads that find them.
+void testLargeDamage(const std::string& path, uint64_t source) {
+  const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  struct stat info;
+  QUIPU_EXPECT(file >= 0 && fstat(file, &info) == 0);
+  for (off_t at = 0; at < info.st_size; at += (1 << 18) - 63) {
+    for (const off_t place : {at, info.st_size - 1 - at}) {
+      uint8_t byte;
+      QUIPU_EXPECT(pread(file, &byte, 1, place) == 1);
+      const auto flipped = static_cast<uint8_t>(byte ^ 16);
+      QUIPU_EXPECT(pwrite(file, &flipped, 1, place) == 1);
+      QUIPU_EXPECT(!isWhole(path, source, kLarge, 2));
+      QUIPU_EXPECT(pwrite(file, &byte, 1, place) == 1);
+    }
+  }
+  QUIPU_EXPECT(isWhole(path, source, kLarge, 2));
+  close(file);
+}
+
+// The first section, where it is whole, whatever becomes of the others.
+void testDescription(const std::string& path) {
+  const std::vector<uint64_t> sizes = {10, 100};
+  writeIn(path, 5, 1, sizes);
+  Preparation is;
+  std::string description;
+  QUIPU_EXPECT(PreparedFile::describe(path, 10, is, description) && description.size() == 10);
+  QUIPU_EXPECT(is.kind == "test" && is.version == 1 && is.source[0] == 5);
+  QUIPU_EXPECT(!PreparedFile::describe(path, 9, is, description));
+  const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  const uint8_t other = 77;
+  QUIPU_EXPECT(pwrite(file, &other, 1, 128 + 64 + 50) == 1);  // in the second
+  QUIPU_EXPECT(!isWhole(path, 5, sizes) && PreparedFile::describe(path, 10, is, description));
+  QUIPU_EXPECT(pwrite(file, &other, 1, 128 + 5) == 1);  // in the first
+  QUIPU_EXPECT(!PreparedFile::describe(path, 10, is, description));
+  close(file);
+}
+
+// What is wrong is said, and nothing is left behind.
+void testRefusals(const std::string& folder, const std::string& path) {
+  std::string problem;
+  const auto make = [&](const std::string& at, std::vector<uint64_t> sizes) {
+    problem.clear();
+    return PreparedFile::make(at, preparation(1), sizes, problem);
+  };
+  for (const uint64_t bytes : {UINT64_MAX, UINT64_MAX - 63, uint64_t{1} << 63, uint64_t{INT64_MAX} - 63}) {
+    QUIPU_EXPECT(make(path, {1, bytes}) == nullptr && !problem.empty());
+    QUIPU_EXPECT(make(path, {bytes, bytes, bytes}) == nullptr && !problem.empty());
+  }
+  QUIPU_EXPECT(make(path, {uint64_t{1} << 60}) == nullptr && !problem.empty());  // no disk has as much
+  QUIPU_EXPECT(make(folder + "/none/file", {1}) == nullptr && !problem.empty());
+  // Its place is taken by a folder when it is finished: it stays good, in memory.
+  const std::string taken = folder + "/taken";
+  const std::shared_ptr<PreparedFile> file = fill(taken, 1, kSizes);
+  QUIPU_EXPECT(mkdir(taken.c_str(), 0700) == 0);
+  QUIPU_EXPECT(!file->finish(1).empty() && file->verify(2) && file->section(6)[999] == byteAt(6, 999));
+  QUIPU_EXPECT(rmdir(taken.c_str()) == 0);
+  std::shared_ptr<PreparedFile> none;
+  QUIPU_EXPECT(find(folder, 1, none) == Finding::kDamaged && find(taken, 1, none) == Finding::kAbsent);
+}
+
+int entries(const char* folder) {
+  DIR* listed = opendir(folder);
+  int names = 0;
+  while (readdir(listed) != nullptr) ++names;
+  closedir(listed);
+  return names - 2;  // . and ..
+}
+
 }  // namespace
 
 uint64_t testPreparedFile() {
@@ -81,26 +160,33 @@ uint64_t testPreparedFile() {
   QUIPU_EXPECT(mkdtemp(folder) != nullptr);
   const std::string path = std::string(folder) + "/file";
   uint64_t files = 0;
-  for (const size_t piece : {64, 128, 64 * 1000}) {
-    writeIn(path, piece, piece);
-    QUIPU_EXPECT(isWhole(path, piece) && !isWhole(path, piece + 1));
+  for (const uint32_t threads : {1, 2, 9}) {
+    writeIn(path, threads, threads, kLarge);
+    QUIPU_EXPECT(isWhole(path, threads, kLarge, 1) && isWhole(path, threads, kLarge, 3));
     ++files;
   }
-  testDamage(path, 64 * 1000);
-  writeIn(path, 64 * 1000, 64);
-  ++files;
+  testLargeDamage(path, 9);
+  writeIn(path, 8, 1);
+  std::shared_ptr<PreparedFile> other;
+  QUIPU_EXPECT(find(path, 9, other) == Finding::kOther && other == nullptr);
+  testDamage(path, 8);
+  testDescription(path);
+  writeIn(path, 8, 1);
+  files += 2;
   {
-    PreparedWriter(path, preparation(9)).begin();
+    const std::shared_ptr<PreparedFile> never = fill(path, 9, kSizes);
+    QUIPU_EXPECT(entries(folder) == 1);  // it has no name yet, where the system has such files
   }  // never finished: what was there stays
-  QUIPU_EXPECT(isWhole(path, 64 * 1000));
+  QUIPU_EXPECT(isWhole(path, 8) && entries(folder) == 1);
+  testRefusals(folder, path);
   std::vector<std::thread> threads;
   for (uint64_t thread = 0; thread < 4; ++thread) {
     threads.emplace_back([&, thread] {
       for (uint64_t round = 0; round < 50; ++round) {
         if (thread < 2) {
-          writeIn(path, 7, 64);
+          writeIn(path, 7, 1);
         } else {
-          QUIPU_EXPECT(isWhole(path, 7) || isWhole(path, 64 * 1000) || isWhole(path, 7));
+          QUIPU_EXPECT(isWhole(path, 7) || isWhole(path, 8) || isWhole(path, 7));
         }
       }
     });
@@ -108,11 +194,7 @@ uint64_t testPreparedFile() {
   for (std::thread& thread : threads) thread.join();
   files += 100;
   QUIPU_EXPECT(isWhole(path, 7));
-  DIR* listed = opendir(folder);
-  int names = 0;
-  while (readdir(listed) != nullptr) ++names;
-  closedir(listed);
-  QUIPU_EXPECT(names == 3);  // with . and ..
+  QUIPU_EXPECT(entries(folder) == 1);
   QUIPU_EXPECT(unlink(path.c_str()) == 0 && rmdir(folder) == 0);
   return files;
 }

@@ -10,11 +10,11 @@
 // between superblocks the sums lie where the result will.
 
 static constexpr size_t kQ4Ahead = 4608;  // bytes: two superblocks
-static constexpr size_t kQ4Panels = kWideRegisters >= 32 ? 2 : 1;
+static constexpr size_t kQ4Panels = kWideRegisters >= 32 ? 3 : 1;
 // Rows of activations up to which codes are taken as they lie, and how many at a time.
 static constexpr size_t kQ4FewRows = 16;
 static constexpr int kQ4FewColumns = kWideRegisters >= 32 ? 4 : 2;
-static constexpr int kQ4Columns = kWideRegisters >= 32 ? 6 : 4;
+static constexpr int kQ4Columns = kWideRegisters >= 32 ? 4 : 4;
 
 struct Q4Rows {
   int8_t* codes;         // [t][k]

@@ -14,6 +14,8 @@ import { TRAIN_OPTIONS } from "#quipu/tokenizer/training/settings.js";
 const SET_BY_THE_COMMAND_LINE = [
   ...[
     "mmap",
+    "cache",
+    "onCacheWrite",
     "tokenizer",
     "quantize",
     "fuse",

@@ -6,7 +6,6 @@ import type { Tokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { isPossible } from "../../where.js";
 
 const root = process.cwd();
-process.env.QUIPU_CACHE ??= join(root, "build/test/cache");
 export const SHARED = process.env.QUIPU_SHARED ?? join(root, "../shared");
 
 /** By the names of test/reference/tokenizers.golden.json. */
