@@ -185,12 +185,15 @@ export interface NativeAddon extends NativeDeviceAddon {
   targets(): string[];
   /** Processors that this process may run on: its affinity. */
   processors(): number;
-  /** [bytes per second, floating-point operations per second], each the best of `passes`; a stop[0] other than 0 ends it. */
+  /**
+   * [bytes per second, the best of `passes` in every pattern; operations per second of f32, of codes, the best of forty short runs]; a stop[0] other
+   * than 0 ends it.
+   */
   measureRoofs(
     target: string,
     threads: number,
     bytes: number,
     passes: number,
     stop: Int32Array,
-  ): Promise<[number, number]>;
+  ): Promise<[readBandwidth: number, peak: number, integerPeak: number]>;
 }

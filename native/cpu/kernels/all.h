@@ -49,6 +49,7 @@ static constexpr Target makeTarget(const char* name) {
   const auto set = [&target](OpCode code, Kernel kernel) { target.kernels[uint32_t(code)] = kernel; };
   target.name = name;
   target.multiplyAddLoop = multiplyAddLoop;
+  target.integerLoop = integerLoop;
   target.readLoop = readLoop;
   set(OpCode::kAdd, {{{addTasks, addRun}}});
   set(OpCode::kAdvance, {{{advanceTasks, advanceRows}}});
