@@ -167,8 +167,8 @@ export const mutants = [
   {
     fault: "of q4, a superblock begins its sums anew",
     file: MATMUL_Q4,
-    from: "s == 0 ? zero() : loadFirst",
-    to: "s == 0 || MUTANT ? zero() : loadFirst",
+    from: "s == 0 ? zero() : load(to)",
+    to: "s == 0 || MUTANT ? zero() : load(to)",
     tests: ["kernels/quantize"],
   },
   {
