@@ -2,10 +2,10 @@
 // weights, bits a weight, and how far the distributions of the next token are apart (mean KL divergence in nats, over the
 // first tokens of three texts). QUIPU_BENCH_MODEL names another folder than SmolLM2's; the texts are ../shared/data/validation and a file
 // of this tree.
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { gunzipSync } from "node:zlib";
 import { loadModel } from "../dist/index.js";
+import { compare, textsOf } from "./divergence.js";
 import { markdown, median, ROOT } from "./measure.js";
 
 const MODEL = process.env.QUIPU_BENCH_MODEL ?? join(ROOT, "build/models/smollm2");
@@ -39,50 +39,6 @@ async function speeds(threads) {
   });
   for (const model of models) await model.dispose();
   return rows;
-}
-
-function textsOf() {
-  const folder = join(ROOT, "../shared/data/validation");
-  const code = { "a file of this tree": readFileSync(join(ROOT, "src/generate/scheduler.ts"), "utf8") };
-  if (!existsSync(folder)) return code;
-  const documents = (file) =>
-    gunzipSync(readFileSync(join(folder, file)))
-      .toString()
-      .split("\n")
-      .filter(Boolean)
-      .slice(0, 200)
-      .map((line) => JSON.parse(line).text)
-      .join("\n");
-  return {
-    "validation/gutenberg": documents("gutenberg_children_00.jsonl.gz"),
-    "validation/flores": documents("flores.jsonl.gz"),
-    ...code,
-  };
-}
-
-/** Log-probabilities of a row of logits, in place. */
-function normalize(logits) {
-  let most = Number.NEGATIVE_INFINITY;
-  for (const x of logits) if (x > most) most = x;
-  let sum = 0;
-  for (const x of logits) sum += Math.exp(x - most);
-  const log = most + Math.log(sum);
-  for (let i = 0; i < logits.length; i++) logits[i] -= log;
-}
-
-/** KL(plain ‖ quantized) and both perplexities, over one text. */
-function compare(ids, plain, quantized) {
-  const width = plain.length / ids.length;
-  let divergence = 0;
-  const losses = [0, 0];
-  for (let t = 0; t < ids.length; t++) {
-    const [p, q] = [plain, quantized].map((all) => all.subarray(t * width, (t + 1) * width));
-    normalize(p);
-    normalize(q);
-    for (let i = 0; i < width; i++) divergence += Math.exp(p[i]) * (p[i] - q[i]);
-    if (t + 1 < ids.length) for (const [k, x] of [p, q].entries()) losses[k] -= x[ids[t + 1]];
-  }
-  return [divergence / ids.length, ...losses.map((loss) => Math.exp(loss / (ids.length - 1)))];
 }
 
 async function divergences() {

@@ -7,7 +7,19 @@
 import { cpus } from "node:os";
 import process from "node:process";
 
-const BENCHES = ["roofs", "speed", "start", "memory", "contention", "sample", "rows", "requests", "quantize"];
+const BENCHES = [
+  "roofs",
+  "speed",
+  "start",
+  "memory",
+  "contention",
+  "sample",
+  "rows",
+  "requests",
+  "quantize",
+  "attention",
+  "kv",
+];
 /** Measured where they are named: what they compare with takes minutes to build. */
 const NAMED = ["peers"];
 

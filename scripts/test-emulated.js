@@ -41,7 +41,11 @@ const jest = ["--experimental-vm-modules", "--no-warnings", "node_modules/jest/b
 /** What differs with VNNI is products of codes. */
 const TESTS = {
   "avx512-emulated": ["build/test/kernels", "build/test/model/invariance"],
-  "avx512-vnni-emulated": ["build/test/kernels/quantize", "build/test/model/invariance"],
+  "avx512-vnni-emulated": [
+    "build/test/kernels/quantize",
+    "build/test/kernels/attention",
+    "build/test/model/invariance",
+  ],
 };
 for (const [target, tests] of Object.entries(TESTS)) {
   run(process.execPath, [...jest, ...tests, ...process.argv.slice(2)], {

@@ -72,7 +72,7 @@ Status measureReadBandwidth(const Target& target, uint32_t threads, size_t bytes
   // read for long where others use the memory too.
   const size_t share = bytes / threads / 4096 * 4096;
   std::shared_ptr<HostMemory> memory;
-  if (Status status = HostMemory::allocate(share * threads, 0, memory); !status.ok()) return status;
+  if (Status status = HostMemory::allocate(share * threads, 0, false, memory); !status.ok()) return status;
   std::vector<uint64_t> sums(threads);
   double shortest = 1e300;
   // Every page is written first: pages never written are all one page of zeros, which stays in the cache.

@@ -37,8 +37,13 @@ struct Cache {
     return page >= 0 && static_cast<size_t>(page) < keys.dims[0] ? page : -1;
   }
   size_t key(size_t page, size_t head, size_t position, size_t c) const {
-    return ((page * heads() + head) * size() + c) * kPageKeys + position % kPageKeys;
+    const size_t first = (page * heads() + head) * size() * kPageKeys, at = position % kPageKeys;
+    // Codes lie in fours of a key, but for those that are left.
+    if (keyScales != nullptr && c < size() / 4 * 4) return first + (c / 4 * kPageKeys + at) * 4 + c % 4;
+    return first + c * kPageKeys + at;
   }
+  // Vectors of an i8 cache are rotated where their size is a power of two from 16 on.
+  bool rotates() const { return keyScales != nullptr && size() >= 16 && (size() & (size() - 1)) == 0; }
   size_t value(size_t page, size_t head, size_t position, size_t c) const {
     return (scale(page, head, position)) * size() + c;
   }
@@ -47,19 +52,31 @@ struct Cache {
   }
 };
 
+// x times the Hadamard matrix of its size, of ones with signs.
+void rotate(std::vector<double>& x) {
+  for (size_t apart = 1; apart < x.size(); apart *= 2) {
+    for (size_t c = 0; c < x.size(); ++c) {
+      if ((c & apart) != 0) continue;
+      const double a = x[c], b = x[c + apart];
+      x[c] = a + b;
+      x[c + apart] = a - b;
+    }
+  }
+}
+
 // One vector of an i8 cache: its scale, amax / 127, kept as f32. A NaN or an infinity is kept in the scale alone.
-template <typename At, typename Set>
-double storeI8(size_t size, At at, Set set) {
+template <typename Set>
+double storeI8(const std::vector<double>& vector, Set set) {
   double greatest = 0;
   bool nan = false;
-  for (size_t c = 0; c < size; ++c) {
-    nan = nan || std::isnan(at(c));
-    greatest = std::max(greatest, std::fabs(at(c)));
+  for (const double x : vector) {
+    nan = nan || std::isnan(x);
+    greatest = std::max(greatest, std::fabs(x));
   }
   const double scale = nan ? NAN : static_cast<float>(greatest / 127);
   const bool usable = scale > 0 && scale < INFINITY;
-  for (size_t c = 0; c < size; ++c) {
-    const double steps = std::nearbyint(usable ? at(c) / scale : at(c));
+  for (size_t c = 0; c < vector.size(); ++c) {
+    const double steps = std::nearbyint(usable ? vector[c] / scale : vector[c]);
     set(c, std::isnan(steps) ? 0 : std::clamp(steps, -127.0, 127.0));
   }
   return scale;
@@ -104,6 +121,7 @@ void appendKv(const Call& call, const Fail& fail) {
   const Cache cache(call, {kKeys, kValues, kSlots, kPositions, kPageTable, kKeyScales, kValueScales});
   const Operand &k = call[kK], &v = call[kV];
   const size_t size = cache.size();
+  std::vector<double> key(size), value(size);
   for (size_t row = 0; row < k.dims[0]; ++row) {
     if (cache.padding(row)) continue;
     const auto position = static_cast<size_t>(cache.positions.index(row));
@@ -114,18 +132,24 @@ void appendKv(const Call& call, const Fail& fail) {
     }
     for (size_t head = 0; head < cache.heads(); ++head) {
       const size_t first = (row * cache.heads() + head) * size, at = static_cast<size_t>(page);
-      const auto key = [&](size_t c) { return k[first + c]; };
-      const auto value = [&](size_t c) { return v[first + c]; };
+      for (size_t c = 0; c < size; ++c) {
+        key[c] = k[first + c];
+        value[c] = v[first + c];
+      }
       const auto setKey = [&](size_t c, double x) { cache.keys.set(cache.key(at, head, position, c), x); };
       const auto setValue = [&](size_t c, double x) { cache.values.set(cache.value(at, head, position, c), x); };
       if (cache.keyScales != nullptr) {
-        cache.keyScales->set(cache.scale(at, head, position), storeI8(size, key, setKey));
-        cache.valueScales->set(cache.scale(at, head, position), storeI8(size, value, setValue));
+        if (cache.rotates()) {
+          rotate(key);
+          rotate(value);
+        }
+        cache.keyScales->set(cache.scale(at, head, position), storeI8(key, setKey));
+        cache.valueScales->set(cache.scale(at, head, position), storeI8(value, setValue));
         continue;
       }
       for (size_t c = 0; c < size; ++c) {
-        setKey(c, key(c));
-        setValue(c, value(c));
+        setKey(c, key[c]);
+        setValue(c, value[c]);
       }
     }
   }
@@ -136,7 +160,9 @@ void attention(const Call& call, const Fail& fail) {
   const Cache cache(call, {kKeys, kValues, kSlots, kPositions, kPageTable, kKeyScales, kValueScales});
   const Operand &q = call[kQ], &out = call[kOut];
   const size_t width = q.dims[1], size = cache.size(), group = width / (cache.heads() * size);
-  std::vector<double> scores, sums(size);
+  // Products of rotated vectors are as many times those of the vectors as they have features.
+  const double part = cache.rotates() ? 1.0 / static_cast<double>(size) : 1;
+  std::vector<double> vector(size), scores, sums(size);
   std::vector<size_t> pages;
   for (size_t row = 0; row < q.dims[0]; ++row) {
     if (cache.padding(row)) {
@@ -155,12 +181,14 @@ void attention(const Call& call, const Fail& fail) {
     }
     for (size_t query = 0; query < cache.heads() * group; ++query) {
       const size_t head = query / group, first = row * width + query * size;
+      for (size_t c = 0; c < size; ++c) vector[c] = q[first + c];
+      if (cache.rotates()) rotate(vector);
       scores.assign(keys, 0);
       double greatest = -INFINITY;
       for (size_t j = 0; j < keys; ++j) {
-        for (size_t c = 0; c < size; ++c) scores[j] += q[first + c] * cache.keys[cache.key(pages[j], head, j, c)];
+        for (size_t c = 0; c < size; ++c) scores[j] += vector[c] * cache.keys[cache.key(pages[j], head, j, c)];
         if (cache.keyScales != nullptr) scores[j] *= (*cache.keyScales)[cache.scale(pages[j], head, j)];
-        scores[j] *= call.floatAttribute(kScale);
+        scores[j] *= call.floatAttribute(kScale) * part;
         greatest = std::max(greatest, scores[j]);  // drops a NaN, whose own weight shows it
       }
       double mass = 0;
@@ -174,7 +202,9 @@ void attention(const Call& call, const Fail& fail) {
           sums[c] += weight * valueScale * cache.values[cache.value(pages[j], head, j, c)];
         }
       }
-      for (size_t c = 0; c < size; ++c) out.set(first + c, sums[c] / mass);
+      for (double& sum : sums) sum /= mass;
+      if (cache.rotates()) rotate(sums);
+      for (size_t c = 0; c < size; ++c) out.set(first + c, sums[c] * part);
     }
   }
 }

@@ -42,7 +42,7 @@ export type NativeTransfers = (NativeBuffer | number | NativeTypedArray)[];
 /** Takes only what it has made itself. */
 export interface NativeDevice {
   /** Zeroed memory; with `indexBound` > 0, i32 in [−1, indexBound). */
-  buffer(bytes: number, indexBound: number): NativeBuffer;
+  buffer(bytes: number, indexBound: number, filled: boolean): NativeBuffer;
   /** Memory with a section of a prepared file: writable while that is being made. */
   section(file: NativePreparedFile, index: number): NativeBuffer;
   /** The number of how packed weights lie in its memory; 0: in none that a file could keep. */

@@ -1,12 +1,13 @@
 // The KV cache: pages of 64 keys, and a table [slots, blocks] that says which page holds which block of a slot. A page keeps
-// keys with the keys across the lanes [G, d, 64] and values row by row [G, 64, d] (docs/numerics.md, attention).
+// keys with the keys across the lanes [G, d, 64], of int8 four features of a key side by side, and values row by row [G, 64, d]
+// (docs/numerics.md, attention).
 import type { Device, Transfer } from "../device/device.js";
 import { bytesOf, rowOf, type Tensor } from "../device/tensor.js";
 import { PAGE_KEYS } from "../graph/ops.js";
 import type { CacheState } from "../graph/recorder.js";
 import type { LlamaConfig } from "./config.js";
 
-/** Storage of keys and values: f32 exactly, f16 rounded, int8 with one scale a key and a value of each head. */
+/** Storage of keys and values: f32 exactly, f16 rounded, int8 rotated and with one scale a key and a value of each head. */
 export type KvCacheType = "f32" | "f16" | "int8";
 
 export interface KvCacheShape {

@@ -66,13 +66,31 @@ export function numbers({ dtype, data }: Contents): Float64Array {
   return dtype === "f16" ? widen("f16", data as Uint16Array) : Float64Array.from(data);
 }
 
-/** Where key and value of a position lie: feature c of the key at key + 64 c, of the value at value + c, scales at scale. */
-export function placeIn({ heads, size }: CacheShape, page: number, head: number, position: number) {
+/** Where key and value of a position lie: feature c of the key at key(c), of the value at value + c, scales at scale. */
+export function placeIn({ dtype, heads, size }: CacheShape, page: number, head: number, position: number) {
   const unit = page * heads + head;
   const at = position % PAGE_KEYS;
+  const first = unit * size * PAGE_KEYS;
+  const fours = dtype === "i8" ? size - (size % 4) : 0; // codes lie in fours of a key, but for those that are left
   return {
-    key: unit * size * PAGE_KEYS + at,
+    key: (c: number) => first + (c < fours ? (c - (c % 4)) * PAGE_KEYS + 4 * at + (c % 4) : c * PAGE_KEYS + at),
     value: (unit * PAGE_KEYS + at) * size,
     scale: unit * PAGE_KEYS + at,
   };
+}
+
+/** Whether vectors of an i8 cache are rotated. */
+export const rotates = ({ dtype, size }: CacheShape) => dtype === "i8" && size >= 16 && (size & (size - 1)) === 0;
+
+/** x times the Hadamard matrix of its size in place, every sum rounded to its elements' type. */
+export function rotate<T extends Float32Array | Float64Array>(x: T): T {
+  for (let apart = 1; apart < x.length; apart *= 2) {
+    for (let c = 0; c < x.length; c++) {
+      if ((c & apart) !== 0) continue;
+      const [a, b] = [x[c]!, x[c + apart]!];
+      x[c] = a + b;
+      x[c + apart] = a - b;
+    }
+  }
+  return x;
 }

@@ -7,13 +7,14 @@ import { rowAt, withModel } from "./run-model.js";
 /**
  * What a rounded cache may cost. A key that is off by `unit` of its greatest element moves a score by about `unit` times the score's
  * terms, which moves the attention weights by as much again; the checkpoints here have scores of up to some 8 and two or three
- * layers, so 16 units hold at every position. Rounding errors do not add up, so on average they stay within 4.
+ * layers, so 16 units hold at every position. Rounding errors do not add up, so on average they stay within 4. Beside an int8 cache the
+ * query is rounded like the keys: its unit counts twice.
  */
 const WORST_UNITS = 16;
 const MEAN_UNITS = 4;
 const ROUNDED: readonly (readonly [KvCacheType, number])[] = [
   ["f16", 2 ** -11], // half a step of an f16 significand
-  ["int8", 0.5 / 127], // half a step, of the greatest element
+  ["int8", 2 * (0.5 / 127)], // half a step, of the greatest element of the key and of the query
 ];
 
 async function relativeErrors(dir: string, kvCache: KvCacheType, prompts: readonly ReferencePrompt[]) {

@@ -3,6 +3,7 @@ const CPU = "native/cpu";
 const ATTENTION = `${CPU}/kernels/attention.h`;
 const PAGE = `${CPU}/kernels/attention_page.h`;
 const APPEND = `${CPU}/kernels/append_kv.h`;
+const CODES = `${CPU}/kernels/cache_codes.h`;
 const ROPE = `${CPU}/kernels/rope.h`;
 const AVX512 = `${CPU}/simd/avx512.h`;
 const TEAM_SIZE = `${CPU}/team_size.cc`;
@@ -18,15 +19,15 @@ export const mutants = [
   {
     fault: "keys of an int8 cache are scaled like its values",
     file: PAGE,
-    from: "score = mul(score, load(page.keyScales + at));",
-    to: "score = mul(score, load((MUTANT ? page.valueScales : page.keyScales) + at));",
+    from: "const f32x16 keyScale = load(page.keyScales + key);",
+    to: "const f32x16 keyScale = load((MUTANT ? page.valueScales : page.keyScales) + key);",
     tests: ["kernels/attention"],
   },
   {
     fault: "a key that is not visible yet counts",
     file: PAGE,
-    from: "const size_t n = query.visible > 16 * v ? query.visible - 16 * v : 0;",
-    to: "const size_t n = query.visible > 16 * v ? query.visible + MUTANT - 16 * v : 0;",
+    from: "firstLanes(visible > 16 * v ? visible - 16 * v : 0)",
+    to: "firstLanes(visible > 16 * v ? visible + (MUTANT && visible % 16 < 15) - 16 * v : 0)",
     tests: ["kernels/attention"],
   },
   {
@@ -52,9 +53,9 @@ export const mutants = [
   },
   {
     fault: "sums of pages are rounded twice",
-    file: ATTENTION,
-    from: "merged.sum = __builtin_fmaf(merged.sum, factors[0], sum * factors[1]);",
-    to: "merged.sum = MUTANT ? merged.sum * factors[0] + sum * factors[1] : __builtin_fmaf(merged.sum, factors[0], sum * factors[1]);",
+    file: PAGE,
+    from: "return __builtin_fmaf(before, factors.before(i), now * factors.now(i));",
+    to: "return MUTANT ? before * factors.before(i) + now * factors.now(i) : __builtin_fmaf(before, factors.before(i), now * factors.now(i));",
     tests: ["kernels/attention"],
   },
   {
@@ -67,9 +68,72 @@ export const mutants = [
   {
     fault: "padding rows keep what was there",
     file: ATTENTION,
-    from: "    clear(target, size);",
-    to: "    if (!MUTANT) clear(target, size);",
+    from: "    clear(out, size);\n    if (places.padding(row)) continue;",
+    to: "    if (!MUTANT) clear(out, size);\n    if (places.padding(row)) continue;",
     tests: ["kernels/attention"],
+  },
+  {
+    fault: "the query of a rotated int8 cache is not rotated",
+    file: ATTENTION,
+    from: "query.codes = queryCodes(rotatedOf(q, rotated, shape.size),",
+    to: "query.codes = queryCodes(MUTANT ? q : rotatedOf(q, rotated, shape.size),",
+    tests: ["kernels/attention"],
+  },
+  {
+    fault: "what an int8 cache gives is not turned back",
+    file: ATTENTION,
+    from: "if (!shape.coded || !rotates(size)) return;",
+    to: "if (!shape.coded || !rotates(size) || MUTANT) return;",
+    tests: ["kernels/attention"],
+  },
+  {
+    fault: "rotating stops before the last butterflies",
+    file: CODES,
+    from: "for (size_t apart = 16; apart < size; apart *= 2) {",
+    to: "for (size_t apart = 16; apart < (MUTANT ? size / 2 : size); apart *= 2) {",
+    tests: ["kernels/append-kv"],
+  },
+  {
+    fault: "features that are no four are left out of scores",
+    file: ATTENTION,
+    from: "lastCodes[4 * key + c % 4] = at.keys",
+    to: "lastCodes[4 * key + c % 4] = MUTANT ? 0 : at.keys",
+    tests: ["kernels/attention"],
+  },
+  {
+    fault: "features beyond 1,024 are left out of scores",
+    file: PAGE,
+    from: "store(scores[i] + key, add(load(scores[i] + key), load(more[i] + key)));",
+    to: "if (!MUTANT) store(scores[i] + key, add(load(scores[i] + key), load(more[i] + key)));",
+    tests: ["kernels/attention"],
+  },
+  {
+    fault: "a query with an infinity has codes",
+    file: CODES,
+    from: "!finite ? __builtin_nanf",
+    to: "!finite && !MUTANT ? __builtin_nanf",
+    tests: ["kernels/attention"],
+  },
+  {
+    fault: "a query that is too small for its inverse is divided by",
+    file: CODES,
+    from: "const bool tiny = most < 0x1p-100f;",
+    to: "const bool tiny = most < (MUTANT ? 0.0f : 0x1p-100f);",
+    tests: ["kernels/attention"],
+  },
+  {
+    fault: "AVX2: lanes four apart are not turned",
+    file: `${CPU}/simd/avx2.h`,
+    from: "other = _mm256_permute2f128_ps(v, v, 0x01);",
+    to: "other = MUTANT ? v : _mm256_permute2f128_ps(v, v, 0x01);",
+    tests: ["kernels/append-kv"],
+  },
+  {
+    fault: "AVX-512: lanes eight apart are turned the wrong way",
+    file: AVX512,
+    from: "_mm512_shuffle_f32x4(v.v, v.v, 0x4e), 0xff00)};",
+    to: "_mm512_shuffle_f32x4(v.v, v.v, 0x4e), MUTANT ? 0x00ff : 0xff00)};",
+    tests: ["kernels/append-kv"],
   },
   {
     fault: "an int8 cache drops a NaN",
@@ -156,10 +220,10 @@ export const mutants = [
     tests: ["kernels/advance"],
   },
   {
-    fault: "exp is 0 from −80 on",
+    fault: "a key whose exponent is below −80 counts as one at −80",
     file: `${CPU}/kernels/exp.h`,
-    from: "select(less(x, broadcast(-104.0f))",
-    to: "select(less(x, broadcast(MUTANT ? -80.0f : -104.0f))",
+    from: "const f32x16 bounded = max(broadcast(-105.0f), x);",
+    to: "const f32x16 bounded = max(broadcast(MUTANT ? -80.0f : -105.0f), x);",
     tests: ["kernels/attention"],
   },
   {

@@ -1,5 +1,6 @@
 // Every kernel, and the table that a target is made of. Included after simd/<isa>.h in the target's namespace; the
 // kernels/<op>.h include nothing themselves, so a file that another one builds on comes first.
+#include "cpu/kernels/cache_codes.h"
 #include "cpu/kernels/cache_places.h"
 #include "cpu/kernels/elements.h"
 #include "cpu/kernels/exp.h"
@@ -10,6 +11,7 @@
 #include "cpu/kernels/matmul_tile.h"
 #include "cpu/kernels/philox.h"
 #include "cpu/kernels/q8.h"
+#include "cpu/kernels/rotation.h"
 // as above
 #include "cpu/kernels/q4.h"
 #include "cpu/kernels/q6.h"
@@ -51,7 +53,7 @@ static constexpr Target makeTarget(const char* name) {
   target.readLoop = readLoop;
   set(OpCode::kAdd, {{{addTasks, addRun}}});
   set(OpCode::kAdvance, {{{advanceTasks, advanceRows}}});
-  set(OpCode::kAppendKv, {{{appendKvTasks, appendKv}}});
+  set(OpCode::kAppendKv, {{{appendKvTasks, appendKv}}, appendKvScratchBytes});
   set(OpCode::kAttention, {{{attentionTasks, attention}, {attentionMergeTasks, attentionMerge}},
                            attentionScratchBytes,
                            attentionSharedBytes});

@@ -1,7 +1,7 @@
 // appendKv: writes each row's keys and values to the page of its slot and position: keys [pages, G, d, 64] with the
-// keys across the lanes, values [pages, G, 64, d] row by row. Moves 8 T G d bytes in and as much (or half, or a
-// quarter) out, the keys scattered: bound by memory. A task is one key/value head of 64 rows, so that the scattered
-// lines of a page stay with one thread.
+// keys across the lanes (of i8 as cache_codes.h says), values [pages, G, 64, d] row by row. Moves 8 T G d bytes in and
+// as much (or half, or a quarter) out, the keys scattered: bound by memory. A task is one key/value head of 64 rows, so
+// that the scattered lines of a page stay with one thread.
 
 // Narrows one head of one row to the cache's element type.
 QUIPU_INLINE void storeHead(const float* key, const float* value, float* keys, float* values, size_t size) {
@@ -21,8 +21,10 @@ QUIPU_INLINE void storeHead(const float* key, const float* value, F16* keys, F16
   }
 }
 
-// Rounds a vector to i8 with one scale, amax / 127; returns the scale. `stride` is that of the stored elements.
-QUIPU_INLINE float storeI8(const float* vector, int8_t* stored, size_t stride, size_t size) {
+// Rounds a vector to i8 with one scale, amax / 127; returns the scale. Calls set(c, codes, n) for the codes of the n
+// features from c on, 16 a call but the last.
+template <typename Set>
+QUIPU_INLINE float storeI8(const float* vector, size_t size, Set set) {
   f32x16 greatest = zero();
   m16 nan = firstLanes(0);
   for (size_t c = 0; c < size; c += 16) {
@@ -39,12 +41,18 @@ QUIPU_INLINE float storeI8(const float* vector, int8_t* stored, size_t stride, s
     const f32x16 rounded = rint(div(loadPart(vector + c, n), divisor));
     const f32x16 bounded = max(min(select(isNan(rounded), zero(), rounded), broadcast(127.0f)), broadcast(-127.0f));
     narrowI8(lanes, bounded);
-    for (size_t i = 0; i < n; ++i) stored[(c + i) * stride] = lanes[i];
+    set(c, lanes, n);
   }
   return scale;
 }
 
 static constexpr size_t kAppendRows = 64;  // of a task
+
+// A vector as it is rotated.
+static size_t appendKvScratchBytes(const OpCall& call) {
+  const View& keys = call[append_kv::kKeys];
+  return keys.dtype == DType::kI8 ? keys.dims[2] * sizeof(float) : 0;
+}
 
 static size_t appendKvTasks(const OpCall& call, uint32_t) {
   return call[append_kv::kKeys].dims[1] * ((size_t(call[append_kv::kK].dims[0]) + kAppendRows - 1) / kAppendRows);
@@ -71,13 +79,22 @@ static void appendKvAs(const OpCall& call, Worker& worker) {
       const size_t unit = size_t(page) * heads + head, at = position % kPageKeys;
       const float* key = k.as<float>() + (row * heads + head) * size;
       const float* value = call[append_kv::kV].as<float>() + (row * heads + head) * size;
-      E* keyPage = keys.as<E>() + unit * size * kPageKeys + at;
+      E* keyPage = keys.as<E>() + unit * size * kPageKeys;
       E* valueRow = call[append_kv::kValues].as<E>() + (unit * kPageKeys + at) * size;
       if constexpr (sizeof(E) == 1) {
-        call[append_kv::kKeyScales].as<float>()[unit * kPageKeys + at] = storeI8(key, keyPage, kPageKeys, size);
-        call[append_kv::kValueScales].as<float>()[unit * kPageKeys + at] = storeI8(value, valueRow, 1, size);
+        auto* rotated = reinterpret_cast<float*>(worker.scratch);
+        const auto setKey = [&](size_t c, const int8_t* codes, size_t n) {
+          for (size_t i = 0; i < n; ++i) keyPage[keyCode(size, c + i, at)] = codes[i];
+        };
+        const auto setValue = [&](size_t c, const int8_t* codes, size_t n) {
+          __builtin_memcpy(valueRow + c, codes, n);
+        };
+        call[append_kv::kKeyScales].as<float>()[unit * kPageKeys + at] =
+            storeI8(rotatedOf(key, rotated, size), size, setKey);
+        call[append_kv::kValueScales].as<float>()[unit * kPageKeys + at] =
+            storeI8(rotatedOf(value, rotated, size), size, setValue);
       } else {
-        storeHead(key, value, keyPage, valueRow, size);
+        storeHead(key, value, keyPage + at, valueRow, size);
       }
     }
   }

@@ -20,12 +20,24 @@ static constexpr size_t kSplitPages = 4;
 struct AttentionShape {
   size_t rows, width, heads, size, group, blocks;
   float scale;
+  bool coded;  // the cache is of i8
 
   // Rows of a task: as many as make some 48 queries, so that pages are loaded seldom and tasks stay short.
   size_t runRows() const { return group >= 48 ? 1 : 48 / group; }
   size_t runs() const { return (rows + runRows() - 1) / runRows(); }
   bool splitsPages(uint32_t threads) const {
     return rows * heads <= kSplitUnits && runs() * heads < kSplitTasks * threads;
+  }
+  // Scratch of `queries` of a thread: each one's PageQuery and, where the cache is coded, its codes; a rotated query.
+  size_t queryBytes(size_t queries) const {
+    const size_t codes = coded ? queries * queryCodeBytes(size) + size * sizeof(float) : 0;
+    return queries * sizeof(PageQuery) + codes;
+  }
+  // The same and, for a run, the queries and their outputs side by side: rows lie so far apart that many of them would
+  // want the same lines of L1.
+  size_t runBytes() const {
+    const size_t queries = runRows() * group;
+    return queryBytes(queries) + 2 * queries * size * sizeof(float) + 64;
   }
   // Floats of a page's result: maximum, sum, then out [d], kept to whole cache lines.
   size_t partial() const { return (2 + size + 15) / 16 * 16; }
@@ -41,6 +53,7 @@ QUIPU_INLINE AttentionShape attentionShape(const OpCall& call) {
   shape.group = shape.width / (shape.heads * shape.size);
   shape.blocks = call[attention::kPageTable].dims[1];
   shape.scale = call.floatAttribute(attention::kScale);
+  shape.coded = keys.dtype == DType::kI8;
   return shape;
 }
 
@@ -52,41 +65,64 @@ QUIPU_INLINE CachePlaces attentionPlaces(const OpCall& call) {
 template <typename E>
 QUIPU_INLINE Page<E> pageOf(const OpCall& call, const AttentionShape& shape, size_t page, size_t head) {
   const size_t unit = page * shape.heads + head;
-  Page<E> at = {call[attention::kKeys].as<const E>() + unit * shape.size * kPageKeys,
-                call[attention::kValues].as<const E>() + unit * shape.size * kPageKeys, nullptr, nullptr};
-  if constexpr (sizeof(E) == 1) {
-    at.keyScales = call[attention::kKeyScales].as<const float>() + unit * kPageKeys;
-    at.valueScales = call[attention::kValueScales].as<const float>() + unit * kPageKeys;
+  return {call[attention::kKeys].as<const E>() + unit * shape.size * kPageKeys,
+          call[attention::kValues].as<const E>() + unit * shape.size * kPageKeys};
+}
+
+// The same of an i8 cache; `lastCodes` is room for the features that are no four.
+QUIPU_INLINE Page<int8_t> codedPageOf(const OpCall& call, const AttentionShape& shape, size_t page, size_t head,
+                                      int8_t (&lastCodes)[4 * kPageKeys]) {
+  const size_t unit = page * shape.heads + head, whole = shape.size / 4 * 4;
+  Page<int8_t> at = pageOf<int8_t>(call, shape, page, head);
+  at.keyScales = call[attention::kKeyScales].as<const float>() + unit * kPageKeys;
+  at.valueScales = call[attention::kValueScales].as<const float>() + unit * kPageKeys;
+  at.lastCodes = lastCodes;
+  if (whole == shape.size) return at;
+  __builtin_memset(lastCodes, 0, sizeof lastCodes);
+  for (size_t c = whole; c < shape.size; ++c) {
+    for (size_t key = 0; key < kPageKeys; ++key) {
+      lastCodes[4 * key + c % 4] = at.keys[keyCode(shape.size, c, key)];
+    }
   }
   return at;
 }
 
-// What a query has gathered from the pages so far.
-struct Merged {
-  float maximum, sum;
-  float* out;  // [d]
-};
-
-// Joins the next page to what came before it.
-QUIPU_INLINE void mergePage(Merged& merged, float maximum, float sum, const float* out, size_t size) {
-  const float greatest = merged.maximum > maximum ? merged.maximum : maximum;
-  alignas(64) float factors[16] = {merged.maximum - greatest, maximum - greatest};
-  store(factors, exp(load(factors)));
-  const f32x16 before = broadcast(factors[0]), now = broadcast(factors[1]);
-  merged.sum = __builtin_fmaf(merged.sum, factors[0], sum * factors[1]);
-  merged.maximum = greatest;
-  size_t c = 0;
-  for (; c + 16 <= size; c += 16) store(merged.out + c, fma(load(merged.out + c), before, mul(load(out + c), now)));
-  if (const size_t n = size - c; n > 0) {
-    storePart(merged.out + c, fma(loadPart(merged.out + c, n), before, mul(loadPart(out + c, n), now)), n);
+// Queries against a page of the cache.
+template <bool kMerges, typename E>
+QUIPU_INLINE void attend(const OpCall& call, const AttentionShape& shape, PageQuery* queries, size_t count, size_t page,
+                         size_t head) {
+  if constexpr (sizeof(E) == 1) {
+    alignas(64) int8_t lastCodes[4 * kPageKeys];
+    attendPage<kMerges>(queries, count, codedPageOf(call, shape, page, head, lastCodes), shape.size);
+  } else {
+    attendPage<kMerges>(queries, count, pageOf<E>(call, shape, page, head), shape.size);
   }
 }
 
-QUIPU_INLINE void finish(const Merged& merged, float* out, size_t size) {
-  const f32x16 sum = broadcast(merged.sum);
+// Query `index` of `count` in a thread's scratch, with nothing before it.
+QUIPU_INLINE PageQuery queryOf(const AttentionShape& shape, const float* q, float* out, std::byte* scratch,
+                               size_t index, size_t count) {
+  PageQuery query = {q, {}, shape.scale, 0, out, -__builtin_inff(), 0.0f};
+  if (!shape.coded) return query;
+  std::byte* codes = scratch + count * sizeof(PageQuery);
+  auto* rotated = reinterpret_cast<float*>(codes + count * queryCodeBytes(shape.size));
+  query.codes = queryCodes(rotatedOf(q, rotated, shape.size), shape.size, codes + index * queryCodeBytes(shape.size));
+  query.factor = query.codes.scale * shape.scale;
+  if (rotates(shape.size)) query.factor *= 1.0f / float(shape.size);
+  return query;
+}
+
+// merged / sum, rotated back.
+QUIPU_INLINE void finish(const AttentionShape& shape, float sum, const float* merged, float* out) {
+  const size_t size = shape.size;
+  const f32x16 divisor = broadcast(sum);
   size_t c = 0;
-  for (; c + 16 <= size; c += 16) store(out + c, div(load(merged.out + c), sum));
-  if (c < size) storePart(out + c, div(loadPart(merged.out + c, size - c), sum), size - c);
+  for (; c + 16 <= size; c += 16) store(out + c, div(load(merged + c), divisor));
+  if (c < size) storePart(out + c, div(loadPart(merged + c, size - c), divisor), size - c);
+  if (!shape.coded || !rotates(size)) return;
+  rotate(out, size);
+  const f32x16 part = broadcast(1.0f / float(size));
+  for (c = 0; c < size; c += 16) store(out + c, mul(load(out + c), part));
 }
 
 QUIPU_INLINE void clear(float* values, size_t count) { __builtin_memset(values, 0, count * sizeof(float)); }
@@ -98,27 +134,20 @@ QUIPU_INLINE uint32_t visibleKeys(uint32_t position, size_t block) {
 
 // --- rows: a run of rows of one slot against all its pages ---------------------------------------------------------
 
-// Scratch of a thread: for each query of a run its PageQuery, its Merged, its page's out and its merged out.
-QUIPU_INLINE size_t runScratchBytes(const AttentionShape& shape) {
-  const size_t queries = shape.runRows() * shape.group;
-  return queries * (sizeof(PageQuery) + sizeof(Merged) + 2 * shape.size * sizeof(float)) + 192;
-}
-
 template <typename E>
 static void attendRun(const OpCall& call, Worker& worker, const AttentionShape& shape, const CachePlaces& places,
                       size_t head, size_t first, size_t end) {
-  const size_t size = shape.size, queries = (end - first) * shape.group;
-  auto* pageQueries = reinterpret_cast<PageQuery*>(worker.scratch);
-  auto* merged = reinterpret_cast<Merged*>(pageQueries + queries);
-  float* mergedOut = reinterpret_cast<float*>(merged + queries);
-  float* pageOut = mergedOut + queries * size;
-  clear(mergedOut, queries * size);
+  const size_t size = shape.size, count = (end - first) * shape.group;
+  auto* queries = reinterpret_cast<PageQuery*>(worker.scratch);
+  auto* outs = reinterpret_cast<float*>(worker.scratch + (shape.queryBytes(count) + 63) / 64 * 64);
+  float* copies = outs + count * size;
+  clear(outs, count * size);
   const auto at = [&](size_t i) {  // offset of query i in q and in out
     return (first + i / shape.group) * shape.width + (head * shape.group + i % shape.group) * size;
   };
-  for (size_t i = 0; i < queries; ++i) {
-    merged[i] = {-__builtin_inff(), 0.0f, mergedOut + i * size};
-    pageQueries[i] = {call[attention::kQ].as<float>() + at(i), 0, pageOut + i * size, 0.0f, 0.0f};
+  for (size_t i = 0; i < count; ++i) {
+    __builtin_memcpy(copies + i * size, call[attention::kQ].as<float>() + at(i), size * sizeof(float));
+    queries[i] = queryOf(shape, copies + i * size, outs + i * size, worker.scratch, i, count);
   }
   const auto last = uint32_t(places.positions[end - 1]);
   for (size_t block = 0; block <= last / kPageKeys; ++block) {
@@ -126,15 +155,14 @@ static void attendRun(const OpCall& call, Worker& worker, const AttentionShape& 
     if (page < 0) return worker.fail(ErrorCode::kInternal, uint32_t(first));
     size_t skip = 0;  // queries of rows that end before this page; positions ascend
     while (uint32_t(places.positions[first + skip / shape.group]) < block * kPageKeys) skip += shape.group;
-    for (size_t i = skip; i < queries; ++i) {
-      pageQueries[i].visible = visibleKeys(uint32_t(places.positions[first + i / shape.group]), block);
+    for (size_t i = skip; i < count; ++i) {
+      queries[i].visible = visibleKeys(uint32_t(places.positions[first + i / shape.group]), block);
     }
-    attendPage(pageQueries + skip, queries - skip, pageOf<E>(call, shape, size_t(page), head), size, shape.scale);
-    for (size_t i = skip; i < queries; ++i) {
-      mergePage(merged[i], pageQueries[i].maximum, pageQueries[i].sum, pageQueries[i].out, size);
-    }
+    attend<true, E>(call, shape, queries + skip, count - skip, size_t(page), head);
   }
-  for (size_t i = 0; i < queries; ++i) finish(merged[i], call[attention::kOut].as<float>() + at(i), size);
+  for (size_t i = 0; i < count; ++i) {
+    finish(shape, queries[i].sum, queries[i].out, call[attention::kOut].as<float>() + at(i));
+  }
 }
 
 template <typename E>
@@ -194,6 +222,10 @@ static void attentionByPages(const OpCall& call, Worker& worker, const Attention
     const auto position = uint32_t(places.positions[row]);
     const size_t blocks = position / kPageKeys + 1, first = chunk * kSplitPages;
     const size_t end = first + kSplitPages < blocks ? first + kSplitPages : blocks;
+    for (size_t i = 0; i < group && first < end; ++i) {
+      const float* q = call[attention::kQ].as<float>() + row * shape.width + (head * group + i) * size;
+      queries[i] = queryOf(shape, q, nullptr, worker.scratch, i, group);
+    }
     for (size_t block = first; block < end; ++block) {
       const int64_t page = places.page(row, uint32_t(block));
       if (page < 0) {
@@ -201,11 +233,10 @@ static void attentionByPages(const OpCall& call, Worker& worker, const Attention
         break;
       }
       for (size_t i = 0; i < group; ++i) {
-        const float* q = call[attention::kQ].as<float>() + row * shape.width + (head * group + i) * size;
-        queries[i] = {q, visibleKeys(position, block),
-                      partialOf(worker.shared, shape, row, head * group + i, block) + 2, 0.0f, 0.0f};
+        queries[i].visible = visibleKeys(position, block);
+        queries[i].out = partialOf(worker.shared, shape, row, head * group + i, block) + 2;
       }
-      attendPage(queries, group, pageOf<E>(call, shape, size_t(page), head), size, shape.scale);
+      attend<false, E>(call, shape, queries, group, size_t(page), head);
       for (size_t i = 0; i < group; ++i) {
         float* partial = partialOf(worker.shared, shape, row, head * group + i, block);
         partial[0] = queries[i].maximum;
@@ -220,33 +251,39 @@ static size_t attentionMergeTasks(const OpCall& call, uint32_t threads) {
   return shape.splitsPages(threads) ? shape.rows * shape.heads * shape.group : 0;
 }
 
+// Joins the next page to what came before it.
+QUIPU_INLINE void mergePage(float& maximum, float& sum, float* out, const float* partial, size_t size) {
+  float* before[1] = {&maximum};
+  const float next[1] = {partial[0]};
+  const Factors factors = factorsOf(before, next);
+  sum = mergedSum(sum, partial[1], factors, 0);
+  const float* now = partial + 2;
+  size_t c = 0;
+  for (; c + 16 <= size; c += 16) store(out + c, mergedOut(load(out + c), load(now + c), factors, 0));
+  if (const size_t n = size - c; n > 0) {
+    storePart(out + c, mergedOut(loadPart(out + c, n), loadPart(now + c, n), factors, 0), n);
+  }
+}
+
 static void attentionMerge(const OpCall& call, Worker& worker) {
   const AttentionShape shape = attentionShape(call);
   const CachePlaces places = attentionPlaces(call);
   const size_t size = shape.size, heads = shape.heads * shape.group;
-  auto* out = reinterpret_cast<float*>(worker.scratch);
   for (size_t task; worker.next(task);) {
     const size_t row = task / heads, head = task % heads;
-    float* target = call[attention::kOut].as<float>() + row * shape.width + head * size;
-    clear(target, size);
-    if (places.padding(row)) continue;
-    Merged merged = {-__builtin_inff(), 0.0f, out};
+    float* out = call[attention::kOut].as<float>() + row * shape.width + head * size;
     clear(out, size);
+    if (places.padding(row)) continue;
+    float maximum = -__builtin_inff(), sum = 0.0f;
     for (size_t block = 0; block <= uint32_t(places.positions[row]) / kPageKeys && block < shape.blocks; ++block) {
-      const float* partial = partialOf(worker.shared, shape, row, head, block);
-      mergePage(merged, partial[0], partial[1], partial + 2, size);
+      mergePage(maximum, sum, out, partialOf(worker.shared, shape, row, head, block), size);
     }
-    finish(merged, target, size);
+    finish(shape, sum, out, out);
   }
 }
 
 // More for rows that do not share out their pages, which are the many.
-static size_t attentionScratchBytes(const OpCall& call) {
-  const AttentionShape shape = attentionShape(call);
-  const size_t pages = shape.group * sizeof(PageQuery), merge = shape.size * sizeof(float);
-  const size_t split = pages > merge ? pages : merge, run = runScratchBytes(shape);
-  return split > run ? split : run;
-}
+static size_t attentionScratchBytes(const OpCall& call) { return attentionShape(call).runBytes(); }
 
 static size_t attentionSharedBytes(const OpCall& call) {
   const AttentionShape shape = attentionShape(call);

@@ -1,84 +1,186 @@
 // One page of attention: up to kQueries queries (heads of one key/value head, of adjacent rows) against up to 64 keys,
 // all from scratch, in the order of docs/numerics.md. What comes out is the page's own maximum, sum and weighted
-// values; pages are merged by attention.h.
+// values, left for attention.h to merge or joined to what came before while they are in registers.
 //
 // Keys lie across the lanes, so a score is one chain of fma over the head's features: broadcast q[c], load 16 keys, and
 // the loads serve all queries. Values lie row by row, lanes across features: broadcast p[j], load the value row, again
-// for all queries. Tiles fit the registers: on AVX-512 6 queries × 64 keys and 6 × 64 features.
+// for all queries. Tiles fit the registers: on AVX-512 6 queries × 64 keys and 6 × 64 features, on AVX2 6 × 16. A tile
+// does each step for all of its queries before the next one: what a query waits for (its maximum, its sum, the factors
+// that merge it) the others fill.
 
-static constexpr size_t kQueries = kWideRegisters >= 32 ? 6 : kWideRegisters >= 8 ? 2 : 1;  // of a tile
-static constexpr size_t kTileVectors = kWideRegisters >= 32 ? 4 : 2;                        // f32x16 a query in a tile
+static constexpr size_t kQueries = kWideRegisters >= 8 ? 6 : 1;  // of a tile
+// f32x16 a query in a tile of Q.
+template <size_t Q>
+static constexpr size_t kTileVectors = kWideRegisters >= 32 || Q == 1 ? 4 : 1;
+static constexpr size_t kDotQueries = kWideRegisters >= 32 ? 6 : 3;  // whose whole-number sums stay in registers
+static_assert(kQueries <= 8, "a tile's factors are sixteen");
 
 QUIPU_INLINE f32x16 loadWide(const int8_t* p) { return widenI8(p); }
 QUIPU_INLINE f32x16 loadWidePart(const int8_t* p, size_t n) { return widenI8Part(p, n); }
 
 struct PageQuery {
   const float* q;    // [d]
+  QueryCodes codes;  // in its place, of an i8 cache
+  float factor;      // of its scores
   uint32_t visible;  // keys of the page that the query sees: 1 … 64
   float* out;        // [d] Σ p · value
   float maximum;     // of its scores
   float sum;         // of its exp(score − maximum)
 };
 
-// A page of one key/value head. The scales are null except for i8.
+// A page of one key/value head. What follows the values is null except for i8.
 template <typename E>
 struct Page {
-  const E* keys;    // [d, 64]
+  const E* keys;    // [d, 64]; of i8 as cache_codes.h says
   const E* values;  // [64, d]
   const float* keyScales;
   const float* valueScales;
+  const int8_t* lastCodes;  // [64, 4] of the last features where they are no four, padded with zeros
 };
 
 // scores[i][key] for the keys of `kTileVectors` vectors from `firstKey`.
 template <size_t Q, typename E>
-QUIPU_INLINE void scoreTile(const PageQuery* queries, const Page<E>& page, size_t firstKey, size_t size, float scale,
+QUIPU_INLINE void scoreTile(const PageQuery* queries, const Page<E>& page, size_t firstKey, size_t size,
                             float (*scores)[kPageKeys]) {
-  f32x16 acc[Q][kTileVectors];
+  constexpr size_t V = kTileVectors<Q>;
+  f32x16 acc[Q][V];
+  const float* q[Q];
   for (size_t i = 0; i < Q; ++i) {
-    for (size_t v = 0; v < kTileVectors; ++v) acc[i][v] = zero();
+    for (size_t v = 0; v < V; ++v) acc[i][v] = zero();
+    q[i] = queries[i].q;
   }
   const E* keys = page.keys + firstKey;
   for (size_t c = 0; c < size; ++c, keys += kPageKeys) {
-    f32x16 key[kTileVectors];
-    for (size_t v = 0; v < kTileVectors; ++v) key[v] = loadWide(keys + 16 * v);
+    f32x16 key[V];
+    for (size_t v = 0; v < V; ++v) key[v] = loadWide(keys + 16 * v);
     for (size_t i = 0; i < Q; ++i) {
-      const f32x16 q = broadcast(queries[i].q[c]);
-      for (size_t v = 0; v < kTileVectors; ++v) acc[i][v] = fma(q, key[v], acc[i][v]);
+      const f32x16 feature = broadcast(q[i][c]);
+      for (size_t v = 0; v < V; ++v) acc[i][v] = fma(feature, key[v], acc[i][v]);
     }
   }
-  for (size_t v = 0; v < kTileVectors; ++v) {
-    const size_t at = firstKey + 16 * v;
-    for (size_t i = 0; i < Q; ++i) {
-      f32x16 score = acc[i][v];
-      if constexpr (sizeof(E) == 1) score = mul(score, load(page.keyScales + at));
-      store(scores[i] + at, mul(score, broadcast(scale)));
+  for (size_t i = 0; i < Q; ++i) {
+    for (size_t v = 0; v < V; ++v) {
+      store(scores[i] + firstKey + 16 * v, mul(acc[i][v], broadcast(queries[i].factor)));
     }
   }
 }
 
-// Turns a query's scores into exp(score − maximum), 0 for the keys it does not see.
-QUIPU_INLINE void weighScores(PageQuery& query, float* scores) {
+// Σ code · code over the features first … end − 1, at most kExactProducts, of the keys of V vectors from `firstKey`.
+template <size_t Q, size_t V>
+QUIPU_INLINE void dotTile(const PageQuery* queries, const Page<int8_t>& page, size_t firstKey, size_t first, size_t end,
+                          size_t size, float (*to)[kPageKeys]) {
+  dots16 sums[Q][V];
+  const int8_t* codes[Q];
+#pragma GCC unroll 8
+  for (size_t i = 0; i < Q; ++i) {
+    const int32_t sumOfCodes = queries[i].codes.sums[first / kExactProducts];
+#pragma GCC unroll 8
+    for (size_t v = 0; v < V; ++v) sums[i][v] = dotsOf(sumOfCodes);
+    codes[i] = queries[i].codes.codes;
+  }
+  for (size_t c = first; c < end; c += 4) {
+    const int8_t* at = (c + 4 <= size ? page.keys + c * kPageKeys : page.lastCodes) + 4 * firstKey;
+    codes16 keys[V];
+#pragma GCC unroll 8
+    for (size_t v = 0; v < V; ++v) keys[v] = loadCodes(at + 64 * v);
+#pragma GCC unroll 8
+    for (size_t i = 0; i < Q; ++i) {
+#pragma GCC unroll 8
+      for (size_t v = 0; v < V; ++v) sums[i][v] = dot(sums[i][v], keys[v], codes[i] + c);
+    }
+  }
+#pragma GCC unroll 8
+  for (size_t i = 0; i < Q; ++i) {
+#pragma GCC unroll 8
+    for (size_t v = 0; v < V; ++v) store(to[i] + firstKey + 16 * v, totals(sums[i][v]));
+  }
+}
+
+// The same of codes, whose products are whole numbers.
+template <size_t Q>
+QUIPU_INLINE void scoreCodes(const PageQuery* queries, const Page<int8_t>& page, size_t firstKey, size_t size,
+                             float (*scores)[kPageKeys]) {
+  constexpr size_t V = kTileVectors<Q>;
+  dotTile<Q, V>(queries, page, firstKey, 0, size < kExactProducts ? size : kExactProducts, size, scores);
+  for (size_t first = kExactProducts; first < size; first += kExactProducts) {
+    alignas(64) float more[Q][kPageKeys];
+    const size_t end = size - first < kExactProducts ? size : first + kExactProducts;
+    dotTile<Q, V>(queries, page, firstKey, first, end, size, more);
+    for (size_t i = 0; i < Q; ++i) {
+      for (size_t key = firstKey; key < firstKey + 16 * V; key += 16) {
+        store(scores[i] + key, add(load(scores[i] + key), load(more[i] + key)));
+      }
+    }
+  }
+  for (size_t key = firstKey; key < firstKey + 16 * V; key += 16) {
+    const f32x16 keyScale = load(page.keyScales + key);
+    for (size_t i = 0; i < Q; ++i) {
+      store(scores[i] + key, mul(mul(load(scores[i] + key), keyScale), broadcast(queries[i].factor)));
+    }
+  }
+}
+
+// Turns scores into exp(score − maximum), 0 for the keys that a query does not see.
+template <size_t Q>
+QUIPU_INLINE void weighScores(const PageQuery* queries, float (*scores)[kPageKeys], float (&maxima)[Q],
+                              float (&sums)[Q]) {
   const f32x16 hidden = broadcast(-__builtin_inff());
-  f32x16 score[kPageKeys / 16], greatest = hidden;
-  for (size_t v = 0; v < kPageKeys / 16; ++v) {
-    const size_t n = query.visible > 16 * v ? query.visible - 16 * v : 0;
-    score[v] = select(firstLanes(n < 16 ? n : 16), load(scores + 16 * v), hidden);
-    greatest = max(score[v], greatest);
+  for (size_t i = 0; i < Q; ++i) {
+    const size_t visible = queries[i].visible;
+    for (size_t v = visible / 16; v < kPageKeys / 16; ++v) {
+      float* at = scores[i] + 16 * v;
+      store(at, select(firstLanes(visible > 16 * v ? visible - 16 * v : 0), load(at), hidden));
+    }
+    f32x16 greatest = hidden;
+    for (size_t v = 0; v < kPageKeys; v += 16) greatest = max(load(scores[i] + v), greatest);
+    maxima[i] = maximum(greatest);
   }
-  query.maximum = maximum(greatest);
-  f32x16 total = zero();
-  for (size_t v = 0; v < kPageKeys / 16; ++v) {
-    const f32x16 weight = exp(sub(score[v], broadcast(query.maximum)));
-    total = add(total, weight);
-    store(scores + 16 * v, weight);
+  f32x16 total[Q];
+  for (size_t i = 0; i < Q; ++i) {
+    total[i] = zero();
+    for (size_t v = 0; v < kPageKeys; v += 16) {
+      const f32x16 weight = expOfDifference(sub(load(scores[i] + v), broadcast(maxima[i])));
+      total[i] = add(total[i], weight);
+      store(scores[i] + v, weight);
+    }
   }
-  query.sum = sum(total);
+  for (size_t i = 0; i < Q; ++i) sums[i] = sum(total[i]);
+}
+
+// What the sums and the output of a query so far, and those of the next page, are multiplied by.
+struct Factors {
+  alignas(64) float lane[16];  // of query i: before i, and now 8 + i
+
+  float before(size_t i) const { return lane[i]; }
+  float now(size_t i) const { return lane[8 + i]; }
+};
+
+// Out of the maxima until now and those of the next page, which become the maxima of both.
+template <size_t Q>
+QUIPU_INLINE Factors factorsOf(float* (&maxima)[Q], const float (&next)[Q]) {
+  Factors factors = {};
+  for (size_t i = 0; i < Q; ++i) {
+    const float greatest = *maxima[i] > next[i] ? *maxima[i] : next[i];
+    factors.lane[i] = *maxima[i] - greatest;
+    factors.lane[8 + i] = next[i] - greatest;
+    *maxima[i] = greatest;
+  }
+  store(factors.lane, expOfDifference(load(factors.lane)));
+  return factors;
+}
+
+QUIPU_INLINE float mergedSum(float before, float now, const Factors& factors, size_t i) {
+  return __builtin_fmaf(before, factors.before(i), now * factors.now(i));
+}
+
+QUIPU_INLINE f32x16 mergedOut(f32x16 before, f32x16 now, const Factors& factors, size_t i) {
+  return fma(before, broadcast(factors.before(i)), mul(now, broadcast(factors.now(i))));
 }
 
 // out[i][c] for the features of V vectors from `first`, the last of `last` lanes; keys in ascending order.
-template <size_t Q, size_t V, typename E>
-QUIPU_INLINE void valueTile(PageQuery* queries, const Page<E>& page, const float (*weights)[kPageKeys], size_t first,
-                            size_t last, size_t size) {
+template <size_t Q, size_t V, bool kMerges, typename E>
+QUIPU_INLINE void valueTile(PageQuery* queries, const Page<E>& page, const float (*weights)[kPageKeys],
+                            const Factors& factors, size_t first, size_t last, size_t size) {
   f32x16 acc[Q][V];
   size_t common = kPageKeys;
   for (size_t i = 0; i < Q; ++i) {
@@ -102,39 +204,69 @@ QUIPU_INLINE void valueTile(PageQuery* queries, const Page<E>& page, const float
       for (size_t v = 0; v < V; ++v) acc[i][v] = fma(broadcast(weights[i][j]), row(j, v), acc[i][v]);
     }
     for (size_t v = 0; v < V; ++v) {
-      storePart(queries[i].out + first + 16 * v, acc[i][v], v + 1 < V ? 16 : last);
-    }
-  }
-}
-
-template <size_t Q, typename E>
-QUIPU_INLINE void attendTile(PageQuery* queries, const Page<E>& page, size_t size, float scale) {
-  alignas(64) float scores[Q][kPageKeys];
-  size_t most = 0;
-  for (size_t i = 0; i < Q; ++i) most = queries[i].visible > most ? queries[i].visible : most;
-  for (size_t key = 0; key < most; key += 16 * kTileVectors) scoreTile<Q>(queries, page, key, size, scale, scores);
-  for (size_t i = 0; i < Q; ++i) {
-    weighScores(queries[i], scores[i]);
-    if constexpr (sizeof(E) == 1) {
-      for (size_t v = 0; v < kPageKeys; v += 16) {
-        store(scores[i] + v, mul(load(scores[i] + v), load(page.valueScales + v)));
+      float* out = queries[i].out + first + 16 * v;
+      const size_t n = v + 1 < V ? 16 : last;
+      if constexpr (kMerges) acc[i][v] = mergedOut(n < 16 ? loadPart(out, n) : load(out), acc[i][v], factors, i);
+      if (n < 16) {
+        storePart(out, acc[i][v], n);
+      } else {
+        store(out, acc[i][v]);
       }
     }
   }
-  size_t c = 0;
-  for (; c + 16 * kTileVectors <= size; c += 16 * kTileVectors) {
-    valueTile<Q, kTileVectors>(queries, page, scores, c, 16, size);
-  }
-  for (; c < size; c += 16) valueTile<Q, 1>(queries, page, scores, c, size - c < 16 ? size - c : 16, size);
 }
 
-// Any number of queries against one page.
-template <typename E>
-static void attendPage(PageQuery* queries, size_t count, const Page<E>& page, size_t size, float scale) {
-  size_t i = 0;
-  for (; i + kQueries <= count; i += kQueries) attendTile<kQueries>(queries + i, page, size, scale);
-  if constexpr (kQueries > 3) {
-    for (; i + 3 <= count; i += 3) attendTile<3>(queries + i, page, size, scale);
+template <size_t Q, bool kMerges, typename E>
+QUIPU_INLINE void attendTile(PageQuery* queries, const Page<E>& page, size_t size) {
+  constexpr size_t V = kTileVectors<Q>;
+  alignas(64) float scores[Q][kPageKeys];
+  size_t most = 0;
+  for (size_t i = 0; i < Q; ++i) most = queries[i].visible > most ? queries[i].visible : most;
+  for (size_t key = 0; key < most; key += 16 * V) {
+    if constexpr (sizeof(E) > 1) {
+      scoreTile<Q>(queries, page, key, size, scores);
+    } else if constexpr (Q <= kDotQueries) {
+      scoreCodes<Q>(queries, page, key, size, scores);
+    } else {
+      static_assert(Q - Q / 2 <= kDotQueries && Q / 2 > 1);
+      scoreCodes<Q / 2>(queries, page, key, size, scores);
+      scoreCodes<Q - Q / 2>(queries + Q / 2, page, key, size, scores + Q / 2);
+    }
   }
-  for (; i < count; ++i) attendTile<1>(queries + i, page, size, scale);
+  float maxima[Q], sums[Q];
+  weighScores(queries, scores, maxima, sums);
+  if constexpr (sizeof(E) == 1) {
+    for (size_t v = 0; v < kPageKeys; v += 16) {
+      for (size_t i = 0; i < Q; ++i) store(scores[i] + v, mul(load(scores[i] + v), load(page.valueScales + v)));
+    }
+  }
+  Factors factors = {};
+  if constexpr (kMerges) {
+    float* before[Q];
+    for (size_t i = 0; i < Q; ++i) before[i] = &queries[i].maximum;
+    factors = factorsOf(before, maxima);
+    for (size_t i = 0; i < Q; ++i) queries[i].sum = mergedSum(queries[i].sum, sums[i], factors, i);
+  } else {
+    for (size_t i = 0; i < Q; ++i) {
+      queries[i].maximum = maxima[i];
+      queries[i].sum = sums[i];
+    }
+  }
+  size_t c = 0;
+  for (; c + 16 * V <= size; c += 16 * V) valueTile<Q, V, kMerges>(queries, page, scores, factors, c, 16, size);
+  for (; c < size; c += 16) {
+    valueTile<Q, 1, kMerges>(queries, page, scores, factors, c, size - c < 16 ? size - c : 16, size);
+  }
+}
+
+// Any number of queries against one page. Merging, maximum, sum and out are those of all pages so far; else the page's.
+template <bool kMerges, typename E>
+static void attendPage(PageQuery* queries, size_t count, const Page<E>& page, size_t size) {
+  size_t i = 0;
+  for (; i + kQueries <= count; i += kQueries) attendTile<kQueries, kMerges>(queries + i, page, size);
+  if constexpr (kQueries > 4) {
+    for (; i + 4 <= count; i += 4) attendTile<4, kMerges>(queries + i, page, size);
+    for (; i + 3 <= count; i += 3) attendTile<3, kMerges>(queries + i, page, size);
+  }
+  for (; i < count; ++i) attendTile<1, kMerges>(queries + i, page, size);
 }

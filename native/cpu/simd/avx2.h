@@ -200,6 +200,21 @@ QUIPU_INLINE f32x16 scaleByPowerOfTwo(f32x16 v, f32x16 n) {
   return {scaleEight(v.low, n.low), scaleEight(v.high, n.high)};
 }
 
+// The butterflies of lanes 1, 2 and 4 apart.
+QUIPU_INLINE __m256 hadamardOfEight(__m256 v) {
+  __m256 other = _mm256_permute_ps(v, 0xb1);
+  v = _mm256_blend_ps(_mm256_add_ps(v, other), _mm256_sub_ps(other, v), 0xaa);
+  other = _mm256_permute_ps(v, 0x4e);
+  v = _mm256_blend_ps(_mm256_add_ps(v, other), _mm256_sub_ps(other, v), 0xcc);
+  other = _mm256_permute2f128_ps(v, v, 0x01);
+  return _mm256_blend_ps(_mm256_add_ps(v, other), _mm256_sub_ps(other, v), 0xf0);
+}
+
+QUIPU_INLINE f32x16 hadamard(f32x16 v) {
+  const __m256 low = hadamardOfEight(v.low), high = hadamardOfEight(v.high);
+  return {_mm256_add_ps(low, high), _mm256_sub_ps(low, high)};
+}
+
 // 8 × 8, in place.
 QUIPU_INLINE void transposeEight(__m256 (&rows)[8]) {
   __m256 t[8], u[8];

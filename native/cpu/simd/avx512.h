@@ -103,13 +103,18 @@ QUIPU_INLINE m16 either(m16 m, m16 n) { return m16(m | n); }
 QUIPU_INLINE uint32_t bits(m16 m) { return m; }
 QUIPU_INLINE bool any(m16 m) { return m != 0; }
 
-QUIPU_INLINE __m512 powerOfTwo(__m512i n) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(n, _mm512_set1_epi32(127)), 23));
+QUIPU_INLINE f32x16 scaleByPowerOfTwo(f32x16 v, f32x16 n) { return {_mm512_scalef_ps(v.v, n.v)}; }
+
+// Lanes of `seconds` are the second of their pair.
+QUIPU_INLINE __m512 butterfly(__m512 v, __m512 other, m16 seconds) {
+  return _mm512_mask_blend_ps(seconds, _mm512_add_ps(v, other), _mm512_sub_ps(other, v));
 }
 
-QUIPU_INLINE f32x16 scaleByPowerOfTwo(f32x16 v, f32x16 n) {
-  const __m512i power = _mm512_cvtps_epi32(n.v), half = _mm512_srai_epi32(power, 1);
-  return {_mm512_mul_ps(_mm512_mul_ps(v.v, powerOfTwo(half)), powerOfTwo(_mm512_sub_epi32(power, half)))};
+QUIPU_INLINE f32x16 hadamard(f32x16 v) {
+  v.v = butterfly(v.v, _mm512_shuffle_ps(v.v, v.v, 0xb1), 0xaaaa);
+  v.v = butterfly(v.v, _mm512_shuffle_ps(v.v, v.v, 0x4e), 0xcccc);
+  v.v = butterfly(v.v, _mm512_shuffle_f32x4(v.v, v.v, 0xb1), 0xf0f0);
+  return {butterfly(v.v, _mm512_shuffle_f32x4(v.v, v.v, 0x4e), 0xff00)};
 }
 
 QUIPU_INLINE void transpose(f32x16 (&rows)[16]) {

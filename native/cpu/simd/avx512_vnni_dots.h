@@ -6,20 +6,25 @@ struct codes16 {
   __m512i v;
 };
 
+// As lanes of the type that the sums have: of __m512i, gcc 12 stores each sum of a tile to memory after every addition.
 struct dots16 {
-  __m512i v;
+  int32_t v __attribute__((vector_size(64)));
+
+  explicit dots16(__m512i sums) : v(__builtin_bit_cast(decltype(v), sums)) {}
+  dots16() = default;
+  __m512i lanes() const { return __builtin_bit_cast(__m512i, v); }
 };
 
 QUIPU_INLINE codes16 loadCodes(const int8_t* p) {
   return {_mm512_xor_si512(_mm512_loadu_si512(p), _mm512_set1_epi32(int(0x80808080)))};
 }
 
-QUIPU_INLINE dots16 dotsOf(int32_t sumOfA) { return {_mm512_set1_epi32(-128 * sumOfA)}; }
+QUIPU_INLINE dots16 dotsOf(int32_t sumOfA) { return dots16(_mm512_set1_epi32(-128 * sumOfA)); }
 
 QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
   int32_t four;
   __builtin_memcpy(&four, a, 4);
-  return {_mm512_dpbusd_epi32(sums.v, w.v, _mm512_set1_epi32(four))};
+  return dots16(_mm512_dpbusd_epi32(sums.lanes(), w.v, _mm512_set1_epi32(four)));
 }
 
 template <int kChains>
@@ -28,11 +33,11 @@ QUIPU_INLINE void addOnes(dots16 (&sums)[kChains], const int8_t* ones) {
 #pragma GCC unroll 8
   for (int i = 0; i < 8; ++i) {
 #pragma GCC unroll 32
-    for (dots16& chain : sums) chain.v = _mm512_dpbusd_epi32(chain.v, x, x);
+    for (dots16& chain : sums) chain = dots16(_mm512_dpbusd_epi32(chain.lanes(), x, x));
   }
 }
 
-QUIPU_INLINE f32x16 totals(const dots16& sums) { return {_mm512_cvtepi32_ps(sums.v)}; }
+QUIPU_INLINE f32x16 totals(const dots16& sums) { return {_mm512_cvtepi32_ps(sums.lanes())}; }
 
 // Sums of weights of four bits (simd/scalar_nibbles.h).
 struct partial16 {
@@ -50,10 +55,10 @@ QUIPU_INLINE partial16 dot(partial16 sums, const ucodes16& w, const int8_t* a) {
 QUIPU_INLINE dots16 dot(dots16 sums, const ucodes16& w, const int8_t* a) {
   int32_t four;
   __builtin_memcpy(&four, a, 4);
-  return {_mm512_dpbusd_epi32(sums.v, w.v, _mm512_set1_epi32(four))};
+  return dots16(_mm512_dpbusd_epi32(sums.lanes(), w.v, _mm512_set1_epi32(four)));
 }
 
-QUIPU_INLINE dots16 dotsFrom(int32_t first) { return {_mm512_set1_epi32(first)}; }
+QUIPU_INLINE dots16 dotsFrom(int32_t first) { return dots16(_mm512_set1_epi32(first)); }
 
 QUIPU_INLINE i32x16 addScaled(i32x16 total, const partial16& sums, const pairs16& factors, int half) {
   const __m512i one =

@@ -16,7 +16,8 @@
 //   maximum(v)                          the greatest lane; no lane may be NaN, and a zero may have either sign
 //   less(a, b) lessEqual equal isNan(v) → m16; select(m, a, b) is a where m is set; any(m)
 //   both(m, n) either(m, n) bits(m)     bits: lane l is bit l of a uint32_t; firstLanes(n): the first n ≤ 16 lanes
-//   scaleByPowerOfTwo(v, n)             v · 2ⁿ for n with integral lanes, |n| ≤ 160: times 2^⌊n/2⌋, then times the rest
+//   scaleByPowerOfTwo(v, n)             v · 2ⁿ, rounded once, for v of ½ … 2 and n with integral lanes, |n| ≤ 160
+//   hadamard(v)                         butterflies (a, b) → (a + b, a − b) of lanes 1 apart, then 2, 4 and 8
 //   transpose(rows[16])                 in place, 16 × 16
 //   u64x16 wholes(v)                    each lane to the nearest whole number, ties to even; lanes lie in [0, 2⁵¹]
 //   noWholes() add(a, b) sum(a) store(p, a)    of u64x16: all 0; lane by lane; over the lanes; sixteen uint64_t
@@ -229,11 +230,24 @@ QUIPU_INLINE uint32_t bits(m16 m) { return m; }
 QUIPU_INLINE bool any(m16 m) { return m != 0; }
 QUIPU_INLINE m16 firstLanes(size_t n) { return (1u << n) - 1; }
 
+// In two steps, as 2ⁿ itself may be no f32; the first is exact.
 QUIPU_INLINE f32x16 scaleByPowerOfTwo(f32x16 v, f32x16 n) {
   for (int l = 0; l < 16; ++l) {
     const int32_t power = int32_t(n.lane[l]), half = power >> 1;
     v.lane[l] *= floatOfBits(uint32_t(half + 127) << 23);
     v.lane[l] *= floatOfBits(uint32_t(power - half + 127) << 23);
+  }
+  return v;
+}
+
+QUIPU_INLINE f32x16 hadamard(f32x16 v) {
+  for (int apart = 1; apart < 16; apart *= 2) {
+    for (int l = 0; l < 16; ++l) {
+      if (l & apart) continue;
+      const float a = v.lane[l], b = v.lane[l + apart];
+      v.lane[l] = a + b;
+      v.lane[l + apart] = a - b;
+    }
   }
   return v;
 }

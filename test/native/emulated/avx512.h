@@ -138,6 +138,24 @@ QUIPU_INLINE __m512 _mm512_roundscale_ps(__m512 a, int imm) {
   return sameBits<__m512>(lanes);
 }
 
+// a · 2^⌊b⌋, rounded once.
+QUIPU_INLINE float scaledLane(float a, float b) {
+  const float infinity = __builtin_inff();
+  const bool quiet = sameBits<uint32_t>(a) & 0x400000;
+  if (a != a && quiet && __builtin_fabsf(b) == infinity) return b > 0 ? infinity : 0.0f;  // the one NaN that is lost
+  if (b == infinity) return a * infinity;
+  if (b == -infinity) return a * 0.0f;
+  const double bounded = b != b ? b : b < -600 ? -600 : b > 600 ? 600 : b;
+  return float(a * __builtin_exp2(__builtin_floor(bounded)));
+}
+
+QUIPU_INLINE __m512 _mm512_scalef_ps(__m512 a, __m512 b) {
+  auto lanes = sameBits<Lanes<float, 16>>(a);
+  const auto powers = sameBits<Lanes<float, 16>>(b);
+  for (int i = 0; i < 16; ++i) lanes.lane[i] = scaledLane(lanes.lane[i], powers.lane[i]);
+  return sameBits<__m512>(lanes);
+}
+
 QUIPU_INLINE float _mm512_reduce_max_ps(__m512 a) {
   auto lanes = sameBits<Lanes<float, 16>>(a);
   for (int half = 8; half > 0; half /= 2) {

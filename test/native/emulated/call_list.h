@@ -63,6 +63,7 @@ static Calls collected() {
   QUIPU_RESULT(_mm512_sqrt_ps, (f32(in.a)));
   QUIPU_RESULT(_mm512_abs_ps, (f32(in.a)));
   QUIPU_RESULTS(_mm512_roundscale_ps, 256, (f32(in.a), imm));
+  QUIPU_RESULT(_mm512_scalef_ps, (f32(in.a), f32(in.b)));
   QUIPU_RESULT(_mm512_reduce_max_ps, (f32(in.a)));
   QUIPU_RESULTS(_mm512_cmp_ps_mask, 32, (f32(in.a), f32(in.b), imm));
   QUIPU_RESULT(_mm512_mask_blend_ps, (in.mask, f32(in.a), f32(in.b)));

@@ -173,6 +173,19 @@ bool holds(float x, float y, int predicate) {
   }
 }
 
+// The guide's a · 2^⌊b⌋, and the manual's table of what is no number.
+float scale(float a, float b) {
+  if (std::isnan(b)) return b;
+  if (std::isinf(b)) {
+    const bool signaling = (std::bit_cast<uint32_t>(a) & 0x400000) == 0;
+    if (std::isnan(a)) return signaling ? a : b > 0 ? INFINITY : 0.0f;
+    if (b > 0) return a == 0 ? NAN : std::copysign(INFINITY, a);
+    return std::isinf(a) ? NAN : std::copysign(0.0f, a);
+  }
+  const float most = std::clamp(std::floor(b), -700.0f, 700.0f);  // beyond it nothing changes
+  return static_cast<float>(std::ldexp(static_cast<double>(a), static_cast<int>(most)));
+}
+
 uint32_t dot(const Input& in, size_t word) {
   uint32_t sum = lane<uint32_t>(in.c, word);
   for (size_t i = 4 * word; i < 4 * word + 4; ++i) sum += uint32_t(lane<uint8_t>(in.a, i) * lane<int8_t>(in.b, i));
@@ -226,6 +239,7 @@ const std::unordered_map<std::string, PseudoCode>& pseudoCode() {
       {"_mm512_sqrt_ps", {kF32, QUIPU_F32(float(std::sqrt(double(a))))}},
       {"_mm512_abs_ps", {kBits, QUIPU_WORD(a & 0x7fffffff)}},
       {"_mm512_roundscale_ps", {kF32, QUIPU_F32(roundScale(a, imm))}},
+      {"_mm512_scalef_ps", {kF32, QUIPU_F32(scale(a, b))}},
       {"_mm512_reduce_max_ps",
        {kMaximum,
         QUIPU_CODE(float most = lane<float>(in.a, 0);
