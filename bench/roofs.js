@@ -65,15 +65,20 @@ export async function measure() {
       return values.includes(undefined) ? "" : `${median(values).toFixed(1)}, ${best(name, roof).toFixed(1)}`;
     };
     const rows = Object.entries(ROOFS).map(([roof, unit]) => {
-      const theirs = Math.max(...others.map((name) => best(name, roof)));
-      const ratio = theirs > 0 ? (best("quipu", roof) / theirs).toFixed(3) : "";
+      const othersIn = (round) => Math.max(0, ...others.map((name) => round[name][roof] ?? 0));
+      const bestOfOthers = Math.max(0, ...rounds.map(othersIn));
+      const ratio = (value) => (bestOfOthers > 0 ? value.toFixed(3) : "");
       return [
         `${roof}, ${machine.target}, ${machine.threads} threads, ${unit}`,
         ...names.map((name) => cell(name, roof)),
-        ratio,
+        ratio(median(rounds.map((round) => round.quipu[roof] / othersIn(round)))),
+        ratio(best("quipu", roof) / bestOfOthers),
       ];
     });
-    return markdown(["roof", ...names.map((name) => `${name}, median, best`), "best ÷ others' best"], rows);
+    return markdown(
+      ["roof", ...names.map((name) => `${name}, median, best`), "÷ the best other, median of rounds", "of bests"],
+      rows,
+    );
   } finally {
     rmSync(folder, { recursive: true });
   }
