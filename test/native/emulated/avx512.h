@@ -11,8 +11,11 @@
 #undef _mm512_roundscale_ps
 #undef _mm512_shuffle_f32x4
 #undef _mm512_shuffle_ps
+#undef _mm512_slli_epi16
 #undef _mm512_slli_epi32
 #undef _mm512_srai_epi32
+#undef _mm512_srli_epi16
+#undef _mm512_srli_epi32
 
 struct __m512 {
   __m256 low, high;
@@ -222,6 +225,7 @@ QUIPU_INLINE void _mm512_storeu_si512(void* p, __m512i a) {
 
 QUIPU_INLINE __m512i _mm512_setzero_si512() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
 QUIPU_INLINE __m512i _mm512_set1_epi32(int x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+QUIPU_INLINE __m512i _mm512_set1_epi8(char x) { return {_mm256_set1_epi8(x), _mm256_set1_epi8(x)}; }
 QUIPU_INLINE __m512i _mm512_set1_epi16(int16_t x) { return {_mm256_set1_epi16(x), _mm256_set1_epi16(x)}; }
 QUIPU_INLINE __m512i _mm512_abs_epi8(__m512i v) { return {_mm256_abs_epi8(v.low), _mm256_abs_epi8(v.high)}; }
 
@@ -238,6 +242,8 @@ QUIPU_INLINE __mmask64 _mm512_movepi8_mask(__m512i v) {
   return uint32_t(_mm256_movemask_epi8(v.low)) | uint64_t(uint32_t(_mm256_movemask_epi8(v.high))) << 32;
 }
 
+QUIPU_HALVES(__m512i, _mm512_and_si512, _mm256_and_si256)
+QUIPU_HALVES(__m512i, _mm512_or_si512, _mm256_or_si256)
 QUIPU_HALVES(__m512i, _mm512_xor_si512, _mm256_xor_si256)
 QUIPU_HALVES(__m512i, _mm512_maddubs_epi16, _mm256_maddubs_epi16)
 QUIPU_HALVES(__m512i, _mm512_madd_epi16, _mm256_madd_epi16)
@@ -245,10 +251,35 @@ QUIPU_HALVES(__m512i, _mm512_add_epi16, _mm256_add_epi16)
 QUIPU_HALVES(__m512i, _mm512_add_epi32, _mm256_add_epi32)
 QUIPU_HALVES(__m512i, _mm512_add_epi64, _mm256_add_epi64)
 QUIPU_HALVES(__m512i, _mm512_sub_epi32, _mm256_sub_epi32)
+QUIPU_HALVES(__m512i, _mm512_mullo_epi32, _mm256_mullo_epi32)
+
+QUIPU_INLINE __m512i _mm512_mask_blend_epi16(__mmask32 k, __m512i a, __m512i b) {
+  auto to = sameBits<Lanes<uint16_t, 32>>(a);
+  const auto with = sameBits<Lanes<uint16_t, 32>>(b);
+  for (int i = 0; i < 32; ++i) {
+    if (k >> i & 1) to.lane[i] = with.lane[i];
+  }
+  return sameBits<__m512i>(to);
+}
 
 QUIPU_INLINE __m512i _mm512_slli_epi32(__m512i a, unsigned imm) {
   const __m128i count = _mm_cvtsi32_si128(int(imm & 255));
   return {_mm256_sll_epi32(a.low, count), _mm256_sll_epi32(a.high, count)};
+}
+
+QUIPU_INLINE __m512i _mm512_slli_epi16(__m512i a, unsigned imm) {
+  const __m128i count = _mm_cvtsi32_si128(int(imm & 255));
+  return {_mm256_sll_epi16(a.low, count), _mm256_sll_epi16(a.high, count)};
+}
+
+QUIPU_INLINE __m512i _mm512_srli_epi16(__m512i a, unsigned imm) {
+  const __m128i count = _mm_cvtsi32_si128(int(imm & 255));
+  return {_mm256_srl_epi16(a.low, count), _mm256_srl_epi16(a.high, count)};
+}
+
+QUIPU_INLINE __m512i _mm512_srli_epi32(__m512i a, unsigned imm) {
+  const __m128i count = _mm_cvtsi32_si128(int(imm & 255));
+  return {_mm256_srl_epi32(a.low, count), _mm256_srl_epi32(a.high, count)};
 }
 
 QUIPU_INLINE __m512i _mm512_srai_epi32(__m512i a, unsigned imm) {
@@ -260,6 +291,10 @@ QUIPU_INLINE __m512i _mm512_srai_epi32(__m512i a, unsigned imm) {
 
 QUIPU_INLINE __m512i _mm512_cvtepu16_epi32(__m256i a) {
   return {_mm256_cvtepu16_epi32(_mm256_castsi256_si128(a)), _mm256_cvtepu16_epi32(_mm256_extracti128_si256(a, 1))};
+}
+
+QUIPU_INLINE __m512i _mm512_cvtepu8_epi32(__m128i a) {
+  return {_mm256_cvtepu8_epi32(a), _mm256_cvtepu8_epi32(_mm_srli_si128(a, 8))};
 }
 
 QUIPU_INLINE __m512i _mm512_cvtepi8_epi32(__m128i a) {
@@ -322,5 +357,10 @@ QUIPU_INLINE __m256i _mm256_dpbusd_epi32(__m256i sums, __m256i a, __m256i b) {
 
 QUIPU_INLINE __m512i _mm512_dpbusd_epi32(__m512i sums, __m512i a, __m512i b) {
   return {_mm256_dpbusd_avx_epi32(sums.low, a.low, b.low), _mm256_dpbusd_avx_epi32(sums.high, a.high, b.high)};
+}
+
+// Two signed by two signed words, added to each double word.
+QUIPU_INLINE __m512i _mm512_dpwssd_epi32(__m512i sums, __m512i a, __m512i b) {
+  return _mm512_add_epi32(sums, _mm512_madd_epi16(a, b));
 }
 #undef QUIPU_HALVES

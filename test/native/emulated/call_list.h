@@ -18,7 +18,7 @@ QUIPU_INLINE __m512i i32(const Register& r) { return from<__m512i>(r); }
 QUIPU_INLINE __m256i half(const Register& r) { return from<__m256i>(r); }
 QUIPU_INLINE __m128i quarter(const Register& r) { return from<__m128i>(r); }
 
-static Call calls[1200];
+static Call calls[2000];
 static size_t callCount = 0;
 
 template <typename Add, int... kImmediates>
@@ -82,6 +82,16 @@ static Calls collected() {
   QUIPU_RESULT(_mm512_abs_epi8, (i32(in.a)));
   QUIPU_RESULT(_mm512_mask_sub_epi8, (i32(in.c), from<__mmask64>(in.c), i32(in.a), i32(in.b)));
   QUIPU_RESULT(_mm512_movepi8_mask, (i32(in.a)));
+  QUIPU_RESULT(_mm512_set1_epi8, (from<char>(in.a)));
+  QUIPU_RESULT(_mm512_and_si512, (i32(in.a), i32(in.b)));
+  QUIPU_RESULT(_mm512_or_si512, (i32(in.a), i32(in.b)));
+  QUIPU_RESULT(_mm512_mullo_epi32, (i32(in.a), i32(in.b)));
+  QUIPU_RESULT(_mm512_mask_blend_epi16, (from<uint32_t>(in.c), i32(in.a), i32(in.b)));
+  QUIPU_RESULTS(_mm512_slli_epi16, 256, (i32(in.a), imm));
+  QUIPU_RESULTS(_mm512_srli_epi16, 256, (i32(in.a), imm));
+  QUIPU_RESULTS(_mm512_srli_epi32, 256, (i32(in.a), imm));
+  QUIPU_RESULT(_mm512_cvtepu8_epi32, (quarter(in.a)));
+  QUIPU_RESULT(_mm512_dpwssd_epi32, (i32(in.c), i32(in.a), i32(in.b)));
   QUIPU_RESULT(_mm512_xor_si512, (i32(in.a), i32(in.b)));
   QUIPU_RESULT(_mm512_maddubs_epi16, (i32(in.a), i32(in.b)));
   QUIPU_RESULT(_mm512_madd_epi16, (i32(in.a), i32(in.b)));

@@ -156,7 +156,8 @@ bool cpuHas(const char* name) {
   if (strstr(name, "dpbusd_avx") != nullptr) return __builtin_cpu_supports("avxvnni");
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-  return avx512 && (strstr(name, "dpbusd") == nullptr || __builtin_cpu_supports("avx512vnni"));
+  return avx512 && ((strstr(name, "dpbusd") == nullptr && strstr(name, "dpwssd") == nullptr) ||
+                    __builtin_cpu_supports("avx512vnni"));
 }
 
 }  // namespace

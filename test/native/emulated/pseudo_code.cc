@@ -281,6 +281,24 @@ const std::unordered_map<std::string, PseudoCode>& pseudoCode() {
        {kBits,
         QUIPU_CODE(uint64_t mask = 0; for (size_t i = 0; i < 64; ++i) mask |= uint64_t(lane<int8_t>(in.a, i) < 0) << i;
                    set(out, 0, mask))}},
+      {"_mm512_set1_epi8", {kBits, QUIPU_CODE(for (size_t i = 0; i < 64; ++i) set(out, i, lane<uint8_t>(in.a, 0)))}},
+      {"_mm512_and_si512", {kBits, QUIPU_WORD(a & b)}},
+      {"_mm512_or_si512", {kBits, QUIPU_WORD(a | b)}},
+      {"_mm512_mullo_epi32", {kBits, QUIPU_WORD(a * b)}},
+      {"_mm512_mask_blend_epi16",
+       {kBits, QUIPU_CODE(const auto mask = lane<uint32_t>(in.c, 0); for (size_t i = 0; i < 32; ++i)
+                              set(out, i, lane<uint16_t>(mask >> i & 1 ? in.b : in.a, i)))}},
+      {"_mm512_slli_epi16",
+       {kBits, QUIPU_CODE(for (size_t i = 0; i < 32; ++i)
+                              set(out, i, uint16_t(imm > 15 ? 0 : lane<uint16_t>(in.a, i) << imm)))}},
+      {"_mm512_srli_epi16",
+       {kBits, QUIPU_CODE(for (size_t i = 0; i < 32; ++i)
+                              set(out, i, uint16_t(imm > 15 ? 0 : lane<uint16_t>(in.a, i) >> imm)))}},
+      {"_mm512_srli_epi32", {kBits, QUIPU_WORD(imm > 31 ? 0 : a >> imm)}},
+      {"_mm512_cvtepu8_epi32", {kBits, QUIPU_CODE((convert<uint8_t, uint32_t>(in, out, [](uint8_t x) { return x; })))}},
+      {"_mm512_dpwssd_epi32",
+       {kBits, QUIPU_CODE(for (size_t i = 0; i < 16; ++i)
+                              set(out, i, lane<uint32_t>(in.c, i) + uint32_t(pairOfWords(in, i))))}},
       {"_mm512_xor_si512", {kBits, QUIPU_WORD(a ^ b)}},
       {"_mm512_maddubs_epi16", {kBits, QUIPU_CODE(for (size_t i = 0; i < 32; ++i) set(out, i, pairOfBytes(in, i)))}},
       {"_mm512_madd_epi16", {kBits, QUIPU_CODE(for (size_t i = 0; i < 16; ++i) set(out, i, pairOfWords(in, i)))}},
