@@ -21,7 +21,7 @@ const BENCHES = [
   "kv",
 ];
 /** Measured where they are named: what they compare with takes minutes to build. */
-const NAMED = ["peers"];
+const NAMED = ["peers", "quality"];
 
 const names = process.argv.slice(2);
 const unknown = names.filter((name) => ![...BENCHES, ...NAMED].includes(name));

@@ -22,7 +22,7 @@ QUIPU_INLINE Form formOf(const View& a, const View& b) { return formOf(a.dims[0]
 QUIPU_INLINE bool usesPanels(const View& a, const View& b) { return formOf(a, b) == Form::kPanels; }
 
 // Weight rows of a task of this form: the last may have fewer.
-QUIPU_INLINE size_t multiplyTaskRows(Form form, const View& a, const View& b, uint32_t threads) {
+QUIPU_INLINE size_t multiplyTaskRows(Form form, const View& b, uint32_t threads) {
   const auto rowBytes = static_cast<size_t>(bytesOf(b.dtype, 1, b.dims[1]));
   switch (form) {
     case Form::kTiles:
@@ -39,7 +39,7 @@ QUIPU_INLINE size_t multiplyTaskRows(Form form, const View& a, const View& b, ui
 }
 
 QUIPU_INLINE size_t multiplyTaskRows(const View& a, const View& b, uint32_t threads) {
-  return multiplyTaskRows(formOf(a, b), a, b, threads);
+  return multiplyTaskRows(formOf(a, b), b, threads);
 }
 
 static size_t multiplyTasks(const View& a, const View& b, uint32_t threads) {

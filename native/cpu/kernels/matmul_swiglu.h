@@ -21,7 +21,7 @@ static size_t matmulSwigluScratchBytes(const OpCall& call) {
   size_t tile = 0;
   for (const size_t most : {kDotLimit, kTileLimit, SIZE_MAX}) {
     const size_t rows = atMost(a.dims[0], most);
-    const size_t own = atMost(multiplyTaskRows(formOf(rows, gate), a, gate, 1), gate.dims[0]) * rows;
+    const size_t own = atMost(multiplyTaskRows(formOf(rows, gate), gate, 1), gate.dims[0]) * rows;
     tile = own > tile ? own : tile;
   }
   return multiplyScratchBytes(a, gate) + tile * sizeof(float);
