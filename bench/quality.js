@@ -28,7 +28,9 @@ function ggml(type, columns, values) {
   const script = join(ROOT, "bench/reference/ggml_round_trip.py");
   const run = spawnSync(PYTHON, [script, type, String(columns)], { input, maxBuffer: 2 ** 31 });
   if (run.status !== 0) throw new Error(run.stderr.toString());
-  return new Float32Array(run.stdout.buffer.slice(run.stdout.byteOffset, run.stdout.byteOffset + run.stdout.byteLength));
+  return new Float32Array(
+    run.stdout.buffer.slice(run.stdout.byteOffset, run.stdout.byteOffset + run.stdout.byteLength),
+  );
 }
 
 /** Uniform in (0, 1): mulberry32. */
@@ -159,7 +161,11 @@ async function models() {
       for (const [format, bits, model] of others) {
         const made = Float64Array.from(await model.logits(ids));
         const [divergence, before, after] = compare(ids, Float64Array.from(logits), made);
-        rows.push([`${name}, ${format}`, bits.toFixed(2), ...[divergence.toFixed(4), before.toFixed(2), after.toFixed(2)]]);
+        rows.push([
+          `${name}, ${format}`,
+          bits.toFixed(2),
+          ...[divergence.toFixed(4), before.toFixed(2), after.toFixed(2)],
+        ]);
       }
     }
     for (const [, , model] of others) await model.dispose();

@@ -17,7 +17,7 @@ class CpuBackend;
 
 // To be raised whenever a kernel reads or writes any packed format otherwise than before, in codes, scales or their
 // places: packed weights are kept in files (core/prepared_file.h). The same for all instruction sets.
-constexpr uint32_t kPackedLayout = 1;
+constexpr uint32_t kPackedLayout = 2;
 
 // A program's calls, with the addresses of their operands. Those in the arena move with it.
 class CpuExecutable final : public Executable, private ThreadTeam::Work {
