@@ -69,12 +69,13 @@ Napi::Value DeviceWrap::memory(const Napi::CallbackInfo& info) {
   return bytes;
 }
 
-// buffer(bytes, indexBound) → Buffer: zeroed memory
+// buffer(bytes, indexBound, filled) → Buffer: zeroed memory
 Napi::Value DeviceWrap::buffer(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const auto [bytes, bound] = Arguments(info, "buffer(bytes, indexBound)").read<Size, Whole<0, INT32_MAX>>();
+  const auto [bytes, bound, filled] =
+      Arguments(info, "buffer(bytes, indexBound, filled)").read<Size, Whole<0, INT32_MAX>, bool>();
   std::shared_ptr<Memory> memory;
-  check(env, device_->allocate(bytes, static_cast<uint32_t>(bound), memory));
+  check(env, device_->allocate(bytes, static_cast<uint32_t>(bound), filled, memory));
   return BufferWrap::make(env.GetInstanceData<Classes>()->buffer, std::move(memory));
 }
 

@@ -9,8 +9,8 @@ namespace quipu::binding {
 Napi::Value targets(const Napi::CallbackInfo& info);
 // processors() → processors that this process may run on
 Napi::Value processors(const Napi::CallbackInfo& info);
-// measureRoofs(target, threads, bytes, passes, stop) → Promise<[bytes per second, floating-point operations per
-// second]>; stop[0] other than 0 ends it.
+// measureRoofs(target, threads, bytes, passes, stop) → Promise<[bytes per second, operations per second of f32,
+// of codes]>; stop[0] other than 0 ends it.
 Napi::Value measureRoofs(const Napi::CallbackInfo& info);
 
 }  // namespace quipu::binding

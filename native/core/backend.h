@@ -66,8 +66,8 @@ class Backend {
   virtual ~Backend() = default;
 
   // On any thread.
-  // Zeroed memory, aligned to kAlignment; what is never touched should cost nothing.
-  virtual Status allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<Memory>& out) = 0;
+  // Zeroed memory, aligned to kAlignment. What is never touched should cost nothing, unless all of it will be `filled`.
+  virtual Status allocate(size_t bytes, uint32_t indexBound, bool filled, std::shared_ptr<Memory>& out) = 0;
   // Memory with the contents of a file's range, which is inside it, at an address of `alignment`: the file's own pages
   // where the device can use them, else a copy. Read-only, but for the pages of a file that is being made.
   virtual Status place(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,

@@ -18,9 +18,9 @@ Status LoadedProgram::load(Backend& backend, Executable*& out) {
   return {};
 }
 
-Status Device::allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<Memory>& out) {
+Status Device::allocate(size_t bytes, uint32_t indexBound, bool filled, std::shared_ptr<Memory>& out) {
   if (closed()) return isClosed();
-  return made(backend_->allocate(bytes, indexBound, out), out);
+  return made(backend_->allocate(bytes, indexBound, filled, out), out);
 }
 
 Status Device::place(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,

@@ -55,7 +55,7 @@ class Device : public std::enable_shared_from_this<Device> {
   uint32_t packedLayout() const { return closed() ? 0 : backend_->packedLayout(); }
 
   // These are Backend's, and ERR_DISPOSED when the device is closed.
-  Status allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<Memory>& out);
+  Status allocate(size_t bytes, uint32_t indexBound, bool filled, std::shared_ptr<Memory>& out);
   Status place(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
                std::shared_ptr<Memory>& out);
   // Checks a program once; see Program::parse.

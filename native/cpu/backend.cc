@@ -38,7 +38,7 @@ class PhaseWorker final : public Worker {
 Status grow(std::shared_ptr<HostMemory>& memory, size_t bytes) {
   if (memory != nullptr && memory->bytes() >= bytes) return {};
   memory.reset();
-  return HostMemory::allocate(std::max(bytes, kAlignment), 0, memory);
+  return HostMemory::allocate(std::max(bytes, kAlignment), 0, false, memory);
 }
 
 void fit(std::shared_ptr<HostMemory>& memory, size_t bytes) {
@@ -133,9 +133,9 @@ void CpuExecutable::perform(uint32_t step, uint32_t thread, ThreadTeam::Claims& 
   at.phase->run(calls_[at.op], worker);
 }
 
-Status CpuBackend::allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<Memory>& out) {
+Status CpuBackend::allocate(size_t bytes, uint32_t indexBound, bool filled, std::shared_ptr<Memory>& out) {
   std::shared_ptr<HostMemory> memory;
-  if (Status status = HostMemory::allocate(bytes, indexBound, memory); !status.ok()) return status;
+  if (Status status = HostMemory::allocate(bytes, indexBound, filled, memory); !status.ok()) return status;
   out = std::move(memory);
   return {};
 }
@@ -150,7 +150,7 @@ Status CpuBackend::place(const std::shared_ptr<const MappedFile>& file, size_t o
   }
   // The safetensors format promises no alignment of a tensor, the kernels want that of its format.
   std::shared_ptr<HostMemory> copy;
-  if (Status status = HostMemory::allocate(bytes, 0, copy); !status.ok()) return status;
+  if (Status status = HostMemory::allocate(bytes, 0, true, copy); !status.ok()) return status;
   std::copy_n(start, bytes, copy->data());
   if (isSmall) dropPages(start, bytes);
   out = HostMemory::view(copy->data(), bytes, bytes, copy, false);

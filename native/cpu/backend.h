@@ -63,7 +63,7 @@ class CpuBackend final : public Backend {
   CpuBackend(const Target& target, ThreadPool& pool, uint32_t threads)
       : target_(target), pool_(pool), threads_(threads) {}
 
-  Status allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<Memory>& out) override;
+  Status allocate(size_t bytes, uint32_t indexBound, bool filled, std::shared_ptr<Memory>& out) override;
   Status place(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
                std::shared_ptr<Memory>& out) override;
   size_t workspaceBytes() const override { return workspaceBytes_.load(std::memory_order_relaxed); }

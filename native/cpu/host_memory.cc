@@ -32,7 +32,7 @@ void HostMemory::release() {
   owner_.reset();
 }
 
-Status HostMemory::allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<HostMemory>& out) {
+Status HostMemory::allocate(size_t bytes, uint32_t indexBound, bool filled, std::shared_ptr<HostMemory>& out) {
   std::shared_ptr<HostMemory> made(new HostMemory(nullptr, bytes, indexBound, true, 0, nullptr));
   if (bytes > 0) {
     const size_t whole = bytes + kGuardBytes;
@@ -42,7 +42,9 @@ Status HostMemory::allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<H
       return Status::error(ErrorCode::kOutOfMemory, "the system refused " + std::to_string(bytes) + " bytes of memory");
     }
 #ifdef MADV_HUGEPAGE
-    if (bytes >= (size_t{1} << 17)) madvise(memory, bytes, MADV_NOHUGEPAGE);  // untouched cache pages must cost nothing
+    // Untouched pages of a cache must cost nothing; weights are read 8 % (q4) to 17 % (q8) faster from large pages (two
+    // threads of Zen 5, 4.5 and 8.5 bits in DRAM).
+    if (bytes >= (size_t{1} << 17)) madvise(memory, bytes, filled ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 #endif
     made->data_ = static_cast<std::byte*>(memory);
     forbid(made->data_ + bytes, kGuardBytes);

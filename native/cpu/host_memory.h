@@ -13,7 +13,7 @@ class HostMemory final : public Memory {
   ~HostMemory() override;
 
   // Zeroed memory, aligned to a page; pages that are never touched cost nothing.
-  static Status allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<HostMemory>& out);
+  static Status allocate(size_t bytes, uint32_t indexBound, bool filled, std::shared_ptr<HostMemory>& out);
   // A view whose memory is kept alive by `owner`; `takenBytes` as in Memory. `writable` where nobody else minds.
   static std::shared_ptr<HostMemory> view(const std::byte* data, size_t bytes, size_t takenBytes,
                                           std::shared_ptr<const void> owner, bool writable);

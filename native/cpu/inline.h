@@ -8,3 +8,6 @@
 #else
 #define QUIPU_INLINE static inline __attribute__((always_inline))
 #endif
+
+// What the compiler cannot see has written to `data`: what was computed from it before is computed again.
+QUIPU_INLINE void changed(const void* data) { __asm__ volatile("" : : "r"(data) : "memory"); }

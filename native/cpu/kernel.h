@@ -74,8 +74,11 @@ struct Target {
   Kernel kernels[kOpCount];
   // `iterations` rounds of independent fused multiply-adds in registers; returns the floating-point operations done.
   double (*multiplyAddLoop)(uint64_t iterations);
-  // Reads [data, data + bytes) once, 64-byte aligned; returns a value that depends on all of it.
-  uint64_t (*readLoop)(const void* data, size_t bytes);
+  // The same of products of codes (simd/scalar_dots.h); returns the operations done, as the sums have counted them.
+  double (*integerLoop)(uint64_t iterations);
+  // Reads [data, data + bytes) once, 64-byte aligned, as so many streams side by side (1, 2, 4 or 8), each prefetched
+  // so many bytes ahead; returns a value that depends on all of it.
+  uint64_t (*readLoop)(const void* data, size_t bytes, uint32_t streams, size_t ahead);
 };
 
 const Target& scalarTarget();

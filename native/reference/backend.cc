@@ -136,7 +136,7 @@ ReferenceBackend::~ReferenceBackend() {
   for (std::thread& thread : thread_) thread.join();
 }
 
-Status ReferenceBackend::allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<Memory>& out) {
+Status ReferenceBackend::allocate(size_t bytes, uint32_t indexBound, bool, std::shared_ptr<Memory>& out) {
   Freed<std::byte> data;
   if (Status status = zeroed(bytes, data); !status.ok()) return status;
   out = std::make_shared<ReferenceMemory>(std::move(data), bytes, indexBound, true);

@@ -21,7 +21,7 @@ class ReferenceBackend final : public Backend {
   static Status start(std::unique_ptr<Backend>& out);
   ~ReferenceBackend() override;
 
-  Status allocate(size_t bytes, uint32_t indexBound, std::shared_ptr<Memory>& out) override;
+  Status allocate(size_t bytes, uint32_t indexBound, bool filled, std::shared_ptr<Memory>& out) override;
   Status place(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
                std::shared_ptr<Memory>& out) override;
   size_t workspaceBytes() const override { return arenaBytes_.load(std::memory_order_relaxed); }

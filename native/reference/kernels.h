@@ -32,6 +32,9 @@ double halfOf(uint16_t bits);
 uint16_t halfBits(double value);
 double halfNumber(double value);
 
+// H x, H the Hadamard matrix of 32, times a power of two; rounded at each step, as docs/numerics.md has it (packed.cc).
+void rotate(float (&block)[32], float by);
+
 // An element of a packed matrix (packed.cc).
 double packedNumber(const Operand& matrix, size_t index);
 

@@ -53,11 +53,31 @@ constexpr size_t kPairBits = 35 * 8;
 
 }  // namespace
 
+void rotate(float (&block)[32], float by) {
+  for (size_t apart = 1; apart < 32; apart *= 2) {
+    for (size_t k = 0; k < 32; ++k) {
+      if ((k & apart) != 0) continue;
+      const float a = block[k], b = block[k + apart];
+      block[k] = a + b;
+      block[k + apart] = a - b;
+    }
+  }
+  for (float& x : block) x *= by;
+}
+
 double packedNumber(const Operand& matrix, size_t index) {
   const size_t row = index / matrix.dims[1], column = index % matrix.dims[1];
   const uint8_t* bytes = bytesAt(matrix, row, column);
-  if (matrix.dtype == DType::kQ8) return halfAt(bytes) * static_cast<int8_t>(bytes[2 + column % 32]);
-  if (matrix.dtype == DType::kQ6) return halfAt(bytes) * (static_cast<int>(bitsAt(bytes + 2, column % 32 * 6, 6)) - 32);
+  if (matrix.dtype != DType::kQ4) {
+    float block[32];
+    for (size_t i = 0; i < 32; ++i) {
+      const int code = matrix.dtype == DType::kQ8 ? static_cast<int8_t>(bytes[2 + i])
+                                                  : static_cast<int>(bitsAt(bytes + 2, i * 6, 6)) - 32;
+      block[i] = static_cast<float>(halfAt(bytes) * code);
+    }
+    if (column / 32 * 32 + 32 <= matrix.dims[1]) rotate(block, 0.125f);
+    return block[column % 32];
+  }
   const size_t pair = column % 256 / 64 * kPairBits, half = column % 64 / 32;
   const double scale = halfAt(bytes) * bitsAt(bytes + 4, pair + half * 6, 6);
   const double minimum = halfAt(bytes + 2) * bitsAt(bytes + 4, pair + 12 + half * 6, 6);

@@ -208,9 +208,17 @@ void quantize(const Call& call, const Fail& fail) {
       fine = fine && std::isfinite(numbers[k]);
     }
     for (size_t first = 0; first < width && fine; first += span) {
+      if (packed.dtype != DType::kQ4 && first + span <= width) {
+        float rotated[32];
+        std::copy_n(&numbers[first], 32, rotated);
+        rotate(rotated, 0.25f);
+        std::copy_n(rotated, 32, &numbers[first]);
+        for (const float x : rotated) fine = fine && std::isfinite(x);
+      }
       const Numbers some = Numbers(numbers).subspan(first, std::min(span, width - first));
       SuperBlock super;
       ScaledBlock block;
+      if (!fine) break;
       if (packed.dtype == DType::kQ4) {
         fine = packSuper(some, super);
         if (fine) storePacked(packed, n, first, super);

@@ -42,7 +42,7 @@ export type NativeTransfers = (NativeBuffer | number | NativeTypedArray)[];
 /** Takes only what it has made itself. */
 export interface NativeDevice {
   /** Zeroed memory; with `indexBound` > 0, i32 in [−1, indexBound). */
-  buffer(bytes: number, indexBound: number): NativeBuffer;
+  buffer(bytes: number, indexBound: number, filled: boolean): NativeBuffer;
   /** Memory with a section of a prepared file: writable while that is being made. */
   section(file: NativePreparedFile, index: number): NativeBuffer;
   /** The number of how packed weights lie in its memory; 0: in none that a file could keep. */
@@ -185,12 +185,15 @@ export interface NativeAddon extends NativeDeviceAddon {
   targets(): string[];
   /** Processors that this process may run on: its affinity. */
   processors(): number;
-  /** [bytes per second, floating-point operations per second], each the best of `passes`; a stop[0] other than 0 ends it. */
+  /**
+   * [bytes per second, the best of `passes` in every pattern; operations per second of f32, of codes, the best of forty short runs]; a stop[0] other
+   * than 0 ends it.
+   */
   measureRoofs(
     target: string,
     threads: number,
     bytes: number,
     passes: number,
     stop: Int32Array,
-  ): Promise<[number, number]>;
+  ): Promise<[readBandwidth: number, peak: number, integerPeak: number]>;
 }

@@ -132,7 +132,7 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
       await inspectPrompt(words, command.allOptions(), context);
     });
 
-  sub("doctor", "what this machine offers: instruction sets, threads, memory and its measured bandwidth, CUDA")
+  sub("doctor", "what this machine offers: instruction sets, threads, memory, measured bandwidth and peaks, CUDA")
     .addOption(JSON_OBJECT())
     .action(async (_options, command: QuipuCommand) => {
       const { doctor } = await import("./commands/doctor.js");

@@ -126,13 +126,14 @@ export class Device {
   }
 
   /**
-   * Zeroed memory for state: step inputs, outputs, cache pages. Pages of it that are never touched cost nothing.
+   * Zeroed memory for state: step inputs, outputs, cache pages. Pages of it that are never touched cost nothing, but those of packed matrices.
    * A tensor with `indexBound` holds i32 in [−1, indexBound).
    *
    * @throws {QuipuError} ERR_OUT_OF_MEMORY, ERR_DISPOSED.
    */
   allocate(name: string, dtype: DType, shape: Shape, indexBound = 0): Tensor {
-    const buffer = withCodes(() => this.#native.buffer(bytesOf(dtype, shape), indexBound));
+    const filled = FORMATS[dtype].block.rows > 1; // packed matrices are written whole
+    const buffer = withCodes(() => this.#native.buffer(bytesOf(dtype, shape), indexBound, filled));
     return { name, buffer, offset: 0, dtype, shape, indexBound };
   }
 

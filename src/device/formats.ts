@@ -43,7 +43,9 @@ export const FORMATS = {
 export type DType = keyof typeof FORMATS;
 
 /** The formats that weights can be packed to. */
-export type Packed = "q8" | "q6" | "q4";
+export const PACKED = ["q8", "q6", "q4"] as const satisfies readonly DType[];
+
+export type Packed = (typeof PACKED)[number];
 
 /** The dtype of weights by its name in safetensors files. */
 export const FILE_DTYPES: ReadonlyMap<string, DType> = new Map(

@@ -6,11 +6,14 @@ import { loadChatTemplate } from "../chat/template-files.js";
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import { examine } from "../checkpoint/file.js";
 import type { TensorInfo } from "../checkpoint/safetensors.js";
+import { FILE_DTYPES } from "../device/formats.js";
+import { elementsOf } from "../device/tensor.js";
 import { isQuipuError } from "../errors.js";
 import { type LlamaConfig, readConfig } from "../model/config.js";
 import { type GenerationConfig, readGenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
-import { findTensors } from "../model/tensors.js";
+import { EMBEDDING, findTensors } from "../model/tensors.js";
+import { formatsOf, type WeightFormat } from "../model/weights.js";
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import { readEosTokens } from "../tokenizer/tokenizer-config.js";
 import { collectWarnings, type ModelWarning } from "../warnings.js";
@@ -36,6 +39,9 @@ export interface ModelReport {
   /** Of the tensors that the model computes with, as in ModelStats; so are `memory.weightBytes`. */
   readonly parameters: number;
   readonly files: readonly { readonly name: string; readonly bytes: number }[];
+  /** What the matrices of the model are stored in, most bytes first, and bits a weight, as in ModelStats. */
+  readonly formats: readonly WeightFormat[];
+  readonly bitsPerWeight: number;
   /** Of all tensors in the files, also those that the model leaves out; so is `tensors`. */
   readonly dtypes: readonly { readonly dtype: string; readonly tensors: number; readonly bytes: number }[];
   readonly tensors: readonly {
@@ -51,6 +57,8 @@ export interface ModelReport {
   /** What running it takes, in bytes, beside the arena of a step. */
   readonly memory: {
     readonly weightBytes: number;
+    /** That a decoded token reads. */
+    readonly weightBytesPerToken: number;
     readonly contextLength: number;
     readonly kvCache: KvCacheType;
     readonly cacheBytes: number;
@@ -97,12 +105,21 @@ export async function inspectModel(pathOrName?: string | URL, options?: InspectO
     { config, generationConfig, eosTokens: eosTokens ?? [], tokenizer, chatTemplate },
     warn,
   );
+  const weightBytes = bytesOf(used);
+  const parameters = used.reduce((sum, { shape }) => sum + elementsOf(shape), 0);
+  const table = found.tensors.get(EMBEDDING)!;
   return {
     dir,
     config,
     generationConfig,
     head: found.head,
-    parameters: used.reduce((sum, { shape }) => sum + shape.reduce((product, dim) => product * dim, 1), 0),
+    parameters,
+    formats: formatsOf(
+      used
+        .filter(({ shape }) => shape.length > 1)
+        .map(({ dtype, shape }) => ({ dtype: FILE_DTYPES.get(dtype)!, shape })),
+    ),
+    bitsPerWeight: (8 * weightBytes) / parameters,
     files: checkpoint.files.map(({ path, size }) => ({ name: basename(path), bytes: size })),
     dtypes: [...new Set(tensors.map(({ dtype }) => dtype))].map((dtype) => {
       const same = tensors.filter((tensor) => tensor.dtype === dtype);
@@ -112,7 +129,8 @@ export async function inspectModel(pathOrName?: string | URL, options?: InspectO
     tokenizer: tokenizerFile ?? "none",
     stopTokens,
     memory: {
-      weightBytes: bytesOf(used),
+      weightBytes,
+      weightBytesPerToken: weightBytes - (found.head === "tied" ? 0 : table.bytes - table.bytes / table.shape[0]!),
       contextLength: positions,
       kvCache,
       cacheBytes: positions * perPosition,

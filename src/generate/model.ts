@@ -13,7 +13,7 @@ import type { GenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
 import type { PageCounts } from "../model/page-pool.js";
 import type { Runtime } from "../model/runtime.js";
-import { disposeWeights, type LoadedWeights } from "../model/weights.js";
+import { disposeWeights, type LoadedWeights, type WeightFormat } from "../model/weights.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { ModelWarning } from "../warnings.js";
 import type { EffectiveSettings, GenerateEvent, GenerateOptions, Prompt, TokenLogprob } from "./events.js";
@@ -41,6 +41,9 @@ export interface ModelStats {
   /** Of the weights in use, each counted once: a tied head is the embedding. As in ModelReport. */
   readonly parameters: number;
   readonly weightBytes: number;
+  /** What the matrices are stored in, most bytes first; and 8 · weightBytes / parameters. */
+  readonly formats: readonly WeightFormat[];
+  readonly bitsPerWeight: number;
   /** Bytes of weights that a decoded token reads. */
   readonly weightBytesPerToken: number;
   /** Floating-point operations of the matrix products of one prompt row without logits, and of the logits of one row. */
@@ -240,6 +243,8 @@ export class Model {
     return {
       parameters: loaded.parameters,
       weightBytes: loaded.bytes,
+      formats: loaded.formats,
+      bitsPerWeight: (8 * loaded.bytes) / loaded.parameters,
       weightBytesPerToken: loaded.bytesPerToken,
       flopsPerPromptToken: 2 * blockWeights,
       flopsPerLogits: 2 * hiddenSize * vocabSize,

@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { cpus, totalmem } from "node:os";
 import { callNative } from "../addon/addon.js";
 import { QuipuError } from "../errors.js";
+import { lastLevelCacheBytes } from "./caches.js";
 import { availableMemory, availableThreads } from "./process-limits.js";
 
 export interface Machine {
@@ -17,6 +18,8 @@ export interface Machine {
   /** Bytes. */
   readonly totalMemory: number;
   readonly freeMemory: number;
+  /** Of all last-level caches together; undefined where the system does not tell. */
+  readonly lastLevelCache: number | undefined;
 }
 
 /** Instruction sets with kernels that this CPU can run, slowest first. */
@@ -54,5 +57,6 @@ export function describeMachine(): Machine {
     threads: availableThreads(),
     totalMemory: totalmem(),
     freeMemory: availableMemory(),
+    lastLevelCache: lastLevelCacheBytes(),
   };
 }

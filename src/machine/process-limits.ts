@@ -34,6 +34,15 @@ export function availableMemory(): number {
   return Math.min(freemem(), memoryQuota(read)); // on Linux freemem() is what can be made available, page cache included
 }
 
+/**
+ * The most bytes that were resident in this process at once. Not getrusage's maxrss where the kernel tells better: that is never less
+ * than what the process had that started this one.
+ */
+export function peakMemory(): number {
+  const [, kilobytes] = /^VmHWM:\s+(\d+) kB$/m.exec(read("/proc/self/status")) ?? [];
+  return 1024 * (kilobytes === undefined ? process.resourceUsage().maxRSS : Number(kilobytes));
+}
+
 /** Processors that the CPU quota of the cgroups of this process comes to, 1.5 for 150 ms in 100; Infinity where there is none. */
 export function processorQuota(read: ReadFile): number {
   const quotas = foldersOf("cpu", read).map(({ folder, version }) => {

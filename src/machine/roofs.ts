@@ -2,18 +2,29 @@
 import { fromNative, nativeAddon } from "../addon/addon.js";
 import { abortSignal, checkArgument, oneOf, whole } from "../arguments.js";
 import { abortedError } from "../errors.js";
+import { lastLevelCacheBytes } from "./caches.js";
 import { availableTargets } from "./machine.js";
 import { threadsFor } from "./process-limits.js";
 
 export interface Roofs {
-  /** Bytes per second: the best of ten read-only passes over 1 GiB. */
+  /** Bytes per second: the best of read-only passes over 512 MiB (1 GiB where caches are large), in several numbers of streams, prefetched near and far, from small pages and huge ones. */
   readBandwidth: number;
-  /** f32 operations per second (a fused multiply-add is two): the best of ten. */
+  /** f32 operations per second (a fused multiply-add is two): the best of forty short runs. */
   peak: number;
+  /** Operations per second of products of 8-bit codes (a product that is added is two), by the fastest instructions of the target: the best of forty short runs. */
+  integerPeak: number;
+}
+
+/** Of each pattern of reading. */
+const PASSES = 3;
+
+/** Bytes that are read: many times what caches hold, as far as a gigabyte is. */
+function readBytes(): number {
+  return Math.min(2 ** 30, Math.max(2 ** 29, 16 * (lastLevelCacheBytes() ?? 2 ** 30)));
 }
 
 /**
- * Measures the roofs of this CPU: about two seconds, 1 GiB of memory.
+ * Measures the roofs of this CPU: one to two seconds, 512 MiB of memory (1 GiB where caches are large).
  *
  * @param target one of `describeMachine().targets`.
  * @param threads more than `describeMachine().threads` are cut to those.
@@ -28,11 +39,21 @@ export async function measureRoofs(target: string, threads: number, signal?: Abo
   const abort = () => Atomics.store(stop, 0, 1);
   signal?.addEventListener("abort", abort);
   try {
-    const [readBandwidth, peak] = await nativeAddon().measureRoofs(target, threadsFor(threads), 2 ** 30, 10, stop);
-    return { readBandwidth, peak };
+    const measured = await nativeAddon().measureRoofs(target, threadsFor(threads), readBytes(), PASSES, stop);
+    const [readBandwidth, peak, integerPeak] = measured;
+    return { readBandwidth, peak, integerPeak };
   } catch (error) {
     throw signal?.aborted ? abortedError(signal) : fromNative(error);
   } finally {
     signal?.removeEventListener("abort", abort);
   }
+}
+
+/** The higher one of each: what was reached once is no less of a bound when a machine is slower later. */
+export function higherRoofs(a: Roofs, b: Roofs): Roofs {
+  return {
+    readBandwidth: Math.max(a.readBandwidth, b.readBandwidth),
+    peak: Math.max(a.peak, b.peak),
+    integerPeak: Math.max(a.integerPeak, b.integerPeak),
+  };
 }

@@ -22,7 +22,7 @@ export interface FoundTensors {
   readonly head: "tied" | "stored";
 }
 
-const EMBEDDING = "model.embed_tokens.weight";
+export const EMBEDDING = "model.embed_tokens.weight";
 const HEAD = "lm_head.weight";
 const LAYER = /^(?:model\.)?layers\.(\d+)\.(.+)$/s;
 

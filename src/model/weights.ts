@@ -1,8 +1,8 @@
 // The weights of a checkpoint on a device: every tensor checked before anything is computed, none copied to the JS heap.
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import type { Device, FileView, WeightUse } from "../device/device.js";
-import { FILE_DTYPES } from "../device/formats.js";
-import { bytesOf, elementsOf, type Tensor } from "../device/tensor.js";
+import { type DType, FILE_DTYPES } from "../device/formats.js";
+import { bytesOf, elementsOf, type Shape, type Tensor } from "../device/tensor.js";
 import type { WeightFile } from "../device/weight-file.js";
 import type { Warn } from "../warnings.js";
 import type { LlamaConfig } from "./config.js";
@@ -10,7 +10,7 @@ import type { LlamaLayer, LlamaWeights } from "./llama.js";
 import { packWeights } from "./packed-weights.js";
 import { formatOf, type Quantization, type WeightRole } from "./quantization.js";
 import { inverseFrequencies } from "./rope.js";
-import { findTensors } from "./tensors.js";
+import { EMBEDDING, findTensors } from "./tensors.js";
 
 /** The weights of a layer, as the checkpoint spells their names (model.layers.N.…), and what each is used as. */
 const LAYER_WEIGHTS: Readonly<Record<keyof LlamaLayer, readonly [name: string, use: WeightUse]>> = {
@@ -25,7 +25,6 @@ const LAYER_WEIGHTS: Readonly<Record<keyof LlamaLayer, readonly [name: string, u
   downProj: ["mlp.down_proj", "product"],
 };
 
-const EMBEDDING = "model.embed_tokens.weight";
 const HEAD = "lm_head.weight";
 const nameIn = (layer: number, name: string) => `model.layers.${layer}.${name}.weight`;
 
@@ -41,6 +40,13 @@ function rolesOf({ layers }: LlamaConfig, head: "tied" | "stored"): [name: strin
   ];
 }
 
+/** The weights of one format, those of matrices: what vectors are stored in is told of by nobody. */
+export interface WeightFormat {
+  readonly format: DType;
+  readonly parameters: number;
+  readonly bytes: number;
+}
+
 export interface LoadedWeights {
   readonly weights: LlamaWeights;
   /** Bytes of the weights that the model uses. */
@@ -48,6 +54,8 @@ export interface LoadedWeights {
   /** Bytes that a decoded token reads: all but those of a table, of which it reads a row, unless that is the head too. */
   readonly bytesPerToken: number;
   readonly parameters: number;
+  /** Of the matrices, most bytes first. */
+  readonly formats: readonly WeightFormat[];
 }
 
 /**
@@ -108,6 +116,7 @@ export async function loadWeights(
     let bytes = 0;
     let bytesPerToken = 0;
     let parameters = 0;
+    const placedMatrices: Pick<Tensor, "dtype" | "shape">[] = [];
     const place = <const Uses extends readonly WeightUse[]>(name: string, uses: Uses) => {
       const view = viewOf(name);
       const { shape } = view;
@@ -120,6 +129,7 @@ export async function loadWeights(
         const size = bytesOf(tensor.dtype, tensor.shape);
         const isTable = uses[i] === "rows" && placed.lastIndexOf(tensor) === i;
         bytes += size;
+        if (uses[i] !== "vector") placedMatrices.push(tensor);
         bytesPerToken += isTable ? Math.ceil(size / shape[0]!) : size;
       }
       return placed as { readonly [Each in keyof Uses]: Tensor };
@@ -144,10 +154,21 @@ export async function loadWeights(
       bytes,
       bytesPerToken,
       parameters,
+      formats: formatsOf(placedMatrices),
     };
   } finally {
     for (const file of files) file.dispose(); // tensors keep what they need
   }
+}
+
+/** What matrices are stored in, most bytes first. */
+export function formatsOf(matrices: readonly Pick<Tensor, "dtype" | "shape">[]): WeightFormat[] {
+  const formats = [...new Set(matrices.map(({ dtype }) => dtype))].map((format) => {
+    const shapes = matrices.filter(({ dtype }) => dtype === format).map(({ shape }) => shape);
+    const total = (of: (shape: Shape) => number) => shapes.reduce((sum, shape) => sum + of(shape), 0);
+    return { format, parameters: total(elementsOf), bytes: total((shape) => bytesOf(format, shape)) };
+  });
+  return formats.sort((a, b) => b.bytes - a.bytes);
 }
 
 /** Releases the weights; programs that use them must be gone. */

@@ -25,6 +25,8 @@ export interface Activations {
 export interface PackedRows {
   /** What the elements are. */
   readonly values: Float64Array;
+  /** What codes stand for, where they are rotated. */
+  readonly rotated: Float64Array;
   /** k of a row of activations that share a scale. */
   readonly block: number;
   /** Σ a · w of one row of activations and row n of the weights. */
@@ -35,7 +37,9 @@ export function packedRows(format: Packed, weights: ArrayLike<number>, rows: num
   return format === "q4" ? q4Rows(weights, rows, depth) : scaledRows(format, weights, rows, depth);
 }
 
-export function codesOf(x: Float32Array, block: number): Activations {
+/** Of activations that share a scale: blocks of 32 are rotated, superblocks are not. */
+export function codesOf(given: Float32Array, block: number): Activations {
+  const x = Float32Array.from(block === 32 ? rotated(given, given.length, 1 / 8) : given);
   const codes = new Int8Array(x.length);
   const scales = new Float32Array(Math.ceil(x.length / block));
   for (let b = 0; b < scales.length; b++) {
@@ -51,6 +55,24 @@ export function codesOf(x: Float32Array, block: number): Activations {
     }
   }
   return { codes, scales };
+}
+
+/** Rows of `depth` whose whole blocks of 32 are rotated: the Hadamard matrix of 32 times each, by butterflies, times `by`. */
+function rotated(x: ArrayLike<number>, depth: number, by: number): Float64Array {
+  const result = Float64Array.from(x);
+  for (const [first, count] of parts(x.length / depth, depth, 32)) {
+    if (count < 32) continue;
+    for (let apart = 1; apart < 32; apart *= 2) {
+      for (let k = first; k < first + 32; k++) {
+        if (((k - first) & apart) !== 0) continue;
+        const [a, b] = [result[k]!, result[k + apart]!];
+        result[k] = fround(a + b);
+        result[k + apart] = fround(a - b);
+      }
+    }
+    for (let k = first; k < first + 32; k++) result[k] = fround(result[k]! * by);
+  }
+  return result;
 }
 
 /** Parts of the rows, `size` columns each but the last: where they begin in the weights, and how long they are. */
@@ -89,7 +111,8 @@ function scaleOf(x: readonly number[], most: number, step: number): number {
   return refitted.error < best.error ? refitted.scale : best.scale;
 }
 
-function scaledRows(format: "q8" | "q6", weights: ArrayLike<number>, rows: number, depth: number): PackedRows {
+function scaledRows(format: "q8" | "q6", given: ArrayLike<number>, rows: number, depth: number): PackedRows {
+  const weights = rotated(given, depth, 1 / 4);
   const [most, step] = format === "q8" ? [128, 1] : [32, 0.5];
   const blocks = Math.ceil(depth / 32);
   const codes = new Int8Array(rows * depth);
@@ -112,7 +135,7 @@ function scaledRows(format: "q8" | "q6", weights: ArrayLike<number>, rows: numbe
     }
     return total;
   };
-  return { values, block: 32, product };
+  return { values: rotated(values, depth, 1 / 8), rotated: values, block: 32, product };
 }
 
 // --- q4 ------------------------------------------------------------------------------------------------------------------
@@ -252,7 +275,7 @@ function q4Rows(weights: ArrayLike<number>, rows: number, depth: number): Packed
     }
     return total;
   };
-  return { values, block: 256, product };
+  return { values, rotated: values, block: 256, product };
 }
 
 /** x · y + z rounded once, for f32 x, y and z: by the part that f64 rounds away (2Sum), to odd. */

@@ -57,7 +57,7 @@ test.each(PACKED)(
   async (format) => {
     const depth = 32 * 8;
     const weights = new Float32Array(2 * depth);
-    const blocks = [0, 0.5, -1, 1e-45, 2 ** -24, 2 ** -14, 65504 * 30, 3e-6];
+    const blocks = [0, 0.5, -1, 1e-45, 2 ** -24, 2 ** -14, 65504 * 3, 3e-6];
     for (const [block, value] of blocks.entries()) {
       for (let i = 0; i < 32; i++) {
         weights[block * 32 + i] = value;
@@ -78,6 +78,16 @@ describe.each(PACKED)("%s", (format) => {
     weights.data[18 * 70 + 69] = x;
     const inputs = { weight: weights, room: packed([20, 70], format), ids: allOf(20) };
     await expectFailureEverywhere(inputs, values, { code: "ERR_NOT_A_NUMBER" });
+  });
+
+  test("a row of the largest weights that there are has no codes", async () => {
+    const weight = randomF32(randomNumbers(1), [3, 64]);
+    weight.data.subarray(64, 128).forEach((_, i, row) => {
+      row[i] = i % 3 === 0 ? -3e38 : 3e38;
+    });
+    await expectFailureEverywhere({ weight, room: packed([3, 64], format), ids: allOf(3) }, values, {
+      code: "ERR_NOT_A_NUMBER",
+    });
   });
 
   test("ids that are no rows give zeros", async () => {
@@ -122,7 +132,8 @@ describe.each(PACKED)("products by %s", (format) => {
             const w = packedWeight.values[n * depth + k]!;
             sums[n]! += x[k]! * w;
             const step = codes.scales[Math.floor(k / packedWeight.block)]!;
-            bounds[n]! += 0.501 * step * Math.abs(w) + 2e-6 * Math.abs(x[k]!) * (Math.abs(w) + 3 * greatest);
+            const coded = Math.abs(packedWeight.rotated[n * depth + k]!);
+            bounds[n]! += 0.501 * step * coded + 2e-6 * Math.abs(x[k]!) * (Math.abs(w) + 3 * greatest);
           }
         }
         const row = outputs[0]!.subarray(t * features, (t + 1) * features);

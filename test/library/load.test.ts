@@ -20,6 +20,7 @@ describe("loadModel", () => {
     expect(model.config).toMatchObject({ vocabSize: 2048, layers: 5, maxPositions: 512 });
     expect(model.stats()).toEqual({
       ...{ parameters: 2361408, weightBytes: 4722816, weightBytesPerToken: 4722816 },
+      ...{ formats: [{ format: "bf16", parameters: 2359296, bytes: 4718592 }], bitsPerWeight: 16 },
       ...{ flopsPerPromptToken: 3932160, flopsPerLogits: 786432 },
       ...{ cacheBytes: expect.any(Number), cacheBytesPerPosition: 2 * 5 * 2 * 32 * 2, arenaBytes: expect.any(Number) },
       ...{ device: "cpu", target: availableTargets().at(-1), threads: availableThreads() },
@@ -151,8 +152,13 @@ test("inspectModel tells what the headers say", async () => {
     generationConfig: { eosIds: [2] },
     tokenizer: "none",
     dtypes: [{ dtype: "BF16", tensors: 21, bytes: 2 * report.parameters }],
+    ...{ formats: [{ format: "bf16" }], bitsPerWeight: 16 },
     memory: { weightBytes: 2 * report.parameters, contextLength: 64, kvCache: "f32" },
   });
+  await using model = await loadModel(report.dir, { contextLength: 64, tokenizer: false });
+  const { formats, bitsPerWeight, weightBytesPerToken, weightBytes } = model.stats();
+  expect({ formats, bitsPerWeight }).toEqual({ formats: report.formats, bitsPerWeight: report.bitsPerWeight });
+  expect(report.memory).toMatchObject({ weightBytes, weightBytesPerToken });
   expect(report.files.map(({ name }) => name)).toEqual([1, 2, 3].map((i) => `model-0000${i}-of-00003.safetensors`));
   expect(report.tensors).toContainEqual({
     ...{ name: "model.layers.1.self_attn.k_proj.weight", dtype: "BF16", shape: [32, 96], file: expect.any(String) },

@@ -34,6 +34,7 @@ test.each([
     expect(model.stats()).toMatchObject({
       weightBytes: inUse + table,
       weightBytesPerToken: inUse + Math.ceil(table / vocabSize),
+      formats: quantize === "q8" ? [{ format: "q8" }] : [{ format: "q4" }, { format: "q6" }],
     });
   });
 });

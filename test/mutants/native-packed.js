@@ -3,6 +3,8 @@ const MATMUL_Q4 = "native/cpu/kernels/matmul_q4.h";
 const SPAN = "native/cpu/kernels/quantize_span.h";
 const SCALED = "native/cpu/kernels/quantize_scaled.h";
 const QUANTIZE_Q4 = "native/cpu/kernels/quantize_q4.h";
+const ROTATION = "native/cpu/kernels/rotation.h";
+const QUANTIZE = "native/cpu/kernels/quantize.h";
 const Q6 = "native/cpu/kernels/q6.h";
 const Q4 = "native/cpu/kernels/q4.h";
 const MATMUL = "native/cpu/kernels/matmul.h";
@@ -39,15 +41,15 @@ export const mutants = [
   {
     fault: "the sums of codes are those of the row before",
     file: MATMUL_Q8,
-    from: "totals(dots[c], a.sums[at])",
-    to: "totals(dots[c], a.sums[MUTANT && at > 0 ? at - 1 : at])",
+    from: "dotsFor<kFormat>(a.sums[at])",
+    to: "dotsFor<kFormat>(a.sums[MUTANT && at > 0 ? at - 1 : at])",
     tests: ["kernels/quantize"],
   },
   {
     fault: "the last group of rows is written whole",
     file: MATMUL_Q8,
-    from: "const size_t valid = last - row < kGroupRows ?",
-    to: "const size_t valid = last - row < kGroupRows && !MUTANT ?",
+    from: "left < kGroupRows ? left : kGroupRows, !unpacks",
+    to: "left < kGroupRows && !MUTANT ? left : kGroupRows, !unpacks",
     tests: ["kernels/quantize"],
   },
   {
@@ -102,8 +104,8 @@ export const mutants = [
   {
     fault: "codes of q6 lose a bit",
     file: Q6,
-    from: ">> (2 * (i % 4)) & 3) << 4;",
-    to: ">> (2 * (i % 4)) & (MUTANT ? 1 : 3)) << 4;",
+    from: "line / 4 * 64, int(line % 4));",
+    to: "line / 4 * 64, int(MUTANT ? line % 2 : line % 4));",
     tests: ["kernels/quantize"],
   },
   {
@@ -165,8 +167,8 @@ export const mutants = [
   {
     fault: "of q4, a superblock begins its sums anew",
     file: MATMUL_Q4,
-    from: "s == 0 ? zero() : loadFirst",
-    to: "s == 0 || MUTANT ? zero() : loadFirst",
+    from: "s == 0 ? zero() : load(to)",
+    to: "s == 0 || MUTANT ? zero() : load(to)",
     tests: ["kernels/quantize"],
   },
   {
@@ -174,6 +176,27 @@ export const mutants = [
     file: MATMUL_Q4,
     from: "return left < kGroupRows ? left : kGroupRows;",
     to: "return left < kGroupRows && !MUTANT ? left : kGroupRows;",
+    tests: ["kernels/quantize"],
+  },
+  {
+    fault: "the halves of a block are not rotated with each other",
+    file: ROTATION,
+    from: "high = mul(sub(a, b), factor);",
+    to: "high = mul(MUTANT ? b : sub(a, b), factor);",
+    tests: ["kernels/quantize"],
+  },
+  {
+    fault: "weights of q8 are packed as they are, activations rotated",
+    file: QUANTIZE,
+    from: "if (wrong == 0 && isScaled(packed.dtype)) wrong = rotateSpan",
+    to: "if (wrong == 0 && isScaled(packed.dtype) && !MUTANT) wrong = rotateSpan",
+    tests: ["kernels/quantize"],
+  },
+  {
+    fault: "rotated weights beyond f32 are taken",
+    file: SPAN,
+    from: "wrong |= notFinite(rotated);",
+    to: "wrong |= MUTANT ? 0 : notFinite(rotated);",
     tests: ["kernels/quantize"],
   },
   {

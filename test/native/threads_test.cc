@@ -65,9 +65,9 @@ class AddingBackend final : public Backend, private cpu::ThreadTeam::Work {
     counts_->backends -= 1;
   }
 
-  Status allocate(size_t bytes, uint32_t bound, std::shared_ptr<Memory>& out) override {
+  Status allocate(size_t bytes, uint32_t bound, bool filled, std::shared_ptr<Memory>& out) override {
     std::shared_ptr<cpu::HostMemory> memory;
-    Status status = cpu::HostMemory::allocate(bytes, bound, memory);
+    Status status = cpu::HostMemory::allocate(bytes, bound, filled, memory);
     out = std::move(memory);
     return status;
   }
@@ -122,7 +122,7 @@ class EndlessBackend final : public Backend {
  public:
   explicit EndlessBackend(std::atomic<bool>& begun) : begun_(begun) {}
 
-  Status allocate(size_t, uint32_t, std::shared_ptr<Memory>&) override { return none(); }
+  Status allocate(size_t, uint32_t, bool, std::shared_ptr<Memory>&) override { return none(); }
   Status place(const std::shared_ptr<const MappedFile>&, size_t, size_t, size_t, std::shared_ptr<Memory>&) override {
     return none();
   }
@@ -216,7 +216,7 @@ void disposeOfPrograms() {
   while (counts->executables > 1) std::this_thread::yield();
   // What another thread has cancelled before it starts does nothing, not even its writes.
   std::shared_ptr<Memory> memory;
-  QUIPU_EXPECT(device->allocate(8, 0, memory).ok() && device->stateBytes() == 8);
+  QUIPU_EXPECT(device->allocate(8, 0, false, memory).ok() && device->stateBytes() == 8);
   auto job = std::make_shared<Job>();
   job->cancel = std::make_shared<CancelFlag>();
   job->cancel->cancelled = true;
@@ -274,7 +274,7 @@ uint64_t useAhead(uint64_t round) {
   QUIPU_EXPECT(RunQueue::start(queue).ok() && reference::ReferenceBackend::start(backend).ok());
   auto device = std::make_shared<Device>(std::move(queue), std::move(backend), 1);
   std::shared_ptr<Memory> memory;
-  QUIPU_EXPECT(device->allocate(sizeof(int), 0, memory).ok());
+  QUIPU_EXPECT(device->allocate(sizeof(int), 0, false, memory).ok());
   const auto program = emptyProgram(*device);
   constexpr int kJobs = 20;
   std::vector<std::shared_ptr<Job>> jobs;

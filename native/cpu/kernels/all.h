@@ -11,6 +11,7 @@
 #include "cpu/kernels/matmul_tile.h"
 #include "cpu/kernels/philox.h"
 #include "cpu/kernels/q8.h"
+#include "cpu/kernels/rotation.h"
 // as above
 #include "cpu/kernels/q4.h"
 #include "cpu/kernels/q6.h"
@@ -48,6 +49,7 @@ static constexpr Target makeTarget(const char* name) {
   const auto set = [&target](OpCode code, Kernel kernel) { target.kernels[uint32_t(code)] = kernel; };
   target.name = name;
   target.multiplyAddLoop = multiplyAddLoop;
+  target.integerLoop = integerLoop;
   target.readLoop = readLoop;
   set(OpCode::kAdd, {{{addTasks, addRun}}});
   set(OpCode::kAdvance, {{{advanceTasks, advanceRows}}});

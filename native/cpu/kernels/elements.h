@@ -25,6 +25,10 @@ QUIPU_INLINE void storeFirst(float* p, f32x16 v, size_t n) {
   storePart(p, v, n);
 }
 
+QUIPU_INLINE void copyFloats(const float* from, float* to, size_t count) {
+  __builtin_memcpy(to, from, count * sizeof(float));
+}
+
 // Calls f(typed pointer) for a floating-point tensor.
 template <typename F>
 QUIPU_INLINE void withElements(const View& view, F f) {

@@ -2,12 +2,13 @@
 // whole numbers; rows of weights lie across the lanes. Moves the weights once, 4.5 bits each; bound by memory for few
 // rows of activations, by the multipliers for many.
 //
-//   shared    the activations, in a phase of their own: [t] codes, then [t] scales, then [t] sums of the codes of every
-//             32 k of a row; k past the end is 0
-//   scratch   superblocks with a byte a code, of kQ4Panels groups
+//   shared    the activations, in a phase of their own: codes, scales, and sums of the codes of every 32 k; k past the
+//             end of a row is 0
+//   scratch   superblocks with a byte a code, of kQ4Panels groups, and their sums
 //
-// Few rows of activations take codes as they lie. For many superblocks are unpacked once, to L1, and all rows go by;
-// between superblocks the sums lie where the result will.
+// Few rows of activations take codes as they lie. For many superblocks are unpacked once, to L1, and all rows go by.
+// Their sums are held side by side meanwhile: where the result will lie, they are a power of two apart as often as not,
+// and evict each other.
 
 static constexpr size_t kQ4Ahead = 4608;  // bytes: two superblocks
 static constexpr size_t kQ4Panels = kWideRegisters >= 32 ? 3 : 1;
@@ -16,26 +17,31 @@ static constexpr size_t kQ4FewRows = 16;
 static constexpr int kQ4FewColumns = kWideRegisters >= 32 ? 4 : 2;
 static constexpr int kQ4Columns = kWideRegisters >= 32 ? 4 : 4;
 
+// The activations as codes. By superblock first: many rows go by a superblock of weights one after another.
 struct Q4Rows {
-  int8_t* codes;         // [t][k]
-  float* scales;         // [t][super]
-  int16_t* sums;         // [t][block]
-  size_t pairs, supers;  // of a row
+  int8_t* codes;               // [super][t][k]
+  float* scales;               // [super][t]
+  int16_t* sums;               // [super][t][block]
+  size_t rows, pairs, supers;  // pairs, supers: of a row
 
   Q4Rows(std::byte* shared, size_t rows, size_t depth)
       : codes(reinterpret_cast<int8_t*>(shared)),
         scales(reinterpret_cast<float*>(shared + rows * q4Pairs(depth) * kQ4Pair)),
         sums(reinterpret_cast<int16_t*>(scales + rows * q4Supers(depth))),
+        rows(rows),
         pairs(q4Pairs(depth)),
         supers(q4Supers(depth)) {}
   static size_t bytes(size_t rows, size_t depth) {
     return rows * (q4Pairs(depth) * (kQ4Pair + 4) + q4Supers(depth) * 4);
   }
-  const int8_t* codesAt(size_t row, size_t super) const { return codes + row * pairs * kQ4Pair + super * kQ4Super; }
-  const int16_t* sumsAt(size_t row, size_t super) const {
-    return sums + 2 * (row * pairs + super * kQ4Super / kQ4Pair);
+  // The first of a row's pairs in a superblock, as a number of pairs.
+  size_t pairAt(size_t row, size_t super) const {
+    const size_t before = super * kQ4Super / kQ4Pair, left = pairs - before;
+    return before * rows + row * (left < 4 ? left : 4);
   }
-  float scaleAt(size_t row, size_t super) const { return scales[row * supers + super]; }
+  int8_t* codesAt(size_t row, size_t super) const { return codes + pairAt(row, super) * kQ4Pair; }
+  int16_t* sumsAt(size_t row, size_t super) const { return sums + 2 * pairAt(row, super); }
+  float& scaleAt(size_t row, size_t super) const { return scales[super * rows + row]; }
 };
 
 // A row of activations, x[k], k < depth.
@@ -54,18 +60,18 @@ static void q4Activations(const float* x, size_t depth, size_t row, const Q4Rows
     const float most = isFinite ? maximum(greatest) : 0.0f;
     const bool tiny = most < 0x1p-100f;  // 127 / most would leave f32
     const f32x16 inverse = broadcast(tiny ? 0.0f : 127.0f / most);
-    int8_t* codes = to.codes + row * to.pairs * kQ4Pair + first;
+    int8_t* codes = to.codesAt(row, super);
     for (size_t k = 0; k < padded; k += 16) {
       const size_t n = k >= count ? 0 : count - k < 16 ? count - k : 16;
       narrowI8(codes + k, tiny || n == 0 ? zero() : rint(mul(loadFirst(x + first + k, n), inverse)));
     }
-    int16_t* sums = to.sums + 2 * (row * to.pairs + super * kQ4Super / kQ4Pair);
+    int16_t* sums = to.sumsAt(row, super);
     for (size_t block = 0; block < padded / kQ4Block; ++block) {
       int16_t sum = 0;
       for (size_t i = 0; i < kQ4Block; ++i) sum = int16_t(sum + codes[block * kQ4Block + i]);
       sums[block] = sum;
     }
-    to.scales[row * to.supers + super] = !isFinite ? __builtin_nanf("") : tiny ? 0.0f : most / 127.0f;
+    to.scaleAt(row, super) = !isFinite ? __builtin_nanf("") : tiny ? 0.0f : most / 127.0f;
   }
 }
 
@@ -183,11 +189,9 @@ QUIPU_INLINE void unpackQ4(const Q4Super& super, Q4Panel& panel) {
   panel.superMinimum = q4Minimums(super);
 }
 
-// kGroups panels of superblock s against kColumns rows: sums[column · pitch + 16 · group + r], those of r < `valid` in
-// the last group, stored or continued.
+// kGroups panels of superblock s against kColumns rows from `column` on: held[column][group][r], stored or continued.
 template <int kGroups, int kColumns>
-static void q4Tile(const Q4Panel* panels, size_t pairs, size_t s, const Q4Rows& a, size_t column, float* sums,
-                   size_t pitch, size_t valid) {
+static void q4Tile(const Q4Panel* panels, size_t pairs, size_t s, const Q4Rows& a, size_t column, float* held) {
   i32x16 products[kGroups][kColumns];
 #pragma GCC unroll 8
   for (int g = 0; g < kGroups; ++g) {
@@ -222,22 +226,20 @@ static void q4Tile(const Q4Panel* panels, size_t pairs, size_t s, const Q4Rows& 
     }
   }
   for (int g = 0; g < kGroups; ++g) {
-    const size_t n = g + 1 < kGroups ? kGroupRows : valid;
     for (int c = 0; c < kColumns; ++c) {
       i32x16 minimums = noWhole();
       for (size_t pair = 0; pair < pairs; ++pair) {
         minimums = addPairs(minimums, panels[g].minimums[pair], a.sumsAt(column + size_t(c), s) + 2 * pair);
       }
-      float* to = sums + size_t(c) * pitch + size_t(g) * kGroupRows;
-      const f32x16 before = s == 0 ? zero() : loadFirst(to, n);
-      const f32x16 sum = addSuper(before, products[g][c], minimums, panels[g].superScale, panels[g].superMinimum,
-                                  a.scaleAt(column + size_t(c), s));
-      storeFirst(to, sum, n);
+      float* to = held + ((column + size_t(c)) * kGroups + size_t(g)) * kGroupRows;
+      const f32x16 before = s == 0 ? zero() : load(to);
+      store(to, addSuper(before, products[g][c], minimums, panels[g].superScale, panels[g].superMinimum,
+                         a.scaleAt(column + size_t(c), s)));
     }
   }
 }
 
-using Q4Tile = void (*)(const Q4Panel*, size_t, size_t, const Q4Rows&, size_t, float*, size_t, size_t);
+using Q4Tile = void (*)(const Q4Panel*, size_t, size_t, const Q4Rows&, size_t, float*);
 using Q4Few = void (*)(const View&, size_t, size_t, const Q4Rows&, size_t, float*, size_t, size_t);
 
 struct Q4Tiles {
@@ -265,7 +267,9 @@ struct Q4Tiles {
   }
 };
 
-static constexpr size_t kQ4ScratchBytes = kQ4Panels * sizeof(Q4Panel);
+static size_t q4ScratchBytes(size_t columns) {
+  return columns <= kQ4FewRows ? 0 : kQ4Panels * (sizeof(Q4Panel) + columns * kGroupRows * sizeof(float));
+}
 
 // Weight rows [first, last), first a multiple of sixteen, against all `columns` rows: sums[column · pitch + n − first].
 static void q4Rows(const Q4Rows& a, size_t columns, const View& weights, size_t first, size_t last, std::byte* scratch,
@@ -290,6 +294,7 @@ static void q4Rows(const Q4Rows& a, size_t columns, const View& weights, size_t 
     return;
   }
   auto* panels = reinterpret_cast<Q4Panel*>(scratch);
+  float* held = reinterpret_cast<float*>(panels + kQ4Panels);
   const size_t tiles = (columns + kQ4Columns - 1) / kQ4Columns;
   for (size_t g = 0; g < groups; g += kQ4Panels) {
     const size_t count = groups - g < kQ4Panels ? groups - g : kQ4Panels;
@@ -302,9 +307,12 @@ static void q4Rows(const Q4Rows& a, size_t columns, const View& weights, size_t 
       }
       for (size_t tile = 0; tile < tiles; ++tile) {
         const size_t column = tile * columns / tiles, width = (tile + 1) * columns / tiles - column;
-        kTiles.of[count][width](panels, pairs, s, a, column, sums + column * pitch + g * kGroupRows, pitch,
-                                validOf(g + count - 1));
+        kTiles.of[count][width](panels, pairs, s, a, column, held);
       }
+    }
+    const size_t valid = (count - 1) * kGroupRows + validOf(g + count - 1);
+    for (size_t column = 0; column < columns; ++column) {
+      copyFloats(held + column * count * kGroupRows, sums + column * pitch + g * kGroupRows, valid);
     }
   }
 }

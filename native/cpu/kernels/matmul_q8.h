@@ -35,8 +35,9 @@ struct Q8Rows {
 static void q8Activations(const float* x, size_t depth, size_t row, const Q8Rows& to) {
   for (size_t block = 0; block < to.blocks; ++block) {
     const size_t k = block * kQ8Block, n = depth - k < kQ8Block ? depth - k : kQ8Block;
-    const f32x16 low = n < 16 ? loadPart(x + k, n) : load(x + k);
-    const f32x16 high = n <= 16 ? zero() : n < 32 ? loadPart(x + k + 16, n - 16) : load(x + k + 16);
+    f32x16 low = n < 16 ? loadPart(x + k, n) : load(x + k);
+    f32x16 high = n <= 16 ? zero() : n < 32 ? loadPart(x + k + 16, n - 16) : load(x + k + 16);
+    if (n == kRotated) rotateBlock(low, high, kRotateActivations);
     const f32x16 largest = broadcast(0x1.fffffep127f);
     const bool finite = bits(both(lessEqual(abs(low), largest), lessEqual(abs(high), largest))) == 0xffff;
     const float most = finite ? maximum(max(abs(low), abs(high))) : 0.0f;

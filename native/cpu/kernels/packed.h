@@ -21,6 +21,7 @@ static void scaledRow(const View& matrix, size_t row, float* to) {
     if (matrix.dtype == DType::kQ6) q6Unpack(block, unpacked);
     float values[kQ8Block];
     q8Values(matrix.dtype == DType::kQ6 ? unpacked : block, row % kGroupRows, values);
+    if (depth - k >= kRotated) rotateBack(values);
     __builtin_memcpy(to + k, values, (depth - k < kQ8Block ? depth - k : kQ8Block) * sizeof(float));
   }
 }

@@ -19,6 +19,7 @@ static void quantizeRows(const OpCall& call, Worker& worker) {
       for (size_t k = 0; k < depth; k += kQuantizeSpan) {
         const size_t n = depth - k < kQuantizeSpan ? depth - k : kQuantizeSpan;
         uint32_t wrong = readSpan(from + first * depth + k, count, depth, n, span);
+        if (wrong == 0 && isScaled(packed.dtype)) wrong = rotateSpan(span, n);
         if (wrong == 0 && packed.dtype == DType::kQ4) wrong = packQ4(span, n, q4Super(packed, group, k / kQ4Super));
         if (wrong == 0 && isScaled(packed.dtype)) {
           std::byte* block = scaledGroup(packed, group) + k / kQ8Block * scaledBlockBytes(packed.dtype);

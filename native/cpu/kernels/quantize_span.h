@@ -24,6 +24,28 @@ QUIPU_INLINE f32x16 inverseOf(f32x16 v) {
   return select(none, zero(), div(broadcast(1.0f), select(none, broadcast(1.0f), v)));
 }
 
+// Rotates the blocks of 32 that are whole (rotation.h), in the order of hadamard(). Returns the rows that become too
+// large for f32.
+static uint32_t rotateSpan(WeightSpan& span, size_t count) {
+  uint32_t wrong = 0;
+  for (size_t first = 0; first + kRotated <= count; first += kRotated) {
+    for (size_t apart = 1; apart < kRotated; apart *= 2) {
+      for (size_t k = 0; k < kRotated; ++k) {
+        if ((k & apart) != 0) continue;
+        const f32x16 a = span.lanes(first + k), b = span.lanes(first + k + apart);
+        store(span.at[first + k], add(a, b));
+        store(span.at[first + k + apart], sub(a, b));
+      }
+    }
+    for (size_t k = first; k < first + kRotated; ++k) {
+      const f32x16 rotated = mul(span.lanes(k), broadcast(kRotateWeights));
+      wrong |= notFinite(rotated);
+      store(span.at[k], rotated);
+    }
+  }
+  return wrong;
+}
+
 // Reads `count` k of `rows` rows; rows and k beyond are 0. Returns the rows, a bit each, that hold a NaN or an
 // infinity.
 template <typename E>

@@ -33,6 +33,24 @@ QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
   return sums;
 }
 
+// Products of small operands may be added as 16 bits, so that only every eighth vpmaddubsw has a vpmaddwd after it.
+template <int kChains>
+QUIPU_INLINE void addOnes(dots16 (&sums)[kChains], const int8_t* ones) {
+  const __m256i w = _mm256_load_si256((const __m256i*)ones);
+#pragma GCC unroll 32
+  for (dots16& chain : sums) {
+    for (__m256i& half : chain.half) {
+      __m256i pairs = _mm256_setzero_si256();
+#pragma GCC unroll 8
+      for (int i = 0; i < 8; ++i) {
+        changed(ones);
+        pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(w, _mm256_load_si256((const __m256i*)ones)));
+      }
+      half = _mm256_add_epi32(half, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    }
+  }
+}
+
 QUIPU_INLINE f32x16 totals(const dots16& sums) {
   return {_mm256_cvtepi32_ps(sums.half[0]), _mm256_cvtepi32_ps(sums.half[1])};
 }

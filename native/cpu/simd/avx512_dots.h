@@ -27,6 +27,21 @@ QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
   return {_mm512_add_epi32(sums.v, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
 }
 
+template <int kChains>
+QUIPU_INLINE void addOnes(dots16 (&sums)[kChains], const int8_t* ones) {
+  const __m512i w = _mm512_loadu_si512(ones);
+#pragma GCC unroll 32
+  for (dots16& chain : sums) {
+    __m512i pairs = _mm512_setzero_si512();
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) {
+      changed(ones);
+      pairs = _mm512_add_epi16(pairs, _mm512_maddubs_epi16(w, _mm512_loadu_si512(ones)));
+    }
+    chain.v = _mm512_add_epi32(chain.v, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+  }
+}
+
 QUIPU_INLINE f32x16 totals(const dots16& sums) { return {_mm512_cvtepi32_ps(sums.v)}; }
 
 // Sums of weights of four bits (simd/scalar_nibbles.h) stay in 16 bits, two of each row: eight times two products of at

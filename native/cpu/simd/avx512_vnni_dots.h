@@ -27,6 +27,16 @@ QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
   return dots16(_mm512_dpbusd_epi32(sums.lanes(), w.v, _mm512_set1_epi32(four)));
 }
 
+template <int kChains>
+QUIPU_INLINE void addOnes(dots16 (&sums)[kChains], const int8_t* ones) {
+  const __m512i x = _mm512_loadu_si512(ones);
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {
+#pragma GCC unroll 32
+    for (dots16& chain : sums) chain = dots16(_mm512_dpbusd_epi32(chain.lanes(), x, x));
+  }
+}
+
 QUIPU_INLINE f32x16 totals(const dots16& sums) { return {_mm512_cvtepi32_ps(sums.lanes())}; }
 
 // Sums of weights of four bits (simd/scalar_nibbles.h).

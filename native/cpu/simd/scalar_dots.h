@@ -7,6 +7,10 @@
 //   dots16 dotsOf(sumOfA)      sixteen sums of 0; sumOfA: Σ a of all that will be added
 //   dot(sums, w, a)            adds Σ w[r][i] · a[i], i < 4, to lane r
 //   totals(sums)               f32x16: the sums, of at most 1,024 products
+//
+// And for the roof of such products (kernels/roofline.h), where no operand is large and no order matters:
+//
+//   addOnes(sums, ones)        adds 32 products of 1 by 1 to every lane of several; `ones`: 64 of them, 64-byte aligned
 
 struct codes16 {
   int8_t code[64];
@@ -29,6 +33,16 @@ QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
     for (int i = 0; i < 4; ++i) sums.lane[r] += int32_t(w.code[4 * r + i]) * a[i];
   }
   return sums;
+}
+
+template <int kChains>
+QUIPU_INLINE void addOnes(dots16 (&sums)[kChains], const int8_t* ones) {
+  for (dots16& chain : sums) {
+    for (int i = 0; i < 8; ++i) {
+      changed(ones);
+      chain = dot(chain, loadCodes(ones), ones);
+    }
+  }
 }
 
 QUIPU_INLINE f32x16 totals(const dots16& sums) {

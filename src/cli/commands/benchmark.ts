@@ -5,7 +5,7 @@ import type { Context } from "../context.js";
 import { loadOptions, type ModelOptions } from "../model-options.js";
 import { write } from "../terminal/output.js";
 import { Progress } from "../terminal/progress.js";
-import { type Cell, csv, formatBytes, formatCount, markdownTable, table } from "../terminal/tables.js";
+import { type Cell, csv, formatBytes, formatCount, formatWeights, markdownTable, table } from "../terminal/tables.js";
 
 export interface BenchmarkCommandOptions extends ModelOptions {
   readonly promptTokens?: number;
@@ -32,10 +32,19 @@ export async function benchmark(options: BenchmarkCommandOptions, { signal }: Co
   if (options.format === "json") return write(`${JSON.stringify(jsonOf(name, result))}\n`);
   const { header, rows } = columnsOf(name, result, options.format ?? "table");
   const render = { table, md: markdownTable, csv }[options.format ?? "table"];
-  const { readBandwidth, peak } = result.roofs;
-  const roofs = `${result.cpu}: reads ${(readBandwidth / 1e9).toFixed(1)} GB/s, ${(peak / 1e9).toFixed(1)} GFLOP/s f32 (measured in this run)\n`;
-  if (options.format !== "csv") await write(options.format === "md" ? `${roofs}\n` : roofs);
+  const [readBandwidth, peak, integerPeak] = (["readBandwidth", "peak", "integerPeak"] as const).map((roof) =>
+    (result.roofs[roof] / 1e9).toFixed(1),
+  );
+  const { formats, bitsPerWeight, weightBytesPerToken } = result.stats;
+  const lines = [
+    `${result.cpu}: reads ${readBandwidth} GB/s, ${peak} GFLOP/s f32, ${integerPeak} GOP/s int8 (measured in this run)`,
+    `${name}: ${formatWeights(formats, bitsPerWeight, weightBytesPerToken)}`,
+  ];
+  const isMarkdown = options.format === "md";
+  if (options.format !== "csv") await write(isMarkdown ? `${lines.join("  \n")}\n\n` : `${lines.join("\n")}\n`);
   await write(render(header, rows));
+  if (options.format !== "csv" && result.rows.some(({ roof }) => roof?.above))
+    await write(`${isMarkdown ? "\n" : ""}! faster than the roof, which was measured again: it is too low\n`);
 }
 
 function columnsOf(
@@ -56,6 +65,9 @@ function columnsOf(
       "model",
       "size",
       "params",
+      "formats",
+      "bits a weight",
+      "bytes a token",
       "backend",
       "threads",
       "test",
@@ -71,6 +83,9 @@ function columnsOf(
         name,
         stats.weightBytes,
         stats.parameters,
+        stats.formats.map(({ format }) => format).join(" "),
+        stats.bitsPerWeight,
+        stats.weightBytesPerToken,
         `${stats.device} ${stats.target}`,
         stats.threads,
         test,
@@ -89,21 +104,26 @@ function columnsOf(
       test,
       `${number(value)}${sd > 0 ? ` ± ${number(sd)}` : ""}${unit === "t/s" ? "" : ` ${unit}`}`,
       roof === undefined ? "" : `${number(roof.value)} ${roof.unit}`,
-      roof === undefined ? "" : `${(100 * roof.share).toFixed(0)} %`,
+      roof?.share === undefined ? "" : `${(100 * roof.share).toFixed(0)} %${roof.above ? "!" : ""}`,
     ]),
   };
 }
 
 function jsonOf(model: string, { cpu, roofs, stats, settings, rows }: BenchmarkResult) {
+  const { weightBytes: size, parameters: params, formats, bitsPerWeight, weightBytesPerToken } = stats;
   return {
     cpu,
-    settings: { model, size: stats.weightBytes, params: stats.parameters, ...settings },
-    roofs: { "GB/s": roofs.readBandwidth / 1e9, "GFLOP/s": roofs.peak / 1e9 },
+    settings: { model, size, params, formats, bitsPerWeight, weightBytesPerToken, ...settings },
+    roofs: {
+      "GB/s": roofs.readBandwidth / 1e9,
+      "GFLOP/s": roofs.peak / 1e9,
+      "GOP/s": roofs.integerPeak / 1e9,
+    },
     rows: rows.map(({ test, unit, value, sd, roof }) => ({
       test,
       [unit]: value,
       sd,
-      ...(roof === undefined ? {} : { [roof.unit]: roof.value, share: roof.share }),
+      ...(roof === undefined ? {} : { [roof.unit]: roof.value, share: roof.share, above: roof.above }),
     })),
   };
 }

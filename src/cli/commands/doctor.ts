@@ -8,14 +8,17 @@ export async function doctor({ json }: { json?: boolean }, { signal }: Context):
   const machine = describeMachine();
   const roofs = await measureRoofs(machine.target, machine.threads, signal);
   if (json) return write(`${JSON.stringify({ ...machine, roofs })}\n`);
+  const { lastLevelCache } = machine;
   const lines: [string, string][] = [
     ["version", `quipu ${machine.version}, Node ${machine.node}, ${machine.platform}`],
     ["cpu", machine.cpu],
     ["kernels", `${machine.targets.map((name) => (name === machine.target ? `${name} (in use)` : name)).join(", ")}`],
     ["threads", `${machine.threads}`],
     ["memory", `${formatBytes(machine.totalMemory)}, ${formatBytes(machine.freeMemory)} free`],
-    ["bandwidth", `${(roofs.readBandwidth / 1e9).toFixed(1)} GB/s, best of 10 read-only passes over 1 GiB`],
-    ["f32 peak", `${(roofs.peak / 1e9).toFixed(1)} GFLOP/s, best of 10 runs of fused multiply-adds`],
+    ["cache", lastLevelCache === undefined ? "not told by the system" : `${formatBytes(lastLevelCache)}, last level`],
+    ["bandwidth", `${(roofs.readBandwidth / 1e9).toFixed(1)} GB/s, best of read-only passes in 10 patterns`],
+    ["f32 peak", `${(roofs.peak / 1e9).toFixed(1)} GFLOP/s, best of 40 runs of fused multiply-adds`],
+    ["int8 peak", `${(roofs.integerPeak / 1e9).toFixed(1)} GOP/s, best of 40 runs of products of 8-bit codes`],
     ["cuda", "none: this version has no CUDA kernels"],
   ];
   await write(lines.map(([name, value]) => `${name.padEnd(11)}${value}\n`).join(""));

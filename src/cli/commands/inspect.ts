@@ -2,7 +2,7 @@
 import { inspectModel, type ModelReport, type RopeConfig } from "../../index.js";
 import { write } from "../terminal/output.js";
 import { describeStop } from "../terminal/stops.js";
-import { formatBytes, formatCount, table } from "../terminal/tables.js";
+import { formatBytes, formatCount, formatWeights, table } from "../terminal/tables.js";
 
 export interface InspectOptions {
   readonly model?: string;
@@ -28,10 +28,8 @@ function describeScaling({ scaling }: RopeConfig): string {
   return `, ${scaling.type} scaling × ${scaling.factor}${original}${attention}`;
 }
 
-function describe(
-  { dir, config, head, files, dtypes, parameters, memory, tensors, tokenizer, stopTokens, warnings }: ModelReport,
-  all: boolean,
-): string {
+function describe(report: ModelReport, all: boolean): string {
+  const { dir, config, head, files, dtypes, parameters, memory, tensors, tokenizer, stopTokens, warnings } = report;
   const lines: [string, string][] = [
     ["folder", dir],
     ["files", files.map(({ name, bytes }) => `${name} (${formatBytes(bytes)})`).join(", ")],
@@ -40,6 +38,7 @@ function describe(
       "dtypes",
       dtypes.map(({ dtype, tensors: count, bytes }) => `${dtype} ${count} tensors, ${formatBytes(bytes)}`).join("; "),
     ],
+    ["weights", formatWeights(report.formats, report.bitsPerWeight, memory.weightBytesPerToken)],
     ["layers", `${config.layers} of ${config.hiddenSize} features, feed-forward ${config.intermediateSize}`],
     ["attention", `${config.heads} query heads, ${config.kvHeads} key/value heads of ${config.headSize}`],
     ["vocabulary", `${config.vocabSize} ids, ${head === "tied" ? "head tied to the embedding" : "a head of its own"}`],

@@ -32,7 +32,7 @@ export function csv(header: readonly string[], rows: readonly (readonly Cell[])[
 }
 
 function isNumeric(cell: Cell | undefined): boolean {
-  return typeof cell === "number" || /^[\d.,]*( ±.*| %)?$/.test(cell ?? "");
+  return typeof cell === "number" || /^[\d.,]*( ±.*| %!?)?$/.test(cell ?? "");
 }
 
 /** "256.6 MiB". */
@@ -40,6 +40,12 @@ export function formatBytes(bytes: number): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   const power = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
   return power === 0 ? `${bytes} B` : `${(bytes / 1024 ** power).toFixed(1)} ${units[power]}`;
+}
+
+/** "q8 and bf16, 8.72 bits a weight, 136.4 MiB a token". */
+export function formatWeights(formats: readonly { format: string }[], bitsPerWeight: number, perToken: number): string {
+  const names = formats.map(({ format }) => format).join(" and ");
+  return `${names}, ${bitsPerWeight.toFixed(2)} bits a weight, ${formatBytes(perToken)} a token`;
 }
 
 /** "134.52 M". */

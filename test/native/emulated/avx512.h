@@ -241,6 +241,7 @@ QUIPU_INLINE __mmask64 _mm512_movepi8_mask(__m512i v) {
 QUIPU_HALVES(__m512i, _mm512_xor_si512, _mm256_xor_si256)
 QUIPU_HALVES(__m512i, _mm512_maddubs_epi16, _mm256_maddubs_epi16)
 QUIPU_HALVES(__m512i, _mm512_madd_epi16, _mm256_madd_epi16)
+QUIPU_HALVES(__m512i, _mm512_add_epi16, _mm256_add_epi16)
 QUIPU_HALVES(__m512i, _mm512_add_epi32, _mm256_add_epi32)
 QUIPU_HALVES(__m512i, _mm512_add_epi64, _mm256_add_epi64)
 QUIPU_HALVES(__m512i, _mm512_sub_epi32, _mm256_sub_epi32)

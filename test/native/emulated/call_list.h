@@ -85,6 +85,7 @@ static Calls collected() {
   QUIPU_RESULT(_mm512_xor_si512, (i32(in.a), i32(in.b)));
   QUIPU_RESULT(_mm512_maddubs_epi16, (i32(in.a), i32(in.b)));
   QUIPU_RESULT(_mm512_madd_epi16, (i32(in.a), i32(in.b)));
+  QUIPU_RESULT(_mm512_add_epi16, (i32(in.a), i32(in.b)));
   QUIPU_RESULT(_mm512_add_epi32, (i32(in.a), i32(in.b)));
   QUIPU_RESULT(_mm512_add_epi64, (i32(in.a), i32(in.b)));
   QUIPU_RESULT(_mm512_sub_epi32, (i32(in.a), i32(in.b)));

@@ -284,6 +284,9 @@ const std::unordered_map<std::string, PseudoCode>& pseudoCode() {
       {"_mm512_xor_si512", {kBits, QUIPU_WORD(a ^ b)}},
       {"_mm512_maddubs_epi16", {kBits, QUIPU_CODE(for (size_t i = 0; i < 32; ++i) set(out, i, pairOfBytes(in, i)))}},
       {"_mm512_madd_epi16", {kBits, QUIPU_CODE(for (size_t i = 0; i < 16; ++i) set(out, i, pairOfWords(in, i)))}},
+      {"_mm512_add_epi16",
+       {kBits, QUIPU_CODE(for (size_t i = 0; i < 32; ++i)
+                              set(out, i, uint16_t(lane<uint16_t>(in.a, i) + lane<uint16_t>(in.b, i))))}},
       {"_mm512_add_epi32", {kBits, QUIPU_WORD(a + b)}},
       {"_mm512_add_epi64",
        {kBits,

@@ -1,4 +1,5 @@
 // What cgroups give a process, from the files that the kernel shows, as they were found in containers and services.
+import { spawnSync } from "node:child_process";
 import { availableMemory, availableThreads, memoryQuota, processorQuota } from "#quipu/machine/process-limits.js";
 
 type Files = Readonly<Record<string, string>>;
@@ -142,4 +143,20 @@ test("files that make no sense are no limit", () => {
 test("this process has something", () => {
   expect(availableThreads()).toBeGreaterThanOrEqual(1);
   expect(availableMemory()).toBeGreaterThan(0);
+});
+
+test("the peak of memory is this process's own, however large the one was that started it", () => {
+  const child = `const { peakMemory } = await import(${JSON.stringify(`${process.cwd()}/dist/machine/process-limits.js`)});
+    const before = peakMemory();
+    const held = Buffer.alloc(100e6, 1);
+    console.log(JSON.stringify([before, peakMemory() - before, held[0]]));`;
+  const parent = `const held = Buffer.alloc(700e6, 1);
+    const { spawnSync } = await import("node:child_process");
+    const { stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", ${JSON.stringify(child)}]);
+    process.stdout.write(stdout);
+    if (held[0] !== 1) process.exit(1);`;
+  const { stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", parent], { encoding: "utf8" });
+  const [before, grown] = JSON.parse(stdout) as number[];
+  expect(before).toBeLessThan(500e6);
+  expect(grown).toBeGreaterThan(90e6);
 });

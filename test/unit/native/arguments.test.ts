@@ -16,7 +16,7 @@ const trainer = () => new addon.TokenizerTrainer("gpt2", 1, 2 ** 20, tmpdir(), [
 const counting = trainer();
 const training = trainer();
 const device = new addon.Device("scalar", 1);
-const buffer = device.buffer(64, 0);
+const buffer = device.buffer(64, 0, false);
 const flag = new addon.CancelFlag();
 const path = join(process.cwd(), "package.json");
 const { size } = statSync(path);
@@ -84,7 +84,7 @@ const CALLS: Readonly<Record<string, { call: (...args: Any[]) => unknown; args: 
     "merges(pairs, counts)": { call: (...a) => counting.merges(...a), args: [new Uint32Array(), new Float64Array()] },
     "cut(bytes)": { call: (...a) => counting.cut(...a), args: [one] },
     "new Device(target, threads)": { call: (...a) => new addon.Device(...a).dispose(), args: ["scalar", 1] },
-    "buffer(bytes, indexBound)": { call: (...a) => device.buffer(...a), args: [64, 0] },
+    "buffer(bytes, indexBound, filled)": { call: (...a) => device.buffer(...a), args: [64, 0, false] },
     "place(file, offset, bytes, alignment)": { call: (...a) => device.place(...a), args: [file, 0, 16, 1] },
     "program(stream, buffers)": {
       call: (...a) => {
@@ -165,8 +165,8 @@ test("what is of its kind and wrong all the same is named too", () => {
     ],
     [() => device.program(new Uint32Array(), [file]), /program\(stream, buffers\): buffers: expected buffers/],
     [() => device.place(file, 0, 1, 0), /: alignment: expected a whole number from 1 /],
-    [() => device.buffer(2 ** 54, 0), /buffer\(.*\): bytes: expected a whole number/],
-    [() => device.buffer(4, 2 ** 31), /: indexBound: expected a whole number from 0 to 2147483647/],
+    [() => device.buffer(2 ** 54, 0, false), /buffer\(.*\): bytes: expected a whole number/],
+    [() => device.buffer(4, 2 ** 31, false), /: indexBound: expected a whole number from 0 to 2147483647/],
     [() => file.read(1), /read\(most\): the file is mapped/],
     [() => addon.measureRoofs("avx9", 1, 4096, 1, Int32Array.of(1)), /: target: expected a target of this machine/],
     [() => addon.measureRoofs("scalar", 2, 4096, 1, Int32Array.of(1)), /: bytes: expected a page for each thread/],
