@@ -15,7 +15,7 @@ static constexpr size_t kQ4Panels = kWideRegisters >= 32 ? 3 : 1;
 // Rows of activations up to which codes are taken as they lie, and how many at a time.
 static constexpr size_t kQ4FewRows = 16;
 static constexpr int kQ4FewColumns = kWideRegisters >= 32 ? 4 : 2;
-static constexpr int kQ4Columns = kWideRegisters >= 32 ? 4 : 4;
+static constexpr int kQ4Columns = 4;
 
 // The activations as codes. By superblock first: many rows go by a superblock of weights one after another.
 struct Q4Rows {

@@ -1,6 +1,8 @@
 // What packed matrices of all formats have in common: groups of sixteen rows, and rows as numbers.
 
-static constexpr size_t kPackedTaskBytes = 1 << 19;  // as a task of the dot form twice
+// Of a task. With 128 KB, whose beginnings wait for memory more often, two threads of Zen 5 read a quarter less a
+// second.
+static constexpr size_t kPackedTaskBytes = 1 << 19;
 
 // Bytes of a block of 32 of sixteen rows, of a format whose weights are codes times a scale of their own.
 QUIPU_INLINE size_t scaledBlockBytes(DType dtype) { return dtype == DType::kQ6 ? kQ6BlockBytes : kQ8BlockBytes; }
