@@ -88,13 +88,6 @@ export const mutants = [
     tests: ["kernels/quantize"],
   },
   {
-    fault: "the extreme weight is the last of the greatest",
-    file: SCALED,
-    from: "const m16 larger = less(greatest, abs(x));",
-    to: "const m16 larger = MUTANT ? lessEqual(greatest, abs(x)) : less(greatest, abs(x));",
-    tests: ["kernels/quantize"],
-  },
-  {
     fault: "a scale beyond f16 is taken",
     file: SCALED,
     from: "wrong |= notFinite(scale);",
