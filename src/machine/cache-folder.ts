@@ -1,9 +1,10 @@
 // The cache folder: prepared files (native/core/prepared_file.h), each in the folder of its kind, named by what it is made of. It
 // holds so many bytes and no more; what was not used for longest leaves first. A file's times say when it was last used.
 import { createHash } from "node:crypto";
-import { lstatSync, mkdirSync, readdirSync, rmSync, statfsSync, utimesSync } from "node:fs";
+import { lstatSync, readdirSync, rmSync, statfsSync, utimesSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { makeFolder } from "./make-folder.js";
 
 /** Folders of the cache, by the ends of the names in them. */
 const KINDS = { tokenizers: "tables", weights: "packed" } as const;
@@ -39,7 +40,7 @@ export function cachePath(kind: CacheKind, key: string): string {
 
 /** Makes the folder that a file is to be in; says what keeps it from that. */
 export function makeFolderOf(path: string): string | undefined {
-  return attempt(() => mkdirSync(dirname(path), { recursive: true }));
+  return attempt(() => makeFolder(dirname(path)));
 }
 
 /** Notes that it is used now, where the folder may be written. */

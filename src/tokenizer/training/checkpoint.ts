@@ -1,10 +1,11 @@
 // The checkpoint of a count: files of piece counts and a manifest that says up to where the corpus is in them. A run that was
 // interrupted goes on from there, with the same files in the same order; what is learned from the counts is not part of it.
-import { mkdir, rm, stat } from "node:fs/promises";
+import { rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { readWhole, systemError } from "../../checkpoint/file.js";
 import { isJsonObject, MAX_JSON_BYTES, parseJsonObject } from "../../checkpoint/json.js";
 import { QuipuError } from "../../errors.js";
+import { makeFolder } from "../../machine/make-folder.js";
 import { replaceFile } from "./files.js";
 
 /** What must be the same for counts to go on. */
@@ -48,9 +49,11 @@ export class CountCheckpoint {
     folder: string,
     corpus: CountedCorpus,
   ): Promise<{ checkpoint: CountCheckpoint; progress: Progress | undefined }> {
-    await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
+    try {
+      makeFolder(folder);
+    } catch (cause) {
       throw systemError(folder, "cannot be made", cause, "ERR_USAGE");
-    });
+    }
     const checkpoint = new CountCheckpoint(folder, corpus);
     const path = join(folder, MANIFEST);
     const bytes = await readWhole(path, MAX_JSON_BYTES, "ERR_USAGE");

@@ -1,8 +1,8 @@
 // A vocabulary that was trained, and the files it is written to. Ids: the 256 bytes in the order of GPT-2's alphabet, the
 // merges by rank, the special tokens; the layout of Llama 3's.
-import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { flag, type Kinds, pathOf, readOptions } from "../../arguments.js";
+import { makeFolder } from "../../machine/make-folder.js";
 import { CHARACTER_OF_BYTE } from "../byte-alphabet.js";
 import { refuseExisting, replaceFile } from "./files.js";
 import { preTokenizerOf, type TrainingPattern } from "./patterns.js";
@@ -153,7 +153,7 @@ export class TrainedTokenizer {
     const path = pathOf("output", output);
     const paths = outputPaths(path);
     if (!force) await refuseExisting(paths);
-    await mkdir(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     const texts = [this.tokenizerModel(), this.tokenizerJson(), this.tokenizerConfig()];
     for (const [i, file] of paths.entries()) await replaceFile(file, texts[i]!);
     return paths;

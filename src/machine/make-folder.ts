@@ -1,0 +1,23 @@
+import { mkdirSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+
+/**
+ * Makes a folder, and those above it. Node's own `recursive` never ends where the system knows no place for one: under /proc, or by a
+ * relative path in a folder that was removed (seen with Node 20.20).
+ *
+ * @throws {Error} the system's.
+ */
+export function makeFolder(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const above = dirname(path);
+    if (code === "ENOENT" && above !== path) {
+      makeFolder(above);
+      mkdirSync(path);
+    } else if (!(code === "EEXIST" && statSync(path).isDirectory())) {
+      throw error;
+    }
+  }
+}
