@@ -22,10 +22,15 @@ QUIPU_INLINE codes16 loadCodes(const int8_t* p) {
 
 QUIPU_INLINE dots16 dotsOf(int32_t) { return {{_mm256_setzero_si256(), _mm256_setzero_si256()}}; }
 
-QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
+// Four bytes in every lane.
+QUIPU_INLINE __m256i fourOf(const void* p) {
   int32_t four;
-  __builtin_memcpy(&four, a, 4);
-  const __m256i x = _mm256_set1_epi32(four), ones = _mm256_set1_epi16(1);
+  __builtin_memcpy(&four, p, 4);
+  return _mm256_set1_epi32(four);
+}
+
+QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
+  const __m256i x = fourOf(a), ones = _mm256_set1_epi16(1);
   for (int h = 0; h < 2; ++h) {
     const __m256i pairs = _mm256_maddubs_epi16(w.magnitude[h], _mm256_sign_epi8(x, w.w[h]));
     sums.half[h] = _mm256_add_epi32(sums.half[h], _mm256_madd_epi16(pairs, ones));

@@ -53,17 +53,13 @@ QUIPU_INLINE partial16 noPartial() { return {{_mm256_setzero_si256(), _mm256_set
 QUIPU_INLINE i32x16 noWhole() { return {{_mm256_setzero_si256(), _mm256_setzero_si256()}}; }
 
 QUIPU_INLINE partial16 dot(partial16 sums, const ucodes16& w, const int8_t* a) {
-  int32_t four;
-  __builtin_memcpy(&four, a, 4);
-  const __m256i x = _mm256_set1_epi32(four);
+  const __m256i x = fourOf(a);
   for (int h = 0; h < 2; ++h) sums.half[h] = _mm256_add_epi16(sums.half[h], _mm256_maddubs_epi16(w.half[h], x));
   return sums;
 }
 
 QUIPU_INLINE dots16 dot(dots16 sums, const ucodes16& w, const int8_t* a) {
-  int32_t four;
-  __builtin_memcpy(&four, a, 4);
-  const __m256i x = _mm256_set1_epi32(four), ones = _mm256_set1_epi16(1);
+  const __m256i x = fourOf(a), ones = _mm256_set1_epi16(1);
   for (int h = 0; h < 2; ++h) {
     sums.half[h] = _mm256_add_epi32(sums.half[h], _mm256_madd_epi16(_mm256_maddubs_epi16(w.half[h], x), ones));
   }
@@ -82,9 +78,7 @@ QUIPU_INLINE i32x16 addScaled(i32x16 total, const partial16& sums, const pairs16
 }
 
 QUIPU_INLINE i32x16 addPairs(i32x16 total, const pairs16& factors, const int16_t* two) {
-  int32_t both;
-  __builtin_memcpy(&both, two, 4);
-  const __m256i x = _mm256_set1_epi32(both);
+  const __m256i x = fourOf(two);
   for (int h = 0; h < 2; ++h) total.half[h] = _mm256_add_epi32(total.half[h], _mm256_madd_epi16(factors.half[h], x));
   return total;
 }

@@ -19,9 +19,7 @@ QUIPU_INLINE codes16 loadCodes(const int8_t* p) {
 QUIPU_INLINE dots16 dotsOf(int32_t) { return {_mm512_setzero_si512()}; }
 
 QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
-  int32_t four;
-  __builtin_memcpy(&four, a, 4);
-  const __m512i x = _mm512_set1_epi32(four);
+  const __m512i x = fourOf(a);
   const __m512i signedX = _mm512_mask_sub_epi8(x, w.negative, _mm512_setzero_si512(), x);
   const __m512i pairs = _mm512_maddubs_epi16(w.magnitude, signedX);
   return {_mm512_add_epi32(sums.v, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
@@ -53,15 +51,11 @@ struct partial16 {
 QUIPU_INLINE partial16 noPartial() { return {_mm512_setzero_si512()}; }
 
 QUIPU_INLINE partial16 dot(partial16 sums, const ucodes16& w, const int8_t* a) {
-  int32_t four;
-  __builtin_memcpy(&four, a, 4);
-  return {_mm512_add_epi16(sums.v, _mm512_maddubs_epi16(w.v, _mm512_set1_epi32(four)))};
+  return {_mm512_add_epi16(sums.v, _mm512_maddubs_epi16(w.v, fourOf(a)))};
 }
 
 QUIPU_INLINE dots16 dot(dots16 sums, const ucodes16& w, const int8_t* a) {
-  int32_t four;
-  __builtin_memcpy(&four, a, 4);
-  const __m512i pairs = _mm512_maddubs_epi16(w.v, _mm512_set1_epi32(four));
+  const __m512i pairs = _mm512_maddubs_epi16(w.v, fourOf(a));
   return {_mm512_add_epi32(sums.v, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
 }
 
@@ -74,7 +68,5 @@ QUIPU_INLINE i32x16 addScaled(i32x16 total, const partial16& sums, const pairs16
 }
 
 QUIPU_INLINE i32x16 addPairs(i32x16 total, const pairs16& factors, const int16_t* two) {
-  int32_t both;
-  __builtin_memcpy(&both, two, 4);
-  return {_mm512_add_epi32(total.v, _mm512_madd_epi16(factors.v, _mm512_set1_epi32(both)))};
+  return {_mm512_add_epi32(total.v, _mm512_madd_epi16(factors.v, fourOf(two)))};
 }

@@ -1,5 +1,5 @@
-// Weights of four bits with AVX-512 BW. The functions are described in simd/scalar_nibbles.h; what
-// VNNI has instructions for is in avx512_dots.h and avx512_vnni_dots.h.
+// Weights of four and six bits with AVX-512 BW. The functions are described in simd/scalar_nibbles.h; what VNNI has
+// instructions for is in avx512_dots.h and avx512_vnni_dots.h.
 
 struct ucodes16 {
   __m512i v;
@@ -12,6 +12,13 @@ struct i32x16 {
 struct pairs16 {
   __m512i v;
 };
+
+// Four bytes in every lane.
+QUIPU_INLINE __m512i fourOf(const void* p) {
+  int32_t four;
+  __builtin_memcpy(&four, p, 4);
+  return _mm512_set1_epi32(four);
+}
 
 QUIPU_INLINE ucodes16 loadUnsigned(const uint8_t* p) { return {_mm512_loadu_si512(p)}; }
 QUIPU_INLINE void store(uint8_t* p, const ucodes16& w) { _mm512_storeu_si512(p, w.v); }

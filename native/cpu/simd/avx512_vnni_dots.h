@@ -22,9 +22,7 @@ QUIPU_INLINE codes16 loadCodes(const int8_t* p) {
 QUIPU_INLINE dots16 dotsOf(int32_t sumOfA) { return dots16(_mm512_set1_epi32(-128 * sumOfA)); }
 
 QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
-  int32_t four;
-  __builtin_memcpy(&four, a, 4);
-  return dots16(_mm512_dpbusd_epi32(sums.lanes(), w.v, _mm512_set1_epi32(four)));
+  return dots16(_mm512_dpbusd_epi32(sums.lanes(), w.v, fourOf(a)));
 }
 
 template <int kChains>
@@ -39,23 +37,13 @@ QUIPU_INLINE void addOnes(dots16 (&sums)[kChains], const int8_t* ones) {
 
 QUIPU_INLINE f32x16 totals(const dots16& sums) { return {_mm512_cvtepi32_ps(sums.lanes())}; }
 
-// Sums of weights of four bits (simd/scalar_nibbles.h).
-struct partial16 {
-  __m512i v;
-};
+// Of weights of four and six bits (simd/scalar_nibbles.h): sums in 32 bits need no widening.
+using partial16 = dots16;
 
-QUIPU_INLINE partial16 noPartial() { return {_mm512_setzero_si512()}; }
-
-QUIPU_INLINE partial16 dot(partial16 sums, const ucodes16& w, const int8_t* a) {
-  int32_t four;
-  __builtin_memcpy(&four, a, 4);
-  return {_mm512_dpbusd_epi32(sums.v, w.v, _mm512_set1_epi32(four))};
-}
+QUIPU_INLINE partial16 noPartial() { return dots16(_mm512_setzero_si512()); }
 
 QUIPU_INLINE dots16 dot(dots16 sums, const ucodes16& w, const int8_t* a) {
-  int32_t four;
-  __builtin_memcpy(&four, a, 4);
-  return dots16(_mm512_dpbusd_epi32(sums.lanes(), w.v, _mm512_set1_epi32(four)));
+  return dots16(_mm512_dpbusd_epi32(sums.lanes(), w.v, fourOf(a)));
 }
 
 QUIPU_INLINE dots16 dotsFrom(int32_t first) { return dots16(_mm512_set1_epi32(first)); }
@@ -63,11 +51,9 @@ QUIPU_INLINE dots16 dotsFrom(int32_t first) { return dots16(_mm512_set1_epi32(fi
 QUIPU_INLINE i32x16 addScaled(i32x16 total, const partial16& sums, const pairs16& factors, int half) {
   const __m512i one =
       half == 0 ? _mm512_and_si512(factors.v, _mm512_set1_epi32(0xffff)) : _mm512_srli_epi32(factors.v, 16);
-  return {_mm512_add_epi32(total.v, _mm512_mullo_epi32(sums.v, one))};
+  return {_mm512_add_epi32(total.v, _mm512_mullo_epi32(sums.lanes(), one))};
 }
 
 QUIPU_INLINE i32x16 addPairs(i32x16 total, const pairs16& factors, const int16_t* two) {
-  int32_t both;
-  __builtin_memcpy(&both, two, 4);
-  return {_mm512_dpwssd_epi32(total.v, factors.v, _mm512_set1_epi32(both))};
+  return {_mm512_dpwssd_epi32(total.v, factors.v, fourOf(two))};
 }

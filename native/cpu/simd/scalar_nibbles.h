@@ -21,9 +21,7 @@ struct ucodes16 {
   uint8_t code[64];
 };
 
-struct partial16 {
-  int32_t lane[16];
-};
+using partial16 = dots16;  // without VNNI it has 16 bits: that is why eight times are all
 
 struct i32x16 {
   int32_t lane[16];
@@ -60,13 +58,6 @@ QUIPU_INLINE ucodes16 sixBits(ucodes16 low, const uint8_t* p, int field) {
 
 QUIPU_INLINE partial16 noPartial() { return {}; }
 QUIPU_INLINE i32x16 noWhole() { return {}; }
-
-QUIPU_INLINE partial16 dot(partial16 sums, const ucodes16& w, const int8_t* a) {
-  for (int r = 0; r < 16; ++r) {
-    for (int i = 0; i < 4; ++i) sums.lane[r] += int32_t(w.code[4 * r + i]) * a[i];
-  }
-  return sums;
-}
 
 QUIPU_INLINE dots16 dot(dots16 sums, const ucodes16& w, const int8_t* a) {
   for (int r = 0; r < 16; ++r) {

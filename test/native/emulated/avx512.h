@@ -262,30 +262,17 @@ QUIPU_INLINE __m512i _mm512_mask_blend_epi16(__mmask32 k, __m512i a, __m512i b) 
   return sameBits<__m512i>(to);
 }
 
-QUIPU_INLINE __m512i _mm512_slli_epi32(__m512i a, unsigned imm) {
-  const __m128i count = _mm_cvtsi32_si128(int(imm & 255));
-  return {_mm256_sll_epi32(a.low, count), _mm256_sll_epi32(a.high, count)};
-}
-
-QUIPU_INLINE __m512i _mm512_slli_epi16(__m512i a, unsigned imm) {
-  const __m128i count = _mm_cvtsi32_si128(int(imm & 255));
-  return {_mm256_sll_epi16(a.low, count), _mm256_sll_epi16(a.high, count)};
-}
-
-QUIPU_INLINE __m512i _mm512_srli_epi16(__m512i a, unsigned imm) {
-  const __m128i count = _mm_cvtsi32_si128(int(imm & 255));
-  return {_mm256_srl_epi16(a.low, count), _mm256_srl_epi16(a.high, count)};
-}
-
-QUIPU_INLINE __m512i _mm512_srli_epi32(__m512i a, unsigned imm) {
-  const __m128i count = _mm_cvtsi32_si128(int(imm & 255));
-  return {_mm256_srl_epi32(a.low, count), _mm256_srl_epi32(a.high, count)};
-}
-
-QUIPU_INLINE __m512i _mm512_srai_epi32(__m512i a, unsigned imm) {
-  const __m128i count = _mm_cvtsi32_si128(int(imm & 255));
-  return {_mm256_sra_epi32(a.low, count), _mm256_sra_epi32(a.high, count)};
-}
+#define QUIPU_SHIFT(name, operation)                            \
+  QUIPU_INLINE __m512i name(__m512i a, unsigned imm) {          \
+    const __m128i count = _mm_cvtsi32_si128(int(imm & 255));    \
+    return {operation(a.low, count), operation(a.high, count)}; \
+  }
+QUIPU_SHIFT(_mm512_slli_epi16, _mm256_sll_epi16)
+QUIPU_SHIFT(_mm512_slli_epi32, _mm256_sll_epi32)
+QUIPU_SHIFT(_mm512_srli_epi16, _mm256_srl_epi16)
+QUIPU_SHIFT(_mm512_srli_epi32, _mm256_srl_epi32)
+QUIPU_SHIFT(_mm512_srai_epi32, _mm256_sra_epi32)
+#undef QUIPU_SHIFT
 
 // ---- conversions ----
 
