@@ -37,6 +37,16 @@ void gatherNorm(const Call& call, const Fail& fail) {
   rmsNorm({{rows, call[kWeight], call[kOut]}, call.attributes}, fail);
 }
 
+void matmulSample(const Call& call, const Fail& fail) {
+  using namespace matmul_sample;
+  const Operand &a = call[kA], &b = call[kB];
+  Between logits(a.dims[0], b.dims[0]);
+  matmul({{a, b, logits}, nullptr}, fail);
+  Call rows = {{logits}, nullptr};
+  for (size_t i = kOutputRows; i < call.operands.size(); ++i) rows.operands.push_back(call.operands[i]);
+  sample(rows, fail);
+}
+
 void normQkv(const Call& call, const Fail& fail) {
   using namespace norm_qkv;
   const Operand &x = call[kX], &angles = call[kAngles];

@@ -82,6 +82,7 @@ void matmulSwiglu(const Call& call, const Fail& fail);
 void normMatmulSwiglu(const Call& call, const Fail& fail);
 void normQkv(const Call& call, const Fail& fail);
 void gatherNorm(const Call& call, const Fail& fail);
+void matmulSample(const Call& call, const Fail& fail);
 // quantize.cc
 void quantize(const Call& call, const Fail& fail);
 // attention.cc

@@ -114,6 +114,8 @@ Kernel kernelOf(OpCode code) {
       return normMatmulSwiglu;
     case OpCode::kNormQkv:
       return normQkv;
+    case OpCode::kMatmulSample:
+      return matmulSample;
     case OpCode::kGatherNorm:
       return gatherNorm;
     case OpCode::kResume:

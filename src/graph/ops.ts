@@ -93,6 +93,23 @@ export const SAMPLE_FLOATS = [
 ] as const;
 export const SAMPLE_INTS = ["topK", "promptLength", "seedLow", "seedHigh"] as const;
 
+/** What `sample` reads beside logits, and what it gives. */
+const REQUESTS = {
+  outputRows: ["R", "index T"],
+  slots: ["T", "index S"],
+  positions: ["T", "index C"],
+  history: ["S C", "index V"], // ids by position, −1 none
+  floats: [`S ${SAMPLE_FLOATS.length}`, "f32"],
+  ints: [`S ${SAMPLE_INTS.length}`, "i32"],
+  biasIds: ["S biases", "index V"], // −1 ends them
+  biases: ["S biases", "f32"],
+} as const satisfies Operands;
+const SAMPLED = {
+  results: { ids: ["R", "i32"], logprobs: ["R", "f32"], bestIds: ["R best", "i32"], bestLogprobs: ["R best", "f32"] },
+  least: { best: 1 },
+  most: { best: "V" },
+} as const satisfies Pick<OpRow, "results" | "least" | "most">;
+
 export const OPS = {
   /** out[t] = table[ids[t]], zeros where that is no row. Embedding; picking the rows whose logits are wanted. */
   gatherRows: {
@@ -166,20 +183,8 @@ export const OPS = {
   /** The next id of each wanted row with its logprob, and the best k. Settings are contents, one row a slot. */
   sample: {
     code: 9,
-    operands: {
-      logits: ["R V", "f32"],
-      outputRows: ["R", "index T"],
-      slots: ["T", "index S"],
-      positions: ["T", "index C"],
-      history: ["S C", "index V"], // ids by position, −1 none
-      floats: [`S ${SAMPLE_FLOATS.length}`, "f32"],
-      ints: [`S ${SAMPLE_INTS.length}`, "i32"],
-      biasIds: ["S biases", "index V"], // −1 ends them
-      biases: ["S biases", "f32"],
-    },
-    results: { ids: ["R", "i32"], logprobs: ["R", "f32"], bestIds: ["R best", "i32"], bestLogprobs: ["R best", "f32"] },
-    least: { best: 1 },
-    most: { best: "V" },
+    operands: { logits: ["R V", "f32"], ...REQUESTS },
+    ...SAMPLED,
     fields: { floatSettings: SAMPLE_FLOATS, intSettings: SAMPLE_INTS },
   },
   /**
@@ -279,6 +284,13 @@ export const OPS = {
     results: { out: ["T D", "f32"] },
     attributes: { epsilon: "f32" },
     least: { D: 1 },
+  },
+  /** matmul of the head and sample of its logits. */
+  matmulSample: {
+    code: 18,
+    operands: { a: ["R K", "f32"], b: ["V K", "matrix"], ...REQUESTS },
+    ...SAMPLED,
+    least: { ...SAMPLED.least, K: 1 },
   },
 } as const satisfies Readonly<Record<string, OpRow>>;
 

@@ -50,6 +50,8 @@
 #include "cpu/kernels/roofline.h"
 #include "cpu/kernels/rope_angles.h"
 #include "cpu/kernels/sample.h"
+//
+#include "cpu/kernels/matmul_sample.h"
 
 static constexpr Target makeTarget(const char* name) {
   Target target = {};
@@ -71,6 +73,9 @@ static constexpr Target makeTarget(const char* name) {
   set(OpCode::kMatmulAdd, {{{matmulAddPackTasks, matmulAddPack}, {matmulAddTasks, matmulAddRun}},
                            matmulAddScratchBytes,
                            matmulAddSharedBytes});
+  set(OpCode::kMatmulSample, {{{headPackTasks, headPack}, {headTasks, headRun}, {matmulSampleTasks, matmulSampleRows}},
+                              matmulSampleScratchBytes,
+                              matmulSampleSharedBytes});
   set(OpCode::kMatmulSwiglu, {{{matmulSwigluPackTasks, matmulSwigluPack}, {matmulSwigluTasks, matmulSwigluRun}},
                               matmulSwigluScratchBytes,
                               matmulSwigluSharedBytes});

@@ -56,6 +56,16 @@ const RULES: Readonly<Record<Fusion, Rule>> = {
     };
   },
 
+  /** The head and what is drawn from its logits. */
+  matmulSample(last, recording) {
+    if (last.op !== "sample") return undefined;
+    const { logits, ...requests } = last.operands as Readonly<Record<string, Value>>;
+    const head = between(logits!, "matmul", recording);
+    if (head === undefined) return undefined;
+    const best = last.results.bestIds!.shape[1]!;
+    return { op: "matmulSample", operands: { ...head.operands, ...requests }, given: { best } };
+  },
+
   /** residual + a · bᵀ: the end of both blocks of a layer. */
   matmulAdd(last, recording) {
     if (last.op !== "add") return undefined;

@@ -10,6 +10,8 @@ export interface Replacement {
   readonly op: OpName;
   readonly operands: Readonly<Record<string, Value>>;
   readonly attributes?: Readonly<Record<string, number>>;
+  /** Letters that only its results have. */
+  readonly given?: Readonly<Record<string, number>>;
   /** Results that take the place of values which the pattern makes before its last op. */
   readonly yields?: Readonly<Record<string, Value>>;
 }
@@ -37,8 +39,9 @@ export function rewrite(recording: Recording, rules: readonly Rule[]): Recording
       const replacement = rule(op, recording);
       const operands = replacement && copies(replacement.operands);
       if (operands === undefined || !Object.values(operands).every((value) => r.isCurrent(value))) continue;
-      const results = r.region(op.region, () => r.record(replacement!.op, operands, replacement!.attributes));
-      for (const [name, { id }] of Object.entries(replacement!.yields ?? {})) anew.set(id, results[name]!);
+      const { attributes, given, yields = {} } = replacement!;
+      const results = r.region(op.region, () => r.record(replacement!.op, operands, attributes, given));
+      for (const [name, { id }] of Object.entries(yields)) anew.set(id, results[name]!);
       return results;
     }
     return undefined;

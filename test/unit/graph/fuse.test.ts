@@ -222,6 +222,36 @@ describe("normMatmulSwiglu and gatherNorm", () => {
   });
 });
 
+describe("matmulSample", () => {
+  const head = filled("head", [9, D]);
+  const requests = {
+    outputRows: device.allocate("outputRows", "i32", [4], 4),
+    ...{ slots: rows.slots, positions: rows.positions },
+    history: device.allocate("history", "i32", [1, 64], 9),
+    floats: device.allocate("floats", "f32", [1, 6]),
+    ints: device.allocate("ints", "i32", [1, 4]),
+    biasIds: device.allocate("biasIds", "i32", [1, 2], 9),
+    biases: device.allocate("biases", "f32", [1, 2]),
+  };
+
+  test("takes the head, and reports as many of the best", () => {
+    const { r, x } = start();
+    for (const value of Object.values(r.sample(r.matmul(x, head), requests, 3))) r.output(value);
+    const recording = fused(r);
+    expect(names(recording)).toEqual(["gatherRows", "matmulSample"]);
+    const [, op] = recording.ops;
+    expect([op!.operands.b!.tensor, op!.operands.biases!.tensor]).toEqual([head, requests.biases]);
+    expect(op!.results.bestIds!.shape).toEqual([4, 3]);
+    expect(recording.outputs).toEqual(Object.values(op!.results));
+  });
+
+  test("logits that are an output stay", () => {
+    const { r, x } = start();
+    for (const value of Object.values(r.sample(r.output(r.matmul(x, head)), requests, 1))) r.output(value);
+    expect(names(fused(r))).toEqual(names(r.finish()));
+  });
+});
+
 test("each can be switched off; without any the recording stays what it is", () => {
   const { r, x } = start();
   r.output(r.add(x, r.matmul(r.swiglu(r.matmul(x, w0), r.matmul(x, w1)), w2)));
@@ -343,7 +373,7 @@ test("QUIPU_FUSE with a name that is none is an error", () => {
   try {
     process.env.QUIPU_FUSE = "matmuladd";
     expect(() => chooseFusions()).toThrow(
-      /QUIPU_FUSE: expected 0, 1 or some of normQkv,\S+,matmulSwiglu, got "matmuladd"/,
+      /QUIPU_FUSE: expected 0, 1 or some of normQkv,\S+,matmulSample, got "matmuladd"/,
     );
   } finally {
     delete process.env.QUIPU_FUSE;
