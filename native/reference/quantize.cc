@@ -211,7 +211,7 @@ void quantize(const Call& call, const Fail& fail) {
       if (packed.dtype != DType::kQ4 && first + span <= width) {
         float rotated[32];
         std::copy_n(&numbers[first], 32, rotated);
-        rotate(rotated, 0.25f);
+        rotateBlock(rotated, 0.25f);
         std::copy_n(rotated, 32, &numbers[first]);
         for (const float x : rotated) fine = fine && std::isfinite(x);
       }

@@ -38,17 +38,16 @@ static void q8Activations(const float* x, size_t depth, size_t row, const Q8Rows
     f32x16 low = n < 16 ? loadPart(x + k, n) : load(x + k);
     f32x16 high = n <= 16 ? zero() : n < 32 ? loadPart(x + k + 16, n - 16) : load(x + k + 16);
     if (n == kRotated) rotateBlock(low, high, kRotateActivations);
-    const f32x16 largest = broadcast(0x1.fffffep127f);
-    const bool finite = bits(both(lessEqual(abs(low), largest), lessEqual(abs(high), largest))) == 0xffff;
-    const float most = finite ? maximum(max(abs(low), abs(high))) : 0.0f;
+    Magnitudes magnitudes;
+    magnitudes.add(low);
+    magnitudes.add(high);
+    const ActivationScale scale = magnitudes.scale();
     int8_t* codes = to.codes + row * to.blocks * kQ8Block + k;
-    const bool tiny = most < 0x1p-100f;  // 127 / most would leave f32
-    const f32x16 inverse = broadcast(tiny ? 0.0f : 127.0f / most);
-    narrowI8(codes, tiny ? zero() : rint(mul(low, inverse)));
-    narrowI8(codes + 16, tiny ? zero() : rint(mul(high, inverse)));
+    narrowI8(codes, scale.codes(low));
+    narrowI8(codes + 16, scale.codes(high));
     int32_t sum = 0;
     for (size_t i = 0; i < kQ8Block; ++i) sum += codes[i];
-    to.scales[row * to.blocks + block] = !finite ? __builtin_nanf("") : tiny ? 0.0f : most / 127.0f;
+    to.scales[row * to.blocks + block] = scale.scale;
     to.sums[row * to.blocks + block] = sum;
   }
 }
