@@ -173,6 +173,20 @@ export const mutants = [
     tests: ["kernels/quantize"],
   },
   {
+    fault: "of q4, seventeen rows have no room for what many rows need",
+    file: MATMUL_Q4,
+    from: "return columns <= kQ4FewRows ? 0",
+    to: "return columns <= kQ4FewRows + (MUTANT ? 1 : 0) ? 0",
+    tests: ["kernels/quantize"],
+  },
+  {
+    fault: "of q4, sixteen rows are taken as many, for which there is no room",
+    file: MATMUL_Q4,
+    from: "if (columns <= kQ4FewRows) {",
+    to: "if (columns <= kQ4FewRows - (MUTANT ? 1 : 0)) {",
+    tests: ["kernels/quantize"],
+  },
+  {
     fault: "the halves of a block are not rotated with each other",
     file: ROTATION,
     from: "high = mul(sub(a, b), factor);",
