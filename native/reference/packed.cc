@@ -2,8 +2,8 @@
 //
 //   q8   a block of 32: the scale (f16), 32 codes
 //   q6   a block of 32: the scale, 24 bytes of codes as whole numbers of 0 … 63, six bits each from the lowest on
-//   q4   a superblock of 256: two f16, then for every 64 two scales and two minimums of six bits each and 64 codes of
-//   four
+//   q4   a superblock of 256: two f16, then for every 64 two scales and two minimums of six bits each, and 64 codes
+//        of four
 #include <cstring>
 
 #include "reference/kernels.h"

@@ -23,14 +23,14 @@ QUIPU_INLINE bool usesPanels(const View& a, const View& b) { return formOf(a, b)
 
 // Weight rows of a task of this form: the last may have fewer.
 QUIPU_INLINE size_t multiplyTaskRows(Form form, const View& b, uint32_t threads) {
-  const auto rowBytes = static_cast<size_t>(bytesOf(b.dtype, 1, b.dims[1]));
+  const auto rowBytes = [&] { return static_cast<size_t>(bytesOf(b.dtype, 1, b.dims[1])); };
   switch (form) {
     case Form::kTiles:
-      return tileTaskRows(b.dims[0], rowBytes, threads);
+      return tileTaskRows(b.dims[0], rowBytes(), threads);
     case Form::kPanels:
       return panelsPerTask(b.dims[0], threads) * kPanelRows;
     case Form::kDot:
-      return dotTaskRows(rowBytes);
+      return dotTaskRows(rowBytes());
     case Form::kScaled:
     case Form::kQ4:
       return packedTaskRows(b, threads);
