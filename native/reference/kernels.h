@@ -93,6 +93,10 @@ void add(const Call& call, const Fail& fail);
 void swiglu(const Call& call, const Fail& fail);
 void matmulAdd(const Call& call, const Fail& fail);
 void matmulSwiglu(const Call& call, const Fail& fail);
+// fused.cc
+void normMatmulSwiglu(const Call& call, const Fail& fail);
+void normQkv(const Call& call, const Fail& fail);
+void gatherNorm(const Call& call, const Fail& fail);
 // quantize.cc
 void quantize(const Call& call, const Fail& fail);
 // attention.cc

@@ -39,7 +39,7 @@ export interface LoadOptions {
   /** Threads of the kernels; default, and at most: the processors that this process has. */
   readonly threads?: number | undefined;
   /**
-   * Ops that are made one, and computed as one: all, none, or some of "matmulAdd" and "matmulSwiglu"; default: QUIPU_FUSE, else
+   * Ops that are made one, and computed as one: all, none, or some of "normQkv", "normMatmulSwiglu", "gatherNorm", "matmulAdd" and "matmulSwiglu"; default: QUIPU_FUSE, else
    * all. The results are the same bits.
    */
   readonly fuse?: boolean | readonly Fusion[] | undefined;

@@ -244,6 +244,42 @@ export const OPS = {
     results: {},
     updates: ["packed"],
   },
+  /** rmsNorm and matmulSwiglu of it. */
+  normMatmulSwiglu: {
+    code: 15,
+    operands: { x: ["T K", "f32"], norm: ["K", "weight"], gate: ["F K", "matrix"], up: ["F K", "like gate"] },
+    results: { out: ["T F", "f32"] },
+    attributes: { epsilon: "f32" },
+    least: { K: 1 },
+  },
+  /** rmsNorm, three matmuls of it, rope of the queries, which are the result, and of the keys, and appendKv. */
+  normQkv: {
+    code: 16,
+    operands: {
+      x: ["T K", "f32"],
+      norm: ["K", "weight"],
+      query: ["n*G*2*half K", "matrix"],
+      key: ["G*2*half K", "matrix"],
+      value: ["G*2*half K", "matrix"],
+      angles: ["T half 2", "f32"],
+      ...ROWS,
+      keys: ["pages G 2*half 64", "cache"],
+      values: ["pages G 64 2*half", "like keys"],
+    },
+    results: { out: ["T n*G*2*half", "f32"] },
+    optional: CACHE_SCALES,
+    updates: ["keys", "values", "keyScales", "valueScales"],
+    attributes: { epsilon: "f32" },
+    least: { K: 1, n: 1, G: 1, half: 1 },
+  },
+  /** gatherRows and rmsNorm of it. */
+  gatherNorm: {
+    code: 17,
+    operands: { table: ["N D", "matrix"], ids: ["T", "i32"], weight: ["D", "weight"] },
+    results: { out: ["T D", "f32"] },
+    attributes: { epsilon: "f32" },
+    least: { D: 1 },
+  },
 } as const satisfies Readonly<Record<string, OpRow>>;
 
 export type OpName = keyof typeof OPS;

@@ -200,10 +200,10 @@ export const mutants = [
     tests: ["kernels/rope-angles"],
   },
   {
-    fault: "an id that is none has the first row",
+    fault: "an id that is none has a row of ones",
     file: `${CPU}/kernels/gather_rows.h`,
-    from: "store(to + k, found ? loadWide(from + k) : zero());",
-    to: "store(to + k, found || MUTANT ? loadWide(from + k) : zero());",
+    from: "for (size_t k = 0; k < width; ++k) to[k] = 0;",
+    to: "for (size_t k = 0; k < width; ++k) to[k] = MUTANT ? 1 : 0;",
     tests: ["kernels/gather-rows"],
   },
   {

@@ -37,13 +37,19 @@
 #include "cpu/kernels/append_kv.h"
 #include "cpu/kernels/attention.h"
 #include "cpu/kernels/gather_rows.h"
+#include "cpu/kernels/rms_norm.h"
+#include "cpu/kernels/rope.h"
+//
+#include "cpu/kernels/gather_norm.h"
 #include "cpu/kernels/matmul_add.h"
 #include "cpu/kernels/matmul_swiglu.h"
+#include "cpu/kernels/norm_products.h"
+//
+#include "cpu/kernels/norm_matmul_swiglu.h"
+#include "cpu/kernels/norm_qkv.h"
 #include "cpu/kernels/quantize.h"
 #include "cpu/kernels/resume.h"
-#include "cpu/kernels/rms_norm.h"
 #include "cpu/kernels/roofline.h"
-#include "cpu/kernels/rope.h"
 #include "cpu/kernels/rope_angles.h"
 #include "cpu/kernels/sample.h"
 
@@ -60,6 +66,7 @@ static constexpr Target makeTarget(const char* name) {
   set(OpCode::kAttention, {{{attentionTasks, attention}, {attentionMergeTasks, attentionMerge}},
                            attentionScratchBytes,
                            attentionSharedBytes});
+  set(OpCode::kGatherNorm, {{{gatherNormTasks, gatherNorm}}});
   set(OpCode::kGatherRows, {{{gatherTasks, gatherRows}}});
   set(OpCode::kMatmul,
       {{{matmulPackTasks, matmulPack}, {matmulTasks, matmulRun}}, matmulScratchBytes, matmulSharedBytes});
@@ -69,6 +76,14 @@ static constexpr Target makeTarget(const char* name) {
   set(OpCode::kMatmulSwiglu, {{{matmulSwigluPackTasks, matmulSwigluPack}, {matmulSwigluTasks, matmulSwigluRun}},
                               matmulSwigluScratchBytes,
                               matmulSwigluSharedBytes});
+  set(OpCode::kNormMatmulSwiglu,
+      {{{swigluNormTasks, swigluNorm}, {swigluPanelTasks, swigluPanels}, {normMatmulSwigluTasks, normMatmulSwigluRun}},
+       normMatmulSwigluScratchBytes,
+       normMatmulSwigluSharedBytes});
+  set(OpCode::kNormQkv,
+      {{{qkvNormTasks, qkvNorm}, {qkvPanelTasks, qkvPanels}, {qkvTasks, qkvRun}, {qkvStoreTasks, qkvStore}},
+       normQkvScratchBytes,
+       normQkvSharedBytes});
   set(OpCode::kQuantize, {{{quantizeTasks, quantizeRows}}});
   set(OpCode::kResume, {{{resumeTasks, resumeRows}}});
   set(OpCode::kRmsNorm, {{{rmsNormTasks, rmsNorm}}});
