@@ -147,7 +147,7 @@ PreparedFile::Finding PreparedFile::open(const std::string& path, const Preparat
   struct stat info;
   if (stat(path.c_str(), &info) != 0) return Finding::kAbsent;
   if (!S_ISREG(info.st_mode)) return Finding::kDamaged;
-  if (!MappedFile::open(path, static_cast<size_t>(info.st_size), true, file->file_).ok()) return Finding::kAbsent;
+  if (!MappedFile::map(path, static_cast<size_t>(info.st_size), file->file_).ok()) return Finding::kAbsent;
   Preparation is;
   if (!file->readHead(is)) return Finding::kDamaged;
   if (is.kind != expected.kind || is.version != expected.version || is.source != expected.source) {
@@ -283,7 +283,7 @@ bool PreparedFile::describe(const std::string& path, size_t most, Preparation& i
   PreparedFile file;
   struct stat info;
   if (stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return false;
-  if (!MappedFile::open(path, static_cast<size_t>(info.st_size), true, file.file_).ok() || !file.readHead(is)) {
+  if (!MappedFile::map(path, static_cast<size_t>(info.st_size), file.file_).ok() || !file.readHead(is)) {
     return false;
   }
   if (file.sections_.empty() || file.sections_[0].bytes > most) return false;

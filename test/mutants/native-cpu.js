@@ -4,6 +4,7 @@ const ATTENTION = `${CPU}/kernels/attention.h`;
 const PAGE = `${CPU}/kernels/attention_page.h`;
 const APPEND = `${CPU}/kernels/append_kv.h`;
 const CODES = `${CPU}/kernels/cache_codes.h`;
+const ACTIVATIONS = `${CPU}/kernels/activation_codes.h`;
 const ROPE = `${CPU}/kernels/rope.h`;
 const AVX512 = `${CPU}/simd/avx512.h`;
 const TEAM_SIZE = `${CPU}/team_size.cc`;
@@ -108,15 +109,15 @@ export const mutants = [
     tests: ["kernels/attention"],
   },
   {
-    fault: "a query with an infinity has codes",
+    fault: "a query's scale is that of its first sixteen features",
     file: CODES,
-    from: "!finite ? __builtin_nanf",
-    to: "!finite && !MUTANT ? __builtin_nanf",
+    from: "magnitudes.add(loadPart(q + c,",
+    to: "if (!MUTANT || c == 0) magnitudes.add(loadPart(q + c,",
     tests: ["kernels/attention"],
   },
   {
     fault: "a query that is too small for its inverse is divided by",
-    file: CODES,
+    file: ACTIVATIONS,
     from: "const bool tiny = most < 0x1p-100f;",
     to: "const bool tiny = most < (MUTANT ? 0.0f : 0x1p-100f);",
     tests: ["kernels/attention"],

@@ -70,6 +70,13 @@ export const mutants = [
     tests: ["model/packed-weights"],
   },
   {
+    fault: "a model that is not mapped is read whole though its packed weights are kept",
+    file: "src/model/weights.ts",
+    from: "if (!mmap && kept !== undefined) {",
+    to: "if (!mmap && kept === null) {",
+    tests: LIBRARY,
+  },
+  {
     fault: "weights are kept though nobody wants it",
     file: PACKED,
     from: "options.cache && device",
@@ -79,7 +86,7 @@ export const mutants = [
   {
     fault: "what is small is kept",
     file: PACKED,
-    from: " && bytes >= WORTH_KEEPING",
+    from: " && totalOf(sizesOf(packings)) >= WORTH_KEEPING",
     to: "",
     tests: LIBRARY,
   },

@@ -1,11 +1,13 @@
 // Every kernel, and the table that a target is made of. Included after simd/<isa>.h in the target's namespace; the
 // kernels/<op>.h include nothing themselves, so a file that another one builds on comes first.
-#include "cpu/kernels/cache_codes.h"
+#include "cpu/kernels/activation_codes.h"
 #include "cpu/kernels/cache_places.h"
 #include "cpu/kernels/elements.h"
 #include "cpu/kernels/exp.h"
 #include "cpu/kernels/shares.h"
 // clang-format keeps the order
+#include "cpu/kernels/cache_codes.h"
+//
 #include "cpu/kernels/attention_page.h"
 #include "cpu/kernels/matmul_dot.h"
 #include "cpu/kernels/matmul_panel.h"
