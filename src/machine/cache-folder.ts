@@ -3,7 +3,8 @@
 import { createHash } from "node:crypto";
 import { lstatSync, readdirSync, rmSync, statfsSync, utimesSync } from "node:fs";
 import { homedir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import { QuipuError } from "../errors.js";
 import { makeFolder } from "./make-folder.js";
 
 /** Folders of the cache, by the ends of the names in them. */
@@ -26,13 +27,24 @@ export interface CachedFile {
   readonly partial: boolean;
 }
 
-/** QUIPU_CACHE, else quipu in the user's cache folder. */
+/** QUIPU_CACHE, else quipu in the user's cache folder. @throws {QuipuError} ERR_USAGE where the user has none. */
 export function cacheFolder(): string {
-  const { QUIPU_CACHE, XDG_CACHE_HOME } = process.env;
-  return QUIPU_CACHE || join(XDG_CACHE_HOME || join(homedir(), ".cache"), "quipu");
+  const { QUIPU_CACHE } = process.env;
+  return QUIPU_CACHE ? resolve(QUIPU_CACHE) : join(userCacheFolder(), "quipu");
 }
 
-/** Where a file of that kind lies that is named by `key`. */
+function userCacheFolder(): string {
+  const { XDG_CACHE_HOME = "" } = process.env;
+  if (isAbsolute(XDG_CACHE_HOME)) return XDG_CACHE_HOME; // a relative one is to be ignored (XDG Base Directory Specification)
+  let home = "";
+  attempt(() => {
+    home = homedir();
+  });
+  if (isAbsolute(home)) return join(home, ".cache");
+  throw new QuipuError("ERR_USAGE", "there is no cache folder, as the user has no home folder. QUIPU_CACHE names one.");
+}
+
+/** Where a file of that kind lies that is named by `key`. @throws {QuipuError} as {@link cacheFolder} does. */
 export function cachePath(kind: CacheKind, key: string): string {
   const name = createHash("sha256").update(key).digest("hex").slice(0, 32);
   return join(cacheFolder(), kind, `${name}.${KINDS[kind]}`);

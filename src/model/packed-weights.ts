@@ -57,7 +57,7 @@ export async function packWeights(
   const sizes = packings.map(({ format, view }) => bytesOf(format, view.shape));
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
   const keep = options.cache && device.packedLayout !== 0 && bytes >= WORTH_KEEPING;
-  const place = keep ? placeOf(device, files, packings) : undefined;
+  const place = keep ? placeOf(device, files, packings, options.warn) : undefined;
   if (place !== undefined) {
     const found = await findKept(place, sizes, device.threads, options.warn);
     if (options.signal?.aborted) throw abortedError(options.signal);
@@ -94,14 +94,28 @@ interface Place {
   readonly description: string;
 }
 
-/** The file is named by its sources and what is made of them; what it says of them, and how it is packed, must be the same to its last letter. */
-function placeOf(device: Device, files: Checkpoint["files"], packings: readonly Packing[]): Place {
+/**
+ * The file is named by its sources and what is made of them; what it says of them, and how it is packed, must be the same to its last letter.
+ * None where there is no cache folder.
+ */
+function placeOf(
+  device: Device,
+  files: Checkpoint["files"],
+  packings: readonly Packing[],
+  warn: Warn,
+): Place | undefined {
   const sources = files.map(({ path, identity }) => ({ path: realPath(path), is: identity }));
   const tensors = packings.map(({ name, format, view }) => ({ name, dtype: format, shape: view.shape }));
   const made = { layout: `${device.kind} ${device.packedLayout}`, tensors };
   const description = JSON.stringify({ files: sources, ...made });
-  const path = cachePath("weights", JSON.stringify([sources.map((source) => source.path), made]));
   const source = createHash("sha256").update(description).digest();
+  let path: string;
+  try {
+    path = cachePath("weights", JSON.stringify([sources.map((source) => source.path), made]));
+  } catch (error) {
+    warnNotKept((error as Error).message, warn);
+    return undefined;
+  }
   return { which: { path, kind: "weights", version: VERSION, source }, description };
 }
 

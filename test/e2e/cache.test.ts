@@ -1,5 +1,5 @@
 // quipu cache, and what the commands that load a model say of it.
-import { cpSync, readdirSync, renameSync, utimesSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, renameSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { writeWorthKeeping } from "../packed-cache.js";
@@ -107,10 +107,29 @@ test("a model that is gone can be named by its path", async () => {
   expect(await entries()).toHaveLength(1);
 });
 
+// Where there is neither HOME nor an entry of the user in the system, Node throws; an empty HOME is a relative one.
+test.each([
+  ["an empty HOME", { HOME: "" }],
+  ["a relative HOME", { HOME: "home" }],
+])("without a home folder, by %s, weights are not kept, and there is nothing to list", async (_what, home) => {
+  const cwd = mkdtempSync(join(temporary, "cwd-"));
+  const options = { env: { QUIPU_CACHE: "", XDG_CACHE_HOME: "relative", ...home }, cwd };
+  const problem = "there is no cache folder, as the user has no home folder. QUIPU_CACHE names one.";
+  expect(await quipu(["next", "-m", model, "-q", "q8", "--top", "1", "a"], options)).toEqual({
+    ...(await next(model, "--no-cache")),
+    stderr: `quipu: warning: packed weights are not kept: ${problem}\n`,
+  });
+  expect(await quipu(["cache"], options)).toEqual({ status: 2, stdout: "", stderr: `quipu: ${problem}\n` });
+  expect(readdirSync(cwd)).toEqual([]);
+});
+
 test.each([
   [["cache", "prun"], "unknown command 'cache prun'. Did you mean prune?"],
   [["cache", "prune", "--max-size", "much"], "Expected a size of at least 0 bytes, such as 512M or 8G."],
   [["cache", "prune", "--older-than", "x"], "--older-than"],
+  [["cache", "list", "model"], "too many arguments for 'list'"],
+  [["cache", "prune", "model"], "too many arguments for 'prune'"],
+  [["cache", "clear", "model"], "too many arguments for 'clear'"],
 ])("%j is refused", async (args, message) => {
   const { status, stderr } = await quipu(args, { env });
   expect([status, stderr]).toEqual([2, expect.stringContaining(message)]);

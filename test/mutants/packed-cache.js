@@ -140,6 +140,20 @@ export const mutants = [
     tests: UNIT,
   },
   {
+    fault: "a relative home folder is one",
+    file: FOLDER,
+    from: "if (isAbsolute(home)) return",
+    to: "return",
+    tests: COMMAND,
+  },
+  {
+    fault: "words after clear are not heard",
+    file: "src/cli/program.ts",
+    from: '.description("removes everything")\n    .allowExcessArguments(false)',
+    to: '.description("removes everything")',
+    tests: COMMAND,
+  },
+  {
     fault: "prune leaves what cannot be used",
     file: "src/generate/cache.ts",
     from: 'entry.state === "current" && ',
