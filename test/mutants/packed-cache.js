@@ -114,8 +114,22 @@ export const mutants = [
   {
     fault: "a full disk has as much room as an empty one",
     file: FOLDER,
-    from: "Math.min(MOST_BYTES, SHARE * (bavail * bsize + sizeOf(files)))",
+    from: "Math.min(MOST_BYTES, SHARE * (free + sizeOf(files)))",
     to: "MOST_BYTES * 100",
+    tests: UNIT,
+  },
+  {
+    fault: "a disk of memory has more room than there is memory",
+    file: FOLDER,
+    from: "Math.min(bavail * bsize, availableMemory())",
+    to: "bavail * bsize",
+    tests: UNIT,
+  },
+  {
+    fault: "what cannot be removed is taken for removed",
+    file: FOLDER,
+    from: "if (stays !== undefined) problem ??= stays;\n      else if",
+    to: "problem ??= stays;\n      if",
     tests: UNIT,
   },
   {
