@@ -88,7 +88,7 @@ function entryOf(file: CachedFile): CacheEntry {
     if (partial) return isLeftOver(file) ? "left" : "partial";
     if (described === undefined) return "damaged";
     if (!files.every((source) => existsSync(source.path))) return "gone";
-    return files.every((source) => source.is.startsWith(identify(source.path))) ? "current" : "changed";
+    return files.every(({ path, is }) => `${is}:`.startsWith(`${identify(path)}:`)) ? "current" : "changed";
   };
   const paths = files.map((source) => source.path);
   return { path, kind, bytes, used: new Date(used), files: paths, formats, state: stateOf() };

@@ -1,6 +1,8 @@
 // quipu cache, and what the commands that load a model say of it.
-import { cpSync, mkdtempSync, readdirSync, renameSync, utimesSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, renameSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { identify } from "#quipu/checkpoint/file.js";
+import { PreparedFile } from "#quipu/machine/prepared-file.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { writeWorthKeeping } from "../packed-cache.js";
 import { quipu } from "./run-cli.js";
@@ -94,6 +96,30 @@ test("prune removes what cannot be used, is old, is of a model, or too much; cle
   await next(model);
   expect(await cacheOf("clear")).toBe("removed 1 files, 17.9 MiB\n");
   expect(readdirSync(weights)).toEqual([]);
+});
+
+test("what a file says of itself is shown in one line, and a source is current by its whole time of change", async () => {
+  const folder = mkdtempSync(join(temporary, "\u001b[31m\n"));
+  mkdirSync(weights, { recursive: true });
+  const source = join(folder, "model.safetensors");
+  writeFileSync(source, "");
+  utimesSync(source, 1, 1);
+  const is = identify(source);
+  for (const [i, end] of [":hash", "", "5:hash"].entries()) {
+    const description = JSON.stringify({ files: [{ path: source, is: is + end }], tensors: [{ dtype: "q\n1" }] });
+    const path = join(weights, `${String(i).repeat(32)}.packed`);
+    const made = PreparedFile.make({ path, kind: "weights", version: 1, source: new Uint8Array(32) }, description, []);
+    if (typeof made === "string") throw new Error(made);
+    expect(await made.finish(1)).toBe("");
+    utimesSync(path, i, i);
+  }
+  const states = (await entries()).slice(0, 3).map(({ state }) => state);
+  expect(states).toEqual(["current", "current", "changed"]);
+  const shown = folder.replace("\u001b[31m\n", "\\u001b[31m\\n");
+  const lines = (await cacheOf()).split("\n").slice(1, 4);
+  for (const line of lines) expect(line).toMatch(/^weights q\\n1 /);
+  for (const line of lines) expect(line.slice(line.indexOf("/"))).toBe(shown);
+  expect(await cacheOf("prune", "-m", folder)).toMatch(/^removed 3 files, /);
 });
 
 test("a model that is gone can be named by its path", async () => {

@@ -184,8 +184,22 @@ export const mutants = [
   {
     fault: "what is of a model that has changed is current",
     file: "src/generate/cache.ts",
-    from: "source.is.startsWith(identify(source.path))",
-    to: "source.is.length > 0",
+    from: "files.every(({ path, is }) => ",
+    to: "files.every(({ path, is }) => is.length > 0 || ",
+    tests: COMMAND,
+  },
+  {
+    fault: "what is of a model whose time has more digits now is current",
+    file: "src/generate/cache.ts",
+    from: "}:`)) ? ",
+    to: "}`)) ? ",
+    tests: COMMAND,
+  },
+  {
+    fault: "a terminal does what a file's name says",
+    file: "src/cli/commands/cache.ts",
+    from: "JSON.stringify(name).slice(1, -1)",
+    to: "name",
     tests: COMMAND,
   },
   {
