@@ -95,7 +95,7 @@ interface Place {
 }
 
 /**
- * The file is named by its sources and what is made of them; what it says of them, and how it is packed, must be the same to its last letter.
+ * The file is named by its sources and what is made of them on which kind of device; what it says of them, and how it is packed, must be the same to its last letter.
  * None where there is no cache folder.
  */
 function placeOf(
@@ -106,12 +106,12 @@ function placeOf(
 ): Place | undefined {
   const sources = files.map(({ path, identity }) => ({ path: realPath(path), is: identity }));
   const tensors = packings.map(({ name, format, view }) => ({ name, dtype: format, shape: view.shape }));
-  const made = { layout: `${device.kind} ${device.packedLayout}`, tensors };
-  const description = JSON.stringify({ files: sources, ...made });
+  const layout = `${device.kind} ${device.packedLayout}`;
+  const description = JSON.stringify({ files: sources, layout, tensors });
   const source = createHash("sha256").update(description).digest();
   let path: string;
   try {
-    path = cachePath("weights", JSON.stringify([sources.map((source) => source.path), made]));
+    path = cachePath("weights", JSON.stringify([sources.map((source) => source.path), device.kind, tensors]));
   } catch (error) {
     warnNotKept((error as Error).message, warn);
     return undefined;
