@@ -5,6 +5,20 @@ const TILE = "native/cpu/kernels/matmul_tile.h";
 
 export const mutants = [
   {
+    fault: "a round of tasks has one task too many",
+    file: "native/cpu/kernels/shares.h",
+    from: "count = wanted < round ? wanted : round;",
+    to: "count = wanted < round ? wanted : round + (MUTANT ? 1 : 0);",
+    tests: ["unit/native/threads"],
+  },
+  {
+    fault: "tasks do not become smaller towards the end",
+    file: "native/cpu/kernels/shares.h",
+    from: "return half < least ? least : half > most ? most : half;",
+    to: "return half < least ? least : half > most || MUTANT ? most : half;",
+    tests: ["unit/native/threads"],
+  },
+  {
     fault: "the dot form sums in blocks of 2048",
     file: DOT,
     from: "for (size_t begin = 0; begin < depth; begin += kBlock) {\n    const size_t end = begin + kBlock < depth ? begin + kBlock : depth;",

@@ -13,6 +13,8 @@ uint64_t testTeam(uint64_t schedules);
 uint64_t testTeamSize();
 // core/prepared_file.h, also with several writers and readers; returns the files written.
 uint64_t testPreparedFile();
+// cpu/kernels/shares.h; returns how many.
+uint64_t testShares();
 // The loops of cpu/kernels/roofline.h; returns how many reads were checked.
 uint64_t testRoofline();
 // Threads, pool and queue of the system, for ThreadSanitizer to look at; returns the runs.

@@ -8,6 +8,7 @@ int main(int argc, char** argv) {
   if (schedules > 0) printf("team: %llu schedules\n", static_cast<unsigned long long>(testTeam(schedules)));
   printf("team size: %llu machines\n", static_cast<unsigned long long>(testTeamSize()));
   printf("prepared files: %llu\n", static_cast<unsigned long long>(testPreparedFile()));
+  printf("shares: %llu\n", static_cast<unsigned long long>(testShares()));
   printf("roofline: %llu reads\n", static_cast<unsigned long long>(testRoofline()));
   printf("threads: %llu runs\n", static_cast<unsigned long long>(testThreads(rounds)));
 }

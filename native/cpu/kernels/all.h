@@ -4,6 +4,7 @@
 #include "cpu/kernels/cache_places.h"
 #include "cpu/kernels/elements.h"
 #include "cpu/kernels/exp.h"
+#include "cpu/kernels/shares.h"
 // clang-format keeps the order
 #include "cpu/kernels/attention_page.h"
 #include "cpu/kernels/matmul_dot.h"

@@ -21,30 +21,17 @@ QUIPU_INLINE Form formOf(const View& a, const View& b) { return formOf(a.dims[0]
 
 QUIPU_INLINE bool usesPanels(const View& a, const View& b) { return formOf(a, b) == Form::kPanels; }
 
-// Weight rows of a task of this form: the last may have fewer.
-QUIPU_INLINE size_t multiplyTaskRows(Form form, const View& b, uint32_t threads) {
+// Of b, for so many rows of activations.
+QUIPU_INLINE Shares multiplyShares(size_t rows, const View& b, uint32_t threads) {
+  const Form form = formOf(rows, b);
+  if (isPacked(b.dtype)) return packedShares(rows, b, threads);
+  if (form == Form::kPanels) return panelShares(b.dims[0], threads);
   const auto rowBytes = static_cast<size_t>(bytesOf(b.dtype, 1, b.dims[1]));
-  switch (form) {
-    case Form::kTiles:
-      return tileTaskRows(b.dims[0], rowBytes, threads);
-    case Form::kPanels:
-      return panelsPerTask(b.dims[0], threads) * kPanelRows;
-    case Form::kDot:
-      return dotTaskRows(rowBytes);
-    case Form::kScaled:
-    case Form::kQ4:
-      return packedTaskRows(b, threads);
-  }
-  return 1;
-}
-
-QUIPU_INLINE size_t multiplyTaskRows(const View& a, const View& b, uint32_t threads) {
-  return multiplyTaskRows(formOf(a, b), b, threads);
+  return form == Form::kDot ? dotShares(b.dims[0], rowBytes, threads) : tileShares(b.dims[0], rowBytes, threads);
 }
 
 static size_t multiplyTasks(const View& a, const View& b, uint32_t threads) {
-  const size_t rows = multiplyTaskRows(a, b, threads);
-  return (b.dims[0] + rows - 1) / rows;
+  return multiplyShares(a.dims[0], b, threads).tasks();
 }
 
 // What panels and codes want done first, in a phase of its own: the activations packed, or made codes.
@@ -121,10 +108,10 @@ static constexpr auto asTheyAre = [](size_t, size_t, size_t, size_t) {};
 // Takes tasks and calls rows(first, last) with the weight rows of each.
 template <typename Rows>
 QUIPU_INLINE void eachTaskRows(const View& a, const View& b, Worker& worker, Rows rows) {
-  const size_t count = b.dims[0], perTask = multiplyTaskRows(a, b, worker.threads);
+  const Shares shares = multiplyShares(a.dims[0], b, worker.threads);
   for (size_t task; worker.next(task);) {
-    const size_t first = task * perTask;
-    rows(first, count - first < perTask ? count : first + perTask);
+    const Share share = shares.at(task);
+    rows(share.first, share.last);
   }
 }
 

@@ -162,10 +162,11 @@ QUIPU_INLINE void packActivations(const float* a, size_t columns, size_t depth, 
               packed + begin * columns + first * stepsOf(begin, depth) * 16);
 }
 
-// Panels of a task: at least four tasks a thread, for balance.
-QUIPU_INLINE size_t panelsPerTask(size_t rowCount, uint32_t threads) {
-  const size_t panels = (rowCount + kPanelRows - 1) / kPanelRows, perTask = panels / (size_t(threads) * 4);
-  return perTask < 1 ? 1 : atMost(perTask, kPanelsPerTask);
+// At least four tasks a thread.
+QUIPU_INLINE Shares panelShares(size_t rowCount, uint32_t threads) {
+  const size_t panels = (rowCount + kPanelRows - 1) / kPanelRows, balanced = panels / (size_t(threads) * 4);
+  const size_t perTask = balanced < 1 ? 1 : atMost(balanced, kPanelsPerTask);
+  return {rowCount, kPanelRows, perTask, perTask, threads};
 }
 
 // Weight rows [first, last) of b, at most kPanelsPerTask panels of its rowCount rows, against the packed activations:

@@ -10,10 +10,12 @@
 // Their sums are held side by side meanwhile: where the result will lie, they are a power of two apart as often as not,
 // and evict each other.
 
-static constexpr size_t kQ4Ahead = 4608;  // bytes: two superblocks
+// Bytes: a superblock and a half. It is fetched as a whole, before one is computed: line by line between the products
+// takes an eighth longer. One stream a thread: two side by side take a twentieth longer (Zen 5, two threads).
+static constexpr size_t kQ4Ahead = 3456;
 static constexpr size_t kQ4Panels = kWideRegisters >= 32 ? 3 : 1;
 // Rows of activations up to which codes are taken as they lie, and how many at a time.
-static constexpr size_t kQ4FewRows = 16;
+static constexpr size_t kQ4FewRows = kPackedFewRows;
 static constexpr int kQ4FewColumns = kWideRegisters >= 32 ? 4 : 2;
 static constexpr int kQ4Columns = 4;
 
@@ -85,83 +87,63 @@ QUIPU_INLINE f32x16 addSuper(f32x16 sum, const i32x16& products, const i32x16& m
 
 // --- few rows of activations: codes as they lie ---------------------------------------------------------------------
 
-// kStreams groups, `apart` from each other, against kColumns rows from `column` on: sums[stream][column].
-template <int kStreams, int kColumns>
-QUIPU_INLINE void q4Stream(const View& weights, size_t group, size_t apart, const Q4Rows& a, size_t column,
-                           f32x16 (&sums)[kStreams][kColumns]) {
-  for (auto& ofStream : sums) {
-    for (f32x16& sum : ofStream) sum = zero();
-  }
+// A group against kColumns rows from `column` on: sums[column].
+template <int kColumns>
+QUIPU_INLINE void q4Stream(const View& weights, size_t group, const Q4Rows& a, size_t column,
+                           f32x16 (&sums)[kColumns]) {
+  for (f32x16& sum : sums) sum = zero();
   for (size_t s = 0; s < a.supers; ++s) {
-    for (int i = 0; i < kStreams; ++i) {
-      const Q4Super super = q4Super(weights, group + size_t(i) * apart, s);
-      if (column == 0) {
-        for (size_t line = 0; line < kQ4SuperBytes; line += 64) __builtin_prefetch(super.codes + kQ4Ahead + line, 0, 3);
-      }
-      i32x16 products[kColumns], minimums[kColumns];
+    const Q4Super super = q4Super(weights, group, s);
+    if (column == 0) {
+      for (size_t line = 0; line < kQ4SuperBytes; line += 64) __builtin_prefetch(super.codes + kQ4Ahead + line, 0, 3);
+    }
+    i32x16 products[kColumns], minimums[kColumns];
 #pragma GCC unroll 8
-      for (int c = 0; c < kColumns; ++c) products[c] = minimums[c] = noWhole();
-      for (size_t pair = 0; pair < super.pairs; ++pair) {
-        const uint8_t *w = super.codes + pair * kQ4Codes, *side = super.side(pair);
-        const pairs16 scales = scalesOf(side), offsets = minimumsOf(side);
+    for (int c = 0; c < kColumns; ++c) products[c] = minimums[c] = noWhole();
+    for (size_t pair = 0; pair < super.pairs; ++pair) {
+      const uint8_t *w = super.codes + pair * kQ4Codes, *side = super.side(pair);
+      const pairs16 scales = scalesOf(side), offsets = minimumsOf(side);
 #pragma GCC unroll 2
-        for (int half = 0; half < 2; ++half, w += kQ4Codes / 2) {
-          partial16 partial[kColumns];
+      for (int half = 0; half < 2; ++half, w += kQ4Codes / 2) {
+        partial16 partial[kColumns];
 #pragma GCC unroll 8
-          for (int c = 0; c < kColumns; ++c) partial[c] = noPartial();
+        for (int c = 0; c < kColumns; ++c) partial[c] = noPartial();
 #pragma GCC unroll 4
-          for (size_t k = 0; k < 16; k += 4) {
-            const ucodes16 low = lowNibbles(w + k * kGroupRows), high = highNibbles(w + k * kGroupRows);
+        for (size_t k = 0; k < 16; k += 4) {
+          const ucodes16 low = lowNibbles(w + k * kGroupRows), high = highNibbles(w + k * kGroupRows);
 #pragma GCC unroll 8
-            for (int c = 0; c < kColumns; ++c) {
-              const int8_t* x = a.codesAt(column + size_t(c), s) + pair * kQ4Pair + size_t(half) * kQ4Block + k;
-              partial[c] = dot(partial[c], low, x);
-              partial[c] = dot(partial[c], high, x + 16);
-            }
+          for (int c = 0; c < kColumns; ++c) {
+            const int8_t* x = a.codesAt(column + size_t(c), s) + pair * kQ4Pair + size_t(half) * kQ4Block + k;
+            partial[c] = dot(partial[c], low, x);
+            partial[c] = dot(partial[c], high, x + 16);
           }
-#pragma GCC unroll 8
-          for (int c = 0; c < kColumns; ++c) products[c] = addScaled(products[c], partial[c], scales, half);
         }
 #pragma GCC unroll 8
-        for (int c = 0; c < kColumns; ++c) {
-          minimums[c] = addPairs(minimums[c], offsets, a.sumsAt(column + size_t(c), s) + 2 * pair);
-        }
+        for (int c = 0; c < kColumns; ++c) products[c] = addScaled(products[c], partial[c], scales, half);
       }
 #pragma GCC unroll 8
       for (int c = 0; c < kColumns; ++c) {
-        sums[i][c] = addSuper(sums[i][c], products[c], minimums[c], q4Scales(super), q4Minimums(super),
-                              a.scaleAt(column + size_t(c), s));
+        minimums[c] = addPairs(minimums[c], offsets, a.sumsAt(column + size_t(c), s) + 2 * pair);
       }
     }
-  }
-}
-
-// kColumns rows against `groups` groups, the last with `valid` rows. One row takes two groups side by side: two
-// streams.
-template <int kColumns>
-static void q4Few(const View& weights, size_t group, size_t groups, const Q4Rows& a, size_t column, float* sums,
-                  size_t pitch, size_t valid) {
-  constexpr int kStreams = kColumns == 1 ? 2 : 1;
-  const auto put = [&](size_t g, const f32x16(&of)[kColumns]) {
+#pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) {
-      storeFirst(sums + size_t(c) * pitch + g * kGroupRows, of[c], g + 1 < groups ? kGroupRows : valid);
+      sums[c] = addSuper(sums[c], products[c], minimums[c], q4Scales(super), q4Minimums(super),
+                         a.scaleAt(column + size_t(c), s));
     }
-  };
-  const size_t apart = groups / kStreams;
-  for (size_t g = 0; g < apart; ++g) {
-    f32x16 some[kStreams][kColumns];
-    q4Stream(weights, group + g, apart, a, column, some);
-    for (size_t i = 0; i < kStreams; ++i) put(g + i * apart, some[i]);
-  }
-  for (size_t g = apart * kStreams; g < groups; ++g) {
-    f32x16 one[1][kColumns];
-    q4Stream(weights, group + g, 0, a, column, one);
-    put(g, one[0]);
   }
 }
 
-// --- several
-// -----------------------------------------------------------------------------------------------------------
+// The same, put down: sums[column · pitch + r], r < valid.
+template <int kColumns>
+static void q4Few(const View& weights, size_t group, const Q4Rows& a, size_t column, float* sums, size_t pitch,
+                  size_t valid) {
+  f32x16 of[kColumns];
+  q4Stream(weights, group, a, column, of);
+  for (int c = 0; c < kColumns; ++c) storeFirst(sums + size_t(c) * pitch, of[c], valid);
+}
+
+// --- several ---------------------------------------------------------------------------------------------------------
 
 // A superblock with a byte a code.
 struct alignas(64) Q4Panel {
@@ -240,7 +222,7 @@ static void q4Tile(const Q4Panel* panels, size_t pairs, size_t s, const Q4Rows& 
 }
 
 using Q4Tile = void (*)(const Q4Panel*, size_t, size_t, const Q4Rows&, size_t, float*);
-using Q4Few = void (*)(const View&, size_t, size_t, const Q4Rows&, size_t, float*, size_t, size_t);
+using Q4Few = void (*)(const View&, size_t, const Q4Rows&, size_t, float*, size_t, size_t);
 
 struct Q4Tiles {
   Q4Tile of[kQ4Panels + 1][kQ4Columns + 1] = {};
@@ -282,13 +264,10 @@ static void q4Rows(const Q4Rows& a, size_t columns, const View& weights, size_t 
   static constexpr Q4Tiles kTiles;
   if (columns <= kQ4FewRows) {
     const size_t tiles = (columns + kQ4FewColumns - 1) / kQ4FewColumns;
-    // One row takes all groups at once, several take one after the other: it is in cache for the next rows.
-    const size_t step = columns == 1 ? groups : 1;
-    for (size_t g = 0; g < groups; g += step) {
+    for (size_t g = 0; g < groups; ++g) {
       for (size_t tile = 0; tile < tiles; ++tile) {
         const size_t column = tile * columns / tiles, width = (tile + 1) * columns / tiles - column;
-        kTiles.few[width](weights, group + g, step, a, column, sums + column * pitch + g * kGroupRows, pitch,
-                          validOf(g + step - 1));
+        kTiles.few[width](weights, group + g, a, column, sums + column * pitch + g * kGroupRows, pitch, validOf(g));
       }
     }
     return;

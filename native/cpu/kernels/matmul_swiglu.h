@@ -9,19 +9,14 @@
 //
 //   scratch   that of the product, then the tile: [t][rows of the task]
 
-QUIPU_INLINE size_t gateTileRows(const View& a, const View& gate, uint32_t threads) {
-  const size_t rows = multiplyTaskRows(a, gate, threads);
-  return rows < gate.dims[0] ? rows : gate.dims[0];
-}
-
 // Of the tiles of the forms up to this number of rows the largest: few rows may have wider ones than many. With one
 // thread a task has the most rows.
 static size_t matmulSwigluScratchBytes(const OpCall& call) {
   const View &a = call[matmul_swiglu::kA], &gate = call[matmul_swiglu::kGate];
   size_t tile = 0;
-  for (const size_t most : {kDotLimit, kTileLimit, SIZE_MAX}) {
+  for (const size_t most : {kDotLimit, kPackedFewRows, kTileLimit, SIZE_MAX}) {
     const size_t rows = atMost(a.dims[0], most);
-    const size_t own = atMost(multiplyTaskRows(formOf(rows, gate), gate, 1), gate.dims[0]) * rows;
+    const size_t own = multiplyShares(rows, gate, 1).mostRows() * rows;
     tile = own > tile ? own : tile;
   }
   return multiplyScratchBytes(a, gate) + tile * sizeof(float);
@@ -56,7 +51,7 @@ QUIPU_INLINE void dotPair(const View& a, const View& gate, const View& up, size_
 
 static void matmulSwigluRun(const OpCall& call, Worker& worker) {
   const View &a = call[matmul_swiglu::kA], &gate = call[matmul_swiglu::kGate], &up = call[matmul_swiglu::kUp];
-  const size_t pitch = gate.dims[0], tilePitch = gateTileRows(a, gate, worker.threads);
+  const size_t pitch = gate.dims[0], tilePitch = multiplyShares(a.dims[0], gate, worker.threads).mostRows();
   float* tile = reinterpret_cast<float*>(worker.scratch + multiplyScratchBytes(a, gate));
   float* out = call[matmul_swiglu::kOut].as<float>();
   eachTaskRows(a, gate, worker, [&](size_t first, size_t last) {

@@ -13,7 +13,7 @@ static constexpr bool kHasTiles = kWideRegisters >= 8;
 static constexpr size_t kTileRows = kWideRegisters >= 32 ? 4 : 1;
 static constexpr size_t kTileColumns = 6;
 static constexpr size_t kStripRows = 16;
-static constexpr size_t kTileTaskBytes = 1 << 18;
+static constexpr size_t kTileTaskBytes = 1 << 20, kTileLastTaskBytes = 1 << 16;
 // The longest strip that is fetched as a whole, so that its parts may be of any length; of longer ones the next block.
 static constexpr size_t kFetchedStrip = 1 << 17;
 
@@ -114,11 +114,8 @@ static void multiplyStrip(const float* a, size_t columns, size_t depth, const E*
   }
 }
 
-// Weight rows of a task: at least four tasks a thread, for balance.
-QUIPU_INLINE size_t tileTaskRows(size_t rowCount, size_t rowBytes, uint32_t threads) {
-  const size_t balanced = rowCount / (size_t(threads) * 4), large = kTileTaskBytes / rowBytes;
-  const size_t strips = (balanced < large ? balanced : large) / kStripRows;
-  return (strips < 1 ? 1 : strips) * kStripRows;
+QUIPU_INLINE Shares tileShares(size_t rowCount, size_t rowBytes, uint32_t threads) {
+  return sharesOf(rowCount, kStripRows, kStripRows * rowBytes, kTileLastTaskBytes, kTileTaskBytes, threads);
 }
 
 // Weight rows [first, last) of b against all `columns` rows of a: out[column · pitch + row − first].

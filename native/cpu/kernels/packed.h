@@ -1,8 +1,9 @@
 // What packed matrices of all formats have in common: groups of sixteen rows, and rows as numbers.
 
-// Of a task. With 128 KB, whose beginnings wait for memory more often, two threads of Zen 5 read a quarter less a
-// second.
-static constexpr size_t kPackedTaskBytes = 1 << 19;
+// Rows of activations up to which memory bounds a product.
+static constexpr size_t kPackedFewRows = 16;
+// Of the largest tasks, for few rows and for many, whose sums a task keeps in cache.
+static constexpr size_t kPackedFewTaskBytes = 1 << 21, kPackedTaskBytes = 1 << 19, kPackedLastTaskBytes = 1 << 16;
 
 // Bytes of a block of 32 of sixteen rows, of a format whose weights are codes times a scale of their own.
 QUIPU_INLINE size_t scaledBlockBytes(DType dtype) { return dtype == DType::kQ6 ? kQ6BlockBytes : kQ8BlockBytes; }
@@ -34,10 +35,8 @@ static void packedRow(const View& matrix, size_t row, float* to) {
   scaledRow(matrix, row, to);
 }
 
-// Weight rows of a task: whole groups, at least four tasks a thread.
-QUIPU_INLINE size_t packedTaskRows(const View& matrix, uint32_t threads) {
-  const size_t balanced = matrix.dims[0] / (size_t(threads) * 4 * kGroupRows);
-  const size_t large = kPackedTaskBytes / static_cast<size_t>(bytesOf(matrix.dtype, kGroupRows, matrix.dims[1]));
-  const size_t groups = balanced < large ? balanced : large;
-  return (groups < 1 ? 1 : groups) * kGroupRows;
+QUIPU_INLINE Shares packedShares(size_t rows, const View& matrix, uint32_t threads) {
+  const auto groupBytes = static_cast<size_t>(bytesOf(matrix.dtype, kGroupRows, matrix.dims[1]));
+  return sharesOf(matrix.dims[0], kGroupRows, groupBytes, kPackedLastTaskBytes,
+                  rows <= kPackedFewRows ? kPackedFewTaskBytes : kPackedTaskBytes, threads);
 }
