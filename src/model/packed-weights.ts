@@ -59,7 +59,8 @@ export async function findPacked(
   packings: readonly Packing[],
   options: PackOptions,
 ): Promise<ReadonlyMap<string, Tensor> | undefined> {
-  const place = placeOf(device, checkpoint, packings, options);
+  const silent = () => {}; // whoever packs them is told why they are not kept
+  const place = placeOf(device, checkpoint, packings, { cache: options.cache, warn: silent });
   const found = place && (await findKept(place, sizesOf(packings), device.threads, options.warn));
   if (options.signal?.aborted) throw abortedError(options.signal);
   return found && takeSections(device, packings, found);
@@ -114,22 +115,29 @@ const sizesOf = (packings: readonly Packing[]) => packings.map(({ format, shape 
 const totalOf = (sizes: readonly number[]) => sizes.reduce((sum, size) => sum + size, 0);
 
 /**
- * Where they are kept, if they are. The file is named by its sources and what is made of them; what it says of them, and how it is packed, must be the same to its last letter.
+ * Where they are kept, if they are: none where there is no cache folder. The file is named by its sources and what is made of them on which kind of device; what it says of them, and how it is packed, must be the same to its last
+ * letter.
  */
 function placeOf(
   device: Device,
   { files }: Checkpoint,
   packings: readonly Packing[],
-  options: PackOptions,
+  { cache, warn }: Pick<PackOptions, "cache" | "warn">,
 ): Place | undefined {
-  const keep = options.cache && device.packedLayout !== 0 && totalOf(sizesOf(packings)) >= WORTH_KEEPING;
+  const keep = cache && device.packedLayout !== 0 && totalOf(sizesOf(packings)) >= WORTH_KEEPING;
   if (!keep) return undefined;
   const sources = files.map(({ path, identity }) => ({ path: realPath(path), is: identity }));
   const tensors = packings.map(({ name, format, shape }) => ({ name, dtype: format, shape }));
-  const made = { layout: `${device.kind} ${device.packedLayout}`, tensors };
-  const description = JSON.stringify({ files: sources, ...made });
-  const path = cachePath("weights", JSON.stringify([sources.map((source) => source.path), made]));
+  const layout = `${device.kind} ${device.packedLayout}`;
+  const description = JSON.stringify({ files: sources, layout, tensors });
   const source = createHash("sha256").update(description).digest();
+  let path: string;
+  try {
+    path = cachePath("weights", JSON.stringify([sources.map((source) => source.path), device.kind, tensors]));
+  } catch (error) {
+    warnNotKept((error as Error).message, warn);
+    return undefined;
+  }
   return { which: { path, kind: "weights", version: VERSION, source }, description };
 }
 

@@ -79,8 +79,8 @@ export const mutants = [
   {
     fault: "weights are kept though nobody wants it",
     file: PACKED,
-    from: "options.cache && device",
-    to: "device",
+    from: "const keep = cache && device",
+    to: "const keep = device",
     tests: LIBRARY,
   },
   {
@@ -121,8 +121,22 @@ export const mutants = [
   {
     fault: "a full disk has as much room as an empty one",
     file: FOLDER,
-    from: "Math.min(MOST_BYTES, SHARE * (bavail * bsize + sizeOf(files)))",
+    from: "Math.min(MOST_BYTES, SHARE * (free + sizeOf(files)))",
     to: "MOST_BYTES * 100",
+    tests: UNIT,
+  },
+  {
+    fault: "a disk of memory has more room than there is memory",
+    file: FOLDER,
+    from: "Math.min(bavail * bsize, availableMemory())",
+    to: "bavail * bsize",
+    tests: UNIT,
+  },
+  {
+    fault: "what cannot be removed is taken for removed",
+    file: FOLDER,
+    from: "if (stays !== undefined) problem ??= stays;\n      else if",
+    to: "problem ??= stays;\n      if",
     tests: UNIT,
   },
   {
@@ -147,6 +161,20 @@ export const mutants = [
     tests: UNIT,
   },
   {
+    fault: "a relative home folder is one",
+    file: FOLDER,
+    from: "if (isAbsolute(home)) return",
+    to: "return",
+    tests: COMMAND,
+  },
+  {
+    fault: "words after clear are not heard",
+    file: "src/cli/program.ts",
+    from: '.description("removes everything")\n    .allowExcessArguments(false)',
+    to: '.description("removes everything")',
+    tests: COMMAND,
+  },
+  {
     fault: "prune leaves what cannot be used",
     file: "src/generate/cache.ts",
     from: 'entry.state === "current" && ',
@@ -163,8 +191,22 @@ export const mutants = [
   {
     fault: "what is of a model that has changed is current",
     file: "src/generate/cache.ts",
-    from: "source.is.startsWith(identify(source.path))",
-    to: "source.is.length > 0",
+    from: "files.every(({ path, is }) => ",
+    to: "files.every(({ path, is }) => is.length > 0 || ",
+    tests: COMMAND,
+  },
+  {
+    fault: "what is of a model whose time has more digits now is current",
+    file: "src/generate/cache.ts",
+    from: "}:`)) ? ",
+    to: "}`)) ? ",
+    tests: COMMAND,
+  },
+  {
+    fault: "a terminal does what a file's name says",
+    file: "src/cli/commands/cache.ts",
+    from: "JSON.stringify(name).slice(1, -1)",
+    to: "name",
     tests: COMMAND,
   },
   {
