@@ -7,8 +7,8 @@ export const mutants = [
   {
     fault: "products of a norm read what was made for the first",
     file: "native/cpu/kernels/norm_products.h",
-    from: "made[i] = first < i ? made[first] : shared + bytes;",
-    to: "made[i] = first < i || (i > 0 && MUTANT) ? made[first] : shared + bytes;",
+    from: "made[i] = first < i ? made[first] : placeIn(shared, bytes);",
+    to: "made[i] = first < i || (i > 0 && MUTANT) ? made[first] : placeIn(shared, bytes);",
     tests: ["kernels/norm-qkv"],
   },
   {

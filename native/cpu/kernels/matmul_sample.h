@@ -11,7 +11,7 @@ QUIPU_INLINE auto asSample(const OpCall& call, std::byte* shared, F f) {
   constexpr uint32_t kCount = sample::kBestLogprobs + 1;
   View operands[kCount];
   operands[sample::kLogits] = {
-      shared + (multiplySharedBytes(a, b) + 63) / 64 * 64, DType::kF32, {a.dims[0], b.dims[0], 1, 1}, 0};
+      placeIn(shared, wholeLines(multiplySharedBytes(a, b))), DType::kF32, {a.dims[0], b.dims[0], 1, 1}, 0};
   for (uint32_t i = sample::kOutputRows; i < kCount; ++i) operands[i] = call[i + 1];
   return f(OpCall{operands, kCount, nullptr});
 }
@@ -24,7 +24,7 @@ static size_t matmulSampleScratchBytes(const OpCall& call) {
 
 static size_t matmulSampleSharedBytes(const OpCall& call) {
   const View &a = call[matmul_sample::kA], &b = call[matmul_sample::kB];
-  return (multiplySharedBytes(a, b) + 63) / 64 * 64 + size_t(a.dims[0]) * b.dims[0] * sizeof(float);
+  return wholeLines(multiplySharedBytes(a, b)) + size_t(a.dims[0]) * b.dims[0] * sizeof(float);
 }
 
 static size_t headPackTasks(const OpCall& call, uint32_t) {

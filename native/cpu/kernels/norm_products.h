@@ -11,15 +11,15 @@ struct NormProducts {
   size_t bytes;
 
   NormProducts(std::byte* shared, const View& x, const View* const (&matrices)[kCount])
-      : norm{shared, DType::kF32, {x.dims[0], x.dims[1], 1, 1}, 0}, bytes(whole(size_t(x.dims[0]) * x.dims[1] * 4)) {
+      : norm{shared, DType::kF32, {x.dims[0], x.dims[1], 1, 1}, 0},
+        bytes(wholeLines(size_t(x.dims[0]) * x.dims[1] * 4)) {
     for (size_t i = 0; i < kCount; ++i) {
       b[i] = matrices[i];
       const size_t first = firstAlike(i);
-      made[i] = first < i ? made[first] : shared + bytes;
-      if (first == i) bytes += whole(multiplySharedBytes(norm, *b[i]));
+      made[i] = first < i ? made[first] : placeIn(shared, bytes);
+      if (first == i) bytes += wholeLines(multiplySharedBytes(norm, *b[i]));
     }
   }
-  static size_t whole(size_t bytes) { return (bytes + 63) / 64 * 64; }
   // The first matrix whose product reads what that of matrix i does.
   size_t firstAlike(size_t i) const {
     size_t first = 0;

@@ -13,9 +13,9 @@ struct QkvParts {
 
   QkvParts(const OpCall& call, std::byte* shared)
       : products(shared, call[norm_qkv::kX], {&call[norm_qkv::kQuery], &call[norm_qkv::kKey], &call[norm_qkv::kValue]}),
-        sums{call[norm_qkv::kOut], rowsOf(call, shared + products.bytes), {}} {
-    const size_t each = NormProducts<3>::whole(size_t(sums[1].dims[0]) * sums[1].dims[1] * 4);
-    sums[2] = rowsOf(call, shared + products.bytes + each);
+        sums{call[norm_qkv::kOut], rowsOf(call, placeIn(shared, products.bytes)), {}} {
+    const size_t each = wholeLines(size_t(sums[1].dims[0]) * sums[1].dims[1] * 4);
+    sums[2] = rowsOf(call, placeIn(shared, products.bytes + each));
     bytes = products.bytes + 2 * each;
   }
   size_t rows() const { return products.norm.dims[0]; }
@@ -48,7 +48,7 @@ QUIPU_INLINE auto asAppendKv(const OpCall& call, const QkvParts& parts, F f) {
 
 static size_t normQkvScratchBytes(const OpCall& call) {
   const QkvParts parts(call, nullptr);
-  size_t most = NormProducts<3>::whole(asAppendKv(call, parts, appendKvScratchBytes)) +
+  size_t most = wholeLines(asAppendKv(call, parts, appendKvScratchBytes)) +
                 size_t(call[norm_qkv::kAngles].dims[1]) * kRopeAngleBytes;
   for (const View* b : parts.products.b) {
     const size_t own = multiplyScratchBytes(parts.products.norm, *b);
@@ -102,7 +102,7 @@ static void qkvStore(const OpCall& call, Worker& worker) {
   const View& angles = call[norm_qkv::kAngles];
   const size_t half = angles.dims[1], width = parts.sums[0].dims[1], size = 2 * half;
   asAppendKv(call, parts, [&](const OpCall& part) {
-    auto* cosines = reinterpret_cast<float*>(worker.scratch + NormProducts<3>::whole(appendKvScratchBytes(part)));
+    auto* cosines = reinterpret_cast<float*>(worker.scratch + wholeLines(appendKvScratchBytes(part)));
     const auto unzip = [&](size_t row) { unzipAngles(angles.as<float>() + row * 2 * half, half, cosines); };
     const auto turnKey = [&](size_t row, size_t head) {
       unzip(row);
