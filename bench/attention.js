@@ -1,13 +1,14 @@
 // Attention by itself over a prompt of 4,096 tokens, in steps of 512 rows as the library takes them, and one row behind so many: GFLOP/s
 // of 4 · d a query head and visible key, beside the best peak of f32 multiply-adds of the run. One thread, its processor time (what
-// neighbours take is not counted), best of all rounds, each instruction set of this machine. QUIPU_BENCH_DIST names other builds'
-// dists, with : between, which take turns.
+// neighbours take is not counted), best of all rounds, each instruction set of this machine. QUIPU_BENCH_HEADS are key/value heads other
+// than two, each with four query heads. QUIPU_BENCH_DIST names other builds' dists, with : between, which take turns.
 import { join } from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { markdown, ROOT } from "./measure.js";
 
-const [TOKENS, STEP, HEADS, GROUP, ROUNDS, REPEATED] = [4096, 512, 2, 4, 4, 64];
+const [TOKENS, STEP, GROUP, ROUNDS, REPEATED] = [4096, 512, 4, 4, 64];
+const HEADS = Number(process.env.QUIPU_BENCH_HEADS ?? 2);
 const DISTS = (process.env.QUIPU_BENCH_DIST ?? join(ROOT, "dist")).split(":");
 
 const processorSeconds = async (work) => {

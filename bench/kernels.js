@@ -230,7 +230,7 @@ const chosen = (all, words) => (all.some((name) => words.includes(name)) ? all.f
 
 async function main(words) {
   const targets = process.env.QUIPU_CPU ? [machine.target] : machine.targets.filter((name) => name !== "scalar");
-  const known = [...formats, ...machine.targets, "attention"];
+  const known = [...formats, ...targets, "attention"];
   const unknown = words.filter((word) => !known.includes(word));
   if (unknown.length > 0) {
     console.error(`bench:kernels: expected some of ${known.join(", ")}; got ${unknown.join(", ")}`);

@@ -1,6 +1,6 @@
 // The measurements of docs/benchmarks.md, each a file beside this one that prints Markdown.
 //
-//   node bench/run.js                       all of them but peers
+//   node bench/run.js                       all of them but peers and quality
 //   node bench/run.js roofs speed …         some
 //
 // Build first (npm run build). What a measurement compares with is installed by hand; it says how where it is missing.

@@ -38,10 +38,11 @@ Napi::Function FileWrap::define(Napi::Env env) {
 
 FileWrap::FileWrap(const Napi::CallbackInfo& info) : Wrapped<FileWrap>(info) {
   info.This().As<Napi::Object>().TypeTag(&kTag);
-  const Arguments arguments(info, "new MappedFile(path, expectedBytes, map)");
-  const auto [path, bytes, map] = arguments.read<std::string, Size, bool>();
-  guarded(info.Env(), [&, &path = path, &bytes = bytes, &map = map] {
-    check(info.Env(), MappedFile::open(path, bytes, map, file_));
+  const Arguments arguments(info, "new MappedFile(path, expectedBytes, map, first, bytes)");
+  const auto [path, expected, map, first, bytes] = arguments.read<std::string, Size, bool, Size, Size>();
+  guarded(info.Env(), [&, &path = path, &expected = expected, &map = map, &first = first, &bytes = bytes] {
+    check(info.Env(),
+          map ? MappedFile::map(path, expected, file_) : MappedFile::open(path, expected, first, bytes, file_));
   });
 }
 

@@ -6,12 +6,15 @@
 namespace quipu {
 
 size_t failingRows(const Program& program) {
-  size_t rows = 0;
+  size_t most = 0;
+  const auto count = [&](const Op& op, uint32_t ids) {
+    most = std::max<size_t>(most, program.tensors()[op.operands[ids]].dims[0]);
+  };
   for (const Op& op : program.ops()) {
-    if (op.code != OpCode::kSample) continue;
-    rows = std::max<size_t>(rows, program.tensors()[op.operands[sample::kIds]].dims[0]);
+    if (op.code == OpCode::kSample) count(op, sample::kIds);
+    if (op.code == OpCode::kMatmulSample) count(op, matmul_sample::kIds);
   }
-  return rows;
+  return most;
 }
 
 Status describe(const Failure& failure, const Program& program) {

@@ -28,7 +28,7 @@ constexpr Failure failureOf(uint64_t word) {
 // that no operand allows is a fault of the program's author and ends the run.
 constexpr bool isOfRow(ErrorCode code) { return code == ErrorCode::kNotANumber || code == ErrorCode::kAllForbidden; }
 
-// Rows that may fail alone: those of sample.
+// Rows that may fail alone: those that sample, or are a part of an op that does.
 size_t failingRows(const Program& program);
 
 // What to tell of it.

@@ -24,8 +24,8 @@ Status refused(const std::string& path, const char* doing, size_t bytes, const c
 
 }  // namespace
 
-MappedFile::MappedFile(std::string path, int descriptor, size_t bytes, bool mapped)
-    : path_(std::move(path)), descriptor_(descriptor), bytes_(bytes), mapped_(mapped) {}
+MappedFile::MappedFile(std::string path, size_t first, size_t bytes, bool mapped)
+    : path_(std::move(path)), first_(first), bytes_(bytes), mapped_(mapped) {}
 
 MappedFile::~MappedFile() {
   close();
@@ -37,30 +37,51 @@ void MappedFile::close() {
   descriptor_ = -1;
 }
 
-Status MappedFile::open(const std::string& path, size_t expectedBytes, bool map, std::shared_ptr<MappedFile>& out) {
+Status MappedFile::find(size_t expectedBytes) {
   // Whoever put a pipe into its place since the header was read: opening it must not wait for a writer.
-  std::shared_ptr<MappedFile> file(new MappedFile(path, -1, expectedBytes, map));
-  file->descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (file->descriptor_ < 0) return failure(path, "cannot be opened");
+  descriptor_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor_ < 0) return failure(path_, "cannot be opened");
   struct stat info;
-  if (fstat(file->descriptor_, &info) != 0) return failure(path, "cannot be examined");
-  if (!S_ISREG(info.st_mode)) return Status::error(ErrorCode::kModelInvalid, path + ": expected a file");
+  if (fstat(descriptor_, &info) != 0) return failure(path_, "cannot be examined");
+  if (!S_ISREG(info.st_mode)) return Status::error(ErrorCode::kModelInvalid, path_ + ": expected a file");
   const auto bytes = static_cast<size_t>(info.st_size);
   if (bytes != expectedBytes) {
-    return Status::error(ErrorCode::kModelInvalid, path + ": its size changed while it was being opened: expected " +
+    return Status::error(ErrorCode::kModelInvalid, path_ + ": its size changed while it was being opened: expected " +
                                                        std::to_string(expectedBytes) + " bytes, got " +
                                                        std::to_string(bytes) + ". Is it still being written?");
   }
-  if (bytes > 0) {
-    void* data = map ? mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file->descriptor_, 0)
-                     : mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (data == MAP_FAILED && !map) return refused(path, "reading", bytes, "memory");
-    if (data == MAP_FAILED && errno == ENOMEM) return refused(path, "mapping", bytes, "address space");
+  return {};
+}
+
+Status MappedFile::map(const std::string& path, size_t expectedBytes, std::shared_ptr<MappedFile>& out) {
+  std::shared_ptr<MappedFile> file(new MappedFile(path, 0, expectedBytes, true));
+  if (Status status = file->find(expectedBytes); !status.ok()) return status;
+  if (expectedBytes > 0) {
+    void* data = mmap(nullptr, expectedBytes, PROT_READ, MAP_SHARED, file->descriptor_, 0);
+    if (data == MAP_FAILED && errno == ENOMEM) return refused(path, "mapping", expectedBytes, "address space");
     if (data == MAP_FAILED) return failure(path, "cannot be mapped, but perhaps be read into memory");
     file->data_ = static_cast<std::byte*>(data);
   }
-  if (map || bytes == 0) {
-    file->ready_ = bytes;
+  file->ready_ = expectedBytes;
+  file->close();
+  out = std::move(file);
+  return {};
+}
+
+Status MappedFile::open(const std::string& path, size_t expectedBytes, size_t first, size_t bytes,
+                        std::shared_ptr<MappedFile>& out) {
+  if (first > expectedBytes || bytes > expectedBytes - first) {
+    return Status::error(ErrorCode::kInternal, path + ": " + std::to_string(bytes) + " bytes from " +
+                                                   std::to_string(first) + " on leave the file of " +
+                                                   std::to_string(expectedBytes));
+  }
+  std::shared_ptr<MappedFile> file(new MappedFile(path, first, bytes, false));
+  if (Status status = file->find(expectedBytes); !status.ok()) return status;
+  if (bytes > 0) {
+    void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data == MAP_FAILED) return refused(path, "reading", bytes, "memory");
+    file->data_ = static_cast<std::byte*>(data);
+  } else {
     file->close();
   }
   out = std::move(file);
@@ -70,7 +91,7 @@ Status MappedFile::open(const std::string& path, size_t expectedBytes, bool map,
 Status MappedFile::create(const std::string& path, int descriptor, size_t bytes, std::shared_ptr<MappedFile>& out) {
   void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
   if (data == MAP_FAILED) return failure(path, "cannot be mapped");
-  std::shared_ptr<MappedFile> file(new MappedFile(path, -1, bytes, true));
+  std::shared_ptr<MappedFile> file(new MappedFile(path, 0, bytes, true));
   file->data_ = static_cast<std::byte*>(data);
   file->ready_ = bytes;
   file->writable_ = true;
@@ -81,7 +102,7 @@ Status MappedFile::create(const std::string& path, int descriptor, size_t bytes,
 Status MappedFile::read(size_t most) {
   const size_t end = ready_ + std::min(most, bytes_ - ready_);
   while (ready_ < end) {
-    const ssize_t got = pread(descriptor_, data_ + ready_, end - ready_, static_cast<off_t>(ready_));
+    const ssize_t got = pread(descriptor_, data_ + ready_, end - ready_, static_cast<off_t>(first_ + ready_));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return failure(path_, "cannot be read");
     if (got == 0) return Status::error(ErrorCode::kModelInvalid, path_ + ": ended early while it was being read");

@@ -1,6 +1,6 @@
-// A checkpoint shard in memory: mapped (pages come and go with the page cache) or read whole (--no-mmap, for files that
-// others may truncate: a mapped file that shrinks kills the process with SIGBUS); or a file that is being made, mapped
-// to be written.
+// A checkpoint shard in memory: mapped (pages come and go with the page cache) or read, whole or a part of it
+// (--no-mmap, for files that others may truncate: a mapped file that shrinks kills the process with SIGBUS); or a file
+// that is being made, mapped to be written.
 #pragma once
 
 #include <cstddef>
@@ -17,9 +17,11 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
-  // `expectedBytes` is the size whose header was checked; another size now is an error. Where it is not mapped, nothing
-  // of it is there before it is read.
-  static Status open(const std::string& path, size_t expectedBytes, bool map, std::shared_ptr<MappedFile>& out);
+  // `expectedBytes` is the size whose header was checked; another size now is an error.
+  static Status map(const std::string& path, size_t expectedBytes, std::shared_ptr<MappedFile>& out);
+  // The same of a file to be read: `bytes` of it from byte `first` on, none of which is there before it is read.
+  static Status open(const std::string& path, size_t expectedBytes, size_t first, size_t bytes,
+                     std::shared_ptr<MappedFile>& out);
 
   // Maps a file that is being made, of so many bytes that the disk has. The descriptor stays the caller's.
   static Status create(const std::string& path, int descriptor, size_t bytes, std::shared_ptr<MappedFile>& out);
@@ -40,12 +42,14 @@ class MappedFile {
   bool writable() const { return writable_; }
 
  private:
-  MappedFile(std::string path, int descriptor, size_t bytes, bool mapped);
+  MappedFile(std::string path, size_t first, size_t bytes, bool mapped);
+  Status find(size_t expectedBytes);
   void close();
 
   const std::string path_;
-  int descriptor_;  // −1 once all is there
+  int descriptor_ = -1;  // −1 once all is there
   std::byte* data_ = nullptr;
+  const size_t first_;  // of the file's bytes
   const size_t bytes_;
   size_t ready_ = 0;
   const bool mapped_;

@@ -22,6 +22,8 @@ namespace {
 
 constexpr char kMagic[8] = {'q', 'u', 'i', 'p', 'u', 'p', 'r', 'e'};
 constexpr uint64_t kUnit = 64, kBlock = 1 << 20;
+// What is looked at before a checksum tells: a wrong count of sections would be a head of any size.
+constexpr uint64_t kMostSections = 1 << 16;
 
 struct Header {
   char magic[8];
@@ -147,7 +149,7 @@ PreparedFile::Finding PreparedFile::open(const std::string& path, const Preparat
   struct stat info;
   if (stat(path.c_str(), &info) != 0) return Finding::kAbsent;
   if (!S_ISREG(info.st_mode)) return Finding::kDamaged;
-  if (!MappedFile::open(path, static_cast<size_t>(info.st_size), true, file->file_).ok()) return Finding::kAbsent;
+  if (!MappedFile::map(path, static_cast<size_t>(info.st_size), file->file_).ok()) return Finding::kAbsent;
   Preparation is;
   if (!file->readHead(is)) return Finding::kDamaged;
   if (is.kind != expected.kind || is.version != expected.version || is.source != expected.source) {
@@ -165,7 +167,7 @@ bool PreparedFile::readHead(Preparation& is) {
   if (bytes < sizeof header) return false;
   memcpy(&header, data, sizeof header);
   const uint64_t start = startAfter(header.sections);
-  if (start > bytes) return false;
+  if (header.sections > kMostSections || start > bytes) return false;
   is.kind.assign(header.kind, strnlen(header.kind, sizeof header.kind));
   is.version = header.version;
   std::copy(std::begin(header.source), std::end(header.source), is.source.begin());
@@ -186,6 +188,10 @@ bool PreparedFile::readHead(Preparation& is) {
 std::shared_ptr<PreparedFile> PreparedFile::make(const std::string& path, const Preparation& made,
                                                  std::span<const uint64_t> sizes, std::string& problem) {
   const std::shared_ptr<PreparedFile> file(new PreparedFile());
+  if (sizes.size() > kMostSections) {
+    problem = path + ": it would have too many sections";
+    return nullptr;
+  }
   uint64_t at = startAfter(sizes.size());
   for (const uint64_t bytes : sizes) {
     file->sections_.push_back({at, bytes, 0});
@@ -283,7 +289,7 @@ bool PreparedFile::describe(const std::string& path, size_t most, Preparation& i
   PreparedFile file;
   struct stat info;
   if (stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return false;
-  if (!MappedFile::open(path, static_cast<size_t>(info.st_size), true, file.file_).ok() || !file.readHead(is)) {
+  if (!MappedFile::map(path, static_cast<size_t>(info.st_size), file.file_).ok() || !file.readHead(is)) {
     return false;
   }
   if (file.sections_.empty() || file.sections_[0].bytes > most) return false;

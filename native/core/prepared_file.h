@@ -2,8 +2,8 @@
 // packed weights. One is used only if it is of the kind, version and source that are asked for, and undamaged to its
 // last byte; else it is to be made anew. Only undamaged: who may write to the folder may put anything there.
 //
-// Sections of bytes lie at multiples of 64, in order, with zeros up to the next multiple. They follow the header and
-// their table:
+// Sections of bytes, at most 65,536, lie at multiples of 64, in order, with zeros up to the next multiple. They follow
+// the header and their table:
 //
 //   magic "quipupre", kind (16 bytes, zeros after its name), version, sections (32 bits each), source (4 × 64 bits),
 //   bytes of the file, checksum of header and table (64 bits each); for each section its bytes and their checksum:

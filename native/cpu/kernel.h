@@ -1,5 +1,5 @@
-// What a CPU kernel is: one or two phases, each a count of independent tasks and a function that does some of them. The
-// threads of a run share the tasks out; which thread takes a task never changes a bit of the result. A phase begins
+// What a CPU kernel is: one to four phases, each a count of independent tasks and a function that does some of them.
+// The threads of a run share the tasks out; which thread takes a task never changes a bit of the result. A phase begins
 // when all tasks before it are done.
 #pragma once
 
@@ -58,7 +58,7 @@ struct Phase {
   void (*run)(const OpCall& call, Worker& worker) = nullptr;
 };
 
-inline constexpr uint32_t kMaxPhases = 2;
+inline constexpr uint32_t kMaxPhases = 4;
 
 struct Kernel {
   Phase phases[kMaxPhases];  // in order; those without a function are none

@@ -57,12 +57,18 @@ struct Pattern {
 constexpr Pattern kPatterns[] = {{1, 512}, {1, 4096}, {2, 512}, {4, 2048}, {8, 512}};
 
 // Memory anew that is asked for in small pages, as HostMemory is made, or in huge ones, which the system may refuse.
-void renewPages([[maybe_unused]] const HostMemory& memory, [[maybe_unused]] bool huge) {
 #ifdef MADV_HUGEPAGE
+constexpr bool kHugePages[] = {false, true};
+
+void renewPages(const HostMemory& memory, bool huge) {
   madvise(memory.data(), memory.bytes(), MADV_DONTNEED);
   madvise(memory.data(), memory.bytes(), huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-#endif
 }
+#else
+constexpr bool kHugePages[] = {false};
+
+void renewPages(const HostMemory&, bool) {}
+#endif
 
 }  // namespace
 
@@ -82,7 +88,7 @@ Status measureReadBandwidth(const Target& target, uint32_t threads, size_t bytes
       memset(memory->data() + thread * share + start, static_cast<int>(thread) + 1, std::min(kChunk, share - start));
     }
   };
-  for (const bool huge : {false, true}) {
+  for (const bool huge : kHugePages) {
     renewPages(*memory, huge);
     double time = 0;
     if (Status status = onThreads(threads, time, touch); !status.ok()) return status;

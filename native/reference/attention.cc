@@ -52,18 +52,6 @@ struct Cache {
   }
 };
 
-// x times the Hadamard matrix of its size, of ones with signs.
-void rotate(std::vector<double>& x) {
-  for (size_t apart = 1; apart < x.size(); apart *= 2) {
-    for (size_t c = 0; c < x.size(); ++c) {
-      if ((c & apart) != 0) continue;
-      const double a = x[c], b = x[c + apart];
-      x[c] = a + b;
-      x[c + apart] = a - b;
-    }
-  }
-}
-
 // One vector of an i8 cache: its scale, amax / 127, kept as f32. A NaN or an infinity is kept in the scale alone.
 template <typename Set>
 double storeI8(const std::vector<double>& vector, Set set) {
@@ -140,8 +128,8 @@ void appendKv(const Call& call, const Fail& fail) {
       const auto setValue = [&](size_t c, double x) { cache.values.set(cache.value(at, head, position, c), x); };
       if (cache.keyScales != nullptr) {
         if (cache.rotates()) {
-          rotate(key);
-          rotate(value);
+          rotate<double>(key);
+          rotate<double>(value);
         }
         cache.keyScales->set(cache.scale(at, head, position), storeI8(key, setKey));
         cache.valueScales->set(cache.scale(at, head, position), storeI8(value, setValue));
@@ -182,7 +170,7 @@ void attention(const Call& call, const Fail& fail) {
     for (size_t query = 0; query < cache.heads() * group; ++query) {
       const size_t head = query / group, first = row * width + query * size;
       for (size_t c = 0; c < size; ++c) vector[c] = q[first + c];
-      if (cache.rotates()) rotate(vector);
+      if (cache.rotates()) rotate<double>(vector);
       scores.assign(keys, 0);
       double greatest = -INFINITY;
       for (size_t j = 0; j < keys; ++j) {
@@ -203,7 +191,7 @@ void attention(const Call& call, const Fail& fail) {
         }
       }
       for (double& sum : sums) sum /= mass;
-      if (cache.rotates()) rotate(sums);
+      if (cache.rotates()) rotate<double>(sums);
       for (size_t c = 0; c < size; ++c) out.set(first + c, sums[c] * part);
     }
   }

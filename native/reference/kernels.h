@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "core/error.h"
@@ -32,8 +33,22 @@ double halfOf(uint16_t bits);
 uint16_t halfBits(double value);
 double halfNumber(double value);
 
-// H x, H the Hadamard matrix of 32, times a power of two; rounded at each step, as docs/numerics.md has it (packed.cc).
-void rotate(float (&block)[32], float by);
+// x times the Hadamard matrix of its size, a power of two, in place: of ones with signs, by butterflies, each sum
+// rounded to Number.
+template <typename Number>
+void rotate(std::span<Number> x) {
+  for (size_t apart = 1; apart < x.size(); apart *= 2) {
+    for (size_t c = 0; c < x.size(); ++c) {
+      if ((c & apart) != 0) continue;
+      const Number a = x[c], b = x[c + apart];
+      x[c] = a + b;
+      x[c + apart] = a - b;
+    }
+  }
+}
+
+// The same of a block of 32, times a power of two, as docs/numerics.md has it (packed.cc).
+void rotateBlock(float (&block)[32], float by);
 
 // An element of a packed matrix (packed.cc).
 double packedNumber(const Operand& matrix, size_t index);
@@ -78,6 +93,11 @@ void add(const Call& call, const Fail& fail);
 void swiglu(const Call& call, const Fail& fail);
 void matmulAdd(const Call& call, const Fail& fail);
 void matmulSwiglu(const Call& call, const Fail& fail);
+// fused.cc
+void normMatmulSwiglu(const Call& call, const Fail& fail);
+void normQkv(const Call& call, const Fail& fail);
+void gatherNorm(const Call& call, const Fail& fail);
+void matmulSample(const Call& call, const Fail& fail);
 // quantize.cc
 void quantize(const Call& call, const Fail& fail);
 // attention.cc

@@ -110,6 +110,14 @@ Kernel kernelOf(OpCode code) {
       return matmulAdd;
     case OpCode::kMatmulSwiglu:
       return matmulSwiglu;
+    case OpCode::kNormMatmulSwiglu:
+      return normMatmulSwiglu;
+    case OpCode::kNormQkv:
+      return normQkv;
+    case OpCode::kMatmulSample:
+      return matmulSample;
+    case OpCode::kGatherNorm:
+      return gatherNorm;
     case OpCode::kResume:
       return resume;
     case OpCode::kQuantize:

@@ -2,8 +2,8 @@
 //
 //   q8   a block of 32: the scale (f16), 32 codes
 //   q6   a block of 32: the scale, 24 bytes of codes as whole numbers of 0 … 63, six bits each from the lowest on
-//   q4   a superblock of 256: two f16, then for every 64 two scales and two minimums of six bits each and 64 codes of
-//   four
+//   q4   a superblock of 256: two f16, then for every 64 two scales and two minimums of six bits each, and 64 codes
+//        of four
 #include <cstring>
 
 #include "reference/kernels.h"
@@ -53,15 +53,8 @@ constexpr size_t kPairBits = 35 * 8;
 
 }  // namespace
 
-void rotate(float (&block)[32], float by) {
-  for (size_t apart = 1; apart < 32; apart *= 2) {
-    for (size_t k = 0; k < 32; ++k) {
-      if ((k & apart) != 0) continue;
-      const float a = block[k], b = block[k + apart];
-      block[k] = a + b;
-      block[k + apart] = a - b;
-    }
-  }
+void rotateBlock(float (&block)[32], float by) {
+  rotate<float>(block);
   for (float& x : block) x *= by;
 }
 
@@ -75,7 +68,7 @@ double packedNumber(const Operand& matrix, size_t index) {
                                                   : static_cast<int>(bitsAt(bytes + 2, i * 6, 6)) - 32;
       block[i] = static_cast<float>(halfAt(bytes) * code);
     }
-    if (column / 32 * 32 + 32 <= matrix.dims[1]) rotate(block, 0.125f);
+    if (column / 32 * 32 + 32 <= matrix.dims[1]) rotateBlock(block, 0.125f);
     return block[column % 32];
   }
   const size_t pair = column % 256 / 64 * kPairBits, half = column % 64 / 32;

@@ -18,8 +18,7 @@ constexpr float kInfinite = std::numeric_limits<float>::infinity();
 float half(float value) { return static_cast<float>(halfNumber(value)) + 0.0f; }
 float inverse(float value) { return value == 0 ? 0 : 1 / value; }
 
-// --- q8 and q6
-// ---------------------------------------------------------------------------------------------------------
+// --- q8 and q6 -------------------------------------------------------------------------------------------------------
 
 struct ScaleTrial {
   float scale, error = 0, products = 0, squares = 0;
@@ -61,8 +60,7 @@ bool packScaled(Numbers numbers, DType dtype, ScaledBlock& block) {
   return true;
 }
 
-// --- q4
-// ----------------------------------------------------------------------------------------------------------------
+// --- q4 --------------------------------------------------------------------------------------------------------------
 
 // A scale and a minimum in whole numbers.
 struct Pair {
@@ -211,7 +209,7 @@ void quantize(const Call& call, const Fail& fail) {
       if (packed.dtype != DType::kQ4 && first + span <= width) {
         float rotated[32];
         std::copy_n(&numbers[first], 32, rotated);
-        rotate(rotated, 0.25f);
+        rotateBlock(rotated, 0.25f);
         std::copy_n(rotated, 32, &numbers[first]);
         for (const float x : rotated) fine = fine && std::isfinite(x);
       }

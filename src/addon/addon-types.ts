@@ -76,7 +76,14 @@ export interface NativeDevice {
 /** What the module of every device exports. */
 export interface NativeDeviceAddon {
   Device: new (target: string, threads: number) => NativeDevice;
-  MappedFile: new (path: string, expectedBytes: number, map: boolean) => NativeMappedFile;
+  /** Of a file that is not mapped, `bytes` from byte `first` on. */
+  MappedFile: new (
+    path: string,
+    expectedBytes: number,
+    map: boolean,
+    first: number,
+    bytes: number,
+  ) => NativeMappedFile;
   CancelFlag: new () => NativeCancelFlag;
 }
 

@@ -153,13 +153,17 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
   cache
     .command("list")
     .description("the files, the one that was not used for longest first (default)")
+    .allowExcessArguments(false)
     .addOption(JSON_OBJECT())
     .action(async (_options, command: QuipuCommand) => {
       const { list } = await import("./commands/cache.js");
       await list(command.allOptions());
     });
   addPruneOptions(
-    cache.command("prune").description("removes what cannot be used any more, and what the options name"),
+    cache
+      .command("prune")
+      .description("removes what cannot be used any more, and what the options name")
+      .allowExcessArguments(false),
   ).action(async (_options, command: QuipuCommand) => {
     const { prune } = await import("./commands/cache.js");
     await prune(command.allOptions());
@@ -167,6 +171,7 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
   cache
     .command("clear")
     .description("removes everything")
+    .allowExcessArguments(false)
     .addOption(JSON_OBJECT())
     .action(async (_options, command: QuipuCommand) => {
       const { clear } = await import("./commands/cache.js");

@@ -2,7 +2,14 @@
 // has kernels of them. Each can be switched off; on a CPU no bit of a result depends on it.
 import { QuipuError } from "../errors.js";
 
-export const FUSIONS = ["matmulAdd", "matmulSwiglu"] as const;
+export const FUSIONS = [
+  "normQkv",
+  "normMatmulSwiglu",
+  "gatherNorm",
+  "matmulAdd",
+  "matmulSwiglu",
+  "matmulSample",
+] as const;
 
 /** The name of the op that takes the place of others. */
 export type Fusion = (typeof FUSIONS)[number];

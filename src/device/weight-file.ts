@@ -1,4 +1,4 @@
-// A file of weights in memory, for devices to make tensors of: mapped, or read whole.
+// A file of weights in memory, for devices to make tensors of: mapped, or read, whole or a part of it.
 import { fromNative, withCodes } from "../addon/addon.js";
 import type { NativeDeviceAddon, NativeMappedFile } from "../addon/addon-types.js";
 import { abortedError } from "../errors.js";
@@ -9,7 +9,9 @@ const CHUNK = 64 * 2 ** 20;
 export interface WeightFileOptions {
   /** false reads the file, off the event loop. */
   readonly mmap: boolean;
-  /** Bytes of it that have been read. */
+  /** Of a file that is read: what of it is there, at byte 0 then. Default: all. */
+  readonly part?: { readonly offset: number; readonly bytes: number } | undefined;
+  /** Bytes that have been read. */
   readonly onProgress?: ((bytes: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -26,12 +28,12 @@ export class WeightFile {
     addon: NativeDeviceAddon,
     path: string,
     bytes: number,
-    { mmap, onProgress, signal }: WeightFileOptions,
+    { mmap, part = { offset: 0, bytes }, onProgress, signal }: WeightFileOptions,
   ): Promise<WeightFile> {
     if (signal?.aborted) throw abortedError(signal);
-    const native = withCodes(() => new addon.MappedFile(path, bytes, mmap));
+    const native = withCodes(() => new addon.MappedFile(path, bytes, mmap, part.offset, part.bytes));
     try {
-      for (let ready = mmap ? bytes : 0; ready < bytes; ) {
+      for (let ready = mmap ? bytes : 0; ready < part.bytes; ) {
         ready = await native.read(CHUNK).catch((error: unknown) => {
           throw fromNative(error);
         });

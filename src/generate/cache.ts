@@ -50,24 +50,32 @@ export function listCache(): CacheEntry[] {
  * file keeps it until it ends.
  *
  * @returns what was removed.
- * @throws {QuipuError} ERR_USAGE, ERR_MODEL_NOT_FOUND; {Error} the system's, where a file cannot be removed.
+ * @throws {QuipuError} ERR_USAGE, ERR_MODEL_NOT_FOUND; {Error} the system's, where a file cannot be removed; the others are.
  */
 export function pruneCache(given?: PruneOptions): CacheEntry[] {
   const { olderThanMs, maxBytes, model } = readOptions<PruneOptions>("pruneCache", given, PRUNE_OPTIONS);
   const entries = listCache().filter(({ state }) => state !== "partial");
   const isOf = model === undefined ? () => false : filesOf(model);
   let left = entries.reduce((sum, { bytes }) => sum + bytes, 0);
-  return entries.filter((entry) => {
+  const problems: unknown[] = [];
+  const removed = entries.filter((entry) => {
     const tooOld = olderThanMs !== undefined && Date.now() - entry.used.getTime() > olderThanMs;
     const tooMuch = maxBytes !== undefined && left > maxBytes;
     if (entry.state === "current" && !tooOld && !tooMuch && !entry.files.some(isOf)) return false;
-    removeCached(entry);
+    try {
+      removeCached(entry);
+    } catch (error) {
+      problems.push(error);
+      return false;
+    }
     left -= entry.bytes;
     return true;
   });
+  if (problems.length > 0) throw problems[0];
+  return removed;
 }
 
-/** Removes everything but what is being written. @returns what was removed. @throws {Error} the system's, where a file cannot be removed. */
+/** Removes everything but what is being written. @returns what was removed. @throws as {@link pruneCache} does. */
 export function clearCache(): CacheEntry[] {
   return pruneCache({ maxBytes: 0 });
 }
@@ -80,7 +88,7 @@ function entryOf(file: CachedFile): CacheEntry {
     if (partial) return isLeftOver(file) ? "left" : "partial";
     if (described === undefined) return "damaged";
     if (!files.every((source) => existsSync(source.path))) return "gone";
-    return files.every((source) => source.is.startsWith(identify(source.path))) ? "current" : "changed";
+    return files.every(({ path, is }) => `${is}:`.startsWith(`${identify(path)}:`)) ? "current" : "changed";
   };
   const paths = files.map((source) => source.path);
   return { path, kind, bytes, used: new Date(used), files: paths, formats, state: stateOf() };

@@ -13,7 +13,7 @@ import {
   wrongArgument,
 } from "../arguments.js";
 import { loadChatTemplate } from "../chat/template-files.js";
-import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
+import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import { openDevice } from "../device/device.js";
 import { FUSIONS, type Fusion } from "../device/fusions.js";
 import { abortedError, QuipuError } from "../errors.js";
@@ -39,7 +39,7 @@ export interface LoadOptions {
   /** Threads of the kernels; default, and at most: the processors that this process has. */
   readonly threads?: number | undefined;
   /**
-   * Ops that are made one, and computed as one: all, none, or some of "matmulAdd" and "matmulSwiglu"; default: QUIPU_FUSE, else
+   * Ops that are made one, and computed as one: all, none, or some of "normQkv", "normMatmulSwiglu", "gatherNorm", "matmulAdd", "matmulSwiglu" and "matmulSample"; default: QUIPU_FUSE, else
    * all. The results are the same bits.
    */
   readonly fuse?: boolean | readonly Fusion[] | undefined;
@@ -52,7 +52,7 @@ export interface LoadOptions {
   readonly cacheTokens?: number | undefined;
   /** Storage of the KV cache; default "f16". */
   readonly kvCache?: KvCacheType | undefined;
-  /** false reads the files whole in place of mapping them: for files that others may truncate. */
+  /** false reads the files whole in place of mapping them, or what is not packed where packed weights are kept: for files that others may truncate. */
   readonly mmap?: boolean | undefined;
   /** false needs no tokenizer files: prompts are ids. */
   readonly tokenizer?: boolean | undefined;
@@ -137,7 +137,6 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
   ]);
   const stopTokens = stopTokensOf({ config, generationConfig, eosTokens, tokenizer, chatTemplate }, warn);
   const size = chooseSize(config, kvCache, slots, options);
-  if (!mmap) checkRoomForFiles(checkpoint);
   const device = openDevice({ device: options.device, threads, fuse: options.fuse });
   try {
     const { quantize, onCacheWrite, onProgress } = options;
@@ -200,18 +199,6 @@ function chooseSize(
   const context = contextLength ?? Math.max(Math.min(most, 64), Math.min(most, fits));
   const positions = wholePages(context);
   return { contextLength: context, cacheTokens: cacheTokens ?? Math.min(slots * positions, Math.max(positions, fits)) };
-}
-
-/** Files that are read, not mapped, must fit into memory whole. */
-function checkRoomForFiles({ files }: Checkpoint): void {
-  const bytes = files.reduce((sum, { size }) => sum + size, 0);
-  const free = availableMemory();
-  if (bytes <= free) return;
-  throw new QuipuError(
-    "ERR_OUT_OF_MEMORY",
-    `reading the weights whole needs ${mebibytes(bytes)}, ${mebibytes(free)} are free. Mapped, they need not fit.`,
-    { option: "mmap" },
-  );
 }
 
 function mebibytes(bytes: number): string {

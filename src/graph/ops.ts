@@ -93,6 +93,23 @@ export const SAMPLE_FLOATS = [
 ] as const;
 export const SAMPLE_INTS = ["topK", "promptLength", "seedLow", "seedHigh"] as const;
 
+/** What `sample` reads beside logits, and what it gives. */
+const REQUESTS = {
+  outputRows: ["R", "index T"],
+  slots: ["T", "index S"],
+  positions: ["T", "index C"],
+  history: ["S C", "index V"], // ids by position, −1 none
+  floats: [`S ${SAMPLE_FLOATS.length}`, "f32"],
+  ints: [`S ${SAMPLE_INTS.length}`, "i32"],
+  biasIds: ["S biases", "index V"], // −1 ends them
+  biases: ["S biases", "f32"],
+} as const satisfies Operands;
+const SAMPLED = {
+  results: { ids: ["R", "i32"], logprobs: ["R", "f32"], bestIds: ["R best", "i32"], bestLogprobs: ["R best", "f32"] },
+  least: { best: 1 },
+  most: { best: "V" },
+} as const satisfies Pick<OpRow, "results" | "least" | "most">;
+
 export const OPS = {
   /** out[t] = table[ids[t]], zeros where that is no row. Embedding; picking the rows whose logits are wanted. */
   gatherRows: {
@@ -166,20 +183,8 @@ export const OPS = {
   /** The next id of each wanted row with its logprob, and the best k. Settings are contents, one row a slot. */
   sample: {
     code: 9,
-    operands: {
-      logits: ["R V", "f32"],
-      outputRows: ["R", "index T"],
-      slots: ["T", "index S"],
-      positions: ["T", "index C"],
-      history: ["S C", "index V"], // ids by position, −1 none
-      floats: [`S ${SAMPLE_FLOATS.length}`, "f32"],
-      ints: [`S ${SAMPLE_INTS.length}`, "i32"],
-      biasIds: ["S biases", "index V"], // −1 ends them
-      biases: ["S biases", "f32"],
-    },
-    results: { ids: ["R", "i32"], logprobs: ["R", "f32"], bestIds: ["R best", "i32"], bestLogprobs: ["R best", "f32"] },
-    least: { best: 1 },
-    most: { best: "V" },
+    operands: { logits: ["R V", "f32"], ...REQUESTS },
+    ...SAMPLED,
     fields: { floatSettings: SAMPLE_FLOATS, intSettings: SAMPLE_INTS },
   },
   /**
@@ -243,6 +248,49 @@ export const OPS = {
     operands: { weight: ["N K", "weight"], packed: ["N K", "packed"] },
     results: {},
     updates: ["packed"],
+  },
+  /** rmsNorm and matmulSwiglu of it. */
+  normMatmulSwiglu: {
+    code: 15,
+    operands: { x: ["T K", "f32"], norm: ["K", "weight"], gate: ["F K", "matrix"], up: ["F K", "like gate"] },
+    results: { out: ["T F", "f32"] },
+    attributes: { epsilon: "f32" },
+    least: { K: 1 },
+  },
+  /** rmsNorm, three matmuls of it, rope of the queries, which are the result, and of the keys, and appendKv. */
+  normQkv: {
+    code: 16,
+    operands: {
+      x: ["T K", "f32"],
+      norm: ["K", "weight"],
+      query: ["n*G*2*half K", "matrix"],
+      key: ["G*2*half K", "matrix"],
+      value: ["G*2*half K", "matrix"],
+      angles: ["T half 2", "f32"],
+      ...ROWS,
+      keys: ["pages G 2*half 64", "cache"],
+      values: ["pages G 64 2*half", "like keys"],
+    },
+    results: { out: ["T n*G*2*half", "f32"] },
+    optional: CACHE_SCALES,
+    updates: ["keys", "values", "keyScales", "valueScales"],
+    attributes: { epsilon: "f32" },
+    least: { K: 1, n: 1, G: 1, half: 1 },
+  },
+  /** gatherRows and rmsNorm of it. */
+  gatherNorm: {
+    code: 17,
+    operands: { table: ["N D", "matrix"], ids: ["T", "i32"], weight: ["D", "weight"] },
+    results: { out: ["T D", "f32"] },
+    attributes: { epsilon: "f32" },
+    least: { D: 1 },
+  },
+  /** matmul of the head and sample of its logits. */
+  matmulSample: {
+    code: 18,
+    operands: { a: ["R K", "f32"], b: ["V K", "matrix"], ...REQUESTS },
+    ...SAMPLED,
+    least: { ...SAMPLED.least, K: 1 },
   },
 } as const satisfies Readonly<Record<string, OpRow>>;
 

@@ -5,7 +5,7 @@ import { realpathSync } from "node:fs";
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import type { Device, FileView } from "../device/device.js";
 import { FORMATS, type Packed } from "../device/formats.js";
-import { bytesOf, type Tensor } from "../device/tensor.js";
+import { bytesOf, type Shape, type Tensor } from "../device/tensor.js";
 import { abortedError, isQuipuError, QuipuError } from "../errors.js";
 import { compile } from "../graph/program.js";
 import { Recorder } from "../graph/recorder.js";
@@ -17,7 +17,7 @@ import type { Warn } from "../warnings.js";
 /** A weight that is to be packed. */
 export interface Packing {
   readonly name: string;
-  readonly view: FileView;
+  readonly shape: Shape;
   readonly format: Packed;
 }
 
@@ -25,11 +25,16 @@ export interface PackOptions {
   /** Whether a file of the cache folder is used, and made. */
   readonly cache: boolean;
   readonly warn: Warn;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface NewPackOptions extends PackOptions {
+  /** Where a weight lies, in a file that the device has open. */
+  readonly viewOf: (name: string) => FileView;
   /** Told where they have been written, once they are. */
   readonly onCacheWrite?: ((path: string, bytes: number) => void) | undefined;
   /** Told how many bytes of weights are packed. */
   readonly onProgress: (done: number) => void;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** Of what lies in the sections, but for how a device packs it. To be raised when that changes. */
@@ -42,7 +47,27 @@ const SLICE_BYTES = 2 ** 22;
 const GROUPS = 64;
 
 /**
- * Packs weights, or finds them packed. All are of files that the device has open, or none is packed.
+ * Finds weights that are kept packed. Their own files are not looked into.
+ *
+ * @param checkpoint the files that they are of.
+ * @returns what they have become, by name; undefined where they are not kept.
+ * @throws {QuipuError} ERR_ABORTED.
+ */
+export async function findPacked(
+  device: Device,
+  checkpoint: Checkpoint,
+  packings: readonly Packing[],
+  options: PackOptions,
+): Promise<ReadonlyMap<string, Tensor> | undefined> {
+  const silent = () => {}; // whoever packs them is told why they are not kept
+  const place = placeOf(device, checkpoint, packings, { cache: options.cache, warn: silent });
+  const found = place && (await findKept(place, sizesOf(packings), device.threads, options.warn));
+  if (options.signal?.aborted) throw abortedError(options.signal);
+  return found && takeSections(device, packings, found);
+}
+
+/**
+ * Packs weights, all or none.
  *
  * @param checkpoint the files that they are in.
  * @returns what they have become, by name.
@@ -50,26 +75,18 @@ const GROUPS = 64;
  */
 export async function packWeights(
   device: Device,
-  { files }: Checkpoint,
+  checkpoint: Checkpoint,
   packings: readonly Packing[],
-  options: PackOptions,
+  options: NewPackOptions,
 ): Promise<ReadonlyMap<string, Tensor>> {
-  const sizes = packings.map(({ format, view }) => bytesOf(format, view.shape));
-  const bytes = sizes.reduce((sum, size) => sum + size, 0);
-  const keep = options.cache && device.packedLayout !== 0 && bytes >= WORTH_KEEPING;
-  const place = keep ? placeOf(device, files, packings) : undefined;
-  if (place !== undefined) {
-    const found = await findKept(place, sizes, device.threads, options.warn);
-    if (options.signal?.aborted) throw abortedError(options.signal);
-    if (found !== undefined) return takeSections(device, packings, found);
-  }
+  const sizes = sizesOf(packings);
+  const bytes = totalOf(sizes);
+  const place = placeOf(device, checkpoint, packings, options);
   const file = place === undefined ? undefined : makeFile(place, sizes, bytes, options.warn);
   if (file === undefined) checkMemory(bytes);
   const packed = new Map<string, Tensor>();
   try {
-    for (const [i, packing] of packings.entries()) {
-      const { name, format, view } = packing;
-      const shape = view.shape;
+    for (const [i, { name, format, shape }] of packings.entries()) {
       packed.set(
         name,
         file === undefined ? device.allocate(name, format, shape) : device.section(name, file, i + 1, format, shape),
@@ -94,14 +111,33 @@ interface Place {
   readonly description: string;
 }
 
-/** The file is named by its sources and what is made of them; what it says of them, and how it is packed, must be the same to its last letter. */
-function placeOf(device: Device, files: Checkpoint["files"], packings: readonly Packing[]): Place {
+const sizesOf = (packings: readonly Packing[]) => packings.map(({ format, shape }) => bytesOf(format, shape));
+const totalOf = (sizes: readonly number[]) => sizes.reduce((sum, size) => sum + size, 0);
+
+/**
+ * Where they are kept, if they are: none where there is no cache folder. The file is named by its sources and what is made of them on which kind of device; what it says of them, and how it is packed, must be the same to its last
+ * letter.
+ */
+function placeOf(
+  device: Device,
+  { files }: Checkpoint,
+  packings: readonly Packing[],
+  { cache, warn }: Pick<PackOptions, "cache" | "warn">,
+): Place | undefined {
+  const keep = cache && device.packedLayout !== 0 && totalOf(sizesOf(packings)) >= WORTH_KEEPING;
+  if (!keep) return undefined;
   const sources = files.map(({ path, identity }) => ({ path: realPath(path), is: identity }));
-  const tensors = packings.map(({ name, format, view }) => ({ name, dtype: format, shape: view.shape }));
-  const made = { layout: `${device.kind} ${device.packedLayout}`, tensors };
-  const description = JSON.stringify({ files: sources, ...made });
-  const path = cachePath("weights", JSON.stringify([sources.map((source) => source.path), made]));
+  const tensors = packings.map(({ name, format, shape }) => ({ name, dtype: format, shape }));
+  const layout = `${device.kind} ${device.packedLayout}`;
+  const description = JSON.stringify({ files: sources, layout, tensors });
   const source = createHash("sha256").update(description).digest();
+  let path: string;
+  try {
+    path = cachePath("weights", JSON.stringify([sources.map((source) => source.path), device.kind, tensors]));
+  } catch (error) {
+    warnNotKept((error as Error).message, warn);
+    return undefined;
+  }
   return { which: { path, kind: "weights", version: VERSION, source }, description };
 }
 
@@ -149,7 +185,7 @@ function warnNotKept(problem: string, warn: Warn): void {
 }
 
 function takeSections(device: Device, packings: readonly Packing[], file: PreparedFile): ReadonlyMap<string, Tensor> {
-  const tensors = packings.map(({ name, format, view }, i) => device.section(name, file, i + 1, format, view.shape));
+  const tensors = packings.map(({ name, format, shape }, i) => device.section(name, file, i + 1, format, shape));
   file.dispose(); // they keep it
   return new Map(tensors.map((tensor) => [tensor.name, tensor]));
 }
@@ -171,10 +207,11 @@ async function packAll(
   device: Device,
   packings: readonly Packing[],
   packed: ReadonlyMap<string, Tensor>,
-  { onProgress, signal }: PackOptions,
+  { viewOf, onProgress, signal }: NewPackOptions,
 ): Promise<void> {
   let done = 0;
-  for (const { name, view, format } of packings) {
+  for (const { name, format } of packings) {
+    const view = viewOf(name);
     for (const [first, rows] of slicesOf(view, format)) {
       const [whole, columns] = [packed.get(name)!, view.shape[1]!];
       const before = bytesOf(view.dtype, [first, columns]);

@@ -4,13 +4,15 @@ import type { Device, FileView, WeightUse } from "../device/device.js";
 import { type DType, FILE_DTYPES } from "../device/formats.js";
 import { bytesOf, elementsOf, type Shape, type Tensor } from "../device/tensor.js";
 import type { WeightFile } from "../device/weight-file.js";
+import { QuipuError } from "../errors.js";
+import { availableMemory } from "../machine/process-limits.js";
 import type { Warn } from "../warnings.js";
 import type { LlamaConfig } from "./config.js";
 import type { LlamaLayer, LlamaWeights } from "./llama.js";
-import { packWeights } from "./packed-weights.js";
+import { findPacked, type Packing, packWeights } from "./packed-weights.js";
 import { formatOf, type Quantization, type WeightRole } from "./quantization.js";
 import { inverseFrequencies } from "./rope.js";
-import { EMBEDDING, findTensors } from "./tensors.js";
+import { EMBEDDING, type FoundTensors, findTensors } from "./tensors.js";
 
 /** The weights of a layer, as the checkpoint spells their names (model.layers.N.…), and what each is used as. */
 const LAYER_WEIGHTS: Readonly<Record<keyof LlamaLayer, readonly [name: string, use: WeightUse]>> = {
@@ -58,9 +60,66 @@ export interface LoadedWeights {
   readonly formats: readonly WeightFormat[];
 }
 
+interface OpenOptions {
+  readonly mmap: boolean;
+  /** Of all files. */
+  readonly onProgress: (done: number) => void;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Opens the files of a checkpoint; they are added to `files`, which the caller disposes of. */
+async function openFiles(
+  device: Device,
+  checkpoint: Checkpoint,
+  files: WeightFile[],
+  { mmap, onProgress, signal }: OpenOptions,
+): Promise<void> {
+  let opened = 0;
+  for (const { path, size } of checkpoint.files) {
+    const tell = (ready: number) => onProgress(opened + ready);
+    files.push(await device.open(path, size, { mmap, onProgress: tell, signal }));
+    opened += size;
+    if (mmap) onProgress(opened);
+    await new Promise(setImmediate); // many shards take long: let Ctrl-C and progress through
+  }
+}
+
+/** Reads tensors by themselves; each is a file of `files` then. */
+async function readTensors(
+  device: Device,
+  checkpoint: Checkpoint,
+  tensors: FoundTensors["tensors"],
+  files: WeightFile[],
+  signal: AbortSignal | undefined,
+): Promise<ReadonlyMap<string, FileView>> {
+  const views = new Map<string, FileView>();
+  for (const [name, { file, offset, dtype: stored, shape }] of tensors) {
+    const { path, size } = checkpoint.files[file]!;
+    const dtype = FILE_DTYPES.get(stored)!;
+    const part = { offset, bytes: bytesOf(dtype, shape) };
+    const opened = await device.open(path, size, { mmap: false, part, signal });
+    files.push(opened);
+    views.set(name, { file: opened, offset: 0, dtype, shape });
+  }
+  return views;
+}
+
+/** Files that are read, not mapped, must fit into memory whole. */
+function checkRoomFor(bytes: number): void {
+  const free = availableMemory();
+  if (bytes <= free) return;
+  const [needed, there] = [bytes, free].map((count) => `${Math.ceil(count / 2 ** 20)} MiB`);
+  throw new QuipuError(
+    "ERR_OUT_OF_MEMORY",
+    `reading the weights whole needs ${needed}, ${there} are free. Mapped, they need not fit.`,
+    { option: "mmap" },
+  );
+}
+
 /**
- * Opens the weights. With `mmap` they stay in the page cache and come in as they are first read. With `quantize` matrices are
- * packed now (quantization.ts), or found packed (packed-weights.ts), and their files are needed no more.
+ * Opens the weights. With `mmap` they stay in the page cache and come in as they are first read, without it files are read. With
+ * `quantize` matrices are packed now (quantization.ts), or found packed (packed-weights.ts): then no more of the files is read than
+ * what is left.
  *
  * @throws {QuipuError} ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED (findTensors), ERR_OUT_OF_MEMORY, ERR_ABORTED.
  */
@@ -92,36 +151,40 @@ export async function loadWeights(
   try {
     const fileBytes = checkpoint.files.reduce((sum, file) => sum + file.size, 0);
     const total = quantize === "none" ? fileBytes : 2 * fileBytes; // opened, and read to be quantized
-    let opened = 0;
-    for (const { path, size } of checkpoint.files) {
-      const tell = (ready: number) => onProgress?.(opened + ready, total);
-      files.push(await device.open(path, size, { mmap, onProgress: tell, signal }));
-      opened += size;
-      if (mmap) onProgress?.(opened, total);
-      await new Promise(setImmediate); // many shards take long: let Ctrl-C and progress through
+    const tell = (done: number) => onProgress?.(done, total);
+    const packings = rolesOf(config, head).flatMap(([name, role, layer]): Packing[] => {
+      const format = formatOf(quantize, role, layer, config.layers);
+      return format === undefined ? [] : [{ name, shape: tensors.get(name)!.shape, format }];
+    });
+    const kept = await findPacked(device, checkpoint, packings, { cache, warn, signal });
+    let read: ReadonlyMap<string, FileView> | undefined;
+    if (!mmap && kept !== undefined) {
+      const left = new Map([...tensors].filter(([name]) => !kept.has(name)));
+      read = await readTensors(device, checkpoint, left, files, signal);
+    } else {
+      if (!mmap) checkRoomFor(fileBytes);
+      await openFiles(device, checkpoint, files, { mmap, onProgress: tell, signal });
     }
     const viewOf = (name: string): FileView => {
+      if (read !== undefined) return read.get(name)!;
       const { file, offset, dtype, shape } = tensors.get(name)!;
       return { file: files[file]!, offset, dtype: FILE_DTYPES.get(dtype)!, shape };
     };
-    const packings = rolesOf(config, head).flatMap(([name, role, layer]) => {
-      const format = formatOf(quantize, role, layer, config.layers);
-      return format === undefined ? [] : [{ name, view: viewOf(name), format }];
-    });
-    const packed = await packWeights(device, checkpoint, packings, {
-      ...{ cache, warn, onCacheWrite, signal },
-      onProgress: (done) => onProgress?.(fileBytes + done, total),
-    });
-    if (packings.length > 0) onProgress?.(total, total);
+    const packed =
+      kept ??
+      (await packWeights(device, checkpoint, packings, {
+        ...{ viewOf, cache, warn, onCacheWrite, signal },
+        onProgress: (done) => tell(fileBytes + done),
+      }));
+    if (packings.length > 0) tell(total);
     let bytes = 0;
     let bytesPerToken = 0;
     let parameters = 0;
     const placedMatrices: Pick<Tensor, "dtype" | "shape">[] = [];
     const place = <const Uses extends readonly WeightUse[]>(name: string, uses: Uses) => {
-      const view = viewOf(name);
-      const { shape } = view;
+      const { shape } = tensors.get(name)!;
       const ready = packed.get(name);
-      const placed = ready === undefined ? device.place(name, view, uses) : uses.map(() => ready);
+      const placed = ready === undefined ? device.place(name, viewOf(name), uses) : uses.map(() => ready);
       parameters += elementsOf(shape);
       for (let i = 0; i < uses.length; i++) {
         const tensor: Tensor = placed[i]!;

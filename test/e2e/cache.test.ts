@@ -1,6 +1,8 @@
 // quipu cache, and what the commands that load a model say of it.
-import { cpSync, readdirSync, renameSync, utimesSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, renameSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { identify } from "#quipu/checkpoint/file.js";
+import { PreparedFile } from "#quipu/machine/prepared-file.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { writeWorthKeeping } from "../packed-cache.js";
 import { quipu } from "./run-cli.js";
@@ -96,6 +98,30 @@ test("prune removes what cannot be used, is old, is of a model, or too much; cle
   expect(readdirSync(weights)).toEqual([]);
 });
 
+test("what a file says of itself is shown in one line, and a source is current by its whole time of change", async () => {
+  const folder = mkdtempSync(join(temporary, "\u001b[31m\n"));
+  mkdirSync(weights, { recursive: true });
+  const source = join(folder, "model.safetensors");
+  writeFileSync(source, "");
+  utimesSync(source, 1, 1);
+  const is = identify(source);
+  for (const [i, end] of [":hash", "", "5:hash"].entries()) {
+    const description = JSON.stringify({ files: [{ path: source, is: is + end }], tensors: [{ dtype: "q\n1" }] });
+    const path = join(weights, `${String(i).repeat(32)}.packed`);
+    const made = PreparedFile.make({ path, kind: "weights", version: 1, source: new Uint8Array(32) }, description, []);
+    if (typeof made === "string") throw new Error(made);
+    expect(await made.finish(1)).toBe("");
+    utimesSync(path, i, i);
+  }
+  const states = (await entries()).slice(0, 3).map(({ state }) => state);
+  expect(states).toEqual(["current", "current", "changed"]);
+  const shown = folder.replace("\u001b[31m\n", "\\u001b[31m\\n");
+  const lines = (await cacheOf()).split("\n").slice(1, 4);
+  for (const line of lines) expect(line).toMatch(/^weights q\\n1 /);
+  for (const line of lines) expect(line.slice(line.indexOf("/"))).toBe(shown);
+  expect(await cacheOf("prune", "-m", folder)).toMatch(/^removed 3 files, /);
+});
+
 test("a model that is gone can be named by its path", async () => {
   const gone = join(temporary, "gone");
   cpSync(model, gone, { recursive: true });
@@ -107,10 +133,29 @@ test("a model that is gone can be named by its path", async () => {
   expect(await entries()).toHaveLength(1);
 });
 
+// Where there is neither HOME nor an entry of the user in the system, Node throws; an empty HOME is a relative one.
+test.each([
+  ["an empty HOME", { HOME: "" }],
+  ["a relative HOME", { HOME: "home" }],
+])("without a home folder, by %s, weights are not kept, and there is nothing to list", async (_what, home) => {
+  const cwd = mkdtempSync(join(temporary, "cwd-"));
+  const options = { env: { QUIPU_CACHE: "", XDG_CACHE_HOME: "relative", ...home }, cwd };
+  const problem = "there is no cache folder, as the user has no home folder. QUIPU_CACHE names one.";
+  expect(await quipu(["next", "-m", model, "-q", "q8", "--top", "1", "a"], options)).toEqual({
+    ...(await next(model, "--no-cache")),
+    stderr: `quipu: warning: packed weights are not kept: ${problem}\n`,
+  });
+  expect(await quipu(["cache"], options)).toEqual({ status: 2, stdout: "", stderr: `quipu: ${problem}\n` });
+  expect(readdirSync(cwd)).toEqual([]);
+});
+
 test.each([
   [["cache", "prun"], "unknown command 'cache prun'. Did you mean prune?"],
   [["cache", "prune", "--max-size", "much"], "Expected a size of at least 0 bytes, such as 512M or 8G."],
   [["cache", "prune", "--older-than", "x"], "--older-than"],
+  [["cache", "list", "model"], "too many arguments for 'list'"],
+  [["cache", "prune", "model"], "too many arguments for 'prune'"],
+  [["cache", "clear", "model"], "too many arguments for 'clear'"],
 ])("%j is refused", async (args, message) => {
   const { status, stderr } = await quipu(args, { env });
   expect([status, stderr]).toEqual([2, expect.stringContaining(message)]);

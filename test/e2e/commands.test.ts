@@ -166,7 +166,7 @@ describe("benchmark", () => {
       .trimEnd()
       .split("\n");
     expect(header).toBe(
-      "model,size,params,formats,bits a weight,bytes a token,backend,threads,test,value,sd,unit,roof value,roof unit,share",
+      "model,size,params,formats,bits a weight,bytes a token,backend,threads,test,value,sd,unit,roof value,roof unit,share,above",
     );
     expect(rows[0]).toMatch(/^storyteller,4722816,2361408,bf16,16,4722816,cpu /);
     expect(rows.map((row) => row.split(",")[8])).toEqual(TESTS.map((name) => name.replace(/^(pp16|tg4)$/, "$1@d8")));

@@ -63,7 +63,12 @@ function inputsOf({ op, optional }: Form, { rows, wanted }: RowCounts, marked: b
 
 const record = (op: OpName) => (r: Recorder, inputs: Readonly<Record<string, Value>>) => {
   const attributes = Object.fromEntries(Object.keys(opRow(op).attributes ?? {}).map((name) => [name, 0.25]));
-  const results = r.record(op, inputs, attributes, op === "sample" ? { best: LETTERS.best! } : {});
+  const results = r.record(
+    op,
+    inputs,
+    attributes,
+    signatureOf(op).letters.some(({ name }) => name === "best") ? { best: LETTERS.best! } : {},
+  );
   return Object.values(results).filter(({ tensor }) => tensor === undefined);
 };
 

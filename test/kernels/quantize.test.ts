@@ -100,12 +100,12 @@ describe.each(PACKED)("%s", (format) => {
   });
 });
 
-const ROWS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 31, 33, 64, 65];
+const ROWS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 17, 31, 33, 64, 65];
 const DEPTHS = [1, 31, 32, 33, 64, 96, 256, 257, 420, 512, 544, 576, 1056];
 const FEATURES = [1, 15, 16, 17, 33, 100];
 const PRODUCTS = process.env.QUIPU_EXHAUSTIVE
   ? DEPTHS.flatMap((depth, i) => ROWS.map((rows, j) => [rows, depth, FEATURES[(i + j) % FEATURES.length]!] as const))
-  : DEPTHS.map((depth, i) => [ROWS[(5 * i) % ROWS.length]!, depth, FEATURES[i % FEATURES.length]!] as const);
+  : ROWS.map((rows, i) => [rows, DEPTHS[(5 * i) % DEPTHS.length]!, FEATURES[i % FEATURES.length]!] as const);
 
 describe.each(PACKED)("products by %s", (format) => {
   type Operands = Readonly<Record<"a" | "weight" | "room", Value>>;

@@ -1,6 +1,7 @@
 // loadModel() and inspectModel(): what they take, what they refuse, and several models at once.
 import { chmodSync, cpSync } from "node:fs";
 import { join } from "node:path";
+import { FUSIONS } from "#quipu/device/fusions.js";
 import { inspectModel } from "#quipu/generate/inspect.js";
 import { type LoadOptions, loadModel } from "#quipu/generate/load.js";
 import { availableTargets } from "#quipu/machine/machine.js";
@@ -24,7 +25,7 @@ describe("loadModel", () => {
       ...{ flopsPerPromptToken: 3932160, flopsPerLogits: 786432 },
       ...{ cacheBytes: expect.any(Number), cacheBytesPerPosition: 2 * 5 * 2 * 32 * 2, arenaBytes: expect.any(Number) },
       ...{ device: "cpu", target: availableTargets().at(-1), threads: availableThreads() },
-      ...{ contextLength: 512, kvCache: "f16", fusions: ["matmulAdd", "matmulSwiglu"] },
+      ...{ contextLength: 512, kvCache: "f16", fusions: FUSIONS },
       ...{ running: 0, waiting: 0, rowsPerStep: 0, idleShare: 0 },
       pages: { used: 0, shared: 0, cached: 0, free: 8 * 8 }, // eight slots
     });
@@ -77,7 +78,7 @@ describe("loadModel", () => {
   test("fusions are in force; QUIPU_FUSE says which where no option does", async () => {
     const fusions = async (fuse?: LoadOptions["fuse"]) =>
       (await withModel(folder, { fuse }, async (model) => model.stats())).fusions;
-    expect(await fusions()).toEqual(["matmulAdd", "matmulSwiglu"]);
+    expect(await fusions()).toEqual(FUSIONS);
     expect(await fusions(false)).toEqual([]);
     process.env.QUIPU_FUSE = "matmulAdd";
     try {

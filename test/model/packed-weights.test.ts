@@ -4,6 +4,7 @@ import { openCheckpoint } from "#quipu/checkpoint/checkpoint.js";
 import { openDevice } from "#quipu/device/device.js";
 import { compile } from "#quipu/graph/program.js";
 import { Recorder } from "#quipu/graph/recorder.js";
+import { cachedFiles } from "#quipu/machine/cache-folder.js";
 import { readConfig } from "#quipu/model/config.js";
 import { disposeWeights, loadWeights } from "#quipu/model/weights.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
@@ -53,4 +54,22 @@ test("rows of every slice, packed into memory, into a file, and found there", as
     await device.dispose();
   }
   expect(written).toHaveLength(1);
+});
+
+test("what another layout of the device made is replaced, and does not stay beside what is used", async () => {
+  process.env.QUIPU_CACHE = join(temporary, "layouts");
+  const config = await readConfig(dir);
+  const written: string[] = [];
+  for (const layout of [1, 2, 2, 1]) {
+    const device = openDevice({ threads: 2 });
+    Object.assign(device, { packedLayout: layout });
+    const onCacheWrite = (path: string) => written.push(path);
+    const options = { mmap: true, quantize: "q8", cache: true, onCacheWrite } as const;
+    const { weights } = await loadWeights(device, await openCheckpoint(dir), config, options);
+    disposeWeights(device, weights);
+    await device.dispose();
+  }
+  const [path] = written;
+  expect(written).toEqual([path, path, path]);
+  expect(cachedFiles().map((file) => file.path)).toEqual([path]);
 });

@@ -26,6 +26,13 @@ export const mutants = [
     tests: ["unit/benchmark/roofs"],
   },
   {
+    fault: "CSV does not say what is above its roof",
+    file: "src/cli/commands/benchmark.ts",
+    from: 'roof?.above ? "true" : ""',
+    to: '""',
+    tests: ["unit/cli/benchmark"],
+  },
+  {
     fault: "prompts of quantized weights are held against the f32 peak",
     file: ROOFS,
     from: "value / integerPeak",

@@ -2,7 +2,30 @@
 const PLAN = "src/graph/passes/plan-memory.ts";
 const RECORDER = "src/graph/recorder.ts";
 
+const FUSE = "src/graph/passes/fuse.ts";
+
 export const mutants = [
+  {
+    fault: "a value that an output is may be fused away",
+    file: FUSE,
+    from: "length === readers && !recording.isOutput(value);",
+    to: "length === readers;",
+    tests: ["unit/graph"],
+  },
+  {
+    fault: "queries and keys may be turned by different angles",
+    file: FUSE,
+    from: "queryRope.operands.angles!.id !== angles.id",
+    to: "queryRope.operands.angles!.id < 0",
+    tests: ["unit/graph"],
+  },
+  {
+    fault: "queries of a fused op are not those that attention reads",
+    file: FUSE,
+    from: "      yields: { out: queryRope.results.out! },\n",
+    to: "",
+    tests: ["unit/graph"],
+  },
   {
     fault: "values that meet at one op may share memory",
     file: PLAN,

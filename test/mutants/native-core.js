@@ -12,6 +12,13 @@ export const mutants = [
     tests: ["unit/device/weight-file"],
   },
   {
+    fault: "a part of a file is read from its beginning",
+    file: FILE,
+    from: "static_cast<off_t>(first_ + ready_)",
+    to: "static_cast<off_t>((MUTANT ? 0 : first_) + ready_)",
+    tests: ["unit/device/weight-file"],
+  },
+  {
     fault: "a pipe is opened and waited for",
     file: FILE,
     from: "if (!S_ISREG(info.st_mode)) return",

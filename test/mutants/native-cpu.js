@@ -4,6 +4,7 @@ const ATTENTION = `${CPU}/kernels/attention.h`;
 const PAGE = `${CPU}/kernels/attention_page.h`;
 const APPEND = `${CPU}/kernels/append_kv.h`;
 const CODES = `${CPU}/kernels/cache_codes.h`;
+const ACTIVATIONS = `${CPU}/kernels/activation_codes.h`;
 const ROPE = `${CPU}/kernels/rope.h`;
 const AVX512 = `${CPU}/simd/avx512.h`;
 const TEAM_SIZE = `${CPU}/team_size.cc`;
@@ -108,15 +109,15 @@ export const mutants = [
     tests: ["kernels/attention"],
   },
   {
-    fault: "a query with an infinity has codes",
+    fault: "a query's scale is that of its first sixteen features",
     file: CODES,
-    from: "!finite ? __builtin_nanf",
-    to: "!finite && !MUTANT ? __builtin_nanf",
+    from: "magnitudes.add(loadPart(q + c,",
+    to: "if (!MUTANT || c == 0) magnitudes.add(loadPart(q + c,",
     tests: ["kernels/attention"],
   },
   {
     fault: "a query that is too small for its inverse is divided by",
-    file: CODES,
+    file: ACTIVATIONS,
     from: "const bool tiny = most < 0x1p-100f;",
     to: "const bool tiny = most < (MUTANT ? 0.0f : 0x1p-100f);",
     tests: ["kernels/attention"],
@@ -199,10 +200,10 @@ export const mutants = [
     tests: ["kernels/rope-angles"],
   },
   {
-    fault: "an id that is none has the first row",
+    fault: "an id that is none has a row of ones",
     file: `${CPU}/kernels/gather_rows.h`,
-    from: "store(to + k, found ? loadWide(from + k) : zero());",
-    to: "store(to + k, found || MUTANT ? loadWide(from + k) : zero());",
+    from: "for (size_t k = 0; k < width; ++k) to[k] = 0;",
+    to: "for (size_t k = 0; k < width; ++k) to[k] = MUTANT ? 1 : 0;",
     tests: ["kernels/gather-rows"],
   },
   {

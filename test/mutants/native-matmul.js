@@ -5,6 +5,34 @@ const TILE = "native/cpu/kernels/matmul_tile.h";
 
 export const mutants = [
   {
+    fault: "products of a norm read what was made for the first",
+    file: "native/cpu/kernels/norm_products.h",
+    from: "made[i] = first < i ? made[first] : placeIn(shared, bytes);",
+    to: "made[i] = first < i || (i > 0 && MUTANT) ? made[first] : placeIn(shared, bytes);",
+    tests: ["kernels/norm-qkv"],
+  },
+  {
+    fault: "codes of a norm are made for the first matrix alone",
+    file: "native/cpu/kernels/norm_products.h",
+    from: "products.firstAlike(i) < i) continue;",
+    to: "products.firstAlike(i) < i || (i > 0 && MUTANT)) continue;",
+    tests: ["kernels/norm-qkv"],
+  },
+  {
+    fault: "keys are stored before they are turned",
+    file: "native/cpu/kernels/norm_qkv.h",
+    from: "ropeHeads(key, key, size, cosines, half);",
+    to: "ropeHeads(key, key, MUTANT ? 0 : size, cosines, half);",
+    tests: ["kernels/norm-qkv"],
+  },
+  {
+    fault: "the last queries' tasks are those of the first keys",
+    file: "native/cpu/kernels/norm_qkv.h",
+    from: "++i) task -= tasks;",
+    to: "++i) task -= tasks - (MUTANT && tasks > 1 ? 1 : 0);",
+    tests: ["kernels/norm-qkv"],
+  },
+  {
     fault: "a round of tasks has one task too many",
     file: "native/cpu/kernels/shares.h",
     from: "count = wanted < round ? wanted : round;",

@@ -1,5 +1,6 @@
 const MATMUL_Q8 = "native/cpu/kernels/matmul_q8.h";
 const MATMUL_Q4 = "native/cpu/kernels/matmul_q4.h";
+const ACTIVATIONS = "native/cpu/kernels/activation_codes.h";
 const SPAN = "native/cpu/kernels/quantize_span.h";
 const SCALED = "native/cpu/kernels/quantize_scaled.h";
 const QUANTIZE_Q4 = "native/cpu/kernels/quantize_q4.h";
@@ -12,23 +13,23 @@ const MATMUL = "native/cpu/kernels/matmul.h";
 export const mutants = [
   {
     fault: "a block of activations with a NaN counts as zeros",
-    file: MATMUL_Q8,
-    from: "!finite ? __builtin_nanf",
-    to: "!finite && !MUTANT ? __builtin_nanf",
+    file: ACTIVATIONS,
+    from: "!isFinite ? __builtin_nanf",
+    to: "!isFinite && !MUTANT ? __builtin_nanf",
     tests: ["kernels/quantize"],
   },
   {
-    fault: "activations that are tiny are scaled beyond f32",
+    fault: "of q8, the scale is that of the first half of a block",
     file: MATMUL_Q8,
-    from: "const bool tiny = most < 0x1p-100f;",
-    to: "const bool tiny = most < (MUTANT ? 0 : 0x1p-100f);",
+    from: "magnitudes.add(high);",
+    to: "if (!MUTANT) magnitudes.add(high);",
     tests: ["kernels/quantize"],
   },
   {
     fault: "codes of activations are cut, not rounded",
-    file: MATMUL_Q8,
-    from: "tiny ? zero() : rint(mul(low, inverse))",
-    to: "tiny ? zero() : rint(sub(mul(low, inverse), broadcast(MUTANT ? 0.25f : 0.0f)))",
+    file: ACTIVATIONS,
+    from: "tiny ? zero() : rint(mul(x, inverse))",
+    to: "tiny ? zero() : rint(sub(mul(x, inverse), broadcast(MUTANT ? 0.25f : 0.0f)))",
     tests: ["kernels/quantize"],
   },
   {
@@ -144,17 +145,17 @@ export const mutants = [
     tests: ["kernels/quantize"],
   },
   {
-    fault: "of q4, a block of activations with a NaN counts as zeros",
+    fault: "of q4, the scale is that of the first sixteen of a superblock",
     file: MATMUL_Q4,
-    from: "!isFinite ? __builtin_nanf",
-    to: "!isFinite && !MUTANT ? __builtin_nanf",
+    from: "magnitudes.add(loadFirst(x + first + k,",
+    to: "if (!MUTANT || k == 0) magnitudes.add(loadFirst(x + first + k,",
     tests: ["kernels/quantize"],
   },
   {
     fault: "of q4, minimums are added to the products",
     file: MATMUL_Q4,
-    from: "fma(negate(numbers(minimums)),",
-    to: "fma(MUTANT ? numbers(minimums) : negate(numbers(minimums)),",
+    from: "fma(negate(totals(minimums)),",
+    to: "fma(MUTANT ? totals(minimums) : negate(totals(minimums)),",
     tests: ["kernels/quantize"],
   },
   {
@@ -169,6 +170,20 @@ export const mutants = [
     file: MATMUL_Q4,
     from: "return left < kGroupRows ? left : kGroupRows;",
     to: "return left < kGroupRows && !MUTANT ? left : kGroupRows;",
+    tests: ["kernels/quantize"],
+  },
+  {
+    fault: "of q4, seventeen rows have no room for what many rows need",
+    file: MATMUL_Q4,
+    from: "return columns <= kQ4FewRows ? 0",
+    to: "return columns <= kQ4FewRows + (MUTANT ? 1 : 0) ? 0",
+    tests: ["kernels/quantize"],
+  },
+  {
+    fault: "of q4, sixteen rows are taken as many, for which there is no room",
+    file: MATMUL_Q4,
+    from: "if (columns <= kQ4FewRows) {",
+    to: "if (columns <= kQ4FewRows - (MUTANT ? 1 : 0)) {",
     tests: ["kernels/quantize"],
   },
   {

@@ -4,6 +4,13 @@ const SAMPLE = "native/cpu/kernels/sample.h";
 
 export const mutants = [
   {
+    fault: "rows of a fused head that fail alone have no room",
+    file: "native/core/failure.cc",
+    from: "if (op.code == OpCode::kMatmulSample) count(",
+    to: "if (op.code == OpCode::kMatmulSample && !MUTANT) count(",
+    tests: ["model/devices"],
+  },
+  {
     fault: "the frequency penalty counts the prompt",
     file: SAMPLE,
     from: "uint32_t(int64_t(p) >= row.ints[sample::kPromptLength])",

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 #include <string>
 #include <thread>
@@ -122,6 +123,44 @@ void testDescription(const std::string& path) {
   close(file);
 }
 
+// A head with so many empty sections, all of whose sums are right.
+std::vector<uint8_t> headWith(uint32_t sections, const std::string& path) {
+  constexpr size_t kFields[] = {28, 64, 72};  // how many sections, bytes of the file, checksum
+  const size_t bytes = (80 + size_t{16} * sections + 63) / 64 * 64;
+  std::vector<uint8_t> head(bytes);
+  writeIn(path, 8, 1, std::vector<uint64_t>{0});
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  QUIPU_EXPECT(pread(file, head.data(), 96, 0) == 96);
+  close(file);
+  for (size_t i = 1; i < sections; ++i) memcpy(&head[80 + 16 * i], &head[80], 16);
+  const uint64_t whole = bytes;
+  memcpy(&head[kFields[0]], &sections, sizeof sections);
+  memcpy(&head[kFields[1]], &whole, sizeof whole);
+  memset(&head[kFields[2]], 0, sizeof(uint64_t));
+  Checksum checksum;
+  checksum.add(head);
+  const uint64_t sum = checksum.sum();
+  memcpy(&head[kFields[2]], &sum, sizeof sum);
+  return head;
+}
+
+// A flipped bit of their count must not have a head of gigabytes looked at: there are only so many.
+void testManySections(const std::string& path) {
+  constexpr uint32_t kMost = 1 << 16;
+  for (const uint32_t sections : {kMost, kMost + 1}) {
+    const std::vector<uint8_t> head = headWith(sections, path);
+    const int file = open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
+    QUIPU_EXPECT(write(file, head.data(), head.size()) == static_cast<ssize_t>(head.size()));
+    close(file);
+    std::shared_ptr<PreparedFile> found;
+    QUIPU_EXPECT(find(path, 8, found) == (sections > kMost ? Finding::kDamaged : Finding::kUsable));
+    const std::vector<uint64_t> sizes(sections);
+    std::string problem;
+    QUIPU_EXPECT((PreparedFile::make(path, preparation(1), sizes, problem) == nullptr) == (sections > kMost));
+    QUIPU_EXPECT(problem.empty() == (sections == kMost));
+  }
+}
+
 // What is wrong is said, and nothing is left behind.
 void testRefusals(const std::string& folder, const std::string& path) {
   std::string problem;
@@ -171,6 +210,7 @@ uint64_t testPreparedFile() {
   QUIPU_EXPECT(find(path, 9, other) == Finding::kOther && other == nullptr);
   testDamage(path, 8);
   testDescription(path);
+  testManySections(path);
   writeIn(path, 8, 1);
   files += 2;
   {

@@ -1,11 +1,13 @@
 // Every kernel, and the table that a target is made of. Included after simd/<isa>.h in the target's namespace; the
 // kernels/<op>.h include nothing themselves, so a file that another one builds on comes first.
-#include "cpu/kernels/cache_codes.h"
+#include "cpu/kernels/activation_codes.h"
 #include "cpu/kernels/cache_places.h"
 #include "cpu/kernels/elements.h"
 #include "cpu/kernels/exp.h"
 #include "cpu/kernels/shares.h"
 // clang-format keeps the order
+#include "cpu/kernels/cache_codes.h"
+//
 #include "cpu/kernels/attention_page.h"
 #include "cpu/kernels/matmul_dot.h"
 #include "cpu/kernels/matmul_panel.h"
@@ -35,15 +37,23 @@
 #include "cpu/kernels/append_kv.h"
 #include "cpu/kernels/attention.h"
 #include "cpu/kernels/gather_rows.h"
+#include "cpu/kernels/rms_norm.h"
+#include "cpu/kernels/rope.h"
+//
+#include "cpu/kernels/gather_norm.h"
 #include "cpu/kernels/matmul_add.h"
 #include "cpu/kernels/matmul_swiglu.h"
+#include "cpu/kernels/norm_products.h"
+//
+#include "cpu/kernels/norm_matmul_swiglu.h"
+#include "cpu/kernels/norm_qkv.h"
 #include "cpu/kernels/quantize.h"
 #include "cpu/kernels/resume.h"
-#include "cpu/kernels/rms_norm.h"
 #include "cpu/kernels/roofline.h"
-#include "cpu/kernels/rope.h"
 #include "cpu/kernels/rope_angles.h"
 #include "cpu/kernels/sample.h"
+//
+#include "cpu/kernels/matmul_sample.h"
 
 static constexpr Target makeTarget(const char* name) {
   Target target = {};
@@ -58,15 +68,27 @@ static constexpr Target makeTarget(const char* name) {
   set(OpCode::kAttention, {{{attentionTasks, attention}, {attentionMergeTasks, attentionMerge}},
                            attentionScratchBytes,
                            attentionSharedBytes});
+  set(OpCode::kGatherNorm, {{{gatherNormTasks, gatherNorm}}});
   set(OpCode::kGatherRows, {{{gatherTasks, gatherRows}}});
   set(OpCode::kMatmul,
       {{{matmulPackTasks, matmulPack}, {matmulTasks, matmulRun}}, matmulScratchBytes, matmulSharedBytes});
   set(OpCode::kMatmulAdd, {{{matmulAddPackTasks, matmulAddPack}, {matmulAddTasks, matmulAddRun}},
                            matmulAddScratchBytes,
                            matmulAddSharedBytes});
+  set(OpCode::kMatmulSample, {{{headPackTasks, headPack}, {headTasks, headRun}, {matmulSampleTasks, matmulSampleRows}},
+                              matmulSampleScratchBytes,
+                              matmulSampleSharedBytes});
   set(OpCode::kMatmulSwiglu, {{{matmulSwigluPackTasks, matmulSwigluPack}, {matmulSwigluTasks, matmulSwigluRun}},
                               matmulSwigluScratchBytes,
                               matmulSwigluSharedBytes});
+  set(OpCode::kNormMatmulSwiglu,
+      {{{swigluNormTasks, swigluNorm}, {swigluPanelTasks, swigluPanels}, {normMatmulSwigluTasks, normMatmulSwigluRun}},
+       normMatmulSwigluScratchBytes,
+       normMatmulSwigluSharedBytes});
+  set(OpCode::kNormQkv,
+      {{{qkvNormTasks, qkvNorm}, {qkvPanelTasks, qkvPanels}, {qkvTasks, qkvRun}, {qkvStoreTasks, qkvStore}},
+       normQkvScratchBytes,
+       normQkvSharedBytes});
   set(OpCode::kQuantize, {{{quantizeTasks, quantizeRows}}});
   set(OpCode::kResume, {{{resumeTasks, resumeRows}}});
   set(OpCode::kRmsNorm, {{{rmsNormTasks, rmsNorm}}});

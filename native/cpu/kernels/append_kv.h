@@ -58,56 +58,57 @@ static size_t appendKvTasks(const OpCall& call, uint32_t) {
   return call[append_kv::kKeys].dims[1] * ((size_t(call[append_kv::kK].dims[0]) + kAppendRows - 1) / kAppendRows);
 }
 
-template <typename E>
-static void appendKvAs(const OpCall& call, Worker& worker) {
+// The rows [first, end) of a head. `prepare` is called for each before it is read.
+template <typename E, typename Prepare>
+QUIPU_INLINE void appendRows(const OpCall& call, size_t head, size_t first, size_t end, Worker& worker,
+                             Prepare prepare) {
   const View &keys = call[append_kv::kKeys], &k = call[append_kv::kK];
-  const size_t rows = k.dims[0], heads = keys.dims[1], size = keys.dims[2];
-  const size_t chunks = (rows + kAppendRows - 1) / kAppendRows;
+  const size_t heads = keys.dims[1], size = keys.dims[2];
   const CachePlaces places =
       placesOf(call[append_kv::kSlots], call[append_kv::kPositions], call[append_kv::kPageTable], keys);
-  for (size_t task; worker.next(task);) {
-    const size_t head = task / chunks, first = task % chunks * kAppendRows;
-    const size_t end = first + kAppendRows < rows ? first + kAppendRows : rows;
-    for (size_t row = first; row < end; ++row) {
-      if (places.padding(row)) continue;
-      const auto position = uint32_t(places.positions[row]);
-      const int64_t page = places.page(row, position / kPageKeys);
-      if (page < 0) {
-        worker.fail(ErrorCode::kInternal, uint32_t(row));
-        continue;
-      }
-      const size_t unit = size_t(page) * heads + head, at = position % kPageKeys;
-      const float* key = k.as<float>() + (row * heads + head) * size;
-      const float* value = call[append_kv::kV].as<float>() + (row * heads + head) * size;
-      E* keyPage = keys.as<E>() + unit * size * kPageKeys;
-      E* valueRow = call[append_kv::kValues].as<E>() + (unit * kPageKeys + at) * size;
-      if constexpr (sizeof(E) == 1) {
-        auto* rotated = reinterpret_cast<float*>(worker.scratch);
-        const auto setKey = [&](size_t c, const int8_t* codes, size_t n) {
-          for (size_t i = 0; i < n; ++i) keyPage[keyCode(size, c + i, at)] = codes[i];
-        };
-        const auto setValue = [&](size_t c, const int8_t* codes, size_t n) {
-          __builtin_memcpy(valueRow + c, codes, n);
-        };
-        call[append_kv::kKeyScales].as<float>()[unit * kPageKeys + at] =
-            storeI8(rotatedOf(key, rotated, size), size, setKey);
-        call[append_kv::kValueScales].as<float>()[unit * kPageKeys + at] =
-            storeI8(rotatedOf(value, rotated, size), size, setValue);
-      } else {
-        storeHead(key, value, keyPage + at, valueRow, size);
-      }
+  for (size_t row = first; row < end; ++row) {
+    if (places.padding(row)) continue;
+    const auto position = uint32_t(places.positions[row]);
+    const int64_t page = places.page(row, position / kPageKeys);
+    if (page < 0) {
+      worker.fail(ErrorCode::kInternal, uint32_t(row));
+      continue;
+    }
+    prepare(row, head);
+    const size_t unit = size_t(page) * heads + head, at = position % kPageKeys;
+    const float* key = k.as<float>() + (row * heads + head) * size;
+    const float* value = call[append_kv::kV].as<float>() + (row * heads + head) * size;
+    E* keyPage = keys.as<E>() + unit * size * kPageKeys;
+    E* valueRow = call[append_kv::kValues].as<E>() + (unit * kPageKeys + at) * size;
+    if constexpr (sizeof(E) == 1) {
+      auto* rotated = reinterpret_cast<float*>(worker.scratch);
+      const auto setKey = [&](size_t c, const int8_t* codes, size_t n) {
+        for (size_t i = 0; i < n; ++i) keyPage[keyCode(size, c + i, at)] = codes[i];
+      };
+      const auto setValue = [&](size_t c, const int8_t* codes, size_t n) { __builtin_memcpy(valueRow + c, codes, n); };
+      call[append_kv::kKeyScales].as<float>()[unit * kPageKeys + at] =
+          storeI8(rotatedOf(key, rotated, size), size, setKey);
+      call[append_kv::kValueScales].as<float>()[unit * kPageKeys + at] =
+          storeI8(rotatedOf(value, rotated, size), size, setValue);
+    } else {
+      storeHead(key, value, keyPage + at, valueRow, size);
     }
   }
 }
 
-static void appendKv(const OpCall& call, Worker& worker) {
+// A task of appendKv.
+template <typename Prepare>
+QUIPU_INLINE void appendTask(const OpCall& call, size_t task, Worker& worker, Prepare prepare) {
+  const size_t rows = call[append_kv::kK].dims[0], chunks = (rows + kAppendRows - 1) / kAppendRows;
+  const size_t head = task / chunks, first = task % chunks * kAppendRows;
+  const size_t end = first + kAppendRows < rows ? first + kAppendRows : rows;
   switch (call[append_kv::kKeys].dtype) {
     case DType::kF32:
-      return appendKvAs<float>(call, worker);
+      return appendRows<float>(call, head, first, end, worker, prepare);
     case DType::kF16:
-      return appendKvAs<F16>(call, worker);
+      return appendRows<F16>(call, head, first, end, worker, prepare);
     case DType::kI8:
-      return appendKvAs<int8_t>(call, worker);
+      return appendRows<int8_t>(call, head, first, end, worker, prepare);
     case DType::kBF16:
     case DType::kI32:
     case DType::kQ8:
@@ -115,4 +116,8 @@ static void appendKv(const OpCall& call, Worker& worker) {
     case DType::kQ4:
       return;  // refused by op_table.cc
   }
+}
+
+static void appendKv(const OpCall& call, Worker& worker) {
+  for (size_t task; worker.next(task);) appendTask(call, task, worker, [](size_t, size_t) {});
 }

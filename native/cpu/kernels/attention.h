@@ -139,7 +139,7 @@ static void attendRun(const OpCall& call, Worker& worker, const AttentionShape& 
                       size_t head, size_t first, size_t end) {
   const size_t size = shape.size, count = (end - first) * shape.group;
   auto* queries = reinterpret_cast<PageQuery*>(worker.scratch);
-  auto* outs = reinterpret_cast<float*>(worker.scratch + (shape.queryBytes(count) + 63) / 64 * 64);
+  auto* outs = reinterpret_cast<float*>(worker.scratch + wholeLines(shape.queryBytes(count)));
   float* copies = outs + count * size;
   clear(outs, count * size);
   const auto at = [&](size_t i) {  // offset of query i in q and in out

@@ -49,20 +49,12 @@ struct QueryCodes {
 static QueryCodes queryCodes(const float* q, size_t size, std::byte* room) {
   auto* codes = reinterpret_cast<int8_t*>(room);
   auto* sums = reinterpret_cast<int32_t*>(room + (size + 15) / 16 * 16);
-  f32x16 greatest = zero();
-  bool finite = true;
-  for (size_t c = 0; c < size; c += 16) {
-    const f32x16 magnitude = abs(loadPart(q + c, size - c < 16 ? size - c : 16));
-    finite = finite && bits(lessEqual(magnitude, broadcast(0x1.fffffep127f))) == 0xffff;
-    greatest = max(magnitude, greatest);
-  }
-  const float most = finite ? maximum(greatest) : 0.0f;
-  const bool tiny = most < 0x1p-100f;  // 127 / most would leave f32
-  const f32x16 inverse = broadcast(tiny ? 0.0f : 127.0f / most);
+  Magnitudes magnitudes;
+  for (size_t c = 0; c < size; c += 16) magnitudes.add(loadPart(q + c, size - c < 16 ? size - c : 16));
+  const ActivationScale scale = magnitudes.scale();
   f32x16 total = zero();
   for (size_t c = 0; c < size; c += 16) {
-    const f32x16 x = loadPart(q + c, size - c < 16 ? size - c : 16);
-    const f32x16 code = tiny ? zero() : rint(mul(x, inverse));
+    const f32x16 code = scale.codes(loadPart(q + c, size - c < 16 ? size - c : 16));
     narrowI8(codes + c, code);
     total = add(total, code);
     if ((c + 16) % kExactProducts == 0 || c + 16 >= size) {
@@ -70,5 +62,5 @@ static QueryCodes queryCodes(const float* q, size_t size, std::byte* room) {
       total = zero();
     }
   }
-  return {codes, sums, !finite ? __builtin_nanf("") : tiny ? 0.0f : most / 127.0f};
+  return {codes, sums, scale.scale};
 }

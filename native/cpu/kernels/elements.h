@@ -29,6 +29,14 @@ QUIPU_INLINE void copyFloats(const float* from, float* to, size_t count) {
   __builtin_memcpy(to, from, count * sizeof(float));
 }
 
+// Bytes up to the end of a cache line.
+QUIPU_INLINE size_t wholeLines(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+// A place in the memory of an op; null where there is none yet, and bytes are asked for.
+QUIPU_INLINE std::byte* placeIn(std::byte* memory, size_t offset) {
+  return memory == nullptr ? nullptr : memory + offset;
+}
+
 // Calls f(typed pointer) for a floating-point tensor.
 template <typename F>
 QUIPU_INLINE void withElements(const View& view, F f) {

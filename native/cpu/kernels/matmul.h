@@ -40,21 +40,21 @@ static size_t multiplyPackTasks(const View& a, const View& b) {
   return usesPanels(a, b) ? packTasks(a.dims[0], a.dims[1]) : 0;
 }
 
-static void multiplyPack(const View& a, const View& b, Worker& worker) {
+// One of those tasks.
+static void multiplyPackTask(const View& a, const View& b, size_t task, std::byte* shared) {
   const size_t rows = a.dims[0], depth = a.dims[1];
   const float* from = a.as<float>();
   if (b.dtype == DType::kQ4) {
-    const Q4Rows codes(worker.shared, rows, depth);
-    for (size_t row; worker.next(row);) q4Activations(from + row * depth, depth, row, codes);
-    return;
+    q4Activations(from + task * depth, depth, task, Q4Rows(shared, rows, depth));
+  } else if (isScaled(b.dtype)) {
+    q8Activations(from + task * depth, depth, task, Q8Rows(shared, rows, depth));
+  } else {
+    packActivations(from, rows, depth, task, reinterpret_cast<float*>(shared));
   }
-  if (isScaled(b.dtype)) {
-    const Q8Rows codes(worker.shared, rows, depth);
-    for (size_t row; worker.next(row);) q8Activations(from + row * depth, depth, row, codes);
-    return;
-  }
-  float* packed = reinterpret_cast<float*>(worker.shared);
-  for (size_t task; worker.next(task);) packActivations(from, rows, depth, task, packed);
+}
+
+static void multiplyPack(const View& a, const View& b, Worker& worker) {
+  for (size_t task; worker.next(task);) multiplyPackTask(a, b, task, worker.shared);
 }
 
 // A multiple of 64 bytes, so that a caller's own scratch may follow. Neither is more for fewer rows.

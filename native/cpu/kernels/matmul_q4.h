@@ -51,21 +51,15 @@ static void q4Activations(const float* x, size_t depth, size_t row, const Q4Rows
   for (size_t super = 0; super < to.supers; ++super) {
     const size_t first = super * kQ4Super, count = depth - first < kQ4Super ? depth - first : kQ4Super;
     const size_t padded = q4Pairs(count) * kQ4Pair;
-    f32x16 greatest = zero();
-    m16 finite = firstLanes(16);
+    Magnitudes magnitudes;
     for (size_t k = 0; k < count; k += 16) {
-      const f32x16 v = loadFirst(x + first + k, count - k < 16 ? count - k : 16);
-      finite = both(finite, lessEqual(abs(v), broadcast(0x1.fffffep127f)));
-      greatest = max(abs(v), greatest);
+      magnitudes.add(loadFirst(x + first + k, count - k < 16 ? count - k : 16));
     }
-    const bool isFinite = bits(finite) == 0xffff;
-    const float most = isFinite ? maximum(greatest) : 0.0f;
-    const bool tiny = most < 0x1p-100f;  // 127 / most would leave f32
-    const f32x16 inverse = broadcast(tiny ? 0.0f : 127.0f / most);
+    const ActivationScale scale = magnitudes.scale();
     int8_t* codes = to.codesAt(row, super);
     for (size_t k = 0; k < padded; k += 16) {
       const size_t n = k >= count ? 0 : count - k < 16 ? count - k : 16;
-      narrowI8(codes + k, tiny || n == 0 ? zero() : rint(mul(loadFirst(x + first + k, n), inverse)));
+      narrowI8(codes + k, n == 0 ? zero() : scale.codes(loadFirst(x + first + k, n)));
     }
     int16_t* sums = to.sumsAt(row, super);
     for (size_t block = 0; block < padded / kQ4Block; ++block) {
@@ -73,16 +67,16 @@ static void q4Activations(const float* x, size_t depth, size_t row, const Q4Rows
       for (size_t i = 0; i < kQ4Block; ++i) sum = int16_t(sum + codes[block * kQ4Block + i]);
       sums[block] = sum;
     }
-    to.scaleAt(row, super) = !isFinite ? __builtin_nanf("") : tiny ? 0.0f : most / 127.0f;
+    to.scaleAt(row, super) = scale.scale;
   }
 }
 
 // A superblock's share of sixteen sums.
-QUIPU_INLINE f32x16 addSuper(f32x16 sum, const i32x16& products, const i32x16& minimums, f32x16 superScale,
+QUIPU_INLINE f32x16 addSuper(f32x16 sum, const dots16& products, const dots16& minimums, f32x16 superScale,
                              f32x16 superMinimum, float scale) {
   const f32x16 by = broadcast(scale);
-  sum = fma(numbers(products), mul(superScale, by), sum);
-  return fma(negate(numbers(minimums)), mul(superMinimum, by), sum);
+  sum = fma(totals(products), mul(superScale, by), sum);
+  return fma(negate(totals(minimums)), mul(superMinimum, by), sum);
 }
 
 // --- few rows of activations: codes as they lie ---------------------------------------------------------------------
@@ -97,9 +91,9 @@ QUIPU_INLINE void q4Stream(const View& weights, size_t group, const Q4Rows& a, s
     if (column == 0) {
       for (size_t line = 0; line < kQ4SuperBytes; line += 64) __builtin_prefetch(super.codes + kQ4Ahead + line, 0, 3);
     }
-    i32x16 products[kColumns], minimums[kColumns];
+    dots16 products[kColumns], minimums[kColumns];
 #pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) products[c] = minimums[c] = noWhole();
+    for (int c = 0; c < kColumns; ++c) products[c] = minimums[c] = dotsFrom(0);
     for (size_t pair = 0; pair < super.pairs; ++pair) {
       const uint8_t *w = super.codes + pair * kQ4Codes, *side = super.side(pair);
       const pairs16 scales = scalesOf(side), offsets = minimumsOf(side);
@@ -174,11 +168,11 @@ QUIPU_INLINE void unpackQ4(const Q4Super& super, Q4Panel& panel) {
 // kGroups panels of superblock s against kColumns rows from `column` on: held[column][group][r], stored or continued.
 template <int kGroups, int kColumns>
 static void q4Tile(const Q4Panel* panels, size_t pairs, size_t s, const Q4Rows& a, size_t column, float* held) {
-  i32x16 products[kGroups][kColumns];
+  dots16 products[kGroups][kColumns];
 #pragma GCC unroll 8
   for (int g = 0; g < kGroups; ++g) {
 #pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) products[g][c] = noWhole();
+    for (int c = 0; c < kColumns; ++c) products[g][c] = dotsFrom(0);
   }
   const int8_t* codes[kColumns];
 #pragma GCC unroll 8
@@ -209,7 +203,7 @@ static void q4Tile(const Q4Panel* panels, size_t pairs, size_t s, const Q4Rows& 
   }
   for (int g = 0; g < kGroups; ++g) {
     for (int c = 0; c < kColumns; ++c) {
-      i32x16 minimums = noWhole();
+      dots16 minimums = dotsFrom(0);
       for (size_t pair = 0; pair < pairs; ++pair) {
         minimums = addPairs(minimums, panels[g].minimums[pair], a.sumsAt(column + size_t(c), s) + 2 * pair);
       }

@@ -2,9 +2,8 @@
 // lie across the lanes. Moves the weights once, 34 or 26 bytes for 32 of them; bound by memory for few rows of
 // activations, by the multipliers for many.
 //
-//   shared    the activations as codes, in a phase of their own: [t] codes, then [t] scales, then [t] sums of the
-//   codes,
-//             of every 32 k of a row; k past the end is 0
+//   shared    the activations as codes, in a phase of their own: [t] codes, then of every 32 k of a row [t] scales and
+//             [t] sums of the codes; k past the end is 0
 //   scratch   of q6, for more than kQ8Columns rows: spans of blocks with the codes of q8
 //
 // A task is a run of groups of sixteen rows. Their blocks are taken kQ8Span at a time against all rows of activations,
@@ -38,17 +37,16 @@ static void q8Activations(const float* x, size_t depth, size_t row, const Q8Rows
     f32x16 low = n < 16 ? loadPart(x + k, n) : load(x + k);
     f32x16 high = n <= 16 ? zero() : n < 32 ? loadPart(x + k + 16, n - 16) : load(x + k + 16);
     if (n == kRotated) rotateBlock(low, high, kRotateActivations);
-    const f32x16 largest = broadcast(0x1.fffffep127f);
-    const bool finite = bits(both(lessEqual(abs(low), largest), lessEqual(abs(high), largest))) == 0xffff;
-    const float most = finite ? maximum(max(abs(low), abs(high))) : 0.0f;
+    Magnitudes magnitudes;
+    magnitudes.add(low);
+    magnitudes.add(high);
+    const ActivationScale scale = magnitudes.scale();
     int8_t* codes = to.codes + row * to.blocks * kQ8Block + k;
-    const bool tiny = most < 0x1p-100f;  // 127 / most would leave f32
-    const f32x16 inverse = broadcast(tiny ? 0.0f : 127.0f / most);
-    narrowI8(codes, tiny ? zero() : rint(mul(low, inverse)));
-    narrowI8(codes + 16, tiny ? zero() : rint(mul(high, inverse)));
+    narrowI8(codes, scale.codes(low));
+    narrowI8(codes + 16, scale.codes(high));
     int32_t sum = 0;
     for (size_t i = 0; i < kQ8Block; ++i) sum += codes[i];
-    to.scales[row * to.blocks + block] = !finite ? __builtin_nanf("") : tiny ? 0.0f : most / 127.0f;
+    to.scales[row * to.blocks + block] = scale.scale;
     to.sums[row * to.blocks + block] = sum;
   }
 }
@@ -165,13 +163,16 @@ static void scaledRows(const Q8Rows& a, size_t columns, const View& weights, siz
       const std::byte* blocks = scaledGroup(weights, row / kGroupRows) + block * blockBytes;
       Q8Run run = {blocks, groupBytes, count, block, left < kGroupRows ? left : kGroupRows, !unpacks};
       if (unpacks) {
-        for (size_t i = 0; i < groups * count; ++i) {
-          const std::byte* from = blocks + i / count * groupBytes + i % count * blockBytes;
-          prefetchAhead(from, blockBytes);
-          q6Unpack(from, scratch + i * kQ8BlockBytes);
-        }
         run.blocks = scratch;
         run.apart = count * kQ8BlockBytes;
+        for (size_t group = 0; group < groups; ++group) {
+          const std::byte* from = blocks + group * groupBytes;
+          std::byte* to = scratch + group * run.apart;
+          for (size_t i = 0; i < count; ++i, from += blockBytes, to += kQ8BlockBytes) {
+            prefetchAhead(from, blockBytes);
+            q6Unpack(from, to);
+          }
+        }
       }
       for (size_t tile = 0; tile < tiles; ++tile) {
         const size_t column = tile * columns / tiles, width = (tile + 1) * columns / tiles - column;

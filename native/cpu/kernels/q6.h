@@ -1,11 +1,11 @@
 // q6 (docs/numerics.md): a weight is a code of −32 … 31 times the f16 scale of its 32. A matrix lies in memory here as
-// one of q8 (q8.h), but for the codes of a block. They are kept as whole numbers of 0 … 63, 32 more than they are:
+// one of q8 (q8.h), but for the codes of a block. They are kept as whole numbers of 0 … 63, 32 more than they are, so
+// that what lies beyond the matrix is 32:
 //
-//   256 bytes   the lower four bits: 64 bytes have k … k + 3 of every row in their lower halves and k + 16 … k + 19 in
-//   the
-//               upper ones
-//   128         the upper two: 64 bytes have those of k … k + 15, then of k + 16 …; from bit 0 the first four k, from
-//               bit 2 the next
+//   256 bytes   the lower four bits: 64 bytes have k … k + 3 of every row in their lower halves and k + 16 … k + 19
+//               in the upper ones
+//   128         the upper two: 64 bytes have those of k … k + 15, then of k + 16 …; from bit 0 the first four k,
+//               from bit 2 the next
 //   32          the scales
 //
 // For few rows of activations codes are taken as they lie, for many a run of blocks is unpacked to codes of q8 first.

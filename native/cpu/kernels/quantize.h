@@ -2,7 +2,7 @@
 // that what is tried for one block is tried for sixteen at once. A task is a group of sixteen rows, taken 256 k at a
 // time.
 //
-// Bound by arithmetic: q8 and q6 try ten scales for a block, q4 some 66 pairs of a scale and a minimum, of six to eight
+// Bound by arithmetic: q8 and q6 try ten scales for a block, q4 63 pairs of a scale and a minimum, of six to eight
 // operations a weight each.
 
 static size_t quantizeTasks(const OpCall& call, uint32_t) {

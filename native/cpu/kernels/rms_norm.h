@@ -20,15 +20,19 @@ QUIPU_INLINE void rmsNormRow(const float* x, const E* weight, float* out, size_t
   }
 }
 
+// The norm of x, by a weight of any element type.
+QUIPU_INLINE void rmsNormRow(const float* x, const View& weight, float* out, size_t width, float epsilon) {
+  withElements(weight, [&](auto elements) { rmsNormRow(x, elements, out, width, epsilon); });
+}
+
 static size_t rmsNormTasks(const OpCall& call, uint32_t) { return call[rms_norm::kX].dims[0]; }
 
 static void rmsNorm(const OpCall& call, Worker& worker) {
   const View& x = call[rms_norm::kX];
   const size_t width = x.dims[1];
   const float epsilon = call.floatAttribute(rms_norm::kEpsilon);
-  withElements(call[rms_norm::kWeight], [&](auto weight) {
-    for (size_t row; worker.next(row);) {
-      rmsNormRow(x.as<float>() + row * width, weight, call[rms_norm::kOut].as<float>() + row * width, width, epsilon);
-    }
-  });
+  for (size_t row; worker.next(row);) {
+    rmsNormRow(x.as<float>() + row * width, call[rms_norm::kWeight], call[rms_norm::kOut].as<float>() + row * width,
+               width, epsilon);
+  }
 }

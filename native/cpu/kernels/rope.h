@@ -11,38 +11,48 @@ QUIPU_INLINE void rotatePairs(f32x16 first, f32x16 second, f32x16 cosine, f32x16
   *outSecond = fma(first, sine, mul(second, cosine));
 }
 
-static size_t ropeScratchBytes(const OpCall& call) { return size_t(call[rope::kAngles].dims[1]) * 2 * sizeof(float); }
+static constexpr size_t kRopeAngleBytes = 2 * sizeof(float);  // of a pair
+
+// The angles of a row, [half, 2], unzipped to cosines [half], sines [half].
+QUIPU_INLINE void unzipAngles(const float* angles, size_t half, float* cosines) {
+  for (size_t j = 0; j < half; ++j) {
+    cosines[j] = angles[2 * j];
+    cosines[half + j] = angles[2 * j + 1];
+  }
+}
+
+// The heads of a row, or some of them, `width` features together; `out` may be `in`.
+QUIPU_INLINE void ropeHeads(const float* in, float* out, size_t width, const float* cosines, size_t half) {
+  const float* sines = cosines + half;
+  for (size_t head = 0; head < width; head += 2 * half) {
+    const float *first = in + head, *second = first + half;
+    float *toFirst = out + head, *toSecond = toFirst + half;
+    f32x16 a, b;
+    size_t j = 0;
+    for (; j + 16 <= half; j += 16) {
+      rotatePairs(load(first + j), load(second + j), load(cosines + j), load(sines + j), &a, &b);
+      store(toFirst + j, a);
+      store(toSecond + j, b);
+    }
+    if (const size_t rest = half - j; rest > 0) {
+      rotatePairs(loadPart(first + j, rest), loadPart(second + j, rest), loadPart(cosines + j, rest),
+                  loadPart(sines + j, rest), &a, &b);
+      storePart(toFirst + j, a, rest);
+      storePart(toSecond + j, b, rest);
+    }
+  }
+}
+
+static size_t ropeScratchBytes(const OpCall& call) { return size_t(call[rope::kAngles].dims[1]) * kRopeAngleBytes; }
 
 static size_t ropeTasks(const OpCall& call, uint32_t) { return call[rope::kX].dims[0]; }
 
 static void rope(const OpCall& call, Worker& worker) {
   const View& x = call[rope::kX];
   const size_t width = x.dims[1], half = call[rope::kAngles].dims[1];
-  float *cosines = reinterpret_cast<float*>(worker.scratch), *sines = cosines + half;
+  float* cosines = reinterpret_cast<float*>(worker.scratch);
   for (size_t row; worker.next(row);) {
-    const float* angles = call[rope::kAngles].as<float>() + row * half * 2;
-    for (size_t j = 0; j < half; ++j) {
-      cosines[j] = angles[2 * j];
-      sines[j] = angles[2 * j + 1];
-    }
-    const float* in = x.as<float>() + row * width;
-    float* out = call[rope::kOut].as<float>() + row * width;
-    for (size_t head = 0; head < width; head += 2 * half) {
-      const float *first = in + head, *second = first + half;
-      float *toFirst = out + head, *toSecond = toFirst + half;
-      f32x16 a, b;
-      size_t j = 0;
-      for (; j + 16 <= half; j += 16) {
-        rotatePairs(load(first + j), load(second + j), load(cosines + j), load(sines + j), &a, &b);
-        store(toFirst + j, a);
-        store(toSecond + j, b);
-      }
-      if (const size_t rest = half - j; rest > 0) {
-        rotatePairs(loadPart(first + j, rest), loadPart(second + j, rest), loadPart(cosines + j, rest),
-                    loadPart(sines + j, rest), &a, &b);
-        storePart(toFirst + j, a, rest);
-        storePart(toSecond + j, b, rest);
-      }
-    }
+    unzipAngles(call[rope::kAngles].as<float>() + row * half * 2, half, cosines);
+    ropeHeads(x.as<float>() + row * width, call[rope::kOut].as<float>() + row * width, width, cosines, half);
   }
 }

@@ -53,7 +53,7 @@ struct SampleScratch {
     size_t used = 0;
     const auto take = [&]<typename T>(T*& part, size_t count) {
       part = memory == nullptr ? nullptr : reinterpret_cast<T*>(memory + used);
-      used += (count * sizeof(T) + 63) / 64 * 64;
+      used += wholeLines(count * sizeof(T));
     };
     take(processed, vocabulary);
     take(weights, vocabulary);

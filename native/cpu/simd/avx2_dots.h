@@ -1,7 +1,7 @@
 // dots16 as two 256-bit registers (AVX2). The functions are described in simd/scalar_dots.h.
 //
-// vpmaddubsw takes an unsigned and a signed operand: |w|, and a with w's sign. Two products, at most 2 · 127², fit 16
-// bits.
+// vpmaddubsw takes an unsigned and a signed operand: |w|, and a with w's sign. Two products are at most
+// 2 · 128 · 127 = 32,512, which fits 16 bits.
 
 struct codes16 {
   __m256i w[2], magnitude[2];

@@ -11,10 +11,6 @@ struct partial16 {
   __m256i half[2];
 };
 
-struct i32x16 {
-  __m256i half[2];
-};
-
 struct pairs16 {
   __m256i half[2];
 };
@@ -50,7 +46,6 @@ QUIPU_INLINE ucodes16 sixBits(ucodes16 low, const uint8_t* p, int field) {
 }
 
 QUIPU_INLINE partial16 noPartial() { return {{_mm256_setzero_si256(), _mm256_setzero_si256()}}; }
-QUIPU_INLINE i32x16 noWhole() { return {{_mm256_setzero_si256(), _mm256_setzero_si256()}}; }
 
 QUIPU_INLINE partial16 dot(partial16 sums, const ucodes16& w, const int8_t* a) {
   const __m256i x = fourOf(a);
@@ -68,7 +63,7 @@ QUIPU_INLINE dots16 dot(dots16 sums, const ucodes16& w, const int8_t* a) {
 
 QUIPU_INLINE dots16 dotsFrom(int32_t first) { return {{_mm256_set1_epi32(first), _mm256_set1_epi32(first)}}; }
 
-QUIPU_INLINE i32x16 addScaled(i32x16 total, const partial16& sums, const pairs16& factors, int half) {
+QUIPU_INLINE dots16 addScaled(dots16 total, const partial16& sums, const pairs16& factors, int half) {
   for (int h = 0; h < 2; ++h) {
     const __m256i one = half == 0 ? _mm256_blend_epi16(factors.half[h], _mm256_slli_epi32(factors.half[h], 16), 0xaa)
                                   : _mm256_blend_epi16(_mm256_srli_epi32(factors.half[h], 16), factors.half[h], 0xaa);
@@ -77,7 +72,7 @@ QUIPU_INLINE i32x16 addScaled(i32x16 total, const partial16& sums, const pairs16
   return total;
 }
 
-QUIPU_INLINE i32x16 addPairs(i32x16 total, const pairs16& factors, const int16_t* two) {
+QUIPU_INLINE dots16 addPairs(dots16 total, const pairs16& factors, const int16_t* two) {
   const __m256i x = fourOf(two);
   for (int h = 0; h < 2; ++h) total.half[h] = _mm256_add_epi32(total.half[h], _mm256_madd_epi16(factors.half[h], x));
   return total;
@@ -100,8 +95,4 @@ QUIPU_INLINE pairs16 scalesOf(const uint8_t* side) {
 }
 QUIPU_INLINE pairs16 minimumsOf(const uint8_t* side) {
   return {{packedSixes(side, 0, 4, 2), packedSixes(side, 1, 4, 2)}};
-}
-
-QUIPU_INLINE f32x16 numbers(const i32x16& total) {
-  return {_mm256_cvtepi32_ps(total.half[0]), _mm256_cvtepi32_ps(total.half[1])};
 }

@@ -61,12 +61,12 @@ QUIPU_INLINE dots16 dot(dots16 sums, const ucodes16& w, const int8_t* a) {
 
 QUIPU_INLINE dots16 dotsFrom(int32_t first) { return {_mm512_set1_epi32(first)}; }
 
-QUIPU_INLINE i32x16 addScaled(i32x16 total, const partial16& sums, const pairs16& factors, int half) {
+QUIPU_INLINE dots16 addScaled(dots16 total, const partial16& sums, const pairs16& factors, int half) {
   const __m512i one = half == 0 ? _mm512_mask_blend_epi16(0xaaaaaaaa, factors.v, _mm512_slli_epi32(factors.v, 16))
                                 : _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(factors.v, 16), factors.v);
   return {_mm512_add_epi32(total.v, _mm512_madd_epi16(sums.v, one))};
 }
 
-QUIPU_INLINE i32x16 addPairs(i32x16 total, const pairs16& factors, const int16_t* two) {
+QUIPU_INLINE dots16 addPairs(dots16 total, const pairs16& factors, const int16_t* two) {
   return {_mm512_add_epi32(total.v, _mm512_madd_epi16(factors.v, fourOf(two)))};
 }

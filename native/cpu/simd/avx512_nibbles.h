@@ -5,10 +5,6 @@ struct ucodes16 {
   __m512i v;
 };
 
-struct i32x16 {
-  __m512i v;
-};
-
 struct pairs16 {
   __m512i v;
 };
@@ -38,8 +34,6 @@ QUIPU_INLINE ucodes16 sixBits(ucodes16 low, const uint8_t* p, int field) {
   return {_mm512_or_si512(low.v, _mm512_and_si512(moved, _mm512_set1_epi8(0x30)))};
 }
 
-QUIPU_INLINE i32x16 noWhole() { return {_mm512_setzero_si512()}; }
-
 // The numbers of six bits whose lower four are `lower` bits up in their byte, and whose upper two are `upper` bits
 // short of their place.
 QUIPU_INLINE __m512i packedSixes(const uint8_t* side, int lower, int upper) {
@@ -54,5 +48,3 @@ QUIPU_INLINE __m512i packedSixes(const uint8_t* side, int lower, int upper) {
 
 QUIPU_INLINE pairs16 scalesOf(const uint8_t* side) { return {packedSixes(side, 0, 4)}; }
 QUIPU_INLINE pairs16 minimumsOf(const uint8_t* side) { return {packedSixes(side, 4, 2)}; }
-
-QUIPU_INLINE f32x16 numbers(const i32x16& total) { return {_mm512_cvtepi32_ps(total.v)}; }

@@ -48,12 +48,12 @@ QUIPU_INLINE dots16 dot(dots16 sums, const ucodes16& w, const int8_t* a) {
 
 QUIPU_INLINE dots16 dotsFrom(int32_t first) { return dots16(_mm512_set1_epi32(first)); }
 
-QUIPU_INLINE i32x16 addScaled(i32x16 total, const partial16& sums, const pairs16& factors, int half) {
+QUIPU_INLINE dots16 addScaled(dots16 total, const partial16& sums, const pairs16& factors, int half) {
   const __m512i one =
       half == 0 ? _mm512_and_si512(factors.v, _mm512_set1_epi32(0xffff)) : _mm512_srli_epi32(factors.v, 16);
-  return {_mm512_add_epi32(total.v, _mm512_mullo_epi32(sums.lanes(), one))};
+  return dots16(_mm512_add_epi32(total.lanes(), _mm512_mullo_epi32(sums.lanes(), one)));
 }
 
-QUIPU_INLINE i32x16 addPairs(i32x16 total, const pairs16& factors, const int16_t* two) {
-  return {_mm512_dpwssd_epi32(total.v, factors.v, fourOf(two))};
+QUIPU_INLINE dots16 addPairs(dots16 total, const pairs16& factors, const int16_t* two) {
+  return dots16(_mm512_dpwssd_epi32(total.lanes(), factors.v, fourOf(two)));
 }

@@ -6,7 +6,7 @@
 //   codes16 loadCodes(p)       64 bytes, unaligned
 //   dots16 dotsOf(sumOfA)      sixteen sums of 0; sumOfA: Σ a of all that will be added
 //   dot(sums, w, a)            adds Σ w[r][i] · a[i], i < 4, to lane r
-//   totals(sums)               f32x16: the sums, of at most 1,024 products
+//   totals(sums)               f32x16: the sums, rounded to nearest even; those of at most 1,024 products are exact
 //
 // And for the roof of such products (kernels/roofline.h), where no operand is large and no order matters:
 //

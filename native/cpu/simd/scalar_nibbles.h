@@ -9,23 +9,17 @@
 //   dot(partial16, w, a)                     adds Σ w[r][i] · a[i], i < 4, to lane r: w in 0 … 15, at most eight times
 //   dots16 dotsFrom(first)                   sixteen sums of `first`
 //   dot(dots16, w, a)                        w in 0 … 63
-//   i32x16 noWhole()                         sixteen sums of 0
-//   addScaled(i32x16, sums, factors, half)   adds sums[r] · factors[r][half], which lie in 0 … 63, to lane r
-//   addPairs(i32x16, factors, two)           adds factors[r][0] · two[0] + factors[r][1] · two[1] to lane r
+//   addScaled(dots16, sums, factors, half)   adds sums[r] · factors[r][half], which lie in 0 … 63, to lane r
+//   addPairs(dots16, factors, two)           adds factors[r][0] · two[0] + factors[r][1] · two[1] to lane r
 //   pairs16 scalesOf(side) minimumsOf(side)  of 48 bytes: for row r and half h the numbers of six bits whose lower four
 //                                            are the lower and the upper half of byte 2 r + h, and whose upper two lie
 //                                            in byte 32 + r, from bit 4 h and from bit 4 h + 2 on
-//   f32x16 numbers(i32x16)                   rounded to nearest even
 
 struct ucodes16 {
   uint8_t code[64];
 };
 
 using partial16 = dots16;  // without VNNI it has 16 bits: that is why eight times are all
-
-struct i32x16 {
-  int32_t lane[16];
-};
 
 struct pairs16 {
   int16_t of[16][2];
@@ -57,7 +51,6 @@ QUIPU_INLINE ucodes16 sixBits(ucodes16 low, const uint8_t* p, int field) {
 }
 
 QUIPU_INLINE partial16 noPartial() { return {}; }
-QUIPU_INLINE i32x16 noWhole() { return {}; }
 
 QUIPU_INLINE dots16 dot(dots16 sums, const ucodes16& w, const int8_t* a) {
   for (int r = 0; r < 16; ++r) {
@@ -72,12 +65,12 @@ QUIPU_INLINE dots16 dotsFrom(int32_t first) {
   return sums;
 }
 
-QUIPU_INLINE i32x16 addScaled(i32x16 total, const partial16& sums, const pairs16& factors, int half) {
+QUIPU_INLINE dots16 addScaled(dots16 total, const partial16& sums, const pairs16& factors, int half) {
   for (int r = 0; r < 16; ++r) total.lane[r] += sums.lane[r] * factors.of[r][half];
   return total;
 }
 
-QUIPU_INLINE i32x16 addPairs(i32x16 total, const pairs16& factors, const int16_t* two) {
+QUIPU_INLINE dots16 addPairs(dots16 total, const pairs16& factors, const int16_t* two) {
   for (int r = 0; r < 16; ++r) total.lane[r] += factors.of[r][0] * two[0] + factors.of[r][1] * two[1];
   return total;
 }
@@ -96,10 +89,4 @@ QUIPU_INLINE pairs16 minimumsOf(const uint8_t* side) {
     for (int h = 0; h < 2; ++h) p.of[r][h] = int16_t(side[2 * r + h] >> 4 | (side[32 + r] >> (4 * h + 2) & 3) << 4);
   }
   return p;
-}
-
-QUIPU_INLINE f32x16 numbers(const i32x16& total) {
-  f32x16 r;
-  for (int l = 0; l < 16; ++l) r.lane[l] = float(total.lane[l]);
-  return r;
 }

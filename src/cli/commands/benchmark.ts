@@ -47,7 +47,8 @@ export async function benchmark(options: BenchmarkCommandOptions, { signal }: Co
     await write(`${isMarkdown ? "\n" : ""}! faster than the roof, which was measured again: it is too low\n`);
 }
 
-function columnsOf(
+/** What is printed as a table, or with `format` "csv" as CSV: its cells have full precision and no units. */
+export function columnsOf(
   name: string,
   { stats, rows }: BenchmarkResult,
   format: string,
@@ -77,6 +78,7 @@ function columnsOf(
       "roof value",
       "roof unit",
       "share",
+      "above",
     ];
     const cells = rows.map(({ test, value, sd, unit, roof }) => [
       ...[
@@ -93,7 +95,7 @@ function columnsOf(
         sd,
         unit,
       ],
-      ...[roof?.value ?? "", roof?.unit ?? "", roof?.share ?? ""],
+      ...[roof?.value ?? "", roof?.unit ?? "", roof?.share ?? "", roof?.above ? "true" : ""],
     ]);
     return { header, rows: cells };
   }

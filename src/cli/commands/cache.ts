@@ -47,7 +47,12 @@ function sizeOf(entries: readonly CacheEntry[]): number {
 }
 
 function whatOf({ kind, formats }: CacheEntry): string {
-  return kind === "weights" ? `weights ${formats.join(", ")}`.trim() : "vocabulary";
+  return kind === "weights" ? `weights ${inOneLine(formats.join(", "))}`.trim() : "vocabulary";
+}
+
+/** Names may have any character in them, those that move a terminal's cursor too. */
+function inOneLine(name: string): string {
+  return JSON.stringify(name).slice(1, -1);
 }
 
 function daysSince(date: Date): number {
@@ -59,5 +64,5 @@ function sourceOf({ files, path }: CacheEntry): string {
   const [first] = files;
   if (first === undefined) return basename(path);
   const [, hub] = /[\\/]models--([^\\/]+)[\\/]/.exec(first) ?? [];
-  return hub === undefined ? dirname(first) : hub.replace("--", "/");
+  return inOneLine(hub === undefined ? dirname(first) : hub.replace("--", "/"));
 }

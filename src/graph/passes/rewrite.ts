@@ -5,11 +5,15 @@ import type { OpName } from "../ops.js";
 import { Recorder } from "../recorder.js";
 import { type RecordedOp, Recording, type Value } from "../recording.js";
 
-/** An op with operands of the recording that is walked; its results are those of the op that it takes the place of, by name. */
+/** An op with operands of the recording that is walked; its results are those of the op that it takes the place of, by name, and `yields`. */
 export interface Replacement {
   readonly op: OpName;
   readonly operands: Readonly<Record<string, Value>>;
   readonly attributes?: Readonly<Record<string, number>>;
+  /** Letters that only its results have. */
+  readonly given?: Readonly<Record<string, number>>;
+  /** Results that take the place of values which the pattern makes before its last op. */
+  readonly yields?: Readonly<Record<string, Value>>;
 }
 
 /** What takes the place of `op` and of all that only it reads, if the rule has anything to say. */
@@ -35,7 +39,10 @@ export function rewrite(recording: Recording, rules: readonly Rule[]): Recording
       const replacement = rule(op, recording);
       const operands = replacement && copies(replacement.operands);
       if (operands === undefined || !Object.values(operands).every((value) => r.isCurrent(value))) continue;
-      return r.region(op.region, () => r.record(replacement!.op, operands, replacement!.attributes));
+      const { attributes, given, yields = {} } = replacement!;
+      const results = r.region(op.region, () => r.record(replacement!.op, operands, attributes, given));
+      for (const [name, { id }] of Object.entries(yields)) anew.set(id, results[name]!);
+      return results;
     }
     return undefined;
   };

@@ -139,6 +139,29 @@ describe("a file that is read", () => {
     });
   });
 
+  test("may be a part of one: its bytes are there, and no others", async () => {
+    const seen: number[] = [];
+    const options = { mmap: false, part: { offset: 100, bytes: 4000 }, onProgress: (done: number) => seen.push(done) };
+    const file = await device.open(path, bytes.length, options);
+    expect(seen).toEqual([4000]);
+    const tensor = place(file, 0, "f32", 1000);
+    expect(() => place(file, 1, "f32", 1000)).toThrow(/leaves the file of/);
+    file.dispose();
+    const read = new Float32Array(1000);
+    await device.run(null, { reads: [[tensor, read]] });
+    expect(new Uint8Array(read.buffer)).toEqual(bytes.slice(100, 4100));
+    device.free(tensor);
+  });
+
+  test.each([
+    [bytes.length - 3, 4],
+    [bytes.length + 1, 0],
+    [2 ** 53, 2 ** 53],
+  ])("a part at byte %d of %d bytes leaves the file", async (offset, count) => {
+    const options = { mmap: false, part: { offset, bytes: count } };
+    await expect(device.open(path, bytes.length, options)).rejects.toMatchObject({ code: "ERR_INTERNAL" });
+  });
+
   test("what a caller's onProgress throws is the caller's", async () => {
     const onProgress = () => {
       throw new RangeError("mine");

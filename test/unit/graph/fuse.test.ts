@@ -132,6 +132,126 @@ describe("matmulSwiglu", () => {
   });
 });
 
+/** The first half of an attention block over rows x; `around` may read or change what lies between. */
+function attentionBlock(r: Recorder, x: Value, around: Partial<Around> = {}): Value {
+  const given = { ...AROUND, ...around };
+  const h = given.norm(r, r.rmsNorm(x, norm, 1e-5));
+  const angles = r.ropeAngles(rows.positions, frequencies);
+  const q = r.rope(given.query(r, r.matmul(h, w0)), angles);
+  const k = r.rope(given.key(r, r.matmul(h, w1)), given.angles(r, angles));
+  const written = r.appendKv(k, given.value(r, r.matmul(h, w2)), cache, rows);
+  return r.attention(q, written, rows, 1);
+}
+type Around = Record<"norm" | "query" | "key" | "value" | "angles", (r: Recorder, value: Value) => Value>;
+const same = (_: Recorder, value: Value) => value;
+const AROUND: Around = { norm: same, query: same, key: same, value: same, angles: same };
+const frequencies = filled("frequencies", [D / 2]);
+
+describe("normQkv", () => {
+  test("takes all from the norm to the cache, and yields the queries that attention reads", () => {
+    const { r, x } = start();
+    r.output(r.region("layers.0", () => attentionBlock(r, x)));
+    const recording = fused(r);
+    expect(names(recording)).toEqual(["gatherRows", "ropeAngles", "normQkv", "attention"]);
+    const [gather, angles, op, attention] = recording.ops;
+    expect(op).toMatchObject({ region: "layers.0", attributes: { epsilon: 1e-5 } });
+    expect(op!.operands).toMatchObject({ x: gather!.results.out, angles: angles!.results.out });
+    const tensors = ["norm", "query", "key", "value", "slots"].map((name) => op!.operands[name]!.tensor);
+    expect(tensors).toEqual([norm, w0, w1, w2, rows.slots]);
+    expect(attention!.operands).toMatchObject({
+      q: op!.results.out,
+      keys: op!.results.keys,
+      values: op!.results.values,
+    });
+  });
+
+  test.each<[string, Partial<Around>]>([
+    ["the norm is an output", { norm: (r, value) => r.output(value) }],
+    ["the norm is read by others", { norm: (r, value) => (r.output(r.matmul(value, w0)), value) }],
+    ["there is no norm", { norm: (r, value) => r.add(value, value) }],
+    ["queries are an output before they are turned", { query: (r, value) => r.output(value) }],
+    ["queries are no product", { query: (r, value) => r.add(value, value) }],
+    ["keys are an output before they are turned", { key: (r, value) => r.output(value) }],
+    ["keys are no product", { key: (r, value) => r.add(value, value) }],
+    ["values are read by others", { value: (r, value) => (r.output(r.add(value, value)), value) }],
+    ["values are no product", { value: (r, value) => r.add(value, value) }],
+    ["keys have angles of their own", { angles: (r) => r.ropeAngles(rows.positions, frequencies, { scale: 2 }) }],
+  ])("nothing is taken where %s", (_, around) => {
+    const { r, x } = start();
+    r.output(attentionBlock(r, x, around));
+    expect(names(fused(r, ["normQkv"]))).toEqual(names(r.finish()));
+  });
+
+  test("queries that are an output are those of the op", () => {
+    const { r, x } = start();
+    const h = r.rmsNorm(x, norm, 1e-5);
+    const angles = r.ropeAngles(rows.positions, frequencies);
+    const q = r.output(r.rope(r.matmul(h, w0), angles));
+    r.appendKv(r.rope(r.matmul(h, w1), angles), r.matmul(h, w2), cache, rows);
+    expect(names(r.finish())).toHaveLength(9);
+    const recording = fused(r);
+    expect(names(recording)).toEqual(["gatherRows", "ropeAngles", "normQkv"]);
+    expect(recording.outputs).toEqual([recording.ops[2]!.results.out]);
+    expect(q.name).toBe("rope.out");
+  });
+});
+
+describe("normMatmulSwiglu and gatherNorm", () => {
+  test("take the norm, where nobody else reads it", () => {
+    const { r, x } = start();
+    const feedForward = (h: Value) => r.matmul(r.swiglu(r.matmul(h, w0), r.matmul(h, w1)), w2);
+    r.output(feedForward(r.rmsNorm(r.add(x, x), norm, 1e-6)));
+    const recording = fused(r);
+    expect(names(recording)).toEqual(["gatherRows", "add", "normMatmulSwiglu", "matmul"]);
+    expect(recording.ops[2]!.attributes).toEqual({ epsilon: 1e-6 });
+    expect(names(fused(r, ["matmulSwiglu"]))).toEqual(["gatherRows", "add", "rmsNorm", "matmulSwiglu", "matmul"]);
+  });
+
+  test("a norm that others read stays", () => {
+    const { r, x } = start();
+    const h = r.rmsNorm(x, norm, 1e-5);
+    r.output(r.swiglu(r.matmul(h, w0), r.matmul(h, w1)));
+    r.output(r.matmul(h, w2));
+    expect(names(fused(r))).toEqual(["gatherNorm", "matmulSwiglu", "matmul"]);
+  });
+
+  test("rows that others read stay", () => {
+    const { r, x } = start();
+    r.output(r.add(x, r.rmsNorm(x, norm, 1e-5)));
+    expect(names(fused(r))).toEqual(["gatherRows", "rmsNorm", "add"]);
+  });
+});
+
+describe("matmulSample", () => {
+  const head = filled("head", [9, D]);
+  const requests = {
+    outputRows: device.allocate("outputRows", "i32", [4], 4),
+    ...{ slots: rows.slots, positions: rows.positions },
+    history: device.allocate("history", "i32", [1, 64], 9),
+    floats: device.allocate("floats", "f32", [1, 6]),
+    ints: device.allocate("ints", "i32", [1, 4]),
+    biasIds: device.allocate("biasIds", "i32", [1, 2], 9),
+    biases: device.allocate("biases", "f32", [1, 2]),
+  };
+
+  test("takes the head, and reports as many of the best", () => {
+    const { r, x } = start();
+    for (const value of Object.values(r.sample(r.matmul(x, head), requests, 3))) r.output(value);
+    const recording = fused(r);
+    expect(names(recording)).toEqual(["gatherRows", "matmulSample"]);
+    const [, op] = recording.ops;
+    expect([op!.operands.b!.tensor, op!.operands.biases!.tensor]).toEqual([head, requests.biases]);
+    expect(op!.results.bestIds!.shape).toEqual([4, 3]);
+    expect(recording.outputs).toEqual(Object.values(op!.results));
+  });
+
+  test("logits that are an output stay", () => {
+    const { r, x } = start();
+    for (const value of Object.values(r.sample(r.output(r.matmul(x, head)), requests, 1))) r.output(value);
+    expect(names(fused(r))).toEqual(names(r.finish()));
+  });
+});
+
 test("each can be switched off; without any the recording stays what it is", () => {
   const { r, x } = start();
   r.output(r.add(x, r.matmul(r.swiglu(r.matmul(x, w0), r.matmul(x, w1)), w2)));
@@ -178,7 +298,7 @@ test("any recording gives the same bits, fused or not", async () => {
     fc.nat(),
     fc.nat(),
     fc.nat(4),
-    fc.constantFrom("matmul", "matmul", "add", "swiglu", "norm", "kv", "out"),
+    fc.constantFrom("matmul", "matmul", "add", "swiglu", "norm", "kv", "out", "attention", "feed forward"),
   );
   const zero = (tensor: Tensor) => [tensor, new Float32Array(D * 64)] as const;
   await fc.assert(
@@ -195,7 +315,16 @@ test("any recording gives the same bits, fused or not", async () => {
         else if (op === "add" || op === "swiglu") values.push(r[op](a, b));
         else if (op === "norm") values.push(r.rmsNorm(a, norm, 1e-5));
         else if (op === "out") r.output(a);
-        else {
+        else if (op === "feed forward") {
+          const h = r.rmsNorm(a, norm, 1e-5);
+          values.push(h, r.swiglu(r.matmul(h, weights[w]!), r.matmul(h, w0)));
+        } else if (op === "attention") {
+          const h = r.rmsNorm(a, norm, 1e-5);
+          const angles = r.ropeAngles(rows.positions, frequencies);
+          const q = r.rope(r.matmul(h, weights[w]!), angles);
+          state = r.appendKv(r.rope(r.matmul(h, w1), angles), r.matmul(h, w2), state, rows);
+          values.push(q, r.attention(q, state, rows, 1));
+        } else {
           state = r.appendKv(a, b, state, rows);
           values.push(r.attention(a, state, rows, 1));
         }
@@ -226,7 +355,7 @@ test.each([
   [undefined, "1", FUSIONS],
   [undefined, "0", []],
   [undefined, "matmulSwiglu", ["matmulSwiglu"]],
-  [undefined, "matmulAdd,matmulSwiglu", FUSIONS],
+  [undefined, FUSIONS.join(), FUSIONS],
   [true, "0", FUSIONS],
   [false, undefined, []],
   [["matmulAdd"] as const, "0", ["matmulAdd"]],
@@ -244,7 +373,7 @@ test("QUIPU_FUSE with a name that is none is an error", () => {
   try {
     process.env.QUIPU_FUSE = "matmuladd";
     expect(() => chooseFusions()).toThrow(
-      /QUIPU_FUSE: expected 0, 1 or some of matmulAdd,matmulSwiglu, got "matmuladd"/,
+      /QUIPU_FUSE: expected 0, 1 or some of normQkv,\S+,matmulSample, got "matmuladd"/,
     );
   } finally {
     delete process.env.QUIPU_FUSE;

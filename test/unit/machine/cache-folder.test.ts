@@ -1,4 +1,5 @@
 // The cache folder holds so many bytes and no more: what was not used for longest leaves first, and nothing that is not ours.
+import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, statfsSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import {
@@ -11,6 +12,7 @@ import {
   makeRoom,
 } from "#quipu/machine/cache-folder.js";
 import { temporaryFolder } from "../../checkpoint-writer.js";
+import { describeWhere } from "../../where.js";
 
 const temporary = temporaryFolder();
 const kept = process.env.QUIPU_CACHE;
@@ -108,10 +110,71 @@ test("nothing else there is ours", () => {
   expect(readdirSync(folder).sort()).toEqual(before.filter((each) => each !== name));
 });
 
+test("a folder that cannot be looked at is no empty one", () => {
+  mkdirSync(cacheFolder());
+  symlinkSync("weights", join(cacheFolder(), "weights"));
+  expect(cachedFiles).toThrow(/ELOOP/);
+  expect(makeRoom(cachePath("weights", "x"), 10)).toMatch(/ELOOP/);
+});
+
 test("no folder is an empty one to look at, and a problem to write to", () => {
   expect(cachedFiles()).toEqual([]);
   writeFileSync(cacheFolder(), "a file");
   expect(cachedFiles()).toEqual([]);
   expect(makeFolderOf(cachePath("weights", "x"))).toMatch(/ENOTDIR|EEXIST/);
   expect(makeRoom(cachePath("weights", "x"), 10)).toBeUndefined(); // the folder is what is wrong
+});
+
+test("a relative place is one in the current folder, wherever that is later", () => {
+  process.env.QUIPU_CACHE = "some/cache";
+  expect(cacheFolder()).toBe(join(process.cwd(), "some/cache"));
+});
+
+// In a namespace of its own a user may mount what is needed.
+const mounts = spawnSync("unshare", ["-rm", "mount", "-t", "tmpfs", "none", temporary]).status === 0;
+
+describeWhere(mounts, "this system mounts nothing")("where something is mounted", () => {
+  /** What a program writes that has the modules `folder`, `limits` and `generate`, after a script of bash that may mount. */
+  function runWhere(script: string, program: string): unknown {
+    mkdirSync(cacheFolder(), { recursive: true });
+    const modules = { folder: "machine/cache-folder", limits: "machine/process-limits", generate: "generate/cache" };
+    const from = (path: string) => JSON.stringify(join(process.cwd(), "dist", `${path}.js`));
+    const imports = Object.entries(modules).map(([name, path]) => `const ${name} = await import(${from(path)});`);
+    const args = ["-rm", "bash", "-ec", `${script}; exec "$@"`, "bash", process.execPath, "--input-type=module", "-e"];
+    const { stdout, stderr } = spawnSync(
+      "unshare",
+      [...args, `${imports.join("")}console.log(JSON.stringify(${program}))`],
+      {
+        encoding: "utf8",
+        env: { ...process.env, QUIPU_CACHE: cacheFolder() },
+      },
+    );
+    expect(stderr).toBe("");
+    return JSON.parse(stdout);
+  }
+
+  test("what cannot be removed stays, what can leaves, and what keeps it is said", () => {
+    const most = limit();
+    const locked = hollow("tokenizers", "locked", 0.3 * most, 3);
+    hollow("weights", "old", 0.3 * most, 2);
+    const last = hollow("weights", "last", 0.3 * most, 1);
+    const lock = `mount --bind "$QUIPU_CACHE/tokenizers" "$QUIPU_CACHE/tokenizers"; mount -o remount,bind,ro "$QUIPU_CACHE/tokenizers"`;
+    const made = JSON.stringify(cachePath("weights", "made"));
+    expect(runWhere(lock, `[folder.makeRoom(${made}, ${Math.floor(0.3 * most)})]`)).toEqual([null]);
+    expect(paths()).toEqual([locked, last]);
+    const problem = `EROFS: read-only file system, unlink '${locked}'`;
+    expect(runWhere(lock, `folder.makeRoom(${made}, ${Math.floor(0.9 * most)})`)).toBe(problem);
+    expect(paths()).toEqual([locked]);
+    hollow("weights", "old", 1000, 1);
+    const cleared = "(() => { try { return generate.clearCache(); } catch (error) { return error.message; } })()";
+    expect(runWhere(lock, cleared)).toBe(problem);
+    expect(paths()).toEqual([locked]);
+  });
+
+  test("a disk of memory has no more room than there is memory", () => {
+    const mount = `mount -t tmpfs -o size=1000g none "$QUIPU_CACHE"`;
+    const [most, memory] = runWhere(mount, "[folder.cacheLimit([]), limits.availableMemory()]") as [number, number];
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThanOrEqual(0.21 * memory); // others take memory too
+  });
 });

@@ -20,8 +20,8 @@ const buffer = device.buffer(64, 0, false);
 const flag = new addon.CancelFlag();
 const path = join(process.cwd(), "package.json");
 const { size } = statSync(path);
-const file = new addon.MappedFile(path, size, true);
-const unmapped = new addon.MappedFile(path, size, false);
+const file = new addon.MappedFile(path, size, true, 0, size);
+const unmapped = new addon.MappedFile(path, size, false, 0, size);
 afterAll(() => {
   file.dispose();
   unmapped.dispose();
@@ -102,9 +102,9 @@ const CALLS: Readonly<Record<string, { call: (...args: Any[]) => unknown; args: 
       args: [null, [buffer, 0, one], [buffer, 0, one], flag, false, 0, 0],
     },
     "cancel(flag)": { call: (...a) => device.cancel(...a), args: [flag] },
-    "new MappedFile(path, expectedBytes, map)": {
+    "new MappedFile(path, expectedBytes, map, first, bytes)": {
       call: (...a) => new addon.MappedFile(...a).dispose(),
-      args: [path, size, true],
+      args: [path, size, false, 0, size],
     },
     "read(most)": { call: (...a) => unmapped.read(...a), args: [1] },
     "measureReadBandwidth(target, threads, bytes, passes, stop)": {

@@ -11,7 +11,7 @@ test("every task of every phase is done once, whatever the schedule", () => {
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   expect(stdout).toMatch(
     new RegExp(
-      `^team: ${schedules} schedules\nteam size: [1-9]\\d+ machines\nprepared files: 105\nroofline: [1-9]\\d+ reads\nthreads: 5000 runs\n$`,
+      `^team: ${schedules} schedules\nteam size: [1-9]\\d+ machines\nprepared files: 105\nshares: [1-9]\\d+\nroofline: [1-9]\\d+ reads\nthreads: 5000 runs\n$`,
     ),
   );
 }, 240_000);
