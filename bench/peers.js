@@ -229,7 +229,10 @@ export async function measure() {
       ...["GB/s of weights", `pp${PROMPT}, t/s`],
     ];
     const rates = markdown(header, rateRows(all, rounds, parameters));
-    const ratios = markdown(["quipu", "ratio (95 % interval)", "goal"], ratioRows(all, rounds));
+    const ratios = markdown(
+      ["quipu", "ratio (95 % interval, of few rounds their range)", "goal"],
+      ratioRows(all, rounds),
+    );
     return `${notes.join("  \n")}\n\n${rates}\n${ratios}`;
   } finally {
     for (const end of started) await end();
