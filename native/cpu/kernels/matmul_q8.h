@@ -9,7 +9,7 @@
 // A task is a run of groups of sixteen rows. Their blocks are taken kQ8Span at a time against all rows of activations,
 // so that the codes of a span stay in L1 while the rows go by; between spans the sums lie where the result will.
 
-static constexpr size_t kQ8Span = 16;     // blocks: 512 k, 8.7 kB
+static constexpr size_t kQ8Span = 16;  // blocks: 512 k, 8.7 kB
 // Bytes. With 4096 a row takes 2 to 3 % longer, with 3072 another 4 to 6; several blocks at a time, 8 to 18 (Zen 5, two
 // threads).
 static constexpr size_t kQ8Ahead = 6144;
