@@ -9,15 +9,20 @@ import { dirname } from "node:path";
  */
 export function makeFolder(path: string): void {
   try {
+    makeOne(path);
+  } catch (error) {
+    const above = dirname(path);
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || above === path) throw error;
+    makeFolder(above);
+    makeOne(path);
+  }
+}
+
+/** Others may make it at the same time. */
+function makeOne(path: string): void {
+  try {
     mkdirSync(path);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const above = dirname(path);
-    if (code === "ENOENT" && above !== path) {
-      makeFolder(above);
-      mkdirSync(path);
-    } else if (!(code === "EEXIST" && statSync(path).isDirectory())) {
-      throw error;
-    }
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST" || !statSync(path).isDirectory()) throw error;
   }
 }
