@@ -20,6 +20,13 @@ export const mutants = [
     tests: ["unit/graph"],
   },
   {
+    fault: "queries and values may be of others than the norm",
+    file: FUSE,
+    from: "    if (query.operands.a!.id !== h.id || value.operands.a!.id !== h.id) return undefined;\n",
+    to: "",
+    tests: ["unit/graph"],
+  },
+  {
     fault: "queries of a fused op are not those that attention reads",
     file: FUSE,
     from: "      yields: { out: queryRope.results.out! },\n",

@@ -20,6 +20,7 @@ const RULES: Readonly<Record<Fusion, Rule>> = {
     if (query?.op !== "matmul" || queryRope?.op !== "rope" || queryRope.operands.angles!.id !== angles.id)
       return undefined;
     if (between(query.results.out!, "matmul", recording) === undefined) return undefined;
+    if (query.operands.a!.id !== h.id || value.operands.a!.id !== h.id) return undefined;
     const norm = between(h, "rmsNorm", recording, 3);
     if (norm === undefined || places.keys!.shape[2] !== 2 * angles.shape[1]!) return undefined;
     const [queries, keys] = [query, key].map(({ operands }) => operands.b!.shape[0]!) as [number, number];

@@ -176,11 +176,25 @@ describe("normQkv", () => {
     ["keys are no product", { key: (r, value) => r.add(value, value) }],
     ["values are read by others", { value: (r, value) => readBy(value, r.output(r.add(value, value))) }],
     ["values are no product", { value: (r, value) => r.add(value, value) }],
+    ["values are of others than the norm", { value: (r, value) => r.matmul(r.output(value), w2) }],
     ["keys have angles of their own", { angles: (r) => r.ropeAngles(rows.positions, frequencies, { scale: 2 }) }],
   ])("nothing is taken where %s", (_, around) => {
     const { r, x } = start();
     r.output(attentionBlock(r, x, around));
     expect(names(fused(r, ["normQkv"]))).toEqual(names(r.finish()));
+  });
+
+  test("nothing is taken where the norm is the weight of the queries", () => {
+    const rowsOf = (name: string, bound: number) => device.allocate(name, "i32", [D], bound);
+    const places = { slots: rowsOf("slots", 1), positions: rowsOf("positions", 64), pageTable: rows.pageTable };
+    const r = new Recorder();
+    const x = r.gatherRows(table, rowsOf("ids", 9));
+    const h = r.rmsNorm(x, norm, 1e-5);
+    const angles = r.ropeAngles(places.positions, frequencies);
+    const q = r.rope(r.matmul(x, h), angles);
+    const written = r.appendKv(r.rope(r.matmul(h, w1), angles), r.matmul(h, w2), cache, places);
+    r.output(r.attention(q, written, places, 1));
+    expect(names(fused(r))).toEqual(names(r.finish()));
   });
 
   test("queries that are an output are those of the op", () => {
