@@ -175,15 +175,15 @@ export const mutants = [
   {
     fault: "of q4, seventeen rows have no room for what many rows need",
     file: MATMUL_Q4,
-    from: "return columns <= kQ4FewRows ? 0",
-    to: "return columns <= kQ4FewRows + (MUTANT ? 1 : 0) ? 0",
+    from: "return columns <= kPackedFewRows ? 0",
+    to: "return columns <= kPackedFewRows + (MUTANT ? 1 : 0) ? 0",
     tests: ["kernels/quantize"],
   },
   {
     fault: "of q4, sixteen rows are taken as many, for which there is no room",
     file: MATMUL_Q4,
-    from: "if (columns <= kQ4FewRows) {",
-    to: "if (columns <= kQ4FewRows - (MUTANT ? 1 : 0)) {",
+    from: "if (columns <= kPackedFewRows) {",
+    to: "if (columns <= kPackedFewRows - (MUTANT ? 1 : 0)) {",
     tests: ["kernels/quantize"],
   },
   {

@@ -71,16 +71,16 @@ static constexpr Target makeTarget(const char* name) {
   set(OpCode::kGatherNorm, {{{gatherNormTasks, gatherNorm}}});
   set(OpCode::kGatherRows, {{{gatherTasks, gatherRows}}});
   set(OpCode::kMatmul,
-      {{{matmulPackTasks, matmulPack}, {matmulTasks, matmulRun}}, matmulScratchBytes, matmulSharedBytes});
-  set(OpCode::kMatmulAdd, {{{matmulAddPackTasks, matmulAddPack}, {matmulAddTasks, matmulAddRun}},
-                           matmulAddScratchBytes,
-                           matmulAddSharedBytes});
-  set(OpCode::kMatmulSample, {{{headPackTasks, headPack}, {headTasks, headRun}, {matmulSampleTasks, matmulSampleRows}},
-                              matmulSampleScratchBytes,
-                              matmulSampleSharedBytes});
-  set(OpCode::kMatmulSwiglu, {{{matmulSwigluPackTasks, matmulSwigluPack}, {matmulSwigluTasks, matmulSwigluRun}},
+      {{{productPackTasks, productPack}, {productTasks, matmulRun}}, productScratchBytes, productSharedBytes});
+  set(OpCode::kMatmulAdd,
+      {{{productPackTasks, productPack}, {productTasks, matmulAddRun}}, productScratchBytes, productSharedBytes});
+  set(OpCode::kMatmulSample,
+      {{{productPackTasks, productPack}, {productTasks, headRun}, {matmulSampleTasks, matmulSampleRows}},
+       matmulSampleScratchBytes,
+       matmulSampleSharedBytes});
+  set(OpCode::kMatmulSwiglu, {{{productPackTasks, productPack}, {productTasks, matmulSwigluRun}},
                               matmulSwigluScratchBytes,
-                              matmulSwigluSharedBytes});
+                              productSharedBytes});
   set(OpCode::kNormMatmulSwiglu,
       {{{swigluNormTasks, swigluNorm}, {swigluPanelTasks, swigluPanels}, {normMatmulSwigluTasks, normMatmulSwigluRun}},
        normMatmulSwigluScratchBytes,

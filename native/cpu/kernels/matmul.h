@@ -115,21 +115,18 @@ QUIPU_INLINE void eachTaskRows(const View& a, const View& b, Worker& worker, Row
   }
 }
 
-static size_t matmulScratchBytes(const OpCall& call) {
-  return multiplyScratchBytes(call[matmul::kA], call[matmul::kB]);
-}
+// --- ops that begin with a product: of their first operand by their second ------------------------------------------
 
-static size_t matmulSharedBytes(const OpCall& call) { return multiplySharedBytes(call[matmul::kA], call[matmul::kB]); }
+static_assert(matmul::kA == 0 && matmul::kB == 1 && matmul_add::kA == 0 && matmul_add::kB == 1);
+static_assert(matmul_swiglu::kA == 0 && matmul_swiglu::kGate == 1 && matmul_sample::kA == 0 && matmul_sample::kB == 1);
 
-static size_t matmulPackTasks(const OpCall& call, uint32_t) {
-  return multiplyPackTasks(call[matmul::kA], call[matmul::kB]);
-}
+static size_t productScratchBytes(const OpCall& call) { return multiplyScratchBytes(call[0], call[1]); }
+static size_t productSharedBytes(const OpCall& call) { return multiplySharedBytes(call[0], call[1]); }
 
-static void matmulPack(const OpCall& call, Worker& worker) { multiplyPack(call[matmul::kA], call[matmul::kB], worker); }
+static size_t productPackTasks(const OpCall& call, uint32_t) { return multiplyPackTasks(call[0], call[1]); }
+static void productPack(const OpCall& call, Worker& worker) { multiplyPack(call[0], call[1], worker); }
 
-static size_t matmulTasks(const OpCall& call, uint32_t threads) {
-  return multiplyTasks(call[matmul::kA], call[matmul::kB], threads);
-}
+static size_t productTasks(const OpCall& call, uint32_t threads) { return multiplyTasks(call[0], call[1], threads); }
 
 static void matmulRun(const OpCall& call, Worker& worker) {
   const View &a = call[matmul::kA], &b = call[matmul::kB];

@@ -3,26 +3,6 @@
 // kBlock features the sum of the first block would take its place. Moves the weights and 8 bytes a result; saves add's
 // phase and its 12 bytes an element.
 
-static size_t matmulAddScratchBytes(const OpCall& call) {
-  return multiplyScratchBytes(call[matmul_add::kA], call[matmul_add::kB]);
-}
-
-static size_t matmulAddSharedBytes(const OpCall& call) {
-  return multiplySharedBytes(call[matmul_add::kA], call[matmul_add::kB]);
-}
-
-static size_t matmulAddPackTasks(const OpCall& call, uint32_t) {
-  return multiplyPackTasks(call[matmul_add::kA], call[matmul_add::kB]);
-}
-
-static void matmulAddPack(const OpCall& call, Worker& worker) {
-  multiplyPack(call[matmul_add::kA], call[matmul_add::kB], worker);
-}
-
-static size_t matmulAddTasks(const OpCall& call, uint32_t threads) {
-  return multiplyTasks(call[matmul_add::kA], call[matmul_add::kB], threads);
-}
-
 static void matmulAddRun(const OpCall& call, Worker& worker) {
   const View &a = call[matmul_add::kA], &b = call[matmul_add::kB];
   const size_t pitch = b.dims[0];

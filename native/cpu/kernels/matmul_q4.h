@@ -14,8 +14,7 @@
 // takes an eighth longer. One stream a thread: two side by side take a twentieth longer (Zen 5, two threads).
 static constexpr size_t kQ4Ahead = 3456;
 static constexpr size_t kQ4Panels = kWideRegisters >= 32 ? 3 : 1;
-// Rows of activations up to which codes are taken as they lie, and how many at a time.
-static constexpr size_t kQ4FewRows = kPackedFewRows;
+// Rows of activations at a time: that take codes as they lie (up to kPackedFewRows do), and that take unpacked ones.
 static constexpr int kQ4FewColumns = kWideRegisters >= 32 ? 4 : 2;
 static constexpr int kQ4Columns = 4;
 
@@ -244,7 +243,7 @@ struct Q4Tiles {
 };
 
 static size_t q4ScratchBytes(size_t columns) {
-  return columns <= kQ4FewRows ? 0 : kQ4Panels * (sizeof(Q4Panel) + columns * kGroupRows * sizeof(float));
+  return columns <= kPackedFewRows ? 0 : kQ4Panels * (sizeof(Q4Panel) + columns * kGroupRows * sizeof(float));
 }
 
 // Weight rows [first, last), first a multiple of sixteen, against all `columns` rows: sums[column · pitch + n − first].
@@ -256,7 +255,7 @@ static void q4Rows(const Q4Rows& a, size_t columns, const View& weights, size_t 
     return left < kGroupRows ? left : kGroupRows;
   };
   static constexpr Q4Tiles kTiles;
-  if (columns <= kQ4FewRows) {
+  if (columns <= kPackedFewRows) {
     const size_t tiles = (columns + kQ4FewColumns - 1) / kQ4FewColumns;
     for (size_t g = 0; g < groups; ++g) {
       for (size_t tile = 0; tile < tiles; ++tile) {

@@ -11,41 +11,26 @@ QUIPU_INLINE auto asSample(const OpCall& call, std::byte* shared, F f) {
   constexpr uint32_t kCount = sample::kBestLogprobs + 1;
   View operands[kCount];
   operands[sample::kLogits] = {
-      placeIn(shared, wholeLines(multiplySharedBytes(a, b))), DType::kF32, {a.dims[0], b.dims[0], 1, 1}, 0};
+      placeIn(shared, wholeLines(productSharedBytes(call))), DType::kF32, {a.dims[0], b.dims[0], 1, 1}, 0};
   for (uint32_t i = sample::kOutputRows; i < kCount; ++i) operands[i] = call[i + 1];
   return f(OpCall{operands, kCount, nullptr});
 }
 
 static size_t matmulSampleScratchBytes(const OpCall& call) {
-  const size_t product = multiplyScratchBytes(call[matmul_sample::kA], call[matmul_sample::kB]);
-  const size_t rows = asSample(call, nullptr, sampleScratchBytes);
+  const size_t product = productScratchBytes(call), rows = asSample(call, nullptr, sampleScratchBytes);
   return product > rows ? product : rows;
 }
 
 static size_t matmulSampleSharedBytes(const OpCall& call) {
   const View &a = call[matmul_sample::kA], &b = call[matmul_sample::kB];
-  return wholeLines(multiplySharedBytes(a, b)) + size_t(a.dims[0]) * b.dims[0] * sizeof(float);
-}
-
-static size_t headPackTasks(const OpCall& call, uint32_t) {
-  return multiplyPackTasks(call[matmul_sample::kA], call[matmul_sample::kB]);
-}
-
-static void headPack(const OpCall& call, Worker& worker) {
-  multiplyPack(call[matmul_sample::kA], call[matmul_sample::kB], worker);
-}
-
-static size_t headTasks(const OpCall& call, uint32_t threads) {
-  return multiplyTasks(call[matmul_sample::kA], call[matmul_sample::kB], threads);
+  return wholeLines(productSharedBytes(call)) + size_t(a.dims[0]) * b.dims[0] * sizeof(float);
 }
 
 static void headRun(const OpCall& call, Worker& worker) {
-  const View &a = call[matmul_sample::kA], &b = call[matmul_sample::kB];
   asSample(call, worker.shared, [&](const OpCall& part) {
-    float* logits = part[sample::kLogits].as<float>();
-    eachTaskRows(a, b, worker, [&](size_t first, size_t last) {
-      multiplyRows(a, b, first, last, logits + first, b.dims[0], worker, asTheyAre);
-    });
+    static_assert(matmul::kOut == 2);
+    const View operands[] = {call[matmul_sample::kA], call[matmul_sample::kB], part[sample::kLogits]};
+    matmulRun({operands, 3, nullptr}, worker);
   });
 }
 

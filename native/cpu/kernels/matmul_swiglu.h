@@ -22,22 +22,6 @@ static size_t matmulSwigluScratchBytes(const OpCall& call) {
   return multiplyScratchBytes(a, gate) + tile * sizeof(float);
 }
 
-static size_t matmulSwigluSharedBytes(const OpCall& call) {
-  return multiplySharedBytes(call[matmul_swiglu::kA], call[matmul_swiglu::kGate]);
-}
-
-static size_t matmulSwigluPackTasks(const OpCall& call, uint32_t) {
-  return multiplyPackTasks(call[matmul_swiglu::kA], call[matmul_swiglu::kGate]);
-}
-
-static void matmulSwigluPack(const OpCall& call, Worker& worker) {
-  multiplyPack(call[matmul_swiglu::kA], call[matmul_swiglu::kGate], worker);
-}
-
-static size_t matmulSwigluTasks(const OpCall& call, uint32_t threads) {
-  return multiplyTasks(call[matmul_swiglu::kA], call[matmul_swiglu::kGate], threads);
-}
-
 // The sums of weight rows [first, last) of both for the one row of a.
 QUIPU_INLINE void dotPair(const View& a, const View& gate, const View& up, size_t first, size_t last, float* gateSums,
                           float* upSums) {
