@@ -28,8 +28,8 @@ export const mutants = [
   {
     fault: "the last queries' tasks are those of the first keys",
     file: "native/cpu/kernels/norm_qkv.h",
-    from: "++i) task -= tasks;",
-    to: "++i) task -= tasks - (MUTANT && tasks > 1 ? 1 : 0);",
+    from: "++i) task -= tasks[i];",
+    to: "++i) task -= tasks[i] - (MUTANT && tasks[i] > 1 ? 1 : 0);",
     tests: ["kernels/norm-qkv"],
   },
   {

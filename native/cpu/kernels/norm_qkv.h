@@ -81,10 +81,13 @@ static size_t qkvTasks(const OpCall& call, uint32_t threads) {
 
 static void qkvRun(const OpCall& call, Worker& worker) {
   const QkvParts parts(call, worker.shared);
+  Shares shares[3];
+  size_t tasks[3];
+  for (size_t i = 0; i < 3; ++i) tasks[i] = (shares[i] = parts.shares(i, worker.threads)).tasks();
   for (size_t task; worker.next(task);) {
     size_t i = 0;
-    for (size_t tasks; task >= (tasks = parts.shares(i, worker.threads).tasks()); ++i) task -= tasks;
-    const Share share = parts.shares(i, worker.threads).at(task);
+    for (; task >= tasks[i]; ++i) task -= tasks[i];
+    const Share share = shares[i].at(task);
     worker.shared = parts.products.made[i];  // where a product looks for it
     multiplyRows(parts.products.norm, *parts.products.b[i], share.first, share.last,
                  parts.sums[i].as<float>() + share.first, parts.sums[i].dims[1], worker, asTheyAre);
