@@ -111,10 +111,12 @@ function isIndex({ place }: Operand, bound: string | undefined, numbers: Numbers
 }
 
 function bytesOf({ dtype, shape }: Operand): bigint {
-  const { rows, columns, bytes }: FormatRow["block"] = FORMATS[dtype].block;
-  const blocks = (count: bigint, of: number) => (count + BigInt(of) - 1n) / BigInt(of);
+  const { block, shared }: FormatRow = FORMATS[dtype];
+  const parts = (count: bigint, of: number) => (count + BigInt(of) - 1n) / BigInt(of);
   const matrixRows = shape.slice(0, -1).reduce((product, dim) => product * BigInt(dim), 1n);
-  return blocks(matrixRows, rows) * blocks(BigInt(shape.at(-1) ?? 1), columns) * BigInt(bytes);
+  const columns = BigInt(shape.at(-1) ?? 1);
+  const ofRow = ({ columns: of, bytes }: { columns: number; bytes: number }) => parts(columns, of) * BigInt(bytes);
+  return parts(matrixRows, block.rows) * (ofRow(block) + (shared === undefined ? 0n : ofRow(shared)));
 }
 
 function liesInItsPlace(operand: Operand, arenaBytes: number): boolean {
