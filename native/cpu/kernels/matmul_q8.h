@@ -15,7 +15,8 @@ static constexpr size_t kQ8Span = 16;  // blocks: 512 k, 8.7 kB
 static constexpr size_t kQ8Ahead = 6144;
 static constexpr size_t kQ8Groups = kWideRegisters >= 32 ? 2 : 1;
 static constexpr size_t kQ6ScratchBytes = kQ8Groups * kQ8Span * kQ8BlockBytes;
-static constexpr int kQ8Columns = kWideRegisters >= 32 ? 6 : 2;
+// With vpdpbusd of 256 bits, 5 cycles each and two of them a cycle, ten sums are as many as are under way.
+static constexpr int kQ8Columns = kWideRegisters >= 32 ? 6 : kFusedDots ? 5 : 2;
 
 // The activations as codes.
 struct Q8Rows {
