@@ -63,15 +63,34 @@ QUIPU_INLINE partial16 noPartial() { return dotsFrom(0); }
 
 QUIPU_INLINE dots16 dot(dots16 sums, const ucodes16& w, const int8_t* a) { return addDots(sums, w.half, a); }
 
-QUIPU_INLINE dots16 addScaled(dots16 total, const partial16& sums, const pairs16& factors, int half) {
+QUIPU_INLINE __m256i oneOf(const pairs16& factors, int h, int which) {
+  return which == 0 ? _mm256_and_si256(factors.half[h], _mm256_set1_epi32(0xffff))
+                    : _mm256_srli_epi32(factors.half[h], 16);
+}
+
+QUIPU_INLINE dots16 addScaled(dots16 total, const partial16& sums, const pairs16& factors, int which) {
   for (int h = 0; h < 2; ++h) {
-    const __m256i one = half == 0 ? _mm256_and_si256(factors.half[h], _mm256_set1_epi32(0xffff))
-                                  : _mm256_srli_epi32(factors.half[h], 16);
-    const __m256i scaled = _mm256_mullo_epi32(lanesOf(sums.half[h]), one);
+    const __m256i scaled = _mm256_mullo_epi32(lanesOf(sums.half[h]), oneOf(factors, h, which));
     total.half[h] = sumsOf(_mm256_add_epi32(lanesOf(total.half[h]), scaled));
   }
   return total;
 }
+
+// As f32, as in avx512_vnni_dots.h.
+using scaled16 = f32x16;
+using factors16 = f32x16;
+
+QUIPU_INLINE factors16 factorsOf(const pairs16& factors, int which) {
+  return {_mm256_cvtepi32_ps(oneOf(factors, 0, which)), _mm256_cvtepi32_ps(oneOf(factors, 1, which))};
+}
+
+QUIPU_INLINE scaled16 noScaled() { return zero(); }
+
+QUIPU_INLINE scaled16 addScaled(scaled16 total, const partial16& sums, factors16 factors) {
+  return fma(totals(sums), factors, total);
+}
+
+QUIPU_INLINE f32x16 totals(scaled16 a, scaled16 b) { return add(a, b); }
 
 QUIPU_INLINE dots16 addPairs(dots16 total, const pairs16& factors, const int16_t* two) {
   const __m256i x = fourOf(two);
