@@ -3,9 +3,9 @@
 // the storyteller, or what QUIPU_BENCH_MODEL names, one file in bf16 or f32, and stories260K (bench/stories260k.js). Of a text are taken
 // the first WINDOWS windows of POSITIONS ids, each begun anew: begin-of-text, and then the text where the window before ended.
 // llama.cpp's formats are what its library makes of the weights (bench/reference/ggml_round_trip.py), products with them are f32: what it
-// makes of activations is left out, ours is not. It is installed by `node bench/run.js peers`.
+// makes of activations is left out. Ours are measured so too ("weights alone"), and as they run. It is installed by `node bench/run.js peers`.
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import process from "node:process";
@@ -14,6 +14,7 @@ import { bytesOf } from "../dist/device/tensor.js";
 import { compile } from "../dist/graph/program.js";
 import { Recorder } from "../dist/graph/recorder.js";
 import { loadModel } from "../dist/index.js";
+import { formatOf } from "../dist/model/quantization.js";
 import { compare, textsAndStories } from "./divergence.js";
 import { markdown, ROOT } from "./measure.js";
 import { readTensors, writeTensors } from "./safetensors.js";
@@ -58,10 +59,10 @@ function heavyOf(next) {
 }
 
 /** What a matrix is after packing, as the device that packs it reads it. */
-async function packedValues(device, format, values) {
-  const [rows, columns] = SHAPE;
-  const weight = device.allocate("weight", "f32", SHAPE);
-  const packed = device.allocate("packed", format, SHAPE);
+async function packedValues(device, format, shape, values) {
+  const [rows, columns] = shape;
+  const weight = device.allocate("weight", "f32", shape);
+  const packed = device.allocate("packed", format, shape);
   const ids = device.allocate("ids", "i32", [rows], rows);
   const recorder = new Recorder();
   const out = recorder.gatherRows(recorder.quantize(weight, packed), recorder.input(ids));
@@ -113,7 +114,11 @@ async function matrices() {
       rows.push([`${name}, ${format}`, bits.toFixed(2), error.toExponential(3), (error / reference).toFixed(4)]);
     };
     for (const format of ["q8", "q6", "q4"])
-      add(format, (8 * bytesOf(format, SHAPE)) / (SHAPE[0] * SHAPE[1]), await packedValues(device, format, values));
+      add(
+        format,
+        (8 * bytesOf(format, SHAPE)) / (SHAPE[0] * SHAPE[1]),
+        await packedValues(device, format, SHAPE, values),
+      );
     for (const [type, bits] of Object.entries(GGML)) add(`llama.cpp's ${type}`, bits, ggml(type, SHAPE[1], values));
   }
   await device.dispose();
@@ -135,7 +140,7 @@ function padded(type, [rows, columns], values) {
 const isOdd = ({ shape }) => shape.length === 2 && shape[1] % GGML_BLOCK !== 0;
 
 /**
- * A checkpoint's tensors with matrices as a format makes them, and the bits a weight. Where rows are no whole blocks llama.cpp keeps f16;
+ * A checkpoint's tensors with matrices as llama.cpp's format makes them, and the bits a weight. Where rows are no whole blocks it keeps f16;
  * or `widens`: a feed-forward layer of more features, all of them zeros, is the same function, and has whole blocks.
  */
 function roundTripped(tensors, type, widens) {
@@ -158,6 +163,27 @@ function roundTripped(tensors, type, widens) {
   return [made, bits / weights];
 }
 
+/** A checkpoint's tensors with matrices as `quantize` makes them; a table that is the head too is as the head is. */
+async function packedTensors(tensors, quantize, layers) {
+  const device = openDevice({});
+  const made = {};
+  for (const [name, { shape, values }] of Object.entries(tensors)) {
+    const part = name.split(".").at(-2);
+    const layer = Number(/layers\.(\d+)/.exec(name)?.[1] ?? 0);
+    const role = part === "embed_tokens" && !("lm_head.weight" in tensors) ? "lm_head" : part;
+    const format = formatOf(
+      quantize,
+      role.replace(/_(.)/g, (_, letter) => letter.toUpperCase()),
+      layer,
+      layers,
+    );
+    const isMatrix = shape.length === 2;
+    made[name] = { shape, values: isMatrix ? await packedValues(device, format, shape, values) : values };
+  }
+  await device.dispose();
+  return made;
+}
+
 /** Mean KL divergence of a model from a plain one, and both perplexities, over windows of ids. */
 async function distance(plain, other, windows) {
   const found = [];
@@ -171,20 +197,26 @@ async function distance(plain, other, windows) {
 
 /** A model's quantized forms, and what llama.cpp's formats make of it: name, bits a weight, model. */
 async function quantized(folder, options, temporary) {
+  const tensors = readTensors(join(folder, "model.safetensors"));
+  const load = (made) => {
+    const copy = mkdtempSync(join(temporary, "made-"));
+    cpSync(folder, copy, { recursive: true, filter: (path) => !path.endsWith(".safetensors") });
+    writeTensors(join(copy, "model.safetensors"), made);
+    return loadModel(copy, options);
+  };
+  const { num_hidden_layers: layers } = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
   const forms = [];
   for (const quantize of ["q8", "q4"]) {
     const model = await loadModel(folder, { ...options, quantize, cache: false });
     const { weightBytes, parameters } = model.stats();
-    forms.push([quantize, (8 * weightBytes) / parameters, model]);
+    const bits = (8 * weightBytes) / parameters;
+    forms.push([quantize, bits, model]);
+    forms.push([`${quantize}, weights alone`, bits, await load(await packedTensors(tensors, quantize, layers))]);
   }
-  const tensors = readTensors(join(folder, "model.safetensors"));
   for (const type of ["Q8_0", "Q4_1", "Q4_0"])
     for (const widens of Object.values(tensors).some(isOdd) ? [false, true] : [false]) {
-      const made = mkdtempSync(join(temporary, "made-"));
-      cpSync(folder, made, { recursive: true, filter: (path) => !path.endsWith(".safetensors") });
-      const [weights, bits] = roundTripped(tensors, type, widens);
-      writeTensors(join(made, "model.safetensors"), weights);
-      forms.push([`llama.cpp's ${type}${widens ? ", widened" : ""}`, bits, await loadModel(made, options)]);
+      const [made, bits] = roundTripped(tensors, type, widens);
+      forms.push([`llama.cpp's ${type}${widens ? ", widened" : ""}`, bits, await load(made)]);
     }
   return forms;
 }
