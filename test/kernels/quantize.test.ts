@@ -143,6 +143,27 @@ describe.each(PACKED)("products by %s", (format) => {
     }
   });
 
+  // Whole numbers of more bits than f32 has: what is added as f32 on the way must be rounded nowhere.
+  test.each([1, 3, 17, 40])("%i rows of the largest sums that there are", async (rows) => {
+    const [depth, features] = [544, 33];
+    const next = randomNumbers(rows);
+    const high = (shape: number[], spread: number) => {
+      const random = randomF32(next, shape, spread);
+      return f32(
+        shape,
+        random.data.map((x, i) => (i % 32 === 0 ? 0 : 1 - Math.abs(x))),
+      );
+    };
+    const [a, weight] = [high([rows, depth], 0.03), high([features, depth], 0.01)];
+    const { outputs } = await runEverywhere({ a, weight, room: packed([features, depth], format) }, multiply);
+    const packedWeight = packedRows(format, weight.data, features, depth);
+    const exact = Float32Array.from({ length: rows * features }, (_, i) => {
+      const first = Math.floor(i / features) * depth;
+      return packedWeight.product(codesOf(a.data.subarray(first, first + depth), packedWeight.block), i % features);
+    });
+    expectSameBits(outputs[0]!, exact, "out");
+  });
+
   test("a row's result does not depend on the rows beside it", async () => {
     const [depth, features] = [576, 33];
     const next = randomNumbers(9);

@@ -61,6 +61,13 @@ export const mutants = [
     tests: ["kernels/quantize", "kernels/capacity"],
   },
   {
+    fault: "of q4, eight blocks are added as f32",
+    file: MATMUL_Q4,
+    from: "const size_t end = 2 * pairs < 4 * half + 4",
+    to: "const size_t end = MUTANT ? (half == 0 ? 2 * pairs : 0) : 2 * pairs < 4 * half + 4",
+    tests: ["kernels/quantize"],
+  },
+  {
     fault: "a NaN among weights is not seen",
     file: SPAN,
     from: "if (notFinite(block[r]) != 0) wrong",

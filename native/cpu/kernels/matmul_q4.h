@@ -14,8 +14,7 @@
 // takes an eighth longer. One stream a thread: two side by side take a twentieth longer (Zen 5, two threads).
 static constexpr size_t kQ4Ahead = 3456;
 static constexpr size_t kQ4Panels = kWideRegisters >= 32 ? 3 : 1;
-// Rows of activations at a time: that take codes as they lie (up to kPackedFewRows do), and that take unpacked ones.
-static constexpr int kQ4FewColumns = kWideRegisters >= 32 ? 4 : 2;
+// Rows of activations at a time, whether they take codes as they lie (up to kPackedFewRows do) or unpacked ones.
 static constexpr int kQ4Columns = 4;
 
 // The activations as codes. By superblock first: many rows go by a superblock of weights one after another.
@@ -70,15 +69,64 @@ static void q4Activations(const float* x, size_t depth, size_t row, const Q4Rows
   }
 }
 
+// Products of whole superblocks know their pairs when they are compiled: with places that are computed, four rows take
+// a tenth longer. Both kinds add in two halves, as a scaled16 holds four blocks.
+static constexpr size_t kQ4WholePairs = kQ4Super / kQ4Pair;
+
 // A superblock's share of sixteen sums.
-QUIPU_INLINE f32x16 addSuper(f32x16 sum, const dots16& products, const dots16& minimums, f32x16 superScale,
+QUIPU_INLINE f32x16 addSuper(f32x16 sum, f32x16 products, const dots16& minimums, f32x16 superScale,
                              f32x16 superMinimum, float scale) {
   const f32x16 by = broadcast(scale);
-  sum = fma(totals(products), mul(superScale, by), sum);
+  sum = fma(products, mul(superScale, by), sum);
   return fma(negate(totals(minimums)), mul(superMinimum, by), sum);
 }
 
 // --- few rows of activations: codes as they lie ---------------------------------------------------------------------
+
+// Superblock s of a group, which has kPairs pairs (0: any.pairs), against the codes of kColumns rows: added to
+// sums[column].
+template <int kColumns, size_t kPairs>
+QUIPU_INLINE void q4StreamSuper(const Q4Super& any, size_t s, const Q4Rows& a, size_t column,
+                                f32x16 (&sums)[kColumns]) {
+  const size_t pairs = kPairs > 0 ? kPairs : any.pairs;
+  const Q4Super super = {any.codes, pairs};
+  const int8_t* codes = a.codesAt(column, s);
+  const int16_t* blockSums = a.sumsAt(column, s);
+  dots16 products[kColumns], minimums[kColumns];
+#pragma GCC unroll 8
+  for (int c = 0; c < kColumns; ++c) products[c] = minimums[c] = dotsFrom(0);
+  for (size_t pair = 0; pair < pairs; ++pair) {
+    const uint8_t *w = super.codes + pair * kQ4Codes, *side = super.side(pair);
+    const pairs16 scales = scalesOf(side), offsets = minimumsOf(side);
+#pragma GCC unroll 2
+    for (int which = 0; which < 2; ++which, w += kQ4Codes / 2) {
+      const int8_t* x = codes + pair * kQ4Pair + size_t(which) * kQ4Block;
+      partial16 partial[kColumns];
+#pragma GCC unroll 8
+      for (partial16& sum : partial) sum = noPartial();
+#pragma GCC unroll 4
+      for (size_t k = 0; k < 16; k += 4) {
+        const ucodes16 low = lowNibbles(w + k * kGroupRows), high = highNibbles(w + k * kGroupRows);
+#pragma GCC unroll 8
+        for (int c = 0; c < kColumns; ++c) {
+          partial[c] = dot(partial[c], low, x + size_t(c) * pairs * kQ4Pair + k);
+          partial[c] = dot(partial[c], high, x + size_t(c) * pairs * kQ4Pair + k + 16);
+        }
+      }
+#pragma GCC unroll 8
+      for (int c = 0; c < kColumns; ++c) products[c] = addScaled(products[c], partial[c], scales, which);
+    }
+#pragma GCC unroll 8
+    for (int c = 0; c < kColumns; ++c) {
+      minimums[c] = addPairs(minimums[c], offsets, blockSums + 2 * (size_t(c) * pairs + pair));
+    }
+  }
+#pragma GCC unroll 8
+  for (int c = 0; c < kColumns; ++c) {
+    sums[c] = addSuper(sums[c], totals(products[c]), minimums[c], q4Scales(super), q4Minimums(super),
+                       a.scaleAt(column + size_t(c), s));
+  }
+}
 
 // A group against kColumns rows from `column` on: sums[column].
 template <int kColumns>
@@ -90,39 +138,10 @@ QUIPU_INLINE void q4Stream(const View& weights, size_t group, const Q4Rows& a, s
     if (column == 0) {
       for (size_t line = 0; line < kQ4SuperBytes; line += 64) __builtin_prefetch(super.codes + kQ4Ahead + line, 0, 3);
     }
-    dots16 products[kColumns], minimums[kColumns];
-#pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) products[c] = minimums[c] = dotsFrom(0);
-    for (size_t pair = 0; pair < super.pairs; ++pair) {
-      const uint8_t *w = super.codes + pair * kQ4Codes, *side = super.side(pair);
-      const pairs16 scales = scalesOf(side), offsets = minimumsOf(side);
-#pragma GCC unroll 2
-      for (int half = 0; half < 2; ++half, w += kQ4Codes / 2) {
-        partial16 partial[kColumns];
-#pragma GCC unroll 8
-        for (int c = 0; c < kColumns; ++c) partial[c] = noPartial();
-#pragma GCC unroll 4
-        for (size_t k = 0; k < 16; k += 4) {
-          const ucodes16 low = lowNibbles(w + k * kGroupRows), high = highNibbles(w + k * kGroupRows);
-#pragma GCC unroll 8
-          for (int c = 0; c < kColumns; ++c) {
-            const int8_t* x = a.codesAt(column + size_t(c), s) + pair * kQ4Pair + size_t(half) * kQ4Block + k;
-            partial[c] = dot(partial[c], low, x);
-            partial[c] = dot(partial[c], high, x + 16);
-          }
-        }
-#pragma GCC unroll 8
-        for (int c = 0; c < kColumns; ++c) products[c] = addScaled(products[c], partial[c], scales, half);
-      }
-#pragma GCC unroll 8
-      for (int c = 0; c < kColumns; ++c) {
-        minimums[c] = addPairs(minimums[c], offsets, a.sumsAt(column + size_t(c), s) + 2 * pair);
-      }
-    }
-#pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) {
-      sums[c] = addSuper(sums[c], products[c], minimums[c], q4Scales(super), q4Minimums(super),
-                         a.scaleAt(column + size_t(c), s));
+    if (super.pairs == kQ4WholePairs) {
+      q4StreamSuper<kColumns, kQ4WholePairs>(super, s, a, column, sums);
+    } else {
+      q4StreamSuper<kColumns, 0>(super, s, a, column, sums);
     }
   }
 }
@@ -141,7 +160,8 @@ static void q4Few(const View& weights, size_t group, const Q4Rows& a, size_t col
 // A superblock with a byte a code.
 struct alignas(64) Q4Panel {
   uint8_t codes[kQ4Super * kGroupRows];  // [k / 4][row][4]
-  pairs16 scales[4], minimums[4];        // by pair
+  factors16 scales[8];                   // by block
+  pairs16 minimums[4];                   // by pair
   f32x16 superScale, superMinimum;
 };
 
@@ -157,59 +177,80 @@ QUIPU_INLINE void unpackQ4(const Q4Super& super, Q4Panel& panel) {
         store(to + (16 + k) * kGroupRows, highNibbles(from + k * kGroupRows));
       }
     }
-    panel.scales[pair] = scalesOf(super.side(pair));
+    const pairs16 scales = scalesOf(super.side(pair));
+    for (int which = 0; which < 2; ++which) panel.scales[2 * pair + size_t(which)] = factorsOf(scales, which);
     panel.minimums[pair] = minimumsOf(super.side(pair));
   }
   panel.superScale = q4Scales(super);
   panel.superMinimum = q4Minimums(super);
 }
 
-// kGroups panels of superblock s against kColumns rows from `column` on: held[column][group][r], stored or continued.
-template <int kGroups, int kColumns>
+// While all rows go by one: that takes long enough for 17 to 32 of them to be a quarter faster.
+QUIPU_INLINE void fetchQ4(const Q4Super& super) {
+  for (size_t line = 0; line < kQ4SuperBytes; line += 64) __builtin_prefetch(super.codes + line, 0, 2);
+}
+
+// kGroups panels of superblock s, which has kPairs pairs (0: `pairs`), against kColumns rows from `column` on:
+// held[column][group][r], stored or continued.
+template <int kGroups, int kColumns, size_t kPairs>
 static void q4Tile(const Q4Panel* panels, size_t pairs, size_t s, const Q4Rows& a, size_t column, float* held) {
-  dots16 products[kGroups][kColumns];
-#pragma GCC unroll 8
-  for (int g = 0; g < kGroups; ++g) {
-#pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) products[g][c] = dotsFrom(0);
-  }
-  const int8_t* codes[kColumns];
-#pragma GCC unroll 8
-  for (int c = 0; c < kColumns; ++c) codes[c] = a.codesAt(column + size_t(c), s);
-  for (size_t block = 0; block < 2 * pairs; ++block) {
-    partial16 partial[kGroups][kColumns];
+  if (kPairs > 0) pairs = kPairs;
+  const int8_t* codes = a.codesAt(column, s);
+  scaled16 halves[2][kGroups][kColumns];  // as it holds four blocks
+#pragma GCC unroll 2
+  for (size_t half = 0; half < 2; ++half) {
+    scaled16(&products)[kGroups][kColumns] = halves[half];
 #pragma GCC unroll 8
     for (int g = 0; g < kGroups; ++g) {
 #pragma GCC unroll 8
-      for (int c = 0; c < kColumns; ++c) partial[g][c] = noPartial();
+      for (int c = 0; c < kColumns; ++c) products[g][c] = noScaled();
     }
-#pragma GCC unroll 8
-    for (size_t k = 0; k < kQ4Block; k += 4) {
+    const size_t end = 2 * pairs < 4 * half + 4 ? 2 * pairs : 4 * half + 4;
+    for (size_t block = 4 * half; block < end; ++block) {
+      partial16 partial[kGroups][kColumns];
 #pragma GCC unroll 8
       for (int g = 0; g < kGroups; ++g) {
-        const ucodes16 w = loadUnsigned(panels[g].codes + (block * kQ4Block + k) * kGroupRows);
 #pragma GCC unroll 8
-        for (int c = 0; c < kColumns; ++c) partial[g][c] = dot(partial[g][c], w, codes[c] + block * kQ4Block + k);
+        for (int c = 0; c < kColumns; ++c) partial[g][c] = noPartial();
       }
+      const size_t first = block * kQ4Block;
+#pragma GCC unroll 8
+      for (size_t k = 0; k < kQ4Block; k += 4) {
+#pragma GCC unroll 8
+        for (int g = 0; g < kGroups; ++g) {
+          const ucodes16 w = loadUnsigned(panels[g].codes + (first + k) * kGroupRows);
+#pragma GCC unroll 8
+          for (int c = 0; c < kColumns; ++c) {
+            partial[g][c] = dot(partial[g][c], w, codes + size_t(c) * pairs * kQ4Pair + first + k);
+          }
+        }
+      }
+#pragma GCC unroll 8
+      for (int g = 0; g < kGroups; ++g) {
+#pragma GCC unroll 8
+        for (int c = 0; c < kColumns; ++c) {
+          products[g][c] = addScaled(products[g][c], partial[g][c], panels[g].scales[block]);
+        }
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int c = 0; c < kColumns; ++c) {
+    dots16 minimums[kGroups];
+#pragma GCC unroll 8
+    for (int g = 0; g < kGroups; ++g) minimums[g] = dotsFrom(0);
+    const int16_t* sums = a.sumsAt(column, s) + size_t(c) * pairs * 2;
+#pragma GCC unroll 4
+    for (size_t pair = 0; pair < pairs; ++pair) {
+#pragma GCC unroll 8
+      for (int g = 0; g < kGroups; ++g) minimums[g] = addPairs(minimums[g], panels[g].minimums[pair], sums + 2 * pair);
     }
 #pragma GCC unroll 8
     for (int g = 0; g < kGroups; ++g) {
-      const pairs16& scales = panels[g].scales[block / 2];
-#pragma GCC unroll 8
-      for (int c = 0; c < kColumns; ++c)
-        products[g][c] = addScaled(products[g][c], partial[g][c], scales, int(block % 2));
-    }
-  }
-  for (int g = 0; g < kGroups; ++g) {
-    for (int c = 0; c < kColumns; ++c) {
-      dots16 minimums = dotsFrom(0);
-      for (size_t pair = 0; pair < pairs; ++pair) {
-        minimums = addPairs(minimums, panels[g].minimums[pair], a.sumsAt(column + size_t(c), s) + 2 * pair);
-      }
       float* to = held + ((column + size_t(c)) * kGroups + size_t(g)) * kGroupRows;
       const f32x16 before = s == 0 ? zero() : load(to);
-      store(to, addSuper(before, products[g][c], minimums, panels[g].superScale, panels[g].superMinimum,
-                         a.scaleAt(column + size_t(c), s)));
+      store(to, addSuper(before, totals(halves[0][g][c], halves[1][g][c]), minimums[g], panels[g].superScale,
+                         panels[g].superMinimum, a.scaleAt(column + size_t(c), s)));
     }
   }
 }
@@ -218,17 +259,18 @@ using Q4Tile = void (*)(const Q4Panel*, size_t, size_t, const Q4Rows&, size_t, f
 using Q4Few = void (*)(const View&, size_t, const Q4Rows&, size_t, float*, size_t, size_t);
 
 struct Q4Tiles {
-  Q4Tile of[kQ4Panels + 1][kQ4Columns + 1] = {};
-  Q4Few few[kQ4FewColumns + 1] = {};
+  Q4Tile of[kQ4Panels + 1][kQ4Columns + 1] = {}, ofWhole[kQ4Panels + 1][kQ4Columns + 1] = {};
+  Q4Few few[kQ4Columns + 1] = {};
   constexpr Q4Tiles() {
     fill<kQ4Panels, kQ4Columns>();
-    fillFew<kQ4FewColumns>();
+    fillFew<kQ4Columns>();
   }
 
  private:
   template <int kGroups, int kColumns>
   constexpr void fill() {
-    of[kGroups][kColumns] = q4Tile<kGroups, kColumns>;
+    of[kGroups][kColumns] = q4Tile<kGroups, kColumns, 0>;
+    ofWhole[kGroups][kColumns] = q4Tile<kGroups, kColumns, kQ4WholePairs>;
     if constexpr (kColumns > 1) {
       fill<kGroups, kColumns - 1>();
     } else if constexpr (kGroups > 1) {
@@ -255,8 +297,8 @@ static void q4Rows(const Q4Rows& a, size_t columns, const View& weights, size_t 
     return left < kGroupRows ? left : kGroupRows;
   };
   static constexpr Q4Tiles kTiles;
+  const size_t tiles = (columns + kQ4Columns - 1) / kQ4Columns;
   if (columns <= kPackedFewRows) {
-    const size_t tiles = (columns + kQ4FewColumns - 1) / kQ4FewColumns;
     for (size_t g = 0; g < groups; ++g) {
       for (size_t tile = 0; tile < tiles; ++tile) {
         const size_t column = tile * columns / tiles, width = (tile + 1) * columns / tiles - column;
@@ -267,7 +309,6 @@ static void q4Rows(const Q4Rows& a, size_t columns, const View& weights, size_t 
   }
   auto* panels = reinterpret_cast<Q4Panel*>(scratch);
   float* held = reinterpret_cast<float*>(panels + kQ4Panels);
-  const size_t tiles = (columns + kQ4Columns - 1) / kQ4Columns;
   for (size_t g = 0; g < groups; g += kQ4Panels) {
     const size_t count = groups - g < kQ4Panels ? groups - g : kQ4Panels;
     for (size_t s = 0; s < a.supers; ++s) {
@@ -276,10 +317,13 @@ static void q4Rows(const Q4Rows& a, size_t columns, const View& weights, size_t 
         const Q4Super super = q4Super(weights, group + g + i, s);
         unpackQ4(super, panels[i]);
         pairs = super.pairs;
+        const bool isLast = s + 1 == a.supers;
+        fetchQ4(q4Super(weights, group + g + i + (isLast ? count : 0), isLast ? 0 : s + 1));
       }
+      const Q4Tile* ofWidth = (pairs == kQ4WholePairs ? kTiles.ofWhole : kTiles.of)[count];
       for (size_t tile = 0; tile < tiles; ++tile) {
         const size_t column = tile * columns / tiles, width = (tile + 1) * columns / tiles - column;
-        kTiles.of[count][width](panels, pairs, s, a, column, held);
+        ofWidth[width](panels, pairs, s, a, column, held);
       }
     }
     const size_t valid = (count - 1) * kGroupRows + validOf(g + count - 1);

@@ -63,13 +63,36 @@ QUIPU_INLINE dots16 dot(dots16 sums, const ucodes16& w, const int8_t* a) {
 
 QUIPU_INLINE dots16 dotsFrom(int32_t first) { return {{_mm256_set1_epi32(first), _mm256_set1_epi32(first)}}; }
 
-QUIPU_INLINE dots16 addScaled(dots16 total, const partial16& sums, const pairs16& factors, int half) {
+using scaled16 = dots16;
+
+// Each factor twice.
+using factors16 = pairs16;
+
+QUIPU_INLINE factors16 factorsOf(const pairs16& factors, int which) {
+  factors16 twice;
   for (int h = 0; h < 2; ++h) {
-    const __m256i one = half == 0 ? _mm256_blend_epi16(factors.half[h], _mm256_slli_epi32(factors.half[h], 16), 0xaa)
-                                  : _mm256_blend_epi16(_mm256_srli_epi32(factors.half[h], 16), factors.half[h], 0xaa);
-    total.half[h] = _mm256_add_epi32(total.half[h], _mm256_madd_epi16(sums.half[h], one));
+    const __m256i two = factors.half[h];
+    twice.half[h] = which == 0 ? _mm256_blend_epi16(two, _mm256_slli_epi32(two, 16), 0xaa)
+                               : _mm256_blend_epi16(_mm256_srli_epi32(two, 16), two, 0xaa);
+  }
+  return twice;
+}
+
+QUIPU_INLINE scaled16 noScaled() { return dotsFrom(0); }
+
+QUIPU_INLINE scaled16 addScaled(scaled16 total, const partial16& sums, const factors16& factors) {
+  for (int h = 0; h < 2; ++h) {
+    total.half[h] = _mm256_add_epi32(total.half[h], _mm256_madd_epi16(sums.half[h], factors.half[h]));
   }
   return total;
+}
+
+QUIPU_INLINE dots16 addScaled(const dots16& total, const partial16& sums, const pairs16& factors, int which) {
+  return addScaled(total, sums, factorsOf(factors, which));
+}
+
+QUIPU_INLINE f32x16 totals(const scaled16& a, const scaled16& b) {
+  return totals(dots16{{_mm256_add_epi32(a.half[0], b.half[0]), _mm256_add_epi32(a.half[1], b.half[1])}});
 }
 
 QUIPU_INLINE dots16 addPairs(dots16 total, const pairs16& factors, const int16_t* two) {

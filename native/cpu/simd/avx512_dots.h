@@ -61,11 +61,28 @@ QUIPU_INLINE dots16 dot(dots16 sums, const ucodes16& w, const int8_t* a) {
 
 QUIPU_INLINE dots16 dotsFrom(int32_t first) { return {_mm512_set1_epi32(first)}; }
 
-QUIPU_INLINE dots16 addScaled(dots16 total, const partial16& sums, const pairs16& factors, int half) {
-  const __m512i one = half == 0 ? _mm512_mask_blend_epi16(0xaaaaaaaa, factors.v, _mm512_slli_epi32(factors.v, 16))
-                                : _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(factors.v, 16), factors.v);
-  return {_mm512_add_epi32(total.v, _mm512_madd_epi16(sums.v, one))};
+using scaled16 = dots16;
+
+// Each factor twice.
+using factors16 = pairs16;
+
+QUIPU_INLINE factors16 factorsOf(const pairs16& factors, int which) {
+  const __m512i two = factors.v;
+  return {which == 0 ? _mm512_mask_blend_epi16(0xaaaaaaaa, two, _mm512_slli_epi32(two, 16))
+                     : _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(two, 16), two)};
 }
+
+QUIPU_INLINE scaled16 noScaled() { return dotsFrom(0); }
+
+QUIPU_INLINE scaled16 addScaled(const scaled16& total, const partial16& sums, const factors16& factors) {
+  return {_mm512_add_epi32(total.v, _mm512_madd_epi16(sums.v, factors.v))};
+}
+
+QUIPU_INLINE dots16 addScaled(const dots16& total, const partial16& sums, const pairs16& factors, int which) {
+  return addScaled(total, sums, factorsOf(factors, which));
+}
+
+QUIPU_INLINE f32x16 totals(const scaled16& a, const scaled16& b) { return totals(dots16{_mm512_add_epi32(a.v, b.v)}); }
 
 QUIPU_INLINE dots16 addPairs(dots16 total, const pairs16& factors, const int16_t* two) {
   return {_mm512_add_epi32(total.v, _mm512_madd_epi16(factors.v, fourOf(two)))};

@@ -9,7 +9,12 @@
 //   dot(partial16, w, a)                     adds Σ w[r][i] · a[i], i < 4, to lane r: w in 0 … 15, at most eight times
 //   dots16 dotsFrom(first)                   sixteen sums of `first`
 //   dot(dots16, w, a)                        w in 0 … 63
-//   addScaled(dots16, sums, factors, half)   adds sums[r] · factors[r][half], which lie in 0 … 63, to lane r
+//   addScaled(dots16, sums, factors, which)  adds sums[r] · factors[r][which], which lie in 0 … 63, to lane r
+//   factors16 factorsOf(factors, which)      factors[r][which], for many sums
+//   scaled16 noScaled()                      sixteen sums of 0
+//   addScaled(scaled16, sums, factors16)     adds sums[r] · factors[r] to lane r: at most four times, so that f32 has
+//                                            each sum exactly: 4 · 63 · 32 · 15 · 127 < 2²⁴
+//   totals(scaled16, scaled16)               f32x16: the sums of both, rounded once, to nearest even
 //   addPairs(dots16, factors, two)           adds factors[r][0] · two[0] + factors[r][1] · two[1] to lane r
 //   pairs16 scalesOf(side) minimumsOf(side)  of 48 bytes: for row r and half h the numbers of six bits whose lower four
 //                                            are the lower and the upper half of byte 2 r + h, and whose upper two lie
@@ -20,9 +25,14 @@ struct ucodes16 {
 };
 
 using partial16 = dots16;  // without VNNI it has 16 bits: that is why eight times are all
+using scaled16 = dots16;
 
 struct pairs16 {
   int16_t of[16][2];
+};
+
+struct factors16 {
+  int16_t of[16];
 };
 
 QUIPU_INLINE ucodes16 loadUnsigned(const uint8_t* p) {
@@ -65,9 +75,27 @@ QUIPU_INLINE dots16 dotsFrom(int32_t first) {
   return sums;
 }
 
-QUIPU_INLINE dots16 addScaled(dots16 total, const partial16& sums, const pairs16& factors, int half) {
-  for (int r = 0; r < 16; ++r) total.lane[r] += sums.lane[r] * factors.of[r][half];
+QUIPU_INLINE dots16 addScaled(dots16 total, const partial16& sums, const pairs16& factors, int which) {
+  for (int r = 0; r < 16; ++r) total.lane[r] += sums.lane[r] * factors.of[r][which];
   return total;
+}
+
+QUIPU_INLINE factors16 factorsOf(const pairs16& factors, int which) {
+  factors16 one;
+  for (int r = 0; r < 16; ++r) one.of[r] = factors.of[r][which];
+  return one;
+}
+
+QUIPU_INLINE scaled16 noScaled() { return {}; }
+
+QUIPU_INLINE scaled16 addScaled(scaled16 total, const partial16& sums, const factors16& factors) {
+  for (int r = 0; r < 16; ++r) total.lane[r] += sums.lane[r] * factors.of[r];
+  return total;
+}
+
+QUIPU_INLINE f32x16 totals(scaled16 a, const scaled16& b) {
+  for (int r = 0; r < 16; ++r) a.lane[r] += b.lane[r];
+  return totals(a);
 }
 
 QUIPU_INLINE dots16 addPairs(dots16 total, const pairs16& factors, const int16_t* two) {
