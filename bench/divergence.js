@@ -4,24 +4,33 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { ROOT } from "./measure.js";
 
+const VALIDATION = join(ROOT, "../shared/data/validation");
+
+function documents(file) {
+  return gunzipSync(readFileSync(join(VALIDATION, file)))
+    .toString()
+    .split("\n")
+    .filter(Boolean)
+    .slice(0, 200)
+    .map((line) => JSON.parse(line).text)
+    .join("\n");
+}
+
 /** Texts by name. */
 export function textsOf() {
-  const folder = join(ROOT, "../shared/data/validation");
   const code = { "a file of this tree": readFileSync(join(ROOT, "src/generate/scheduler.ts"), "utf8") };
-  if (!existsSync(folder)) return code;
-  const documents = (file) =>
-    gunzipSync(readFileSync(join(folder, file)))
-      .toString()
-      .split("\n")
-      .filter(Boolean)
-      .slice(0, 200)
-      .map((line) => JSON.parse(line).text)
-      .join("\n");
+  if (!existsSync(VALIDATION)) return code;
   return {
     "validation/gutenberg": documents("gutenberg_children_00.jsonl.gz"),
     "validation/flores": documents("flores.jsonl.gz"),
     ...code,
   };
+}
+
+/** The same, and what models of TinyStories were made for. */
+export function textsAndStories() {
+  const stories = existsSync(VALIDATION) ? { "validation/tinystories": documents("tinystories.jsonl.gz") } : {};
+  return { ...stories, ...textsOf() };
 }
 
 /** Log-probabilities of a row of logits, in place. */

@@ -1,27 +1,33 @@
 // What quantizing costs weights that never were of few bits, beside llama.cpp's formats, with the bits a weight of each: random matrices
-// (squared error of products with Gaussian activations, relative), and a model (mean KL divergence from itself in nats, perplexity).
+// (squared error of products with Gaussian activations, relative), and models (mean KL divergence from themselves in nats, perplexity):
+// the storyteller, or what QUIPU_BENCH_MODEL names, one file in bf16 or f32, and stories260K (bench/stories260k.js). Of a text are taken
+// the first WINDOWS windows of POSITIONS ids, each begun anew: begin-of-text, and then the text where the window before ended.
 // llama.cpp's formats are what its library makes of the weights (bench/reference/ggml_round_trip.py), products with them are f32: what it
-// makes of activations is left out, ours is not. It is installed by `node bench/run.js peers`. QUIPU_BENCH_MODEL names another model than
-// the storyteller, in bf16 and with rows of multiples of 32.
+// makes of activations is left out. Ours are measured so too ("weights alone"), and as they run. It is installed by `node bench/run.js peers`.
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import process from "node:process";
 import { openDevice } from "../dist/device/device.js";
 import { bytesOf } from "../dist/device/tensor.js";
 import { compile } from "../dist/graph/program.js";
 import { Recorder } from "../dist/graph/recorder.js";
 import { loadModel } from "../dist/index.js";
-import { compare, textsOf } from "./divergence.js";
+import { formatOf } from "../dist/model/quantization.js";
+import { compare, textsAndStories } from "./divergence.js";
 import { markdown, ROOT } from "./measure.js";
+import { readTensors, writeTensors } from "./safetensors.js";
+import { BOS, convertStories260k, FILES, stories260kEncoder } from "./stories260k.js";
 
 const MODEL = process.env.QUIPU_BENCH_MODEL ?? join(ROOT, "models/storyteller");
 const PYTHON = join(process.env.QUIPU_BENCH_PEERS ?? join(tmpdir(), "quipu-peers"), "venv/bin/python");
 /** Bits a weight. */
 const GGML = { Q8_0: 8.5, Q6_K: 6.5625, Q4_K: 4.5, Q4_1: 5, Q4_0: 4.5 };
+/** Weights of a block of those that models are made of here. */
+const GGML_BLOCK = 32;
 const SHAPE = [512, 2048];
-const [PROBES, SCORED] = [64, 512];
+const [PROBES, WINDOWS, POSITIONS] = [64, 8, 512];
 
 function ggml(type, columns, values) {
   const input = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
@@ -53,10 +59,10 @@ function heavyOf(next) {
 }
 
 /** What a matrix is after packing, as the device that packs it reads it. */
-async function packedValues(device, format, values) {
-  const [rows, columns] = SHAPE;
-  const weight = device.allocate("weight", "f32", SHAPE);
-  const packed = device.allocate("packed", format, SHAPE);
+async function packedValues(device, format, shape, values) {
+  const [rows, columns] = shape;
+  const weight = device.allocate("weight", "f32", shape);
+  const packed = device.allocate("packed", format, shape);
   const ids = device.allocate("ids", "i32", [rows], rows);
   const recorder = new Recorder();
   const out = recorder.gatherRows(recorder.quantize(weight, packed), recorder.input(ids));
@@ -108,78 +114,160 @@ async function matrices() {
       rows.push([`${name}, ${format}`, bits.toFixed(2), error.toExponential(3), (error / reference).toFixed(4)]);
     };
     for (const format of ["q8", "q6", "q4"])
-      add(format, (8 * bytesOf(format, SHAPE)) / (SHAPE[0] * SHAPE[1]), await packedValues(device, format, values));
+      add(
+        format,
+        (8 * bytesOf(format, SHAPE)) / (SHAPE[0] * SHAPE[1]),
+        await packedValues(device, format, SHAPE, values),
+      );
     for (const [type, bits] of Object.entries(GGML)) add(`llama.cpp's ${type}`, bits, ggml(type, SHAPE[1], values));
   }
   await device.dispose();
   return rows;
 }
 
-/** A copy of a checkpoint of one file in bf16 whose matrices are what a format makes of them, in f32. */
-function roundTripped(folder, type) {
-  cpSync(MODEL, folder, { recursive: true, filter: (path) => !path.endsWith(".safetensors") });
-  const bytes = readFileSync(join(MODEL, "model.safetensors"));
-  const start = 8 + Number(bytes.readBigUInt64LE());
-  const { __metadata__, ...tensors } = JSON.parse(bytes.subarray(8, start).toString());
-  const [header, parts] = [{}, []];
-  let offset = 0;
-  for (const [name, { shape, data_offsets: range }] of Object.entries(tensors)) {
-    const stored = bytes.subarray(start + range[0], start + range[1]);
-    const wide = Uint32Array.from({ length: stored.length / 2 }, (_, i) => stored.readUInt16LE(2 * i) << 16);
-    const values = new Float32Array(wide.buffer);
-    const made = shape.length === 2 ? ggml(type, shape[1], values) : values;
-    header[name] = { dtype: "F32", shape, data_offsets: [offset, offset + made.byteLength] };
-    parts.push(Buffer.from(made.buffer, made.byteOffset, made.byteLength));
-    offset += made.byteLength;
+const inBlocks = (count) => Math.ceil(count / GGML_BLOCK) * GGML_BLOCK;
+
+/** A matrix as a format makes it, of rows of whole blocks; what is added is zeros. */
+function padded(type, [rows, columns], values) {
+  const width = inBlocks(columns);
+  const wide = new Float32Array(rows * width);
+  for (let n = 0; n < rows; n++) wide.set(values.subarray(n * columns, (n + 1) * columns), n * width);
+  const [made, out] = [ggml(type, width, wide), new Float32Array(values.length)];
+  for (let n = 0; n < rows; n++) out.set(made.subarray(n * width, n * width + columns), n * columns);
+  return out;
+}
+
+const isOdd = ({ shape }) => shape.length === 2 && shape[1] % GGML_BLOCK !== 0;
+
+/**
+ * A checkpoint's tensors with matrices as llama.cpp's format makes them, and the bits a weight. Where rows are no whole blocks it keeps f16;
+ * or `widens`: a feed-forward layer of more features, all of them zeros, is the same function, and has whole blocks.
+ */
+function roundTripped(tensors, type, widens) {
+  let [bits, weights] = [0, 0];
+  const made = {};
+  for (const [name, { shape, values }] of Object.entries(tensors)) {
+    const count = values.length;
+    weights += count;
+    if (shape.length < 2) {
+      made[name] = { shape, values };
+      bits += 32 * count;
+    } else if (isOdd({ shape }) && !widens) {
+      made[name] = { shape, values: ggml("F16", shape[1], values) };
+      bits += 16 * count;
+    } else {
+      made[name] = { shape, values: padded(type, shape, values) };
+      bits += GGML[type] * (widens ? inBlocks(shape[0]) * inBlocks(shape[1]) : count);
+    }
   }
-  const json = Buffer.from(JSON.stringify(header));
-  const padded = Buffer.concat([json, Buffer.alloc(-json.length & 7, 0x20)]);
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(padded.length));
-  writeFileSync(join(folder, "model.safetensors"), Buffer.concat([length, padded, ...parts]));
+  return [made, bits / weights];
+}
+
+/** A checkpoint's tensors with matrices as `quantize` makes them; a table that is the head too is as the head is. */
+async function packedTensors(tensors, quantize, layers) {
+  const device = openDevice({});
+  const made = {};
+  for (const [name, { shape, values }] of Object.entries(tensors)) {
+    const part = name.split(".").at(-2);
+    const layer = Number(/layers\.(\d+)/.exec(name)?.[1] ?? 0);
+    const role = part === "embed_tokens" && !("lm_head.weight" in tensors) ? "lm_head" : part;
+    const format = formatOf(
+      quantize,
+      role.replace(/_(.)/g, (_, letter) => letter.toUpperCase()),
+      layer,
+      layers,
+    );
+    const isMatrix = shape.length === 2;
+    made[name] = { shape, values: isMatrix ? await packedValues(device, format, shape, values) : values };
+  }
+  await device.dispose();
+  return made;
+}
+
+/** Mean KL divergence of a model from a plain one, and both perplexities, over windows of ids. */
+async function distance(plain, other, windows) {
+  const found = [];
+  for (const ids of windows) {
+    const [logits, others] = [await plain.logits(ids), await other.logits(ids)];
+    found.push(compare(ids, Float64Array.from(logits), Float64Array.from(others)));
+  }
+  const mean = (value) => found.reduce((sum, one) => sum + value(one), 0) / found.length;
+  return [mean(([kl]) => kl), ...[1, 2].map((which) => Math.exp(mean((one) => Math.log(one[which]))))];
+}
+
+/** A model's quantized forms, and what llama.cpp's formats make of it: name, bits a weight, model. */
+async function quantized(folder, options, temporary) {
+  const tensors = readTensors(join(folder, "model.safetensors"));
+  const load = (made) => {
+    const copy = mkdtempSync(join(temporary, "made-"));
+    cpSync(folder, copy, { recursive: true, filter: (path) => !path.endsWith(".safetensors") });
+    writeTensors(join(copy, "model.safetensors"), made);
+    return loadModel(copy, options);
+  };
+  const { num_hidden_layers: layers } = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+  const forms = [];
+  for (const quantize of ["q8", "q4"]) {
+    const model = await loadModel(folder, { ...options, quantize, cache: false });
+    const { weightBytes, parameters } = model.stats();
+    const bits = (8 * weightBytes) / parameters;
+    forms.push([quantize, bits, model]);
+    forms.push([`${quantize}, weights alone`, bits, await load(await packedTensors(tensors, quantize, layers))]);
+  }
+  for (const type of ["Q8_0", "Q4_1", "Q4_0"])
+    for (const widens of Object.values(tensors).some(isOdd) ? [false, true] : [false]) {
+      const [made, bits] = roundTripped(tensors, type, widens);
+      forms.push([`llama.cpp's ${type}${widens ? ", widened" : ""}`, bits, await load(made)]);
+    }
+  return forms;
+}
+
+function windowsOf(ids, begin) {
+  const rest = POSITIONS - 1;
+  const count = Math.min(WINDOWS, Math.floor(ids.length / rest));
+  return Array.from({ length: count }, (_, i) => Int32Array.of(begin, ...ids.subarray(i * rest, (i + 1) * rest)));
+}
+
+/** @param encoding the begin id and a function of a text to ids, of a model without a tokenizer. */
+async function ofModel(name, folder, temporary, encoding) {
+  const options = { contextLength: POSITIONS, ...(encoding && { tokenizer: false }) };
+  const plain = await loadModel(folder, options);
+  const { begin, encode } = encoding ?? {
+    begin: plain.tokenizer.bosId,
+    encode: (text) => plain.tokenizer.encode(text),
+  };
+  const forms = await quantized(folder, options, temporary);
+  const rows = [];
+  for (const [text, whole] of Object.entries(textsAndStories())) {
+    const windows = windowsOf(encode(whole.slice(0, 20_000)), begin);
+    for (const [format, bits, model] of forms) {
+      const [divergence, before, after] = await distance(plain, model, windows);
+      const cells = [bits.toFixed(2), divergence.toFixed(4), before.toFixed(2), after.toFixed(2)];
+      rows.push([`${name}, ${text}, ${format}`, `${windows.length * POSITIONS}`, ...cells]);
+    }
+  }
+  for (const [, , model] of forms) await model.dispose();
+  await plain.dispose();
+  return rows;
 }
 
 async function models() {
-  const plain = await loadModel(MODEL);
   const temporary = mkdtempSync(join(tmpdir(), "quipu-quality-"));
-  const rows = [];
   try {
-    const others = [];
-    for (const quantize of ["q8", "q4"]) {
-      const model = await loadModel(MODEL, { quantize, cache: false });
-      const { weightBytes, parameters } = model.stats();
-      others.push([quantize, (8 * weightBytes) / parameters, model]);
-    }
-    for (const type of ["Q8_0", "Q4_1", "Q4_0"]) {
-      const folder = join(temporary, type);
-      roundTripped(folder, type);
-      others.push([`llama.cpp's ${type}`, GGML[type], await loadModel(folder)]);
-    }
-    for (const [name, text] of Object.entries(textsOf())) {
-      const ids = plain.tokenizer.encode(text.slice(0, 20_000)).slice(0, SCORED);
-      const logits = await plain.logits(ids);
-      for (const [format, bits, model] of others) {
-        const made = Float64Array.from(await model.logits(ids));
-        const [divergence, before, after] = compare(ids, Float64Array.from(logits), made);
-        rows.push([
-          `${name}, ${format}`,
-          bits.toFixed(2),
-          ...[divergence.toFixed(4), before.toFixed(2), after.toFixed(2)],
-        ]);
-      }
-    }
-    for (const [, , model] of others) await model.dispose();
+    const rows = await ofModel(basename(MODEL), MODEL, temporary);
+    if (!existsSync(FILES)) return rows;
+    const folder = join(temporary, "stories260K");
+    convertStories260k(folder);
+    const encoding = { begin: BOS, encode: stories260kEncoder() };
+    return [...rows, ...(await ofModel("stories260K", folder, temporary, encoding))];
   } finally {
     rmSync(temporary, { recursive: true });
   }
-  await plain.dispose();
-  return rows;
 }
 
 export async function measure() {
   if (!existsSync(PYTHON)) return "left out: llama.cpp is not installed (node bench/run.js peers installs it)\n";
   return [
     markdown(["weights, format", "bits", "squared error", "/ Q4_K's"], await matrices()),
-    markdown(["text, format", "bits", "KL, nats", "perplexity as it is", "quantized"], await models()),
+    markdown(["model, text, format", "ids", "bits", "KL, nats", "perplexity as it is", "quantized"], await models()),
   ].join("\n");
 }

@@ -81,6 +81,7 @@ Status MappedFile::open(const std::string& path, size_t expectedBytes, size_t fi
     void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (data == MAP_FAILED) return refused(path, "reading", bytes, "memory");
     file->data_ = static_cast<std::byte*>(data);
+    file->preferLargePages();
   } else {
     file->close();
   }
@@ -93,10 +94,17 @@ Status MappedFile::create(const std::string& path, int descriptor, size_t bytes,
   if (data == MAP_FAILED) return failure(path, "cannot be mapped");
   std::shared_ptr<MappedFile> file(new MappedFile(path, 0, bytes, true));
   file->data_ = static_cast<std::byte*>(data);
+  file->preferLargePages();
   file->ready_ = bytes;
   file->writable_ = true;
   out = std::move(file);
   return {};
+}
+
+void MappedFile::preferLargePages() {
+#ifdef MADV_HUGEPAGE
+  if (bytes_ > 0) madvise(data_, bytes_, MADV_HUGEPAGE);
+#endif
 }
 
 Status MappedFile::read(size_t most) {

@@ -25,6 +25,10 @@ class MappedFile {
 
   // Maps a file that is being made, of so many bytes that the disk has. The descriptor stays the caller's.
   static Status create(const std::string& path, int descriptor, size_t bytes, std::shared_ptr<MappedFile>& out);
+  // A wish, of a mapped file of which all will be read; one that is read, or made, has said so. In pages of 4 KB
+  // products by q8 and q6 are read a tenth to a third slower, and 800 MB written in 1.4 s of processor time where large
+  // pages take 0.12 (Zen 5, Linux 6.18, ext4). What is read here and there is better read in small ones.
+  void preferLargePages();
   // It is made: nobody writes to it any more.
   void seal() { writable_ = false; }
 

@@ -155,6 +155,7 @@ PreparedFile::Finding PreparedFile::open(const std::string& path, const Preparat
   if (is.kind != expected.kind || is.version != expected.version || is.source != expected.source) {
     return Finding::kOther;
   }
+  file->file_->preferLargePages();
   out = file;
   return Finding::kUsable;
 }

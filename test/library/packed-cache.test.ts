@@ -104,6 +104,41 @@ test("where they are kept, a model that is not mapped is read no further than fo
   expect(most.found).toBeLessThan(2 ** 20);
 });
 
+const hasLargePages = existsSync("/sys/kernel/mm/transparent_hugepage/enabled");
+
+describeWhere(hasLargePages, "this system has no large pages")("large pages are asked for", () => {
+  /** Whether they are for a mapping of such a first line and so many bytes, in the words of the kernel. */
+  const areAsked = (isIt: (line: string, bytes: number) => boolean) => {
+    const mappings = readFileSync("/proc/self/smaps", "utf8").split(/\n(?=[0-9a-f]+-[0-9a-f]+ )/);
+    return mappings.some((text) => {
+      const [line, from, to] = /^(\w+)-(\w+) .*/.exec(text)!;
+      const bytes = Number.parseInt(to!, 16) - Number.parseInt(from!, 16);
+      return isIt(line, bytes) && /^VmFlags:.* hg( |$)/m.test(text);
+    });
+  };
+
+  test.each(["made", "found"])("where weights that are %s lie", async (how) => {
+    if (how === "found") await load();
+    const model = await loadModel(dir, OPTIONS);
+    try {
+      const inode = String(statSync(only()).ino);
+      expect(areAsked((line) => line.split(/\s+/)[4] === inode)).toBe(true);
+    } finally {
+      await model.dispose();
+    }
+  });
+
+  test("where a file is read into", async () => {
+    const shard = statSync(join(dir, "model-00001-of-00002.safetensors")).size;
+    const model = await loadModel(dir, { ...OPTIONS, quantize: "none", mmap: false });
+    try {
+      expect(areAsked((line, bytes) => line.includes(" rw-p ") && bytes >= shard)).toBe(true);
+    } finally {
+      await model.dispose();
+    }
+  });
+});
+
 test("weights that are not packed, and few that are, are not kept", async () => {
   await load({ quantize: "none" });
   await load({}, loadTiny("gqa-f32").folder);

@@ -60,7 +60,7 @@ static void multiplyPack(const View& a, const View& b, Worker& worker) {
 // A multiple of 64 bytes, so that a caller's own scratch may follow. Neither is more for fewer rows.
 static size_t multiplyScratchBytes(const View& a, const View& b) {
   if (b.dtype == DType::kQ4) return q4ScratchBytes(a.dims[0]);
-  if (b.dtype == DType::kQ6) return kQ6ScratchBytes;
+  if (isScaled(b.dtype)) return scaledScratchBytes(a.dims[0], b.dtype);
   return usesPanels(a, b) ? kPanelScratchBytes : 0;
 }
 

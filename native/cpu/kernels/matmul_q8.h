@@ -4,7 +4,7 @@
 //
 //   shared    the activations as codes, in a phase of their own: [t] codes, then of every 32 k of a row [t] scales and
 //             [t] sums of the codes; k past the end is 0
-//   scratch   of q6, for more than kQ8Columns rows: spans of blocks with the codes of q8
+//   scratch   of q6, for more than kQ6FewRows rows: spans of blocks with the codes of q8
 //
 // A task is a run of groups of sixteen rows. Their blocks are taken kQ8Span at a time against all rows of activations,
 // so that the codes of a span stay in L1 while the rows go by; between spans the sums lie where the result will.
@@ -13,10 +13,14 @@ static constexpr size_t kQ8Span = 16;  // blocks: 512 k, 8.7 kB
 // Bytes. With 4096 a row takes 2 to 3 % longer, with 3072 another 4 to 6; several blocks at a time, 8 to 18 (Zen 5, two
 // threads).
 static constexpr size_t kQ8Ahead = 6144;
+// Few rows of activations take one group of weight rows at a time, as it lies; many, with VNNI or registers enough,
+// groups of q8's codes. Rows up to which the first is faster, and how many of them go by a group at once.
+static constexpr size_t kQ8FewRows = kWideRegisters >= 32 || kFusedDots ? 16 : SIZE_MAX;
+static constexpr size_t kQ6FewRows = kWideRegisters >= 32 || kFusedDots ? 32 : SIZE_MAX;
+static constexpr int kQ8FewColumns = kWideRegisters >= 32 ? 8 : 6;
+// Of 256 bits, two vpdpbusd a cycle that take up to five each have ten sums under way: one group of five rows.
 static constexpr size_t kQ8Groups = kWideRegisters >= 32 ? 2 : 1;
-static constexpr size_t kQ6ScratchBytes = kQ8Groups * kQ8Span * kQ8BlockBytes;
-// With vpdpbusd of 256 bits, 5 cycles each and two of them a cycle, ten sums are as many as are under way.
-static constexpr int kQ8Columns = kWideRegisters >= 32 ? 6 : kFusedDots ? 5 : 2;
+static constexpr int kQ8Columns = kWideRegisters >= 32 ? 6 : 5;
 
 // The activations as codes.
 struct Q8Rows {
@@ -134,10 +138,10 @@ static void q8Tile(const Q8Run& run, const Q8Rows& a, size_t column, float* sums
 
 using Q8Tile = void (*)(const Q8Run&, const Q8Rows&, size_t, float*, size_t);
 
-template <DType kFormat, int kGroups>
+template <DType kFormat, int kGroups, int kMost>
 struct Q8Tiles {
-  Q8Tile ofWidth[kQ8Columns + 1] = {};
-  constexpr Q8Tiles() { fill<kQ8Columns>(); }
+  Q8Tile ofWidth[kMost + 1] = {};
+  constexpr Q8Tiles() { fill<kMost>(); }
 
  private:
   template <int kColumns>
@@ -147,19 +151,23 @@ struct Q8Tiles {
   }
 };
 
+static size_t scaledScratchBytes(size_t columns, DType dtype) {
+  return dtype == DType::kQ6 && columns > kQ6FewRows ? kQ8Groups * kQ8Span * kQ8BlockBytes : 0;
+}
+
 // Weight rows [first, last), first a multiple of sixteen, against all `columns` rows: sums[column · pitch + n − first].
-// Few rows take one group after the other, as it lies; many take kQ8Groups at a time.
 static void scaledRows(const Q8Rows& a, size_t columns, const View& weights, size_t first, size_t last,
                        std::byte* scratch, float* sums, size_t pitch) {
-  static constexpr Q8Tiles<DType::kQ8, 1> kQ8One;
-  static constexpr Q8Tiles<DType::kQ6, 1> kQ6One;
-  static constexpr Q8Tiles<DType::kQ8, kQ8Groups> kQ8Several;
-  const size_t tiles = (columns + kQ8Columns - 1) / kQ8Columns, blockBytes = scaledBlockBytes(weights.dtype);
-  const bool isQ6 = weights.dtype == DType::kQ6, unpacks = isQ6 && tiles > 1;
-  const size_t groupBytes = q8Blocks(weights.dims[1]) * blockBytes;
+  static constexpr Q8Tiles<DType::kQ8, 1, kQ8FewColumns> kQ8One;
+  static constexpr Q8Tiles<DType::kQ6, 1, kQ8FewColumns> kQ6One;
+  static constexpr Q8Tiles<DType::kQ8, kQ8Groups, kQ8Columns> kQ8Several;
+  const bool isQ6 = weights.dtype == DType::kQ6, isFew = columns <= (isQ6 ? kQ6FewRows : kQ8FewRows);
+  const bool unpacks = isQ6 && !isFew;
+  const size_t most = isFew ? kQ8FewColumns : kQ8Columns, tiles = (columns + most - 1) / most;
+  const size_t blockBytes = scaledBlockBytes(weights.dtype), groupBytes = q8Blocks(weights.dims[1]) * blockBytes;
   for (size_t row = first, groups; row < last; row += groups * kGroupRows) {
-    groups = tiles > 1 && last - row > (kQ8Groups - 1) * kGroupRows ? kQ8Groups : 1;
-    const Q8Tile* ofWidth = isQ6 && !unpacks ? kQ6One.ofWidth : groups == 1 ? kQ8One.ofWidth : kQ8Several.ofWidth;
+    groups = !isFew && last - row > (kQ8Groups - 1) * kGroupRows ? kQ8Groups : 1;
+    const Q8Tile* ofWidth = groups > 1 ? kQ8Several.ofWidth : isQ6 && isFew ? kQ6One.ofWidth : kQ8One.ofWidth;
     const size_t left = last - row - (groups - 1) * kGroupRows;
     for (size_t block = 0; block < a.blocks; block += kQ8Span) {
       const size_t count = a.blocks - block < kQ8Span ? a.blocks - block : kQ8Span;
