@@ -19,6 +19,7 @@ const BENCHES = [
   "requests",
   "quantize",
   "attention",
+  "targets",
   "kv",
 ];
 /** Measured where they are named: what they compare with takes minutes to build. */

@@ -39,13 +39,11 @@ if (status !== 0) process.exit(status ?? 1);
 
 const jest = ["--experimental-vm-modules", "--no-warnings", "node_modules/jest/bin/jest.js"];
 /** What differs with VNNI is products of codes. */
+const CODES = ["build/test/kernels/quantize", "build/test/kernels/attention", "build/test/model/invariance"];
 const TESTS = {
   "avx512-emulated": ["build/test/kernels", "build/test/model/invariance"],
-  "avx512-vnni-emulated": [
-    "build/test/kernels/quantize",
-    "build/test/kernels/attention",
-    "build/test/model/invariance",
-  ],
+  "avx-vnni-emulated": CODES,
+  "avx512-vnni-emulated": CODES,
 };
 for (const [target, tests] of Object.entries(TESTS)) {
   run(process.execPath, [...jest, ...tests, ...process.argv.slice(2)], {

@@ -1,6 +1,6 @@
 // The roofs of a CPU, written apart from native/cpu/roofs.cc and its loops, to hold those against (bench/roofs.js):
 //
-//   cc -O2 -march=native -pthread roofs.c -o roofs && ./roofs avx2|avx512|avx512-vnni THREADS
+//   cc -O2 -march=native -pthread roofs.c -o roofs && ./roofs avx2|avx-vnni|avx512|avx512-vnni THREADS
 //
 // prints GB/s of reading, GFLOP/s of multiply-adds and GOP/s of products of bytes, each the best of several rounds.
 // Reading is addition of 64-bit words over 1 GiB in huge pages and in small ones, in blocks that threads take by turns;
@@ -117,6 +117,7 @@ static double readBandwidth(void) {
 enum { kRounds = 1000000 };
 #define FMA256(i) "vfmadd231ps %%ymm14, %%ymm15, %%ymm" #i "\n"
 #define FMA512(i) "vfmadd231ps %%zmm14, %%zmm15, %%zmm" #i "\n"
+#define DOT256(i) "%{vex%} vpdpbusd %%ymm14, %%ymm15, %%ymm" #i "\n"
 #define DOT512(i) "vpdpbusd %%zmm14, %%zmm15, %%zmm" #i "\n"
 // Eight products into one register of sixteen-bit sums, which go to the wide ones after that.
 #define PAIR256(i) "vpmaddubsw %%ymm14, %%ymm15, %%ymm12\nvpaddw %%ymm12, %%ymm" #i ", %%ymm" #i "\n"
@@ -126,6 +127,7 @@ enum { kRounds = 1000000 };
 #define EIGHT(f) SIX(f) SIX(f) SIX(f) SIX(f) SIX(f) SIX(f) SIX(f) SIX(f)
 CHAIN(fma256, TWELVE(FMA256), 12)
 CHAIN(fma512, TWELVE(FMA512), 12)
+CHAIN(dot256, TWELVE(DOT256), 12)
 CHAIN(dot512, TWELVE(DOT512), 12)
 CHAIN(pairs256, EIGHT(PAIR256) SIX(WIDE256), 6)
 CHAIN(pairs512, EIGHT(PAIR512) SIX(WIDE512), 6)
@@ -143,15 +145,17 @@ int main(int count, char** arguments) {
   const char* target = count == 3 ? arguments[1] : "";
   threads = count == 3 ? atoi(arguments[2]) : 0;
   const int wide = strncmp(target, "avx512", 6) == 0, vnni = strcmp(target, "avx512-vnni") == 0;
-  if (threads < 1 || threads > kMostThreads || (!wide && strcmp(target, "avx2") != 0)) {
-    fprintf(stderr, "usage: roofs avx2|avx512|avx512-vnni THREADS\n");
+  const int narrowVnni = strcmp(target, "avx-vnni") == 0;
+  if (threads < 1 || threads > kMostThreads || (!wide && !narrowVnni && strcmp(target, "avx2") != 0)) {
+    fprintf(stderr, "usage: roofs avx2|avx-vnni|avx512|avx512-vnni THREADS\n");
     return 2;
   }
   const double read = readBandwidth();
   const double flops = wide ? peak(fma512, 12 * 16 * 2) : peak(fma256, 12 * 8 * 2);
-  const double products = vnni   ? peak(dot512, 12 * 64 * 2)
-                          : wide ? peak(pairs512, 48 * 64 * 2)
-                                 : peak(pairs256, 48 * 32 * 2);
+  const double products = vnni         ? peak(dot512, 12 * 64 * 2)
+                          : narrowVnni ? peak(dot256, 12 * 32 * 2)
+                          : wide       ? peak(pairs512, 48 * 64 * 2)
+                                       : peak(pairs256, 48 * 32 * 2);
   printf("%.2f %.2f %.2f\n", read, flops, products);
   return 0;
 }

@@ -70,7 +70,7 @@ struct Kernel {
 
 // All kernels of one instruction set. Each target_<isa>.cc fills one from the same kernels/<op>.h.
 struct Target {
-  const char* name;  // "scalar", "avx2", "avx512", "avx512-vnni": the values of QUIPU_CPU
+  const char* name;  // "scalar", "avx2", "avx-vnni", "avx512", "avx512-vnni": the values of QUIPU_CPU
   Kernel kernels[kOpCount];
   // `iterations` rounds of independent fused multiply-adds in registers; returns the floating-point operations done.
   double (*multiplyAddLoop)(uint64_t iterations);
@@ -84,6 +84,7 @@ struct Target {
 const Target& scalarTarget();
 #if defined(__x86_64__)
 const Target& avx2Target();
+const Target& avxVnniTarget();
 const Target& avx512Target();
 const Target& avx512VnniTarget();
 #endif

@@ -8,8 +8,8 @@
 namespace quipu::cpu::avx2 {
 // clang-format off
 #include "cpu/simd/avx2.h"
-#include "cpu/simd/avx2_dots.h"
 #include "cpu/simd/avx2_nibbles.h"
+#include "cpu/simd/avx2_dots.h"
 #include "cpu/kernels/all.h"
 // clang-format on
 }  // namespace quipu::cpu::avx2

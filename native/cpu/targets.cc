@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <thread>
 
+#include "cpu/features.h"
+
 namespace quipu::cpu {
 
 #ifdef QUIPU_EMULATED_TARGETS  // the test build's (test/native/emulated)
+const Target& emulatedAvxVnniTarget();
 const Target& emulatedAvx512Target();
 const Target& emulatedAvx512VnniTarget();
 #endif
@@ -20,9 +23,11 @@ std::vector<const Target*> availableTargets() {
                     __builtin_cpu_supports("bmi2");
 #ifdef QUIPU_EMULATED_TARGETS
   if (avx2)
-    targets.insert(targets.begin(), {&emulatedAvx512VnniTarget(), &emulatedAvx512Target()});  // never the default
+    targets.insert(targets.begin(), {&emulatedAvx512VnniTarget(), &emulatedAvx512Target(),
+                                     &emulatedAvxVnniTarget()});  // never the default
 #endif
   if (avx2) targets.push_back(&avx2Target());
+  if (avx2 && hasAvxVnni()) targets.push_back(&avxVnniTarget());
   if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
     targets.push_back(&avx512Target());

@@ -24,7 +24,7 @@ export interface DeviceOptions {
   device?: "auto" | "cpu" | "cuda" | "reference" | undefined;
   /** Threads of the kernels, cut to the processors that this process has; default: those. */
   threads?: number | undefined;
-  /** Kernels of an instruction set of the CPU ("scalar", "avx2", "avx512", "avx512-vnni"); default: QUIPU_CPU, else the fastest here. */
+  /** Kernels of an instruction set of the CPU ("scalar", "avx2", "avx-vnni", "avx512", "avx512-vnni"); default: QUIPU_CPU, else the fastest here. */
   target?: string | undefined;
   /** Ops that are made one: all, none, or those of a list; default: QUIPU_FUSE, else all. */
   fuse?: boolean | readonly Fusion[] | undefined;

@@ -241,7 +241,7 @@ describe("output", () => {
     const lines = await verbose(...SHORT, "--kv-cache", "int8", "-c", "100", "--top-k", "40", "--min-p", "0.05");
     expect(lines).toEqual({
       model: expect.stringMatching(/models\/storyteller, 2361408 parameters, weights 4.5 MiB$/),
-      device: expect.stringMatching(/^cpu (scalar|avx2|avx512|avx512-vnni), 1 thread$/),
+      device: expect.stringMatching(/^cpu (scalar|avx2|avx-vnni|avx512|avx512-vnni), 1 thread$/),
       context: expect.stringMatching(/^100 of 512 positions that the model supports, int8 cache of [\d.]+ KiB$/),
       prompt: "5 tokens, raw",
       sampling: "temp 0.7, top-k 40, top-p 0.95, min-p 0.05, repeat 1, presence 0, frequency 0",

@@ -291,6 +291,20 @@ export const mutants = [
     tests: ["kernels/sample.test", "kernels/append-kv"],
   },
   {
+    fault: "AVX-VNNI: sums of codes begin at 0, though weights have 128 more",
+    file: `${CPU}/simd/avx_vnni_dots.h`,
+    from: "return dotsFrom(-128 * sumOfA);",
+    to: "return dotsFrom(MUTANT ? 0 : -128 * sumOfA);",
+    tests: ["kernels/quantize"],
+  },
+  {
+    fault: "AVX-VNNI: both halves of a pair have the first one's scale",
+    file: `${CPU}/simd/avx_vnni_dots.h`,
+    from: ": _mm256_srli_epi32(factors.half[h], 16);",
+    to: ": _mm256_srli_epi32(factors.half[h], MUTANT ? 0 : 16);",
+    tests: ["kernels/quantize"],
+  },
+  {
     fault: "scalar: halves are rounded away from zero",
     file: `${CPU}/simd/scalar.h`,
     from: "v.lane[l] = __builtin_rintf(v.lane[l]);",

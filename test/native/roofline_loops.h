@@ -14,6 +14,7 @@ struct RooflineLoops {
 
 RooflineLoops scalarLoops();
 RooflineLoops avx2Loops();
+RooflineLoops avxVnniLoops();
 RooflineLoops avx512Loops();
 RooflineLoops avx512VnniLoops();
 

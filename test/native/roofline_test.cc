@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "checks.h"
+#include "cpu/features.h"
 #include "roofline_loops.h"
 
 namespace quipu::test {
@@ -43,7 +44,10 @@ uint64_t testRoofline() {
   std::vector<RooflineLoops> all = {scalarLoops()};
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) all.push_back(avx2Loops());
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    all.push_back(avx2Loops());
+    if (cpu::hasAvxVnni()) all.push_back(avxVnniLoops());
+  }
   if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
     all.push_back(avx512Loops());
     if (__builtin_cpu_supports("avx512vnni")) all.push_back(avx512VnniLoops());

@@ -12,7 +12,8 @@ static constexpr size_t kQueries = kWideRegisters >= 8 ? 6 : 1;  // of a tile
 // f32x16 a query in a tile of Q.
 template <size_t Q>
 static constexpr size_t kTileVectors = kWideRegisters >= 32 || Q == 1 ? 4 : 1;
-static constexpr size_t kDotQueries = kWideRegisters >= 32 ? 6 : 3;  // whose whole-number sums stay in registers
+// Whose whole-number sums stay in registers.
+static constexpr size_t kDotQueries = kWideRegisters >= 32 || kFusedDots ? 6 : 3;
 static_assert(kQueries <= 8, "a tile's factors are sixteen");
 
 QUIPU_INLINE f32x16 loadWide(const int8_t* p) { return widenI8(p); }

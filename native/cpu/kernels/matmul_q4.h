@@ -15,7 +15,7 @@
 static constexpr size_t kQ4Ahead = 3456;
 static constexpr size_t kQ4Panels = kWideRegisters >= 32 ? 3 : 1;
 // Rows of activations at a time, whether they take codes as they lie (up to kPackedFewRows do) or unpacked ones.
-static constexpr int kQ4Columns = 4;
+static constexpr int kQ4Columns = kWideRegisters < 32 && kFusedDots ? 6 : 4;
 
 // The activations as codes. By superblock first: many rows go by a superblock of weights one after another.
 struct Q4Rows {

@@ -17,7 +17,8 @@ static constexpr size_t kQ8Ahead = 6144;
 // q8's codes. Rows up to which the first is faster, and how many of them go by a group at once.
 static constexpr size_t kQ8FewRows = kWideRegisters >= 32 ? 16 : SIZE_MAX;
 static constexpr size_t kQ6FewRows = kWideRegisters >= 32 ? 32 : SIZE_MAX;
-static constexpr int kQ8FewColumns = kWideRegisters >= 32 ? 8 : 6;
+// With vpdpbusd of 256 bits, 5 cycles each and two of them a cycle, ten sums are as many as are under way.
+static constexpr int kQ8FewColumns = kWideRegisters >= 32 ? 8 : kFusedDots ? 5 : 6;
 static constexpr size_t kQ8Groups = 2;
 static constexpr int kQ8Columns = 6;
 

@@ -23,7 +23,7 @@ static double multiplyAddLoop(uint64_t iterations) {
 // as above. All of them are of 1 by 1, so that the sums count what was done: every lane to less than 2²⁴, which its
 // total as f32 still has exactly, and then from 0 again.
 static double integerLoop(uint64_t iterations) {
-  constexpr int kChains = kWideRegisters >= 32 ? 12 : 4;
+  constexpr int kChains = kWideRegisters >= 32 ? 12 : kFusedDots ? 6 : 4;
   constexpr uint64_t kLaneProducts = 32;  // of a round
   alignas(64) int8_t ones[64];
   for (int8_t& one : ones) one = 1;

@@ -3,6 +3,8 @@
 // vpmaddubsw takes an unsigned and a signed operand: |w|, and a with w's sign. Two products are at most
 // 2 · 128 · 127 = 32,512, which fits 16 bits.
 
+static constexpr bool kFusedDots = false;
+
 struct codes16 {
   __m256i w[2], magnitude[2];
 };
@@ -21,13 +23,6 @@ QUIPU_INLINE codes16 loadCodes(const int8_t* p) {
 }
 
 QUIPU_INLINE dots16 dotsOf(int32_t) { return {{_mm256_setzero_si256(), _mm256_setzero_si256()}}; }
-
-// Four bytes in every lane.
-QUIPU_INLINE __m256i fourOf(const void* p) {
-  int32_t four;
-  __builtin_memcpy(&four, p, 4);
-  return _mm256_set1_epi32(four);
-}
 
 QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
   const __m256i x = fourOf(a), ones = _mm256_set1_epi16(1);
@@ -58,4 +53,66 @@ QUIPU_INLINE void addOnes(dots16 (&sums)[kChains], const int8_t* ones) {
 
 QUIPU_INLINE f32x16 totals(const dots16& sums) {
   return {_mm256_cvtepi32_ps(sums.half[0]), _mm256_cvtepi32_ps(sums.half[1])};
+}
+
+// Sums of weights of four bits (simd/scalar_nibbles.h) stay in 16 bits, two of each row: eight times two products of at
+// most 15 · 127 are 30,480. vpmaddwd by a factor widens them.
+struct partial16 {
+  __m256i half[2];
+};
+
+QUIPU_INLINE partial16 noPartial() { return {{_mm256_setzero_si256(), _mm256_setzero_si256()}}; }
+
+QUIPU_INLINE partial16 dot(partial16 sums, const ucodes16& w, const int8_t* a) {
+  const __m256i x = fourOf(a);
+  for (int h = 0; h < 2; ++h) sums.half[h] = _mm256_add_epi16(sums.half[h], _mm256_maddubs_epi16(w.half[h], x));
+  return sums;
+}
+
+QUIPU_INLINE dots16 dot(dots16 sums, const ucodes16& w, const int8_t* a) {
+  const __m256i x = fourOf(a), ones = _mm256_set1_epi16(1);
+  for (int h = 0; h < 2; ++h) {
+    sums.half[h] = _mm256_add_epi32(sums.half[h], _mm256_madd_epi16(_mm256_maddubs_epi16(w.half[h], x), ones));
+  }
+  return sums;
+}
+
+QUIPU_INLINE dots16 dotsFrom(int32_t first) { return {{_mm256_set1_epi32(first), _mm256_set1_epi32(first)}}; }
+
+using scaled16 = dots16;
+
+// Each factor twice.
+using factors16 = pairs16;
+
+QUIPU_INLINE factors16 factorsOf(const pairs16& factors, int which) {
+  factors16 twice;
+  for (int h = 0; h < 2; ++h) {
+    const __m256i two = factors.half[h];
+    twice.half[h] = which == 0 ? _mm256_blend_epi16(two, _mm256_slli_epi32(two, 16), 0xaa)
+                               : _mm256_blend_epi16(_mm256_srli_epi32(two, 16), two, 0xaa);
+  }
+  return twice;
+}
+
+QUIPU_INLINE scaled16 noScaled() { return dotsFrom(0); }
+
+QUIPU_INLINE scaled16 addScaled(scaled16 total, const partial16& sums, const factors16& factors) {
+  for (int h = 0; h < 2; ++h) {
+    total.half[h] = _mm256_add_epi32(total.half[h], _mm256_madd_epi16(sums.half[h], factors.half[h]));
+  }
+  return total;
+}
+
+QUIPU_INLINE dots16 addScaled(const dots16& total, const partial16& sums, const pairs16& factors, int which) {
+  return addScaled(total, sums, factorsOf(factors, which));
+}
+
+QUIPU_INLINE f32x16 totals(const scaled16& a, const scaled16& b) {
+  return totals(dots16{{_mm256_add_epi32(a.half[0], b.half[0]), _mm256_add_epi32(a.half[1], b.half[1])}});
+}
+
+QUIPU_INLINE dots16 addPairs(dots16 total, const pairs16& factors, const int16_t* two) {
+  const __m256i x = fourOf(two);
+  for (int h = 0; h < 2; ++h) total.half[h] = _mm256_add_epi32(total.half[h], _mm256_madd_epi16(factors.half[h], x));
+  return total;
 }

@@ -1,19 +1,20 @@
-// Products of weights of four bits with AVX2. The functions are described in simd/scalar_nibbles.h.
-//
-// Sums stay in 16 bits, two of each row: eight times two products of at most 15 · 127 are 30,480. vpmaddwd by a factor
-// widens them.
+// Weights of four and six bits with AVX2. The functions are described in simd/scalar_nibbles.h; what VNNI has
+// instructions for is in avx2_dots.h and avx_vnni_dots.h.
 
 struct ucodes16 {
-  __m256i half[2];
-};
-
-struct partial16 {
   __m256i half[2];
 };
 
 struct pairs16 {
   __m256i half[2];
 };
+
+// Four bytes in every lane.
+QUIPU_INLINE __m256i fourOf(const void* p) {
+  int32_t four;
+  __builtin_memcpy(&four, p, 4);
+  return _mm256_set1_epi32(four);
+}
 
 QUIPU_INLINE ucodes16 loadUnsigned(const uint8_t* p) {
   return {{_mm256_loadu_si256((const __m256i*)p), _mm256_loadu_si256((const __m256i*)(p + 32))}};
@@ -43,62 +44,6 @@ QUIPU_INLINE ucodes16 sixBits(ucodes16 low, const uint8_t* p, int field) {
     low.half[h] = _mm256_or_si256(low.half[h], _mm256_and_si256(moved, _mm256_set1_epi8(0x30)));
   }
   return low;
-}
-
-QUIPU_INLINE partial16 noPartial() { return {{_mm256_setzero_si256(), _mm256_setzero_si256()}}; }
-
-QUIPU_INLINE partial16 dot(partial16 sums, const ucodes16& w, const int8_t* a) {
-  const __m256i x = fourOf(a);
-  for (int h = 0; h < 2; ++h) sums.half[h] = _mm256_add_epi16(sums.half[h], _mm256_maddubs_epi16(w.half[h], x));
-  return sums;
-}
-
-QUIPU_INLINE dots16 dot(dots16 sums, const ucodes16& w, const int8_t* a) {
-  const __m256i x = fourOf(a), ones = _mm256_set1_epi16(1);
-  for (int h = 0; h < 2; ++h) {
-    sums.half[h] = _mm256_add_epi32(sums.half[h], _mm256_madd_epi16(_mm256_maddubs_epi16(w.half[h], x), ones));
-  }
-  return sums;
-}
-
-QUIPU_INLINE dots16 dotsFrom(int32_t first) { return {{_mm256_set1_epi32(first), _mm256_set1_epi32(first)}}; }
-
-using scaled16 = dots16;
-
-// Each factor twice.
-using factors16 = pairs16;
-
-QUIPU_INLINE factors16 factorsOf(const pairs16& factors, int which) {
-  factors16 twice;
-  for (int h = 0; h < 2; ++h) {
-    const __m256i two = factors.half[h];
-    twice.half[h] = which == 0 ? _mm256_blend_epi16(two, _mm256_slli_epi32(two, 16), 0xaa)
-                               : _mm256_blend_epi16(_mm256_srli_epi32(two, 16), two, 0xaa);
-  }
-  return twice;
-}
-
-QUIPU_INLINE scaled16 noScaled() { return dotsFrom(0); }
-
-QUIPU_INLINE scaled16 addScaled(scaled16 total, const partial16& sums, const factors16& factors) {
-  for (int h = 0; h < 2; ++h) {
-    total.half[h] = _mm256_add_epi32(total.half[h], _mm256_madd_epi16(sums.half[h], factors.half[h]));
-  }
-  return total;
-}
-
-QUIPU_INLINE dots16 addScaled(const dots16& total, const partial16& sums, const pairs16& factors, int which) {
-  return addScaled(total, sums, factorsOf(factors, which));
-}
-
-QUIPU_INLINE f32x16 totals(const scaled16& a, const scaled16& b) {
-  return totals(dots16{{_mm256_add_epi32(a.half[0], b.half[0]), _mm256_add_epi32(a.half[1], b.half[1])}});
-}
-
-QUIPU_INLINE dots16 addPairs(dots16 total, const pairs16& factors, const int16_t* two) {
-  const __m256i x = fourOf(two);
-  for (int h = 0; h < 2; ++h) total.half[h] = _mm256_add_epi32(total.half[h], _mm256_madd_epi16(factors.half[h], x));
-  return total;
 }
 
 // Of eight rows: the numbers of six bits whose lower four are `lower` bits up in their byte, and whose upper two are

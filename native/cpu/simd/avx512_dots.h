@@ -2,6 +2,8 @@
 //
 // As in avx2_dots.h; the sign is a mask here.
 
+static constexpr bool kFusedDots = false;
+
 struct codes16 {
   __m512i magnitude;
   __mmask64 negative;

@@ -2,6 +2,8 @@
 //
 // vpdpbusd takes an unsigned operand, w + 128: sums begin at −128 · Σ a.
 
+static constexpr bool kFusedDots = true;
+
 struct codes16 {
   __m512i v;
 };

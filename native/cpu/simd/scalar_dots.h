@@ -1,8 +1,9 @@
 // Products of whole numbers in plain C++: codes of sixteen weight rows against codes of an activation row. This file is
-// the definition; avx2_dots.h, avx512_dots.h and avx512_vnni_dots.h offer the same functions and the same numbers,
-// which are exact. Weights lie in −128 … 127, activations in −127 … 127, and four of each row side by side: byte 4 r +
-// i is code i of row r.
+// the definition; avx2_dots.h, avx_vnni_dots.h, avx512_dots.h and avx512_vnni_dots.h offer the same functions and the
+// same numbers, which are exact. Weights lie in −128 … 127, activations in −127 … 127, and four of each row side by
+// side: byte 4 r + i is code i of row r.
 //
+//   kFusedDots                 whether one instruction multiplies four codes and adds: tiles have room for more sums
 //   codes16 loadCodes(p)       64 bytes, unaligned
 //   dots16 dotsOf(sumOfA)      sixteen sums of 0; sumOfA: Σ a of all that will be added
 //   dot(sums, w, a)            adds Σ w[r][i] · a[i], i < 4, to lane r
@@ -11,6 +12,8 @@
 // And for the roof of such products (kernels/roofline.h), where no operand is large and no order matters:
 //
 //   addOnes(sums, ones)        adds 32 products of 1 by 1 to every lane of several; `ones`: 64 of them, 64-byte aligned
+
+static constexpr bool kFusedDots = false;
 
 struct codes16 {
   int8_t code[64];

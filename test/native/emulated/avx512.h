@@ -1,6 +1,6 @@
-// The AVX-512 intrinsics that the kernels use, and the dot products of VNNI, for a CPU that has AVX2, FMA and F16C
-// only. The meaning of each is that of Intel's Intrinsics Guide (fp exceptions aside); intrinsics_test.cc holds it to
-// the guide's pseudo-code.
+// The AVX-512 intrinsics that the kernels use, and the dot products of VNNI in 512 and in 256 bits, for a CPU that has
+// AVX2, FMA and F16C only. The meaning of each is that of Intel's Intrinsics Guide (fp exceptions aside);
+// intrinsics_test.cc holds it to the guide's pseudo-code.
 //
 // Included inside a target's own namespace, where these names hide the compiler's: simd/avx512.h is compiled as it is.
 // What it uses and is not here does not compile, as the file is built without AVX-512. Registers are two of 256 bits.
@@ -347,6 +347,10 @@ QUIPU_INLINE __m512i _mm512_dpbusd_epi32(__m512i sums, __m512i a, __m512i b) {
 }
 
 // Two signed by two signed words, added to each double word.
+QUIPU_INLINE __m256i _mm256_dpwssd_avx_epi32(__m256i sums, __m256i a, __m256i b) {
+  return _mm256_add_epi32(sums, _mm256_madd_epi16(a, b));
+}
+
 QUIPU_INLINE __m512i _mm512_dpwssd_epi32(__m512i sums, __m512i a, __m512i b) {
   return _mm512_add_epi32(sums, _mm512_madd_epi16(a, b));
 }

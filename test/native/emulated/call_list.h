@@ -114,5 +114,6 @@ static Calls collected() {
   QUIPU_RESULT(_mm512_dpbusd_epi32, (i32(in.c), i32(in.a), i32(in.b)));
   QUIPU_RESULT(_mm256_dpbusd_epi32, (half(in.c), half(in.a), half(in.b)));
   QUIPU_RESULT(_mm256_dpbusd_avx_epi32, (half(in.c), half(in.a), half(in.b)));
+  QUIPU_RESULT(_mm256_dpwssd_avx_epi32, (half(in.c), half(in.a), half(in.b)));
   return {calls, callCount};
 }

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <random>
 
+#include "cpu/features.h"
 #include "emulated/pseudo_code.h"
 
 namespace quipu::test {
@@ -153,7 +154,7 @@ void stayInside(const Calls& calls) {
 }
 
 bool cpuHas(const char* name) {
-  if (strstr(name, "dpbusd_avx") != nullptr) return __builtin_cpu_supports("avxvnni");
+  if (strstr(name, "d_avx_epi32") != nullptr) return cpu::hasAvxVnni();
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   return avx512 && ((strstr(name, "dpbusd") == nullptr && strstr(name, "dpwssd") == nullptr) ||

@@ -333,6 +333,9 @@ const std::unordered_map<std::string, PseudoCode>& pseudoCode() {
       {"_mm512_dpbusd_epi32", {kBits, QUIPU_CODE(for (size_t i = 0; i < 16; ++i) set(out, i, dot(in, i)))}},
       {"_mm256_dpbusd_epi32", {kBits, QUIPU_CODE(for (size_t i = 0; i < 8; ++i) set(out, i, dot(in, i)))}},
       {"_mm256_dpbusd_avx_epi32", {kBits, QUIPU_CODE(for (size_t i = 0; i < 8; ++i) set(out, i, dot(in, i)))}},
+      {"_mm256_dpwssd_avx_epi32",
+       {kBits, QUIPU_CODE(for (size_t i = 0; i < 8; ++i)
+                              set(out, i, lane<uint32_t>(in.c, i) + uint32_t(pairOfWords(in, i))))}},
   };
   return table;
 }
