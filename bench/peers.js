@@ -5,7 +5,8 @@
 // a folder among the system's temporary files, or QUIPU_BENCH_PEERS, and uses again the next time, as it does the models that it makes there; flash
 // attention off and on, the better one counts. ik_llama.cpp is taken from QUIPU_BENCH_IK, the folder of its built programs (llama-bench), with
 // run-time repacking. Weights are those of QUIPU_BENCH_MODEL (SmolLM2 where it is not set), a checkpoint in bf16: bench/make-checkpoint.js makes
-// larger ones. QUIPU_BENCH_ROUNDS names another number of rounds than five.
+// larger ones. QUIPU_BENCH_ROUNDS names another number of rounds than five, QUIPU_BENCH_WEIGHTS some of none, q8 and q4, with the peers that
+// they are held against, QUIPU_BENCH_TESTS one of decode and prompt.
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, renameSync, statSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
@@ -22,7 +23,9 @@ const IK = join(process.env.QUIPU_BENCH_IK ?? "ik_llama.cpp", "llama-bench");
 const [VERSION, SCRIPT] = ["0.3.36", "bench/reference/llama_cpp_speed.py"];
 const ROUNDS = Number(process.env.QUIPU_BENCH_ROUNDS ?? 5);
 const [THREADS, PROMPT, DEPTH, DECODED] = [2, 512, 16, 24];
-const TESTS = ["decode", "prompt"];
+const wanted = (name, all) => all.filter((one) => (process.env[name]?.split(",") ?? all).includes(one));
+const TESTS = wanted("QUIPU_BENCH_TESTS", ["decode", "prompt"]);
+const WEIGHTS = wanted("QUIPU_BENCH_WEIGHTS", QUANTIZATIONS);
 /** llama.cpp's formats, and whether ik_llama.cpp is measured with them too. */
 const PEER_FORMATS = [
   ["BF16", false],
@@ -77,7 +80,7 @@ function ggufs(interpreter) {
 async function contestants(started) {
   const all = [];
   let parameters = 0;
-  for (const quantize of QUANTIZATIONS) {
+  for (const quantize of WEIGHTS) {
     const options = { quantize, threads: THREADS, contextLength: 1024, tokenizer: false };
     const model = await loadModel(MODEL, options);
     started.push(() => model.dispose());
@@ -89,7 +92,9 @@ async function contestants(started) {
   const interpreter = python();
   const files = ggufs(interpreter);
   const server = await serve(interpreter, files, started);
+  const against = RATIOS.filter(([quantize]) => WEIGHTS.includes(quantize)).flatMap(([, , formats]) => formats);
   for (const [i, [format, withIk]] of PEER_FORMATS.entries()) {
+    if (!against.includes(format)) continue;
     const bytes = statSync(files[i]).size;
     for (const flash of [0, 1]) {
       const round = (test) => server.ask({ model: i, flash, test });
@@ -177,18 +182,20 @@ function rateRows(all, rounds, parameters) {
   const flashOf = ({ flash }) => (flash === undefined ? "" : `, -fa ${flash}`);
   return names.map((name) => {
     const isOf = ({ program, format }) => name === `${program}, ${format}`;
-    const [decode, prompt] = TESTS.map((test) => best(all, rounds[test], isOf));
-    const { bytes } = decode;
+    const { bytes } = all.find(isOf);
+    const [decode, prompt] = ["decode", "prompt"].map((test) => rounds[test] && best(all, rounds[test], isOf));
     return [
       name === "quipu, none" ? "quipu, bf16" : name,
       ((8 * bytes) / parameters).toFixed(2),
       (bytes / 1e6).toFixed(0),
-      `${(1000 / decode.ms).toFixed(1)}${flashOf(decode)}`,
-      (bytes / decode.ms / 1e6).toFixed(1),
-      `${((1000 * PROMPT) / prompt.ms).toFixed(1)}${flashOf(prompt)}`,
+      decode ? `${(1000 / decode.ms).toFixed(1)}${flashOf(decode)}` : "",
+      decode ? (bytes / decode.ms / 1e6).toFixed(1) : "",
+      prompt ? `${((1000 * PROMPT) / prompt.ms).toFixed(1)}${flashOf(prompt)}` : "",
     ];
   });
 }
+
+const reaches = (goal, ratio, high) => (ratio >= goal ? "reached" : high >= goal ? "within the interval" : "missed");
 
 function ratioRows(all, rounds) {
   return RATIOS.flatMap(([quantize, program, formats, goals]) =>
@@ -196,12 +203,13 @@ function ratioRows(all, rounds) {
       const peer = best(all, rounds[test], (one) => one.program === program && formats.includes(one.format));
       if (peer === undefined) return [];
       const ours = all.findIndex((one) => one.program === "quipu" && one.format === quantize);
+      if (ours < 0) return [];
       const [ratio, low, high] = interval(rounds[test].map((round) => round[peer.number] / round[ours]));
       return [
         [
           `${quantize === "none" ? "bf16" : quantize}, ${test}, beside ${program} ${peer.format}`,
           `${ratio.toFixed(2)} × (${low.toFixed(2)} – ${high.toFixed(2)})`,
-          goals === undefined ? "" : `${goals[test].toFixed(2)} ×, ${ratio >= goals[test] ? "reached" : "missed"}`,
+          goals === undefined ? "" : `${goals[test].toFixed(2)} ×, ${reaches(goals[test], ratio, high)}`,
         ],
       ];
     }),
