@@ -14,7 +14,8 @@
 // takes an eighth longer. One stream a thread: two side by side take a twentieth longer (Zen 5, two threads).
 static constexpr size_t kQ4Ahead = 3456;
 static constexpr size_t kQ4Panels = kWideRegisters >= 32 ? 3 : 1;
-// Rows of activations at a time, whether they take codes as they lie (up to kPackedFewRows do) or unpacked ones.
+// Rows of activations at a time, whether they take codes as they lie (up to kPackedFewRows do) or unpacked ones. With
+// two halves of sums for a row of them, six where no instruction needs a register for products.
 static constexpr int kQ4Columns = kWideRegisters < 32 && kFusedDots ? 6 : 4;
 
 // The activations as codes. By superblock first: many rows go by a superblock of weights one after another.
@@ -70,7 +71,7 @@ static void q4Activations(const float* x, size_t depth, size_t row, const Q4Rows
 }
 
 // Products of whole superblocks know their pairs when they are compiled: with places that are computed, four rows take
-// a tenth longer. Both kinds add in two halves, as a scaled16 holds four blocks.
+// a tenth longer.
 static constexpr size_t kQ4WholePairs = kQ4Super / kQ4Pair;
 
 // A superblock's share of sixteen sums.
