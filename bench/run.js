@@ -10,6 +10,7 @@ import process from "node:process";
 const BENCHES = [
   "roofs",
   "decode",
+  "sequences",
   "speed",
   "start",
   "memory",
