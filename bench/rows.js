@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { markdown, ROOT } from "./measure.js";
-import { library, openRuntime } from "./runtime.js";
+import { decodeStep, library, openRuntime } from "./runtime.js";
 
 const ROUNDS = 12;
 const WEIGHT_BYTES = 64 * 2 ** 20; // of a program
@@ -80,11 +80,7 @@ async function stepsOf(folder, target) {
   const slots = Math.max(...ROWS);
   const depth = 32;
   const { device, runtime } = await openRuntime(folder, { target, threads: 1, slots, depth, contextLength: 64 });
-  const step = (count) => {
-    const rows = Array.from({ length: count }, (_, slot) => ({ id: 400 + slot, slot, position: depth }));
-    const [wanted, bests] = [[...rows.keys()], rows.map(() => 1)];
-    return () => runtime.sample(rows, wanted, bests);
-  };
+  const step = (count) => decodeStep(runtime, count, depth);
   return { device, step };
 }
 

@@ -41,3 +41,10 @@ export async function openRuntime(
   }
   return { device, config, loaded, runtime };
 }
+
+/** A step that decodes a token in each of the first `count` slots, behind a prompt of `depth` tokens; what it decoded before is overwritten. */
+export function decodeStep(runtime, count, depth) {
+  const rows = Array.from({ length: count }, (_, slot) => ({ id: 400 + slot, slot, position: depth }));
+  const [wanted, bests] = [[...rows.keys()], rows.map(() => 0)];
+  return () => runtime.sample(rows, wanted, bests);
+}

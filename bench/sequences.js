@@ -13,26 +13,17 @@ import { higherRoofs, measureRoofs } from "../dist/machine/roofs.js";
 import { QUANTIZATIONS } from "../dist/model/quantization.js";
 import { makeCheckpoint } from "./make-checkpoint.js";
 import { interval, markdown, median } from "./measure.js";
-import { openRuntime } from "./runtime.js";
+import { decodeStep, openRuntime } from "./runtime.js";
 
 const ROUNDS = Number(process.env.QUIPU_BENCH_ROUNDS ?? 40);
 const [ROWS, DEPTH, CONTEXT, STEPS] = [[1, 2, 4, 8, 16], 32, 64, 2];
 /** What share of the most there could be weights are meant to reach. */
 const GOALS = { q4: 0.6 };
 
-/** A function that gives the milliseconds of a step of so many rows; it overwrites what it decoded before. */
-function stepper(runtime) {
-  return async (count) => {
-    const rows = Array.from({ length: count }, (_, slot) => ({ id: 400 + slot, slot, position: DEPTH }));
-    const step = () =>
-      runtime.sample(
-        rows,
-        [...rows.keys()],
-        rows.map(() => 0),
-      );
-    const runs = await Promise.all(Array.from({ length: STEPS }, step));
-    return (runs.at(-1).ended - runs[0].started) / STEPS;
-  };
+/** Milliseconds of one of STEPS steps, one right after the other. */
+async function time(step) {
+  const runs = await Promise.all(Array.from({ length: STEPS }, step));
+  return (runs.at(-1).ended - runs[0].started) / STEPS;
 }
 
 async function measureFormat(folder, quantize, { target, threads }) {
@@ -40,12 +31,12 @@ async function measureFormat(folder, quantize, { target, threads }) {
   const options = { target, threads, slots, depth: DEPTH, contextLength: CONTEXT, quantize, cache: true };
   const { device, loaded, runtime } = await openRuntime(folder, options);
   try {
-    const step = stepper(runtime);
+    const steps = Object.fromEntries(ROWS.map((count) => [count, decodeStep(runtime, count, DEPTH)]));
     const rounds = [];
     let roofs = await measureRoofs(target, threads);
     for (let i = 0; i <= ROUNDS; i++) {
       const round = {};
-      for (const count of i % 2 === 0 ? ROWS : ROWS.toReversed()) round[count] = await step(count);
+      for (const count of i % 2 === 0 ? ROWS : ROWS.toReversed()) round[count] = await time(steps[count]);
       if (i > 0) rounds.push(round); // the first maps the weights in
     }
     roofs = higherRoofs(roofs, await measureRoofs(target, threads));
