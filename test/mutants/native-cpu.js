@@ -291,10 +291,17 @@ export const mutants = [
     tests: ["kernels/sample.test", "kernels/append-kv"],
   },
   {
+    fault: "AVX2: the second four of eight products of six bits are by the first four activations",
+    file: `${CPU}/simd/avx2_dots.h`,
+    from: "x1 = fourOf(a + 4), ones",
+    to: "x1 = fourOf(a + (MUTANT ? 0 : 4)), ones",
+    tests: ["kernels/quantize"],
+  },
+  {
     fault: "AVX-VNNI: sums of codes begin at 0, though weights have 128 more",
     file: `${CPU}/simd/avx_vnni_dots.h`,
-    from: "return dotsFrom(-128 * sumOfA);",
-    to: "return dotsFrom(MUTANT ? 0 : -128 * sumOfA);",
+    from: "return dotsFrom(first); }",
+    to: "return dotsFrom(MUTANT ? 0 : first); }",
     tests: ["kernels/quantize"],
   },
   {

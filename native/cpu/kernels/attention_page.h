@@ -76,7 +76,7 @@ QUIPU_INLINE void dotTile(const PageQuery* queries, const Page<int8_t>& page, si
   for (size_t i = 0; i < Q; ++i) {
     const int32_t sumOfCodes = queries[i].codes.sums[first / kExactProducts];
 #pragma GCC unroll 8
-    for (size_t v = 0; v < V; ++v) sums[i][v] = dotsOf(sumOfCodes);
+    for (size_t v = 0; v < V; ++v) sums[i][v] = dotsOf(-128 * sumOfCodes);
     codes[i] = queries[i].codes.codes;
   }
   for (size_t c = first; c < end; c += 4) {

@@ -46,8 +46,10 @@ static void multiplyPackTask(const View& a, const View& b, size_t task, std::byt
   const float* from = a.as<float>();
   if (b.dtype == DType::kQ4) {
     q4Activations(from + task * depth, depth, task, Q4Rows(shared, rows, depth));
-  } else if (isScaled(b.dtype)) {
-    q8Activations(from + task * depth, depth, task, Q8Rows(shared, rows, depth));
+  } else if (b.dtype == DType::kQ6) {
+    q8Activations<DType::kQ6>(from + task * depth, depth, task, Q8Rows(shared, rows, depth));
+  } else if (b.dtype == DType::kQ8) {
+    q8Activations<DType::kQ8>(from + task * depth, depth, task, Q8Rows(shared, rows, depth));
   } else {
     packActivations(from, rows, depth, task, reinterpret_cast<float*>(shared));
   }

@@ -10,11 +10,14 @@
 // Their sums are held side by side meanwhile: where the result will lie, they are a power of two apart as often as not,
 // and evict each other.
 
-// Bytes: a superblock and a half. It is fetched as a whole, before one is computed: line by line between the products
-// takes an eighth longer. One stream a thread: two side by side take a twentieth longer (Zen 5, two threads).
+// Bytes: a superblock and a half, where one tile has all rows. It is fetched as a whole, before one is computed: line
+// by line between the products takes an eighth longer. One stream a thread: two side by side take a twentieth longer.
+// Of several tiles each fetches its part of the next group: all by the first takes 7 % longer (Zen 5, two threads).
 static constexpr size_t kQ4Ahead = 3456;
 static constexpr size_t kQ4Panels = kWideRegisters >= 32 ? 3 : 1;
-// Rows of activations at a time, that take codes as they lie (up to kPackedFewRows do), and that take unpacked ones.
+// Rows of activations that take codes as they lie.
+static constexpr size_t kQ4FewRows = kWideRegisters >= 32 ? kPackedFewRows : 6;
+// How many at a time, of unpacked ones and of those.
 // Of the first eight are 12 to 20 % faster than four with AVX-512, as codes are unpacked less often. With two halves of
 // sums for a row of them, six where no instruction needs a register for products.
 static constexpr int kQ4Columns = kWideRegisters < 32 && kFusedDots ? 6 : 4;
@@ -131,30 +134,26 @@ QUIPU_INLINE void q4StreamSuper(const Q4Super& any, size_t s, const Q4Rows& a, s
   }
 }
 
-// A group against kColumns rows from `column` on: sums[column].
+// What is fetched meanwhile: of every superblock, lines [first, last) of what lies so many bytes ahead.
+struct Q4Fetch {
+  size_t ahead, first, last;
+};
+
+// A group against kColumns rows from `column` on, put down: sums[column · pitch + r], r < valid.
 template <int kColumns>
-QUIPU_INLINE void q4Stream(const View& weights, size_t group, const Q4Rows& a, size_t column,
-                           f32x16 (&sums)[kColumns]) {
-  for (f32x16& sum : sums) sum = zero();
+static void q4Few(const View& weights, size_t group, const Q4Fetch& fetch, const Q4Rows& a, size_t column, float* sums,
+                  size_t pitch, size_t valid) {
+  f32x16 of[kColumns];
+  for (f32x16& sum : of) sum = zero();
   for (size_t s = 0; s < a.supers; ++s) {
     const Q4Super super = q4Super(weights, group, s);
-    if (column == 0) {
-      for (size_t line = 0; line < kQ4SuperBytes; line += 64) __builtin_prefetch(super.codes + kQ4Ahead + line, 0, 3);
-    }
+    fetchLines<kQ4SuperBytes, true>(super.codes + fetch.ahead, fetch.first, fetch.last);
     if (super.pairs == kQ4WholePairs) {
-      q4StreamSuper<kColumns, kQ4WholePairs>(super, s, a, column, sums);
+      q4StreamSuper<kColumns, kQ4WholePairs>(super, s, a, column, of);
     } else {
-      q4StreamSuper<kColumns, 0>(super, s, a, column, sums);
+      q4StreamSuper<kColumns, 0>(super, s, a, column, of);
     }
   }
-}
-
-// The same, put down: sums[column · pitch + r], r < valid.
-template <int kColumns>
-static void q4Few(const View& weights, size_t group, const Q4Rows& a, size_t column, float* sums, size_t pitch,
-                  size_t valid) {
-  f32x16 of[kColumns];
-  q4Stream(weights, group, a, column, of);
   for (int c = 0; c < kColumns; ++c) storeFirst(sums + size_t(c) * pitch, of[c], valid);
 }
 
@@ -259,7 +258,7 @@ static void q4Tile(const Q4Panel* panels, size_t pairs, size_t s, const Q4Rows& 
 }
 
 using Q4Tile = void (*)(const Q4Panel*, size_t, size_t, const Q4Rows&, size_t, float*);
-using Q4Few = void (*)(const View&, size_t, const Q4Rows&, size_t, float*, size_t, size_t);
+using Q4Few = void (*)(const View&, size_t, const Q4Fetch&, const Q4Rows&, size_t, float*, size_t, size_t);
 
 struct Q4Tiles {
   Q4Tile of[kQ4Panels + 1][kQ4Columns + 1] = {}, ofWhole[kQ4Panels + 1][kQ4Columns + 1] = {};
@@ -288,7 +287,7 @@ struct Q4Tiles {
 };
 
 static size_t q4ScratchBytes(size_t columns) {
-  return columns <= kPackedFewRows ? 0 : kQ4Panels * (sizeof(Q4Panel) + columns * kGroupRows * sizeof(float));
+  return columns <= kQ4FewRows ? 0 : kQ4Panels * (sizeof(Q4Panel) + columns * kGroupRows * sizeof(float));
 }
 
 // Weight rows [first, last), first a multiple of sixteen, against all `columns` rows: sums[column · pitch + n − first].
@@ -300,12 +299,15 @@ static void q4Rows(const Q4Rows& a, size_t columns, const View& weights, size_t 
     return left < kGroupRows ? left : kGroupRows;
   };
   static constexpr Q4Tiles kTiles;
-  if (columns <= kPackedFewRows) {
+  if (columns <= kQ4FewRows) {
     const size_t tiles = (columns + kQ4FewColumns - 1) / kQ4FewColumns;
+    const size_t lines = linesOf(kQ4SuperBytes), ahead = tiles == 1 ? kQ4Ahead : q4GroupBytes(weights.dims[1]);
     for (size_t g = 0; g < groups; ++g) {
       for (size_t tile = 0; tile < tiles; ++tile) {
         const size_t column = tile * columns / tiles, width = (tile + 1) * columns / tiles - column;
-        kTiles.few[width](weights, group + g, a, column, sums + column * pitch + g * kGroupRows, pitch, validOf(g));
+        const Q4Fetch fetch = {ahead, tile * lines / tiles, (tile + 1) * lines / tiles};
+        kTiles.few[width](weights, group + g, fetch, a, column, sums + column * pitch + g * kGroupRows, pitch,
+                          validOf(g));
       }
     }
     return;

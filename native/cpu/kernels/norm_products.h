@@ -28,10 +28,10 @@ struct NormProducts {
   }
 
  private:
-  enum class Kind { kRows, kPanels, kScaled, kQ4 };
+  enum class Kind { kRows, kPanels, kQ8, kQ6, kQ4 };
   Kind kindOf(const View& matrix) const {
     if (matrix.dtype == DType::kQ4) return Kind::kQ4;
-    if (isScaled(matrix.dtype)) return Kind::kScaled;
+    if (isScaled(matrix.dtype)) return matrix.dtype == DType::kQ8 ? Kind::kQ8 : Kind::kQ6;
     return usesPanels(norm, matrix) ? Kind::kPanels : Kind::kRows;
   }
 };

@@ -35,6 +35,21 @@ static void packedRow(const View& matrix, size_t row, float* to) {
   scaledRow(matrix, row, to);
 }
 
+constexpr size_t linesOf(size_t bytes) { return (bytes + 63) / 64; }
+
+// Fetches lines [first, last) of so many bytes. All of them, where that may be, in a loop that is unrolled: with bounds
+// that are computed, one row of activations takes a third longer by a matrix of q8 in L2.
+template <size_t kBytes, bool kMaybeAll>
+QUIPU_INLINE void fetchLines(const void* bytes, size_t first, size_t last) {
+  const auto* from = static_cast<const std::byte*>(bytes);
+  if (kMaybeAll && last - first == linesOf(kBytes)) {
+#pragma GCC unroll 16
+    for (size_t line = 0; line < linesOf(kBytes); ++line) __builtin_prefetch(from + line * 64, 0, 3);
+  } else {
+    for (size_t line = first; line < last; ++line) __builtin_prefetch(from + line * 64, 0, 3);
+  }
+}
+
 QUIPU_INLINE Shares packedShares(size_t rows, const View& matrix, uint32_t threads) {
   const auto groupBytes = static_cast<size_t>(bytesOf(matrix.dtype, kGroupRows, matrix.dims[1]));
   return sharesOf(matrix.dims[0], kGroupRows, groupBytes, kPackedLastTaskBytes,

@@ -20,6 +20,13 @@ QUIPU_INLINE ucodes16 q6Codes(const std::byte* block, size_t line) {
   return sixBits(line < 4 ? lowNibbles(low) : highNibbles(low), bytes + kQ6High + line / 4 * 64, int(line % 4));
 }
 
+// A block with a byte a code, four k of every row side by side as q8 has them, and the scales.
+QUIPU_INLINE void q6Bytes(const std::byte* block, std::byte* to) {
+#pragma GCC unroll 8
+  for (size_t line = 0; line < 8; ++line) store(reinterpret_cast<uint8_t*>(to) + line * 64, q6Codes(block, line));
+  __builtin_memcpy(to + kQ8Codes, block + kQ6Scales, kGroupRows * 2);
+}
+
 // Codes of 32 of sixteen rows, as q8 has them, from and to the bits of a block.
 QUIPU_INLINE void q6Unpack(const std::byte* block, std::byte* to) {
 #pragma GCC unroll 8

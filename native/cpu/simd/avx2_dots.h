@@ -69,10 +69,11 @@ QUIPU_INLINE partial16 dot(partial16 sums, const ucodes16& w, const int8_t* a) {
   return sums;
 }
 
-QUIPU_INLINE dots16 dot(dots16 sums, const ucodes16& w, const int8_t* a) {
-  const __m256i x = fourOf(a), ones = _mm256_set1_epi16(1);
+QUIPU_INLINE dots16 dotTwo(dots16 sums, const ucodes16& w0, const ucodes16& w1, const int8_t* a) {
+  const __m256i x0 = fourOf(a), x1 = fourOf(a + 4), ones = _mm256_set1_epi16(1);
   for (int h = 0; h < 2; ++h) {
-    sums.half[h] = _mm256_add_epi32(sums.half[h], _mm256_madd_epi16(_mm256_maddubs_epi16(w.half[h], x), ones));
+    const __m256i pairs = _mm256_add_epi16(_mm256_maddubs_epi16(w0.half[h], x0), _mm256_maddubs_epi16(w1.half[h], x1));
+    sums.half[h] = _mm256_add_epi32(sums.half[h], _mm256_madd_epi16(pairs, ones));
   }
   return sums;
 }

@@ -56,8 +56,9 @@ QUIPU_INLINE partial16 dot(partial16 sums, const ucodes16& w, const int8_t* a) {
   return {_mm512_add_epi16(sums.v, _mm512_maddubs_epi16(w.v, fourOf(a)))};
 }
 
-QUIPU_INLINE dots16 dot(dots16 sums, const ucodes16& w, const int8_t* a) {
-  const __m512i pairs = _mm512_maddubs_epi16(w.v, fourOf(a));
+QUIPU_INLINE dots16 dotTwo(dots16 sums, const ucodes16& w0, const ucodes16& w1, const int8_t* a) {
+  const __m512i pairs =
+      _mm512_add_epi16(_mm512_maddubs_epi16(w0.v, fourOf(a)), _mm512_maddubs_epi16(w1.v, fourOf(a + 4)));
   return {_mm512_add_epi32(sums.v, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
 }
 

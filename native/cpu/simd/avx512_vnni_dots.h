@@ -21,7 +21,7 @@ QUIPU_INLINE codes16 loadCodes(const int8_t* p) {
   return {_mm512_xor_si512(_mm512_loadu_si512(p), _mm512_set1_epi32(int(0x80808080)))};
 }
 
-QUIPU_INLINE dots16 dotsOf(int32_t sumOfA) { return dots16(_mm512_set1_epi32(-128 * sumOfA)); }
+QUIPU_INLINE dots16 dotsOf(int32_t first) { return dots16(_mm512_set1_epi32(first)); }
 
 QUIPU_INLINE dots16 dot(dots16 sums, const codes16& w, const int8_t* a) {
   return dots16(_mm512_dpbusd_epi32(sums.lanes(), w.v, fourOf(a)));

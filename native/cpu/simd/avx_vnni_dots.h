@@ -30,7 +30,7 @@ QUIPU_INLINE dots16 dotsFrom(int32_t first) {
   return {{half, half}};
 }
 
-QUIPU_INLINE dots16 dotsOf(int32_t sumOfA) { return dotsFrom(-128 * sumOfA); }
+QUIPU_INLINE dots16 dotsOf(int32_t first) { return dotsFrom(first); }
 
 QUIPU_INLINE dots16 addDots(dots16 sums, const __m256i (&w)[2], const int8_t* a) {
   const __m256i x = fourOf(a);

@@ -5,7 +5,7 @@
 //
 //   kFusedDots                 whether one instruction multiplies four codes and adds: tiles have room for more sums
 //   codes16 loadCodes(p)       64 bytes, unaligned
-//   dots16 dotsOf(sumOfA)      sixteen sums of 0; sumOfA: Σ a of all that will be added
+//   dots16 dotsOf(first)       sixteen sums of 0; first: −128 · Σ a of all that will be added
 //   dot(sums, w, a)            adds Σ w[r][i] · a[i], i < 4, to lane r
 //   totals(sums)               f32x16: the sums, rounded to nearest even; those of at most 1,024 products are exact
 //

@@ -8,7 +8,8 @@
 //   partial16 noPartial()                    sixteen sums of 0
 //   dot(partial16, w, a)                     adds Σ w[r][i] · a[i], i < 4, to lane r: w in 0 … 15, at most eight times
 //   dots16 dotsFrom(first)                   sixteen sums of `first`
-//   dot(dots16, w, a)                        w in 0 … 63
+//   dot(dots16, w, a)                        w in 0 … 63: where kFusedDots
+//   dotTwo(dots16, w0, w1, a)                w0 by a and w1 by a + 4, each in 0 … 63: where not
 //   addScaled(dots16, sums, factors, which)  adds sums[r] · factors[r][which], which lie in 0 … 63, to lane r
 //   factors16 factorsOf(factors, which)      factors[r][which], for many sums
 //   scaled16 noScaled()                      sixteen sums of 0
@@ -67,6 +68,10 @@ QUIPU_INLINE dots16 dot(dots16 sums, const ucodes16& w, const int8_t* a) {
     for (int i = 0; i < 4; ++i) sums.lane[r] += int32_t(w.code[4 * r + i]) * a[i];
   }
   return sums;
+}
+
+QUIPU_INLINE dots16 dotTwo(dots16 sums, const ucodes16& w0, const ucodes16& w1, const int8_t* a) {
+  return dot(dot(sums, w0, a), w1, a + 4);
 }
 
 QUIPU_INLINE dots16 dotsFrom(int32_t first) {
