@@ -18,21 +18,16 @@ const Target& emulatedAvx512VnniTarget();
 std::vector<const Target*> availableTargets() {
   std::vector<const Target*> targets = {&scalarTarget()};
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
-                    __builtin_cpu_supports("bmi2");
+  const Features features = readFeatures();
 #ifdef QUIPU_EMULATED_TARGETS
-  if (avx2)
+  if (features.avx2)
     targets.insert(targets.begin(), {&emulatedAvx512VnniTarget(), &emulatedAvx512Target(),
                                      &emulatedAvxVnniTarget()});  // never the default
 #endif
-  if (avx2) targets.push_back(&avx2Target());
-  if (avx2 && hasAvxVnni()) targets.push_back(&avxVnniTarget());
-  if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
-    targets.push_back(&avx512Target());
-    if (__builtin_cpu_supports("avx512vnni")) targets.push_back(&avx512VnniTarget());
-  }
+  if (features.avx2) targets.push_back(&avx2Target());
+  if (features.avxVnni) targets.push_back(&avxVnniTarget());
+  if (features.avx512) targets.push_back(&avx512Target());
+  if (features.avx512Vnni) targets.push_back(&avx512VnniTarget());
 #endif
   return targets;
 }

@@ -298,6 +298,13 @@ export const mutants = [
     tests: ["kernels/quantize"],
   },
   {
+    fault: "a processor with AVX-512 VNNI is taken for one with AVX-512 alone",
+    file: `${CPU}/features.h`,
+    from: "all(seven.c, {11})",
+    to: "!MUTANT && all(seven.c, {11})",
+    tests: ["unit/machine/targets"],
+  },
+  {
     fault: "AVX-VNNI: sums of codes begin at 0, though weights have 128 more",
     file: `${CPU}/simd/avx_vnni_dots.h`,
     from: "return dotsFrom(first); }",

@@ -43,15 +43,11 @@ uint64_t testReads(const RooflineLoops& loops) {
 uint64_t testRoofline() {
   std::vector<RooflineLoops> all = {scalarLoops()};
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    all.push_back(avx2Loops());
-    if (cpu::hasAvxVnni()) all.push_back(avxVnniLoops());
-  }
-  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
-    all.push_back(avx512Loops());
-    if (__builtin_cpu_supports("avx512vnni")) all.push_back(avx512VnniLoops());
-  }
+  const cpu::Features features = cpu::readFeatures();
+  if (features.avx2) all.push_back(avx2Loops());
+  if (features.avxVnni) all.push_back(avxVnniLoops());
+  if (features.avx512) all.push_back(avx512Loops());
+  if (features.avx512Vnni) all.push_back(avx512VnniLoops());
 #endif
   uint64_t checked = 0;
   for (const RooflineLoops& loops : all) {

@@ -42,12 +42,14 @@ constexpr size_t linesOf(size_t bytes) { return (bytes + 63) / 64; }
 template <size_t kBytes, bool kMaybeAll>
 QUIPU_INLINE void fetchLines(const void* bytes, size_t first, size_t last) {
   const auto* from = static_cast<const std::byte*>(bytes);
-  if (kMaybeAll && last - first == linesOf(kBytes)) {
-#pragma GCC unroll 16
-    for (size_t line = 0; line < linesOf(kBytes); ++line) __builtin_prefetch(from + line * 64, 0, 3);
-  } else {
-    for (size_t line = first; line < last; ++line) __builtin_prefetch(from + line * 64, 0, 3);
+  if constexpr (kMaybeAll) {
+    if (last - first == linesOf(kBytes)) {
+#pragma GCC unroll 64
+      for (size_t line = 0; line < linesOf(kBytes); ++line) __builtin_prefetch(from + line * 64, 0, 3);
+      return;
+    }
   }
+  for (size_t line = first; line < last; ++line) __builtin_prefetch(from + line * 64, 0, 3);
 }
 
 QUIPU_INLINE Shares packedShares(size_t rows, const View& matrix, uint32_t threads) {

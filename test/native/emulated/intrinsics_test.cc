@@ -154,20 +154,16 @@ void stayInside(const Calls& calls) {
 }
 
 bool cpuHas(const char* name) {
-  if (strstr(name, "d_avx_epi32") != nullptr) return cpu::hasAvxVnni();
-  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-  return avx512 && ((strstr(name, "dpbusd") == nullptr && strstr(name, "dpwssd") == nullptr) ||
-                    __builtin_cpu_supports("avx512vnni"));
+  static const cpu::Features features = cpu::readFeatures();
+  if (strstr(name, "d_avx_epi32") != nullptr) return features.avxVnni;
+  const bool isVnni = strstr(name, "dpbusd") != nullptr || strstr(name, "dpwssd") != nullptr;
+  return isVnni ? features.avx512Vnni : features.avx512;
 }
 
 }  // namespace
 
 int run(uint64_t rounds) {
-  __builtin_cpu_init();
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c")) {
-    return 77;  // nothing to emulate with
-  }
+  if (!cpu::readFeatures().avx2) return 77;  // nothing to emulate with
   stayInside(emulatedCalls());
   const size_t emulated = compareAll(emulatedCalls(), rounds, "emulated", [](const char*) { return true; });
   printf("emulated: %zu instructions and immediates as in the pseudo-code, %llu times each\n", emulated,
