@@ -7,9 +7,7 @@
 // Weights are those of QUIPU_BENCH_MODEL, or random ones of Llama 3.2 1B's shape (bench/make-checkpoint.js), as they are (bf16) and packed, found in the cache folder
 // as a user's are from the second start on. Times are the device's, from the beginning of the first step of a chunk to the end of the last.
 // QUIPU_CPU names another instruction set than the fastest, QUIPU_BENCH_ROUNDS another number of rounds than 40.
-import { mkdtempSync, rmSync } from "node:fs";
-import { loadavg, tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { loadavg } from "node:os";
 import process from "node:process";
 import { compile } from "../dist/graph/program.js";
 import { Recorder } from "../dist/graph/recorder.js";
@@ -17,7 +15,7 @@ import { describeMachine } from "../dist/machine/machine.js";
 import { measureReadBandwidth } from "../dist/machine/roofs.js";
 import { bytesPerPosition } from "../dist/model/kv-cache.js";
 import { QUANTIZATIONS } from "../dist/model/quantization.js";
-import { makeCheckpoint } from "./make-checkpoint.js";
+import { withCheckpoint } from "./make-checkpoint.js";
 import { interval, markdown, median, othersFromNow } from "./measure.js";
 import { openRuntime } from "./runtime.js";
 
@@ -122,21 +120,15 @@ function cellsOf(target, rounds, steps, bytes) {
 
 export async function measure() {
   const machine = describeMachine();
-  const made = process.env.QUIPU_BENCH_MODEL === undefined ? mkdtempSync(join(tmpdir(), "quipu-decode-")) : undefined;
-  try {
-    if (made !== undefined) makeCheckpoint(made);
-    const folder = made ?? process.env.QUIPU_BENCH_MODEL;
+  return withCheckpoint(async (folder, name) => {
     const before = loadavg()[0];
     const rows = [];
     for (const quantize of QUANTIZATIONS) rows.push(await measureFormat(folder, quantize, machine));
-    const name = made === undefined ? basename(folder) : "random weights of Llama 3.2 1B's shape";
     const note = `${name}, ${machine.target}, ${machine.threads} threads, ${ROUNDS} rounds; load ${before.toFixed(2)} before, ${loadavg()[0].toFixed(2)} after\n\n`;
     const header = [
       ...["weights, rounds", "MB a token", `tg@d${DEPTH}, t/s`, "GB/s", "read roof, GB/s", "share (95 % interval)"],
       ...["of the fastest step", "reaches the goal", "beside products (goal: below 5 %)"],
     ];
     return note + markdown(header, rows);
-  } finally {
-    if (made !== undefined) rmSync(made, { recursive: true });
-  }
+  });
 }

@@ -7,7 +7,7 @@
 // some megabytes. Without a folder it makes one among the system's temporary files; it prints where.
 import { closeSync, mkdirSync, mkdtempSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -137,6 +137,22 @@ export function makeCheckpoint(folder, { seed = 1, ...given } = {}) {
     }
   } finally {
     closeSync(file);
+  }
+}
+
+/**
+ * Calls use(folder, name) with the checkpoint of QUIPU_BENCH_MODEL; where it names none, with one of Llama 3.2 1B's shape that is made for it
+ * and removed afterwards. Returns what it returns.
+ */
+export async function withCheckpoint(use) {
+  const given = process.env.QUIPU_BENCH_MODEL;
+  if (given !== undefined) return use(given, basename(given));
+  const folder = mkdtempSync(join(tmpdir(), "quipu-bench-"));
+  try {
+    makeCheckpoint(folder);
+    return await use(folder, "random weights of Llama 3.2 1B's shape");
+  } finally {
+    rmSync(folder, { recursive: true });
   }
 }
 

@@ -11,6 +11,7 @@ const BENCHES = [
   "roofs",
   "decode",
   "sequences",
+  "tiles",
   "speed",
   "start",
   "memory",

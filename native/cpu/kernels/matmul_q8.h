@@ -3,7 +3,7 @@
 // activations, by the multipliers for many.
 //
 //   shared    the activations as codes, in a phase of their own; k past the end is 0
-//   scratch   of q6, for more than kQ6FewRows rows: a span of blocks with the codes of q8, of kQ8Groups groups
+//   scratch   of q6, for more than kQ6FewRows rows: a span of blocks with a byte a code, of kQ8Groups groups
 //
 // A task is a run of groups of sixteen rows. Their blocks are taken kQ8Span at a time against all rows of activations,
 // so that the codes of a span stay in L1 while the rows go by; between spans the sums lie where the result will.
@@ -20,7 +20,7 @@ static constexpr int kQ8FewColumns = kWideRegisters >= 32 ? 8 : kQ8Columns;
 static constexpr size_t kQ6FewRows = kWideRegisters >= 32 || kFusedDots ? 32 : 8;
 
 // A span of a row of activations. In one piece, so that whatever a tile reads of its rows lies at constant places: that
-// is 8 % of prompts.
+// is 5 to 8 % of 512 rows.
 struct alignas(64) Q8Span {
   int8_t codes[kQ8Span * kQ8Block];
   float scales[kQ8Span];

@@ -8,7 +8,8 @@
 //               from bit 2 the next
 //   32          the scales
 //
-// For few rows of activations codes are taken as they lie, for many a run of blocks is unpacked to codes of q8 first.
+// For few rows of activations codes are taken as they lie, for many a run of blocks is unpacked first, to a byte a
+// code.
 
 static constexpr size_t kQ6High = kQ8Codes / 2, kQ6Scales = kQ6High + kQ8Codes / 4;
 static constexpr size_t kQ6BlockBytes = kQ6Scales + kGroupRows * 2;
@@ -29,13 +30,8 @@ QUIPU_INLINE void q6Bytes(const std::byte* block, std::byte* to) {
 
 // Codes of 32 of sixteen rows, as q8 has them, from and to the bits of a block.
 QUIPU_INLINE void q6Unpack(const std::byte* block, std::byte* to) {
-#pragma GCC unroll 8
-  for (size_t line = 0; line < 8; ++line) {
-    uint8_t codes[64];
-    store(codes, q6Codes(block, line));
-    for (size_t i = 0; i < 64; ++i) to[line * 64 + i] = std::byte(codes[i] - 32);
-  }
-  __builtin_memcpy(to + kQ8Codes, block + kQ6Scales, kGroupRows * 2);
+  q6Bytes(block, to);
+  for (size_t at = 0; at < kQ8Codes; ++at) to[at] = std::byte(uint8_t(to[at]) - 32);
 }
 
 QUIPU_INLINE void q6Pack(const std::byte* codes, std::byte* block) {
