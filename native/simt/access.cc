@@ -171,6 +171,7 @@ void check(Thread& t, const void* address, size_t bytes, Access kind, const void
     region = &machineMemory().region();
     if (!region->contains(address)) {
       if (kind == Access::kRead && isConstant(address)) return;
+      if (static_cast<std::byte*>(__builtin_frame_address(0)) < t.stackLow) Scheduler::failStack();
       fail(finding::kOutOfBounds, std::string(verb(kind)) + " of " + std::to_string(bytes) +
                                       " bytes that are no memory of the device",
            placeOf(siteOf(code)));
@@ -192,8 +193,9 @@ void check(Thread& t, const void* address, size_t bytes, Access kind, const void
 
 void access(const void* address, size_t bytes, Access kind, const void* code) {
   Thread* t = current;
-  if (t == nullptr || static_cast<size_t>(static_cast<const std::byte*>(address) - t->stackLow) < kStackBytes) return;
+  if (static_cast<size_t>(static_cast<const std::byte*>(address) - t->stackLow) < kStackBytes) return;
   if (settings().checks == Checks::kNone) return;
+  const InLibrary inside;
   Scheduler::mayPreempt();
   check(*t, address, bytes, kind, code);
 }

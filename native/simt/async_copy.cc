@@ -25,6 +25,7 @@ void markWriters(const Thread& t, const std::byte* to, uint32_t site, Wrote how)
 }  // namespace
 
 void copyAsync(void* shared, const void* global, bool present, Site) {
+  const InLibrary inside;
   const void* code = __builtin_return_address(0);
   Thread& t = *current;
   auto* to = static_cast<std::byte*>(shared);
@@ -41,7 +42,10 @@ void copyAsync(void* shared, const void* global, bool present, Site) {
 
 void commitCopies() { ++current->groups; }
 
-void waitForCopies(uint32_t groupsLeft) { completeCopies(*current, groupsLeft); }
+void waitForCopies(uint32_t groupsLeft) {
+  const InLibrary inside;
+  completeCopies(*current, groupsLeft);
+}
 
 void completeCopies(Thread& t, uint32_t groupsLeft) {
   // A copy that no group has taken is waited for by cp.async.wait_all alone, which no kernel uses.

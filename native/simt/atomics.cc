@@ -57,6 +57,7 @@ void forgetReleases() { released.clear(); }
 
 template <typename T>
 T atomic(Atomic how, T* address, T operand, T compare, Site) {
+  const InLibrary inside;
   const void* code = __builtin_return_address(0);
   Scheduler::mayYield();
   if (reinterpret_cast<uintptr_t>(address) % sizeof(T) != 0) {
@@ -81,6 +82,7 @@ template float atomic(Atomic, float*, float, float, Site);
 template double atomic(Atomic, double*, double, double, Site);
 
 void fence() {
+  const InLibrary inside;
   Thread& t = *current;
   Warp& warp = *t.warp;
   ++warp.stamp;
@@ -94,6 +96,7 @@ void fence() {
 }
 
 void loadChecked(const void* address, size_t bytes, void* to, Site) {
+  const InLibrary inside;
   const void* code = __builtin_return_address(0);
   if (bytes == 16) requireVector(address, false, "a load", code);
   access(address, bytes, Access::kRead, code);

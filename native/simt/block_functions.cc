@@ -23,6 +23,7 @@ size_t aligned(size_t offset, size_t alignment) { return (offset + alignment - 1
 std::byte* dynamicShared() { return current->block->shared.region.base(); }
 
 void* staticShared(const void* key, size_t bytes, size_t alignment) {
+  const InLibrary inside;
   SharedMemory& shared = current->block->shared;
   for (const SharedMemory::Array& array : shared.arrays) {
     if (array.key == key) return shared.region.base() + array.offset;

@@ -64,7 +64,8 @@ struct Thread {
   uint16_t index = 0;  // in its block
   uint8_t lane = 0;
   State state = State::kReady;
-  bool waited = false;  // for the grid before
+  bool waited = false;     // for the grid before
+  bool inLibrary = false;  // not in the kernel's own code
   uint3 position = {};
   Site site = {};  // of what it waits in
   Operands operands;
@@ -148,5 +149,19 @@ struct Grid {
 
 // The thread that runs; null outside of kernels, and on every other thread of the process.
 extern thread_local Thread* current __attribute__((tls_model("initial-exec")));
+
+// Held by what kernels call in the library: its own accesses are not looked at. It is compiled without hooks, but the
+// linker may give it a function of the standard library that a file of kernels has brought.
+class InLibrary {
+ public:
+  InLibrary() : thread_(current), before_(thread_->inLibrary) { thread_->inLibrary = true; }
+  ~InLibrary() { thread_->inLibrary = before_; }
+  InLibrary(const InLibrary&) = delete;
+  InLibrary& operator=(const InLibrary&) = delete;
+
+ private:
+  Thread* thread_;
+  bool before_;
+};
 
 }  // namespace quipu::simt

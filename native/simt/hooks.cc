@@ -13,8 +13,16 @@ namespace {
 
 using namespace quipu::simt;
 
+// Host code of the same files, and the library, are not looked at.
+bool isWatched() { return current != nullptr && !current->inLibrary; }
+
+void plainAccess(const void* address, size_t bytes, Access kind, const void* code) {
+  if (isWatched()) access(address, bytes, kind, code);
+}
+
 void volatileAccess(const void* address, size_t bytes, bool write, const void* code) {
-  if (current == nullptr) return;
+  if (!isWatched()) return;
+  const InLibrary inside;
   Scheduler::mayYield();
   access(address, bytes, write ? Access::kAtomicWrite : Access::kAtomicRead, code);
   if (write) {
@@ -65,10 +73,10 @@ extern "C" {
 void __tsan_init() {}
 
 #define QUIPU_SIMT_HOOKS(bytes)                                                                            \
-  void __tsan_read##bytes(void* p) { access(p, bytes, Access::kRead, __builtin_return_address(0)); }       \
-  void __tsan_write##bytes(void* p) { access(p, bytes, Access::kWrite, __builtin_return_address(0)); }     \
-  void __tsan_unaligned_read##bytes(void* p) { access(p, bytes, Access::kRead, __builtin_return_address(0)); }   \
-  void __tsan_unaligned_write##bytes(void* p) { access(p, bytes, Access::kWrite, __builtin_return_address(0)); } \
+  void __tsan_read##bytes(void* p) { plainAccess(p, bytes, Access::kRead, __builtin_return_address(0)); }       \
+  void __tsan_write##bytes(void* p) { plainAccess(p, bytes, Access::kWrite, __builtin_return_address(0)); }     \
+  void __tsan_unaligned_read##bytes(void* p) { plainAccess(p, bytes, Access::kRead, __builtin_return_address(0)); }   \
+  void __tsan_unaligned_write##bytes(void* p) { plainAccess(p, bytes, Access::kWrite, __builtin_return_address(0)); } \
   void __tsan_volatile_read##bytes(void* p) { volatileAccess(p, bytes, false, __builtin_return_address(0)); }    \
   void __tsan_volatile_write##bytes(void* p) { volatileAccess(p, bytes, true, __builtin_return_address(0)); }
 QUIPU_SIMT_HOOKS(1)
@@ -78,15 +86,22 @@ QUIPU_SIMT_HOOKS(8)
 QUIPU_SIMT_HOOKS(16)
 #undef QUIPU_SIMT_HOOKS
 
-void __tsan_read_range(void* p, size_t bytes) { access(p, bytes, Access::kRead, __builtin_return_address(0)); }
-void __tsan_write_range(void* p, size_t bytes) { access(p, bytes, Access::kWrite, __builtin_return_address(0)); }
+void __tsan_read_range(void* p, size_t bytes) { plainAccess(p, bytes, Access::kRead, __builtin_return_address(0)); }
+void __tsan_write_range(void* p, size_t bytes) { plainAccess(p, bytes, Access::kWrite, __builtin_return_address(0)); }
+// Of std::shared_ptr, in host code.
+uint32_t __tsan_atomic32_fetch_add(volatile uint32_t* p, uint32_t value, int) {
+  return __atomic_fetch_add(p, value, __ATOMIC_SEQ_CST);
+}
+uint32_t __tsan_atomic32_load(const volatile uint32_t* p, int) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
+uint8_t __tsan_atomic8_load(const volatile uint8_t* p, int) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
+
 void __tsan_vptr_update(void**, void*) {}
 void __tsan_vptr_read(void**) {}
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 
 void __ubsan_handle_type_mismatch_v1(TypeMismatch* data, uintptr_t address) {
-  if (current == nullptr) return;
+  if (!isWatched()) return;
   fail(finding::kMisaligned,
        "an address that is no multiple of " + std::to_string(1 << data->alignmentLog) + " (" +
            std::to_string(address % (uintptr_t{1} << data->alignmentLog)) + " beyond one) for " + data->type->name,
@@ -94,12 +109,12 @@ void __ubsan_handle_type_mismatch_v1(TypeMismatch* data, uintptr_t address) {
 }
 
 void __ubsan_handle_out_of_bounds(OutOfBounds* data, uintptr_t index) {
-  if (current == nullptr) return;
+  if (!isWatched()) return;
   fail(finding::kOutOfBounds, "index " + std::to_string(index) + " of " + data->array->name, data->location.place());
 }
 
 void __ubsan_handle_shift_out_of_bounds(ShiftOutOfBounds* data, uintptr_t, uintptr_t by) {
-  if (current == nullptr) return;
+  if (!isWatched()) return;
   fail(finding::kShift, "a shift of " + std::string(data->left->name) + " by " + std::to_string(by),
        data->location.place());
 }

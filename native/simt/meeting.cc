@@ -75,6 +75,7 @@ void leaveBarrier(Thread& t) {
 }
 
 void syncThreads(Site site) {
+  const InLibrary inside;
   Thread& t = *current;
   Block& block = *t.block;
   if (block.live < block.threads.size()) {
@@ -163,9 +164,13 @@ void performBallot(Warp& warp, uint32_t lanes) {
 
 }  // namespace
 
-void syncWarp(uint32_t mask, Site site) { meet(mask, &order, site); }
+void syncWarp(uint32_t mask, Site site) {
+  const InLibrary inside;
+  meet(mask, &order, site);
+}
 
 uint64_t shuffle(Shuffle how, uint32_t mask, uint64_t value, uint32_t argument, int width, Site site) {
+  const InLibrary inside;
   if (width < 1 || width > 32 || (width & (width - 1)) != 0) {
     fail(finding::kCollective, "a shuffle of width " + std::to_string(width) + ": a power of two to 32", placeOf(site));
   }
@@ -184,6 +189,7 @@ uint64_t shuffle(Shuffle how, uint32_t mask, uint64_t value, uint32_t argument, 
 }
 
 uint32_t ballot(uint32_t mask, bool predicate, Site site) {
+  const InLibrary inside;
   current->operands.value = predicate;
   meet(mask, &performBallot, site);
   return static_cast<uint32_t>(current->operands.result);

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <mutex>
 #include <sstream>
 #include <vector>
@@ -60,6 +61,12 @@ std::vector<Frame> framesOf(uintptr_t offset) {
   return frames;
 }
 
+// Whether a file is the emulator's own: wrappers that were inlined say nothing of the kernel.
+bool isOwn(const std::string& place) {
+  static const std::string folder = std::filesystem::path(__FILE__).parent_path().lexically_normal().string() + "/";
+  return std::filesystem::path(place).lexically_normal().string().starts_with(folder);
+}
+
 std::string positionOf(const uint3& p) {
   return "(" + std::to_string(p.x) + "," + std::to_string(p.y) + "," + std::to_string(p.z) + ")";
 }
@@ -74,7 +81,7 @@ uint32_t siteOf(const void* code) {
 std::string placeOf(uint32_t site) {
   std::string place;
   for (const Frame& frame : framesOf(site - 1)) {  // the return address is behind the call
-    if (frame.place.empty() || frame.place[0] == '?' || frame.place.find("native/simt/") != std::string::npos) continue;
+    if (frame.place.empty() || frame.place[0] == '?' || isOwn(frame.place)) continue;
     place += place.empty() ? frame.place : ", inlined at " + frame.place;
   }
   if (!place.empty()) return place;

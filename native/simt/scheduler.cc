@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <numeric>
 #include <sstream>
 
@@ -37,7 +38,7 @@ Block::Block() {
   constexpr int kMode = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   auto* memory = static_cast<std::byte*>(mmap(nullptr, kSharedBytes, PROT_READ | PROT_WRITE, kMode, -1, 0));
   shared.region = Region(memory, kSharedBytes);
-  stackBytes = 1024 * kStackBytes;
+  stackBytes = (1 + 1024) * kStackBytes;  // the lowest is where the first thread's would overflow
   stacks = static_cast<std::byte*>(mmap(nullptr, stackBytes, PROT_READ | PROT_WRITE, kMode, -1, 0));
 }
 
@@ -153,7 +154,7 @@ void Scheduler::start(Grid& grid, uint32_t index) {
     t.index = static_cast<uint16_t>(i);
     t.lane = static_cast<uint8_t>(i % 32);
     t.position = positionIn(launch.block, i);
-    t.stackLow = block.stacks + i * kStackBytes;
+    t.stackLow = block.stacks + (1 + i) * kStackBytes;
     memcpy(t.stackLow, &kCanary, sizeof kCanary);
     t.stack = prepareStack(t.stackLow, kStackBytes, &Scheduler::main);
     t.warp->live |= 1u << t.lane;
@@ -193,8 +194,7 @@ void Scheduler::runThread(Block& block) {
   uint64_t canary;
   memcpy(&canary, t.stackLow, sizeof canary);
   if (canary != kCanary && failure_.empty()) {
-    failure_ = std::string("simt: ") + finding::kStack + ": a thread of " + nameOf(block.grid->launch->kernel) +
-               " needs more than " + std::to_string(kStackBytes) + " bytes of local memory";
+    failure_ = stackOverflow(block);
   }
   if (failure_.empty() && t.state == State::kDone && block.live == 0) end(block);
 }
@@ -202,6 +202,7 @@ void Scheduler::runThread(Block& block) {
 void Scheduler::main() {
   Thread& t = *current;
   t.block->grid->launch->call->run();
+  t.inLibrary = true;
   completeCopies(t, 0);
   t.state = State::kDone;
   --t.block->live;
@@ -256,11 +257,12 @@ std::string Scheduler::deadlock() const {
   for (const auto& block : resident_) {
     text << "\n  in " << nameOf(block->grid->launch->kernel) << ", block (" << block->position.x << ","
          << block->position.y << "," << block->position.z << ")";
-    size_t lines = 0;
+    std::map<std::string, uint32_t> places;
     for (const Thread& t : block->threads) {
-      if (t.state == State::kDone || ++lines > 4) continue;
-      text << "\n    thread " << t.index << " waits at " << (t.site.file == nullptr ? "its predecessor" : placeOf(t.site));
+      if (t.state == State::kDone) continue;
+      ++places[t.state == State::kPredecessor ? "waitForPredecessor()" : placeOf(t.site)];
     }
+    for (const auto& [place, threads] : places) text << "\n    " << threads << " threads wait at " << place;
   }
   return text.str();
 }
@@ -309,6 +311,13 @@ void Scheduler::abandon(std::string text) {
   switchStack(current->stack, scheduler->home_);
   __builtin_unreachable();
 }
+
+std::string Scheduler::stackOverflow(const Block& block) {
+  return std::string("simt: ") + finding::kStack + ": a thread of " + nameOf(block.grid->launch->kernel) +
+         " needs more than " + std::to_string(kStackBytes) + " bytes of local memory";
+}
+
+void Scheduler::failStack() { abandon(stackOverflow(*current->block)); }
 
 void Scheduler::waitForPredecessor() {
   Thread& t = *current;

@@ -33,6 +33,8 @@ class Scheduler {
   static void makeReady(Thread& thread);
   // Ends the launch with what is to be reported.
   [[noreturn]] static void abandon(std::string text);
+  // More local memory than there is.
+  [[noreturn]] static void failStack();
   static void waitForPredecessor();
   static void letSuccessorStart();
 
@@ -46,6 +48,7 @@ class Scheduler {
   void end(Block& block);
   void endGrids(const std::function<void()>& ended);
   std::string deadlock() const;
+  static std::string stackOverflow(const Block& block);
   bool failed();
   static void main();
 

@@ -91,6 +91,7 @@ void requireWarp(const char* what, Site site) {
 }  // namespace
 
 void multiply(Pairs pairs, float* d, const uint32_t* a, const uint32_t* b, Site site) {
+  const InLibrary inside;
   requireWarp("a product of matrices", site);
   Operands& o = current->operands;
   o.d = d;
@@ -100,6 +101,7 @@ void multiply(Pairs pairs, float* d, const uint32_t* a, const uint32_t* b, Site 
 }
 
 void loadMatrices(uint32_t* r, const void* row, bool transposed, Site site) {
+  const InLibrary inside;
   void* code = __builtin_return_address(0);
   requireWarp("ldmatrix", site);
   requireVector(row, true, "a row of ldmatrix", code);
