@@ -1,0 +1,172 @@
+// A warp's sixteen rows of queries, heads of one key/value head, against pages of an f16 cache, on tensor cores.
+//
+// Keys lie [d, 64]: a lane loads eight keys of a feature and of the next, and pairs them up in registers, so that a
+// tile's column n of mma j is key 8n + j, and nothing goes through shared memory: every load of a warp is of whole lines.
+// Values lie [64, d]: likewise, dims 8n + j of the keys that the scores' places have. Lane l stands for rows l / 4 and
+// l / 4 + 8.
+#pragma once
+
+#include "cuda/kernels/attention_chunk.h"
+
+namespace quipu::cuda {
+
+// Pairs of the same place in two rows of eight: pairs[j] is {first[j], second[j]}.
+__device__ __forceinline__ void pairUp(const uint4& first, const uint4& second, uint32_t (&pairs)[8]) {
+  const uint32_t a[4] = {first.x, first.y, first.z, first.w}, b[4] = {second.x, second.y, second.z, second.w};
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    pairs[2 * i] = __byte_perm(a[i], b[i], 0x5410);
+    pairs[2 * i + 1] = __byte_perm(a[i], b[i], 0x7632);
+  }
+}
+
+// The queries of a tile, d / 16 fragments.
+template <int kSize>
+struct TileQueries {
+  uint32_t fragments[kSize / 16][4];
+
+  // `low` and `high`: the queries of the lane's two rows; null: zeros.
+  __device__ __forceinline__ void load(const float* low, const float* high, uint32_t lane) {
+    const auto pairAt = [](const float* row, uint32_t c) {
+      return row == nullptr ? 0u : halfPair(row[c], row[c + 1]);
+    };
+#pragma unroll
+    for (int step = 0; step < kSize / 16; ++step) {
+      const uint32_t c = uint32_t(step) * 16 + lane % 4 * 2;
+      fragments[step][0] = pairAt(low, c);
+      fragments[step][1] = pairAt(high, c);
+      fragments[step][2] = pairAt(low, c + 8);
+      fragments[step][3] = pairAt(high, c + 8);
+    }
+  }
+};
+
+// What a tile has so far: of two rows a lane, sums of kSize / 8 mma.
+template <int kSize>
+struct TileSums {
+  Mass low, high;
+  float sums[kSize / 8][4] = {};
+
+  __device__ __forceinline__ void scale(float byLow, float byHigh) {
+#pragma unroll
+    for (auto& s : sums) {
+      s[0] *= byLow;
+      s[1] *= byLow;
+      s[2] *= byHigh;
+      s[3] *= byHigh;
+    }
+  }
+  // Another's, of keys that come after.
+  __device__ __forceinline__ void merge(const TileSums& next) {
+    const Factors byLow = join(low, next.low), byHigh = join(high, next.high);
+#pragma unroll
+    for (int j = 0; j < kSize / 8; ++j) {
+      sums[j][0] = fmaf(sums[j][0], byLow.before, next.sums[j][0] * byLow.next);
+      sums[j][1] = fmaf(sums[j][1], byLow.before, next.sums[j][1] * byLow.next);
+      sums[j][2] = fmaf(sums[j][2], byHigh.before, next.sums[j][2] * byHigh.next);
+      sums[j][3] = fmaf(sums[j][3], byHigh.before, next.sums[j][3] * byHigh.next);
+    }
+  }
+};
+
+// One value of the four lanes of a row.
+template <typename Combine>
+__device__ __forceinline__ float ofRow(float value, Combine combine) {
+  value = combine(value, __shfl_xor_sync(kEveryLane, value, 1));
+  return combine(value, __shfl_xor_sync(kEveryLane, value, 2));
+}
+
+// Adds a page: keys [d, 64] and values [64, d] of one key/value head. The rows see its first visibleLow and visibleHigh
+// keys, ≤ 64, of which there may be none; no row sees more than `visible`.
+template <int kSize>
+__device__ __forceinline__ void addPage(TileSums<kSize>& tile, const TileQueries<kSize>& queries, const uint16_t* keys,
+                                        const uint16_t* values, int32_t visibleLow, int32_t visibleHigh,
+                                        int32_t visible, float scale, uint32_t lane) {
+  const uint32_t group = lane / 4, quad = lane % 4;
+  float scores[8][4] = {};
+#pragma unroll
+  for (uint32_t step = 0; step < kSize / 16; ++step) {
+    const uint16_t* feature = keys + (step * 16 + quad * 2) * kPageKeys + group * 8;
+    const auto rowAt = [&](uint32_t c) { return *reinterpret_cast<const uint4*>(feature + c * kPageKeys); };
+    uint32_t first[8], second[8];
+    pairUp(rowAt(0), rowAt(1), first);
+    pairUp(rowAt(8), rowAt(9), second);
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+      const uint32_t b[2] = {first[j], second[j]};
+      mmaHalf(scores[j], queries.fragments[step], b);
+    }
+  }
+  // Column n of mma j is key 8n + j; the lane has columns 2 · quad and 2 · quad + 1.
+  const auto larger = [](float a, float b) { return b > a ? b : a; };  // drops a NaN, whose own weight shows it
+  float greatestLow = kMinusInfinity, greatestHigh = kMinusInfinity;
+#pragma unroll
+  for (int j = 0; j < 8; ++j) {
+    const auto first = int32_t(quad * 16) + j, second = first + 8;
+    scores[j][0] = first < visibleLow ? scores[j][0] * scale : kMinusInfinity;
+    scores[j][1] = second < visibleLow ? scores[j][1] * scale : kMinusInfinity;
+    scores[j][2] = first < visibleHigh ? scores[j][2] * scale : kMinusInfinity;
+    scores[j][3] = second < visibleHigh ? scores[j][3] * scale : kMinusInfinity;
+    greatestLow = larger(larger(greatestLow, scores[j][0]), scores[j][1]);
+    greatestHigh = larger(larger(greatestHigh, scores[j][2]), scores[j][3]);
+  }
+  greatestLow = ofRow(greatestLow, larger);
+  greatestHigh = ofRow(greatestHigh, larger);
+  greatestLow = larger(tile.low.greatest, greatestLow);
+  greatestHigh = larger(tile.high.greatest, greatestHigh);
+  // A row that sees no key yet: its scores are −∞, and less than 0 stays so.
+  const float baseLow = greatestLow == kMinusInfinity ? 0.0f : greatestLow;
+  const float baseHigh = greatestHigh == kMinusInfinity ? 0.0f : greatestHigh;
+  float sumLow = 0, sumHigh = 0;
+  uint32_t weights[8][2];
+#pragma unroll
+  for (int j = 0; j < 8; ++j) {
+    const float a = powerOfTwo(scores[j][0] - baseLow), b = powerOfTwo(scores[j][1] - baseLow);
+    const float c = powerOfTwo(scores[j][2] - baseHigh), d = powerOfTwo(scores[j][3] - baseHigh);
+    sumLow += a + b;
+    sumHigh += c + d;
+    weights[j][0] = halfPair(a, b);
+    weights[j][1] = halfPair(c, d);
+  }
+  const float factorLow = powerOfTwo(tile.low.greatest - baseLow), factorHigh = powerOfTwo(tile.high.greatest - baseHigh);
+  tile.low = {greatestLow, fmaf(tile.low.sum, factorLow, ofRow(sumLow, Add()))};
+  tile.high = {greatestHigh, fmaf(tile.high.sum, factorHigh, ofRow(sumHigh, Add()))};
+  tile.scale(factorLow, factorHigh);
+#pragma unroll
+  for (uint32_t step = 0; step < 4; ++step) {
+    // Places 2 · quad and + 1 of the step are keys 16 · quad + 2 · step and 8 more, those from 8 on the keys after them.
+    const uint32_t key = quad * 16 + step * 2;
+    const uint32_t a[4] = {weights[2 * step][0], weights[2 * step][1], weights[2 * step + 1][0],
+                           weights[2 * step + 1][1]};
+#pragma unroll
+    for (uint32_t part = 0; part < kSize / 64; ++part) {
+      const auto rowAt = [&](uint32_t at) -> uint4 {
+        // What no row sees is whatever was there: a weight of 0 would not hide an infinity.
+        if (int32_t(at) >= visible) return {0, 0, 0, 0};
+        return *reinterpret_cast<const uint4*>(values + size_t(at) * kSize + part * 64 + group * 8);
+      };
+      uint32_t first[8], second[8];
+      pairUp(rowAt(key), rowAt(key + 8), first);
+      pairUp(rowAt(key + 1), rowAt(key + 9), second);
+#pragma unroll
+      for (int j = 0; j < 8; ++j) {
+        const uint32_t b[2] = {first[j], second[j]};
+        mmaHalf(tile.sums[part * 8 + uint32_t(j)], a, b);
+      }
+    }
+  }
+}
+
+// Calls visit(c, low, high) for the features of the lane, a pair of neighbours in n: columns 2 · quad and + 1 of mma j
+// are dims 64 · part + 8 · column + j.
+template <int kSize, typename Visit>
+__device__ __forceinline__ void forEachSum(const TileSums<kSize>& tile, uint32_t lane, Visit visit) {
+#pragma unroll
+  for (uint32_t j = 0; j < kSize / 8; ++j) {
+    const uint32_t c = j / 8 * 64 + lane % 4 * 16 + j % 8;
+    visit(c, tile.sums[j][0], tile.sums[j][2]);
+    visit(c + 8, tile.sums[j][1], tile.sums[j][3]);
+  }
+}
+
+}  // namespace quipu::cuda
