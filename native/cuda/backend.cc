@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cuda/kernels/repack.h"
+
 namespace quipu::cuda {
 
 namespace {
@@ -51,8 +53,8 @@ Status CudaBackend::start() {
   cudaError_t error = cudaSetDevice(static_cast<int>(index_));
   if (error == cudaSuccess) error = cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking);
   if (error == cudaSuccess) error = cudaStreamCreateWithFlags(&uploads_, cudaStreamNonBlocking);
-  for (Flight& flight : flights_) {
-    if (error == cudaSuccess) error = cudaEventCreateWithFlags(&flight.done, cudaEventDisableTiming);
+  for (cudaEvent_t* event : {&flights_[0].done, &flights_[1].done, &uploaded_[0], &uploaded_[1]}) {
+    if (error == cudaSuccess) error = cudaEventCreateWithFlags(event, cudaEventDisableTiming);
   }
   if (error == cudaErrorNoKernelImageForDevice) return unavailable("this build has no kernels for that GPU");
   if (error != cudaSuccess) return unavailable(std::string("the GPU cannot be used: ") + cudaGetErrorString(error));
@@ -62,8 +64,8 @@ Status CudaBackend::start() {
 CudaBackend::~CudaBackend() {
   (void)cudaSetDevice(static_cast<int>(index_));
   if (stream_ != nullptr) (void)cudaStreamSynchronize(stream_);
-  for (Flight& flight : flights_) {
-    if (flight.done != nullptr) (void)cudaEventDestroy(flight.done);
+  for (const cudaEvent_t event : {flights_[0].done, flights_[1].done, uploaded_[0], uploaded_[1]}) {
+    if (event != nullptr) (void)cudaEventDestroy(event);
   }
   if (stream_ != nullptr) (void)cudaStreamDestroy(stream_);
   if (uploads_ != nullptr) (void)cudaStreamDestroy(uploads_);
@@ -81,26 +83,48 @@ Status CudaBackend::allocate(size_t bytes, uint32_t indexBound, bool, std::share
   return {};
 }
 
+// Through pinned memory, half of which is filled while the other is on its way.
+Status CudaBackend::copyUp(const std::byte* from, size_t bytes, std::byte* to) {
+  constexpr size_t kHalf = kUploadBytes / 2;
+  cudaError_t error = cudaSuccess;
+  for (size_t done = 0, part = 0; done < bytes && error == cudaSuccess; ++part) {
+    const size_t size = std::min(bytes - done, kHalf);
+    std::byte* through = upload_.get() + part % 2 * kHalf;
+    if (part >= 2) error = cudaEventSynchronize(uploaded_[part % 2]);
+    std::copy_n(from + done, size, through);
+    if (error == cudaSuccess) error = cudaMemcpyAsync(to + done, through, size, cudaMemcpyHostToDevice, uploads_);
+    if (error == cudaSuccess) error = cudaEventRecord(uploaded_[part % 2], uploads_);
+    done += size;
+  }
+  if (error == cudaSuccess) error = cudaStreamSynchronize(uploads_);
+  return statusOf(error, "weights were not copied to the device");
+}
+
 Status CudaBackend::place(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t,
                           std::shared_ptr<Memory>& out) {
   const std::lock_guard lock(uploading_);
   (void)cudaSetDevice(static_cast<int>(index_));
   DeviceBytes data;
   if (Status status = allocateOnDevice(bytes, data); !status.ok()) return status;
-  // Through pinned memory, half of which is filled while the other is on its way.
-  constexpr size_t kHalf = kUploadBytes / 2;
-  cudaError_t error = cudaSuccess;
-  for (size_t done = 0, half = 0; done < bytes && error == cudaSuccess; half ^= 1) {
-    const size_t size = std::min(bytes - done, kHalf);
-    std::byte* through = upload_.get() + half * kHalf;
-    std::copy_n(file->data() + offset + done, size, through);
-    error = cudaStreamSynchronize(uploads_);
-    if (error == cudaSuccess) error = cudaMemcpyAsync(data.get() + done, through, size, cudaMemcpyHostToDevice, uploads_);
-    done += size;
-  }
-  if (error == cudaSuccess) error = cudaStreamSynchronize(uploads_);
-  if (error != cudaSuccess) return statusOf(error, "weights were not copied to the device");
+  if (Status status = copyUp(file->data() + offset, bytes, data.get()); !status.ok()) return status;
   out = std::make_shared<CudaMemory>(std::move(data), bytes, 0, false);
+  return {};
+}
+
+Status CudaBackend::upload(std::span<const uint8_t> bytes, DType dtype, uint32_t rows, uint32_t columns,
+                           std::shared_ptr<Memory>& out) {
+  const std::lock_guard lock(uploading_);
+  (void)cudaSetDevice(static_cast<int>(index_));
+  DeviceBytes given, data;
+  if (Status status = allocateOnDevice(bytes.size(), given); !status.ok()) return status;
+  if (Status status = allocateOnDevice(repackedBytes(dtype, rows, columns), data); !status.ok()) return status;
+  if (Status status = copyUp(reinterpret_cast<const std::byte*>(bytes.data()), bytes.size(), given.get()); !status.ok()) {
+    return status;
+  }
+  cudaError_t error = repack(dtype, given.get(), rows, columns, data.get(), uploads_);
+  if (error == cudaSuccess) error = cudaStreamSynchronize(uploads_);
+  if (error != cudaSuccess) return statusOf(error, "weights were not laid out on the device");
+  out = std::make_shared<CudaMemory>(std::move(data), bytes.size(), 0, false);
   return {};
 }
 

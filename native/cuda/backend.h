@@ -23,6 +23,8 @@ class CudaBackend final : public Backend {
   Status allocate(size_t bytes, uint32_t indexBound, bool filled, std::shared_ptr<Memory>& out) override;
   Status place(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
                std::shared_ptr<Memory>& out) override;
+  Status upload(std::span<const uint8_t> bytes, DType dtype, uint32_t rows, uint32_t columns,
+                std::shared_ptr<Memory>& out) override;
   size_t workspaceBytes() const override { return arenaBytes_.load(std::memory_order_relaxed); }
   Status load(const Program& program, std::unique_ptr<Executable>& out) override;
   Ticket submit(const Submission& submission) override;
@@ -44,6 +46,7 @@ class CudaBackend final : public Backend {
 
   explicit CudaBackend(uint32_t index) : index_(index) {}
   Status start();
+  Status copyUp(const std::byte* from, size_t bytes, std::byte* to);
   Status begin(Flight& flight);
   Outcome end(Flight& flight);
 
@@ -55,6 +58,7 @@ class CudaBackend final : public Backend {
   std::atomic<size_t> arenaBytes_{0};
   std::mutex uploading_;  // of what is placed and zeroed, on any thread
   cudaStream_t uploads_ = nullptr;
+  cudaEvent_t uploaded_[2] = {};  // each half of what it goes through
   PinnedBytes upload_;
 };
 

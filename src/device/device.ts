@@ -182,6 +182,25 @@ export class Device {
     return { name, buffer, offset: 0, dtype, shape, indexBound: 0 };
   }
 
+  /**
+   * A matrix that `packer` has packed for this device ({@link openPacker}), as this device wants it; the packer's is given back.
+   *
+   * @throws {QuipuError} ERR_OUT_OF_MEMORY, ERR_DISPOSED.
+   */
+  async take(packed: Tensor, packer: Device): Promise<Tensor> {
+    if (packer === this) return packed;
+    const { name, dtype, shape } = packed;
+    const size = bytesOf(dtype, shape);
+    const bytes = new Int8Array(size);
+    await packer.run(null, { reads: [[{ ...packed, dtype: "i8", shape: [size] }, bytes]] });
+    packer.free(packed);
+    const [rows, columns] = shape as readonly [number, number];
+    const buffer = withCodes(() =>
+      this.#native.upload(new Uint8Array(bytes.buffer), FORMATS[dtype].code, rows, columns),
+    );
+    return { name, buffer, offset: 0, dtype, shape, indexBound: 0 };
+  }
+
   /** Gives the memory of a tensor back, once; programs that name it keep it until they go. */
   free(tensor: Tensor): void {
     tensor.buffer.dispose();
@@ -254,6 +273,11 @@ export function openDevice({ device = "auto", threads, target, fuse }: DeviceOpt
   if (threads !== undefined) checkArgument("threads", threads, whole(1, 1024));
   if (device === "reference") return new Device("reference", "float64", 1);
   return new Device("cpu", chooseTarget(target), threadsFor(threads), { asked: threads, fusions: chooseFusions(fuse) });
+}
+
+/** The device that packs weights for another: itself, or where that has no kernel of it the CPU's, which the caller disposes of. */
+export function openPacker(device: Device, threads?: number): Device {
+  return device.kind === "cuda" ? openDevice({ device: "cpu", threads }) : device;
 }
 
 /** The module is loaded by who asks for it alone: it is built where it is wanted (`npm run build:cuda`). */

@@ -140,7 +140,7 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
   const device = openDevice({ device: options.device, threads, fuse: options.fuse });
   try {
     const { quantize, onCacheWrite, onProgress } = options;
-    const how = { mmap, quantize, cache, warn, onCacheWrite, onProgress, signal };
+    const how = { mmap, quantize, threads, cache, warn, onCacheWrite, onProgress, signal };
     const loaded = await loadWeights(device, checkpoint, config, how);
     const stepRows = Math.min(batchSize, slots * size.contextLength) + slots - 1; // rows of prompts, and who decodes beside
     const runtime = await Runtime.create(device, config, loaded.weights, { slots, stepRows, ...size, type: kvCache });

@@ -37,7 +37,7 @@ struct Cache {
     if (of.dtype == DType::kF32) {
       of.as<float>()[at] = value;
     } else {
-      of.as<uint16_t>()[at] = halfBits(value);
+      of.as<uint16_t>()[at] = value != value ? 0x7E00 : halfBits(value);  // one NaN, as on the CPU
     }
   }
 };
