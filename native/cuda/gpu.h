@@ -4,6 +4,9 @@
 //   SHARED(type, name)      shared memory of the block; an array by an alias of its type
 //   DYNAMIC_SHARED(name)    that of the launch, as std::byte*, aligned to 128
 //   mmaBf16(d, a, b)        d += a · b of 16 × 8 by 16 (mma.m16n8k16), a and b of bf16, d of f32; mmaHalf: of f16
+//   copyAsync16(to, from, there)    16 bytes of global memory to shared memory, or zeros, beside the thread
+//   copyAsyncCommit()       what was copied since the last commit is a group
+//   copyAsyncWait<n>()      until but the last n groups of this thread are there
 //   loadStreaming(p)        16 bytes that are read once: of no use to a cache
 //   bf16Pair, halfPair      two f32 rounded to nearest even, the first in the lower half
 //   halfBits, halfToFloat   one of f16
@@ -46,6 +49,19 @@ __device__ __forceinline__ uint4 loadStreaming(const void* from) {
                : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
                : "l"(from));
   return v;
+}
+
+__device__ __forceinline__ void copyAsync16(void* to, const void* from, bool there) {
+  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(to));
+  const int bytes = there ? 16 : 0;
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(from), "r"(bytes));
+}
+
+__device__ __forceinline__ void copyAsyncCommit() { asm volatile("cp.async.commit_group;"); }
+
+template <int kPending>
+__device__ __forceinline__ void copyAsyncWait() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
 }
 
 __device__ __forceinline__ uint32_t bf16Pair(float low, float high) {

@@ -36,7 +36,10 @@ struct RunState {
 // Kernels of one stream, one after another. The first error stays.
 class Launches {
  public:
-  explicit Launches(cudaStream_t stream) : stream_(stream) {}
+  // `processors`: of the GPU, for kernels whose blocks go on from one part of their work to the next.
+  Launches(cudaStream_t stream, uint32_t processors) : stream_(stream), processors_(processors) {}
+
+  uint32_t processors() const { return processors_; }
 
   cudaError_t error() const { return error_; }
   cudaStream_t stream() const { return stream_; }
@@ -65,6 +68,7 @@ class Launches {
 
  private:
   cudaStream_t stream_;
+  uint32_t processors_;
   cudaError_t error_ = cudaSuccess;
 };
 

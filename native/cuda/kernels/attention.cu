@@ -38,13 +38,18 @@ __device__ __forceinline__ int32_t pageOf(const AttentionCall& call, uint32_t to
   return page;
 }
 
-// A warp: a chunk of a token and key/value head, sixteen query heads of it.
+// Pages of a chunk that are fetched at once: 64 kB.
 template <int kSize>
-__global__ __launch_bounds__(kAttentionWarps* kWarp) void chunkKernel(AttentionCall call, Partials partials,
-                                                                      uint32_t tilesOfGroup) {
+constexpr int kChunkSlots = kSize == 64 ? 4 : 2;
+
+// A warp, which is a block: a chunk of a token and key/value head, sixteen query heads of it.
+template <int kSize>
+__global__ __launch_bounds__(kWarp) void chunkKernel(AttentionCall call, Partials partials, uint32_t tilesOfGroup) {
+  using Staged = StagedPage<kSize, kChunkSlots<kSize>>;
+  DYNAMIC_SHARED(shared);
   waitForPredecessor();
   letSuccessorStart();
-  const uint32_t lane = threadIdx.x % kWarp, chunk = blockIdx.x * kAttentionWarps + threadIdx.x / kWarp;
+  const uint32_t lane = threadIdx.x, chunk = blockIdx.x;
   const uint32_t keyHead = blockIdx.y / tilesOfGroup, tileOfGroup = blockIdx.y % tilesOfGroup, token = blockIdx.z;
   const Cache& cache = call.cache;
   const int32_t slot = cache.slots.as<int32_t>()[token], position = cache.positions.as<int32_t>()[token];
@@ -59,21 +64,44 @@ __global__ __launch_bounds__(kAttentionWarps* kWarp) void chunkKernel(AttentionC
     }
     return;
   }
+  const uint32_t firstBlock = chunk * kChunkPages, blocks = uint32_t(position) / kPageKeys + 1 - firstBlock;
+  const uint32_t pages = blocks < kChunkPages ? blocks : kChunkPages;
+  int32_t ids[kChunkPages];
+#pragma unroll
+  for (uint32_t p = 0; p < kChunkPages; ++p) {
+    ids[p] = p < pages ? pageOf(call, token, slot, firstBlock + p) : 0;
+    if (ids[p] < 0) return;
+  }
+  const auto slotOf = [&](uint32_t p) { return Staged{shared + p % kChunkSlots<kSize> * Staged::kBytes}; };
+  const auto fetch = [&](uint32_t p) {
+    const size_t at = (size_t(ids[p]) * cache.heads() + keyHead) * kSize * kPageKeys;
+    if (p < pages) slotOf(p).fetchKeys(cache.keys.as<uint16_t>() + at, lane);
+    copyAsyncCommit();
+    if (p < pages) slotOf(p).fetchValues(cache.values.as<uint16_t>() + at, lane);
+    copyAsyncCommit();
+  };
+#pragma unroll
+  for (uint32_t p = 0; p < kChunkSlots<kSize>; ++p) fetch(p);
   TileQueries<kSize> queries;
   queries.load(low < call.group ? call.q + queryOf(low) : nullptr, high < call.group ? call.q + queryOf(high) : nullptr,
                lane);
   TileSums<kSize> tile;
+#pragma unroll
   for (uint32_t p = 0; p < kChunkPages; ++p) {
-    const uint32_t block = chunk * kChunkPages + p;
-    const int32_t left = position + 1 - int32_t(block * kPageKeys);
-    if (left <= 0) break;
-    const int32_t page = pageOf(call, token, slot, block);
-    if (page < 0) return;
-    const int32_t visible = left < int32_t(kPageKeys) ? left : int32_t(kPageKeys);
-    const size_t at = (size_t(page) * cache.heads() + keyHead) * kSize * kPageKeys;
-    addPage<kSize>(tile, queries, cache.keys.as<uint16_t>() + at, cache.values.as<uint16_t>() + at, visible, visible,
-                   visible, call.scale, lane);
+    if (p < pages) {
+      const int32_t left = position + 1 - int32_t((firstBlock + p) * kPageKeys);
+      const int32_t visible = left < int32_t(kPageKeys) ? left : int32_t(kPageKeys);
+      addPage<kSize>(tile, queries, slotOf(p), visible, visible, visible, call.scale, lane);
+    }
+    __syncwarp();  // the slot is free
+    if (p + kChunkSlots<kSize> < kChunkPages) {
+      fetch(p + kChunkSlots<kSize>);
+    } else {
+      copyAsyncCommit();
+      copyAsyncCommit();
+    }
   }
+  copyAsyncWait<0>();
   if (position < int32_t(kChunkKeys)) {
     forEachSum(tile, lane, [&](uint32_t c, float lowSum, float highSum) {
       if (low < call.group) call.out[queryOf(low) + c] = lowSum / tile.low.sum;
@@ -133,8 +161,9 @@ __global__ __launch_bounds__(kAttentionWarps* kWarp) void promptKernel(Attention
             return of < int32_t(kPageKeys) ? of : int32_t(kPageKeys);
           };
           const size_t at = (size_t(page) * cache.heads() + keyHead) * kSize * kPageKeys;
-          addPage<kSize>(chunk, queries, cache.keys.as<uint16_t>() + at, cache.values.as<uint16_t>() + at,
-                         seen(lowIn, lowToken), seen(highIn, highToken), left < int32_t(kPageKeys) ? left : int32_t(kPageKeys), call.scale, lane);
+          const PageInMemory<kSize> inMemory = {cache.keys.as<uint16_t>() + at, cache.values.as<uint16_t>() + at};
+          addPage<kSize>(chunk, queries, inMemory, seen(lowIn, lowToken), seen(highIn, highToken),
+                         left < int32_t(kPageKeys) ? left : int32_t(kPageKeys), call.scale, lane);
         }
         if (mixed) {  // whatever values of another slot are, 0 times them is nothing
           for (auto& s : chunk.sums) {
@@ -324,8 +353,9 @@ void launchTiles(const AttentionCall& call, std::byte* workspace, Launches& laun
   }
   const Partials partials = partialsOf(call, workspace, call.tokens);
   const uint32_t tilesOfGroup = blocksOf(call.group, 16);
-  launches(dim3(blocksOf(partials.chunks, kAttentionWarps), heads * tilesOfGroup, call.tokens), kAttentionWarps * kWarp,
-           0, chunkKernel<kSize>, call, partials, tilesOfGroup);
+  launches(dim3(partials.chunks, heads * tilesOfGroup, call.tokens), kWarp,
+           kChunkSlots<kSize> * StagedPage<kSize, kChunkSlots<kSize>>::kBytes, chunkKernel<kSize>, call, partials,
+           tilesOfGroup);
   if (partials.chunks == 1) return;
   launches(dim3(call.heads(), call.tokens), kPlainThreads, kSize * sizeof(float), mergeKernel, call, partials, true);
 }

@@ -1,9 +1,10 @@
 // A warp's sixteen rows of queries, heads of one key/value head, against pages of an f16 cache, on tensor cores.
 //
-// Keys lie [d, 64]: a lane loads eight keys of a feature and of the next, and pairs them up in registers, so that a
-// tile's column n of mma j is key 8n + j, and nothing goes through shared memory: every load of a warp is of whole lines.
+// Keys lie [d, 64]: a lane takes eight keys of a feature and of the next, and pairs them up in registers, so that a
+// tile's column n of mma j is key 8n + j, and no transposing load is needed: every load of a warp is of whole lines.
 // Values lie [64, d]: likewise, dims 8n + j of the keys that the scores' places have. Lane l stands for rows l / 4 and
-// l / 4 + 8.
+// l / 4 + 8. A page is a type with `keys(c, group)`, eight keys of feature c, `values(key, group)`, eight dims of a key,
+// 64 and more where a head has more, and `await…()` before either.
 #pragma once
 
 #include "cuda/kernels/attention_chunk.h"
@@ -76,18 +77,78 @@ __device__ __forceinline__ float ofRow(float value, Combine combine) {
   return combine(value, __shfl_xor_sync(kEveryLane, value, 2));
 }
 
+// A page of one key/value head in the device's memory.
+template <int kSize>
+struct PageInMemory {
+  const uint16_t *keyBits, *valueBits;
+
+  __device__ __forceinline__ uint4 keys(uint32_t c, uint32_t group) const {
+    return *reinterpret_cast<const uint4*>(keyBits + c * kPageKeys + group * 8);
+  }
+  __device__ __forceinline__ uint4 values(uint32_t key, uint32_t group) const {
+    return *reinterpret_cast<const uint4*>(valueBits + key * kSize + group * 8);
+  }
+  __device__ __forceinline__ void awaitKeys() const {}
+  __device__ __forceinline__ void awaitValues() const {}
+};
+
+// One in shared memory, copied there by a warp. Pieces of 16 bytes change places in their row, so that the eight that a
+// quarter of the warp takes at a time lie in all banks. kSlots: pages that are fetched ahead.
+template <int kSize, int kSlots>
+struct StagedPage {
+  static constexpr uint32_t kBytes = 2 * kSize * kPageKeys * 2;
+
+  std::byte* slot;
+
+  __device__ __forceinline__ void fetchKeys(const uint16_t* keyBits, uint32_t lane) const {
+#pragma unroll
+    for (uint32_t i = 0; i < kSize * 8 / kWarp; ++i) {
+      const uint32_t piece = i * kWarp + lane;
+      copyAsync16(keyAt(piece / 8, piece % 8), keyBits + piece * 8, true);
+    }
+  }
+  __device__ __forceinline__ void fetchValues(const uint16_t* valueBits, uint32_t lane) const {
+#pragma unroll
+    for (uint32_t i = 0; i < kSize * 8 / kWarp; ++i) {
+      const uint32_t piece = i * kWarp + lane, inRow = kSize / 8;
+      copyAsync16(valueAt(piece / inRow, piece % inRow), valueBits + piece * 8, true);
+    }
+  }
+  __device__ __forceinline__ std::byte* keyAt(uint32_t c, uint32_t group) const {
+    return slot + (c * 8 + (group ^ (c / 2 % 4 * 2))) * 16;
+  }
+  __device__ __forceinline__ std::byte* valueAt(uint32_t key, uint32_t group) const {
+    return slot + kBytes / 2 + (key * (kSize / 8) + (group ^ (key / 16 % 4 * 2))) * 16;
+  }
+  __device__ __forceinline__ uint4 keys(uint32_t c, uint32_t group) const {
+    return *reinterpret_cast<const uint4*>(keyAt(c, group));
+  }
+  __device__ __forceinline__ uint4 values(uint32_t key, uint32_t group) const {
+    return *reinterpret_cast<const uint4*>(valueAt(key, group));
+  }
+  // Keys and values of a page are two groups of copies, and kSlots pages have been asked for.
+  __device__ __forceinline__ void awaitKeys() const {
+    copyAsyncWait<2 * kSlots - 1>();
+    __syncwarp();
+  }
+  __device__ __forceinline__ void awaitValues() const {
+    copyAsyncWait<2 * kSlots - 2>();
+    __syncwarp();
+  }
+};
+
 // Adds a page: keys [d, 64] and values [64, d] of one key/value head. The rows see its first visibleLow and visibleHigh
 // keys, ≤ 64, of which there may be none; no row sees more than `visible`.
-template <int kSize>
-__device__ __forceinline__ void addPage(TileSums<kSize>& tile, const TileQueries<kSize>& queries, const uint16_t* keys,
-                                        const uint16_t* values, int32_t visibleLow, int32_t visibleHigh,
-                                        int32_t visible, float scale, uint32_t lane) {
+template <int kSize, typename Page>
+__device__ __forceinline__ void addPage(TileSums<kSize>& tile, const TileQueries<kSize>& queries, const Page& page,
+                                        int32_t visibleLow, int32_t visibleHigh, int32_t visible, float scale,
+                                        uint32_t lane) {
   const uint32_t group = lane / 4, quad = lane % 4;
   float scores[8][4] = {};
+  page.awaitKeys();
 #pragma unroll
   for (uint32_t step = 0; step < kSize / 16; ++step) {
-    const uint16_t* feature = keys + (step * 16 + quad * 2) * kPageKeys + group * 8;
-    const auto rowAt = [&](uint32_t c) { return *reinterpret_cast<const uint4*>(feature + c * kPageKeys); };
+    const auto rowAt = [&](uint32_t c) { return page.keys(step * 16 + quad * 2 + c, group); };
     uint32_t first[8], second[8];
     pairUp(rowAt(0), rowAt(1), first);
     pairUp(rowAt(8), rowAt(9), second);
@@ -132,6 +193,7 @@ __device__ __forceinline__ void addPage(TileSums<kSize>& tile, const TileQueries
   tile.low = {greatestLow, fmaf(tile.low.sum, factorLow, ofRow(sumLow, Add()))};
   tile.high = {greatestHigh, fmaf(tile.high.sum, factorHigh, ofRow(sumHigh, Add()))};
   tile.scale(factorLow, factorHigh);
+  page.awaitValues();
 #pragma unroll
   for (uint32_t step = 0; step < 4; ++step) {
     // Places 2 · quad and + 1 of the step are keys 16 · quad + 2 · step and 8 more, those from 8 on the keys after them.
@@ -143,7 +205,7 @@ __device__ __forceinline__ void addPage(TileSums<kSize>& tile, const TileQueries
       const auto rowAt = [&](uint32_t at) -> uint4 {
         // What no row sees is whatever was there: a weight of 0 would not hide an infinity.
         if (int32_t(at) >= visible) return {0, 0, 0, 0};
-        return *reinterpret_cast<const uint4*>(values + size_t(at) * kSize + part * 64 + group * 8);
+        return page.values(at, part * 8 + group);
       };
       uint32_t first[8], second[8];
       pairUp(rowAt(key), rowAt(key + 8), first);

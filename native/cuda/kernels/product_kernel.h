@@ -5,8 +5,9 @@
 //   source(tile, half) → WeightRows           the matrix and first row of an octet
 //   store(tile, at, token, low, high)         the sums of row `at` of both octets for a token
 //
-// Decoding is bound by the bytes of the weights, each of which is read once for up to 64 tokens: a warp has
-// kAhead steps of 1 kB in flight. A block is one tile, so that few rows of weights are many blocks too.
+// Decoding is bound by the bytes of the weights, each of which is read once for up to 64 tokens. They come through a
+// ring of stages in shared memory, one a warp, of which all but one are on their way. (In registers no more than six
+// groups of loads can be told apart: at 64 kB a processor in flight, half of the memory's speed was reached.)
 #pragma once
 
 #include "cuda/kernels/product.h"
@@ -48,87 +49,145 @@ constexpr uint32_t kPartialStride = kTiles * 8 + 1;  // tokens, and one that spr
 template <int kTiles>
 constexpr size_t kPartialBytes = sizeof(float) * kSections * 16 * kPartialStride<kTiles>;
 
+// What a block may have of shared memory on every GPU that is built for: 99 kB, of the smaller ones.
+constexpr size_t kSharedOfBlock = 99 * 1024;
+
+template <typename Format, int kTiles, bool kInline>
+struct ProductShape {
+  // Activations come with each stage where those of up to 16 tokens are no more than the weights; else they are read as
+  // they are multiplied.
+  static constexpr bool kStaged = !kInline && kTiles <= 2 && !Format::kPacked;
+  static constexpr uint32_t kTokenBytes = kStaged ? kTiles * Format::kSteps * kWarp * 16 : 0;
+  static constexpr uint32_t kStageBytes = Format::kStageBytes + kTokenBytes;
+  static constexpr uint32_t kFit = 72 * 1024 / (kSections * kStageBytes);
+  static constexpr uint32_t kStages = kFit < 2 ? 2 : kFit > 6 ? 6 : kFit;
+  static constexpr size_t kRingBytes = size_t(kSections) * kStages * kStageBytes;
+  static_assert(kRingBytes + kPartialBytes<kTiles> <= kSharedOfBlock || kTiles > 2);
+};
+
+// A block goes through tiles, every gridDim.x-th, a warp through its section of each: stages are fetched ahead from one
+// tile to the next.
 template <typename Format, int kTiles, bool kInline, typename Op>
 __global__ __launch_bounds__(kRowThreads) void productKernel(Op op, Activations from, const std::byte* narrow,
-                                                             uint32_t depth, uint32_t tokens) {
+                                                             uint32_t depth, uint32_t tokens, uint32_t tiles) {
+  using Shape = ProductShape<Format, kTiles, kInline>;
   DYNAMIC_SHARED(shared);
   using Words = float[kSections];
   SHARED(Words, words);
-  const uint32_t tile = blockIdx.x, warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
-  const uint32_t section = sectionOf(depth, Format::kSection), first = warp * section;
+  const uint32_t warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
+  const uint32_t section = sectionOf(depth, Format::kStage), first = warp * section;
   const uint32_t last = first + section < depth ? first + section : depth;
-  const RowPair rows = {octetOf<Format>(op.source(tile, 0), lane), octetOf<Format>(op.source(tile, 1), lane)};
-
-  typename Format::Step ring[Format::kAhead];
-#pragma unroll
-  for (uint32_t i = 0; i < Format::kAhead; ++i) {
-    const uint32_t k = first + i * Format::kUnit;
-    if (k < last) ring[i] = Format::load(rows, k, lane, depth);
-  }
-  typename Format::Side side, next;
-  if (first < last) Format::loadSide(side, rows, first, lane);
-  if (first + kSuper < last) Format::loadSide(next, rows, first + kSuper, lane);
-  waitForPredecessor();
-  letSuccessorStart();
-
   const size_t rowBytes = narrowBytes(depth);
   const uint32_t firstToken = blockIdx.y * kTiles * 8;
+  std::byte* ring = shared + warp * Shape::kStages * Shape::kStageBytes;
+  auto* partials = reinterpret_cast<float*>(shared + Shape::kRingBytes);
+  std::byte* inlineRows = shared + Shape::kRingBytes + kPartialBytes<kTiles>;
+
+  const auto rowsOf = [&](uint32_t tile) -> RowPair {
+    return {octetOf<Format>(op.source(tile, 0), lane), octetOf<Format>(op.source(tile, 1), lane)};
+  };
+  uint32_t fetchTile = first < last ? blockIdx.x : tiles, fetchK = first;
+  RowPair fetchRows = fetchTile < tiles ? rowsOf(fetchTile) : RowPair{nullptr, nullptr};
+  const auto fetchTokens = [&](std::byte* stage, uint32_t k) {
+    if constexpr (Shape::kStaged) {
+#pragma unroll
+      for (uint32_t i = 0; i < kTiles * Format::kSteps; ++i) {
+        const uint32_t token = firstToken + i / Format::kSteps * 8 + lane / 4;
+        const uint32_t at = k + i % Format::kSteps * 32 + lane % 4 * 8;
+        const bool there = token < tokens;
+        copyAsync16(stage + Format::kStageBytes + (i * kWarp + lane) * 16,
+                    there ? narrow + token * rowBytes + size_t(at) * 2 : narrow, there);
+      }
+    }
+  };
+  const auto fetch = [&](uint32_t slot, bool withTokens) {
+    if (fetchTile >= tiles) return;
+    std::byte* stage = ring + slot * Shape::kStageBytes;
+    Format::copy(stage, fetchRows, fetchK, lane, depth);
+    if (withTokens) fetchTokens(stage, fetchK);
+    fetchK += Format::kStage;
+    if (fetchK < last) return;
+    fetchK = first;
+    fetchTile += gridDim.x;
+    if (fetchTile < tiles) fetchRows = rowsOf(fetchTile);
+  };
+
+  // Weights are there before the kernel before has ended; activations are not.
+  for (uint32_t slot = 0; slot + 1 < Shape::kStages; ++slot) fetch(slot, false);
+  waitForPredecessor();
+  letSuccessorStart();
+  if constexpr (Shape::kStaged) {
+    uint32_t k = first;
+    for (uint32_t slot = 0; slot + 1 < Shape::kStages && first < last; ++slot) {
+      fetchTokens(ring + slot * Shape::kStageBytes, k);
+      k = k + Format::kStage < last ? k + Format::kStage : first;
+    }
+  }
+  for (uint32_t slot = 0; slot + 1 < Shape::kStages; ++slot) copyAsyncCommit();
   if constexpr (kInline) {
     for (uint32_t token = 0; token < tokens; ++token) {
-      narrowRow<Format::kNarrow>(from, token, depth, shared + token * rowBytes, words);
+      narrowRow<Format::kNarrow>(from, token, depth, inlineRows + token * rowBytes, words);
     }
     __syncthreads();
-    narrow = shared;
+    narrow = inlineRows;
   }
-  TokenRow tokenRows[kTiles];
+  const std::byte* tokenRows[kTiles];
 #pragma unroll
   for (uint32_t i = 0; i < kTiles; ++i) {
     const uint32_t token = firstToken + i * 8 + lane / 4;
-    tokenRows[i].row = token < tokens ? narrow + token * rowBytes : nullptr;
-  }
-  float sums[kTiles][4] = {};
-  for (uint32_t from = first; from < last; from += Format::kAhead * Format::kUnit) {
-#pragma unroll
-    for (uint32_t i = 0; i < Format::kAhead; ++i) {
-      const uint32_t k = from + i * Format::kUnit;
-      if (k >= last) break;
-      if (Format::kSection == kSuper && k % kSuper == 0 && k != first) {
-        side = next;
-        if (k + kSuper < last) Format::loadSide(next, rows, k + kSuper, lane);
-      }
-      Format::multiply(sums, ring[i], side, k, tokenRows, lane);
-      const uint32_t ahead = k + Format::kAhead * Format::kUnit;
-      if (ahead < last) ring[i] = Format::load(rows, ahead, lane, depth);
-    }
+    tokenRows[i] = token < tokens ? narrow + token * rowBytes : nullptr;
   }
 
-  // [section][row of 16][token]
-  constexpr uint32_t kStride = kPartialStride<kTiles>;
-  auto* partials = reinterpret_cast<float*>(shared + (kInline ? tokens * rowBytes : 0));
-  float* own = partials + (warp * 16 + lane / 4) * kStride + lane % 4 * 2;
+  uint32_t slot = 0;
+  for (uint32_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+    float sums[kTiles][4] = {};
+    for (uint32_t k = first; k < last; k += Format::kStage) {
+      copyAsyncWait<Shape::kStages - 2>();
+      __syncwarp();  // every lane's part is there, and the stage before is done with
+      fetch(slot == 0 ? Shape::kStages - 1 : slot - 1, true);
+      copyAsyncCommit();
+      const std::byte* stage = ring + slot * Shape::kStageBytes;
+      Format::multiply(sums, stage, [&](uint32_t step, int i) -> uint4 {
+        if constexpr (Shape::kStaged) {
+          const std::byte* at = stage + Format::kStageBytes + ((uint32_t(i) * Format::kSteps + step) * kWarp + lane) * 16;
+          return *reinterpret_cast<const uint4*>(at);
+        } else {
+          if (tokenRows[i] == nullptr) return {0, 0, 0, 0};
+          return *reinterpret_cast<const uint4*>(tokenRows[i] + size_t(k + step * 32 + lane % 4 * 8) * 2);
+        }
+      }, lane);
+      slot = slot + 1 == Shape::kStages ? 0 : slot + 1;
+    }
+
+    // [section][row of 16][token]
+    constexpr uint32_t kStride = kPartialStride<kTiles>;
+    float* own = partials + (warp * 16 + lane / 4) * kStride + lane % 4 * 2;
 #pragma unroll
-  for (uint32_t i = 0; i < kTiles; ++i) {
-    own[i * 8] = sums[i][0];
-    own[i * 8 + 1] = sums[i][1];
-    own[8 * kStride + i * 8] = sums[i][2];
-    own[8 * kStride + i * 8 + 1] = sums[i][3];
-  }
-  __syncthreads();
-  for (uint32_t i = threadIdx.x; i < kTiles * 64; i += kRowThreads) {
-    const uint32_t at = i % 8, inTile = i / 8, token = firstToken + inTile;
-    if (token >= tokens) continue;
-    float low = partials[at * kStride + inTile], high = partials[(at + 8) * kStride + inTile];
-    for (uint32_t s = 1; s < kSections && s * section < depth; ++s) {
-      low += partials[(s * 16 + at) * kStride + inTile];
-      high += partials[(s * 16 + at + 8) * kStride + inTile];
+    for (uint32_t i = 0; i < kTiles; ++i) {
+      own[i * 8] = sums[i][0];
+      own[i * 8 + 1] = sums[i][1];
+      own[8 * kStride + i * 8] = sums[i][2];
+      own[8 * kStride + i * 8 + 1] = sums[i][3];
     }
-    if constexpr (Format::kNarrow != Narrow::kBf16) {
-      const float scale = *reinterpret_cast<const float*>(narrow + token * rowBytes + size_t(narrowWidth(depth)) * 2);
-      low *= scale;
-      high *= scale;
+    __syncthreads();
+    for (uint32_t i = threadIdx.x; i < kTiles * 64; i += kRowThreads) {
+      const uint32_t at = i % 8, inTile = i / 8, token = firstToken + inTile;
+      if (token >= tokens) continue;
+      float low = partials[at * kStride + inTile], high = partials[(at + 8) * kStride + inTile];
+      for (uint32_t s = 1; s < kSections && s * section < depth; ++s) {
+        low += partials[(s * 16 + at) * kStride + inTile];
+        high += partials[(s * 16 + at + 8) * kStride + inTile];
+      }
+      if constexpr (Format::kNarrow != Narrow::kBf16) {
+        const float scale = *reinterpret_cast<const float*>(narrow + token * rowBytes + size_t(narrowWidth(depth)) * 2);
+        low *= scale;
+        high *= scale;
+      }
+      op.store(tile, at, token, low, high);
     }
-    op.store(tile, at, token, low, high);
+    __syncthreads();  // before the next tile's
   }
+  copyAsyncWait<0>();
 }
 
 // Weights of f32, and rows that are not aligned: a warp for a row of both octets, lanes over k, lanes added by
@@ -173,26 +232,30 @@ inline size_t productWorkspace(uint32_t depth, uint32_t tokens) {
   return (narrow > normed ? narrow : normed) * tokens;
 }
 
+template <typename Format, int kTiles, bool kInline>
+size_t sharedBytes(uint32_t depth, uint32_t tokens) {
+  using Shape = ProductShape<Format, kTiles, kInline>;
+  return Shape::kRingBytes + kPartialBytes<kTiles> + (kInline ? tokens * narrowBytes(depth) : 0);
+}
+
+template <typename Format, int kTiles, bool kInline, typename Op>
+void launchTiles(const Op& op, const Activations& from, const std::byte* narrow, uint32_t depth, uint32_t tokens,
+                 Launches& launches) {
+  const size_t shared = sharedBytes<Format, kTiles, kInline>(depth, tokens);
+  const uint32_t tiles = op.tiles(), most = launches.processors() * (shared <= kSharedOfBlock ? 2 : 1);
+  launches(dim3(tiles < most ? tiles : most, blocksOf(tokens, kTiles * 8)), kRowThreads, shared,
+           productKernel<Format, kTiles, kInline, Op>, op, from, narrow, depth, tokens, tiles);
+}
+
 template <typename Format, typename Op>
 void launchProduct(const Op& op, const Activations& from, uint32_t depth, uint32_t tokens, std::byte* workspace,
                    Launches& launches) {
-  const uint32_t tiles = op.tiles();
-  if (tokens <= kInlineTokens) {
-    launches(dim3(tiles), kRowThreads, tokens * narrowBytes(depth) + kPartialBytes<1>, productKernel<Format, 1, true, Op>,
-             op, from, static_cast<const std::byte*>(nullptr), depth, tokens);
-    return;
-  }
+  const bool fits = sharedBytes<Format, 1, true>(depth, tokens) <= kSharedOfBlock;
+  if (tokens <= kInlineTokens && fits) return launchTiles<Format, 1, true>(op, from, nullptr, depth, tokens, launches);
   narrowRows(from, Format::kNarrow, depth, tokens, workspace, launches);
-  if (tokens <= 8) {
-    launches(dim3(tiles), kRowThreads, kPartialBytes<1>, productKernel<Format, 1, false, Op>, op, from, workspace, depth,
-             tokens);
-  } else if (tokens <= 16) {
-    launches(dim3(tiles), kRowThreads, kPartialBytes<2>, productKernel<Format, 2, false, Op>, op, from, workspace, depth,
-             tokens);
-  } else {
-    launches(dim3(tiles, blocksOf(tokens, 64)), kRowThreads, kPartialBytes<8>, productKernel<Format, 8, false, Op>, op,
-             from, workspace, depth, tokens);
-  }
+  if (tokens <= 8) return launchTiles<Format, 1, false>(op, from, workspace, depth, tokens, launches);
+  if (tokens <= 16) return launchTiles<Format, 2, false>(op, from, workspace, depth, tokens, launches);
+  launchTiles<Format, 8, false>(op, from, workspace, depth, tokens, launches);
 }
 
 // `first`: one of the op's matrices; all are of its format and depth. Its workspace is productWorkspace.
@@ -203,11 +266,11 @@ void product(const Op& op, const Matrix& first, const Activations& from, uint32_
   if (tokens == 0 || op.tiles() == 0) return;
   switch (first.dtype) {
     case DType::kQ8:
-      return launchProduct<Q8Format>(op, from, depth, tokens, workspace, launches);
+      return launchProduct<PackedFormat<DType::kQ8>>(op, from, depth, tokens, workspace, launches);
     case DType::kQ6:
-      return launchProduct<NibbleFormat<true>>(op, from, depth, tokens, workspace, launches);
+      return launchProduct<PackedFormat<DType::kQ6>>(op, from, depth, tokens, workspace, launches);
     case DType::kQ4:
-      return launchProduct<NibbleFormat<false>>(op, from, depth, tokens, workspace, launches);
+      return launchProduct<PackedFormat<DType::kQ4>>(op, from, depth, tokens, workspace, launches);
     default:
       break;
   }

@@ -37,14 +37,23 @@ __host__ __device__ constexpr uint32_t narrowWidth(uint32_t depth) { return (dep
 // bytes more, rows of a multiple of 128 do not all begin in one bank of shared memory.
 __host__ __device__ constexpr size_t narrowBytes(uint32_t depth) { return size_t(narrowWidth(depth)) * 2 + 64; }
 
-// Four elements from k on; zeros beyond the row.
+// Four elements from k on; zeros beyond the row. `whole`: four are always there, at a multiple of 16 bytes.
 __device__ __forceinline__ float4 fourOf(const Activations& from, const float* x, uint32_t k, uint32_t depth,
-                                         float normScale) {
+                                         float normScale, bool whole) {
   float v[4] = {};
-  for (uint32_t i = 0; i < 4; ++i) {
-    if (k + i >= depth) continue;
-    v[i] = x[k + i];
-    if (from.norm != nullptr) v[i] = v[i] * normScale * elementOf(from.norm, from.normType, k + i);
+  if (whole) {
+    if (k >= depth) return {0, 0, 0, 0};
+    const float4 four = *reinterpret_cast<const float4*>(x + k);
+    v[0] = four.x, v[1] = four.y, v[2] = four.z, v[3] = four.w;
+  } else {
+    for (uint32_t i = 0; i < 4; ++i) {
+      if (k + i < depth) v[i] = x[k + i];
+    }
+  }
+  if (from.norm != nullptr) {
+    for (uint32_t i = 0; i < 4; ++i) {
+      if (k + i < depth) v[i] = v[i] * normScale * elementOf(from.norm, from.normType, k + i);
+    }
   }
   return {v[0], v[1], v[2], v[3]};
 }
@@ -67,9 +76,10 @@ template <Narrow kNarrow>
 __device__ __forceinline__ void narrowRow(const Activations& from, uint32_t row, uint32_t depth, std::byte* to,
                                           float* shared) {
   const float* x = from.x + size_t(row) * depth;
+  const bool whole = depth % 4 == 0 && reinterpret_cast<uintptr_t>(from.x) % 16 == 0;
   const float normScale = from.norm != nullptr ? normScaleOf(x, depth, from.epsilon, shared) : 1.0f;
   const auto valuesAt = [&](uint32_t k) {
-    float4 v = fourOf(from, x, k, depth, normScale);
+    float4 v = fourOf(from, x, k, depth, normScale, whole);
     if constexpr (kNarrow == Narrow::kRotatedHalf) {
       const float4 rotated = rotatedOf(v);  // of all lanes, as they exchange
       if (k / 32 * 32 + 32 <= depth) v = rotated;
