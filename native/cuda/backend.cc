@@ -56,11 +56,13 @@ Status CudaBackend::start() {
   for (cudaEvent_t* event : {&flights_[0].done, &flights_[1].done, &uploaded_[0], &uploaded_[1]}) {
     if (error == cudaSuccess) error = cudaEventCreateWithFlags(event, cudaEventDisableTiming);
   }
-  int processors = 0;
-  if (error == cudaSuccess) {
-    error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, static_cast<int>(index_));
-  }
-  processors_ = static_cast<uint32_t>(std::max(processors, 1));
+  int processors = 0, sharedBytes = 0;
+  const auto ask = [&](int& answer, cudaDeviceAttr attribute) {
+    if (error == cudaSuccess) error = cudaDeviceGetAttribute(&answer, attribute, static_cast<int>(index_));
+  };
+  ask(processors, cudaDevAttrMultiProcessorCount);
+  ask(sharedBytes, cudaDevAttrMaxSharedMemoryPerBlockOptin);
+  gpu_ = {static_cast<uint32_t>(std::max(processors, 1)), static_cast<size_t>(std::max(sharedBytes, 0))};
   if (error == cudaErrorNoKernelImageForDevice) return unavailable("this build has no kernels for that GPU");
   if (error != cudaSuccess) return unavailable(std::string("the GPU cannot be used: ") + cudaGetErrorString(error));
   return allocatePinned(kUploadBytes, upload_);
@@ -140,7 +142,7 @@ Status CudaBackend::load(const Program& program, std::unique_ptr<Executable>& ou
     return statusOf(error, "a run on the device failed");
   }
   auto executable = std::make_unique<CudaExecutable>();
-  if (Status status = executable->load(program, arena_, processors_); !status.ok()) return status;
+  if (Status status = executable->load(program, arena_, gpu_); !status.ok()) return status;
   arenaBytes_.store(arena_.bytes(), std::memory_order_relaxed);
   out = std::move(executable);
   return {};

@@ -51,7 +51,7 @@ class CudaBackend final : public Backend {
   Outcome end(Flight& flight);
 
   const uint32_t index_;
-  uint32_t processors_ = 1;  // of the GPU
+  Gpu gpu_ = {1, 0};
   cudaStream_t stream_ = nullptr;
   Flight flights_[kFlights];
   Ticket submitted_ = 0, ended_ = 0;

@@ -33,9 +33,9 @@ void CudaExecutable::forgetGraphs() {
   graphs_.clear();
 }
 
-Status CudaExecutable::load(const Program& program, SharedArena& arena, uint32_t processors) {
+Status CudaExecutable::load(const Program& program, SharedArena& arena, const Gpu& gpu) {
   arena_ = &arena;
-  processors_ = processors;
+  gpu_ = gpu;
   stateBytes_ = offsetof(RunState, rows) + std::max<size_t>(failingRows(program), 1) * sizeof(unsigned long long);
   if (Status status = allocateOnDevice(stateBytes_, state_); !status.ok()) return status;
   size_t workspace = 0;
@@ -85,7 +85,7 @@ void CudaExecutable::setCounts(const RowCounts& counts) {
 }
 
 Status CudaExecutable::launchAll(cudaStream_t stream) {
-  Launches launches(stream, processors_);
+  Launches launches(stream, gpu_);
   for (const Step& step : steps_) {
     step.kernels->launch(step.call, launches);
     if (launches.error() != cudaSuccess) return statusOf(launches.error(), step.name);

@@ -33,8 +33,8 @@ class CudaExecutable final : public Executable {
  public:
   ~CudaExecutable() override;
 
-  // Nothing may be in flight. `processors`: of the GPU.
-  Status load(const Program& program, SharedArena& arena, uint32_t processors);
+  // Nothing may be in flight.
+  Status load(const Program& program, SharedArena& arena, const Gpu& gpu);
   // Enqueues the ops for so many rows.
   Status enqueue(const RowCounts& counts, cudaStream_t stream);
 
@@ -63,7 +63,7 @@ class CudaExecutable final : public Executable {
   Status capture(const RowCounts& counts, cudaStream_t stream);
 
   SharedArena* arena_ = nullptr;
-  uint32_t processors_ = 1;
+  Gpu gpu_ = {};
   uint64_t generation_ = 0;
   std::vector<Step> steps_;
   DeviceBytes state_;

@@ -33,13 +33,19 @@ struct RunState {
   unsigned long long rows[1];  // theirs, in no order: as many as the program has rows that may
 };
 
+// What launches ask of a GPU: none of it changes a bit of a result.
+struct Gpu {
+  uint32_t processors;   // for kernels whose blocks go on from one part of their work to the next
+  size_t sharedOfBlock;  // the most shared memory that a block may have
+};
+
 // Kernels of one stream, one after another. The first error stays.
 class Launches {
  public:
-  // `processors`: of the GPU, for kernels whose blocks go on from one part of their work to the next.
-  Launches(cudaStream_t stream, uint32_t processors) : stream_(stream), processors_(processors) {}
+  Launches(cudaStream_t stream, const Gpu& gpu) : stream_(stream), gpu_(gpu) {}
 
-  uint32_t processors() const { return processors_; }
+  uint32_t processors() const { return gpu_.processors; }
+  size_t sharedOfBlock() const { return gpu_.sharedOfBlock; }
 
   cudaError_t error() const { return error_; }
   cudaStream_t stream() const { return stream_; }
@@ -68,7 +74,7 @@ class Launches {
 
  private:
   cudaStream_t stream_;
-  uint32_t processors_;
+  Gpu gpu_;
   cudaError_t error_ = cudaSuccess;
 };
 

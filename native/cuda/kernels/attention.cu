@@ -38,91 +38,83 @@ __device__ __forceinline__ int32_t pageOf(const AttentionCall& call, uint32_t to
   return page;
 }
 
-// Pages of a chunk that are fetched at once: 64 kB.
+// A block: a chunk of a token and key/value head, sixteen query heads of it; a warp has a page.
 template <int kSize>
-constexpr int kChunkSlots = kSize == 64 ? 4 : 2;
-
-// A warp, which is a block: a chunk of a token and key/value head, sixteen query heads of it.
-template <int kSize>
-__global__ __launch_bounds__(kWarp) void chunkKernel(AttentionCall call, Partials partials, uint32_t tilesOfGroup) {
-  using Staged = StagedPage<kSize, kChunkSlots<kSize>>;
+__global__ __launch_bounds__(kChunkPages* kWarp) void chunkKernel(AttentionCall call, Partials partials,
+                                                                  uint32_t tilesOfGroup) {
   DYNAMIC_SHARED(shared);
+  using Masses = Mass[kChunkPages][16];
+  SHARED(Masses, masses);
   waitForPredecessor();
   letSuccessorStart();
-  const uint32_t lane = threadIdx.x, chunk = blockIdx.x;
-  const uint32_t keyHead = blockIdx.y / tilesOfGroup, tileOfGroup = blockIdx.y % tilesOfGroup, token = blockIdx.z;
+  const uint32_t lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, chunk = blockIdx.x;
+  const uint32_t keyHead = blockIdx.y / tilesOfGroup, firstHead = blockIdx.y % tilesOfGroup * 16, token = blockIdx.z;
   const Cache& cache = call.cache;
   const int32_t slot = cache.slots.as<int32_t>()[token], position = cache.positions.as<int32_t>()[token];
-  const bool padding = slot < 0 || position < 0;
-  if (padding ? chunk != 0 : int64_t(chunk) * kChunkKeys > position) return;
-  const uint32_t low = tileOfGroup * 16 + lane / 4, high = low + 8;
-  const auto queryOf = [&](uint32_t row) -> size_t { return call.rowAt(token, keyHead * call.group + row); };
-  if (padding) {
-    for (uint32_t c = lane % 4; c < kSize; c += 4) {
-      if (low < call.group) call.out[queryOf(low) + c] = 0;
-      if (high < call.group) call.out[queryOf(high) + c] = 0;
+  const uint32_t heads = call.group - firstHead < 16 ? call.group - firstHead : 16;
+  const auto queryOf = [&](uint32_t row) { return call.rowAt(token, keyHead * call.group + firstHead + row); };
+  if (slot < 0 || position < 0) {
+    for (uint32_t i = threadIdx.x; chunk == 0 && i < heads * kSize; i += blockDim.x) {
+      call.out[queryOf(i / kSize) + i % kSize] = 0;
     }
     return;
   }
+  if (int64_t(chunk) * kChunkKeys > position) return;
   const uint32_t firstBlock = chunk * kChunkPages, blocks = uint32_t(position) / kPageKeys + 1 - firstBlock;
   const uint32_t pages = blocks < kChunkPages ? blocks : kChunkPages;
-  int32_t ids[kChunkPages];
-#pragma unroll
-  for (uint32_t p = 0; p < kChunkPages; ++p) {
-    ids[p] = p < pages ? pageOf(call, token, slot, firstBlock + p) : 0;
-    if (ids[p] < 0) return;
-  }
-  const auto slotOf = [&](uint32_t p) { return Staged{shared + p % kChunkSlots<kSize> * Staged::kBytes}; };
-  const auto fetch = [&](uint32_t p) {
-    const size_t at = (size_t(ids[p]) * cache.heads() + keyHead) * kSize * kPageKeys;
-    if (p < pages) slotOf(p).fetchKeys(cache.keys.as<uint16_t>() + at, lane);
-    copyAsyncCommit();
-    if (p < pages) slotOf(p).fetchValues(cache.values.as<uint16_t>() + at, lane);
-    copyAsyncCommit();
-  };
-#pragma unroll
-  for (uint32_t p = 0; p < kChunkSlots<kSize>; ++p) fetch(p);
-  TileQueries<kSize> queries;
-  queries.load(low < call.group ? call.q + queryOf(low) : nullptr, high < call.group ? call.q + queryOf(high) : nullptr,
-               lane);
+  auto* sums = reinterpret_cast<float*>(shared);  // [page][row][d], in the place of the pages when they are done with
   TileSums<kSize> tile;
-#pragma unroll
-  for (uint32_t p = 0; p < kChunkPages; ++p) {
-    if (p < pages) {
-      const int32_t left = position + 1 - int32_t((firstBlock + p) * kPageKeys);
-      const int32_t visible = left < int32_t(kPageKeys) ? left : int32_t(kPageKeys);
-      addPage<kSize>(tile, queries, slotOf(p), visible, visible, visible, call.scale, lane);
-    }
-    __syncwarp();  // the slot is free
-    if (p + kChunkSlots<kSize> < kChunkPages) {
-      fetch(p + kChunkSlots<kSize>);
-    } else {
-      copyAsyncCommit();
-      copyAsyncCommit();
-    }
+  if (warp < pages) {
+    const int32_t id = pageOf(call, token, slot, firstBlock + warp);
+    const size_t at = (size_t(id < 0 ? 0 : id) * cache.heads() + keyHead) * kSize * kPageKeys;
+    const StagedPage<kSize> page(shared + warp * StagedPage<kSize>::kBytes, cache.keys.as<uint16_t>() + at,
+                                 cache.values.as<uint16_t>() + at, lane);
+    const uint32_t low = lane / 4, high = low + 8;
+    TileQueries<kSize> queries;
+    queries.load(low < heads ? call.q + queryOf(low) : nullptr, high < heads ? call.q + queryOf(high) : nullptr, lane);
+    const int32_t left = position + 1 - int32_t((firstBlock + warp) * kPageKeys);
+    const int32_t visible = left < int32_t(kPageKeys) ? left : int32_t(kPageKeys);
+    tile = sumsOfPage<kSize, kSize>(queries, page, 0, visible, visible, visible, call.scale, lane);
   }
-  copyAsyncWait<0>();
-  if (position < int32_t(kChunkKeys)) {
-    forEachSum(tile, lane, [&](uint32_t c, float lowSum, float highSum) {
-      if (low < call.group) call.out[queryOf(low) + c] = lowSum / tile.low.sum;
-      if (high < call.group) call.out[queryOf(high) + c] = highSum / tile.high.sum;
+  __syncthreads();
+  if (warp < pages) {
+    forEachSum(tile, lane, [&](uint32_t c, float low, float high) {
+      sums[(warp * 16 + lane / 4) * kSize + c] = low;
+      sums[(warp * 16 + lane / 4 + 8) * kSize + c] = high;
     });
-    return;
+    if (lane % 4 == 0) {
+      masses[warp][lane / 4] = tile.low;
+      masses[warp][lane / 4 + 8] = tile.high;
+    }
   }
-  const size_t lowAt = partials.at(token, keyHead * call.group + low, chunk);
-  const size_t highAt = partials.at(token, keyHead * call.group + high, chunk);
-  forEachSum(tile, lane, [&](uint32_t c, float lowSum, float highSum) {
-    if (low < call.group) partials.sums[lowAt * kSize + c] = lowSum;
-    if (high < call.group) partials.sums[highAt * kSize + c] = highSum;
-  });
-  if (lane % 4 == 0 && low < call.group) partials.masses[lowAt] = tile.low;
-  if (lane % 4 == 0 && high < call.group) partials.masses[highAt] = tile.high;
+  __syncthreads();
+  const bool whole = position < int32_t(kChunkKeys);  // the row has no other chunk
+  for (uint32_t i = threadIdx.x; i < heads * kSize; i += kChunkPages * kWarp) {
+    const uint32_t row = i / kSize, c = i % kSize;
+    Mass mass;
+    float sum = 0;
+    for (uint32_t page = 0; page < pages; ++page) {
+      const Factors by = join(mass, masses[page][row]);
+      sum = fmaf(sum, by.before, sums[(page * 16 + row) * kSize + c] * by.next);
+    }
+    if (whole) {
+      call.out[queryOf(row) + c] = sum / mass.sum;
+      continue;
+    }
+    const size_t at = partials.at(token, keyHead * call.group + firstHead + row, chunk);
+    partials.sums[at * kSize + c] = sum;
+    if (c == 0) partials.masses[at] = mass;
+  }
 }
 
 // A warp: sixteen rows (token, query head of a key/value head), all chunks of each. Rows of one slot follow each other.
+// Of 64 dims of the values: with more, what a page, a chunk and all have so far is more than fits in registers.
 template <int kSize>
 __global__ __launch_bounds__(kAttentionWarps* kWarp) void promptKernel(AttentionCall call) {
+  constexpr int kDims = 64;
   waitForPredecessor();
+  letSuccessorStart();
+  const uint32_t part = blockIdx.z;
   const uint32_t lane = threadIdx.x % kWarp, tile = blockIdx.x * kAttentionWarps + threadIdx.x / kWarp;
   const uint32_t keyHead = blockIdx.y, rows = call.tokens * call.group;
   if (tile * 16 >= rows) return;
@@ -134,7 +126,7 @@ __global__ __launch_bounds__(kAttentionWarps* kWarp) void promptKernel(Attention
   const auto rowOf = [&](uint32_t row) { return call.rowAt(row / call.group, keyHead * call.group + row % call.group); };
   TileQueries<kSize> queries;
   queries.load(lowThere ? call.q + rowOf(low) : nullptr, highThere ? call.q + rowOf(high) : nullptr, lane);
-  TileSums<kSize> total;
+  TileSums<kDims> total;
   const uint32_t firstToken = tile * 16 / call.group;
   const uint32_t lastToken = (tile * 16 + 15 < rows ? tile * 16 + 15 : rows - 1) / call.group;
   // Slot after slot of those that the tile has rows of.
@@ -150,7 +142,7 @@ __global__ __launch_bounds__(kAttentionWarps* kWarp) void promptKernel(Attention
     const bool mixed = next - first != lastToken - firstToken + 1;
     if (slot >= 0) {
       for (int32_t from = 0; from <= greatest; from += int32_t(kChunkKeys)) {
-        TileSums<kSize> chunk;
+        TileSums<kDims> chunk;
         for (uint32_t p = 0; p < kChunkPages; ++p) {
           const int32_t key = from + int32_t(p * kPageKeys), left = greatest + 1 - key;
           if (left <= 0) break;
@@ -162,8 +154,9 @@ __global__ __launch_bounds__(kAttentionWarps* kWarp) void promptKernel(Attention
           };
           const size_t at = (size_t(page) * cache.heads() + keyHead) * kSize * kPageKeys;
           const PageInMemory<kSize> inMemory = {cache.keys.as<uint16_t>() + at, cache.values.as<uint16_t>() + at};
-          addPage<kSize>(chunk, queries, inMemory, seen(lowIn, lowToken), seen(highIn, highToken),
-                         left < int32_t(kPageKeys) ? left : int32_t(kPageKeys), call.scale, lane);
+          const int32_t visible = left < int32_t(kPageKeys) ? left : int32_t(kPageKeys);
+          chunk.merge(sumsOfPage<kSize, kDims>(queries, inMemory, part, seen(lowIn, lowToken),
+                                               seen(highIn, highToken), visible, call.scale, lane));
         }
         if (mixed) {  // whatever values of another slot are, 0 times them is nothing
           for (auto& s : chunk.sums) {
@@ -177,8 +170,8 @@ __global__ __launch_bounds__(kAttentionWarps* kWarp) void promptKernel(Attention
     first = next;
   }
   forEachSum(total, lane, [&](uint32_t c, float lowSum, float highSum) {
-    if (low < rows) call.out[rowOf(low) + c] = lowThere ? lowSum / total.low.sum : 0.0f;
-    if (high < rows) call.out[rowOf(high) + c] = highThere ? highSum / total.high.sum : 0.0f;
+    if (low < rows) call.out[rowOf(low) + part * kDims + c] = lowThere ? lowSum / total.low.sum : 0.0f;
+    if (high < rows) call.out[rowOf(high) + part * kDims + c] = highThere ? highSum / total.high.sum : 0.0f;
   });
 }
 
@@ -348,14 +341,13 @@ void launchTiles(const AttentionCall& call, std::byte* workspace, Launches& laun
   const uint32_t heads = call.cache.heads();
   if (call.tokens > kFewRows) {
     const uint32_t tiles = blocksOf(size_t(call.tokens) * call.group, 16);
-    launches(dim3(blocksOf(tiles, kAttentionWarps), heads), kAttentionWarps * kWarp, 0, promptKernel<kSize>, call);
+    launches(dim3(blocksOf(tiles, kAttentionWarps), heads, kSize / 64), kAttentionWarps * kWarp, 0, promptKernel<kSize>, call);
     return;
   }
   const Partials partials = partialsOf(call, workspace, call.tokens);
   const uint32_t tilesOfGroup = blocksOf(call.group, 16);
-  launches(dim3(partials.chunks, heads * tilesOfGroup, call.tokens), kWarp,
-           kChunkSlots<kSize> * StagedPage<kSize, kChunkSlots<kSize>>::kBytes, chunkKernel<kSize>, call, partials,
-           tilesOfGroup);
+  launches(dim3(partials.chunks, heads * tilesOfGroup, call.tokens), kChunkPages * kWarp,
+           kChunkPages * StagedPage<kSize>::kBytes, chunkKernel<kSize>, call, partials, tilesOfGroup);
   if (partials.chunks == 1) return;
   launches(dim3(call.heads(), call.tokens), kPlainThreads, kSize * sizeof(float), mergeKernel, call, partials, true);
 }

@@ -42,26 +42,17 @@ struct TileQueries {
   }
 };
 
-// What a tile has so far: of two rows a lane, sums of kSize / 8 mma.
-template <int kSize>
+// What some keys give a tile: of two rows a lane, sums of kDims / 8 mma.
+template <int kDims>
 struct TileSums {
   Mass low, high;
-  float sums[kSize / 8][4] = {};
+  float sums[kDims / 8][4] = {};
 
-  __device__ __forceinline__ void scale(float byLow, float byHigh) {
-#pragma unroll
-    for (auto& s : sums) {
-      s[0] *= byLow;
-      s[1] *= byLow;
-      s[2] *= byHigh;
-      s[3] *= byHigh;
-    }
-  }
   // Another's, of keys that come after.
   __device__ __forceinline__ void merge(const TileSums& next) {
     const Factors byLow = join(low, next.low), byHigh = join(high, next.high);
 #pragma unroll
-    for (int j = 0; j < kSize / 8; ++j) {
+    for (int j = 0; j < kDims / 8; ++j) {
       sums[j][0] = fmaf(sums[j][0], byLow.before, next.sums[j][0] * byLow.next);
       sums[j][1] = fmaf(sums[j][1], byLow.before, next.sums[j][1] * byLow.next);
       sums[j][2] = fmaf(sums[j][2], byHigh.before, next.sums[j][2] * byHigh.next);
@@ -89,36 +80,46 @@ struct PageInMemory {
     return *reinterpret_cast<const uint4*>(valueBits + key * kSize + group * 8);
   }
   __device__ __forceinline__ void awaitKeys() const {}
+  __device__ __forceinline__ void keysDone() const {}
   __device__ __forceinline__ void awaitValues() const {}
 };
 
 // One in shared memory, copied there by a warp. Pieces of 16 bytes change places in their row, so that the eight that a
-// quarter of the warp takes at a time lie in all banks. kSlots: pages that are fetched ahead.
-template <int kSize, int kSlots>
+// quarter of the warp takes at a time lie in all banks. Values have room of their own where a head has 64 features, else
+// they come when the keys are done with.
+template <int kSize>
 struct StagedPage {
-  static constexpr uint32_t kBytes = 2 * kSize * kPageKeys * 2;
+  static constexpr bool kBoth = kSize == 64;
+  static constexpr uint32_t kPart = kSize * kPageKeys * 2, kBytes = kBoth ? 2 * kPart : kPart;
 
   std::byte* slot;
+  const uint16_t* valueBits;
+  uint32_t lane;
 
-  __device__ __forceinline__ void fetchKeys(const uint16_t* keyBits, uint32_t lane) const {
+  __device__ __forceinline__ StagedPage(std::byte* slot, const uint16_t* keyBits, const uint16_t* valueBits,
+                                        uint32_t lane)
+      : slot(slot), valueBits(valueBits), lane(lane) {
 #pragma unroll
     for (uint32_t i = 0; i < kSize * 8 / kWarp; ++i) {
       const uint32_t piece = i * kWarp + lane;
       copyAsync16(keyAt(piece / 8, piece % 8), keyBits + piece * 8, true);
     }
+    copyAsyncCommit();
+    if (kBoth) fetchValues();
   }
-  __device__ __forceinline__ void fetchValues(const uint16_t* valueBits, uint32_t lane) const {
+  __device__ __forceinline__ void fetchValues() const {
 #pragma unroll
     for (uint32_t i = 0; i < kSize * 8 / kWarp; ++i) {
       const uint32_t piece = i * kWarp + lane, inRow = kSize / 8;
       copyAsync16(valueAt(piece / inRow, piece % inRow), valueBits + piece * 8, true);
     }
+    copyAsyncCommit();
   }
   __device__ __forceinline__ std::byte* keyAt(uint32_t c, uint32_t group) const {
     return slot + (c * 8 + (group ^ (c / 2 % 4 * 2))) * 16;
   }
   __device__ __forceinline__ std::byte* valueAt(uint32_t key, uint32_t group) const {
-    return slot + kBytes / 2 + (key * (kSize / 8) + (group ^ (key / 16 % 4 * 2))) * 16;
+    return slot + (kBoth ? kPart : 0) + (key * (kSize / 8) + (group ^ (key / 16 % 4 * 2))) * 16;
   }
   __device__ __forceinline__ uint4 keys(uint32_t c, uint32_t group) const {
     return *reinterpret_cast<const uint4*>(keyAt(c, group));
@@ -126,23 +127,28 @@ struct StagedPage {
   __device__ __forceinline__ uint4 values(uint32_t key, uint32_t group) const {
     return *reinterpret_cast<const uint4*>(valueAt(key, group));
   }
-  // Keys and values of a page are two groups of copies, and kSlots pages have been asked for.
   __device__ __forceinline__ void awaitKeys() const {
-    copyAsyncWait<2 * kSlots - 1>();
+    copyAsyncWait<kBoth ? 1 : 0>();
     __syncwarp();
   }
+  // All lanes have taken what they need of the keys.
+  __device__ __forceinline__ void keysDone() const {
+    if (kBoth) return;
+    __syncwarp();
+    fetchValues();
+  }
   __device__ __forceinline__ void awaitValues() const {
-    copyAsyncWait<2 * kSlots - 2>();
+    copyAsyncWait<0>();
     __syncwarp();
   }
 };
 
-// Adds a page: keys [d, 64] and values [64, d] of one key/value head. The rows see its first visibleLow and visibleHigh
-// keys, ≤ 64, of which there may be none; no row sees more than `visible`.
-template <int kSize, typename Page>
-__device__ __forceinline__ void addPage(TileSums<kSize>& tile, const TileQueries<kSize>& queries, const Page& page,
-                                        int32_t visibleLow, int32_t visibleHigh, int32_t visible, float scale,
-                                        uint32_t lane) {
+// What a page gives: keys [d, 64] and values [64, d] of one key/value head, of which dims from kDims · part on. The rows
+// see its first visibleLow and visibleHigh keys, ≤ 64, of which there may be none; no row sees more than `visible`.
+template <int kSize, int kDims, typename Page>
+__device__ __forceinline__ TileSums<kDims> sumsOfPage(const TileQueries<kSize>& queries, const Page& page,
+                                                      uint32_t part, int32_t visibleLow, int32_t visibleHigh,
+                                                      int32_t visible, float scale, uint32_t lane) {
   const uint32_t group = lane / 4, quad = lane % 4;
   float scores[8][4] = {};
   page.awaitKeys();
@@ -158,9 +164,10 @@ __device__ __forceinline__ void addPage(TileSums<kSize>& tile, const TileQueries
       mmaHalf(scores[j], queries.fragments[step], b);
     }
   }
+  page.keysDone();
+  TileSums<kDims> tile;
   // Column n of mma j is key 8n + j; the lane has columns 2 · quad and 2 · quad + 1.
   const auto larger = [](float a, float b) { return b > a ? b : a; };  // drops a NaN, whose own weight shows it
-  float greatestLow = kMinusInfinity, greatestHigh = kMinusInfinity;
 #pragma unroll
   for (int j = 0; j < 8; ++j) {
     const auto first = int32_t(quad * 16) + j, second = first + 8;
@@ -168,31 +175,26 @@ __device__ __forceinline__ void addPage(TileSums<kSize>& tile, const TileQueries
     scores[j][1] = second < visibleLow ? scores[j][1] * scale : kMinusInfinity;
     scores[j][2] = first < visibleHigh ? scores[j][2] * scale : kMinusInfinity;
     scores[j][3] = second < visibleHigh ? scores[j][3] * scale : kMinusInfinity;
-    greatestLow = larger(larger(greatestLow, scores[j][0]), scores[j][1]);
-    greatestHigh = larger(larger(greatestHigh, scores[j][2]), scores[j][3]);
+    tile.low.greatest = larger(larger(tile.low.greatest, scores[j][0]), scores[j][1]);
+    tile.high.greatest = larger(larger(tile.high.greatest, scores[j][2]), scores[j][3]);
   }
-  greatestLow = ofRow(greatestLow, larger);
-  greatestHigh = ofRow(greatestHigh, larger);
-  greatestLow = larger(tile.low.greatest, greatestLow);
-  greatestHigh = larger(tile.high.greatest, greatestHigh);
-  // A row that sees no key yet: its scores are −∞, and less than 0 stays so.
-  const float baseLow = greatestLow == kMinusInfinity ? 0.0f : greatestLow;
-  const float baseHigh = greatestHigh == kMinusInfinity ? 0.0f : greatestHigh;
-  float sumLow = 0, sumHigh = 0;
+  tile.low.greatest = ofRow(tile.low.greatest, larger);
+  tile.high.greatest = ofRow(tile.high.greatest, larger);
+  // A row that sees no key: its scores are −∞, and less than 0 stays so.
+  const float baseLow = tile.low.greatest == kMinusInfinity ? 0.0f : tile.low.greatest;
+  const float baseHigh = tile.high.greatest == kMinusInfinity ? 0.0f : tile.high.greatest;
   uint32_t weights[8][2];
 #pragma unroll
   for (int j = 0; j < 8; ++j) {
     const float a = powerOfTwo(scores[j][0] - baseLow), b = powerOfTwo(scores[j][1] - baseLow);
     const float c = powerOfTwo(scores[j][2] - baseHigh), d = powerOfTwo(scores[j][3] - baseHigh);
-    sumLow += a + b;
-    sumHigh += c + d;
+    tile.low.sum += a + b;
+    tile.high.sum += c + d;
     weights[j][0] = halfPair(a, b);
     weights[j][1] = halfPair(c, d);
   }
-  const float factorLow = powerOfTwo(tile.low.greatest - baseLow), factorHigh = powerOfTwo(tile.high.greatest - baseHigh);
-  tile.low = {greatestLow, fmaf(tile.low.sum, factorLow, ofRow(sumLow, Add()))};
-  tile.high = {greatestHigh, fmaf(tile.high.sum, factorHigh, ofRow(sumHigh, Add()))};
-  tile.scale(factorLow, factorHigh);
+  tile.low.sum = ofRow(tile.low.sum, Add());
+  tile.high.sum = ofRow(tile.high.sum, Add());
   page.awaitValues();
 #pragma unroll
   for (uint32_t step = 0; step < 4; ++step) {
@@ -201,11 +203,11 @@ __device__ __forceinline__ void addPage(TileSums<kSize>& tile, const TileQueries
     const uint32_t a[4] = {weights[2 * step][0], weights[2 * step][1], weights[2 * step + 1][0],
                            weights[2 * step + 1][1]};
 #pragma unroll
-    for (uint32_t part = 0; part < kSize / 64; ++part) {
+    for (uint32_t in = 0; in < kDims / 64; ++in) {
       const auto rowAt = [&](uint32_t at) -> uint4 {
         // What no row sees is whatever was there: a weight of 0 would not hide an infinity.
         if (int32_t(at) >= visible) return {0, 0, 0, 0};
-        return page.values(at, part * 8 + group);
+        return page.values(at, part * (kDims / 8) + in * 8 + group);
       };
       uint32_t first[8], second[8];
       pairUp(rowAt(key), rowAt(key + 8), first);
@@ -213,18 +215,19 @@ __device__ __forceinline__ void addPage(TileSums<kSize>& tile, const TileQueries
 #pragma unroll
       for (int j = 0; j < 8; ++j) {
         const uint32_t b[2] = {first[j], second[j]};
-        mmaHalf(tile.sums[part * 8 + uint32_t(j)], a, b);
+        mmaHalf(tile.sums[in * 8 + uint32_t(j)], a, b);
       }
     }
   }
+  return tile;
 }
 
 // Calls visit(c, low, high) for the features of the lane, a pair of neighbours in n: columns 2 · quad and + 1 of mma j
 // are dims 64 · part + 8 · column + j.
-template <int kSize, typename Visit>
-__device__ __forceinline__ void forEachSum(const TileSums<kSize>& tile, uint32_t lane, Visit visit) {
+template <int kDims, typename Visit>
+__device__ __forceinline__ void forEachSum(const TileSums<kDims>& tile, uint32_t lane, Visit visit) {
 #pragma unroll
-  for (uint32_t j = 0; j < kSize / 8; ++j) {
+  for (uint32_t j = 0; j < kDims / 8; ++j) {
     const uint32_t c = j / 8 * 64 + lane % 4 * 16 + j % 8;
     visit(c, tile.sums[j][0], tile.sums[j][2]);
     visit(c + 8, tile.sums[j][1], tile.sums[j][3]);

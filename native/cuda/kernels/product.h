@@ -29,9 +29,8 @@ struct RowPair {
   const std::byte *low, *high;  // dense: the rows; packed: their octets
 };
 
-// A stage is what a warp fetches at a time: kStage k of its two octets, kStageBytes in shared memory, with the
-// activations of every eight tokens behind it where those are not there already. `tokens(step, tile)` are the lane's
-// eight activations of a token of a tile in a step of 32 k.
+// A stage is what a warp fetches at a time: kStage k of its two octets, kStageBytes in shared memory. multiply() adds
+// what a step of it, of 32 k, gives with the lane's eight activations of a token.
 
 // bf16 and f16 as they lie in the checkpoint, rows of a multiple of 8 at multiples of 16 bytes.
 template <bool kBf16>
@@ -53,26 +52,23 @@ struct DenseFormat {
     }
   }
 
-  template <int kTiles, typename Tokens>
-  static __device__ __forceinline__ void multiply(float (&sums)[kTiles][4], const std::byte* stage, Tokens tokens,
-                                                  uint32_t lane) {
+  // Of a step of 32 k: what two mma take.
+  struct Step {
+    uint32_t first[4], second[4];
+  };
+  static __device__ __forceinline__ Step step(const std::byte* stage, uint32_t index, uint32_t lane) {
     const auto* words = reinterpret_cast<const uint4*>(stage) + lane;
-#pragma unroll
-    for (uint32_t step = 0; step < kSteps; ++step) {
-      const uint4 low = words[(step * 2 + 0) * kWarp], high = words[(step * 2 + 1) * kWarp];
-      const uint32_t first[4] = {low.x, high.x, low.y, high.y}, second[4] = {low.z, high.z, low.w, high.w};
-#pragma unroll
-      for (int tile = 0; tile < kTiles; ++tile) {
-        const uint4 b = tokens(step, tile);
-        const uint32_t lower[2] = {b.x, b.y}, upper[2] = {b.z, b.w};
-        if constexpr (kBf16) {
-          mmaBf16(sums[tile], first, lower);
-          mmaBf16(sums[tile], second, upper);
-        } else {
-          mmaHalf(sums[tile], first, lower);
-          mmaHalf(sums[tile], second, upper);
-        }
-      }
+    const uint4 low = words[(index * 2 + 0) * kWarp], high = words[(index * 2 + 1) * kWarp];
+    return {{low.x, high.x, low.y, high.y}, {low.z, high.z, low.w, high.w}};
+  }
+  static __device__ __forceinline__ void multiply(float (&sums)[4], const Step& step, const uint4& b) {
+    const uint32_t lower[2] = {b.x, b.y}, upper[2] = {b.z, b.w};
+    if constexpr (kBf16) {
+      mmaBf16(sums, step.first, lower);
+      mmaBf16(sums, step.second, upper);
+    } else {
+      mmaHalf(sums, step.first, lower);
+      mmaHalf(sums, step.second, upper);
     }
   }
 };
@@ -164,62 +160,52 @@ struct PackedFormat {
     return halfToFloat(uint16_t(wordOf(scales, block / 2) >> (block % 2 * 16)));
   }
 
-  template <int kTiles, typename Tokens>
-  static __device__ __forceinline__ void multiply(float (&sums)[kTiles][4], const std::byte* stage, Tokens tokens,
-                                                  uint32_t lane) {
+  // Of a block of 32 k: codes as pairs of f16 of the rows of both octets, and what their sums are multiplied by.
+  struct Step {
+    uint32_t low[4], high[4];
+    float lowScale, highScale, lowMinimum, highMinimum;  // minimums of q4, negated
+  };
+  static __device__ __forceinline__ Step step(const std::byte* stage, uint32_t block, uint32_t lane) {
     const Codes lowCodes = {stage, lane}, highCodes = {stage + superBytes(kType), lane};
     const uint4 lowSide = lowCodes.side(), highSide = highCodes.side();
-    uint4 lowWords = {}, highWords = {}, lowUpper = {}, highUpper = {};
-    if constexpr (kType == DType::kQ6) {
-      lowUpper = lowCodes.piece(2);
-      highUpper = highCodes.piece(2);
+    constexpr uint32_t kPerPiece = kType == DType::kQ8 ? 2 : 4;
+    const uint4 lowWords = lowCodes.piece(block / kPerPiece), highWords = highCodes.piece(block / kPerPiece);
+    Step step = {};
+    if constexpr (kType == DType::kQ8) {
+      const uint32_t at = block % 2 * 2;
+      bytePairs(wordOf(lowWords, at), step.low[0], step.low[1]);
+      bytePairs(wordOf(lowWords, at + 1), step.low[2], step.low[3]);
+      bytePairs(wordOf(highWords, at), step.high[0], step.high[1]);
+      bytePairs(wordOf(highWords, at + 1), step.high[2], step.high[3]);
+    } else if constexpr (kType == DType::kQ6) {
+      const uint4 lowUpper = lowCodes.piece(2), highUpper = highCodes.piece(2);
+      sixPairs(wordOf(lowWords, block % 4), wordOf(lowUpper, block / 2) >> (block % 2 * 8), step.low);
+      sixPairs(wordOf(highWords, block % 4), wordOf(highUpper, block / 2) >> (block % 2 * 8), step.high);
+    } else {
+      nibblePairs(wordOf(lowWords, block % 4), step.low);
+      nibblePairs(wordOf(highWords, block % 4), step.high);
     }
-#pragma unroll
-    for (uint32_t block = 0; block < kSuperBlocks; ++block) {
-      constexpr uint32_t kPerPiece = kType == DType::kQ8 ? 2 : 4;
-      if (block % kPerPiece == 0) {
-        lowWords = lowCodes.piece(block / kPerPiece);
-        highWords = highCodes.piece(block / kPerPiece);
-      }
-      uint32_t low[4], high[4];
-      float lowScale, highScale;
-      if constexpr (kType == DType::kQ8) {
-        const uint32_t at = block % 2 * 2;
-        bytePairs(wordOf(lowWords, at), low[0], low[1]);
-        bytePairs(wordOf(lowWords, at + 1), low[2], low[3]);
-        bytePairs(wordOf(highWords, at), high[0], high[1]);
-        bytePairs(wordOf(highWords, at + 1), high[2], high[3]);
-      } else if constexpr (kType == DType::kQ6) {
-        sixPairs(wordOf(lowWords, block % 4), wordOf(lowUpper, block / 2) >> (block % 2 * 8), low);
-        sixPairs(wordOf(highWords, block % 4), wordOf(highUpper, block / 2) >> (block % 2 * 8), high);
-      } else {
-        nibblePairs(wordOf(lowWords, block % 4), low);
-        nibblePairs(wordOf(highWords, block % 4), high);
-      }
-      [[maybe_unused]] float lowMinimum, highMinimum;
-      if constexpr (kType == DType::kQ4) {
-        const uint32_t ofLow = q4Side(lowSide, block), ofHigh = q4Side(highSide, block);
-        lowScale = halfToFloat(uint16_t(lowSide.x)) * float(ofLow & 63);
-        highScale = halfToFloat(uint16_t(highSide.x)) * float(ofHigh & 63);
-        lowMinimum = -halfToFloat(uint16_t(lowSide.x >> 16)) * float(ofLow >> 6);
-        highMinimum = -halfToFloat(uint16_t(highSide.x >> 16)) * float(ofHigh >> 6);
-      } else {
-        lowScale = scaleOf(lowSide, block);
-        highScale = scaleOf(highSide, block);
-      }
-#pragma unroll
-      for (int tile = 0; tile < kTiles; ++tile) {
-        const uint4 b = tokens(block, tile);
-        float s[4];
-        multiplyBlock(s, low, high, b);
-        addScaled(sums[tile], s, lowScale, highScale);
-        if constexpr (kType == DType::kQ4) {
-          // Σ of the block's activations, by a matrix of ones.
-          const uint32_t ones[4] = {kHalfOne, kHalfOne, kHalfOne, kHalfOne};
-          multiplyBlock(s, ones, ones, b);
-          addScaled(sums[tile], s, lowMinimum, highMinimum);
-        }
-      }
+    if constexpr (kType == DType::kQ4) {
+      const uint32_t ofLow = q4Side(lowSide, block), ofHigh = q4Side(highSide, block);
+      step.lowScale = halfToFloat(uint16_t(lowSide.x)) * float(ofLow & 63);
+      step.highScale = halfToFloat(uint16_t(highSide.x)) * float(ofHigh & 63);
+      step.lowMinimum = -halfToFloat(uint16_t(lowSide.x >> 16)) * float(ofLow >> 6);
+      step.highMinimum = -halfToFloat(uint16_t(highSide.x >> 16)) * float(ofHigh >> 6);
+    } else {
+      step.lowScale = scaleOf(lowSide, block);
+      step.highScale = scaleOf(highSide, block);
+    }
+    return step;
+  }
+  static __device__ __forceinline__ void multiply(float (&sums)[4], const Step& step, const uint4& b) {
+    float block[4];
+    multiplyBlock(block, step.low, step.high, b);
+    addScaled(sums, block, step.lowScale, step.highScale);
+    if constexpr (kType == DType::kQ4) {
+      // Σ of the block's activations, by a matrix of ones.
+      const uint32_t ones[4] = {kHalfOne, kHalfOne, kHalfOne, kHalfOne};
+      multiplyBlock(block, ones, ones, b);
+      addScaled(sums, block, step.lowMinimum, step.highMinimum);
     }
   }
 };

@@ -3,6 +3,7 @@
 //
 //   tiles()                                   of sixteen rows, two octets
 //   source(tile, half) → WeightRows           the matrix and first row of an octet
+//   begin(first, tokens)                      by all threads, before a block's first sums of those tokens are stored
 //   store(tile, at, token, low, high)         the sums of row `at` of both octets for a token
 //
 // Decoding is bound by the bytes of the weights, each of which is read once for up to 64 tokens. They come through a
@@ -31,6 +32,8 @@ struct WeightRows {
 
 // Tokens whose activations every block narrows for itself, where a kernel that does it for all would cost more.
 constexpr uint32_t kInlineTokens = 2;
+// Tokens up to which a block is one tile's.
+constexpr uint32_t kMediumTokens = 32;
 
 // What a lane reads of an octet; rows beyond the matrix are its last, and their sums nobody's.
 template <typename Format>
@@ -131,6 +134,7 @@ __global__ __launch_bounds__(kRowThreads) void productKernel(Op op, Activations 
     __syncthreads();
     narrow = inlineRows;
   }
+  op.begin(firstToken, tokens);
   const std::byte* tokenRows[kTiles];
 #pragma unroll
   for (uint32_t i = 0; i < kTiles; ++i) {
@@ -147,15 +151,21 @@ __global__ __launch_bounds__(kRowThreads) void productKernel(Op op, Activations 
       fetch(slot == 0 ? Shape::kStages - 1 : slot - 1, true);
       copyAsyncCommit();
       const std::byte* stage = ring + slot * Shape::kStageBytes;
-      Format::multiply(sums, stage, [&](uint32_t step, int i) -> uint4 {
-        if constexpr (Shape::kStaged) {
-          const std::byte* at = stage + Format::kStageBytes + ((uint32_t(i) * Format::kSteps + step) * kWarp + lane) * 16;
-          return *reinterpret_cast<const uint4*>(at);
-        } else {
-          if (tokenRows[i] == nullptr) return {0, 0, 0, 0};
-          return *reinterpret_cast<const uint4*>(tokenRows[i] + size_t(k + step * 32 + lane % 4 * 8) * 2);
+#pragma unroll
+      for (uint32_t index = 0; index < Format::kSteps; ++index) {
+        const typename Format::Step step = Format::step(stage, index, lane);
+#pragma unroll
+        for (uint32_t i = 0; i < kTiles; ++i) {
+          uint4 b = {0, 0, 0, 0};
+          if constexpr (Shape::kStaged) {
+            b = *reinterpret_cast<const uint4*>(stage + Format::kStageBytes + ((i * Format::kSteps + index) * kWarp + lane) * 16);
+          } else {
+            const size_t at = size_t(k + index * 32 + lane % 4 * 8) * 2;
+            if (tokenRows[i] != nullptr) b = *reinterpret_cast<const uint4*>(tokenRows[i] + at);
+          }
+          Format::multiply(sums[i], step, b);
         }
-      }, lane);
+      }
       slot = slot + 1 == Shape::kStages ? 0 : slot + 1;
     }
 
@@ -190,6 +200,107 @@ __global__ __launch_bounds__(kRowThreads) void productKernel(Op op, Activations 
   copyAsyncWait<0>();
 }
 
+// Rows of a prompt: a block is a tile of rows a warp, two of dense weights, by 64 tokens, whose activations its warps share.
+constexpr uint32_t kWideTokens = 64;
+
+template <typename Format>
+struct WideShape {
+  static constexpr uint32_t kOfWarp = Format::kPacked ? 1 : 2, kWideTiles = kOfWarp * kSections;
+  static constexpr uint32_t kTokenBytes = Format::kSteps * (kWideTokens / 8) * kWarp * 16;
+  static constexpr uint32_t kStageBytes = kWideTiles * Format::kStageBytes + kTokenBytes;
+  static constexpr uint32_t kStages = kStageBytes * 3 <= 160 * 1024 ? 3 : 2;
+  static constexpr size_t kBytes = size_t(kStages) * kStageBytes;
+};
+
+// The same sums as productKernel's: a section's from 0, and added to those before.
+template <typename Format, typename Op>
+__global__ __launch_bounds__(kRowThreads) void wideKernel(Op op, const std::byte* narrow, uint32_t depth,
+                                                          uint32_t tokens, uint32_t tiles) {
+  using Shape = WideShape<Format>;
+  constexpr uint32_t kTokenTiles = kWideTokens / 8, kOfWarp = Shape::kOfWarp, kWideTiles = Shape::kWideTiles;
+  DYNAMIC_SHARED(shared);
+  const uint32_t warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
+  const uint32_t section = sectionOf(depth, Format::kStage);
+  const size_t rowBytes = narrowBytes(depth);
+  const uint32_t firstToken = blockIdx.x * kWideTokens, firstTile = blockIdx.y * kWideTiles + warp * kOfWarp;
+  RowPair rows[kOfWarp];
+#pragma unroll
+  for (uint32_t i = 0; i < kOfWarp; ++i) {
+    const uint32_t tile = firstTile + i < tiles ? firstTile + i : tiles - 1;
+    rows[i] = {octetOf<Format>(op.source(tile, 0), lane), octetOf<Format>(op.source(tile, 1), lane)};
+  }
+  const auto fetch = [&](uint32_t slot, uint32_t k) {
+    if (k < depth) {
+      std::byte* stage = shared + slot * Shape::kStageBytes;
+#pragma unroll
+      for (uint32_t i = 0; i < kOfWarp; ++i) {
+        Format::copy(stage + (warp * kOfWarp + i) * Format::kStageBytes, rows[i], k, lane, depth);
+      }
+      // A warp copies the activations of eight tokens.
+      const uint32_t token = firstToken + warp * 8 + lane / 4;
+      const std::byte* row = narrow + size_t(token < tokens ? token : 0) * rowBytes;
+      std::byte* to = stage + kWideTiles * Format::kStageBytes + (warp * Format::kSteps * kWarp + lane) * 16;
+#pragma unroll
+      for (uint32_t step = 0; step < Format::kSteps; ++step) {
+        copyAsync16(to + step * kWarp * 16, row + size_t(k + step * 32 + lane % 4 * 8) * 2, token < tokens);
+      }
+    }
+    copyAsyncCommit();
+  };
+  waitForPredecessor();
+  letSuccessorStart();
+  op.begin(firstToken, tokens);
+  for (uint32_t i = 0; i + 1 < Shape::kStages; ++i) fetch(i, i * Format::kStage);
+  float sums[kOfWarp][kTokenTiles][4] = {}, totals[kOfWarp][kTokenTiles][4];
+  uint32_t slot = 0;
+  bool begun = false;
+  for (uint32_t k = 0; k < depth; k += Format::kStage) {
+    copyAsyncWait<Shape::kStages - 2>();
+    __syncthreads();  // all warps' parts are there, and the stage before is done with
+    fetch(slot == 0 ? Shape::kStages - 1 : slot - 1, k + (Shape::kStages - 1) * Format::kStage);
+    const std::byte* stage = shared + slot * Shape::kStageBytes;
+    const std::byte* tokenStage = stage + kWideTiles * Format::kStageBytes + lane * 16;
+#pragma unroll
+    for (uint32_t index = 0; index < Format::kSteps; ++index) {
+      typename Format::Step steps[kOfWarp];
+#pragma unroll
+      for (uint32_t i = 0; i < kOfWarp; ++i) {
+        steps[i] = Format::step(stage + (warp * kOfWarp + i) * Format::kStageBytes, index, lane);
+      }
+#pragma unroll
+      for (uint32_t i = 0; i < kTokenTiles; ++i) {
+        const uint4 b = *reinterpret_cast<const uint4*>(tokenStage + (i * Format::kSteps + index) * kWarp * 16);
+#pragma unroll
+        for (uint32_t of = 0; of < kOfWarp; ++of) Format::multiply(sums[of][i], steps[of], b);
+      }
+    }
+    slot = slot + 1 == Shape::kStages ? 0 : slot + 1;
+    if ((k + Format::kStage) % section != 0 && k + Format::kStage < depth) continue;
+#pragma unroll
+    for (uint32_t i = 0; i < kOfWarp * kTokenTiles * 4; ++i) {
+      float& sum = sums[i / (kTokenTiles * 4)][i / 4 % kTokenTiles][i % 4];
+      float& total = totals[i / (kTokenTiles * 4)][i / 4 % kTokenTiles][i % 4];
+      total = begun ? total + sum : sum;
+      sum = 0;
+    }
+    begun = true;
+  }
+  copyAsyncWait<0>();
+#pragma unroll
+  for (uint32_t i = 0; i < kOfWarp * kTokenTiles * 2; ++i) {
+    const uint32_t of = i / (kTokenTiles * 2), tokenTile = i / 2 % kTokenTiles, column = i % 2;
+    const uint32_t token = firstToken + tokenTile * 8 + lane % 4 * 2 + column;
+    if (token >= tokens || firstTile + of >= tiles) continue;
+    float low = totals[of][tokenTile][column], high = totals[of][tokenTile][2 + column];
+    if constexpr (Format::kNarrow != Narrow::kBf16) {
+      const float scale = *reinterpret_cast<const float*>(narrow + token * rowBytes + size_t(narrowWidth(depth)) * 2);
+      low *= scale;
+      high *= scale;
+    }
+    op.store(firstTile + of, lane / 4, token, low, high);
+  }
+}
+
 // Weights of f32, and rows that are not aligned: a warp for a row of both octets, lanes over k, lanes added by
 // butterflies. Activations are f32.
 template <typename Op>
@@ -198,6 +309,7 @@ __global__ __launch_bounds__(kRowThreads) void plainProductKernel(Op op, const f
   waitForPredecessor();
   const uint32_t tile = blockIdx.x, at = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
   const uint32_t firstToken = blockIdx.y * 8, count = tokens - firstToken < 8 ? tokens - firstToken : 8;
+  op.begin(firstToken, tokens);
   const WeightRows low = op.source(tile, 0), high = op.source(tile, 1);
   const auto rowOf = [&](const WeightRows& rows) {
     return size_t(rows.row + at < rows.matrix.rows ? rows.row + at : rows.matrix.rows - 1) * depth;
@@ -255,7 +367,12 @@ void launchProduct(const Op& op, const Activations& from, uint32_t depth, uint32
   narrowRows(from, Format::kNarrow, depth, tokens, workspace, launches);
   if (tokens <= 8) return launchTiles<Format, 1, false>(op, from, workspace, depth, tokens, launches);
   if (tokens <= 16) return launchTiles<Format, 2, false>(op, from, workspace, depth, tokens, launches);
-  launchTiles<Format, 8, false>(op, from, workspace, depth, tokens, launches);
+  using Wide = WideShape<Format>;
+  if (tokens <= kMediumTokens || Wide::kBytes > launches.sharedOfBlock()) {
+    return launchTiles<Format, 4, false>(op, from, workspace, depth, tokens, launches);
+  }
+  launches(dim3(blocksOf(tokens, kWideTokens), blocksOf(op.tiles(), Wide::kWideTiles)), kRowThreads, Wide::kBytes,
+           wideKernel<Format, Op>, op, workspace, depth, tokens, op.tiles());
 }
 
 // `first`: one of the op's matrices; all are of its format and depth. Its workspace is productWorkspace.
@@ -293,6 +410,7 @@ struct StoreOp {
   uint32_t tiles() const { return blocksOf(b.rows, 16); }
   bool aligned() const { return isAligned(b); }
   __device__ WeightRows source(uint32_t tile, uint32_t half) const { return {b, tile * 16 + half * 8}; }
+  __device__ void begin(uint32_t, uint32_t) const {}
   __device__ void store(uint32_t tile, uint32_t at, uint32_t token, float low, float high) const {
     storeRow(tile * 16 + at, token, low);
     storeRow(tile * 16 + 8 + at, token, high);

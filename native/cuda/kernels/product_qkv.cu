@@ -31,6 +31,7 @@ struct QkvOp {
     return {value, row - query.rows - key.rows};
   }
 
+  __device__ void begin(uint32_t, uint32_t) const {}
   __device__ void store(uint32_t tile, uint32_t at, uint32_t token, float low, float high) const {
     const uint32_t pair = tile % headTiles() * 8 + at, row = tile / headTiles() * 2 * half + pair;
     const bool isValue = row >= query.rows + key.rows;

@@ -13,6 +13,7 @@ struct SwigluOp {
   uint32_t tiles() const { return blocksOf(gate.rows, 8); }
   bool aligned() const { return isAligned(gate) && isAligned(up); }
   __device__ WeightRows source(uint32_t tile, uint32_t half) const { return {half == 0 ? gate : up, tile * 8}; }
+  __device__ void begin(uint32_t, uint32_t) const {}
   __device__ void store(uint32_t tile, uint32_t at, uint32_t token, float low, float high) const {
     const uint32_t row = tile * 8 + at;
     if (row < gate.rows) out[size_t(token) * gate.rows + row] = silu(low) * high;

@@ -122,7 +122,7 @@ size_t repackedBytes(DType dtype, uint32_t rows, uint32_t depth) { return packed
 
 cudaError_t repack(DType dtype, const std::byte* from, uint32_t rows, uint32_t depth, std::byte* to,
                    cudaStream_t stream) {
-  Launches launches(stream, 1);
+  Launches launches(stream, {1, 0});
   const auto kernel = dtype == DType::kQ8   ? repackKernel<DType::kQ8>
                       : dtype == DType::kQ6 ? repackKernel<DType::kQ6>
                                             : repackKernel<DType::kQ4>;
