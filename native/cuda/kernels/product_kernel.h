@@ -310,6 +310,7 @@ __global__ __launch_bounds__(kRowThreads) void plainProductKernel(Op op, const f
   const uint32_t tile = blockIdx.x, at = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
   const uint32_t firstToken = blockIdx.y * 8, count = tokens - firstToken < 8 ? tokens - firstToken : 8;
   op.begin(firstToken, tokens);
+  __syncthreads();
   const WeightRows low = op.source(tile, 0), high = op.source(tile, 1);
   const auto rowOf = [&](const WeightRows& rows) {
     return size_t(rows.row + at < rows.matrix.rows ? rows.row + at : rows.matrix.rows - 1) * depth;

@@ -31,7 +31,24 @@ struct QkvOp {
     return {value, row - query.rows - key.rows};
   }
 
-  __device__ void begin(uint32_t, uint32_t) const {}
+  // Where a block's tokens go in the cache: page · 64 + place, kNowhere of padding, kWrong where the table names no page.
+  static constexpr int32_t kNowhere = -1, kWrong = -2;
+  static __device__ int32_t& placeOf(uint32_t token) {
+    using Places = int32_t[64];
+    SHARED(Places, places);
+    return places[token % 64];
+  }
+  __device__ void begin(uint32_t first, uint32_t tokens) const {
+    const uint32_t token = first + threadIdx.x;
+    if (keyRows != nullptr || threadIdx.x >= 64 || token >= tokens) return;
+    int32_t place = kNowhere;
+    if (!cache.padding(token)) {
+      const auto position = uint32_t(cache.positions.as<int32_t>()[token]);
+      const int32_t page = cache.page(cache.slots.as<int32_t>()[token], position / kPageKeys);
+      place = page < 0 ? kWrong : page * int32_t(kPageKeys) + int32_t(position % kPageKeys);
+    }
+    placeOf(token) = place;
+  }
   __device__ void store(uint32_t tile, uint32_t at, uint32_t token, float low, float high) const {
     const uint32_t pair = tile % headTiles() * 8 + at, row = tile / headTiles() * 2 * half + pair;
     const bool isValue = row >= query.rows + key.rows;
@@ -54,20 +71,18 @@ struct QkvOp {
       to[half] = high;
       return;
     }
-    if (cache.padding(token)) return;
-    const auto position = uint32_t(cache.positions.as<int32_t>()[token]);
-    const int32_t page = cache.page(cache.slots.as<int32_t>()[token], position / kPageKeys);
-    if (page < 0) {
-      if (own == 0 && !isValue) fail(state, op, ErrorCode::kInternal, token);
+    const int32_t place64 = placeOf(token);
+    if (place64 < 0) {
+      if (place64 == kWrong && own == 0 && !isValue) fail(state, op, ErrorCode::kInternal, token);
       return;
     }
-    const uint32_t head = own / (2 * half), place = position % kPageKeys;
+    const uint32_t page = uint32_t(place64) / kPageKeys, place = uint32_t(place64) % kPageKeys, head = own / (2 * half);
     if (isValue) {
-      Cache::set(cache.values, cache.valueAt(uint32_t(page), head, place, pair), low);
-      Cache::set(cache.values, cache.valueAt(uint32_t(page), head, place, pair + half), high);
+      Cache::set(cache.values, cache.valueAt(page, head, place, pair), low);
+      Cache::set(cache.values, cache.valueAt(page, head, place, pair + half), high);
     } else {
-      Cache::set(cache.keys, cache.keyAt(uint32_t(page), head, place, pair), low);
-      Cache::set(cache.keys, cache.keyAt(uint32_t(page), head, place, pair + half), high);
+      Cache::set(cache.keys, cache.keyAt(page, head, place, pair), low);
+      Cache::set(cache.keys, cache.keyAt(page, head, place, pair + half), high);
     }
   }
 };

@@ -71,46 +71,106 @@ __device__ __forceinline__ float4 rotatedOf(float4 v) {
   return {e[0] * 0.125f, e[1] * 0.125f, e[2] * 0.125f, e[3] * 0.125f};
 }
 
-// A row of activations into `to` (narrowBytes) by all kRowThreads. `shared`: a word for each warp.
+// Four elements of a thread, for every kRowThreads · 4 of a row, up to which they stay in registers.
+constexpr uint32_t kKeptFours = 4, kKeptDepth = kKeptFours * kRowThreads * 4;
+
+// What narrow elements are multiplied by, and their sums divided by: 2ᵉ ≤ greatest < 2ᵉ⁺¹ becomes 2¹³ … 2¹⁴. Rows of zeros
+// and tiny ones stay within what a power of two can be; one with a NaN or an infinity gives NaN whatever that is.
+struct RowScale {
+  float multiply = 1, divide = 1;
+
+  __device__ static RowScale of(float greatest) {
+    const int exponent = int(__float_as_uint(greatest) >> 23) - 127;
+    const int shift = exponent > 120 ? 13 - 120 : exponent < -100 ? 13 + 100 : 13 - exponent;
+    return {__uint_as_float(uint32_t(shift + 127) << 23), __uint_as_float(uint32_t(127 - shift) << 23)};
+  }
+};
+
+__device__ __forceinline__ float greatestOf(float greatest, const float4& v) {
+  return fmaxf(fmaxf(fmaxf(greatest, fabsf(v.x)), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w)));
+}
+
+template <Narrow kNarrow>
+__device__ __forceinline__ void storeFour(std::byte* to, uint32_t k, const float4& v, const RowScale& scale) {
+  auto* elements = reinterpret_cast<uint2*>(to) + k / 4;
+  if constexpr (kNarrow == Narrow::kBf16) {
+    *elements = {bf16Pair(v.x, v.y), bf16Pair(v.z, v.w)};
+  } else {
+    const float by = scale.multiply;
+    *elements = {halfPair(v.x * by, v.y * by), halfPair(v.z * by, v.w * by)};
+  }
+}
+
+// A row of activations into `to` (narrowBytes) by all kRowThreads. `shared`: a word for each warp. A row of up to
+// kKeptDepth is loaded once, and waits once for the memory; of longer ones the cache has what is read again.
 template <Narrow kNarrow>
 __device__ __forceinline__ void narrowRow(const Activations& from, uint32_t row, uint32_t depth, std::byte* to,
                                           float* shared) {
   const float* x = from.x + size_t(row) * depth;
   const bool whole = depth % 4 == 0 && reinterpret_cast<uintptr_t>(from.x) % 16 == 0;
-  const float normScale = from.norm != nullptr ? normScaleOf(x, depth, from.epsilon, shared) : 1.0f;
-  const auto valuesAt = [&](uint32_t k) {
-    float4 v = fourOf(from, x, k, depth, normScale, whole);
-    if constexpr (kNarrow == Narrow::kRotatedHalf) {
-      const float4 rotated = rotatedOf(v);  // of all lanes, as they exchange
-      if (k / 32 * 32 + 32 <= depth) v = rotated;
-    }
-    return v;
+  const Activations plain = {from.x, nullptr, DType::kF32, 0};
+  const uint32_t width = narrowWidth(depth);
+  // Rotated where that is asked for: of all lanes, as they exchange.
+  const auto turned = [&](const float4& v, uint32_t k) {
+    if constexpr (kNarrow != Narrow::kRotatedHalf) return v;
+    const float4 rotated = rotatedOf(v);
+    return k / 32 * 32 + 32 <= depth ? rotated : v;
   };
-  float multiply = 1, divide = 1;
-  if constexpr (kNarrow != Narrow::kBf16) {
-    float greatest = 0;
-    for (uint32_t k = threadIdx.x * 4; k < narrowWidth(depth); k += kRowThreads * 4) {
-      const float4 v = valuesAt(k);
-      greatest = fmaxf(fmaxf(fmaxf(greatest, fabsf(v.x)), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w)));
+  const auto most = [](float a, float b) { return fmaxf(a, b); };
+  RowScale scale;
+  if (depth <= kKeptDepth) {
+    float4 v[kKeptFours], weights[kKeptFours];
+    float squares = 0, greatest = 0;
+#pragma unroll
+    for (uint32_t i = 0; i < kKeptFours; ++i) {
+      const uint32_t k = (i * kRowThreads + threadIdx.x) * 4;
+      v[i] = fourOf(plain, x, k, depth, 1, whole);
+      weights[i] = {1, 1, 1, 1};
+      if (from.norm == nullptr) continue;
+      float* w[4] = {&weights[i].x, &weights[i].y, &weights[i].z, &weights[i].w};
+      for (uint32_t j = 0; j < 4; ++j) {
+        if (k + j < depth) *w[j] = elementOf(from.norm, from.normType, k + j);
+      }
     }
-    greatest = ofBlock(greatest, shared, [](float a, float b) { return fmaxf(a, b); });
-    // 2ᵉ ≤ greatest < 2ᵉ⁺¹. Rows of zeros and tiny ones stay within what a power of two can be; one with a NaN or an
-    // infinity gives NaN whatever it is multiplied by.
-    const int exponent = int(__float_as_uint(greatest) >> 23) - 127;
-    const int shift = exponent > 120 ? 13 - 120 : exponent < -100 ? 13 + 100 : 13 - exponent;
-    multiply = __uint_as_float(uint32_t(shift + 127) << 23);
-    divide = __uint_as_float(uint32_t(127 - shift) << 23);
-  }
-  auto* elements = reinterpret_cast<uint2*>(to);
-  for (uint32_t k = threadIdx.x * 4; k < narrowWidth(depth); k += kRowThreads * 4) {
-    const float4 v = valuesAt(k);
-    if constexpr (kNarrow == Narrow::kBf16) {
-      elements[k / 4] = {bf16Pair(v.x, v.y), bf16Pair(v.z, v.w)};
-    } else {
-      elements[k / 4] = {halfPair(v.x * multiply, v.y * multiply), halfPair(v.z * multiply, v.w * multiply)};
+    if (from.norm != nullptr) {
+#pragma unroll
+      for (uint32_t i = 0; i < kKeptFours; ++i) {
+        squares = fmaf(v[i].x, v[i].x, squares);
+        squares = fmaf(v[i].y, v[i].y, squares);
+        squares = fmaf(v[i].z, v[i].z, squares);
+        squares = fmaf(v[i].w, v[i].w, squares);
+      }
+      const float norm = 1.0f / sqrtf(ofBlock(squares, shared, Add()) / float(depth) + from.epsilon);
+#pragma unroll
+      for (uint32_t i = 0; i < kKeptFours; ++i) {
+        const float4 w = weights[i];
+        v[i] = {v[i].x * norm * w.x, v[i].y * norm * w.y, v[i].z * norm * w.z, v[i].w * norm * w.w};
+      }
     }
+#pragma unroll
+    for (uint32_t i = 0; i < kKeptFours; ++i) {
+      v[i] = turned(v[i], (i * kRowThreads + threadIdx.x) * 4);
+      greatest = greatestOf(greatest, v[i]);
+    }
+    if constexpr (kNarrow != Narrow::kBf16) scale = RowScale::of(ofBlock(greatest, shared, most));
+#pragma unroll
+    for (uint32_t i = 0; i < kKeptFours; ++i) {
+      const uint32_t k = (i * kRowThreads + threadIdx.x) * 4;
+      if (k < width) storeFour<kNarrow>(to, k, v[i], scale);
+    }
+  } else {
+    const float norm = from.norm != nullptr ? normScaleOf(x, depth, from.epsilon, shared) : 1.0f;
+    const auto valuesAt = [&](uint32_t k) { return turned(fourOf(from, x, k, depth, norm, whole), k); };
+    if constexpr (kNarrow != Narrow::kBf16) {
+      float greatest = 0;
+#pragma unroll 4
+      for (uint32_t k = threadIdx.x * 4; k < width; k += kRowThreads * 4) greatest = greatestOf(greatest, valuesAt(k));
+      scale = RowScale::of(ofBlock(greatest, shared, most));
+    }
+#pragma unroll 4
+    for (uint32_t k = threadIdx.x * 4; k < width; k += kRowThreads * 4) storeFour<kNarrow>(to, k, valuesAt(k), scale);
   }
-  if (threadIdx.x == 0) *reinterpret_cast<float*>(to + size_t(narrowWidth(depth)) * 2) = divide;
+  if (threadIdx.x == 0) *reinterpret_cast<float*>(to + size_t(width) * 2) = scale.divide;
 }
 
 }  // namespace quipu::cuda
