@@ -7,11 +7,14 @@ import { cmake } from "./cmake.js";
 
 const DEFAULT_COMPILER = "/usr/local/cuda/bin/nvcc";
 
-const compiler = [...(process.env.PATH ?? "").split(delimiter).map((folder) => join(folder, "nvcc")), DEFAULT_COMPILER].find((path) =>
-  existsSync(path),
-);
+const compiler = [
+  ...(process.env.PATH ?? "").split(delimiter).map((folder) => join(folder, "nvcc")),
+  DEFAULT_COMPILER,
+].find((path) => existsSync(path));
 if (compiler === undefined) {
-  console.error(`nvcc was found neither on the PATH nor as ${DEFAULT_COMPILER}: install the CUDA toolkit, 13.0 or newer.`);
+  console.error(
+    `nvcc was found neither on the PATH nor as ${DEFAULT_COMPILER}: install the CUDA toolkit, 13.0 or newer.`,
+  );
   process.exit(1);
 }
 const architectures = process.argv.slice(2);

@@ -5,8 +5,10 @@
 #include <string>
 
 #include "binding/classes.h"
+#include "binding/errors.h"
 #include "core/device.h"
 #include "cuda/backend.h"
+#include "cuda/gpus.h"
 
 namespace quipu {
 
@@ -25,10 +27,32 @@ Status Device::open(const std::string& target, uint32_t, std::shared_ptr<Device>
 
 namespace {
 
+// gpus() → what the driver shows: [name, compute capability, bytes of memory, bytes of it that are free] of each, and
+// first the CUDA version of the driver and of this build.
+Napi::Value gpus(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  quipu::cuda::GpuList list;
+  quipu::binding::check(env, quipu::cuda::listGpus(list));
+  auto result = Napi::Array::New(env);
+  uint32_t at = 0;
+  result.Set(at++, Napi::String::New(env, list.driver));
+  result.Set(at++, Napi::String::New(env, list.runtime));
+  for (const quipu::cuda::GpuDescription& gpu : list.gpus) {
+    auto row = Napi::Array::New(env, 4);
+    row.Set(0u, Napi::String::New(env, gpu.name));
+    row.Set(1u, Napi::String::New(env, gpu.capability));
+    row.Set(2u, Napi::Number::New(env, static_cast<double>(gpu.bytes)));
+    row.Set(3u, Napi::Number::New(env, static_cast<double>(gpu.freeBytes)));
+    result.Set(at++, row);
+  }
+  return result;
+}
+
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   auto* classes = new quipu::binding::Classes();
   quipu::binding::defineDevice(env, exports, *classes);
   env.SetInstanceData<quipu::binding::Classes>(classes);
+  exports.Set("gpus", Napi::Function::New<quipu::binding::guardedFunction<gpus>>(env, "gpus"));
   return exports;
 }
 

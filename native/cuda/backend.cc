@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cuda/gpus.h"
 #include "cuda/kernels/repack.h"
 
 namespace quipu::cuda {
@@ -13,36 +14,10 @@ constexpr size_t kUploadBytes = size_t(8) << 20;
 
 size_t wholeLines(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-Status unavailable(const std::string& message) { return Status::error(ErrorCode::kDeviceUnavailable, message); }
-
-std::string versionOf(int version) {
-  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
-}
-
-// Whether the driver is there, is new enough and shows this GPU.
-Status findDevice(uint32_t index) {
-  int driver = 0, runtime = 0, count = 0;
-  (void)cudaRuntimeGetVersion(&runtime);
-  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) {
-    return unavailable("no NVIDIA driver answers (libcuda.so.1 was not found, or could not be used)");
-  }
-  const cudaError_t error = cudaGetDeviceCount(&count);
-  if (error == cudaErrorInsufficientDriver) {
-    return unavailable("the NVIDIA driver supports CUDA " + versionOf(driver) + ", this build needs " +
-                       versionOf(runtime) + ": a newer driver is needed");
-  }
-  if (error != cudaSuccess) return unavailable(std::string("the NVIDIA driver shows no GPU: ") + cudaGetErrorString(error));
-  if (index >= static_cast<uint32_t>(count)) {
-    return unavailable("GPU " + std::to_string(index) + " of " + std::to_string(count) +
-                       " that the driver shows (CUDA_VISIBLE_DEVICES may hide some)");
-  }
-  return {};
-}
-
 }  // namespace
 
 Status CudaBackend::open(uint32_t index, std::unique_ptr<Backend>& out) {
-  if (Status status = findDevice(index); !status.ok()) return status;
+  if (Status status = findGpu(index); !status.ok()) return status;
   std::unique_ptr<CudaBackend> backend(new CudaBackend(index));
   if (Status status = backend->start(); !status.ok()) return status;
   out = std::move(backend);
@@ -63,8 +38,12 @@ Status CudaBackend::start() {
   ask(processors, cudaDevAttrMultiProcessorCount);
   ask(sharedBytes, cudaDevAttrMaxSharedMemoryPerBlockOptin);
   gpu_ = {static_cast<uint32_t>(std::max(processors, 1)), static_cast<size_t>(std::max(sharedBytes, 0))};
-  if (error == cudaErrorNoKernelImageForDevice) return unavailable("this build has no kernels for that GPU");
-  if (error != cudaSuccess) return unavailable(std::string("the GPU cannot be used: ") + cudaGetErrorString(error));
+  if (error == cudaErrorNoKernelImageForDevice)
+    return Status::error(ErrorCode::kDeviceUnavailable, "this build has no kernels for that GPU");
+  if (error != cudaSuccess) {
+    return Status::error(ErrorCode::kDeviceUnavailable,
+                         std::string("the GPU cannot be used: ") + cudaGetErrorString(error));
+  }
   return allocatePinned(kUploadBytes, upload_);
 }
 
@@ -125,7 +104,8 @@ Status CudaBackend::upload(std::span<const uint8_t> bytes, DType dtype, uint32_t
   DeviceBytes given, data;
   if (Status status = allocateOnDevice(bytes.size(), given); !status.ok()) return status;
   if (Status status = allocateOnDevice(repackedBytes(dtype, rows, columns), data); !status.ok()) return status;
-  if (Status status = copyUp(reinterpret_cast<const std::byte*>(bytes.data()), bytes.size(), given.get()); !status.ok()) {
+  if (Status status = copyUp(reinterpret_cast<const std::byte*>(bytes.data()), bytes.size(), given.get());
+      !status.ok()) {
     return status;
   }
   cudaError_t error = repack(dtype, given.get(), rows, columns, data.get(), uploads_);

@@ -8,8 +8,8 @@
 
 namespace quipu::cuda {
 
-// What `doing` came to: ERR_OUT_OF_MEMORY where the device has none left, ERR_DEVICE_LOST where nothing can be done with
-// it any more in this process, ERR_INTERNAL else. An error that is not the device's end is forgotten.
+// What `doing` came to: ERR_OUT_OF_MEMORY where the device has none left, ERR_DEVICE_LOST where nothing can be done
+// with it any more in this process, ERR_INTERNAL else. An error that is not the device's end is forgotten.
 inline Status statusOf(cudaError_t error, const std::string& doing) {
   if (error == cudaSuccess) return {};
   const std::string what = doing + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")";

@@ -99,7 +99,8 @@ Status CudaExecutable::enqueue(const RowCounts& counts, cudaStream_t stream) {
     setCounts(counts);
     return launchAll(stream);
   }
-  const auto found = std::find_if(graphs_.begin(), graphs_.end(), [&](const Captured& c) { return c.counts == counts; });
+  const auto found =
+      std::find_if(graphs_.begin(), graphs_.end(), [&](const Captured& c) { return c.counts == counts; });
   if (found == graphs_.end()) {
     if (Status status = capture(counts, stream); !status.ok()) return status;
   } else {
@@ -110,7 +111,8 @@ Status CudaExecutable::enqueue(const RowCounts& counts, cudaStream_t stream) {
 
 Status CudaExecutable::capture(const RowCounts& counts, cudaStream_t stream) {
   setCounts(counts);
-  if (const cudaError_t error = cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal); error != cudaSuccess) {
+  if (const cudaError_t error = cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal);
+      error != cudaSuccess) {
     return statusOf(error, "a graph was not begun");
   }
   Status launched = launchAll(stream);

@@ -12,8 +12,8 @@
 
 namespace quipu::cuda {
 
-// Memory that the programs of a device share, as they run one after another: arena, then workspace of an op. It grows to
-// what the largest needs; what was captured with the old one is captured anew.
+// Memory that the programs of a device share, as they run one after another: arena, then workspace of an op. It grows
+// to what the largest needs; what was captured with the old one is captured anew.
 class SharedArena {
  public:
   // Nothing may be in flight. Both are of any program at most.

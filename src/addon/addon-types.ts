@@ -89,6 +89,12 @@ export interface NativeDeviceAddon {
   CancelFlag: new () => NativeCancelFlag;
 }
 
+/** What the module of the CUDA device exports besides. */
+export interface NativeCudaAddon extends NativeDeviceAddon {
+  /** The CUDA version of the driver and of the build, then every GPU that the driver shows; throws where there is none. */
+  gpus(): [driver: string, build: string, ...gpus: [name: string, capability: string, bytes: number, free: number][]];
+}
+
 /** The tables of a vocabulary. */
 export interface NativeVocabulary {
   /** Of a tokenizer.json: what is left without model.vocab and model.merges. */

@@ -9,7 +9,7 @@ import type {
   NativeTransfers,
   NativeTypedArray,
 } from "../addon/addon-types.js";
-import { checkArgument, whole } from "../arguments.js";
+import { checkArgument, type Kind, whole } from "../arguments.js";
 import { abortedError, isQuipuError, QuipuError } from "../errors.js";
 import { chooseTarget } from "../machine/machine.js";
 import type { PreparedFile } from "../machine/prepared-file.js";
@@ -22,8 +22,14 @@ import { WeightFile, type WeightFileOptions } from "./weight-file.js";
 /** A GPU: the first, or one by its number among those that the driver shows. */
 export type CudaName = "cuda" | `cuda:${number}`;
 
+/** What names a GPU. */
+export const CUDA_NAME: Kind = {
+  expected: '"cuda" or "cuda:<number>"',
+  accepts: (value) => typeof value === "string" && cudaIndex(value) !== undefined,
+};
+
 /** The number of a GPU by its name; undefined for what is none. */
-export function cudaIndex(name: string): number | undefined {
+function cudaIndex(name: string): number | undefined {
   const match = /^cuda(?::([0-9]{1,4}))?$/.exec(name);
   return match === null ? undefined : Number(match[1] ?? 0);
 }

@@ -111,7 +111,11 @@ test.each(ROWS)("%i rows of small whole numbers: no rounding, so no bound", asyn
 });
 
 /** Devices that promise the same bits for a row whatever it runs beside. */
-const invariant = OTHER_DEVICES.filter((device) => device === "cuda").map((device) => ({ device, target: device, threads: 1 }));
+const invariant = OTHER_DEVICES.filter((device) => device === "cuda").map((device) => ({
+  device,
+  target: device,
+  threads: 1,
+}));
 
 describe.each([...setups(), ...invariant])("$target, $threads threads", (setup) => {
   test.each(WEIGHT_DTYPES)("a row is the same alone, in tiles and in panels: %s", async (dtype) => {

@@ -123,7 +123,9 @@ __global__ __launch_bounds__(kAttentionWarps* kWarp) void promptKernel(Attention
   const uint32_t low = tile * 16 + lane / 4, high = low + 8;
   const uint32_t lowToken = low / call.group, highToken = high / call.group;
   const bool lowThere = low < rows && !cache.padding(lowToken), highThere = high < rows && !cache.padding(highToken);
-  const auto rowOf = [&](uint32_t row) { return call.rowAt(row / call.group, keyHead * call.group + row % call.group); };
+  const auto rowOf = [&](uint32_t row) {
+    return call.rowAt(row / call.group, keyHead * call.group + row % call.group);
+  };
   TileQueries<kSize> queries;
   queries.load(lowThere ? call.q + rowOf(low) : nullptr, highThere ? call.q + rowOf(high) : nullptr, lane);
   TileSums<kDims> total;
@@ -155,8 +157,8 @@ __global__ __launch_bounds__(kAttentionWarps* kWarp) void promptKernel(Attention
           const size_t at = (size_t(page) * cache.heads() + keyHead) * kSize * kPageKeys;
           const PageInMemory<kSize> inMemory = {cache.keys.as<uint16_t>() + at, cache.values.as<uint16_t>() + at};
           const int32_t visible = left < int32_t(kPageKeys) ? left : int32_t(kPageKeys);
-          chunk.merge(sumsOfPage<kSize, kDims>(queries, inMemory, part, seen(lowIn, lowToken),
-                                               seen(highIn, highToken), visible, call.scale, lane));
+          chunk.merge(sumsOfPage<kSize, kDims>(queries, inMemory, part, seen(lowIn, lowToken), seen(highIn, highToken),
+                                               visible, call.scale, lane));
         }
         if (mixed) {  // whatever values of another slot are, 0 times them is nothing
           for (auto& s : chunk.sums) {
@@ -223,7 +225,8 @@ __global__ __launch_bounds__(kPlainThreads) void plainKernel(AttentionCall call,
   const int32_t slot = cache.slots.as<int32_t>()[token], position = cache.positions.as<int32_t>()[token];
   const int32_t firstKey = int32_t(chunk * kChunkKeys);
   if (firstKey > position) return;
-  const auto keys = uint32_t(position - firstKey + 1 < int32_t(kChunkKeys) ? position - firstKey + 1 : int32_t(kChunkKeys));
+  const auto keys =
+      uint32_t(position - firstKey + 1 < int32_t(kChunkKeys) ? position - firstKey + 1 : int32_t(kChunkKeys));
   auto* q = reinterpret_cast<float*>(shared);
   const bool codes = cache.keys.dtype == DType::kI8, turned = codes && rotates(size);
   for (uint32_t c = threadIdx.x; c < size; c += kPlainThreads) q[c] = call.q[call.rowAt(token, head) + c];
@@ -325,8 +328,14 @@ AttentionCall attentionCall(const OpCall& call) {
                        call[kPositions],
                        call[kPageTable]};
   const uint32_t group = call[kQ].dims[1] / (cache.heads() * cache.size());
-  return {call[kQ].as<float>(), call[kOut].as<float>(), cache, call[kQ].dims[0], group,
-          call.floatAttribute(kScale) * kLog2E, call.state, call.op};
+  return {call[kQ].as<float>(),
+          call[kOut].as<float>(),
+          cache,
+          call[kQ].dims[0],
+          group,
+          call.floatAttribute(kScale) * kLog2E,
+          call.state,
+          call.op};
 }
 
 Partials partialsOf(const AttentionCall& call, std::byte* workspace, uint32_t tokens) {
@@ -341,7 +350,8 @@ void launchTiles(const AttentionCall& call, std::byte* workspace, Launches& laun
   const uint32_t heads = call.cache.heads();
   if (call.tokens > kFewRows) {
     const uint32_t tiles = blocksOf(size_t(call.tokens) * call.group, 16);
-    launches(dim3(blocksOf(tiles, kAttentionWarps), heads, kSize / 64), kAttentionWarps * kWarp, 0, promptKernel<kSize>, call);
+    launches(dim3(blocksOf(tiles, kAttentionWarps), heads, kSize / 64), kAttentionWarps * kWarp, 0, promptKernel<kSize>,
+             call);
     return;
   }
   const Partials partials = partialsOf(call, workspace, call.tokens);
@@ -356,7 +366,8 @@ void launchTiles(const AttentionCall& call, std::byte* workspace, Launches& laun
 
 size_t attentionWorkspace(const OpCall& op) {
   const AttentionCall call = attentionCall(op);
-  const uint32_t tokens = onTensorCores(call.cache) ? (call.tokens < kFewRows ? call.tokens : kFewRows) : tokensAtOnce(call);
+  const uint32_t tokens =
+      onTensorCores(call.cache) ? (call.tokens < kFewRows ? call.tokens : kFewRows) : tokensAtOnce(call);
   return Partials::bytes(tokens, call.heads(), chunksOf(call.cache), call.cache.size());
 }
 
@@ -372,7 +383,8 @@ void attention(const OpCall& op, Launches& launches) {
     const uint32_t tokens = call.tokens - first < most ? call.tokens - first : most;
     Partials partials = partialsOf(call, op.workspace, most);
     partials.firstToken = first;
-    launches(dim3(partials.chunks, call.heads(), tokens), kPlainThreads, size * sizeof(float), plainKernel, call, partials);
+    launches(dim3(partials.chunks, call.heads(), tokens), kPlainThreads, size * sizeof(float), plainKernel, call,
+             partials);
     launches(dim3(call.heads(), tokens), kPlainThreads, size * sizeof(float), mergeKernel, call, partials, false);
   }
 }

@@ -1,6 +1,7 @@
-// Attention takes the keys of a row page by page, each from scratch. Pages are merged in ascending order to chunks of four,
-// these to the row: so that a decode step can share pages and chunks of a long context out, and a row has the same bits
-// alone, in a batch and in a prompt. What a chunk leaves, and how it is merged, is the same in every kernel here.
+// Attention takes the keys of a row page by page, each from scratch. Pages are merged in ascending order to chunks of
+// four, these to the row: so that a decode step can share pages and chunks of a long context out, and a row has the
+// same bits alone, in a batch and in a prompt. What a chunk leaves, and how it is merged, is the same in every kernel
+// here.
 #pragma once
 
 #include "cuda/kernels/cache.h"

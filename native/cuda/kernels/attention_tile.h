@@ -3,8 +3,8 @@
 // Keys lie [d, 64]: a lane takes eight keys of a feature and of the next, and pairs them up in registers, so that a
 // tile's column n of mma j is key 8n + j, and no transposing load is needed: every load of a warp is of whole lines.
 // Values lie [64, d]: likewise, dims 8n + j of the keys that the scores' places have. Lane l stands for rows l / 4 and
-// l / 4 + 8. A page is a type with `keys(c, group)`, eight keys of feature c, `values(key, group)`, eight dims of a key,
-// 64 and more where a head has more, and `await…()` before either.
+// l / 4 + 8. A page is a type with `keys(c, group)`, eight keys of feature c, `values(key, group)`, eight dims of a
+// key, 64 and more where a head has more, and `await…()` before either.
 #pragma once
 
 #include "cuda/kernels/attention_chunk.h"
@@ -28,9 +28,7 @@ struct TileQueries {
 
   // `low` and `high`: the queries of the lane's two rows; null: zeros.
   __device__ __forceinline__ void load(const float* low, const float* high, uint32_t lane) {
-    const auto pairAt = [](const float* row, uint32_t c) {
-      return row == nullptr ? 0u : halfPair(row[c], row[c + 1]);
-    };
+    const auto pairAt = [](const float* row, uint32_t c) { return row == nullptr ? 0u : halfPair(row[c], row[c + 1]); };
 #pragma unroll
     for (int step = 0; step < kSize / 16; ++step) {
       const uint32_t c = uint32_t(step) * 16 + lane % 4 * 2;
@@ -85,8 +83,8 @@ struct PageInMemory {
 };
 
 // One in shared memory, copied there by a warp. Pieces of 16 bytes change places in their row, so that the eight that a
-// quarter of the warp takes at a time lie in all banks. Values have room of their own where a head has 64 features, else
-// they come when the keys are done with.
+// quarter of the warp takes at a time lie in all banks. Values have room of their own where a head has 64 features,
+// else they come when the keys are done with.
 template <int kSize>
 struct StagedPage {
   static constexpr bool kBoth = kSize == 64;
@@ -143,8 +141,9 @@ struct StagedPage {
   }
 };
 
-// What a page gives: keys [d, 64] and values [64, d] of one key/value head, of which dims from kDims · part on. The rows
-// see its first visibleLow and visibleHigh keys, ≤ 64, of which there may be none; no row sees more than `visible`.
+// What a page gives: keys [d, 64] and values [64, d] of one key/value head, of which dims from kDims · part on. The
+// rows see its first visibleLow and visibleHigh keys, ≤ 64, of which there may be none; no row sees more than
+// `visible`.
 template <int kSize, int kDims, typename Page>
 __device__ __forceinline__ TileSums<kDims> sumsOfPage(const TileQueries<kSize>& queries, const Page& page,
                                                       uint32_t part, int32_t visibleLow, int32_t visibleHigh,
@@ -198,7 +197,8 @@ __device__ __forceinline__ TileSums<kDims> sumsOfPage(const TileQueries<kSize>& 
   page.awaitValues();
 #pragma unroll
   for (uint32_t step = 0; step < 4; ++step) {
-    // Places 2 · quad and + 1 of the step are keys 16 · quad + 2 · step and 8 more, those from 8 on the keys after them.
+    // Places 2 · quad and + 1 of the step are keys 16 · quad + 2 · step and 8 more, those from 8 on the keys after
+    // them.
     const uint32_t key = quad * 16 + step * 2;
     const uint32_t a[4] = {weights[2 * step][0], weights[2 * step][1], weights[2 * step + 1][0],
                            weights[2 * step + 1][1]};

@@ -1,6 +1,5 @@
 // appendKv: each row's keys and values into the page of its slot and position. A block is one key/value head of a row.
 #include "cuda/kernels/cache.h"
-
 #include "cuda/kernels/kernels.h"
 
 namespace quipu::cuda {

@@ -6,13 +6,15 @@
 namespace quipu::cuda {
 
 struct Cache {
-  View keys, values;  // [pages, G, d, 64] and [pages, G, 64, d]
+  View keys, values;            // [pages, G, d, 64] and [pages, G, 64, d]
   View keyScales, valueScales;  // [pages, G, 64] of i8; else without data
   View slots, positions, pageTable;
 
   __host__ __device__ uint32_t heads() const { return keys.dims[1]; }
   __host__ __device__ uint32_t size() const { return keys.dims[2]; }
-  __device__ bool padding(uint32_t row) const { return slots.as<int32_t>()[row] < 0 || positions.as<int32_t>()[row] < 0; }
+  __device__ bool padding(uint32_t row) const {
+    return slots.as<int32_t>()[row] < 0 || positions.as<int32_t>()[row] < 0;
+  }
   // The page of a block of the slot's positions; −1 where the table, or an index, names none.
   __device__ int32_t page(int32_t slot, uint32_t block) const {
     if (uint32_t(slot) >= pageTable.dims[0] || block >= pageTable.dims[1]) return -1;

@@ -158,7 +158,8 @@ __global__ __launch_bounds__(kRowThreads) void productKernel(Op op, Activations 
         for (uint32_t i = 0; i < kTiles; ++i) {
           uint4 b = {0, 0, 0, 0};
           if constexpr (Shape::kStaged) {
-            b = *reinterpret_cast<const uint4*>(stage + Format::kStageBytes + ((i * Format::kSteps + index) * kWarp + lane) * 16);
+            b = *reinterpret_cast<const uint4*>(stage + Format::kStageBytes +
+                                                ((i * Format::kSteps + index) * kWarp + lane) * 16);
           } else {
             const size_t at = size_t(k + index * 32 + lane % 4 * 8) * 2;
             if (tokenRows[i] != nullptr) b = *reinterpret_cast<const uint4*>(tokenRows[i] + at);
@@ -200,7 +201,8 @@ __global__ __launch_bounds__(kRowThreads) void productKernel(Op op, Activations 
   copyAsyncWait<0>();
 }
 
-// Rows of a prompt: a block is a tile of rows a warp, two of dense weights, by 64 tokens, whose activations its warps share.
+// Rows of a prompt: a block is a tile of rows a warp, two of dense weights, by 64 tokens, whose activations its warps
+// share.
 constexpr uint32_t kWideTokens = 64;
 
 template <typename Format>
@@ -393,7 +395,8 @@ void product(const Op& op, const Matrix& first, const Activations& from, uint32_
       break;
   }
   if (first.dtype != DType::kF32 && depth % 8 == 0 && op.aligned()) {
-    if (first.dtype == DType::kBF16) return launchProduct<DenseFormat<true>>(op, from, depth, tokens, workspace, launches);
+    if (first.dtype == DType::kBF16)
+      return launchProduct<DenseFormat<true>>(op, from, depth, tokens, workspace, launches);
     return launchProduct<DenseFormat<false>>(op, from, depth, tokens, workspace, launches);
   }
   const float* x = normedRows(from, depth, tokens, workspace, launches);

@@ -1,6 +1,6 @@
 // normQkv: a tile is eight features of a head and the eight that they are turned with, so that a product's sums are
-// turned, and go to the cache, where they come up. Of an i8 cache, whose scales are a whole vector's, and of heads whose
-// half is no multiple of 8, keys and values go through the workspace.
+// turned, and go to the cache, where they come up. Of an i8 cache, whose scales are a whole vector's, and of heads
+// whose half is no multiple of 8, keys and values go through the workspace.
 #include "cuda/kernels/cache.h"
 #include "cuda/kernels/kernels.h"
 #include "cuda/kernels/product_kernel.h"
@@ -31,7 +31,8 @@ struct QkvOp {
     return {value, row - query.rows - key.rows};
   }
 
-  // Where a block's tokens go in the cache: page · 64 + place, kNowhere of padding, kWrong where the table names no page.
+  // Where a block's tokens go in the cache: page · 64 + place, kNowhere of padding, kWrong where the table names no
+  // page.
   static constexpr int32_t kNowhere = -1, kWrong = -2;
   static __device__ int32_t& placeOf(uint32_t token) {
     using Places = int32_t[64];
@@ -91,7 +92,8 @@ size_t aligned(size_t bytes) { return (bytes + 255) / 256 * 256; }
 
 // rope of rows [T, width], in place.
 void turn(float* rows, uint32_t tokens, uint32_t width, const View& angles, Launches& launches) {
-  View views[3] = {{rows, DType::kF32, {tokens, width, 1, 1}, 0}, angles, {rows, DType::kF32, {tokens, width, 1, 1}, 0}};
+  View views[3] = {
+      {rows, DType::kF32, {tokens, width, 1, 1}, 0}, angles, {rows, DType::kF32, {tokens, width, 1, 1}, 0}};
   rope({views, 3, nullptr, 0, nullptr, nullptr}, launches);
 }
 
@@ -122,8 +124,17 @@ void normQkv(const OpCall& call, Launches& launches) {
   const Matrix query = matrixOf(call[kQuery]), key = matrixOf(call[kKey]), value = matrixOf(call[kValue]);
   const bool oneFormat = query.dtype == key.dtype && key.dtype == value.dtype;
   if (half % 8 == 0 && oneFormat) {
-    const QkvOp op = {query, key, value, half, angles.as<float>(), call[kOut].as<float>(), cache,
-                      scaled ? keyRows : nullptr, scaled ? valueRows : nullptr, call.state, call.op};
+    const QkvOp op = {query,
+                      key,
+                      value,
+                      half,
+                      angles.as<float>(),
+                      call[kOut].as<float>(),
+                      cache,
+                      scaled ? keyRows : nullptr,
+                      scaled ? valueRows : nullptr,
+                      call.state,
+                      call.op};
     product(op, query, from, tokens, call.workspace, launches);
     if (!scaled) return;
   } else {

@@ -39,8 +39,7 @@ size_t normMatmulSwigluWorkspace(const OpCall& call) {
 void normMatmulSwiglu(const OpCall& call, Launches& launches) {
   using namespace norm_matmul_swiglu;
   const SwigluOp op = {matrixOf(call[kGate]), matrixOf(call[kUp]), call[kOut].as<float>()};
-  const Activations from = {call[kX].as<float>(), call[kNorm].data, call[kNorm].dtype,
-                            call.floatAttribute(kEpsilon)};
+  const Activations from = {call[kX].as<float>(), call[kNorm].data, call[kNorm].dtype, call.floatAttribute(kEpsilon)};
   product(op, op.gate, from, call[kX].dims[0], call.workspace, launches);
 }
 

@@ -1,5 +1,5 @@
-// Packed matrices as the CPU has them (native/cpu/kernels/q8.h, q6.h, q4.h), laid out for a GPU (packed.h): the same codes and
-// scales. A warp is a superblock of an octet.
+// Packed matrices as the CPU has them (native/cpu/kernels/q8.h, q6.h, q4.h), laid out for a GPU (packed.h): the same
+// codes and scales. A warp is a superblock of an octet.
 #include "cuda/kernels/packed.h"
 #include "cuda/kernels/repack.h"
 

@@ -32,7 +32,9 @@ enum class Narrow {
 
 // Elements of a row in memory: whole steps of any format, and beside them room for its scale.
 constexpr uint32_t kRowUnit = 256;
-__host__ __device__ constexpr uint32_t narrowWidth(uint32_t depth) { return (depth + kRowUnit - 1) / kRowUnit * kRowUnit; }
+__host__ __device__ constexpr uint32_t narrowWidth(uint32_t depth) {
+  return (depth + kRowUnit - 1) / kRowUnit * kRowUnit;
+}
 // A row of narrow elements, then 16 bytes whose first four are what products are multiplied by at last. With the 64
 // bytes more, rows of a multiple of 128 do not all begin in one bank of shared memory.
 __host__ __device__ constexpr size_t narrowBytes(uint32_t depth) { return size_t(narrowWidth(depth)) * 2 + 64; }
@@ -74,8 +76,8 @@ __device__ __forceinline__ float4 rotatedOf(float4 v) {
 // Four elements of a thread, for every kRowThreads · 4 of a row, up to which they stay in registers.
 constexpr uint32_t kKeptFours = 4, kKeptDepth = kKeptFours * kRowThreads * 4;
 
-// What narrow elements are multiplied by, and their sums divided by: 2ᵉ ≤ greatest < 2ᵉ⁺¹ becomes 2¹³ … 2¹⁴. Rows of zeros
-// and tiny ones stay within what a power of two can be; one with a NaN or an infinity gives NaN whatever that is.
+// What narrow elements are multiplied by, and their sums divided by: 2ᵉ ≤ greatest < 2ᵉ⁺¹ becomes 2¹³ … 2¹⁴. Rows of
+// zeros and tiny ones stay within what a power of two can be; one with a NaN or an infinity gives NaN whatever that is.
 struct RowScale {
   float multiply = 1, divide = 1;
 

@@ -32,9 +32,7 @@ struct SampleRoom {
   __device__ unsigned long long* masses(uint32_t row) const {
     return reinterpret_cast<unsigned long long*>(of(row) + 2 * lines(size_t(vocabulary) * 4));
   }
-  __device__ unsigned long long* ranks(uint32_t row) const {
-    return masses(row) + lines(size_t(blocks()) * 8) / 8;
-  }
+  __device__ unsigned long long* ranks(uint32_t row) const { return masses(row) + lines(size_t(blocks()) * 8) / 8; }
 };
 
 // The greatest of the logits (NaN if one of them is), and the least. Each thread's greatest stays in scratch.maxima.
@@ -281,8 +279,8 @@ __device__ uint32_t draw(const SampleRow& row, const float* logits, const Extent
   const float topP = row.floats[sample::kTopP], minP = row.floats[sample::kMinP];
   const auto topK = uint32_t(row.ints[sample::kTopK] > 0 ? row.ints[sample::kTopK] : 0);
   const int bits = 32 - __clz(int(row.vocabulary)), k = 63 - bits < 51 ? 63 - bits : 51;
-  const Ranked ranked = {logits,          row.vocabulary, true,
-                         extent.greatest, row.floats[sample::kTemperature], float(1ull << k)};
+  const Ranked ranked = {logits,          row.vocabulary, true, extent.greatest, row.floats[sample::kTemperature],
+                         float(1ull << k)};
   Kept kept = {{-__builtin_huge_valf(), row.vocabulary - 1}, 0};
   const bool cut = topK > 0 && topK < row.vocabulary;
   if (cut) kept.cut = cutOfBest(ranked, extent, leastLogitOf(ranked, extent.least, 0), topK, scratch);
@@ -295,8 +293,8 @@ __device__ uint32_t draw(const SampleRow& row, const float* logits, const Extent
   }
   if (minP > 0) kept.least = minP < 1 ? minP : 1;  // the greatest always stays
   if (topP < 1 || minP > 0) total = weighKept(ranked, kept, masses, scratch);
-  const unsigned long long random = randomBits(uint32_t(row.ints[sample::kSeedLow]),
-                                               uint32_t(row.ints[sample::kSeedHigh]), row.position);
+  const unsigned long long random =
+      randomBits(uint32_t(row.ints[sample::kSeedLow]), uint32_t(row.ints[sample::kSeedHigh]), row.position);
   const auto target = static_cast<unsigned long long>(static_cast<unsigned __int128>(random) * total >> 53);
   return pickAt(ranked, kept, masses, target, scratch);
 }
