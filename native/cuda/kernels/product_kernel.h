@@ -11,41 +11,14 @@
 // groups of loads can be told apart: at 64 kB a processor in flight, half of the memory's speed was reached.)
 #pragma once
 
-#include "cuda/kernels/product.h"
+#include "cuda/kernels/product_wide.h"
 
 namespace quipu::cuda {
-
-struct Matrix {
-  const std::byte* data;
-  DType dtype;
-  uint32_t rows, depth;
-};
-
-inline Matrix matrixOf(const View& view) {
-  return {view.as<const std::byte>(), view.dtype, view.dims[0], view.dims[1]};
-}
-
-struct WeightRows {
-  Matrix matrix;
-  uint32_t row;
-};
 
 // Tokens whose activations every block narrows for itself, where a kernel that does it for all would cost more.
 constexpr uint32_t kInlineTokens = 2;
 // Tokens up to which a block is one tile's.
 constexpr uint32_t kMediumTokens = 32;
-
-// What a lane reads of an octet; rows beyond the matrix are its last, and their sums nobody's.
-template <typename Format>
-__device__ __forceinline__ const std::byte* octetOf(const WeightRows& rows, uint32_t lane) {
-  const Matrix& matrix = rows.matrix;
-  if (isPacked(matrix.dtype)) {
-    const uint32_t octet = rows.row < matrix.rows ? rows.row / kOctet : (matrix.rows - 1) / kOctet;
-    return matrix.data + size_t(octet) * supersOf(matrix.depth) * superBytes(matrix.dtype);
-  }
-  const uint32_t row = rows.row + lane / 4;
-  return matrix.data + size_t(row < matrix.rows ? row : matrix.rows - 1) * matrix.depth * 2;
-}
 
 template <int kTiles>
 constexpr uint32_t kPartialStride = kTiles * 8 + 1;  // tokens, and one that spreads rows over the banks
@@ -199,108 +172,6 @@ __global__ __launch_bounds__(kRowThreads) void productKernel(Op op, Activations 
     __syncthreads();  // before the next tile's
   }
   copyAsyncWait<0>();
-}
-
-// Rows of a prompt: a block is a tile of rows a warp, two of dense weights, by 64 tokens, whose activations its warps
-// share.
-constexpr uint32_t kWideTokens = 64;
-
-template <typename Format>
-struct WideShape {
-  static constexpr uint32_t kOfWarp = Format::kPacked ? 1 : 2, kWideTiles = kOfWarp * kSections;
-  static constexpr uint32_t kTokenBytes = Format::kSteps * (kWideTokens / 8) * kWarp * 16;
-  static constexpr uint32_t kStageBytes = kWideTiles * Format::kStageBytes + kTokenBytes;
-  static constexpr uint32_t kStages = kStageBytes * 3 <= 160 * 1024 ? 3 : 2;
-  static constexpr size_t kBytes = size_t(kStages) * kStageBytes;
-};
-
-// The same sums as productKernel's: a section's from 0, and added to those before.
-template <typename Format, typename Op>
-__global__ __launch_bounds__(kRowThreads) void wideKernel(Op op, const std::byte* narrow, uint32_t depth,
-                                                          uint32_t tokens, uint32_t tiles) {
-  using Shape = WideShape<Format>;
-  constexpr uint32_t kTokenTiles = kWideTokens / 8, kOfWarp = Shape::kOfWarp, kWideTiles = Shape::kWideTiles;
-  DYNAMIC_SHARED(shared);
-  const uint32_t warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
-  const uint32_t section = sectionOf(depth, Format::kStage);
-  const size_t rowBytes = narrowBytes(depth);
-  const uint32_t firstToken = blockIdx.x * kWideTokens, firstTile = blockIdx.y * kWideTiles + warp * kOfWarp;
-  RowPair rows[kOfWarp];
-#pragma unroll
-  for (uint32_t i = 0; i < kOfWarp; ++i) {
-    const uint32_t tile = firstTile + i < tiles ? firstTile + i : tiles - 1;
-    rows[i] = {octetOf<Format>(op.source(tile, 0), lane), octetOf<Format>(op.source(tile, 1), lane)};
-  }
-  const auto fetch = [&](uint32_t slot, uint32_t k) {
-    if (k < depth) {
-      std::byte* stage = shared + slot * Shape::kStageBytes;
-#pragma unroll
-      for (uint32_t i = 0; i < kOfWarp; ++i) {
-        Format::copy(stage + (warp * kOfWarp + i) * Format::kStageBytes, rows[i], k, lane, depth);
-      }
-      // A warp copies the activations of eight tokens.
-      const uint32_t token = firstToken + warp * 8 + lane / 4;
-      const std::byte* row = narrow + size_t(token < tokens ? token : 0) * rowBytes;
-      std::byte* to = stage + kWideTiles * Format::kStageBytes + (warp * Format::kSteps * kWarp + lane) * 16;
-#pragma unroll
-      for (uint32_t step = 0; step < Format::kSteps; ++step) {
-        copyAsync16(to + step * kWarp * 16, row + size_t(k + step * 32 + lane % 4 * 8) * 2, token < tokens);
-      }
-    }
-    copyAsyncCommit();
-  };
-  waitForPredecessor();
-  letSuccessorStart();
-  op.begin(firstToken, tokens);
-  for (uint32_t i = 0; i + 1 < Shape::kStages; ++i) fetch(i, i * Format::kStage);
-  float sums[kOfWarp][kTokenTiles][4] = {}, totals[kOfWarp][kTokenTiles][4];
-  uint32_t slot = 0;
-  bool begun = false;
-  for (uint32_t k = 0; k < depth; k += Format::kStage) {
-    copyAsyncWait<Shape::kStages - 2>();
-    __syncthreads();  // all warps' parts are there, and the stage before is done with
-    fetch(slot == 0 ? Shape::kStages - 1 : slot - 1, k + (Shape::kStages - 1) * Format::kStage);
-    const std::byte* stage = shared + slot * Shape::kStageBytes;
-    const std::byte* tokenStage = stage + kWideTiles * Format::kStageBytes + lane * 16;
-#pragma unroll
-    for (uint32_t index = 0; index < Format::kSteps; ++index) {
-      typename Format::Step steps[kOfWarp];
-#pragma unroll
-      for (uint32_t i = 0; i < kOfWarp; ++i) {
-        steps[i] = Format::step(stage + (warp * kOfWarp + i) * Format::kStageBytes, index, lane);
-      }
-#pragma unroll
-      for (uint32_t i = 0; i < kTokenTiles; ++i) {
-        const uint4 b = *reinterpret_cast<const uint4*>(tokenStage + (i * Format::kSteps + index) * kWarp * 16);
-#pragma unroll
-        for (uint32_t of = 0; of < kOfWarp; ++of) Format::multiply(sums[of][i], steps[of], b);
-      }
-    }
-    slot = slot + 1 == Shape::kStages ? 0 : slot + 1;
-    if ((k + Format::kStage) % section != 0 && k + Format::kStage < depth) continue;
-#pragma unroll
-    for (uint32_t i = 0; i < kOfWarp * kTokenTiles * 4; ++i) {
-      float& sum = sums[i / (kTokenTiles * 4)][i / 4 % kTokenTiles][i % 4];
-      float& total = totals[i / (kTokenTiles * 4)][i / 4 % kTokenTiles][i % 4];
-      total = begun ? total + sum : sum;
-      sum = 0;
-    }
-    begun = true;
-  }
-  copyAsyncWait<0>();
-#pragma unroll
-  for (uint32_t i = 0; i < kOfWarp * kTokenTiles * 2; ++i) {
-    const uint32_t of = i / (kTokenTiles * 2), tokenTile = i / 2 % kTokenTiles, column = i % 2;
-    const uint32_t token = firstToken + tokenTile * 8 + lane % 4 * 2 + column;
-    if (token >= tokens || firstTile + of >= tiles) continue;
-    float low = totals[of][tokenTile][column], high = totals[of][tokenTile][2 + column];
-    if constexpr (Format::kNarrow != Narrow::kBf16) {
-      const float scale = *reinterpret_cast<const float*>(narrow + token * rowBytes + size_t(narrowWidth(depth)) * 2);
-      low *= scale;
-      high *= scale;
-    }
-    op.store(firstTile + of, lane / 4, token, low, high);
-  }
 }
 
 // Weights of f32, and rows that are not aligned: a warp for a row of both octets, lanes over k, lanes added by
