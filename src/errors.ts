@@ -16,6 +16,7 @@ export type QuipuErrorCode =
   | "ERR_BUSY"
   | "ERR_OUT_OF_MEMORY"
   | "ERR_DEVICE_UNAVAILABLE"
+  | "ERR_DEVICE_LOST"
   | "ERR_ADDON"
   | "ERR_ABORTED"
   | "ERR_DISPOSED"
@@ -35,6 +36,7 @@ export const EXIT_CODES: Readonly<Record<QuipuErrorCode, number>> = {
   ERR_BUSY: 1,
   ERR_OUT_OF_MEMORY: 5,
   ERR_DEVICE_UNAVAILABLE: 6,
+  ERR_DEVICE_LOST: 6,
   ERR_ADDON: 1,
   ERR_ABORTED: 130,
   ERR_DISPOSED: 1,

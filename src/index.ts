@@ -5,6 +5,7 @@ export { encodeChat } from "./chat/encode-chat.js";
 export { type ChatRequest, parseChatRequest, parseJson } from "./chat/request.js";
 export { ChatTemplate } from "./chat/template.js";
 export { loadChatTemplate } from "./chat/template-files.js";
+export type { CudaName } from "./device/device.js";
 export type { Fusion } from "./device/fusions.js";
 export { EXIT_CODES, isQuipuError, QuipuError, type QuipuErrorCode } from "./errors.js";
 export {
@@ -22,6 +23,7 @@ export { modelFolder } from "./generate/model-folder.js";
 export { encodePrompt, type PromptContext } from "./generate/prompt.js";
 export type { StopToken } from "./generate/stop-tokens.js";
 export { cacheFolder } from "./machine/cache-folder.js";
+export { describeGpus, type Gpu, type Gpus } from "./machine/gpus.js";
 export { describeMachine, type Machine } from "./machine/machine.js";
 export { measureRoofs, type Roofs } from "./machine/roofs.js";
 export { type LlamaConfig, readConfig } from "./model/config.js";

@@ -17,12 +17,13 @@ struct DeviceWrap::Pending {
 };
 
 Napi::Function DeviceWrap::define(Napi::Env env) {
-  return DefineClass(env, "Device",
-                     {method<&DeviceWrap::buffer>("buffer"), method<&DeviceWrap::place>("place"),
-                      method<&DeviceWrap::section>("section"), method<&DeviceWrap::packedLayout>("packedLayout"),
-                      method<&DeviceWrap::program>("program"), method<&DeviceWrap::run>("run"),
-                      method<&DeviceWrap::cancel>("cancel"), method<&DeviceWrap::threads>("threads"),
-                      method<&DeviceWrap::memory>("memory"), method<&DeviceWrap::dispose>("dispose")});
+  return DefineClass(
+      env, "Device",
+      {method<&DeviceWrap::buffer>("buffer"), method<&DeviceWrap::place>("place"),
+       method<&DeviceWrap::section>("section"), method<&DeviceWrap::upload>("upload"),
+       method<&DeviceWrap::packedLayout>("packedLayout"), method<&DeviceWrap::program>("program"),
+       method<&DeviceWrap::run>("run"), method<&DeviceWrap::cancel>("cancel"), method<&DeviceWrap::threads>("threads"),
+       method<&DeviceWrap::memory>("memory"), method<&DeviceWrap::dispose>("dispose")});
 }
 
 // With the kernels of that name; threads() tells how many it got.
@@ -99,6 +100,18 @@ Napi::Value DeviceWrap::section(const Napi::CallbackInfo& info) {
   if (index >= file.sections()) arguments.wrong(1, "a section of the file");
   std::shared_ptr<Memory> memory;
   check(env, device_->place(file.file(), file.offset(index), file.section(index).size(), kAlignment, memory));
+  return BufferWrap::make(env.GetInstanceData<Classes>()->buffer, std::move(memory));
+}
+
+// upload(bytes: Uint8Array, dtype, rows, columns) → Buffer, read-only: a matrix as the CPU has packed it
+Napi::Value DeviceWrap::upload(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto [bytes, dtype, rows, columns] = Arguments(info, "upload(bytes, dtype, rows, columns)")
+                                                 .read<std::span<const uint8_t>, Whole<0, int64_t{kDTypeCount} - 1>,
+                                                       Whole<0, UINT32_MAX>, Whole<0, UINT32_MAX>>();
+  std::shared_ptr<Memory> memory;
+  check(env, device_->upload(bytes, static_cast<DType>(dtype), static_cast<uint32_t>(rows),
+                             static_cast<uint32_t>(columns), memory));
   return BufferWrap::make(env.GetInstanceData<Classes>()->buffer, std::move(memory));
 }
 

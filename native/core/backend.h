@@ -72,6 +72,11 @@ class Backend {
   // where the device can use them, else a copy. Read-only, but for the pages of a file that is being made.
   virtual Status place(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
                        std::shared_ptr<Memory>& out) = 0;
+  // Read-only memory with a packed matrix [rows, columns] of `dtype`, given as the CPU packs it (bytesOf so many), laid
+  // out as this device wants it. Of a backend that does not pack by itself.
+  virtual Status upload(std::span<const uint8_t>, DType, uint32_t, uint32_t, std::shared_ptr<Memory>&) {
+    return Status::error(ErrorCode::kInternal, "this device packs matrices itself");
+  }
   // Bytes of arena and workspace held now.
   virtual size_t workspaceBytes() const = 0;
   // How packed weights lie in its memory, told from all that it was before: what one version has packed into a file's

@@ -34,6 +34,17 @@ Status Device::place(const std::shared_ptr<const MappedFile>& file, size_t offse
   return made(backend_->place(file, offset, bytes, alignment, out), out);
 }
 
+Status Device::upload(std::span<const uint8_t> bytes, DType dtype, uint32_t rows, uint32_t columns,
+                      std::shared_ptr<Memory>& out) {
+  if (closed()) return isClosed();
+  if (bytesOf(dtype, rows, columns) != bytes.size()) {
+    return Status::error(ErrorCode::kInternal, "a matrix of " + std::to_string(bytes.size()) + " bytes where " +
+                                                   std::to_string(rows) + " rows of " + std::to_string(columns) +
+                                                   " have another number");
+  }
+  return made(backend_->upload(bytes, dtype, rows, columns, out), out);
+}
+
 Status Device::made(Status status, std::shared_ptr<Memory>& out) {
   if (!status.ok()) return status;
   Memory& memory = *out;

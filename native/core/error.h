@@ -16,6 +16,7 @@ enum class ErrorCode {
   kAllForbidden,       // ERR_ALL_FORBIDDEN
   kOutOfMemory,        // ERR_OUT_OF_MEMORY
   kDeviceUnavailable,  // ERR_DEVICE_UNAVAILABLE
+  kDeviceLost,         // ERR_DEVICE_LOST
   kAborted,            // ERR_ABORTED
   kDisposed,           // ERR_DISPOSED
   kInternal,           // ERR_INTERNAL
@@ -39,6 +40,8 @@ constexpr const char* nameOf(ErrorCode code) {
       return "ERR_OUT_OF_MEMORY";
     case ErrorCode::kDeviceUnavailable:
       return "ERR_DEVICE_UNAVAILABLE";
+    case ErrorCode::kDeviceLost:
+      return "ERR_DEVICE_LOST";
     case ErrorCode::kAborted:
       return "ERR_ABORTED";
     case ErrorCode::kDisposed:

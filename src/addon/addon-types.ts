@@ -49,6 +49,8 @@ export interface NativeDevice {
   packedLayout(): number;
   /** Read-only memory with [offset, offset + bytes) of a file: its own pages, or a copy where `alignment` or the device asks for it. */
   place(file: NativeMappedFile, offset: number, bytes: number, alignment: number): NativeBuffer;
+  /** Read-only memory with a matrix that the CPU has packed, given as its bytes; `dtype` is the code of the format. Of a device that does not pack. */
+  upload(bytes: Uint8Array, dtype: number, rows: number, columns: number): NativeBuffer;
   program(stream: Uint32Array, buffers: NativeBuffer[]): NativeProgram;
   /**
    * Arrays of `writes` are copied at the call; arrays of `reads` are filled before the promise resolves: to when it ran, in
@@ -85,6 +87,12 @@ export interface NativeDeviceAddon {
     bytes: number,
   ) => NativeMappedFile;
   CancelFlag: new () => NativeCancelFlag;
+}
+
+/** What the module of the CUDA device exports besides. */
+export interface NativeCudaAddon extends NativeDeviceAddon {
+  /** The CUDA version of the driver and of the build, then every GPU that the driver shows; throws where there is none. */
+  gpus(): [driver: string, build: string, ...gpus: [name: string, capability: string, bytes: number, free: number][]];
 }
 
 /** The tables of a vocabulary. */

@@ -7,7 +7,7 @@ import { EXIT_CODES, QuipuError, type QuipuErrorCode } from "../errors.js";
 import type { NativeAddon, NativeDeviceAddon } from "./addon-types.js";
 
 /** The modules, by what their devices are. "reference" is of the tests: kernels in float64 that every other device is held against. */
-const FILES = { cpu: "quipu.node", reference: "quipu-reference.node" } as const;
+const FILES = { cpu: "quipu.node", cuda: "quipu-cuda.node", reference: "quipu-reference.node" } as const;
 
 export type DeviceKind = keyof typeof FILES;
 
@@ -24,7 +24,7 @@ export function addonOf(kind: DeviceKind): NativeDeviceAddon {
   if (known !== undefined) return known;
   const main = process.env.QUIPU_ADDON || fileURLToPath(new URL(`../../build/Release/${FILES.cpu}`, import.meta.url));
   const path = kind === "cpu" ? main : join(dirname(main), FILES[kind]);
-  const addon = load(path);
+  const addon = load(path, kind);
   loaded.set(kind, addon);
   return addon;
 }
@@ -34,7 +34,13 @@ export function nativeAddon(): NativeAddon {
   return addonOf("cpu") as NativeAddon;
 }
 
-function load(path: string): NativeDeviceAddon {
+function load(path: string, kind: DeviceKind): NativeDeviceAddon {
+  if (!existsSync(path) && kind === "cuda") {
+    throw new QuipuError(
+      "ERR_ADDON",
+      `${path} does not exist. Build it with \`npm run build:cuda\` in the package's folder (needs the CUDA toolkit, 13.0 or newer).`,
+    );
+  }
   if (!existsSync(path)) {
     throw new QuipuError(
       "ERR_ADDON",

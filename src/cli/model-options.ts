@@ -1,5 +1,5 @@
 // The options of a model, from the command line's names to the library's.
-import { type LoadOptions, loadModel, type Model, type ModelWarning, type Warn } from "../index.js";
+import { type CudaName, type LoadOptions, loadModel, type Model, type ModelWarning, type Warn } from "../index.js";
 import type { Context } from "./context.js";
 import type { Progress } from "./terminal/progress.js";
 import { formatBytes } from "./terminal/tables.js";
@@ -8,7 +8,7 @@ export interface ModelOptions {
   readonly model?: string;
   readonly ctxSize?: number;
   readonly quantize?: "none" | "q8" | "q4";
-  readonly device?: "auto" | "cpu" | "cuda";
+  readonly device?: "auto" | "cpu" | CudaName;
   readonly nGpuLayers?: number;
   readonly threads?: number;
   readonly batchSize?: number;

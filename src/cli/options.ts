@@ -1,6 +1,17 @@
 // The options of the command line, as --help shows them. Each group is one heading of the help.
 import { type Command, Option } from "commander";
-import { byteSize, choice, collect, collectIds, logitBias, once, realNumber, variable, wholeNumber } from "./values.js";
+import {
+  byteSize,
+  choice,
+  collect,
+  collectIds,
+  deviceName,
+  logitBias,
+  once,
+  realNumber,
+  variable,
+  wholeNumber,
+} from "./values.js";
 
 /** Reserved option names: a later version has these options. */
 export const LATER_OPTIONS: ReadonlySet<string> = new Set([
@@ -123,8 +134,8 @@ export function addModelOptions(command: Command): Command {
     .addOption(CONTEXT())
     .addOption(KV_CACHE())
     .addOption(
-      option("-d, --device <name>", "auto, cpu, cuda (default: auto; cuda is not in this version)").argParser(
-        choice(["auto", "cpu", "cuda"]),
+      option("-d, --device <name>", "auto, cpu, cuda, or cuda:1 for the second GPU (default: auto, the cpu)").argParser(
+        deviceName,
       ),
     )
     .addOption(whole("--n-gpu-layers <n>", "above 0: --device cuda", -1).hideHelp())

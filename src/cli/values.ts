@@ -30,6 +30,12 @@ export function choice(words: readonly string[], later: readonly string[] = []):
   };
 }
 
+/** "auto", "cpu", "cuda", "cuda:1". */
+export function deviceName(text: string): string {
+  if (text === "auto" || text === "cpu" || /^cuda(:\d{1,4})?$/.test(text)) return text;
+  throw new InvalidArgumentError("Expected auto, cpu, cuda or cuda:<number>.");
+}
+
 /** "512M", "8G", "65536": bytes, with units of 1024. */
 export function byteSize(from: number): (text: string) => number {
   return (text) => {

@@ -9,8 +9,8 @@ import type {
   NativeTransfers,
   NativeTypedArray,
 } from "../addon/addon-types.js";
-import { checkArgument, whole } from "../arguments.js";
-import { abortedError, QuipuError } from "../errors.js";
+import { checkArgument, type Kind, whole } from "../arguments.js";
+import { abortedError, isQuipuError, QuipuError } from "../errors.js";
 import { chooseTarget } from "../machine/machine.js";
 import type { PreparedFile } from "../machine/prepared-file.js";
 import { threadsFor } from "../machine/process-limits.js";
@@ -19,9 +19,24 @@ import { chooseFusions, type Fusion } from "./fusions.js";
 import { bytesOf, type Shape, type Tensor } from "./tensor.js";
 import { WeightFile, type WeightFileOptions } from "./weight-file.js";
 
+/** A GPU: the first, or one by its number among those that the driver shows. */
+export type CudaName = "cuda" | `cuda:${number}`;
+
+/** What names a GPU. */
+export const CUDA_NAME: Kind = {
+  expected: '"cuda" or "cuda:<number>"',
+  accepts: (value) => typeof value === "string" && cudaIndex(value) !== undefined,
+};
+
+/** The number of a GPU by its name; undefined for what is none. */
+function cudaIndex(name: string): number | undefined {
+  const match = /^cuda(?::([0-9]{1,4}))?$/.exec(name);
+  return match === null ? undefined : Number(match[1] ?? 0);
+}
+
 export interface DeviceOptions {
-  /** "auto" takes the CPU: there is no other device in this version. "reference" is the tests' own (native/reference). */
-  device?: "auto" | "cpu" | "cuda" | "reference" | undefined;
+  /** "auto" takes the CPU. "cuda" is the first GPU that the driver shows, "cuda:1" the second. "reference" is the tests' own (native/reference). */
+  device?: "auto" | "cpu" | CudaName | "reference" | undefined;
   /** Threads of the kernels, cut to the processors that this process has; default: those. */
   threads?: number | undefined;
   /** Kernels of an instruction set of the CPU ("scalar", "avx2", "avx-vnni", "avx512", "avx512-vnni"); default: QUIPU_CPU, else the fastest here. */
@@ -173,6 +188,25 @@ export class Device {
     return { name, buffer, offset: 0, dtype, shape, indexBound: 0 };
   }
 
+  /**
+   * A matrix that `packer` has packed for this device ({@link openPacker}), as this device wants it; the packer's is given back.
+   *
+   * @throws {QuipuError} ERR_OUT_OF_MEMORY, ERR_DISPOSED.
+   */
+  async take(packed: Tensor, packer: Device): Promise<Tensor> {
+    if (packer === this) return packed;
+    const { name, dtype, shape } = packed;
+    const size = bytesOf(dtype, shape);
+    const bytes = new Int8Array(size);
+    await packer.run(null, { reads: [[{ ...packed, dtype: "i8", shape: [size] }, bytes]] });
+    packer.free(packed);
+    const [rows, columns] = shape as readonly [number, number];
+    const buffer = withCodes(() =>
+      this.#native.upload(new Uint8Array(bytes.buffer), FORMATS[dtype].code, rows, columns),
+    );
+    return { name, buffer, offset: 0, dtype, shape, indexBound: 0 };
+  }
+
   /** Gives the memory of a tensor back, once; programs that name it keep it until they go. */
   free(tensor: Tensor): void {
     tensor.buffer.dispose();
@@ -240,16 +274,30 @@ export class Device {
  *   even one thread (where it refuses some, the device has fewer); ERR_USAGE for a bad count of threads.
  */
 export function openDevice({ device = "auto", threads, target, fuse }: DeviceOptions = {}): Device {
-  if (device === "cuda") {
-    throw new QuipuError(
-      "ERR_DEVICE_UNAVAILABLE",
-      "device cuda is not available: this version of quipu has no CUDA kernels. Use the device cpu.",
-      { option: "device" },
-    );
-  }
+  const gpu = cudaIndex(device);
+  if (gpu !== undefined) return openCuda(gpu, fuse);
   if (threads !== undefined) checkArgument("threads", threads, whole(1, 1024));
   if (device === "reference") return new Device("reference", "float64", 1);
   return new Device("cpu", chooseTarget(target), threadsFor(threads), { asked: threads, fusions: chooseFusions(fuse) });
+}
+
+/** The device that packs weights for another: itself, or where that has no kernel of it the CPU's, which the caller disposes of. */
+export function openPacker(device: Device, threads?: number): Device {
+  return device.kind === "cuda" ? openDevice({ device: "cpu", threads }) : device;
+}
+
+/** The module is loaded by who asks for it alone: it is built where it is wanted (`npm run build:cuda`). */
+function openCuda(gpu: number, fuse: DeviceOptions["fuse"]): Device {
+  try {
+    return new Device("cuda", String(gpu), 1, { fusions: chooseFusions(fuse) });
+  } catch (cause) {
+    if (!isQuipuError(cause) || (cause.code !== "ERR_ADDON" && cause.code !== "ERR_DEVICE_UNAVAILABLE")) throw cause;
+    const what = cause.code === "ERR_ADDON" ? cause.message : `${cause.message}.`;
+    throw new QuipuError("ERR_DEVICE_UNAVAILABLE", `device cuda is not available: ${what} Use the device cpu.`, {
+      option: "device",
+      cause,
+    });
+  }
 }
 
 function transfers(list: readonly Transfer[]): NativeTransfers {

@@ -14,7 +14,7 @@ import {
 } from "../arguments.js";
 import { loadChatTemplate } from "../chat/template-files.js";
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
-import { openDevice } from "../device/device.js";
+import { CUDA_NAME, type CudaName, openDevice } from "../device/device.js";
 import { FUSIONS, type Fusion } from "../device/fusions.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { availableMemory } from "../machine/process-limits.js";
@@ -34,8 +34,8 @@ import { Scheduler } from "./scheduler.js";
 import { stopTokensOf } from "./stop-tokens.js";
 
 export interface LoadOptions {
-  /** "auto" takes the best there is; in this version the CPU. */
-  readonly device?: "auto" | "cpu" | "cuda" | undefined;
+  /** "auto", the default, takes the CPU. "cuda" is the first GPU that the NVIDIA driver shows, "cuda:1" the second; its module is built by `npm run build:cuda`. */
+  readonly device?: "auto" | "cpu" | CudaName | undefined;
   /** Threads of the kernels; default, and at most: the processors that this process has. */
   readonly threads?: number | undefined;
   /**
@@ -85,7 +85,7 @@ export interface LoadOptions {
 }
 
 export const LOAD_OPTIONS: Kinds<LoadOptions> = {
-  device: oneOf("auto", "cpu", "cuda"),
+  device: either(oneOf("auto", "cpu"), CUDA_NAME),
   threads: whole(1, 1024),
   fuse: either(flag, listOf(oneOf(...FUSIONS), `a list of ${FUSIONS.join(" and ")}`)),
   contextLength: whole(2),
@@ -140,7 +140,7 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
   const device = openDevice({ device: options.device, threads, fuse: options.fuse });
   try {
     const { quantize, onCacheWrite, onProgress } = options;
-    const how = { mmap, quantize, cache, warn, onCacheWrite, onProgress, signal };
+    const how = { mmap, quantize, threads, cache, warn, onCacheWrite, onProgress, signal };
     const loaded = await loadWeights(device, checkpoint, config, how);
     const stepRows = Math.min(batchSize, slots * size.contextLength) + slots - 1; // rows of prompts, and who decodes beside
     const runtime = await Runtime.create(device, config, loaded.weights, { slots, stepRows, ...size, type: kvCache });

@@ -1,6 +1,6 @@
 // The weights of a checkpoint on a device: every tensor checked before anything is computed, none copied to the JS heap.
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
-import type { Device, FileView, WeightUse } from "../device/device.js";
+import { type Device, type FileView, openPacker, type WeightUse } from "../device/device.js";
 import { type DType, FILE_DTYPES } from "../device/formats.js";
 import { bytesOf, elementsOf, type Shape, type Tensor } from "../device/tensor.js";
 import type { WeightFile } from "../device/weight-file.js";
@@ -104,6 +104,14 @@ async function readTensors(
   return views;
 }
 
+/** Where tensors lie in files that are open. */
+function viewsIn(files: readonly WeightFile[], tensors: FoundTensors["tensors"]): (name: string) => FileView {
+  return (name) => {
+    const { file, offset, dtype, shape } = tensors.get(name)!;
+    return { file: files[file]!, offset, dtype: FILE_DTYPES.get(dtype)!, shape };
+  };
+}
+
 /** Files that are read, not mapped, must fit into memory whole. */
 function checkRoomFor(bytes: number): void {
   const free = availableMemory();
@@ -135,9 +143,12 @@ export async function loadWeights(
     onCacheWrite,
     onProgress,
     signal,
+    threads,
   }: {
     mmap: boolean;
     quantize?: Quantization | undefined;
+    /** Of the CPU that packs for a device that does not. */
+    threads?: number | undefined;
     /** Keeps packed weights in the cache folder; default false. */
     cache?: boolean | undefined;
     onCacheWrite?: ((path: string, bytes: number) => void) | undefined;
@@ -148,6 +159,7 @@ export async function loadWeights(
 ): Promise<LoadedWeights> {
   const { tensors, head } = await findTensors(config, checkpoint, warn, signal);
   const files: WeightFile[] = [];
+  let packer = device;
   try {
     const fileBytes = checkpoint.files.reduce((sum, file) => sum + file.size, 0);
     const total = quantize === "none" ? fileBytes : 2 * fileBytes; // opened, and read to be quantized
@@ -156,7 +168,20 @@ export async function loadWeights(
       const format = formatOf(quantize, role, layer, config.layers);
       return format === undefined ? [] : [{ name, shape: tensors.get(name)!.shape, format }];
     });
-    const kept = await findPacked(device, checkpoint, packings, { cache, warn, signal });
+    packer = packings.length > 0 ? openPacker(device, threads) : device;
+    const packOptions = { cache, warn, onCacheWrite, signal, onProgress: (done: number) => tell(fileBytes + done) };
+    let kept = await findPacked(packer, checkpoint, packings, packOptions);
+    if (kept === undefined && packer !== device) {
+      if (!mmap) checkRoomFor(fileBytes);
+      const sources: WeightFile[] = [];
+      try {
+        await openFiles(packer, checkpoint, sources, { mmap, onProgress: tell, signal });
+        const viewOf = viewsIn(sources, tensors);
+        kept = await packWeights(packer, checkpoint, packings, { ...packOptions, viewOf });
+      } finally {
+        for (const file of sources) file.dispose();
+      }
+    }
     let read: ReadonlyMap<string, FileView> | undefined;
     if (!mmap && kept !== undefined) {
       const left = new Map([...tensors].filter(([name]) => !kept.has(name)));
@@ -165,17 +190,9 @@ export async function loadWeights(
       if (!mmap) checkRoomFor(fileBytes);
       await openFiles(device, checkpoint, files, { mmap, onProgress: tell, signal });
     }
-    const viewOf = (name: string): FileView => {
-      if (read !== undefined) return read.get(name)!;
-      const { file, offset, dtype, shape } = tensors.get(name)!;
-      return { file: files[file]!, offset, dtype: FILE_DTYPES.get(dtype)!, shape };
-    };
-    const packed =
-      kept ??
-      (await packWeights(device, checkpoint, packings, {
-        ...{ viewOf, cache, warn, onCacheWrite, signal },
-        onProgress: (done) => tell(fileBytes + done),
-      }));
+    const viewOf = read === undefined ? viewsIn(files, tensors) : (name: string) => read!.get(name)!;
+    const packed = new Map(kept ?? (await packWeights(device, checkpoint, packings, { ...packOptions, viewOf })));
+    for (const [name, tensor] of packed) packed.set(name, await device.take(tensor, packer));
     if (packings.length > 0) tell(total);
     let bytes = 0;
     let bytesPerToken = 0;
@@ -221,6 +238,7 @@ export async function loadWeights(
     };
   } finally {
     for (const file of files) file.dispose(); // tensors keep what they need
+    if (packer !== device) await packer.dispose();
   }
 }
 

@@ -256,8 +256,9 @@ describe("6: device not available", () => {
     [
       "--device cuda",
       ["--device", "cuda", "hi"],
-      "device cuda is not available: this version of quipu has no CUDA kernels. Use the device cpu (--device).",
+      /^device cuda is not available: (.*quipu-cuda\.node does not exist\. Build it with `npm run build:cuda`.*|no NVIDIA driver answers.*) Use the device cpu \(--device\)\.$/,
     ],
+    ["--device cuda:3", ["--device", "cuda:3", "hi"], /device cuda is not available/],
     ["-ngl 99", ["-ngl", "99", "hi"], /device cuda is not available/],
     ["--n-gpu-layers=1", ["--n-gpu-layers=1", "hi"], /device cuda is not available/],
     ["a benchmark", ["benchmark", "-d", "cuda"], /device cuda is not available/],

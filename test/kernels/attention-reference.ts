@@ -85,8 +85,9 @@ export class ReferenceCache {
 
   /**
    * Softmax in f64, and the bound of an f32 result, both [d]; of an i8 cache over the codes of the query (`coded`), or over the query.
+   * `narrow`: what a device rounds queries and weights to besides, and its own exp, as a share of them.
    */
-  exact(q: Float32Array, head: number, slot: number, position: number, scale: number, coded: boolean) {
+  exact(q: Float32Array, head: number, slot: number, position: number, scale: number, coded: boolean, narrow = 0) {
     const { size } = this.shape;
     const [keys, values, scales] = [this.#keys, this.#values, this.#scales];
     const rotated = rotates(this.shape);
@@ -120,10 +121,10 @@ export class ReferenceCache {
     // A weight's exponent is off by the score's error (d fma, or a whole number, and up to four products) and one rounding of each
     // difference on its way to the final maximum, which add up to u (m − s); each exp (its own, g, and f of every later page) by 1 ulp.
     const pages = ceil((position + 1) / PAGE_KEYS);
-    const exponent = scores!.map((s, j) => gamma(size + 4) * magnitudes![j]! + U * (greatest - s));
+    const exponent = scores!.map((s, j) => (gamma(size + 4) + narrow) * magnitudes![j]! + U * (greatest - s));
     const inWeight = expm1(exponent.reduce((a, b) => max(a, b)) + 2.01 * U * (pages + 1));
     // Numerator and denominator then pass at most 64 fma in a page, the value's scale, g, and a fma a page; one division.
-    const relative = (1 + inWeight) * (1 + gamma(PAGE_KEYS + 2 + pages)) - 1;
+    const relative = (1 + inWeight) * (1 + gamma(PAGE_KEYS + 2 + pages) + 2 * narrow) - 1;
     const out = new Float64Array(size);
     const bounds = new Float64Array(size);
     for (let c = 0; c < size; c++) {

@@ -92,7 +92,10 @@ async function expectAttention(scenario: Scenario, sampled: number) {
     const what = `row ${t} (slot ${slot}, position ${position}), head ${h}`;
     expectSameBits(got, reference.canonical(...given), `${what} against numerics.md`);
     for (const { device, outputs } of all) {
-      const exact = reference.exact(...given, device === "cpu");
+      // On tensor cores queries and weights are of f16; elsewhere a GPU's 2ˣ has its own error, and chunks are of 256 keys.
+      const narrow =
+        device !== "cuda" ? 0 : shape.dtype === "f16" && (size === 64 || size === 128) ? 2 ** -11 : 2 ** -20;
+      const exact = reference.exact(...given, device === "cpu", narrow);
       expectWithin(
         outputs[0]!.subarray(from, end),
         exact.out,

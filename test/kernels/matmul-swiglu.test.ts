@@ -1,6 +1,6 @@
 import { gamma } from "./canonical.js";
 import { randomF32, randomNumbers, stored, WEIGHT_DTYPES } from "./contents.js";
-import { expectSameBits, expectWithin, runEverywhere, runOnEveryDevice } from "./run-op.js";
+import { expectSameBits, expectWithin, ownRoundings, runEverywhere, runOnEveryDevice } from "./run-op.js";
 
 // Up to 8 rows in dot form, panels above; features around the panels' 16 and 32 and over several tasks; one block of k, its end,
 // several.
@@ -35,20 +35,22 @@ test.each(CASES)("$rows × $depth by $features rows of $dtype: as two matmuls an
   };
   // As many roundings as a lane is long, and those of its tree and of the blocks.
   const roundings = Math.ceil(Math.min(depth, 1024) / 16) + 4 + Math.ceil(depth / 1024);
-  const exact = new Float64Array(rows * features);
-  const bounds = new Float64Array(rows * features);
-  for (let i = 0; i < exact.length; i++) {
-    const [t, n] = [Math.floor(i / features), i % features];
-    const [[g, gSize], [u, uSize]] = [product(gates, t, n), product(ups, t, n)];
-    const [gError, uError] = [gamma(roundings) * gSize, gamma(roundings) * uSize];
-    const silu = g / (1 + Math.exp(-g));
-    exact[i] = silu * u;
-    // |silu′| ≤ 1.1; five roundings of swiglu itself, of a result as large as its operands may have become.
-    const [siluError, size] = [1.1 * gError, Math.abs(silu) + 1.1 * gError];
-    bounds[i] = siluError * Math.abs(u) + size * uError + gamma(5) * size * (Math.abs(u) + uError);
-  }
-  for (const { device, outputs } of devices)
+  for (const { device, outputs } of devices) {
+    const bound = gamma(roundings) + ownRoundings(device, dtype, depth);
+    const exact = new Float64Array(rows * features);
+    const bounds = new Float64Array(rows * features);
+    for (let i = 0; i < exact.length; i++) {
+      const [t, n] = [Math.floor(i / features), i % features];
+      const [[g, gSize], [u, uSize]] = [product(gates, t, n), product(ups, t, n)];
+      const [gError, uError] = [bound * gSize, bound * uSize];
+      const silu = g / (1 + Math.exp(-g));
+      exact[i] = silu * u;
+      // |silu′| ≤ 1.1; five roundings of swiglu itself, of a result as large as its operands may have become.
+      const [siluError, size] = [1.1 * gError, Math.abs(silu) + 1.1 * gError];
+      bounds[i] = siluError * Math.abs(u) + size * uError + gamma(5) * size * (Math.abs(u) + uError);
+    }
     expectWithin(outputs[0]!, exact, (i) => bounds[i]!, `${device} against f64`);
+  }
 });
 
 test.each([1, 20])("NaN and infinity stay in their feature (%i rows)", async (rows) => {

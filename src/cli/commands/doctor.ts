@@ -1,5 +1,5 @@
 // quipu doctor: what this machine offers, measured where only a measurement can tell.
-import { describeMachine, measureRoofs } from "../../index.js";
+import { describeGpus, describeMachine, measureRoofs } from "../../index.js";
 import type { Context } from "../context.js";
 import { write } from "../terminal/output.js";
 import { formatBytes } from "../terminal/tables.js";
@@ -7,7 +7,8 @@ import { formatBytes } from "../terminal/tables.js";
 export async function doctor({ json }: { json?: boolean }, { signal }: Context): Promise<void> {
   const machine = describeMachine();
   const roofs = await measureRoofs(machine.target, machine.threads, signal);
-  if (json) return write(`${JSON.stringify({ ...machine, roofs })}\n`);
+  const cuda = describeGpus();
+  if (json) return write(`${JSON.stringify({ ...machine, roofs, cuda })}\n`);
   const { lastLevelCache } = machine;
   const lines: [string, string][] = [
     ["version", `quipu ${machine.version}, Node ${machine.node}, ${machine.platform}`],
@@ -19,7 +20,14 @@ export async function doctor({ json }: { json?: boolean }, { signal }: Context):
     ["bandwidth", `${(roofs.readBandwidth / 1e9).toFixed(1)} GB/s, best of read-only passes in 10 patterns`],
     ["f32 peak", `${(roofs.peak / 1e9).toFixed(1)} GFLOP/s, best of 40 runs of fused multiply-adds`],
     ["int8 peak", `${(roofs.integerPeak / 1e9).toFixed(1)} GOP/s, best of 40 runs of products of 8-bit codes`],
-    ["cuda", "none: this version has no CUDA kernels"],
   ];
+  cuda.gpus.forEach(({ name, capability, totalMemory, freeMemory }, i) => {
+    const memory = `${formatBytes(totalMemory)}, ${formatBytes(freeMemory)} free`;
+    lines.push([
+      i === 0 ? "cuda" : `cuda:${i}`,
+      `${name}, sm_${capability.replace(".", "")}, ${memory}, driver for CUDA ${cuda.driver}`,
+    ]);
+  });
+  if (cuda.problem !== undefined) lines.push(["cuda", `none: ${cuda.problem}`]);
   await write(lines.map(([name, value]) => `${name.padEnd(11)}${value}\n`).join(""));
 }

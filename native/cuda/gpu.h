@@ -1,0 +1,126 @@
+// What kernels and their host code are written in: CUDA, or the emulator that runs the same sources on a CPU
+// (native/simt). Only what is here is spelled otherwise than in plain CUDA.
+//
+//   SHARED(type, name)      shared memory of the block; an array by an alias of its type
+//   DYNAMIC_SHARED(name)    that of the launch, as std::byte*, aligned to 128
+//   mmaBf16(d, a, b)        d += a · b of 16 × 8 by 16 (mma.m16n8k16), a and b of bf16, d of f32; mmaHalf: of f16
+//   copyAsync16(to, from, there)    16 bytes of global memory to shared memory, or zeros, beside the thread
+//   copyAsyncCommit()       what was copied since the last commit is a group
+//   copyAsyncWait<n>()      until but the last n groups of this thread are there
+//   loadStreaming(p)        16 bytes that are read once: of no use to a cache
+//   bf16Pair, halfPair      two f32 rounded to nearest even, the first in the lower half
+//   halfBits, halfToFloat   one of f16
+//   halfFma2(a, b, c)       a · b + c of pairs of f16, rounded once
+//   lop3<LUT>(a, b, c)      bits by a table: of 0xF0, 0xCC and 0xAA
+//   powerOfTwo(x)           2ˣ, to two units of the last place (ex2.approx.ftz)
+//   waitForPredecessor()    before anything is read that the kernel before has written, or written that it reads
+//   letSuccessorStart()     the next kernel may begin up to its own wait
+//
+// Host code alone (a .cc by the host's compiler) has none of these.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#ifdef __CUDACC__
+
+#define SHARED(type, name) __shared__ type name
+#define DYNAMIC_SHARED(name) extern __shared__ __align__(128) std::byte name[]
+
+namespace quipu::cuda {
+
+__device__ __forceinline__ void mmaBf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+__device__ __forceinline__ void mmaHalf(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+__device__ __forceinline__ uint4 loadStreaming(const void* from) {
+  uint4 v;
+  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(from));
+  return v;
+}
+
+__device__ __forceinline__ void copyAsync16(void* to, const void* from, bool there) {
+  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(to));
+  const int bytes = there ? 16 : 0;
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(from), "r"(bytes));
+}
+
+__device__ __forceinline__ void copyAsyncCommit() { asm volatile("cp.async.commit_group;"); }
+
+template <int kPending>
+__device__ __forceinline__ void copyAsyncWait() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+}
+
+__device__ __forceinline__ uint32_t bf16Pair(float low, float high) {
+  uint32_t pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+}
+
+__device__ __forceinline__ uint32_t halfPair(float low, float high) {
+  uint32_t pair;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+}
+
+__device__ __forceinline__ uint16_t halfBits(float value) {
+  uint16_t bits;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+  return bits;
+}
+
+__device__ __forceinline__ float halfToFloat(uint16_t bits) {
+  float value;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
+  return value;
+}
+
+__device__ __forceinline__ uint32_t halfFma2(uint32_t a, uint32_t b, uint32_t c) {
+  uint32_t d;
+  asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+  return d;
+}
+
+template <int kTable>
+__device__ __forceinline__ uint32_t lop3(uint32_t a, uint32_t b, uint32_t c) {
+  uint32_t d;
+  asm("lop3.b32 %0, %1, %2, %3, %4;" : "=r"(d) : "r"(a), "r"(b), "r"(c), "n"(kTable));
+  return d;
+}
+
+__device__ __forceinline__ float powerOfTwo(float x) {
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+  return power;
+}
+
+__device__ __forceinline__ void waitForPredecessor() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+__device__ __forceinline__ void letSuccessorStart() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+
+}  // namespace quipu::cuda
+
+#elif defined(QUIPU_SIMT)
+#include "simt/gpu.h"
+#endif

@@ -1,0 +1,100 @@
+// How packed matrices lie in a GPU's memory: octets of eight rows, in an octet superblocks of 256 k one after another,
+// the last one whole too. Lane l of a warp stands for row l / 4 of the octet and, in every block of 32 k, for the
+// k of 8 · (l % 4) … + 7, as in the products (product.h). Of a superblock come
+//
+//   q8   4 times 16 bytes of every lane   the codes of two blocks, a byte each
+//   q6   2 times 16 bytes of every lane   the lower four bits of four blocks, as q4's codes; codes are whole numbers
+//                                         of 0 … 63, 32 more than they are
+//        16 bytes of every lane           the upper two: of blocks 2w and 2w + 1 in word w, from bit 0 and from bit 8
+//                                         those of k, k + 2, k + 4, k + 6, and 16 bits higher of k + 1, k + 3 …
+//   q4   2 times 16 bytes of every lane   the codes of four blocks, a word each: k, k + 2, k + 4, k + 6 from bit 0 on
+//                                         and k + 1, k + 3 … from bit 16 on
+//
+// and then 16 bytes of every row: of q8 and q6 the f16 scales of its eight blocks; of q4 the f16 that scales are
+// multiples of, that of minimums, and of every block six bits of scale and six of minimum.
+// What lies beyond the matrix counts as 0.
+#pragma once
+
+#include "cuda/kernels/elements.h"
+
+namespace quipu::cuda {
+
+constexpr uint32_t kOctet = 8, kSuper = 256, kSuperBlocks = 8;
+
+__host__ __device__ constexpr bool isPacked(DType dtype) {
+  return dtype == DType::kQ8 || dtype == DType::kQ6 || dtype == DType::kQ4;
+}
+
+// Bytes of the codes of a superblock of an octet, before its scales.
+__host__ __device__ constexpr uint32_t superCodes(DType dtype) {
+  return dtype == DType::kQ8 ? 2048 : dtype == DType::kQ6 ? 1536 : 1024;
+}
+__host__ __device__ constexpr uint32_t superBytes(DType dtype) { return superCodes(dtype) + kOctet * 16; }
+__host__ __device__ constexpr uint32_t supersOf(uint32_t depth) { return (depth + kSuper - 1) / kSuper; }
+// Of a whole matrix.
+__host__ __device__ constexpr size_t packedBytes(DType dtype, uint32_t rows, uint32_t depth) {
+  return size_t((rows + kOctet - 1) / kOctet) * supersOf(depth) * superBytes(dtype);
+}
+
+// The scales of a superblock's row: a word each for d and e of q4 in the first, then twelve bits a block.
+__device__ __forceinline__ uint32_t q4Side(const uint4& scales, uint32_t block) {
+  const uint32_t words[4] = {scales.y, scales.z, scales.w, 0};
+  const uint32_t bit = block * 12, word = bit / 32, shift = bit % 32;
+  const uint64_t both = uint64_t(words[word + 1]) << 32 | words[word];
+  return uint32_t(both >> shift) & 0xFFF;
+}
+
+// The code of q4, or the lower bits of one of q6, in a lane's word of a block.
+__device__ __forceinline__ uint32_t nibbleOf(uint32_t word, uint32_t k) {
+  return word >> (k % 2 * 16 + k / 2 * 4) & 15;
+}
+
+// Element k of row `row` before it is turned back: what codes and scales say.
+__device__ __forceinline__ float codedElement(const View& matrix, uint32_t row, uint32_t k) {
+  const uint32_t supers = supersOf(matrix.dims[1]), bytes = superBytes(matrix.dtype);
+  const uint8_t* super = matrix.as<uint8_t>() + (size_t(row / kOctet) * supers + k / kSuper) * bytes;
+  const uint32_t block = k % kSuper / 32, lane = row % kOctet * 4 + k % 32 / 8, at = k % 8;
+  const uint8_t* side = super + superCodes(matrix.dtype) + row % kOctet * 16;
+  if (matrix.dtype == DType::kQ4) {
+    const uint32_t word = reinterpret_cast<const uint32_t*>(super)[(block / 4 * 32 + lane) * 4 + block % 4];
+    const uint4 scales = *reinterpret_cast<const uint4*>(side);
+    const uint32_t both = q4Side(scales, block);
+    const float scale = halfToFloat(uint16_t(scales.x)) * float(both & 63);
+    const float minimum = halfToFloat(uint16_t(scales.x >> 16)) * float(both >> 6);
+    return fmaf(scale, float(nibbleOf(word, at)), -minimum);
+  }
+  const float scale = halfToFloat(reinterpret_cast<const uint16_t*>(side)[block]);
+  if (matrix.dtype == DType::kQ8) {
+    const auto* codes = reinterpret_cast<const int8_t*>(super) + (block / 2 * 32 + lane) * 16 + block % 2 * 8;
+    return scale * float(codes[at]);
+  }
+  const uint32_t word = reinterpret_cast<const uint32_t*>(super)[(block / 4 * 32 + lane) * 4 + block % 4];
+  const uint32_t high = reinterpret_cast<const uint32_t*>(super + 1024)[lane * 4 + block / 2];
+  const uint32_t upper = high >> (at % 2 * 16 + block % 2 * 8 + at / 2 * 2) & 3;
+  return scale * (float(nibbleOf(word, at) | upper << 4) - 32.0f);
+}
+
+// Element k of row `row` as docs/numerics.md counts it: of a whole block of q8 and q6 turned back, the sums of the
+// butterflies in their order.
+__device__ inline float packedElement(const View& matrix, uint32_t row, uint32_t k) {
+  const uint32_t first = k / 32 * 32;
+  if (matrix.dtype == DType::kQ4 || first + 32 > matrix.dims[1]) return codedElement(matrix, row, k);
+  float x[32];
+  for (uint32_t i = 0; i < 32; ++i) x[i] = codedElement(matrix, row, first + i);
+#pragma unroll
+  for (uint32_t apart = 1; apart < 32; apart *= 2) {
+#pragma unroll
+    for (uint32_t i = 0; i < 32; ++i) {
+      if ((i & apart) != 0) continue;
+      const float a = x[i], b = x[i + apart];
+      x[i] = a + b;
+      x[i + apart] = a - b;
+    }
+  }
+  float chosen = 0;
+#pragma unroll
+  for (uint32_t i = 0; i < 32; ++i) chosen = i == k % 32 ? x[i] : chosen;
+  return chosen * 0.125f;
+}
+
+}  // namespace quipu::cuda

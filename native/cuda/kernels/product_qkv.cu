@@ -1,0 +1,150 @@
+// normQkv: a tile is eight features of a head and the eight that they are turned with, so that a product's sums are
+// turned, and go to the cache, where they come up. Of an i8 cache, whose scales are a whole vector's, and of heads
+// whose half is no multiple of 8, keys and values go through the workspace.
+#include "cuda/kernels/cache.h"
+#include "cuda/kernels/kernels.h"
+#include "cuda/kernels/product_kernel.h"
+
+namespace quipu::cuda {
+
+namespace {
+
+struct QkvOp {
+  Matrix query, key, value;
+  uint32_t half;        // of a head
+  const float* angles;  // [T, half, 2]
+  float* out;           // queries
+  Cache cache;
+  float *keyRows, *valueRows;  // [T, G · d] in place of the cache; null: the cache
+  RunState* state;
+  uint32_t op;
+
+  __host__ __device__ uint32_t headTiles() const { return half / 8; }
+  uint32_t tiles() const { return (query.rows + key.rows + value.rows) / 16; }
+  bool aligned() const { return isAligned(query) && isAligned(key) && isAligned(value); }
+
+  __device__ WeightRows source(uint32_t tile, uint32_t octet) const {
+    const uint32_t head = tile / headTiles(), first = tile % headTiles() * 8 + octet * half;
+    const uint32_t row = head * 2 * half + first;
+    if (row < query.rows) return {query, row};
+    if (row < query.rows + key.rows) return {key, row - query.rows};
+    return {value, row - query.rows - key.rows};
+  }
+
+  // Where a block's tokens go in the cache: page · 64 + place, kNowhere of padding, kWrong where the table names no
+  // page.
+  static constexpr int32_t kNowhere = -1, kWrong = -2;
+  static __device__ int32_t& placeOf(uint32_t token) {
+    using Places = int32_t[64];
+    SHARED(Places, places);
+    return places[token % 64];
+  }
+  __device__ void begin(uint32_t first, uint32_t tokens) const {
+    const uint32_t token = first + threadIdx.x;
+    if (keyRows != nullptr || threadIdx.x >= 64 || token >= tokens) return;
+    int32_t place = kNowhere;
+    if (!cache.padding(token)) {
+      const auto position = uint32_t(cache.positions.as<int32_t>()[token]);
+      const int32_t page = cache.page(cache.slots.as<int32_t>()[token], position / kPageKeys);
+      place = page < 0 ? kWrong : page * int32_t(kPageKeys) + int32_t(position % kPageKeys);
+    }
+    placeOf(token) = place;
+  }
+  __device__ void store(uint32_t tile, uint32_t at, uint32_t token, float low, float high) const {
+    const uint32_t pair = tile % headTiles() * 8 + at, row = tile / headTiles() * 2 * half + pair;
+    const bool isValue = row >= query.rows + key.rows;
+    if (!isValue) {
+      const float* turn = angles + (size_t(token) * half + pair) * 2;
+      const float cosine = turn[0], sine = turn[1], a = low, b = high;
+      low = fmaf(-b, sine, a * cosine);
+      high = fmaf(a, sine, b * cosine);
+    }
+    if (row < query.rows) {
+      float* to = out + size_t(token) * query.rows + row;
+      to[0] = low;
+      to[half] = high;
+      return;
+    }
+    const uint32_t own = row - query.rows - (isValue ? key.rows : 0);
+    if (keyRows != nullptr) {
+      float* to = (isValue ? valueRows : keyRows) + size_t(token) * key.rows + own;
+      to[0] = low;
+      to[half] = high;
+      return;
+    }
+    const int32_t place64 = placeOf(token);
+    if (place64 < 0) {
+      if (place64 == kWrong && own == 0 && !isValue) fail(state, op, ErrorCode::kInternal, token);
+      return;
+    }
+    const uint32_t page = uint32_t(place64) / kPageKeys, place = uint32_t(place64) % kPageKeys, head = own / (2 * half);
+    if (isValue) {
+      Cache::set(cache.values, cache.valueAt(page, head, place, pair), low);
+      Cache::set(cache.values, cache.valueAt(page, head, place, pair + half), high);
+    } else {
+      Cache::set(cache.keys, cache.keyAt(page, head, place, pair), low);
+      Cache::set(cache.keys, cache.keyAt(page, head, place, pair + half), high);
+    }
+  }
+};
+
+size_t aligned(size_t bytes) { return (bytes + 255) / 256 * 256; }
+
+// rope of rows [T, width], in place.
+void turn(float* rows, uint32_t tokens, uint32_t width, const View& angles, Launches& launches) {
+  View views[3] = {
+      {rows, DType::kF32, {tokens, width, 1, 1}, 0}, angles, {rows, DType::kF32, {tokens, width, 1, 1}, 0}};
+  rope({views, 3, nullptr, 0, nullptr, nullptr}, launches);
+}
+
+}  // namespace
+
+size_t normQkvWorkspace(const OpCall& call) {
+  using namespace norm_qkv;
+  const uint32_t tokens = call[kX].dims[0];
+  return aligned(productWorkspace(call[kX].dims[1], tokens)) +
+         2 * aligned(size_t(tokens) * call[kKey].dims[0] * sizeof(float));
+}
+
+void normQkv(const OpCall& call, Launches& launches) {
+  using namespace norm_qkv;
+  const View &x = call[kX], &angles = call[kAngles];
+  const uint32_t tokens = x.dims[0], half = angles.dims[1], width = call[kKey].dims[0];
+  const Activations from = {x.as<float>(), call[kNorm].data, call[kNorm].dtype, call.floatAttribute(kEpsilon)};
+  const bool scaled = call.has(kKeyScales);
+  const Cache cache = {call[kKeys],
+                       call[kValues],
+                       scaled ? call[kKeyScales] : View{},
+                       scaled ? call[kValueScales] : View{},
+                       call[kSlots],
+                       call[kPositions],
+                       call[kPageTable]};
+  auto* keyRows = reinterpret_cast<float*>(call.workspace + aligned(productWorkspace(x.dims[1], tokens)));
+  float* valueRows = keyRows + aligned(size_t(tokens) * width * sizeof(float)) / sizeof(float);
+  const Matrix query = matrixOf(call[kQuery]), key = matrixOf(call[kKey]), value = matrixOf(call[kValue]);
+  const bool oneFormat = query.dtype == key.dtype && key.dtype == value.dtype;
+  if (half % 8 == 0 && oneFormat) {
+    const QkvOp op = {query,
+                      key,
+                      value,
+                      half,
+                      angles.as<float>(),
+                      call[kOut].as<float>(),
+                      cache,
+                      scaled ? keyRows : nullptr,
+                      scaled ? valueRows : nullptr,
+                      call.state,
+                      call.op};
+    product(op, query, from, tokens, call.workspace, launches);
+    if (!scaled) return;
+  } else {
+    storeProduct({query, nullptr, call[kOut].as<float>()}, from, tokens, call.workspace, launches);
+    storeProduct({key, nullptr, keyRows}, from, tokens, call.workspace, launches);
+    storeProduct({value, nullptr, valueRows}, from, tokens, call.workspace, launches);
+    turn(call[kOut].as<float>(), tokens, query.rows, angles, launches);
+    turn(keyRows, tokens, width, angles, launches);
+  }
+  appendRows(keyRows, valueRows, tokens, cache, call.state, call.op, launches);
+}
+
+}  // namespace quipu::cuda
