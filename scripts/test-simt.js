@@ -1,21 +1,37 @@
-// Tests of the emulator native/simt, built by CMake into build/simt-tests: each detector finds the fault that a kernel is
-// seeded with, and nothing in the kernel without it, whatever the schedule.
+// What CI proves of the CUDA device without a GPU: the emulator native/simt finds the faults that kernels are seeded with
+// (test/native/simt, built into build/simt-tests), and finds none in native/cuda, whose sources it runs under the kernels' tests.
 //
-//   node scripts/test-simt.js [part]
+//   node scripts/test-simt.js            all of it; with arguments of jest, those tests alone
 import { spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { cmake } from "./cmake.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const out = join(root, "build", "simt-tests");
+const build = join(root, "build");
+const out = join(build, "simt-tests");
+const asked = process.argv.slice(2);
 
-function run(command, args, stdio = "pipe") {
-  const { status, stdout, stderr } = spawnSync(command, args, { encoding: "utf8", stdio });
+function run(command, args, { stdio = "pipe", env = {} } = {}) {
+  const options = { cwd: root, encoding: "utf8", stdio, env: { ...process.env, ...env } };
+  expectSuccess(spawnSync(command, args, options), `${command} ${args.join(" ")}`);
+}
+
+function expectSuccess({ status, signal, stdout, stderr }, what) {
   if (status === 0) return;
-  process.stderr.write(`${stdout ?? ""}${stderr ?? ""}\n${command} ${args.join(" ")}: exit status ${status}\n`);
+  process.stderr.write(`${stdout ?? ""}${stderr ?? ""}\n${what}: exit status ${status ?? signal}\n`);
   process.exit(1);
 }
 
-run("cmake", ["-S", join(root, "test", "native", "simt"), "-B", out]);
-run("cmake", ["--build", out, "--parallel", "2"]);
-run(join(out, "simt_tests"), process.argv.slice(2), "inherit");
+if (asked.length === 0) {
+  run("cmake", ["-S", join(root, "test", "native", "simt"), "-B", out]);
+  run("cmake", ["--build", out, "--parallel", "2"]);
+  run(join(out, "simt_tests"), [], { stdio: "inherit" });
+}
+
+const variables = { QUIPU_SIMT: "ON", QUIPU_OUTPUT: join(build, "Release") };
+expectSuccess(cmake(join(build, "simt"), { target: "quipu-simt", variables }), "quipu-simt.node");
+run("npm", ["test", "--", ...(asked.length > 0 ? asked : ["kernels"])], {
+  stdio: "inherit",
+  env: { QUIPU_TEST_DEVICES: "simt", QUIPU_CPU: "scalar" },
+});

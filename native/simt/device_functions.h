@@ -151,6 +151,11 @@ inline float __frcp_rn(float x) { return 1.0f / x; }
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 inline int __float2int_rn(float x) { return static_cast<int>(std::rint(x)); }
 inline float __int2float_rn(int x) { return static_cast<float>(x); }
+// NaN and what is negative are 0, what is too large the greatest (cvt.rni.u64.f32 saturates).
+inline unsigned long long __float2ull_rn(float x) {
+  if (!(x > 0)) return 0;
+  return x < 0x1p64f ? static_cast<unsigned long long>(std::rint(x)) : ~0ull;
+}
 
 template <typename T>
 constexpr T min(T a, T b) {

@@ -6,8 +6,16 @@ import { fileURLToPath } from "node:url";
 import { EXIT_CODES, QuipuError, type QuipuErrorCode } from "../errors.js";
 import type { NativeAddon, NativeDeviceAddon } from "./addon-types.js";
 
-/** The modules, by what their devices are. "reference" is of the tests: kernels in float64 that every other device is held against. */
-const FILES = { cpu: "quipu.node", cuda: "quipu-cuda.node", reference: "quipu-reference.node" } as const;
+/**
+ * The modules, by what their devices are. Two are of the tests: "reference", kernels in float64 that every other device is held
+ * against, and "simt", the device "cuda" on an emulator of its GPU.
+ */
+const FILES = {
+  cpu: "quipu.node",
+  cuda: "quipu-cuda.node",
+  reference: "quipu-reference.node",
+  simt: "quipu-simt.node",
+} as const;
 
 export type DeviceKind = keyof typeof FILES;
 

@@ -35,8 +35,8 @@ function cudaIndex(name: string): number | undefined {
 }
 
 export interface DeviceOptions {
-  /** "auto" takes the CPU. "cuda" is the first GPU that the driver shows, "cuda:1" the second. "reference" is the tests' own (native/reference). */
-  device?: "auto" | "cpu" | CudaName | "reference" | undefined;
+  /** "auto" takes the CPU. "cuda" is the first GPU that the driver shows, "cuda:1" the second. "reference" and "simt" are the tests' own (native/reference, native/simt). */
+  device?: "auto" | "cpu" | CudaName | "reference" | "simt" | undefined;
   /** Threads of the kernels, cut to the processors that this process has; default: those. */
   threads?: number | undefined;
   /** Kernels of an instruction set of the CPU ("scalar", "avx2", "avx-vnni", "avx512", "avx512-vnni"); default: QUIPU_CPU, else the fastest here. */
@@ -278,12 +278,13 @@ export function openDevice({ device = "auto", threads, target, fuse }: DeviceOpt
   if (gpu !== undefined) return openCuda(gpu, fuse);
   if (threads !== undefined) checkArgument("threads", threads, whole(1, 1024));
   if (device === "reference") return new Device("reference", "float64", 1);
+  if (device === "simt") return new Device("simt", "0", 1, { fusions: chooseFusions(fuse) });
   return new Device("cpu", chooseTarget(target), threadsFor(threads), { asked: threads, fusions: chooseFusions(fuse) });
 }
 
 /** The device that packs weights for another: itself, or where that has no kernel of it the CPU's, which the caller disposes of. */
 export function openPacker(device: Device, threads?: number): Device {
-  return device.kind === "cuda" ? openDevice({ device: "cpu", threads }) : device;
+  return device.kind === "cuda" || device.kind === "simt" ? openDevice({ device: "cpu", threads }) : device;
 }
 
 /** The module is loaded by who asks for it alone: it is built where it is wanted (`npm run build:cuda`). */

@@ -5,6 +5,7 @@ import { type Contents, f32, randomF32, randomNumbers, stored, WEIGHT_DTYPES } f
 import {
   expectSameBits,
   expectWithin,
+  isCuda,
   OTHER_DEVICES,
   ownRoundings,
   runEverywhere,
@@ -111,7 +112,7 @@ test.each(ROWS)("%i rows of small whole numbers: no rounding, so no bound", asyn
 });
 
 /** Devices that promise the same bits for a row whatever it runs beside. */
-const invariant = OTHER_DEVICES.filter((device) => device === "cuda").map((device) => ({
+const invariant = OTHER_DEVICES.filter(isCuda).map((device) => ({
   device,
   target: device,
   threads: 1,

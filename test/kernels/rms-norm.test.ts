@@ -1,6 +1,6 @@
 import { dot, fround, gamma } from "./canonical.js";
 import { f32, i32, randomF32, randomNumbers, stored, WEIGHT_DTYPES } from "./contents.js";
-import { expectSameBits, expectWithin, runEverywhere, runOnEveryDevice } from "./run-op.js";
+import { expectSameBits, expectWithin, isCuda, runEverywhere, runOnEveryDevice } from "./run-op.js";
 
 const EPSILON = 1e-5;
 
@@ -47,7 +47,7 @@ describe.each(WEIGHT_DTYPES)("rmsNorm with a weight of %s", (dtype) => {
     // halves that and adds one, the reciprocal one, the two products two.
     const roundings = Math.ceil((Math.ceil(width / 16) + 4 + 2) / 2) + 4;
     for (const { device, outputs } of all) {
-      const own = device === "cuda" ? 8 : 0; // its tree is of 256 threads
+      const own = isCuda(device) ? 8 : 0; // its tree is of 256 threads
       const bound = (i: number) => gamma(roundings + own) * Math.abs(exact[i]!);
       expectWithin(outputs[0]!, exact, bound, `${device} against f64`);
     }

@@ -19,7 +19,7 @@ const others = process.env.QUIPU_CPU ? [process.env.QUIPU_CPU] : availableTarget
 export const TARGETS = ["scalar", ...others.filter((target) => target !== "scalar")];
 export const THREADS = [1, 2, 3];
 
-type OtherDevice = "reference" | "cuda";
+type OtherDevice = "reference" | "cuda" | "simt";
 
 /** Devices whose bits are their own: "reference", and those that QUIPU_TEST_DEVICES names, with commas between. */
 export const OTHER_DEVICES: readonly OtherDevice[] = [
@@ -27,12 +27,15 @@ export const OTHER_DEVICES: readonly OtherDevice[] = [
   ...((process.env.QUIPU_TEST_DEVICES?.split(",") ?? []) as OtherDevice[]),
 ];
 
+/** Whether a device runs the kernels of native/cuda: on a GPU, or on the emulator of one. */
+export const isCuda = (device: string) => device === "cuda" || device === "simt";
+
 /**
  * Roundings of a device's own in a product of `depth`: as a share of Σ |a · b|, beside those of f32 that a test allows all devices. A GPU
  * narrows activations to what its tensor cores take, and adds up in longer chains.
  */
 export function ownRoundings(device: string, dtype: DType, depth: number): number {
-  if (device !== "cuda") return 0;
+  if (!isCuda(device)) return 0;
   const narrowed = { f32: 0, bf16: 2 ** -8, f16: 2 ** -11 } as Partial<Record<DType, number>>;
   return (narrowed[dtype] ?? 2 ** -11) + 2 * depth * 2 ** -24;
 }
@@ -40,7 +43,7 @@ export function ownRoundings(device: string, dtype: DType, depth: number): numbe
 /** Devices that can run an op over such inputs: weights are packed by the CPU alone, and by the reference. */
 function devicesFor(inputs: Readonly<Record<string, Contents>>): readonly OtherDevice[] {
   const isPacked = Object.values(inputs).some(({ dtype }) => FORMATS[dtype].block.rows > 1);
-  return OTHER_DEVICES.filter((device) => device !== "cuda" || !isPacked);
+  return OTHER_DEVICES.filter((device) => !isCuda(device) || !isPacked);
 }
 
 /** Kernels of the CPU, or another device; with a list to which rows that fail alone are added. */
