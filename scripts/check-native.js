@@ -13,13 +13,14 @@ const sourcesIn = (folder) =>
 const files = sourcesIn(native);
 const tests = sourcesIn(join(root, "test", "native"));
 
-/** Who may include what: binding → core ← cpu, cuda, reference. Only binding and the entries know Node-API. */
+/** Who may include what: binding → core ← cpu, cuda, reference; cuda → simt. Only binding and the entries know Node-API. */
 const ALLOWED = {
   "addon.cc": { folders: ["binding"], napi: true },
   "reference/addon.cc": { folders: ["binding", "core", "reference"], napi: true },
   binding: { folders: ["binding", "core", "cpu", "tokenizer"], napi: true },
   "cuda/addon.cc": { folders: ["binding", "core", "cuda"], napi: true },
   cuda: { folders: ["core", "cuda", "simt"], napi: false },
+  simt: { folders: ["simt"], napi: false },
   core: { folders: ["core"], napi: false },
   cpu: { folders: ["core", "cpu"], napi: false },
   reference: { folders: ["core", "reference"], napi: false },

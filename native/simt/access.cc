@@ -75,9 +75,12 @@ std::string describe(Access kind, size_t bytes, const Region& region, bool share
     case Order::kRace:
       fail(finding::kRace, what + " that no barrier orders with another thread's", place, before);
     case Order::kCrossBlock:
-      fail(finding::kCrossBlock, what + " that nothing orders with another block's: fence, then an atomic, there; an atomic here", place, before);
+      fail(finding::kCrossBlock,
+           what + " that nothing orders with another block's: fence, then an atomic, there; an atomic here", place,
+           before);
     default:
-      fail(finding::kPredecessor, what + " that another grid of the stream uses: waitForPredecessor() comes first", place, before);
+      fail(finding::kPredecessor, what + " that another grid of the stream uses: waitForPredecessor() comes first",
+           place, before);
   }
 }
 
@@ -134,8 +137,8 @@ void use(Use& use, const Deed& deed) {
   if (const Order order = orderOf(use.reader, t, deed.inShared); order != Order::kBefore) {
     conflict(order, deed.what(), deed.code, "read", use.reader.site);
   }
-  use.writer = {t.block->serial, t.block->epoch, t.warp->stamp, deed.site, t.index,
-                isAtomic(deed.kind) ? Wrote::kAtomic : Wrote::kPlain};
+  use.writer = {t.block->serial, t.block->epoch, t.warp->stamp,
+                deed.site,       t.index,        isAtomic(deed.kind) ? Wrote::kAtomic : Wrote::kPlain};
   use.reader = {};
 }
 
@@ -172,8 +175,8 @@ void check(Thread& t, const void* address, size_t bytes, Access kind, const void
     if (!region->contains(address)) {
       if (kind == Access::kRead && isConstant(address)) return;
       if (static_cast<std::byte*>(__builtin_frame_address(0)) < t.stackLow) Scheduler::failStack();
-      fail(finding::kOutOfBounds, std::string(verb(kind)) + " of " + std::to_string(bytes) +
-                                      " bytes that are no memory of the device",
+      fail(finding::kOutOfBounds,
+           std::string(verb(kind)) + " of " + std::to_string(bytes) + " bytes that are no memory of the device",
            placeOf(siteOf(code)));
     }
   }

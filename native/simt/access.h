@@ -14,7 +14,8 @@ enum class Access {
   kAtomicWrite,  // volatile
 };
 
-// An access by the current thread, which there is; does not return to the kernel where it is wrong. `code` is where it is.
+// An access by the current thread, which there is; does not return to the kernel where it is wrong. `code` is where it
+// is.
 void access(const void* address, size_t bytes, Access kind, const void* code);
 
 // What a lane of a collective reads: `code` is the collective.

@@ -50,7 +50,8 @@ void waitForCopies(uint32_t groupsLeft) {
 void completeCopies(Thread& t, uint32_t groupsLeft) {
   // A copy that no group has taken is waited for by cp.async.wait_all alone, which no kernel uses.
   const uint32_t end = t.groups - std::min(groupsLeft, t.groups);
-  const auto landed = std::find_if(t.copies.begin(), t.copies.end(), [&](const PendingCopy& c) { return c.group >= end; });
+  const auto landed =
+      std::find_if(t.copies.begin(), t.copies.end(), [&](const PendingCopy& c) { return c.group >= end; });
   for (auto copy = t.copies.begin(); copy != landed; ++copy) {
     if (copy->from != nullptr) {
       memcpy(copy->to, copy->from, 16);

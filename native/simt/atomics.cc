@@ -1,11 +1,12 @@
 // Atomics, the fence, and loads that go another way than a plain one.
+#include "simt/atomics.h"
+
 #include <algorithm>
 #include <cstring>
 #include <map>
 #include <type_traits>
 
 #include "simt/access.h"
-#include "simt/atomics.h"
 #include "simt/device_functions.h"
 #include "simt/grid.h"
 #include "simt/report.h"

@@ -2,8 +2,8 @@
 
 #include "simt/grid.h"
 
-// Kernels see them as constants (device_functions.h, which this file must not include), so that no access of them is looked
-// at and none is repeated: for one thread they never change.
+// Kernels see them as constants (device_functions.h, which this file must not include), so that no access of them is
+// looked at and none is repeated: for one thread they never change.
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
 

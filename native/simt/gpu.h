@@ -32,13 +32,14 @@ uint32_t subtract2(uint32_t a, uint32_t b);
 }  // namespace quipu::simt
 
 // `name` is a reference to the block's `type`, an array with its bounds.
-#define SHARED(type, name)                                           \
-  using QuipuSimtShared_##name = type;                               \
-  auto& name = *static_cast<QuipuSimtShared_##name*>(                \
-      ::quipu::simt::staticShared([] {                               \
-        static constexpr char key = 0;                               \
-        return static_cast<const void*>(&key);                       \
-      }(), sizeof(QuipuSimtShared_##name), alignof(QuipuSimtShared_##name)))
+#define SHARED(type, name)                                                        \
+  using QuipuSimtShared_##name = type;                                            \
+  auto& name = *static_cast<QuipuSimtShared_##name*>(::quipu::simt::staticShared( \
+      [] {                                                                        \
+        static constexpr char key = 0;                                            \
+        return static_cast<const void*>(&key);                                    \
+      }(),                                                                        \
+      sizeof(QuipuSimtShared_##name), alignof(QuipuSimtShared_##name)))
 
 // `name` is a std::byte* to the shared memory that the launch asked for, 128-aligned.
 #define DYNAMIC_SHARED(name) std::byte* const name = ::quipu::simt::dynamicShared()
@@ -88,8 +89,6 @@ inline float powerOfTwo(float x) {
 inline uint32_t bf16Pair(float low, float high) { return quipu::simt::packBf16(low, high); }
 inline uint16_t halfBits(float value) { return quipu::simt::halfOf(value); }
 inline float halfToFloat(uint16_t bits) { return quipu::simt::floatOfHalf(bits); }
-inline uint32_t halfPair(float low, float high) {
-  return halfBits(low) | static_cast<uint32_t>(halfBits(high)) << 16;
-}
+inline uint32_t halfPair(float low, float high) { return halfBits(low) | static_cast<uint32_t>(halfBits(high)) << 16; }
 inline uint32_t halfFma2(uint32_t a, uint32_t b, uint32_t c) { return quipu::simt::fma2(a, b, c); }
 inline uint32_t halfSub2(uint32_t a, uint32_t b) { return quipu::simt::subtract2(a, b); }

@@ -1,6 +1,6 @@
-// The functions that gcc calls from kernels compiled with -fsanitize=thread,alignment,bounds,shift. They stand in for the
-// sanitizers' own libraries, which are not linked: every load and store of unchanged sources comes by here. This file is
-// compiled without those options.
+// The functions that gcc calls from kernels compiled with -fsanitize=thread,alignment,bounds,shift. They stand in for
+// the sanitizers' own libraries, which are not linked: every load and store of unchanged sources comes by here. This
+// file is compiled without those options.
 #include <cstdint>
 
 #include "simt/access.h"
@@ -72,12 +72,12 @@ extern "C" {
 
 void __tsan_init() {}
 
-#define QUIPU_SIMT_HOOKS(bytes)                                                                            \
-  void __tsan_read##bytes(void* p) { plainAccess(p, bytes, Access::kRead, __builtin_return_address(0)); }       \
-  void __tsan_write##bytes(void* p) { plainAccess(p, bytes, Access::kWrite, __builtin_return_address(0)); }     \
+#define QUIPU_SIMT_HOOKS(bytes)                                                                                       \
+  void __tsan_read##bytes(void* p) { plainAccess(p, bytes, Access::kRead, __builtin_return_address(0)); }             \
+  void __tsan_write##bytes(void* p) { plainAccess(p, bytes, Access::kWrite, __builtin_return_address(0)); }           \
   void __tsan_unaligned_read##bytes(void* p) { plainAccess(p, bytes, Access::kRead, __builtin_return_address(0)); }   \
   void __tsan_unaligned_write##bytes(void* p) { plainAccess(p, bytes, Access::kWrite, __builtin_return_address(0)); } \
-  void __tsan_volatile_read##bytes(void* p) { volatileAccess(p, bytes, false, __builtin_return_address(0)); }    \
+  void __tsan_volatile_read##bytes(void* p) { volatileAccess(p, bytes, false, __builtin_return_address(0)); }         \
   void __tsan_volatile_write##bytes(void* p) { volatileAccess(p, bytes, true, __builtin_return_address(0)); }
 QUIPU_SIMT_HOOKS(1)
 QUIPU_SIMT_HOOKS(2)

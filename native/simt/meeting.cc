@@ -41,7 +41,8 @@ void meet(uint32_t mask, Perform perform, Site site) {
     warp.meetings.push_back({mask, 0, perform, site});
   } else {
     const Meeting& there = warp.meetings[index];
-    if (there.mask != mask) failCollective("a mask that overlaps with another one that lanes wait with", site, there.site);
+    if (there.mask != mask)
+      failCollective("a mask that overlaps with another one that lanes wait with", site, there.site);
     if (there.perform != perform || !(there.site == site)) {
       failCollective("lanes of one mask are at different calls", site, there.site);
     }

@@ -103,9 +103,8 @@ Order orderOf(const Reader& reader, const Thread& t, bool inShared) {
   const auto knownTo = [&](uint32_t lanes) {
     for (; lanes != 0; lanes &= lanes - 1) {
       const uint32_t thread = reader.warp * 32u + static_cast<uint32_t>(std::countr_zero(lanes));
-      if (!knows(t, [&](const Knowledge& k) {
-            return k.has(reader.block, reader.epoch, thread, reader.stamp, false);
-          })) {
+      if (!knows(t,
+                 [&](const Knowledge& k) { return k.has(reader.block, reader.epoch, thread, reader.stamp, false); })) {
         return false;
       }
     }
@@ -122,7 +121,8 @@ Order orderOf(const Reader& reader, const Thread& t, bool inShared) {
       if (reader.spread == Spread::kGrid) return Order::kCrossBlock;
       if (reader.epoch < t.block->epoch) return Order::kBefore;
       if (reader.spread == Spread::kBlock) return Order::kRace;
-      if (reader.warp != t.index / 32) return reader.lanes != 0 && knownTo(reader.lanes) ? Order::kBefore : Order::kRace;
+      if (reader.warp != t.index / 32)
+        return reader.lanes != 0 && knownTo(reader.lanes) ? Order::kBefore : Order::kRace;
       for (uint32_t others = reader.lanes & ~(1u << t.lane); others != 0; others &= others - 1) {
         const uint32_t lane = static_cast<uint32_t>(std::countr_zero(others));
         if (reader.stamp >= t.warp->joined[t.lane][lane] && !knownTo(1u << lane)) return Order::kRace;

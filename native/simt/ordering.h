@@ -47,9 +47,9 @@ Known joined(const Known& a, const Known& b);
 
 enum class Order {
   kBefore,
-  kRace,       // of threads of one block
-  kCrossBlock, // of blocks of one grid
-  kPredecessor // of a grid that was not waited for, or that did not wait
+  kRace,        // of threads of one block
+  kCrossBlock,  // of blocks of one grid
+  kPredecessor  // of a grid that was not waited for, or that did not wait
 };
 
 // Whether a use came before what `thread` does now.

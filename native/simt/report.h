@@ -32,8 +32,8 @@ std::string placeOf(Site site);
 // The kernel's name as it is written.
 std::string nameOf(const void* kernel);
 
-// Ends the launch with an error: prints it, with kernel, block and thread, and does not return to the kernel. `place` is
-// where, `earlier` what it conflicts with (or empty).
+// Ends the launch with an error: prints it, with kernel, block and thread, and does not return to the kernel. `place`
+// is where, `earlier` what it conflicts with (or empty).
 [[noreturn]] void fail(const char* name, const std::string& what, const std::string& place,
                        const std::string& earlier = {});
 

@@ -111,9 +111,10 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, std::sh
       if (config.attrs[i].id != cudaLaunchAttributeProgrammaticStreamSerialization) return cudaErrorNotSupported;
       programmatic = config.attrs[i].val.programmaticStreamSerializationAllowed != 0;
     }
-    return executor().add(config.stream, {std::make_shared<const Launch>(Launch{kernel, std::move(arguments), grid, block,
-                                                                         config.dynamicSmemBytes, programmatic}),
-                                   nullptr});
+    return executor().add(
+        config.stream, {std::make_shared<const Launch>(
+                            Launch{kernel, std::move(arguments), grid, block, config.dynamicSmemBytes, programmatic}),
+                        nullptr});
   });
 }
 
@@ -230,7 +231,9 @@ cudaError_t cudaDeviceReset() {
 
 cudaError_t cudaStreamCreate(cudaStream_t* stream) { return openStream(stream, cudaStreamDefault); }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) { return openStream(stream, flags); }
-cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) { return openStream(stream, flags); }
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) {
+  return openStream(stream, flags);
+}
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   if (stream == nullptr || !executor().knows(stream)) return noted(cudaErrorInvalidResourceHandle);
@@ -275,9 +278,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  return onStream(stream, [&] {
-    return event == nullptr ? cudaErrorInvalidResourceHandle : executor().record(stream, *event);
-  });
+  return onStream(
+      stream, [&] { return event == nullptr ? cudaErrorInvalidResourceHandle : executor().record(stream, *event); });
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {

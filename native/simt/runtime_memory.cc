@@ -87,7 +87,8 @@ cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, 
   MachineMemory& memory = machineMemory();
   const bool toDevice = memory.contains(to), fromDevice = memory.contains(from);
   if (!isKind(kind, toDevice, fromDevice)) return cudaErrorInvalidValue;
-  if ((toDevice && !memory.holds(to, bytes)) || (fromDevice && !memory.holds(from, bytes))) return cudaErrorInvalidValue;
+  if ((toDevice && !memory.holds(to, bytes)) || (fromDevice && !memory.holds(from, bytes)))
+    return cudaErrorInvalidValue;
   // Memory that is not pinned goes through the driver's own: to the device, it may be used again at once; from there,
   // the call returns when it has arrived.
   std::shared_ptr<std::vector<std::byte>> staged;
@@ -97,12 +98,12 @@ cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, 
   }
   const bool arrives = hostWaits || (!toDevice && !pinned().holds(to, bytes));
   return executor().add(stream,
-                      {nullptr,
-                       [=, &memory] {
-                         memmove(to, staged != nullptr ? staged->data() : from, bytes);
-                         if (toDevice) memory.written(to, bytes);
-                       }},
-                      arrives);
+                        {nullptr,
+                         [=, &memory] {
+                           memmove(to, staged != nullptr ? staged->data() : from, bytes);
+                           if (toDevice) memory.written(to, bytes);
+                         }},
+                        arrives);
 }
 
 cudaError_t fill(void* to, int value, size_t bytes, cudaStream_t stream) {
@@ -110,9 +111,9 @@ cudaError_t fill(void* to, int value, size_t bytes, cudaStream_t stream) {
   MachineMemory& memory = machineMemory();
   if (!memory.holds(to, bytes)) return cudaErrorInvalidValue;
   return executor().add(stream, {nullptr, [=, &memory] {
-                                 memset(to, value, bytes);
-                                 memory.written(to, bytes);
-                               }});
+                                   memset(to, value, bytes);
+                                   memory.written(to, bytes);
+                                 }});
 }
 
 }  // namespace

@@ -230,9 +230,10 @@ void Scheduler::endGrids(const std::function<void()>& ended) {
   while (!grids_.empty() && grids_.front()->ended == grids_.front()->blocks()) {
     Grid& grid = *grids_.front();
     if (grid.chainFirst < grid.first && !grid.waited) {
-      failure_ = std::string("simt: ") + finding::kPredecessor + ": " + nameOf(grid.launch->kernel) +
-                 " may begin before the kernel before it has ended, and no thread of it waits: what follows it would not "
-                 "wait for that kernel either";
+      failure_ =
+          std::string("simt: ") + finding::kPredecessor + ": " + nameOf(grid.launch->kernel) +
+          " may begin before the kernel before it has ended, and no thread of it waits: what follows it would not "
+          "wait for that kernel either";
       return;
     }
     handOver_ = grid.handOver;

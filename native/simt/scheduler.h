@@ -61,8 +61,8 @@ class Scheduler {
   Block* last_ = nullptr;
   StackPointer home_ = nullptr;
   std::string failure_;
-  bool asked_ = false;   // for the successor of the last grid
-  bool eager_ = false;   // takes it as soon as it may begin
+  bool asked_ = false;  // for the successor of the last grid
+  bool eager_ = false;  // takes it as soon as it may begin
   uint32_t residents_ = 1;
   uint32_t preemptEvery_ = 0;  // accesses, on average; 0: never
   uint32_t untilPreempted_ = 0;

@@ -8,7 +8,8 @@ namespace quipu::simt {
 
 namespace {
 
-// A whole number of the environment; what is none ends the process, as a test must not run with another seed than it says.
+// A whole number of the environment; what is none ends the process, as a test must not run with another seed than it
+// says.
 uint64_t whole(const char* name, uint64_t otherwise) {
   const char* text = getenv(name);
   if (text == nullptr || *text == '\0') return otherwise;

@@ -14,8 +14,8 @@ enum class Checks {
 };
 
 struct Settings {
-  uint64_t seed = 0;             // QUIPU_SIMT_SEED: schedules; 0: blocks and threads in their order
-  Checks checks = Checks::kAll;  // QUIPU_SIMT_CHECKS: none, bounds, all
+  uint64_t seed = 0;                // QUIPU_SIMT_SEED: schedules; 0: blocks and threads in their order
+  Checks checks = Checks::kAll;     // QUIPU_SIMT_CHECKS: none, bounds, all
   size_t memory = size_t{1} << 30;  // QUIPU_SIMT_MEMORY: bytes of a device's
   int devices = 1;                  // QUIPU_SIMT_DEVICES: how many there are
   int driver = 13000;               // QUIPU_SIMT_DRIVER: the version of CUDA that the driver is for

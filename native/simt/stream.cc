@@ -47,9 +47,8 @@ void Executor::close(Stream* stream) {
 
 bool Executor::knows(Stream* stream) {
   const Lock lock(mutex_);
-  return stream == nullptr || std::any_of(streams_.begin(), streams_.end(), [=](const auto& s) {
-           return s.get() == stream && !s->destroyed;
-         });
+  return stream == nullptr || std::any_of(streams_.begin(), streams_.end(),
+                                          [=](const auto& s) { return s.get() == stream && !s->destroyed; });
 }
 
 std::shared_ptr<Op> Executor::addLocked(Stream& stream, Work work, std::vector<std::shared_ptr<Op>> after) {
@@ -197,7 +196,8 @@ cudaError_t Executor::refuseInCapture() {
   const Lock lock(mutex_);
   for (const auto& s : streams_) {
     if (s->capture == nullptr || s->capture->mode == cudaStreamCaptureModeRelaxed) continue;
-    if (s->capture->mode == cudaStreamCaptureModeThreadLocal && s->capture->thread != std::this_thread::get_id()) continue;
+    if (s->capture->mode == cudaStreamCaptureModeThreadLocal && s->capture->thread != std::this_thread::get_id())
+      continue;
     s->capture->invalid = true;
     return cudaErrorStreamCaptureUnsupported;
   }

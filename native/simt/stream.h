@@ -63,8 +63,8 @@ class Event {
   std::shared_ptr<Op> op;  // of its last record; null: none
 };
 
-// The devices' work. All of them share one thread; seeds choose which stream goes on, and whether work begins at once or
-// only when somebody waits for it, so that a host that does not wait reads what is not there yet.
+// The devices' work. All of them share one thread; seeds choose which stream goes on, and whether work begins at once
+// or only when somebody waits for it, so that a host that does not wait reads what is not there yet.
 class Executor {
  public:
   Executor();

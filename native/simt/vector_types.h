@@ -10,7 +10,6 @@
 #define __launch_bounds__(...)
 #define __align__(bytes) __attribute__((aligned(bytes)))
 
-
 struct uint3 {
   unsigned x, y, z;
 };

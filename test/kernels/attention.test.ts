@@ -12,10 +12,10 @@ import {
 } from "./cache.js";
 import { type Contents, elements, f32, randomF32, randomNumbers } from "./contents.js";
 import {
-  isCuda,
   expectFailureEverywhere,
   expectSameBits,
   expectWithin,
+  isCuda,
   runEverywhere,
   runOnEveryDevice,
   runOp,
@@ -94,8 +94,7 @@ async function expectAttention(scenario: Scenario, sampled: number) {
     expectSameBits(got, reference.canonical(...given), `${what} against numerics.md`);
     for (const { device, outputs } of all) {
       // On tensor cores queries and weights are of f16; elsewhere a GPU's 2ˣ has its own error, and chunks are of 256 keys.
-      const narrow =
-        !isCuda(device) ? 0 : shape.dtype === "f16" && (size === 64 || size === 128) ? 2 ** -11 : 2 ** -20;
+      const narrow = !isCuda(device) ? 0 : shape.dtype === "f16" && (size === 64 || size === 128) ? 2 ** -11 : 2 ** -20;
       const exact = reference.exact(...given, device === "cpu", narrow);
       expectWithin(
         outputs[0]!.subarray(from, end),

@@ -235,7 +235,11 @@ __global__ __launch_bounds__(kPlainThreads) void plainKernel(AttentionCall call,
   }
   __syncthreads();
   for (uint32_t p = 0; p * kPageKeys < keys; ++p) {
-    if (pages[p] < 0) return;
+    if (pages[p] >= 0) continue;
+    const size_t at = partials.at(token, head, chunk);  // the run fails; what merges it finds something
+    for (uint32_t c = threadIdx.x; c < size; c += kPlainThreads) partials.sums[at * size + c] = 0;
+    if (threadIdx.x == 0) partials.masses[at] = {};
+    return;
   }
   if (turned) rotateShared(q, size);
   const float scale = turned ? call.scale / float(size) : call.scale;

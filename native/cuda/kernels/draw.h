@@ -98,7 +98,8 @@ __device__ inline void penalize(const SampleRow& row, float* logits, uint32_t* c
       }
       __syncthreads();
     };
-    forEach([&](uint32_t, uint32_t id) { counts[id] = 0; });
+    // By all places of an id at once, all with 0: volatile, as plain writes would race.
+    forEach([&](uint32_t, uint32_t id) { const_cast<volatile uint32_t&>(counts[id]) = 0; });
     forEach([&](uint32_t p, uint32_t id) {
       atomicOr(&counts[id], kSeen);
       if (int64_t(p) >= row.ints[sample::kPromptLength]) atomicAdd(&counts[id], 1u);

@@ -68,7 +68,8 @@ void expectFinding(const char* file, const std::string& mark, const char* findin
   eachSeed(kFaultySeeds, [&](uint64_t seed) {
     const cudaError_t error = runWith(seed, body);
     const std::string report = lastReport();
-    if (error != cudaErrorLaunchFailure) failed(file, 0, mark + ": not found");
+    if (error != cudaErrorLaunchFailure)
+      failed(file, 0, mark + ": not found");
     else if (report.find("simt: " + std::string(finding) + ":") != 0 || report.find(place) == std::string::npos) {
       failed(file, 0, mark + ": expected \"" + finding + "\" at " + place + ", got\n" + report);
     }

@@ -1,5 +1,5 @@
-// How the emulator's detectors are tested: kernels with a fault that is seeded, each of which has to be named by every one of
-// some schedules, and the same kernels without it, which stay clean in more of them.
+// How the emulator's detectors are tested: kernels with a fault that is seeded, each of which has to be named by every
+// one of some schedules, and the same kernels without it, which stay clean in more of them.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@
 
 namespace quipu::simt::test {
 
-#define SIMT_EXPECT(condition)                                                          \
-  do {                                                                                  \
+#define SIMT_EXPECT(condition)                                                                 \
+  do {                                                                                         \
     if (!(condition)) ::quipu::simt::test::failed(__FILE__, __LINE__, "expected " #condition); \
   } while (false)
 

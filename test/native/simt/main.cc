@@ -1,4 +1,5 @@
-// simt_tests [part]: the parts whose names begin so, or all. Prints what was tested; any failure is said, and is status 1.
+// simt_tests [part]: the parts whose names begin so, or all. Prints what was tested; any failure is said, and is
+// status 1.
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -11,8 +12,8 @@ int main(int argc, char** argv) {
     const char* name;
     void (*test)();
   };
-  constexpr Part kParts[] = {{"memory", testMemory}, {"sharing", testSharing},     {"meetings", testMeetings},
-                             {"blocks", testBlocks}, {"dependent", testDependent}, {"tensor", testTensor},
+  constexpr Part kParts[] = {{"memory", testMemory},   {"sharing", testSharing},     {"meetings", testMeetings},
+                             {"blocks", testBlocks},   {"dependent", testDependent}, {"tensor", testTensor},
                              {"numbers", testNumbers}, {"runtime", testRuntime}};
   for (const Part& part : kParts) {
     if (argc > 1 && strncmp(part.name, argv[1], strlen(argv[1])) != 0) continue;

@@ -52,8 +52,8 @@ __global__ void absentSource(uint32_t* out) {
 
 template <Fault kFault>
 __global__ void overlapping(uint32_t* out) {
-  const uint32_t mask = kFault == kNone ? (threadIdx.x < 16 ? 0xffffu : 0xffff0000u)
-                                        : (threadIdx.x < 16 ? 0x1ffffu : 0xffff0000u);
+  const uint32_t mask =
+      kFault == kNone ? (threadIdx.x < 16 ? 0xffffu : 0xffff0000u) : (threadIdx.x < 16 ? 0x1ffffu : 0xffff0000u);
   out[threadIdx.x] = __ballot_sync(mask, 1);  // seeded: masks that overlap
 }
 

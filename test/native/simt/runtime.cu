@@ -122,9 +122,10 @@ void testCapture() {
     for (const int call : {0, 1, 2}) {
       cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal);
       void* memory = nullptr;
-      const cudaError_t refused = call == 0   ? cudaMalloc(&memory, 4)
-                                  : call == 1 ? cudaStreamSynchronize(stream)
-                                              : cudaMemcpyAsync(&memory, x.as<void>(), 4, cudaMemcpyDeviceToHost, stream);
+      const cudaError_t refused = call == 0 ? cudaMalloc(&memory, 4)
+                                  : call == 1
+                                      ? cudaStreamSynchronize(stream)
+                                      : cudaMemcpyAsync(&memory, x.as<void>(), 4, cudaMemcpyDeviceToHost, stream);
       SIMT_EXPECT(refused == cudaErrorStreamCaptureUnsupported);
       SIMT_EXPECT(cudaStreamEndCapture(stream, &graph) == cudaErrorStreamCaptureInvalidated && graph == nullptr);
     }

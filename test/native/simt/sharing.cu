@@ -147,7 +147,8 @@ __global__ void copiedWithoutBarrier(const uint32_t* in, uint32_t* out) {
 
 __global__ void copyBounds(const uint32_t* in, uint32_t* out, uint32_t floats) {
   SHARED(Chunk, stage);
-  copyAsync16(&stage[0][threadIdx.x * 4], in + threadIdx.x * 4, threadIdx.x * 4 < floats);  // seeded: copied past the end
+  const uint32_t at = threadIdx.x * 4;
+  copyAsync16(&stage[0][at], in + at, at < floats);  // seeded: copied past the end
   copyAsyncCommit();
   copyAsyncWait<0>();
   __syncthreads();
@@ -177,8 +178,10 @@ void testSharing() {
     expectClean(mark, right);
   };
   expectClean("mirror", with<uint32_t>(mirror, 64));
-  both("missing barrier", finding::kRace, with<uint32_t>(missingBarrier<kSeeded>, 64), with<uint32_t>(missingBarrier<kNone>, 64));
-  both("missing syncwarp", finding::kRace, with<uint32_t>(missingSyncwarp<kSeeded>, 32), with<uint32_t>(missingSyncwarp<kNone>, 32));
+  both("missing barrier", finding::kRace, with<uint32_t>(missingBarrier<kSeeded>, 64),
+       with<uint32_t>(missingBarrier<kNone>, 64));
+  both("missing syncwarp", finding::kRace, with<uint32_t>(missingSyncwarp<kSeeded>, 32),
+       with<uint32_t>(missingSyncwarp<kNone>, 32));
   both("syncwarp for a barrier", finding::kRace, with<uint32_t>(syncwarpForBarrier<kSeeded>, 64),
        with<uint32_t>(syncwarpForBarrier<kNone>, 64));
   both("a pair's mask", finding::kRace, with<uint32_t>(pairs<kSeeded>, 64), with<uint32_t>(pairs<kNone>, 64));

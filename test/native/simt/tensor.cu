@@ -1,6 +1,6 @@
 // mma and ldmatrix against the layouts that NVIDIA publishes in CuTe (include/cute/atom/mma_traits_sm80.hpp,
-// SM80_16x8x16_F32BF16BF16F32_TN; copy_traits_sm75.hpp, SM75_U32x4_LDSM_N and SM75_U16x8_LDSM_T), typed in as shapes and
-// strides, and not against the emulator's own formulas.
+// SM80_16x8x16_F32BF16BF16F32_TN; copy_traits_sm75.hpp, SM75_U32x4_LDSM_N and SM75_U16x8_LDSM_T), typed in as shapes
+// and strides, and not against the emulator's own formulas.
 #include <array>
 
 #include "harness.h"
@@ -62,9 +62,12 @@ void testProduct(bool half) {
   int a[16][16], b[16][8], c[16][8];
   uint32_t x = 12345;
   const auto next = [&] { return static_cast<int>((x = x * 1664525 + 1013904223) >> 28) - 8; };
-  for (auto& row : a) for (int& v : row) v = next();
-  for (auto& row : b) for (int& v : row) v = next();
-  for (auto& row : c) for (int& v : row) v = next();
+  for (auto& row : a)
+    for (int& v : row) v = next();
+  for (auto& row : b)
+    for (int& v : row) v = next();
+  for (auto& row : c)
+    for (int& v : row) v = next();
   std::vector<Fragments> in(32);
   for (uint32_t t = 0; t < 32; ++t) {
     for (uint32_t v = 0; v < 8; ++v) {
