@@ -70,6 +70,8 @@ export interface NativeDevice {
   cancel(flag: NativeCancelFlag): void;
   /** Threads of its runs: those asked for, or fewer where the system refuses to start some. */
   threads(): number;
+  /** Bytes of the device's own memory that are free now; 0 of one that has none. */
+  freeMemory(): number;
   /** Bytes of buffers that are not gone, and of arena and kernel workspace, held now. */
   memory(): [state: number, workspace: number];
   dispose(): void;

@@ -13,7 +13,7 @@ import { checkArgument, type Kind, whole } from "../arguments.js";
 import { abortedError, isQuipuError, QuipuError } from "../errors.js";
 import { chooseTarget } from "../machine/machine.js";
 import type { PreparedFile } from "../machine/prepared-file.js";
-import { threadsFor } from "../machine/process-limits.js";
+import { availableMemory, threadsFor } from "../machine/process-limits.js";
 import { type DType, FORMATS, type FormatRow } from "./formats.js";
 import { chooseFusions, type Fusion } from "./fusions.js";
 import { bytesOf, type Shape, type Tensor } from "./tensor.js";
@@ -138,6 +138,11 @@ export class Device {
   memory(): { state: number; arena: number } {
     const [state, arena] = this.#native.memory();
     return { state, arena };
+  }
+
+  /** Bytes that are free for what is made on it: of its own memory, else of what the process may have. */
+  freeMemory(): number {
+    return this.kind === "cuda" ? this.#native.freeMemory() : availableMemory();
   }
 
   /**
