@@ -2,7 +2,7 @@
 // `node scripts/build-reference.js`, then `node bench/run.js gpu`. Prints Markdown; docs/cuda.md has what it printed.
 //
 //   QUIPU_BENCH_DEVICE=cuda:1     another GPU; cpu tries the script itself
-//   QUIPU_BENCH_SHAPES=1b,8b      shapes to time, of random weights that are made for it; default 1b (2.5 GB), 8b is 16 GB
+//   QUIPU_BENCH_SHAPES=1b,8b      shapes to time, of random weights that are made for it; default 1b (2.5 GB); 8b is 16 GB, which take minutes to make
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -168,20 +168,18 @@ function sanitize() {
       if (error !== undefined) return `${tool}: not run (compute-sanitizer is not here)`;
       return `${tool}: ${/=+ ((?:ERROR|RACECHECK) SUMMARY: .*)/.exec(stdout)?.[1] ?? "no summary"}`;
     })
-    .join("\n- ");
+    .map((line) => `- ${line}`)
+    .join("\n");
 }
 
+/** Prints each part as it is there: who stops it keeps what was measured. */
 export async function measure() {
   const { describeGpus } = await library("index.js");
   const { gpus, driver, problem } = describeGpus();
   const which =
     problem ?? `${gpus.map(({ name, capability }) => `${name} (${capability})`).join(", ")}, driver for CUDA ${driver}`;
   const version = output(process.execPath, [join(ROOT, "bin", "quipu.js"), "--version"]).trim();
-  return [
-    `${DEVICE}: ${which}; quipu ${version}\n`,
-    `${await checkModels()}\n`,
-    `${await checkText()}\n`,
-    `${await timeShapes()}\n`,
-    `- ${sanitize()}\n`,
-  ].join("\n");
+  console.log(`${DEVICE}: ${which}; quipu ${version}\n`);
+  for (const part of [checkModels, checkText, timeShapes, sanitize]) console.log(`${await part()}\n`);
+  return "";
 }
