@@ -14,6 +14,7 @@ export {
   type PruneOptions,
   pruneCache,
 } from "./generate/cache.js";
+export type { Conversation } from "./generate/conversation.js";
 export type * from "./generate/events.js";
 export { type InspectOptions, inspectModel, type ModelReport } from "./generate/inspect.js";
 export { type LoadOptions, loadModel } from "./generate/load.js";

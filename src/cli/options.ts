@@ -216,8 +216,8 @@ export function addSamplingOptions(command: Command): Command {
     .addOption(
       option(
         "--on-overflow <way>",
-        "a prompt that does not fit: error, truncate-head, truncate-middle (default: error)",
-      ).argParser(choice(["error", "truncate-head", "truncate-middle"], ["slide"])),
+        "a prompt that does not fit: error, truncate-head, truncate-middle; of messages also slide, which leaves out the oldest turns (default: error)",
+      ).argParser(choice(["error", "truncate-head", "truncate-middle", "slide"])),
     );
 }
 

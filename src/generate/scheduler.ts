@@ -7,7 +7,7 @@
 // too (`advance`); a stop text or an abort is seen late, and what was computed for it is dropped.
 import type { RunResult, Transfer } from "../device/device.js";
 import { isQuipuError, QuipuError } from "../errors.js";
-import { type PageCounts, PagePool } from "../model/page-pool.js";
+import { type PageCounts, type PageKeeper, PagePool } from "../model/page-pool.js";
 import type { Row, Runtime, SampledRow } from "../model/runtime.js";
 import { Sequence, type SequenceRequest } from "./sequence.js";
 import { StepTimes } from "./step-times.js";
@@ -103,6 +103,11 @@ export class Scheduler {
     return sequence;
   }
 
+  /** `keeper` is used no more: the pages that it alone remembers are free, or will be when its sequence is over. */
+  closeKeeper(keeper: PageKeeper): void {
+    this.#pool.close(keeper);
+  }
+
   stats(): SchedulerStats {
     return {
       running: this.#running.length,
@@ -150,7 +155,7 @@ export class Scheduler {
       const sequence = this.#waiting.first;
       if (sequence === undefined || this.#freeSlots.length === 0) return;
       const { request, sampling, positions } = sequence;
-      const lease = this.#pool.reserve(request.ids, positions, sampling?.promptCache ?? false);
+      const lease = this.#pool.reserve(request.ids, positions, sampling?.promptCache ?? false, request.keeper);
       if (lease === undefined) return;
       this.#waiting.remove(sequence);
       this.#running.push(sequence);

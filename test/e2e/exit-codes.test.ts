@@ -39,9 +39,9 @@ describe("2: usage", () => {
     ],
     ["an option of a later version", ["--lines"], "--lines is not in this version; 'quipu --help' lists the options."],
     [
-      "a value of a later version",
-      ["--on-overflow", "slide", "hi"],
-      /argument 'slide' is invalid. slide is not in this version/,
+      "a value that is none",
+      ["--on-overflow", "slides", "hi"],
+      /argument 'slides' is invalid. Expected error or truncate-head or truncate-middle or slide/,
     ],
     ["-q q5", ["-q", "q5", "hi"], /argument 'q5' is invalid. Expected none or q8 or q4\.$/],
     [
@@ -168,7 +168,7 @@ describe("4: the prompt does not fit the context", () => {
     await expectFailure(
       [prompt],
       4,
-      "the prompt has 601 tokens, the context holds 512 and needs room for at least one more. Shorten it, or have its head or its middle left out (--ctx-size, --on-overflow truncate-head or truncate-middle).",
+      "the prompt has 601 tokens, the context holds 512 and needs room for at least one more. Shorten it, or have its head or its middle left out (--ctx-size, --on-overflow truncate-head, truncate-middle or slide).",
     );
   });
 

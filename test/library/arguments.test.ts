@@ -264,7 +264,7 @@ test.each<[string, unknown]>([
   ["stopIds", [""]],
   ["logitBias", { 1: 2 }],
   ["logitBias", [[1, 2]]],
-  ["onOverflow", "slide"],
+  ["onOverflow", "slides"],
   ["special", "error"],
   ["top", 0],
   ["top", 2049],

@@ -22,7 +22,7 @@ describe("events", () => {
     const { start, tokens, end } = await complete(model, PROMPT, { maxTokens: 5, seed: 9, topP: 0.5, ignoreEos: true });
     const promptTokens = model.encode(PROMPT).length;
     expect(start).toEqual({
-      ...{ type: "start", promptTokens, droppedTokens: 0, seed: 9 },
+      ...{ type: "start", promptTokens, droppedTokens: 0, droppedMessages: 0, seed: 9 },
       settings: {
         ...{ maxTokens: 5, temperature: 0.7, topK: 0, topP: 0.5, minP: 0, repeatPenalty: 1, presencePenalty: 0 },
         ...{ frequencyPenalty: 0, stop: [], stopIds: [], ignoreEos: true, seed: 9 },

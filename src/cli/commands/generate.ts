@@ -5,12 +5,14 @@ import {
   type GenerateOptions,
   type Model,
   modelFolder,
+  type OnOverflow,
   QuipuError,
   type StartEvent,
 } from "../../index.js";
 import type { Context } from "../context.js";
 import { loadFrom, type ModelOptions } from "../model-options.js";
 import { type PromptRequestOptions, readPromptRequest } from "../prompt-request.js";
+import { describeDropped } from "../terminal/dropped.js";
 import { write } from "../terminal/output.js";
 import { Progress } from "../terminal/progress.js";
 import { describeStop } from "../terminal/stops.js";
@@ -27,7 +29,7 @@ export interface GenerateCommandOptions extends PromptRequestOptions, ModelOptio
   readonly stop?: readonly string[];
   readonly stopId?: readonly (number | string)[];
   readonly ignoreEos?: boolean;
-  readonly onOverflow?: "error" | "truncate-head" | "truncate-middle";
+  readonly onOverflow?: OnOverflow;
   readonly newline?: boolean;
   readonly json?: boolean;
   readonly logprobs?: number;
@@ -58,6 +60,9 @@ export async function generate(
       if (event.type === "start" && options.verbose)
         process.stderr.write(describeStart(event, model, request, options));
       progress.erase();
+      if (event.type === "start" && event.droppedMessages > 0 && !options.quiet) {
+        process.stderr.write(`quipu: ${describeDropped(event)}\n`);
+      }
       await print(event);
       if (event.type === "end" && options.verbose) process.stderr.write(describeEnd(event));
     }

@@ -51,7 +51,7 @@ test("every option of the library that a user of the command line can get wrong 
 
 test("ways out are put behind what names no option; other messages are left alone", () => {
   expect(said("too long. Shorten it.", "onOverflow")).toBe(
-    "too long. Shorten it (--ctx-size, --on-overflow truncate-head or truncate-middle).",
+    "too long. Shorten it (--ctx-size, --on-overflow truncate-head, truncate-middle or slide).",
   );
   expect(said("topK: no", "seed")).toBe("topK: no");
   expect(said("topK: no")).toBe("topK: no");
