@@ -2,7 +2,7 @@
 
 export { type BenchmarkOptions, type BenchmarkResult, type BenchmarkRow, runBenchmark } from "./benchmark/benchmark.js";
 export { encodeChat } from "./chat/encode-chat.js";
-export { type ChatRequest, parseChatRequest, parseJson } from "./chat/request.js";
+export { type ChatRequest, formatChatRequest, parseChatRequest, parseJson } from "./chat/request.js";
 export { ChatTemplate } from "./chat/template.js";
 export { loadChatTemplate } from "./chat/template-files.js";
 export type { Fusion } from "./device/fusions.js";

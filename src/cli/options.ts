@@ -116,6 +116,20 @@ export function addTemplateOptions(command: Command): Command {
     .addOption(CHAT_TEMPLATE());
 }
 
+export function addChatOptions(command: Command): Command {
+  command
+    .optionsGroup("Conversation:")
+    .option("--system <text>", "system message")
+    .addOption(option("--messages <file>", "a conversation to go on with: JSON, as /save and OpenAI write it"))
+    .addOption(TOOLS())
+    .addOption(TEMPLATE_VAR())
+    .addOption(CHAT_TEMPLATE())
+    .option("--no-history", "do not keep what is typed for the next chat, and show none of it");
+  return addSamplingOptions(addModelOptions(command), { length: "until a stop", seedShown: "/stats" })
+    .optionsGroup("Output:")
+    .option("--quiet", "no greeting, no progress and no warnings");
+}
+
 export function addModelOptions(command: Command): Command {
   return command
     .optionsGroup("Model:")
@@ -166,13 +180,17 @@ export function addBenchmarkOptions(command: Command, heading = "Options:"): Com
     );
 }
 
-export function addSamplingOptions(command: Command): Command {
+/**
+ * @param length of a completion, where neither the user nor the model says one.
+ * @param seedShown where one that is drawn is told.
+ */
+export function addSamplingOptions(command: Command, { length = "256", seedShown = "--verbose" } = {}): Command {
   return command
     .optionsGroup("Sampling:")
     .addOption(
       whole(
         "-n, --max-tokens <n>",
-        "most tokens to generate (default: the model's, else 256); -1: until a stop or the context is full",
+        `most tokens to generate (default: the model's, else ${length}); -1: until a stop or the context is full`,
         -1,
       ),
     )
@@ -204,7 +222,7 @@ export function addSamplingOptions(command: Command): Command {
         logitBias,
       ),
     )
-    .addOption(whole("-s, --seed <n>", "the same seed repeats a run (default: drawn, shown by --verbose)", 0))
+    .addOption(whole("-s, --seed <n>", `the same seed repeats a run (default: drawn, shown by ${seedShown})`, 0))
     .addOption(option("--stop <text>", "ends the completion and is not printed; repeatable").argParser(collect))
     .addOption(
       option(

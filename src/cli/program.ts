@@ -6,6 +6,7 @@ import { QuipuCommand } from "./command.js";
 import type { Context } from "./context.js";
 import {
   addBenchmarkOptions,
+  addChatOptions,
   addModelOptions,
   addOutputOptions,
   addPromptOptions,
@@ -26,7 +27,7 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
 };
 
 /** Reserved command names: a later version has these commands. */
-export const LATER_COMMANDS = ["chat", "pull", "models", "plan", "replay", "train", "data", "eval", "serve"];
+export const LATER_COMMANDS = ["pull", "models", "plan", "replay", "train", "data", "eval", "serve"];
 
 const HELP_AFTER = `
 Text on stdin comes before the prompt: cat notes.txt | quipu "Summary:"
@@ -41,6 +42,10 @@ Also understood: --temperature, --predict, --n-predict, --max_tokens, -sys,
 Exit status: 0 done, 1 unexpected failure, 2 usage, 3 the model cannot be used,
 4 the prompt does not fit, 5 out of memory, 6 device not available,
 130 and 143 interrupted by Ctrl-C and SIGTERM.`;
+
+const CHAT_HELP_AFTER = `
+On a terminal /help lists the commands of a chat. Without one each line of stdin
+is a message, answered on stdout: quipu chat -m MODEL < questions.txt`;
 
 const TOKENS_HELP_AFTER = `
 Words are the text, as everywhere in quipu; piped text comes before them. Files
@@ -82,6 +87,13 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
     });
 
   const sub = (name: string, description: string) => program.command(name).description(description);
+
+  addChatOptions(sub("chat", "conversation with a model that has a chat template").allowExcessArguments(false))
+    .addHelpText("after", CHAT_HELP_AFTER)
+    .action(async (_options, command: QuipuCommand) => {
+      const { chat } = await import("./commands/chat.js");
+      await chat(command.allOptions(), context);
+    });
 
   addModelOptions(
     addBenchmarkOptions(

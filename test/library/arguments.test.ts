@@ -130,6 +130,7 @@ const ARGUMENTS: Record<string, Call> = {
   "encodePrompt chatTemplate": { call: (v) => quipu.encodePrompt("x", {}, { ...context, chatTemplate: v }) },
   "encodePrompt vocabSize": { call: (v) => quipu.encodePrompt("x", {}, { ...context, vocabSize: v }) },
   "parseJson text": { call: (v) => quipu.parseJson(v), takes: TEXTS },
+  "formatChatRequest request": { call: (v) => quipu.formatChatRequest(v) },
   "parseChatRequest text": { call: (v) => quipu.parseChatRequest(v), takes: TEXTS },
   "save output": { call: (v) => trained.save(v) },
 };
@@ -307,6 +308,7 @@ test("every function and method of the library is in these tables", () => {
       "listCache",
       "clearCache",
       "cacheFolder",
+      "conversation", // whose generate() is the model's
       "stats",
       "dispose",
       "problems",

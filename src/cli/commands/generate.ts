@@ -5,13 +5,13 @@ import {
   type GenerateOptions,
   type Model,
   modelFolder,
-  type OnOverflow,
   QuipuError,
   type StartEvent,
 } from "../../index.js";
 import type { Context } from "../context.js";
 import { loadFrom, type ModelOptions } from "../model-options.js";
 import { type PromptRequestOptions, readPromptRequest } from "../prompt-request.js";
+import { type SamplingOptions, samplingOf } from "../sampling-options.js";
 import { describeDropped } from "../terminal/dropped.js";
 import { write } from "../terminal/output.js";
 import { Progress } from "../terminal/progress.js";
@@ -19,17 +19,11 @@ import { describeStop } from "../terminal/stops.js";
 import { formatBytes } from "../terminal/tables.js";
 import type { BenchmarkCommandOptions } from "./benchmark.js";
 
-export interface GenerateCommandOptions extends PromptRequestOptions, ModelOptions, BenchmarkCommandOptions {
-  readonly maxTokens?: number;
-  readonly repeatPenalty?: number;
-  readonly presencePenalty?: number;
-  readonly frequencyPenalty?: number;
-  readonly logitBias?: ReadonlyMap<number | string, number>;
-  readonly seed?: number;
-  readonly stop?: readonly string[];
-  readonly stopId?: readonly (number | string)[];
-  readonly ignoreEos?: boolean;
-  readonly onOverflow?: OnOverflow;
+export interface GenerateCommandOptions
+  extends PromptRequestOptions,
+    ModelOptions,
+    SamplingOptions,
+    BenchmarkCommandOptions {
   readonly newline?: boolean;
   readonly json?: boolean;
   readonly logprobs?: number;
@@ -47,6 +41,10 @@ export async function generate(
   if (options.benchmark) {
     const { benchmark } = await import("./benchmark.js");
     return benchmark(options, context);
+  }
+  if (isForChat(words, options)) {
+    const { chat } = await import("./chat.js");
+    return chat(options, context, "no prompt");
   }
   modelFolder(options.model); // a wrong name is said before stdin is waited for
   const asked = await readPromptRequest(words, options, context.signal);
@@ -72,6 +70,13 @@ export async function generate(
   }
 }
 
+/** Nothing to continue or to answer, and somebody before the terminal who can say something. */
+function isForChat(words: readonly string[], options: GenerateCommandOptions): boolean {
+  const { prompt, file, messages, raw, json, echo, newline, stdin } = options;
+  const isGiven = words.length > 0 || [prompt, file, messages].some((source) => source !== undefined);
+  return !isGiven && !raw && !json && !echo && !newline && stdin && process.stdin.isTTY && process.stdout.isTTY;
+}
+
 /** @throws {QuipuError} ERR_USAGE for options that mean nothing without another. */
 function checkTogether(words: readonly string[], options: GenerateCommandOptions): void {
   const { benchmark, promptTokens, genTokens, repeats, depth, format, logprobs, json } = options;
@@ -93,12 +98,9 @@ function checkTogether(words: readonly string[], options: GenerateCommandOptions
 }
 
 function requestOf(options: GenerateCommandOptions, progress: Progress, { signal }: Context): GenerateOptions {
-  const { maxTokens, topK, topP, minP, repeatPenalty, presencePenalty, frequencyPenalty, logitBias } = options;
-  const { seed, stop, stopId, ignoreEos, onOverflow, logprobs } = options;
   return {
-    ...{ maxTokens, topK, topP, minP, repeatPenalty, presencePenalty, frequencyPenalty, logitBias },
-    ...{ seed, stop, stopIds: stopId, ignoreEos, onOverflow, logprobs, signal },
-    temperature: options.temp,
+    ...samplingOf(options),
+    ...{ logprobs: options.logprobs, signal },
     onPromptProgress: (done, total) => progress.draw("prompt", done, total),
   };
 }

@@ -39,7 +39,7 @@ const said = (message: string, option?: string) =>
   inOptionNames(new QuipuError("ERR_USAGE", message, option === undefined ? {} : { option }));
 
 test("every option of the library that a user of the command line can get wrong has its name there", () => {
-  const program = makeProgram({ signal: new AbortController().signal }, () => {});
+  const program = makeProgram({ signal: new AbortController().signal, divertInterrupt: () => () => {} }, () => {});
   const commands = [program, ...program.commands, ...program.commands.flatMap((command) => command.commands)];
   const flags = new Set(commands.flatMap((command) => command.options.map(({ long }) => long)));
   const all = { ...LOAD_OPTIONS, ...NEXT_OPTIONS, ...GENERATE_OPTIONS, ...BENCHMARK_OPTIONS, ...TRAIN_OPTIONS };
