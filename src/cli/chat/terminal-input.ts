@@ -166,9 +166,19 @@ export class TerminalSource implements ChatSource {
       const end = ends.exec(this.#held.slice(0, most));
       const text = this.#held.slice(0, end?.index ?? most);
       this.#held = this.#held.slice(end === null ? most : end.index + end[0].length);
-      if (text !== "") this.#keys.emit("data", this.#isPasted ? visible(text) : text);
+      this.#edit(this.#isPasted ? visible(text) : text);
       if (end !== null && this.#waiting !== undefined) this.#end(end[0]);
     }
+  }
+
+  /**
+   * Gives the editor keys one by one: of several at once, node 20 puts all characters but the last at the end of the line, wherever the cursor is. That is
+   * quick, and right for what is pasted there.
+   */
+  #edit(keys: string): void {
+    const isAtEnd = this.#editor.cursor === this.#editor.line.length;
+    if (this.#isPasted && isAtEnd && keys !== "") this.#keys.emit("data", keys);
+    else for (const key of keys) this.#keys.emit("data", key);
   }
 
   /** A line ends, in whatever way. The editor gets no key that has it do something else than edit: from within, it takes no others. */
