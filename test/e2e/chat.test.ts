@@ -130,7 +130,7 @@ test.each([
   [
     "a model without a template",
     ["chat"],
-    /^quipu: quipu chat: storyteller has no chat template.*quipu --raw -p "Once upon a time"/,
+    /^quipu: chat: storyteller has no chat template.*quipu --raw -p "Once upon a time"/,
   ],
   [
     "--messages -",

@@ -202,6 +202,45 @@ test("conversations beside one another keep what is theirs", async () => {
   });
 });
 
+test("any conversations at the same time, with too little memory for all, say what they say alone", async () => {
+  const load = { threads: 2, contextLength: 256, cacheTokens: 640, slots: 2, batchSize: 60 };
+  await withModel(folder, load, async (model) => {
+    let state = 7;
+    const random = (below: number) => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return Math.floor((state / 2 ** 32) * below);
+    };
+    let cached = 0;
+    const live = async (first: Int32Array) => {
+      const conversation = model.conversation();
+      let before = first;
+      for (let turn = 0; turn < 10; turn++) {
+        const kept = before.subarray(0, random(before.length + 1)); // goes back anywhere, or goes on
+        const prompt = Int32Array.of(
+          ...(random(3) === 0 ? kept : before),
+          ...someIds(1 + random(20), vocabSize, state),
+        ).slice(-230);
+        const controller = new AbortController();
+        const stopsAt = random(3) === 0 ? random(5) : -1;
+        const said: number[] = [];
+        const request = { ...options, seed: turn, signal: controller.signal };
+        for await (const event of conversation.generate(prompt, request)) {
+          if (event.type === "token" && said.push(event.id) === stopsAt) controller.abort();
+          if (event.type === "end") cached += event.usage.cachedTokens;
+        }
+        const alone = await say(model, prompt, { seed: turn, promptCache: false });
+        expect(said).toEqual(alone.ids.slice(0, said.length));
+        expect(said.length).toBe(stopsAt > 0 ? stopsAt : alone.ids.length);
+        before = Int32Array.of(...prompt, ...said);
+      }
+    };
+    const start = someIds(80, vocabSize, 3);
+    await Promise.all([start, start, start.subarray(0, 70), someIds(100, vocabSize, 4)].map(live));
+    expect(cached).toBeGreaterThan(1000);
+    expect(model.stats()).toMatchObject({ running: 0, waiting: 0, pages: { used: 0, shared: 0 } });
+  });
+});
+
 test("an idle conversation holds no slot, and gives way where its memory is needed", async () => {
   await withModel(folder, { threads: 2, contextLength: 256, cacheTokens: 256, slots: 1 }, async (model) => {
     const conversation = model.conversation();

@@ -9,6 +9,7 @@ import { type ChatInputOptions, readChatInput, readText } from "../chat-input.js
 import type { Context } from "../context.js";
 import { loadFrom, type ModelOptions } from "../model-options.js";
 import { pickSampling, type SamplingOptions } from "../sampling-options.js";
+import { isInteractive } from "../terminal/output.js";
 import { Progress } from "../terminal/progress.js";
 import { visible } from "../terminal/visible.js";
 
@@ -18,13 +19,8 @@ export interface ChatCommandOptions extends ModelOptions, SamplingOptions, ChatI
   readonly history?: boolean;
 }
 
-/** Whether somebody sits before both ends. */
-export function hasTerminal(): boolean {
-  return process.stdin.isTTY === true && process.stdout.isTTY === true;
-}
-
 /** @param started how, for the error of a model that cannot chat. */
-export async function chat(options: ChatCommandOptions, context: Context, started = "quipu chat"): Promise<void> {
+export async function chat(options: ChatCommandOptions, context: Context, started = "chat"): Promise<void> {
   const { system, messages: file, quiet = false, history: keeps = true } = options;
   if (file === "-")
     throw new QuipuError("ERR_USAGE", "--messages -: stdin is where the messages of a chat come from: give a file");
@@ -44,18 +40,17 @@ export async function chat(options: ChatCommandOptions, context: Context, starte
   const say = (text: string) => {
     if (!quiet) process.stderr.write(`${visible(text)}\n`);
   };
-  const isInteractive = hasTerminal();
-  const source = await open(isInteractive, keeps, context, say);
+  const source = await open(keeps, context, say);
   try {
     const progress = new Progress({ quiet });
     const model = await loadFrom(options, progress, context);
     try {
-      if (isInteractive) {
+      if (isInteractive()) {
         const { contextLength } = model.stats();
         say(`${name}, ${contextLength} tokens of context. /help lists commands, Ctrl-D leaves.`);
         if (session.isOpen) say(`the last message of ${file} waits for an answer: /regen`);
       }
-      await runChat({ model, session, source, progress, context, isInteractive, quiet });
+      await runChat({ model, session, source, progress, context, isInteractive: isInteractive(), quiet });
     } finally {
       await model.dispose();
     }
@@ -75,13 +70,8 @@ function startSession(file: string | undefined, start: SessionStart): Session {
   }
 }
 
-async function open(
-  isInteractive: boolean,
-  keeps: boolean,
-  context: Context,
-  say: (text: string) => void,
-): Promise<ChatSource> {
-  if (!isInteractive) return new LineSource(context.signal);
+async function open(keeps: boolean, context: Context, say: (text: string) => void): Promise<ChatSource> {
+  if (!isInteractive()) return new LineSource(context.signal);
   const { TerminalSource } = await import("../chat/terminal-input.js");
   const history = new History(keeps ? historyFile() : undefined, (problem) => say(`quipu: warning: ${problem}`));
   return new TerminalSource(context, history);

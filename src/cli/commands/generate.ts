@@ -13,7 +13,7 @@ import { loadFrom, type ModelOptions } from "../model-options.js";
 import { type PromptRequestOptions, readPromptRequest } from "../prompt-request.js";
 import { type SamplingOptions, samplingOf } from "../sampling-options.js";
 import { describeDropped } from "../terminal/dropped.js";
-import { write } from "../terminal/output.js";
+import { isInteractive, write } from "../terminal/output.js";
 import { Progress } from "../terminal/progress.js";
 import { describeStop } from "../terminal/stops.js";
 import { formatBytes } from "../terminal/tables.js";
@@ -74,7 +74,7 @@ export async function generate(
 function isForChat(words: readonly string[], options: GenerateCommandOptions): boolean {
   const { prompt, file, messages, raw, json, echo, newline, stdin } = options;
   const isGiven = words.length > 0 || [prompt, file, messages].some((source) => source !== undefined);
-  return !isGiven && !raw && !json && !echo && !newline && stdin && process.stdin.isTTY && process.stdout.isTTY;
+  return !isGiven && !raw && !json && !echo && !newline && stdin && isInteractive();
 }
 
 /** @throws {QuipuError} ERR_USAGE for options that mean nothing without another. */

@@ -61,6 +61,16 @@ test("pages that others found their way into stay as they are", () => {
   reader.release();
 });
 
+test("the same ids behind others are not the same keys", () => {
+  const pool = new PagePool(12);
+  const keeper = new PageKeeper();
+  const behind = (seed: number) => Int32Array.of(...ids(64, seed), ...ids(40, 9));
+  turn(pool, keeper, behind(1));
+  turn(pool, undefined, behind(2));
+  expect(turn(pool, keeper, behind(2))).toBe(64);
+  expect(turn(pool, keeper, Int32Array.of(...behind(2), 5))).toBe(104);
+});
+
 test("two beside one another keep what is theirs, where they have said the same too", () => {
   const pool = new PagePool(20);
   const keepers = [new PageKeeper(), new PageKeeper()];
