@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { describeWhere } from "../where.js";
-import { alteredStoryteller } from "./models.js";
+import { alteredStoryteller, alterJson, writeHollowWeights } from "./models.js";
 import { bash, CLI, finish, quipu, startQuipu } from "./run-cli.js";
 import { hasTerminal, NO_TERMINAL, quipuOnTerminal, type Step, type TerminalOptions } from "./terminal.js";
 
@@ -321,6 +321,30 @@ describeWhere(hasTerminal, NO_TERMINAL)("on a terminal", () => {
     );
   });
 
+  test("Ctrl-C while the model loads ends it with 130", async () => {
+    const large = alteredStoryteller(join(dir, "large"), {});
+    writeFileSync(join(large, "chat_template.jinja"), TEMPLATE);
+    const shape = {
+      ...JSON.parse(readFileSync(join(large, "config.json"), "utf8")),
+      num_hidden_layers: 24,
+      intermediate_size: 65536,
+    };
+    writeHollowWeights(large, shape);
+    alterJson(join(large, "config.json"), shape);
+    const args = ["chat", "-m", large, "-q", "q4", "--no-cache", "-t", "1"];
+    const { status, plain } = await session(args, [{ after: "loading ", send: "x\x03" }]);
+    expect({ status, plain }).toEqual({ status: 130, plain: expect.not.stringContaining(PROMPT) });
+  });
+
+  test("a paste that never ends can be given up", async () => {
+    const steps = [key(`${ESC}[200~a\rb`), { after: "b", send: "\x03" }, key("Hello\r"), LEAVE];
+    const { status, plain } = await session(SHORT, steps);
+    expect({ status, plain }).toEqual({
+      status: 0,
+      plain: expect.stringContaining(`>>> Hello\n${(await answers("Hello"))[0]}\n`),
+    });
+  });
+
   test("Ctrl-Z and fg: the shell has the terminal meanwhile, the line and the session are still there", async () => {
     const command = [process.execPath, CLI, ...SHORT].map((word) => `'${word}'`).join(" ");
     const steps = [
@@ -354,9 +378,10 @@ describeWhere(hasTerminal, NO_TERMINAL)("on a terminal", () => {
       { after: "lazy dog", columns: 30 },
       { after: PROMPT, send: "\r" },
       { after: "\n ", columns: 50 },
+      { after: " ", send: "\x03" }, // there is more of the answer
       LEAVE,
     ];
-    const { status, terminal } = await session([...CHAT, "-n", "40"], steps);
+    const { status, terminal } = await session(LONG, steps);
     expect(status).toBe(0);
     expect(terminal.split(PROMPT).length - 1).toBe(3); // at first, redrawn, after the answer
   });

@@ -13,9 +13,8 @@ import type { ChatSource } from "./input.js";
 
 const CTRL_C = "\x03";
 const CTRL_Z = "\x1a";
-const NEWLINE = /\r\n|\r|\n/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: Ctrl-C and Ctrl-Z
-const NEWLINE_OR_SIGNAL = /\r\n|\r|\n|\x03|\x1a/;
+const LINE_END = /\r\n|\r|\n|\x03|\x1a/;
 /** A terminal that can, puts these around what is pasted (xterm's bracketed paste). */
 const [PASTE, PASTE_END] = ["\x1b[200~", "\x1b[201~"];
 const [PASTE_ON, PASTE_OFF] = ["\x1b[?2004h", "\x1b[?2004l"];
@@ -119,8 +118,7 @@ export class TerminalSource implements ChatSource {
   }
 
   prefill(text: string): boolean {
-    const typed = visible(text).replaceAll("\t", "  ");
-    this.#held = `${PASTE}${typed}${PASTE_END}${this.#held}`;
+    this.#held = `${PASTE}${visible(text)}${PASTE_END}${this.#held}`;
     return true;
   }
 
@@ -162,8 +160,7 @@ export class TerminalSource implements ChatSource {
       }
       const most = at > 0 ? at : this.#held.length - openEnd(this.#held, marker);
       if (most === 0) return; // the rest of the marker comes
-      const ends = this.#isPasted ? NEWLINE : NEWLINE_OR_SIGNAL;
-      const end = ends.exec(this.#held.slice(0, most));
+      const end = LINE_END.exec(this.#held.slice(0, most)); // also within a paste, which may never end
       const text = this.#held.slice(0, end?.index ?? most);
       this.#held = this.#held.slice(end === null ? most : end.index + end[0].length);
       this.#edit(this.#isPasted ? visible(text) : text);
