@@ -88,9 +88,15 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
 
   const sub = (name: string, description: string) => program.command(name).description(description);
 
-  addChatOptions(sub("chat", "conversation with a model that has a chat template").allowExcessArguments(false))
+  addChatOptions(sub("chat", "conversation with a model that has a chat template").allowExcessArguments())
     .addHelpText("after", CHAT_HELP_AFTER)
     .action(async (_options, command: QuipuCommand) => {
+      if (command.args.length > 0) {
+        throw new QuipuError(
+          "ERR_USAGE",
+          'chat: expected no words: messages are typed, or lines of stdin. To use the word as a prompt: quipu -p "chat …"',
+        );
+      }
       const { chat } = await import("./commands/chat.js");
       await chat(command.allOptions(), context);
     });

@@ -143,7 +143,11 @@ test.each([
     ["chat", "-m", model, "--messages", "package.json"],
     "--messages package.json: expected a list of messages",
   ],
-  ["words", ["chat", "-m", model, "hello"], "too many arguments for 'chat'"],
+  [
+    "words",
+    ["chat", "-m", model, "hello"],
+    "chat: expected no words: messages are typed, or lines of stdin. To use the word as a prompt: quipu -p",
+  ],
   [
     "a value",
     ["chat", "-m", model, "--on-overflow", "x"],
@@ -368,6 +372,8 @@ describeWhere(hasTerminal, NO_TERMINAL)("on a terminal", () => {
       env: { XDG_STATE_HOME: join(state, "none") },
     }).then((result) => ({ ...result, plain: stripVTControlCharacters(result.terminal).replace(/\r+\n/g, "\n") }));
     expect(status).toBe(7);
+    expect(plain).toContain("one 2 three\n");
+    expect(plain).toContain(`>>> Hello\n${(await answers("Hello"))[0]}\n`); // the terminal echoes nothing
     expect(plain).toContain("user: Hello\nassistant: ");
     expect(plain).toContain("user: Tell me more\nassistant: ");
   });

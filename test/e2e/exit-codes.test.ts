@@ -46,8 +46,8 @@ describe("2: usage", () => {
     ["-q q5", ["-q", "q5", "hi"], /argument 'q5' is invalid. Expected none or q8 or q4\.$/],
     [
       "a later command",
-      ["chat", "hello"],
-      'chat: this command is not in this version. To use the word as a prompt: quipu -p "chat …"',
+      ["replay", "hello"],
+      'replay: this command is not in this version. To use the word as a prompt: quipu -p "replay …"',
     ],
     ["a missing value", ["hi", "-n"], "option '-n, --max-tokens <n>' argument missing"],
     [

@@ -114,6 +114,16 @@ const USES: Readonly<Record<string, string>> = {
   parseChatRequest: `
     const request: quipu.ChatRequest = quipu.parseChatRequest("[]");
     export const others: readonly string[] = request.otherFields;`,
+  formatChatRequest: `
+    declare const loadedModel: quipu.Model;
+    using conversation: quipu.Conversation = loadedModel.conversation();
+    const turns: quipu.ChatMessage[] = [{ role: "user", content: "x" }];
+    for await (const event of conversation.generate(turns, { onOverflow: "slide" })) {
+      if (event.type === "start") console.log(event.droppedMessages.toFixed());
+    }
+    // @ts-expect-error messages are the least
+    quipu.formatChatRequest({ tools: [] });
+    export const saved: string = quipu.formatChatRequest({ messages: turns }, { temperature: 0.5 });`,
   loadChatTemplate: `
     const loaded = await quipu.loadChatTemplate("x");
     const messages = [{ role: "user", content: "x" }];

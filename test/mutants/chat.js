@@ -250,10 +250,10 @@ export const mutants = [
     tests: ["e2e/chat"],
   },
   {
-    fault: "the history is everybody's to read",
+    fault: "a history that everybody may read stays so",
     file: HISTORY,
-    from: 'openSync(path, "a", 0o600)',
-    to: 'openSync(path, "a", 0o644)',
+    from: "if ((fstatSync(file).mode & 0o077) !== 0) chmodSync(path, 0o600);",
+    to: "",
     tests: ["unit/cli/chat/history"],
   },
   {
