@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { checkpointFolder } from "#quipu/checkpoint/hub-cache.js";
+import { checkpointFolder } from "#quipu/checkpoint/hub.js";
 import { inspectModel } from "#quipu/generate/inspect.js";
 import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
 import type { ModelWarning } from "#quipu/warnings.js";
