@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { EventEmitter } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 
 export interface ServedFile {
@@ -69,29 +70,33 @@ const gitSha1 = (bytes: Buffer) => createHash("sha1").update(`blob ${bytes.lengt
 export class HubServer extends EventEmitter<{ asked: [Asked] }> {
   readonly asked: Asked[] = [];
   options: HubServerOptions;
+  readonly #scheme: string;
   readonly #server: Server;
   readonly #repositories = new Map<string, Repository>();
   readonly #sockets = new Set<Socket>();
   readonly #times = new Map<string, number>();
 
-  private constructor(options: HubServerOptions) {
+  private constructor(options: HubServerOptions, tls?: { key: string; cert: string }) {
     super();
+    this.#scheme = tls === undefined ? "http" : "https";
     this.options = options;
-    this.#server = createServer((request, response) => this.#answer(request, response));
+    const answer = (request: IncomingMessage, response: ServerResponse) => this.#answer(request, response);
+    this.#server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer);
     this.#server.on("connection", (socket) => {
       this.#sockets.add(socket);
       socket.on("close", () => this.#sockets.delete(socket));
     });
   }
 
-  static async start(options: HubServerOptions = {}): Promise<HubServer> {
-    const server = new HubServer(options);
+  /** @param tls a key and its certificate, for https. */
+  static async start(options: HubServerOptions = {}, tls?: { key: string; cert: string }): Promise<HubServer> {
+    const server = new HubServer(options, tls);
     await new Promise<void>((resolve) => server.#server.listen(0, "127.0.0.1", resolve));
     return server;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `${this.#scheme}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
   get port(): number {
@@ -143,6 +148,10 @@ export class HubServer extends EventEmitter<{ asked: [Asked] }> {
     };
     this.asked.push(asked);
     this.emit("asked", asked);
+    if (kind === "other") {
+      response.end(); // whoever asks wants to be heard
+      return;
+    }
     const fault = this.options.fault?.(asked);
     if (fault !== undefined && "status" in fault) {
       response.writeHead(fault.status, fault.headers).end(fault.body ?? "");

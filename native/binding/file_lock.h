@@ -5,8 +5,8 @@
 
 namespace quipu::binding {
 
-// tryLock(fd) → "" where this descriptor has the exclusive lock of its file now (flock(2)), "held" where another has it,
-// else what the system says. Closing the descriptor, or the end of the process, releases it.
+// tryLock(fd) → "" where this descriptor has the exclusive lock of its file now (flock(2)), "held" where another has
+// it, else what the system says. Closing the descriptor, or the end of the process, releases it.
 Napi::Value tryLock(const Napi::CallbackInfo& info);
 
 }  // namespace quipu::binding

@@ -1,7 +1,7 @@
 """Runs a command with some of its streams on a pseudo-terminal and does things to it on the way; prints what came of it as JSON.
 
-argv[1] is JSON: {"argv": [...], "terminal": ["stdin", "stdout", "stderr"], "steps": [{"after": text, "send": text}], "timeout": s}
-A step waits until `after` has appeared on the terminal since the step before, then sends keys. Streams that are not on the
+argv[1] is JSON: {"argv": [...], "terminal": ["stdin", "stdout", "stderr"], "steps": [{"after": text, "send": text, "get": url}], "timeout": s}
+A step waits until `after` has appeared on the terminal since the step before, then asks for an address and sends keys. Streams that are not on the
 terminal are pipes; stdin as a pipe is empty. The result: {"status", "terminal", "stdout", "stderr", "ms"}; `ms` is the
 processor time that it had from the last step to the end, and a status of -N is a signal N that was not caught.
 """
@@ -14,6 +14,7 @@ import select
 import subprocess
 import sys
 import time
+import urllib.request
 
 spec = json.loads(sys.argv[1])
 main, side = pty.openpty()
@@ -61,7 +62,9 @@ while files and time.monotonic() < deadline:
         step = steps.pop(0)
         seen = len(taken[main])
         before = processor_time()
-        os.write(main, step["send"].encode())
+        if "get" in step:
+            urllib.request.urlopen(step["get"]).close()
+        os.write(main, step.get("send", "").encode())
     if child.poll() is not None and not select.select(list(files), [], [], 0)[0]:
         break
 if child.poll() is None and time.monotonic() >= deadline:

@@ -17,8 +17,8 @@ export interface TerminalResult {
 export interface TerminalOptions {
   /** The streams on the terminal; default: all. */
   readonly terminal?: readonly ("stdin" | "stdout" | "stderr")[];
-  /** Keys to send, each when a text has appeared. */
-  readonly steps?: readonly { readonly after: string; readonly send: string }[];
+  /** Keys to send, or an address to ask for, each when a text has appeared. */
+  readonly steps?: readonly { readonly after: string; readonly send?: string; readonly get?: string }[];
   readonly env?: Readonly<Record<string, string>>;
 }
 

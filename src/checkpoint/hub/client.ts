@@ -1,4 +1,5 @@
 // The hub's API as far as a pull needs it: which commit a revision is, which files that has, and their bytes.
+import { createHash } from "node:crypto";
 import type { Readable } from "node:stream";
 import { QuipuError } from "../../errors.js";
 import { type Clock, SYSTEM_CLOCK } from "./clock.js";
@@ -18,7 +19,7 @@ export interface HubFile {
   readonly size: number;
   /** Undefined where the hub gives none. */
   readonly hash: FileHash | undefined;
-  /** The name of its blob in the cache: the hash, else what the server tells versions apart by. */
+  /** The name of its blob in the cache: the hash, else one that no other file of any commit has. */
   readonly etag: string;
 }
 
@@ -235,10 +236,7 @@ export class HubClient {
       if (!isSize(size)) throw this.#notAHub(`${path}: expected its size in the answer's headers`);
       const given = (headers["x-linked-etag"] ?? headers.etag ?? "").replace(/^W\//, "").replace(/^"(.*)"$/, "$1");
       const hash = hashOf(given);
-      if (!/^[\w.-]{1,200}$/.test(given) || /^\.|\.(incomplete|lock)$/.test(given)) {
-        throw this.#notAHub(`${path}: expected an ETag that tells its versions apart, got ${JSON.stringify(given)}`);
-      }
-      return { path, size, hash, etag: given };
+      return { path, size, hash, etag: hash?.hex ?? ownName(commit, path) };
     });
   }
 
@@ -265,6 +263,11 @@ function hashOf(hex: unknown): FileHash | undefined {
   if (typeof hex !== "string" || !/^[0-9a-f]+$/.test(hex)) return undefined;
   if (hex.length === 64) return { kind: "sha256", hex };
   return hex.length === 40 ? { kind: "git-sha1", hex } : undefined;
+}
+
+/** Of a blob that no hash names: ETags of other servers may be those of another file, too, as of one of the same size and time. */
+function ownName(commit: string, path: string): string {
+  return `quipu-${createHash("sha256").update(`${commit}\n${path}`).digest("hex").slice(0, 40)}`;
 }
 
 async function readAnswer({ body, url }: HubResponse, most: number, signal: AbortSignal | undefined): Promise<string> {
