@@ -1,6 +1,6 @@
 // Who may fetch what: tokens and where they go, gated and missing repositories, names and forms that are refused, hubs that say little.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import {
   CountingClock,
@@ -402,6 +402,36 @@ describe("a cache", () => {
       expect(server.count("tree")).toBe(1);
     }
     expect(JSON.parse(readFileSync(list, "utf8")).files).toHaveLength(2);
+  });
+
+  test("with huggingface_hub's list of a commit asks for none", async () => {
+    const commit = server.commit(REPO, [CONFIG, WEIGHTS]);
+    const { files } = await pull(`${REPO}@${commit}`);
+    const repository = join(cache, "models--org--tiny");
+    const [sha1, sha256] = [CONFIG, WEIGHTS].map(({ path }) =>
+      basename(readlinkSync(join(repository, "snapshots", commit, path))),
+    );
+    rmSync(join(repository, ".quipu"), { recursive: true });
+    const entries = {
+      "config.json": { size: 2, blob_id: sha1 },
+      "model.safetensors": {
+        size: 3500,
+        blob_id: "0".repeat(40),
+        lfs_sha256: sha256,
+        lfs_size: 3500,
+        xet_hash: "0".repeat(64),
+      },
+    };
+    mkdirSync(join(repository, "trees"));
+    const list = join(repository, "trees", `${commit}.json`);
+    writeFileSync(list, JSON.stringify({ format_version: 1, files: entries }));
+    server.forget();
+    expect((await pull(`${REPO}@${commit}`)).files.map(({ path }) => path)).toEqual(files.map(({ path }) => path));
+    expect(server.asked).toEqual([]);
+    rmSync(join(repository, ".quipu"), { recursive: true });
+    writeFileSync(list, JSON.stringify({ format_version: 2, files: entries }));
+    await pull(`${REPO}@${commit}`);
+    expect(server.asked.map(({ kind }) => kind)).toEqual(["tree"]);
   });
 
   test("that has the branch as it was says so where the hub is away", async () => {

@@ -14,7 +14,6 @@ import { dirname, join, relative } from "node:path";
 import { QuipuError } from "../../errors.js";
 import { makeFolder } from "../../machine/make-folder.js";
 import { readStart } from "../file.js";
-import type { HubFile } from "./client.js";
 import { isCommit } from "./repository-name.js";
 
 /** A reference is the 40 digits of a commit. */
@@ -86,45 +85,6 @@ export class CachedRepository {
     symlinkSync(target, made);
     renameSync(made, place);
   }
-
-  /**
-   * The files that a commit has, as the hub has told: it never tells others. Kept beside the snapshot, so that a revision that is
-   * pinned is not asked for again. Undefined where it is not known.
-   */
-  manifest(commit: string): Manifest | undefined {
-    try {
-      const value: unknown = JSON.parse(readFileSync(this.#manifest(commit), "utf8"));
-      return isManifest(value) ? value : undefined;
-    } catch {
-      return undefined; // none, or damaged: the hub is asked
-    }
-  }
-
-  setManifest(commit: string, manifest: Manifest): void {
-    replaceFile(this.#manifest(commit), JSON.stringify(manifest));
-  }
-
-  /** Where {@link manifest} is. */
-  manifestPath(commit: string): string {
-    return this.#manifest(commit);
-  }
-
-  #manifest(commit: string): string {
-    return join(this.folder, ".quipu", `${commit}.json`);
-  }
-}
-
-export interface Manifest {
-  readonly files: readonly HubFile[];
-  /** Whether it was pulled by its commit: no reference names it, and it is wanted all the same. */
-  readonly pinned: boolean;
-}
-
-function isManifest(value: unknown): value is Manifest {
-  const { files, pinned } = (value ?? {}) as Partial<Record<keyof Manifest, unknown>>;
-  const isFile = (file: Partial<HubFile> | null) =>
-    typeof file?.path === "string" && Number.isSafeInteger(file.size) && /^\w[\w.-]*$/.test(file.etag ?? "");
-  return Array.isArray(files) && files.every(isFile) && typeof pinned === "boolean";
 }
 
 /** The name of a folder in snapshots/: a commit. */
@@ -207,7 +167,7 @@ function isLinkTo(path: string, target: string): boolean {
 }
 
 /** Whoever reads it sees what it was or what it is. */
-function replaceFile(path: string, text: string): void {
+export function replaceFile(path: string, text: string): void {
   makeFolder(dirname(path));
   const made = `${path}.${process.pid}.new`;
   writeFileSync(made, text);

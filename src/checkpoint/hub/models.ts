@@ -6,6 +6,7 @@ import { QuipuError } from "../../errors.js";
 import { nearest } from "../../nearest.js";
 import { firstOf } from "../../warnings.js";
 import { type CachedRepository, cachedRepositories, filesBelow, LOCKS, namesIn, sizeAt } from "./cache.js";
+import { knownFilesPaths, readKnownFiles } from "./known-files.js";
 import { isInUse, withFreeLock } from "./lock.js";
 import { isCommit, parseRepositoryName, repositoryOf } from "./repository-name.js";
 import { hubCacheFolder } from "./settings.js";
@@ -124,7 +125,7 @@ export function pruneModels(options?: PruneModelsOptions): RemovedItem[] {
 function describe(repository: CachedRepository): CachedModel {
   const references = [...repository.references()];
   const blobs = join(repository.folder, "blobs");
-  const sizes = namesIn(blobs).map((name) => [name, lstatSync(join(blobs, name)).size] as const);
+  const sizes = namesIn(blobs).map((name) => [name, sizeAt(join(blobs, name)) ?? 0] as const);
   const revisions = repository.snapshots().map((commit) => {
     const folder = repository.snapshot(commit);
     const files = filesBelow(folder);
@@ -132,7 +133,7 @@ function describe(repository: CachedRepository): CachedModel {
     return {
       commit,
       references: references.filter(([, named]) => named === commit).map(([name]) => name),
-      pinned: repository.manifest(commit)?.pinned === true,
+      pinned: readKnownFiles(repository, commit)?.pinned === true,
       folder,
       files: files.length,
       bytes: files.reduce((sum, name) => sum + (sizeAt(join(folder, name)) ?? 0), 0),
@@ -172,7 +173,7 @@ class Remover {
       for (const [name, named] of repository.references()) {
         if (named === commit) rmSync(join(repository.folder, "refs", name), { force: true });
       }
-      rmSync(repository.manifestPath(commit), { force: true });
+      for (const path of knownFilesPaths(repository, commit)) rmSync(path, { force: true });
     }
     this.folder(repository.snapshot(commit), "snapshot");
   }

@@ -17,10 +17,11 @@ import {
 } from "../../arguments.js";
 import { abortedError, isQuipuError, QuipuError } from "../../errors.js";
 import { makeFolder } from "../../machine/make-folder.js";
-import { CachedRepository, checkLayout, type Manifest, sizeAt } from "./cache.js";
+import { CachedRepository, checkLayout, sizeAt } from "./cache.js";
 import { HubClient, type HubFile } from "./client.js";
 import { type Clock, SYSTEM_CLOCK } from "./clock.js";
 import { download, isIntact, Slots, writeFailure } from "./download.js";
+import { type KnownFiles, readKnownFiles, writeKnownFiles } from "./known-files.js";
 import { markUse, takeLock, type UseMark } from "./lock.js";
 import { isCommit, repositoryOf } from "./repository-name.js";
 import { isWeights, selectFiles } from "./selection.js";
@@ -166,16 +167,16 @@ class Pull {
     checkLayout(this.#settings.cache);
     try {
       const commit = await this.#findCommit();
-      const manifest = this.#cached.manifest(commit);
-      const all = manifest?.files ?? (await this.#listFiles(commit));
+      const known = readKnownFiles(this.#cached, commit);
+      const all = known?.files ?? (await this.#listFiles(commit));
       if (all === undefined) return this.#whatIsThere(commit);
       const files = selectFiles(this.#repo, all, this.#options.include);
       const wanted = await Promise.all(files.map((file) => this.#look(commit, file)));
-      const pinned = isCommit(this.#revision) || manifest?.pinned === true;
+      const pinned = isCommit(this.#revision) || known?.pinned === true;
       const mark = this.#markUse(wanted);
       try {
         const pulled = await this.#fetchAll(commit, wanted);
-        this.#publish(commit, files, manifest?.pinned === pinned ? undefined : { files: all, pinned });
+        this.#publish(commit, files, known?.pinned === pinned ? undefined : { files: all, pinned });
         return this.#result(commit, pulled);
       } finally {
         mark?.remove();
@@ -340,18 +341,19 @@ class Pull {
     return `${this.#cached.blob(file.etag)}.incomplete`;
   }
 
-  #publish(commit: string, files: readonly HubFile[], manifest: Manifest | undefined): void {
+  #publish(commit: string, files: readonly HubFile[], known: KnownFiles | undefined): void {
     const inOrder = [...files].sort((a, b) => Number(isWeights(a.path)) - Number(isWeights(b.path)));
     try {
       for (const { path, etag } of inOrder) {
         if (existsSync(this.#cached.blob(etag))) this.#cached.link(commit, path, etag);
       }
-      if (manifest !== undefined) this.#cached.setManifest(commit, manifest);
+      if (known !== undefined) writeKnownFiles(this.#cached, commit, known);
       this.#cached.setReference(this.#revision, commit);
     } catch (error) {
-      const known = this.#cached.reference(this.#revision) === commit || isCommit(this.#revision);
+      const isNamed = this.#cached.reference(this.#revision) === commit || isCommit(this.#revision);
       // A cache that may only be read, and that has everything, is no failure.
-      if (known && files.every(({ path, size }) => sizeAt(`${this.#cached.snapshot(commit)}/${path}`) === size)) return;
+      if (isNamed && files.every(({ path, size }) => sizeAt(`${this.#cached.snapshot(commit)}/${path}`) === size))
+        return;
       throw writeFailure(this.#cached.folder, error);
     }
   }
