@@ -134,7 +134,7 @@ export const mutants = [
   {
     fault: "refs/main may leave the repository",
     file: "src/checkpoint/hub.ts",
-    from: 'if (!/^[\\w.-]+$/.test(commit) || commit.startsWith(".")) {',
+    from: "if (!isSnapshotName(commit)) {",
     to: 'if (commit === "") {',
     tests: ["unit/checkpoint/hub"],
   },

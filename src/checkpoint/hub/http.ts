@@ -158,7 +158,7 @@ export async function withRetries<T>(
         const wish = asked > 0 ? `, and asks to wait ${Math.ceil(asked / 1000)} s` : "";
         throw new QuipuError(
           "ERR_PULL",
-          `${error.message}${times}${wish}. Try again later; what has been fetched is kept.`,
+          `${error.message}${times}${wish}. Try again later: a pull goes on with what it has.`,
           {
             cause: error.cause ?? error,
           },

@@ -23,7 +23,7 @@ export class ProgressBars {
   readonly #seen: { readonly at: number; readonly fetched: number }[] = [];
   #fetched = 0;
   #lines = 0;
-  #last = Number.NEGATIVE_INFINITY;
+  #last: number | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor({ quiet }: { quiet: boolean }) {
@@ -36,6 +36,7 @@ export class ProgressBars {
     if (before?.state === "fetching") this.#fetched += Math.max(0, progress.done - before.done);
     this.#files.set(progress.path, progress);
     if (!this.#shown) return;
+    this.#last ??= performance.now(); // until all files are known
     const wait = this.#last + DRAW_MS - performance.now();
     if (wait <= 0) this.#draw();
     else this.#timer ??= setTimeout(() => this.#draw(), wait); // the last state is drawn, too
