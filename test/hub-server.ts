@@ -74,6 +74,9 @@ export class HubServer extends EventEmitter<{ asked: [Asked] }> {
   readonly #server: Server;
   readonly #repositories = new Map<string, Repository>();
   readonly #sockets = new Set<Socket>();
+  #signed = 0;
+  /** Connections that were made to it. */
+  connections = 0;
   readonly #times = new Map<string, number>();
 
   private constructor(options: HubServerOptions, tls?: { key: string; cert: string }) {
@@ -83,6 +86,7 @@ export class HubServer extends EventEmitter<{ asked: [Asked] }> {
     const answer = (request: IncomingMessage, response: ServerResponse) => this.#answer(request, response);
     this.#server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer);
     this.#server.on("connection", (socket) => {
+      this.connections += 1;
       this.#sockets.add(socket);
       socket.on("close", () => this.#sockets.delete(socket));
     });
@@ -265,7 +269,7 @@ export class HubServer extends EventEmitter<{ asked: [Asked] }> {
       lists === undefined ? (isLfs(file) ? sha256(file.bytes) : gitSha1(file.bytes)) : `W-${file.bytes.length}`;
     const known = { etag: `"${etag}"`, "x-repo-commit": commit, "accept-ranges": "bytes" };
     if (contentOn !== undefined) {
-      const location = `${contentOn.url}/content${request.url}?signature=${commit.slice(0, 8)}`;
+      const location = `${contentOn.url}/content${request.url}?signature=${++this.#signed}`;
       response
         .writeHead(302, { ...known, location, "x-linked-etag": known.etag, "x-linked-size": String(file.bytes.length) })
         .end();

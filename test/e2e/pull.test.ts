@@ -396,6 +396,12 @@ describeWhere(hasOpenssl, "certificates need openssl")("https", () => {
     expect(Math.min(1, tunnels.length)).toBe(least);
   });
 
+  test("is not needed for a proxy: HTTP_PROXY is that of a hub by http", async () => {
+    const plain = { HF_ENDPOINT: server.url, HTTP_PROXY: proxyUrl };
+    expect(await quipu(["pull", REPO, "--quiet"], { env: { ...env, ...plain } })).toMatchObject({ status: 0 });
+    expect(new Set(tunnels)).toEqual(new Set([`127.0.0.1:${server.port}`]));
+  });
+
   test("with a certificate that nobody trusts is an error at once, which says what to do", async () => {
     const { status, stderr } = await quipu(["pull", REPO], { env: { ...env, NODE_EXTRA_CA_CERTS: "" } });
     expect({ status, stderr }).toEqual({

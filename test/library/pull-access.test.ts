@@ -113,8 +113,14 @@ test("signed addresses that have expired are asked for anew", async () => {
   server.options = { contentOn: other };
   server.commit(REPO, [CONFIG, WEIGHTS]);
   other.commit(REPO, [CONFIG, WEIGHTS]);
-  let served = 0;
-  other.options = { fault: ({ kind }) => (kind === "content" && ++served % 2 === 0 ? { status: 403 } : undefined) };
+  const uses = new Map<string, number>();
+  other.options = {
+    fault: ({ query }) => {
+      const count = (uses.get(query) ?? 0) + 1;
+      uses.set(query, count);
+      return count > 1 ? { status: 403 } : undefined;
+    },
+  };
   const { folder } = await pull(REPO);
   expect(contentsOf(folder)).toEqual(expectedContents([CONFIG, WEIGHTS]));
 });

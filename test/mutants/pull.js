@@ -49,6 +49,13 @@ export const mutants = [
     tests: LIBRARY,
   },
   {
+    fault: "each part has a connection of its own",
+    file: `${HUB}download.ts`,
+    from: "await part.drained(this.#partBytes);",
+    to: "await part.drained(this.#partBytes); if (part.at === part.end) return;",
+    tests: LIBRARY,
+  },
+  {
     fault: "a file that ends early is whole",
     file: `${HUB}download.ts`,
     from: "while (this.#written < file.size) {",

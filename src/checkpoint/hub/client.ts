@@ -1,9 +1,17 @@
 // The hub's API as far as a pull needs it: which commit a revision is, which files that has, and their bytes.
 import { createHash } from "node:crypto";
-import type { Readable } from "node:stream";
 import { QuipuError } from "../../errors.js";
 import { type Clock, SYSTEM_CLOCK } from "./clock.js";
-import { connectionFailure, HubHttp, type HubRequest, type HubResponse, PassingFailure, withRetries } from "./http.js";
+import {
+  connectionFailure,
+  discard,
+  type HubBody,
+  HubHttp,
+  type HubRequest,
+  type HubResponse,
+  PassingFailure,
+  withRetries,
+} from "./http.js";
 import { refusal } from "./refusal.js";
 import type { HubSettings } from "./settings.js";
 
@@ -39,7 +47,7 @@ export interface HubClientOptions {
 
 /** A range of a file, as it comes. */
 export interface OpenRange {
-  readonly body: Readable;
+  readonly body: HubBody;
   /** The first byte that it has: 0 where the server knows no ranges. */
   readonly first: number;
   /** Whether the server sends the whole file, whatever is asked for. */
@@ -158,14 +166,14 @@ export class HubClient {
       if (encoding === "identity" && (status === 200 || start === first)) {
         return { body, first: start, isWhole: status === 200, url: response.url };
       }
-      body.on("error", () => {}).destroy();
+      discard(body);
       throw this.#notAHub(
         `${path}: expected bytes from ${first} on, got ${JSON.stringify(fields["content-range"] ?? encoding)}`,
       );
     }
     if (response.url.origin !== this.endpoint.origin) {
       // Where the hub leads to. Its addresses are signed, and hold for a time: the next try asks the hub for another.
-      body.on("error", () => {}).destroy();
+      discard(body);
       throw new PassingFailure(`${response.url.host} answered ${status}`);
     }
     throw await this.#refuse(response, { repo, revision: commit, path });
@@ -229,7 +237,7 @@ export class HubClient {
     const url = this.#resolveUrl(repo, commit, path);
     return this.#retrying(signal, async () => {
       const response = await this.#http.send({ url, method: "HEAD", signal });
-      response.body.on("error", () => {}).destroy();
+      discard(response.body);
       if (response.status !== 200) throw await this.#refuse(response, { repo, revision: commit, path });
       const { headers } = response;
       const size = Number(headers["x-linked-size"] ?? headers["content-length"] ?? Number.NaN);

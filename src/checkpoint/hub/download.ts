@@ -310,7 +310,7 @@ class Parts {
     const { client } = this.#given;
     const { signal } = this.#controller;
     await client.retrying(ATTEMPTS, signal, async (progressed) => {
-      const { body, first, url } = await this.#open(part);
+      const { body, first, isWhole, url } = await this.#open(part);
       answered();
       let skip = part.at - first;
       try {
@@ -318,16 +318,17 @@ class Parts {
           const from = Math.min(skip, chunk.length);
           skip -= from;
           const wanted = chunk.subarray(from, from + part.end - part.at);
+          if (isWhole && part.at === part.end) return; // the rest belongs to other parts
           if (wanted.length === 0) continue;
           part.push(wanted);
           progressed();
           this.#wake();
-          if (part.at === part.end) return;
           await part.drained(this.#partBytes);
         }
       } catch (error) {
-        throw connectionFailure(url, error, signal);
+        if (part.at < part.end) throw connectionFailure(url, error, signal);
       }
+      if (part.at === part.end) return; // read to its end, so that the connection can be used again
       throw new PassingFailure(
         `${url.host}: ${this.#given.file.path} ended at byte ${part.at}, before byte ${part.end}`,
       );

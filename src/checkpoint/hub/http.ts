@@ -1,14 +1,15 @@
 // Requests to a hub: through the proxy that the environment names, redirects followed by hand, so that a token is sent to the hub's
 // own origin and to no other, and failures that may pass told from those that will not.
-import type { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import { abortedError, isQuipuError, QuipuError } from "../../errors.js";
 import type { Clock } from "./clock.js";
 
+export type HubBody = Dispatcher.ResponseData["body"];
+
 export interface HubResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: Readable;
+  readonly body: HubBody;
   /** Where it came from, after redirects. */
   readonly url: URL;
 }
@@ -41,6 +42,8 @@ export interface HttpOptions {
   readonly clock: Clock;
 }
 
+/** Bytes of an answer that nobody wants. */
+const MOST_DISCARDED = 65_536;
 const MOST_REDIRECTS = 5;
 const REDIRECTS = [301, 302, 303, 307, 308];
 const PASSING_STATUS = [408, 425, 429, 500, 502, 503, 504];
@@ -68,7 +71,7 @@ export class HubHttp {
     for (let redirects = 0; ; redirects++) {
       const response = await this.#sendTo(at, method, headers, signal);
       if (!REDIRECTS.includes(response.status)) return this.#refusePassing(response);
-      response.body.on("error", () => {}).destroy();
+      discard(response.body);
       const location = response.headers.location ?? "";
       const next = URL.canParse(location, at.href) ? new URL(location, at) : undefined;
       const isSafe = next?.protocol === "https:" || (next?.protocol === "http:" && at.protocol === "http:");
@@ -116,7 +119,7 @@ export class HubHttp {
   #refusePassing(response: HubResponse): HubResponse {
     const { status, headers, body, url } = response;
     if (!PASSING_STATUS.includes(status)) return response;
-    body.on("error", () => {}).destroy();
+    discard(body);
     const asked = retryAfter(headers["retry-after"], this.#options.clock.now());
     const message = `${url.origin} answered ${status}${status === 429 ? " (too many requests)" : ""}`;
     throw new PassingFailure(message, { retryAfterMs: asked });
@@ -170,6 +173,11 @@ export async function withRetries<T>(
       await clock.sleep(wait, signal);
     }
   }
+}
+
+/** Lets the connection be used again, if what is left is short. */
+export function discard(body: HubBody): void {
+  body.dump({ limit: MOST_DISCARDED }).catch(() => {});
 }
 
 /** A failure of the connection, or of a body that is read from it. */

@@ -32,7 +32,7 @@ import { checkSpace } from "./space.js";
 export interface PullOptions {
   /** A branch, a tag or a commit, in place of one after "@"; default "main". */
   readonly revision?: string | undefined;
-  /** Files to fetch, as patterns (`*.json`, `onnx/`), in place of weights, configuration, tokenizer and texts. */
+  /** Files to fetch, as patterns (`*.json`, `onnx/`), in place of weights, configuration, tokenizer and texts; none: the default. */
   readonly include?: readonly string[] | undefined;
   /** Reads again what is in the cache, and fetches anew what is damaged; default false: its size is looked at. */
   readonly verify?: boolean | undefined;
@@ -248,7 +248,10 @@ class Pull {
 
   async #fetchAll(commit: string, wanted: readonly Wanted[]): Promise<PulledFile[]> {
     const missing = wanted.filter(({ isThere }) => !isThere);
-    const bytesToFetch = missing.reduce((sum, { file }) => sum + file.size - (sizeAt(this.#partial(file)) ?? 0), 0);
+    const bytesToFetch = missing.reduce(
+      (sum, { file }) => sum + Math.max(0, file.size - (sizeAt(this.#partial(file)) ?? 0)),
+      0,
+    );
     if (missing.length > 0) {
       if (this.#settings.offline) throw this.#offline(`${missing.length} of its files are not in the cache`);
       await this.#confirm(commit, wanted, bytesToFetch);

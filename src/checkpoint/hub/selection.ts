@@ -18,7 +18,7 @@ const SHARD = /^model-\d+-of-\d+\.safetensors$/;
 export function selectFiles(repo: string, files: readonly HubFile[], include?: readonly string[]): HubFile[] {
   for (const { path } of files) checkPath(repo, path);
   const names = files.map(({ path }) => path);
-  if (include !== undefined) {
+  if (include !== undefined && include.length > 0) {
     const patterns = include.map(patternOf);
     const chosen = files.filter(({ path }) => patterns.some((pattern) => pattern.test(path)));
     if (chosen.length > 0) return chosen;
