@@ -14,8 +14,8 @@ export {
   type RemovedItem,
   removeModel,
 } from "./checkpoint/hub/models.js";
-export type { PulledFile, PullOptions, PullPlan, PullProgress, PullResult } from "./checkpoint/hub/pull.js";
 export { pullModel } from "./checkpoint/hub/pull.js";
+export type { PulledFile, PullOptions, PullPlan, PullProgress, PullResult } from "./checkpoint/hub/pull-options.js";
 export { hubCacheFolder } from "./checkpoint/hub/settings.js";
 export type { Fusion } from "./device/fusions.js";
 export { EXIT_CODES, isQuipuError, QuipuError, type QuipuErrorCode } from "./errors.js";

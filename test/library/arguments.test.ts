@@ -6,7 +6,7 @@ import type { Kind } from "#quipu/arguments.js";
 import { BENCHMARK_OPTIONS } from "#quipu/benchmark/benchmark.js";
 import { CHAT_OPTIONS } from "#quipu/chat/option-kinds.js";
 import { PRUNE_MODELS_OPTIONS } from "#quipu/checkpoint/hub/models.js";
-import { PULL_OPTIONS } from "#quipu/checkpoint/hub/pull.js";
+import { PULL_OPTIONS } from "#quipu/checkpoint/hub/pull-options.js";
 import { PRUNE_OPTIONS } from "#quipu/generate/cache.js";
 import { INSPECT_OPTIONS } from "#quipu/generate/inspect.js";
 import { LOAD_OPTIONS } from "#quipu/generate/load.js";

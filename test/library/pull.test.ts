@@ -1,7 +1,7 @@
 // pullModel against a hub on the loopback that does what hubs and the ways to them do: in the end the files are right, or the error says why.
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { PullProgress } from "#quipu/checkpoint/hub/pull.js";
+import type { PullProgress } from "#quipu/index.js";
 import { loadModel, modelFolder } from "#quipu/index.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { CountingClock, contentsOf, expectedContents, HubServer, noise, pull, tinyModelFiles, useHub } from "../hub.js";

@@ -6,7 +6,7 @@ import { tryLock } from "../../machine/file-lock.js";
 import { makeFolder } from "../../machine/make-folder.js";
 import { type CachedRepository, namesIn } from "./cache.js";
 import type { Clock } from "./clock.js";
-import { writeFailure } from "./download.js";
+import { writeFailure } from "./write-failure.js";
 
 /** Between two looks at a lock that another process has: it says nothing when it goes. */
 const LOOK_MS = 200;

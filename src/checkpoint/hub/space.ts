@@ -2,7 +2,7 @@
 import { existsSync, statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import { QuipuError } from "../../errors.js";
-import { writeFailure } from "./download.js";
+import { writeFailure } from "./write-failure.js";
 
 /** @throws {QuipuError} ERR_PULL where the disk of `folder`, which need not be there yet, has less than `bytes` free. */
 export function checkSpace(folder: string, bytes: number): void {
