@@ -1,8 +1,16 @@
 // pullModel against a hub on the loopback that does what hubs and the ways to them do: in the end the files are right, or the error says why.
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import type { PullProgress } from "#quipu/index.js";
-import { loadModel, modelFolder } from "#quipu/index.js";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, join } from "node:path";
+import { loadModel, modelFolder, type PullProgress, pruneModels } from "#quipu/index.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { CountingClock, contentsOf, expectedContents, HubServer, noise, pull, tinyModelFiles, useHub } from "../hub.js";
 import type { Asked, Fault } from "../hub-server.js";
@@ -138,7 +146,30 @@ describe("a model", () => {
     await expect(pull(REPO, { confirm })).rejects.toMatchObject({ code: "ERR_ABORTED" });
     expect(plans).toMatchObject([{ repo: REPO, files: 2, bytes: 10_502, bytesToFetch: 10_502, endpoint: server.url }]);
     expect(server.count("file")).toBe(0);
-    expect(existsSync(repository("blobs"))).toBe(false);
+    expect(existsSync(cache)).toBe(false);
+  });
+
+  test("whose file another removes while it is asked about is fetched all the same", async () => {
+    server.commit(REPO, [CONFIG, LARGE]);
+    const { folder } = await pull(REPO, { include: ["*.json"] });
+    const confirm = () => {
+      rmSync(folder, { recursive: true });
+      pruneModels();
+      return true;
+    };
+    expect(await pull(REPO, { confirm })).toMatchObject({ fetchedBytes: 10_502 });
+    expect(contentsOf(folder)).toEqual(expectedContents([CONFIG, LARGE]));
+  });
+
+  test("with a plain file in its snapshot, and a blob of that name that is none, keeps the file", async () => {
+    const commit = server.commit(REPO, [CONFIG, LARGE]);
+    const { folder } = await pull(REPO);
+    const name = basename(readlinkSync(join(folder, LARGE.path)));
+    rmSync(join(folder, LARGE.path));
+    writeFileSync(join(folder, LARGE.path), LARGE.bytes);
+    writeFileSync(repository("blobs", name), "short");
+    expect(await pull(REPO)).toMatchObject({ commit, fetchedBytes: 0 });
+    expect(contentsOf(folder)).toEqual(expectedContents([CONFIG, LARGE]));
   });
 });
 

@@ -72,8 +72,8 @@ export const mutants = [
   {
     fault: "the reference comes first",
     file: `${HUB}pull.ts`,
-    from: "const pulled = await this.#fetchAll(commit, wanted);",
-    to: "this.#cached.setReference(this.#revision, commit); const pulled = await this.#fetchAll(commit, wanted);",
+    from: "const pulled = await this.#fetchAll(commit, this.#lookAgain(commit, wanted));",
+    to: "this.#cached.setReference(this.#revision, commit); const pulled = await this.#fetchAll(commit, this.#lookAgain(commit, wanted));",
     tests: LIBRARY,
   },
   {

@@ -1,6 +1,6 @@
 // The lock of a blob: that of huggingface_hub, which waits for ours as we do for its.
 import { randomUUID } from "node:crypto";
-import { unlinkSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { tryLock } from "../../machine/file-lock.js";
 import { makeFolder } from "../../machine/make-folder.js";
@@ -62,7 +62,7 @@ export function markUse(repository: CachedRepository): UseMark {
   const lock = tryAt(path);
   return {
     remove: () => {
-      unlinkSync(path);
+      rmSync(path, { force: true }); // whoever removed the cache meanwhile has removed it, too
       if (typeof lock === "object") lock.release();
     },
   };

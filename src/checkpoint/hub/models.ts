@@ -186,7 +186,7 @@ class Remover {
     for (const name of namesIn(folder)) {
       const path = join(folder, name);
       const isPartial = PARTIAL.test(name);
-      // Until 0.17, huggingface_hub had its locks here.
+      // Older versions of huggingface_hub had their locks here.
       const kind = name.endsWith(".lock") ? "lock" : isPartial ? "partial" : "blob";
       if (kind === "blob" && used.has(realOf(path))) continue;
       const bytes = lstatSync(path).size;

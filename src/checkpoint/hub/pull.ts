@@ -1,7 +1,6 @@
 // pullModel: a repository of the hub to a snapshot in its cache. Blobs first, each verified before it has its name; then the links of
 // the snapshot, weights last; then the reference. So whoever looks on the way sees the old snapshot, or none that has weights.
 import { randomUUID } from "node:crypto";
-import { existsSync } from "node:fs";
 import { rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { checkArgument, readOptions, string } from "../../arguments.js";
@@ -98,9 +97,10 @@ class Pull {
       const files = selectFiles(this.#repo, all, this.#options.include);
       const wanted = await Promise.all(files.map((file) => this.#look(commit, file)));
       const pinned = isCommit(this.#revision) || known?.pinned === true;
+      await this.#prepare(commit, wanted);
       const mark = this.#markUse(wanted);
       try {
-        const pulled = await this.#fetchAll(commit, wanted);
+        const pulled = await this.#fetchAll(commit, this.#lookAgain(commit, wanted));
         this.#publish(commit, files, known?.pinned === pinned ? undefined : { files: all, pinned });
         return this.#result(commit, pulled);
       } finally {
@@ -125,7 +125,8 @@ class Pull {
   /** Says what there is without the hub. */
   #failToResolve(error: unknown): never {
     const known = this.#cached.reference(this.#revision);
-    if (!isQuipuError(error) || error.code !== "ERR_PULL" || known === undefined) throw error;
+    const works = known !== undefined && snapshotProblem(this.#cached.snapshot(known)) === undefined;
+    if (!isQuipuError(error) || error.code !== "ERR_PULL" || !works) throw error;
     const have = `The cache has ${this.#revision} as it was at commit ${known}, which works without the hub.`;
     throw new QuipuError("ERR_PULL", `${error.message} ${have}`, { cause: error });
   }
@@ -151,14 +152,35 @@ class Pull {
   }
 
   async #look(commit: string, file: HubFile): Promise<Wanted> {
-    // Where links cannot be made, other tools put the file itself into the snapshot.
-    const places = [this.#cached.blob(file.etag), `${this.#cached.snapshot(commit)}/${file.path}`];
-    const place = places.find((path) => sizeAt(path) === file.size);
+    const place = this.#placeOf(commit, file);
     if (place === undefined) return { file, isThere: false };
     if (this.#options.verify !== true) return { file, isThere: true };
     if (await isIntact(place, file, this.#options.signal)) return { file, isThere: true };
     this.#options.onNotice?.(`${file.path}: it is damaged in the cache, and is fetched anew`);
     return { file, isThere: false };
+  }
+
+  /** Where its bytes are, as far as their size tells. */
+  #placeOf(commit: string, file: HubFile): string | undefined {
+    // Where links cannot be made, other tools put the file itself into the snapshot.
+    const places = [this.#cached.blob(file.etag), `${this.#cached.snapshot(commit)}/${file.path}`];
+    return places.find((path) => sizeAt(path) === file.size);
+  }
+
+  /** Others may have removed files while somebody was asked: from here on they know that these are wanted. */
+  #lookAgain(commit: string, wanted: readonly Wanted[]): Wanted[] {
+    return wanted.map(({ file, isThere }) => ({ file, isThere: isThere && this.#placeOf(commit, file) !== undefined }));
+  }
+
+  /** Sees to it that what is missing may be fetched, and has room. */
+  async #prepare(commit: string, wanted: readonly Wanted[]): Promise<void> {
+    const missing = wanted.filter(({ isThere }) => !isThere);
+    if (missing.length === 0) return;
+    if (this.#settings.offline) throw this.#offline(`${missing.length} of its files are not in the cache`);
+    const left = ({ file }: Wanted) => Math.max(0, file.size - (sizeAt(this.#partial(file)) ?? 0));
+    const bytesToFetch = missing.reduce((sum, one) => sum + left(one), 0);
+    await this.#confirm(commit, wanted, bytesToFetch);
+    checkSpace(this.#cached.folder, bytesToFetch);
   }
 
   /** What a pull has fetched is in no snapshot before its end: whoever removes such blobs must not take these. */
@@ -173,15 +195,6 @@ class Pull {
 
   async #fetchAll(commit: string, wanted: readonly Wanted[]): Promise<PulledFile[]> {
     const missing = wanted.filter(({ isThere }) => !isThere);
-    const bytesToFetch = missing.reduce(
-      (sum, { file }) => sum + Math.max(0, file.size - (sizeAt(this.#partial(file)) ?? 0)),
-      0,
-    );
-    if (missing.length > 0) {
-      if (this.#settings.offline) throw this.#offline(`${missing.length} of its files are not in the cache`);
-      await this.#confirm(commit, wanted, bytesToFetch);
-      checkSpace(this.#cached.folder, bytesToFetch);
-    }
     for (const { file, isThere } of wanted) this.#tell(file, isThere ? file.size : 0, isThere ? "kept" : "waiting");
     const controller = new AbortController();
     const { signal } = this.#options;
@@ -193,10 +206,10 @@ class Pull {
     const work = async () => {
       for (let file = queue.shift(); file !== undefined && !controller.signal.aborted; file = queue.shift()) {
         const fetched = await this.#fetch(commit, file, controller.signal);
-        pulled.set(file, pulledOf(file, fetched, true));
+        pulled.set(file, pulledOf(file, fetched ?? 0, fetched !== undefined));
         for (const { file: other } of missing) {
           if (other === file || other.etag !== file.etag) continue;
-          pulled.set(other, pulledOf(other, 0, true)); // the same bytes under another name
+          pulled.set(other, pulledOf(other, 0, fetched !== undefined)); // the same bytes under another name
           this.#tell(other, other.size, "fetched");
         }
       }
@@ -228,8 +241,8 @@ class Pull {
       throw new QuipuError("ERR_ABORTED", `${repo}: the pull was refused`);
   }
 
-  /** @returns how many bytes were fetched. */
-  async #fetch(commit: string, file: HubFile, signal: AbortSignal): Promise<number> {
+  /** @returns how many bytes were fetched; undefined where another process has fetched it. */
+  async #fetch(commit: string, file: HubFile, signal: AbortSignal): Promise<number | undefined> {
     const { onNotice } = this.#options;
     const blob = this.#cached.blob(file.etag);
     const onWait = () => onNotice?.(`${file.path}: another process is fetching it; waiting for that`);
@@ -237,7 +250,7 @@ class Pull {
     try {
       if (this.#options.verify !== true && sizeAt(blob) === file.size) {
         this.#tell(file, file.size, "kept"); // by the process that had the lock
-        return 0;
+        return undefined;
       }
       const partial = lock.isExclusive ? this.#partial(file) : `${blob}.${randomUUID().slice(0, 8)}.incomplete`;
       try {
@@ -272,8 +285,8 @@ class Pull {
   #publish(commit: string, files: readonly HubFile[], known: KnownFiles | undefined): void {
     const inOrder = [...files].sort((a, b) => Number(isWeights(a.path)) - Number(isWeights(b.path)));
     try {
-      for (const { path, etag } of inOrder) {
-        if (existsSync(this.#cached.blob(etag))) this.#cached.link(commit, path, etag);
+      for (const { path, etag, size } of inOrder) {
+        if (sizeAt(this.#cached.blob(etag)) === size) this.#cached.link(commit, path, etag);
       }
       if (known !== undefined) writeKnownFiles(this.#cached, commit, known);
       this.#cached.setReference(this.#revision, commit);
