@@ -441,7 +441,7 @@ describeWhere(hasTerminal, NO_TERMINAL)("a terminal", () => {
   }
 
   test("has a bar for a file and a line for all, which are erased", async () => {
-    const steps = [{ after: " 50 % of", get: holdHalf() }];
+    const steps = [{ after: "7 of 8 files, 2.4 MiB of 4.7 MiB", get: holdHalf() }]; // when no other is on its way
     const { status, terminal, stdout } = await quipuOnTerminal(["pull", REPO], { ...WITHOUT_STDOUT, env, steps });
     expect({ status, stdout }).toEqual({ status: 0, stdout: `${snapshot()}\n` });
     expect(terminal).toMatch(
