@@ -3,6 +3,7 @@
 
 #include "binding/classes.h"
 #include "binding/errors.h"
+#include "binding/file_lock.h"
 #include "binding/machine.h"
 #include "binding/tokenizer.h"
 #include "binding/trainer.h"
@@ -21,6 +22,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("openPrepared", Napi::Function::New(env, guardedFunction<openPrepared>, "openPrepared"));
   exports.Set("makePrepared", Napi::Function::New(env, guardedFunction<makePrepared>, "makePrepared"));
   exports.Set("describePrepared", Napi::Function::New(env, guardedFunction<describePrepared>, "describePrepared"));
+  exports.Set("tryLock", Napi::Function::New(env, guardedFunction<tryLock>, "tryLock"));
   exports.Set("targets", Napi::Function::New(env, guardedFunction<targets>, "targets"));
   exports.Set("processors", Napi::Function::New(env, guardedFunction<processors>, "processors"));
   exports.Set("measureReadBandwidth",

@@ -9,6 +9,7 @@ export type QuipuErrorCode =
   | "ERR_MODEL_INVALID"
   | "ERR_MODEL_UNSUPPORTED"
   | "ERR_TOKENIZER_INVALID"
+  | "ERR_PULL"
   | "ERR_CHAT_TEMPLATE"
   | "ERR_NOT_A_NUMBER"
   | "ERR_ALL_FORBIDDEN"
@@ -28,6 +29,7 @@ export const EXIT_CODES: Readonly<Record<QuipuErrorCode, number>> = {
   ERR_MODEL_INVALID: 3,
   ERR_MODEL_UNSUPPORTED: 3,
   ERR_TOKENIZER_INVALID: 3,
+  ERR_PULL: 3,
   ERR_CHAT_TEMPLATE: 3,
   ERR_NOT_A_NUMBER: 3,
   ERR_ALL_FORBIDDEN: 2,
@@ -51,13 +53,20 @@ export class QuipuError extends Error {
   readonly code: QuipuErrorCode;
   /** The argument or option that is wrong, or that would help, by its name in the library: "contextLength". */
   declare readonly option?: string;
+  /** What `pullModel` would fetch, where a model is not in the hub's cache, or in part: "org/name@revision". */
+  declare readonly repo?: string;
   readonly [BRAND] = true;
 
-  constructor(code: QuipuErrorCode, message: string, { option, ...rest }: { cause?: unknown; option?: string } = {}) {
+  constructor(
+    code: QuipuErrorCode,
+    message: string,
+    { option, repo, ...rest }: { cause?: unknown; option?: string; repo?: string } = {},
+  ) {
     super(message, rest);
     this.name = "QuipuError";
     this.code = code;
     if (option !== undefined) this.option = option;
+    if (repo !== undefined) this.repo = repo;
   }
 }
 

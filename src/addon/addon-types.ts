@@ -188,6 +188,8 @@ export interface NativeAddon extends NativeDeviceAddon {
   makePrepared(...which: [...NativePreparation, description: string, sizes: Float64Array]): NativePreparedFile | string;
   /** Of any prepared file; null where it is none, or its description is damaged or has more than `most` bytes. */
   describePrepared(path: string, most: number): [kind: string, version: number, description: string] | null;
+  /** "" where this descriptor has the lock of its file now (flock), "held" where another has it, else what the system says. */
+  tryLock(fd: number): string;
   /** Instruction sets with kernels that this machine can run, slowest first. */
   targets(): string[];
   /** Processors that this process may run on: its affinity. */

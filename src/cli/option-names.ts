@@ -17,6 +17,7 @@ const NAMES: Readonly<Record<string, string>> = {
   format: "--format",
   frequencyPenalty: "--frequency-penalty",
   genTokens: "--gen-tokens",
+  include: "--include",
   kvCache: "--kv-cache",
   logitBias: "--logit-bias",
   logprobs: "--logprobs",

@@ -14,7 +14,7 @@ const real = (flags: string, description: string, from: number, to: number, abov
   option(flags, description).argParser(realNumber(from, to, above));
 
 export const MODEL = () =>
-  option("-m, --model <dir|name>", "checkpoint folder, or a name (default: the embedded storyteller)");
+  option("-m, --model <dir|name>", "checkpoint folder, or a name as org/name (default: the embedded storyteller)");
 export const CONTEXT = () =>
   whole("-c, --ctx-size <n>", "positions of the context (default: what the model supports, capped by memory)", 2);
 export const KV_CACHE = () =>
@@ -152,6 +152,19 @@ export function addModelOptions(command: Command): Command {
     )
     .option("--no-cache", "do not keep packed weights, nor use those that are kept (quipu cache)")
     .option("--no-mmap", "read the weights in place of mapping them");
+}
+
+export function addPullOptions(command: Command): Command {
+  return command
+    .addOption(
+      option(
+        "--include <pattern>",
+        "files to fetch, as '*.json' or 'onnx/', in place of weights, configuration, tokenizer and texts; repeatable",
+      ).argParser(collect),
+    )
+    .option("--verify", "read what is here again, and fetch what is damaged (default: look at sizes)")
+    .addOption(JSON_OBJECT())
+    .option("--quiet", "no progress, only the folder");
 }
 
 export function addPruneOptions(command: Command): Command {

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { QuipuError } from "../errors.js";
 import { QuipuCommand } from "./command.js";
 import type { Context } from "./context.js";
+import { addModelsCommand } from "./models-command.js";
 import {
   addBenchmarkOptions,
   addChatOptions,
@@ -11,6 +12,7 @@ import {
   addOutputOptions,
   addPromptOptions,
   addPruneOptions,
+  addPullOptions,
   addSamplingOptions,
   addTemplateOptions,
   addTokensOptions,
@@ -27,7 +29,7 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
 };
 
 /** Reserved command names: a later version has these commands. */
-export const LATER_COMMANDS = ["pull", "models", "plan", "replay", "train", "data", "eval", "serve"];
+export const LATER_COMMANDS = ["plan", "replay", "train", "data", "eval", "serve"];
 
 const HELP_AFTER = `
 Text on stdin comes before the prompt: cat notes.txt | quipu "Summary:"
@@ -57,6 +59,12 @@ const CACHE_HELP_AFTER = `
 Packed weights and the tables of vocabularies are kept in QUIPU_CACHE, else in
 quipu of the user's cache folder: at most 20 GB, or a fifth of the free disk.
 What was not used for longest leaves first.`;
+
+const PULL_HELP_AFTER = `
+It goes to the hub's cache, which other tools share, and its folder is printed:
+  quipu pull org/name && quipu -m org/name "Hello"
+HF_ENDPOINT is the hub (default: https://huggingface.co), HF_HUB_CACHE or
+HF_HOME the cache, HF_TOKEN the token; HTTPS_PROXY and NO_PROXY are heeded.`;
 
 /** @param print takes the text of --help and --version. */
 export function makeProgram(context: Context, print: (text: string) => void): Command {
@@ -138,7 +146,7 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
     .addOption(JSON_OBJECT())
     .action(async (model: string | undefined, _options, command: QuipuCommand) => {
       const { inspect: run } = await import("./commands/inspect.js");
-      await run(model, command.allOptions());
+      await run(model, command.allOptions(), context);
     });
   const prompt = inspect.command("prompt").description("the prompt as the model sees it: template, ids, token borders");
   addTemplateOptions(addPromptOptions(prompt.argument("[prompt...]", "text")))
@@ -195,6 +203,19 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
       const { clear } = await import("./commands/cache.js");
       await clear(command.allOptions());
     });
+
+  addPullOptions(
+    sub("pull", "fetch a model from a hub: resumable, verified").argument(
+      "<repo>",
+      "org/name, or org/name@revision: a branch, a tag or a commit",
+    ),
+  )
+    .addHelpText("after", PULL_HELP_AFTER)
+    .action(async (repo: string, _options, command: QuipuCommand) => {
+      const { pull } = await import("./commands/pull.js");
+      await pull(repo, command.allOptions(), context);
+    });
+  addModelsCommand(sub("models", "the models that are here: list, path, remove, prune"));
 
   const tokenizer = sub("tokenizer", "tokenizer train: learn a vocabulary from texts").helpCommand(false);
   const train = tokenizer

@@ -17,7 +17,7 @@ import { formatsOf, type WeightFormat } from "../model/weights.js";
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import { readEosTokens } from "../tokenizer/tokenizer-config.js";
 import { collectWarnings, type ModelWarning } from "../warnings.js";
-import { modelFolder } from "./model-folder.js";
+import { wholeModelFolder } from "./model-folder.js";
 import { KV_CACHE } from "./option-kinds.js";
 import { type StopToken, stopTokensOf } from "./stop-tokens.js";
 
@@ -76,7 +76,7 @@ export interface ModelReport {
 export async function inspectModel(pathOrName?: string | URL, options?: InspectOptions): Promise<ModelReport> {
   const { contextLength, kvCache = "f16" } = readOptions<InspectOptions>("inspectModel", options, INSPECT_OPTIONS);
   const { warnings, warn } = collectWarnings();
-  const dir = modelFolder(pathOrName, warn);
+  const dir = wholeModelFolder(pathOrName, warn);
   const config = await readConfig(dir, warn);
   const [checkpoint, generationConfig] = await Promise.all([
     openCheckpoint(dir, warn),

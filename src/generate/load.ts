@@ -28,7 +28,7 @@ import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import { readEosTokens } from "../tokenizer/tokenizer-config.js";
 import { collectWarnings, type ModelWarning } from "../warnings.js";
 import { Model, type ModelWithTokenizer } from "./model.js";
-import { modelFolder } from "./model-folder.js";
+import { wholeModelFolder } from "./model-folder.js";
 import { KV_CACHE } from "./option-kinds.js";
 import { Scheduler } from "./scheduler.js";
 import { stopTokensOf } from "./stop-tokens.js";
@@ -126,7 +126,7 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
   const { batchSize = DEFAULT_BATCH_SIZE, slots = DEFAULT_SLOTS, slotTimeoutMs = DEFAULT_SLOT_TIMEOUT_MS } = options;
   if (signal?.aborted) throw abortedError(signal);
   const { warnings, warn } = collectWarnings(options.onWarning);
-  const dir = modelFolder(pathOrName, warn);
+  const dir = wholeModelFolder(pathOrName, warn);
   const config = await readConfig(dir, warn);
   const [checkpoint, generationConfig, tokenizer, chatTemplate, eosTokens] = await Promise.all([
     openCheckpoint(dir, warn),

@@ -49,11 +49,17 @@ test("docs/cli.md has the --help of every command", async () => {
     "inspect",
     "doctor",
     "cache",
+    "pull",
+    "models",
     "tokenizer",
     "inspect prompt",
     "cache list",
     "cache prune",
     "cache clear",
+    "models list",
+    "models path",
+    "models remove",
+    "models prune",
     "tokenizer train",
   ]);
   for (const command of all) expect(REFERENCE).toContain(`$ ${["npx quipu", ...command, "--help"].join(" ")}\n`);

@@ -1,8 +1,8 @@
 """Runs a command with some of its streams on a pseudo-terminal and does things to it on the way; prints what came of it as JSON.
 
 argv[1] is JSON: {"argv": [...], "terminal": ["stdin", "stdout", "stderr"], "columns": n, "steps": [{"after": text, "send": text}], "timeout": s}
-A step waits until `after` has appeared on the terminal since the step before, then sends keys ("send"), sends a signal to the command ("signal": number) or
-makes the terminal so many columns wide ("columns"). Streams that are not on the
+A step waits until `after` has appeared on the terminal since the step before, then asks for an address ("get": url), sends keys ("send"), sends a signal
+to the command ("signal": number) or makes the terminal so many columns wide ("columns"). Streams that are not on the
 terminal are pipes; stdin as a pipe is empty. The result: {"status", "terminal", "stdout", "stderr", "ms"}; `ms` is the
 processor time that it had from the last step to the end, and a status of -N is a signal N that was not caught.
 """
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import termios
 import time
+import urllib.request
 
 spec = json.loads(sys.argv[1])
 main, side = pty.openpty()
@@ -69,6 +70,8 @@ while files and time.monotonic() < deadline:
         step = steps.pop(0)
         seen = len(taken[main])
         before = processor_time()
+        if "get" in step:
+            urllib.request.urlopen(step["get"]).close()
         os.write(main, step.get("send", "").encode())
         if "columns" in step:
             resize(step["columns"])

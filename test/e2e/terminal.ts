@@ -18,6 +18,8 @@ export interface Step {
   readonly after: string;
   /** Keys. */
   readonly send?: string;
+  /** An address that is asked for, before the keys. */
+  readonly get?: string;
   /** To the process. */
   readonly signal?: number;
   /** How wide the terminal is from now on. */

@@ -5,6 +5,8 @@ import { fileURLToPath } from "node:url";
 import type { Kind } from "#quipu/arguments.js";
 import { BENCHMARK_OPTIONS } from "#quipu/benchmark/benchmark.js";
 import { CHAT_OPTIONS } from "#quipu/chat/option-kinds.js";
+import { PRUNE_MODELS_OPTIONS } from "#quipu/checkpoint/hub/models.js";
+import { PULL_OPTIONS } from "#quipu/checkpoint/hub/pull-options.js";
 import { PRUNE_OPTIONS } from "#quipu/generate/cache.js";
 import { INSPECT_OPTIONS } from "#quipu/generate/inspect.js";
 import { LOAD_OPTIONS } from "#quipu/generate/load.js";
@@ -18,6 +20,7 @@ import { temporaryFolder } from "../checkpoint-writer.js";
 
 const MODEL = "models/storyteller";
 const dir = temporaryFolder();
+Object.assign(process.env, { HF_HUB_OFFLINE: "1", HF_HOME: join(dir, "hub") }); // what is no mistake asks no hub
 const throws = () => {
   throw new RangeError("mine");
 };
@@ -89,6 +92,10 @@ const ARGUMENTS: Record<string, Call> = {
   "loadModel pathOrName": { call: (v) => quipu.loadModel(v) },
   "inspectModel pathOrName": { call: (v) => quipu.inspectModel(v) },
   "modelFolder pathOrName": { call: (v) => quipu.modelFolder(v) },
+  "wholeModelFolder pathOrName": { call: (v) => quipu.wholeModelFolder(v) },
+  "wholeModelFolder warn": { call: (v) => quipu.wholeModelFolder("src", v), takes: ["a function"] },
+  "pullModel repo": { call: (v) => quipu.pullModel(v) },
+  "removeModel repo": { call: (v) => quipu.removeModel(v) },
   "modelFolder warn": { call: (v) => quipu.modelFolder("src", v), takes: ["a function"] },
   "readConfig warn": { call: (v) => quipu.readConfig(MODEL, v), takes: ["a function"] },
   "runBenchmark pathOrName": { call: (v) => quipu.runBenchmark(v, {}) },
@@ -159,6 +166,8 @@ const OPTIONS: Record<string, [kinds: Readonly<Record<string, Kind>>, call: (opt
   encodeChat: [CHAT_OPTIONS, (o) => quipu.encodeChat(tokenizer, template, message, o)],
   encodePrompt: [GENERATE_OPTIONS, (o) => quipu.encodePrompt("x", o, context)],
   trainTokenizer: [TRAIN_OPTIONS, (o) => quipu.trainTokenizer(o)],
+  pullModel: [PULL_OPTIONS, (o) => quipu.pullModel("org/name", o)],
+  pruneModels: [PRUNE_MODELS_OPTIONS, (o) => quipu.pruneModels(o)],
   pruneCache: [PRUNE_OPTIONS, (o) => quipu.pruneCache(o)],
   save: [SAVE_OPTIONS, (o) => trained.save(join(dir, "t", "tokenizer.model"), o)],
 };
@@ -309,6 +318,8 @@ test("every function and method of the library is in these tables", () => {
       "clearCache",
       "cacheFolder",
       "conversation", // whose generate() is the model's
+      "listModels",
+      "hubCacheFolder",
       "stats",
       "dispose",
       "problems",

@@ -89,6 +89,22 @@ const USES: Readonly<Record<string, string>> = {
   listCache: `export const gone: quipu.CacheEntry[] = quipu.listCache().filter(({ state }) => state === "gone");`,
   clearCache: `export const bytes: number | undefined = quipu.clearCache()[0]?.bytes;`,
   pruneCache: `export const removed: quipu.CacheEntry[] = quipu.pruneCache({ maxBytes: 1e9, model: undefined });`,
+  pullModel: `
+    const pulled: quipu.PullResult = await quipu.pullModel("org/name@main", {
+      include: ["*.json"],
+      confirm: ({ bytesToFetch }: quipu.PullPlan) => bytesToFetch < 1e9,
+      onProgress: ({ path, done, size }: quipu.PullProgress) => console.log(path, done / size),
+      onNotice: console.log,
+      signal: AbortSignal.timeout(1),
+    });
+    export const verified: "sha256" | "git-sha1" | "size" | undefined = pulled.files[0]?.verified;`,
+  listModels: `
+    const models: quipu.CachedModel[] = quipu.listModels();
+    export const problem: string | undefined = models[0]?.revisions[0]?.problem;`,
+  removeModel: `export const removed: quipu.RemovedItem[] = quipu.removeModel("org/name");`,
+  pruneModels: `export const pruned: quipu.RemovedItem[] = quipu.pruneModels({ dryRun: true });`,
+  hubCacheFolder: `export const folder: string = quipu.hubCacheFolder();`,
+  wholeModelFolder: `export const folder: string = quipu.wholeModelFolder("org/name");`,
   modelFolder: `export const folder: string = quipu.modelFolder() + quipu.modelFolder(import.meta.url);`,
   readConfig: `export const config: quipu.LlamaConfig = await quipu.readConfig("x");`,
   EXIT_CODES: `export const status: number = quipu.EXIT_CODES.ERR_BUSY;`,

@@ -7,6 +7,7 @@ import { type ChatSource, LineSource } from "../chat/input.js";
 import { Session, type SessionStart } from "../chat/session.js";
 import { type ChatInputOptions, readChatInput, readText } from "../chat-input.js";
 import type { Context } from "../context.js";
+import { ensureModel } from "../fetch.js";
 import { loadFrom, type ModelOptions } from "../model-options.js";
 import { pickSampling, type SamplingOptions } from "../sampling-options.js";
 import { isInteractive } from "../terminal/output.js";
@@ -29,6 +30,7 @@ export async function chat(options: ChatCommandOptions, context: Context, starte
       "ERR_USAGE",
       "--continue: a chat answers messages; quipu --messages FILE --continue goes on with one",
     );
+  await ensureModel(options.model, options, context); // who answers that question types messages after it
   const folder = modelFolder(options.model);
   const template = await loadChatTemplate(folder);
   const name = basename(resolve(options.model ?? folder));

@@ -9,6 +9,7 @@ import {
   type StartEvent,
 } from "../../index.js";
 import type { Context } from "../context.js";
+import { ensureModel } from "../fetch.js";
 import { loadFrom, type ModelOptions } from "../model-options.js";
 import { type PromptRequestOptions, readPromptRequest } from "../prompt-request.js";
 import { type SamplingOptions, samplingOf } from "../sampling-options.js";
@@ -46,7 +47,7 @@ export async function generate(
     const { chat } = await import("./chat.js");
     return chat(options, context, "no prompt");
   }
-  modelFolder(options.model); // a wrong name is said before stdin is waited for
+  await ensureModel(options.model, options, context); // a wrong name is said before stdin is waited for
   const asked = await readPromptRequest(words, options, context.signal);
   const progress = new Progress({ quiet: options.quiet === true });
   const model = await loadFrom(options, progress, context);
