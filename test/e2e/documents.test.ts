@@ -42,6 +42,7 @@ test("docs/cli.md has the --help of every command", async () => {
     "tokens",
     "next",
     "inspect",
+    "plan",
     "doctor",
     "cache",
     "tokenizer",

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Kind } from "#quipu/arguments.js";
 import { BENCHMARK_OPTIONS } from "#quipu/benchmark/benchmark.js";
+import { PLAN_OPTIONS } from "#quipu/benchmark/plan.js";
 import { CHAT_OPTIONS } from "#quipu/chat/option-kinds.js";
 import { PRUNE_OPTIONS } from "#quipu/generate/cache.js";
 import { INSPECT_OPTIONS } from "#quipu/generate/inspect.js";
@@ -88,6 +89,7 @@ interface Call {
 const ARGUMENTS: Record<string, Call> = {
   "loadModel pathOrName": { call: (v) => quipu.loadModel(v) },
   "inspectModel pathOrName": { call: (v) => quipu.inspectModel(v) },
+  "planModel pathOrName": { call: (v) => quipu.planModel(v, { speed: false }) },
   "modelFolder pathOrName": { call: (v) => quipu.modelFolder(v) },
   "modelFolder warn": { call: (v) => quipu.modelFolder("src", v), takes: ["a function"] },
   "readConfig warn": { call: (v) => quipu.readConfig(MODEL, v), takes: ["a function"] },
@@ -138,6 +140,7 @@ const ARGUMENTS: Record<string, Call> = {
 const OPTIONS: Record<string, [kinds: Readonly<Record<string, Kind>>, call: (options: never) => unknown]> = {
   loadModel: [LOAD_OPTIONS, (o) => quipu.loadModel(MODEL, o)],
   inspectModel: [INSPECT_OPTIONS, (o) => quipu.inspectModel(MODEL, o)],
+  planModel: [PLAN_OPTIONS, (o) => quipu.planModel(MODEL, o)],
   "runBenchmark load": [LOAD_OPTIONS, (o) => quipu.runBenchmark(MODEL, o)],
   runBenchmark: [BENCHMARK_OPTIONS, (o) => quipu.runBenchmark(MODEL, {}, o)],
   "runBenchmark sampling": [GENERATE_OPTIONS, (o) => quipu.runBenchmark(MODEL, {}, { sampling: o })],

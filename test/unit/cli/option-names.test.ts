@@ -17,7 +17,6 @@ const SET_BY_THE_COMMAND_LINE = [
     "cache",
     "onCacheWrite",
     "tokenizer",
-    "quantize",
     "fuse",
     "slots",
     "cacheTokens",
