@@ -7,7 +7,7 @@ import { QuipuError } from "../errors.js";
 import { shownName } from "../warnings.js";
 import { identityOf, openFile, readAt } from "./file.js";
 import { isJsonObject, type JsonObject, parseJsonObject, shownJson } from "./json.js";
-import type { CheckpointSource, SourceFile } from "./source.js";
+import { type CheckpointSource, readSource, type SourceFile } from "./source.js";
 import { refuseWrongFile, WRONG_FILE_BYTES } from "./wrong-file.js";
 
 /** Bits of an element, by dtype. Quipu computes with F32, F16 and BF16; the others are known so that files with them open. */
@@ -82,10 +82,7 @@ export async function readSourceSafetensors(
 ): Promise<SafetensorsFile> {
   const path = join(source.where, name);
   if (problem !== undefined) throw new QuipuError(CODE, `${path}: ${problem}`);
-  const read = async (first: number, last: number) => {
-    const bytes = await source.readRange(name, first, Math.min(last, size), signal);
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  };
+  const read = (first: number, last: number) => readSource(source, name, first, Math.min(last, size), signal);
   const { tensors, hash } = await readHeader(path, size, read);
   return { path, size, identity: hash, tensors };
 }

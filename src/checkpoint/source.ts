@@ -50,6 +50,19 @@ export async function folderSource(dir: string): Promise<CheckpointSource> {
   };
 }
 
+/** The bytes [first, last) of a file of a source, and no more, whatever it gives. None are not asked for. */
+export async function readSource(
+  source: CheckpointSource,
+  name: string,
+  first: number,
+  last: number,
+  signal?: AbortSignal,
+): Promise<Buffer> {
+  if (last <= first) return Buffer.alloc(0);
+  const bytes = await source.readRange(name, first, last, signal);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.byteLength, last - first));
+}
+
 /**
  * A JSON file of a source, of those that Python writes and reads; undefined where it has none of that name.
  *
@@ -67,7 +80,7 @@ export async function readSourceJson(
   if (file.problem !== undefined) throw new QuipuError(code, `${path}: ${file.problem}`);
   if (file.bytes > MAX_JSON_BYTES)
     throw new QuipuError(code, `${path}: ${file.bytes} bytes: expected at most ${MAX_JSON_BYTES}`);
-  const bytes = await source.readRange(name, 0, file.bytes, signal);
+  const bytes = await readSource(source, name, 0, file.bytes, signal);
   refuseWrongFile(bytes, path, code);
   return parseJsonObject(bytes, basename(name), code, { python: true, warn });
 }

@@ -213,7 +213,8 @@ describe("5: out of memory", () => {
       );
     expect(said).not.toBeNull();
     const [, free, fits] = said!.map(Number);
-    expect(fits! / free!).toBeCloseTo(0.9, 1);
+    expect(fits! / free!).toBeLessThan(0.9); // what else a load takes is less than an eighth of it
+    expect(fits! / free!).toBeGreaterThan(0.78);
     const fitting = await quipu(["-m", wide, "-c", String(fits), "--kv-cache", "f32", "hi", "-n", "1", "-t", "1"]);
     expect(fitting).toMatchObject({ status: 0, stderr: "" });
   });

@@ -155,6 +155,26 @@ describe("under `ulimit -v`", () => {
     expect(await load(fitting.contextLength)).toMatchObject({ stdout: "ran\n" });
   });
 
+  test("a step refused says what would fit, and that does", async () => {
+    const folder = join(root, "broad"); // 65536 rows of its feed-forward block take two GiB
+    writeCheckpoint(folder, {
+      config: { ...TINY_CONFIG, intermediate_size: 8192, max_position_embeddings: 65_536, num_hidden_layers: 1 },
+    });
+    const run = (batchSize: number) => {
+      const code = `const { loadModel } = await import(process.cwd() + "/dist/index.js");
+        const options = { tokenizer: false, slots: 1, threads: 1, batchSize: ${batchSize} };
+        const model = await loadModel(${JSON.stringify(folder)}, options);
+        try {
+          for await (const _ of model.generate(Int32Array.of(1, 2, 3), { maxTokens: 2, ignoreEos: true }));
+          console.log("ran");
+        } catch (error) { console.log(JSON.stringify([error.code, error.fitting?.batchSize])); }`;
+      return bash(`ulimit -v 2600000; "${process.execPath}" --input-type=module -e '${code}'`);
+    };
+    const [code, batchSize] = JSON.parse((await run(65_536)).stdout);
+    expect([code, batchSize]).toEqual(["ERR_OUT_OF_MEMORY", 256]);
+    expect(await run(batchSize)).toMatchObject({ stdout: "ran\n" });
+  });
+
   test("without options a load takes what there is", async () => {
     const { stdout, stderr } = await limited(2_500_000, `-s 3 -n 4 -t 1 "Once upon a time"`);
     expect({ stdout, stderr }).toEqual({ stdout: ", there was a", stderr: "status 0\n" });

@@ -312,6 +312,21 @@ describe("headers", () => {
     await expect(planModel(short, { speed: false })).rejects.toMatchObject({
       ...{ code: "ERR_MODEL_INVALID", message: "model.safetensors: ended early while its header was read" },
     });
+    const long: CheckpointSource = {
+      ...source,
+      readRange: async (name, first, last) =>
+        Buffer.concat([await source.readRange(name, first, last), Buffer.alloc(99, 65)]),
+    };
+    expect((await planModel(long, { speed: false })).parameters).toBeGreaterThan(0);
+    const empty: CheckpointSource = {
+      ...{ where: "there", isLocal: false, files: [{ name: "config.json", bytes: 0 }] },
+      readRange: async () => {
+        throw new RangeError("no range has nothing in it");
+      },
+    };
+    await expect(planModel(empty, { speed: false })).rejects.toMatchObject({
+      ...{ code: "ERR_MODEL_INVALID", message: expect.stringMatching(/^there\/config.json is empty/) },
+    });
     const gone = { ...source, files: source.files.filter(({ name }) => name !== "config.json") };
     await expect(readSourceConfig(gone)).rejects.toMatchObject({ code: "ERR_MODEL_NOT_FOUND" });
   });

@@ -84,6 +84,13 @@ export const mutants = [
     tests: ["e2e/plan", "e2e/exit-codes"],
   },
   {
+    fault: "a step that is refused memory does not say what would fit",
+    file: "src/generate/scheduler.ts",
+    from: "part.sequence.finish(this.#explained(error))",
+    to: "part.sequence.finish(error)",
+    tests: ["e2e/plan"],
+  },
+  {
     fault: "the limit of a process's address space is taken for what is left of it",
     file: LIMITS,
     from: "Math.max(0, Number(most) - 1024 * Number(kilobytes))",
