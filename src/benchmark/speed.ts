@@ -62,11 +62,14 @@ export async function expectSpeed(
   try {
     await using sample = await openSample(config, found, sized, layers, signal);
     const stats = sample.stats();
-    const timed = Math.min(TIMED, Math.max(2, Math.floor(depth)));
-    const before = idsFor(sample, Math.max(1, Math.round(depth - timed / 2)));
+    const few = Math.min(TIMED, Math.max(2, Math.floor(depth)));
     const prompt = idsFor(sample, promptTokens);
     await promptTime(sample, prompt, signal); // records the programs
-    await decode(sample, before, 2, { signal });
+    const first = await decode(sample, idsFor(sample, 1), few, { signal });
+    // Steps are queued some milliseconds ahead: of quick ones as many are timed as a benchmark has.
+    const all = Math.max(few, Math.round(2 * depth));
+    const timed = (first.ms / (few - 1)) * all * 2 < ENOUGH_MS ? all : few;
+    const before = idsFor(sample, Math.max(1, Math.round(depth - timed / 2)));
     const stepMs = await medianOf(async () => (await decode(sample, before, timed, { signal })).ms / (timed - 1));
     const promptMs = await medianOf(() => promptTime(sample, prompt, signal));
     const sampled = stats.weightBytesPerToken + stats.cacheBytesPerPosition * depth;
