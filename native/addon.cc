@@ -28,6 +28,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("measureReadBandwidth",
               Napi::Function::New(env, guardedFunction<measureReadBandwidth>, "measureReadBandwidth"));
   exports.Set("measureOperations", Napi::Function::New(env, guardedFunction<measureOperations>, "measureOperations"));
+  exports.Set("workspaceOf", Napi::Function::New(env, guardedFunction<workspaceOf>, "workspaceOf"));
   return exports;
 }
 

@@ -45,6 +45,30 @@ export const EXIT_CODES: Readonly<Record<QuipuErrorCode, number>> = {
 
 const BRAND: unique symbol = Symbol.for("quipu-llm.error") as never;
 
+/** Values of options with which an error would not have been, each by itself. */
+export type Fitting = Readonly<Record<string, string | number | boolean>>;
+
+/**
+ * The sentence that says what fits, at the end of an error's message.
+ *
+ * @param words how an option with a value is called; default: as the library has it.
+ */
+export function fittingSentence(
+  fitting: Fitting,
+  words: (option: string, value: Fitting[string]) => string = (option, value) => `${option} ${value}`,
+): string {
+  return `What fits: ${Object.entries(fitting)
+    .map(([option, value]) => words(option, value))
+    .join(", or ")}.`;
+}
+
+interface QuipuErrorOptions {
+  readonly cause?: unknown;
+  readonly option?: string | undefined;
+  readonly repo?: string | undefined;
+  readonly fitting?: Fitting;
+}
+
 /**
  * An error with a stable `code`. The message says what failed, what was expected and got, and what to do next.
  * Recognise it with {@link isQuipuError}: the brand survives several copies of the package in one process.
@@ -55,18 +79,20 @@ export class QuipuError extends Error {
   declare readonly option?: string;
   /** What `pullModel` would fetch, where a model is not in the hub's cache, or in part: "org/name@revision". */
   declare readonly repo?: string;
+  /** Of ERR_OUT_OF_MEMORY: what would fit, by option; the message says it too. Without it nothing does. */
+  declare readonly fitting?: Fitting;
   readonly [BRAND] = true;
 
-  constructor(
-    code: QuipuErrorCode,
-    message: string,
-    { option, repo, ...rest }: { cause?: unknown; option?: string; repo?: string } = {},
-  ) {
-    super(message, rest);
+  /** `option`: by default the first that is `fitting`. */
+  constructor(code: QuipuErrorCode, message: string, { option, repo, fitting = {}, ...rest }: QuipuErrorOptions = {}) {
+    const [first] = Object.keys(fitting);
+    super(first === undefined ? message : `${message} ${fittingSentence(fitting)}`, rest);
     this.name = "QuipuError";
     this.code = code;
-    if (option !== undefined) this.option = option;
+    const about = option ?? first;
+    if (about !== undefined) this.option = about;
     if (repo !== undefined) this.repo = repo;
+    if (first !== undefined) this.fitting = fitting;
   }
 }
 

@@ -2,8 +2,7 @@
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { callback, checkArgument, pathOf } from "../arguments.js";
-import { listFolder } from "../checkpoint/checkpoint.js";
-import { examine, readWhole, systemError } from "../checkpoint/file.js";
+import { examine, listFolder, readWhole, systemError } from "../checkpoint/file.js";
 import { checkpointFolder, namedCheckpoint } from "../checkpoint/hub.js";
 import { isJsonObject, type JsonObject, readJsonFile, shownJson } from "../checkpoint/json.js";
 import { refuseWrongFile } from "../checkpoint/wrong-file.js";

@@ -17,10 +17,13 @@ export const MODEL = () =>
   option("-m, --model <dir|name>", "checkpoint folder, or a name as org/name (default: the embedded storyteller)");
 export const CONTEXT = () =>
   whole("-c, --ctx-size <n>", "positions of the context (default: what the model supports, capped by memory)", 2);
-export const KV_CACHE = () =>
-  option("--kv-cache <type>", "storage of keys and values: f32, f16, int8 (default: f16)").argParser(
-    choice(["f32", "f16", "int8"]),
-  );
+export const KV_CACHE = (description = "storage of keys and values: f32, f16, int8 (default: f16)") =>
+  option("--kv-cache <type>", description).argParser(choice(["f32", "f16", "int8"]));
+export const QUANTIZE = (description = "q8, q4: weights of 8 or 4 bits, made at load (default: none, as they are)") =>
+  option("-q, --quantize <type>", description).argParser(choice(["none", "q8", "q4"]));
+export const THREADS = () => whole("-t, --threads <n>", "threads (default: what the machine gives)", 1, 1024);
+export const BATCH_SIZE = () =>
+  whole("-b, --batch-size <n>", "tokens of the prompt in one step (default: 512)", 1, 65536);
 export const JSON_OBJECT = () => option("--json", "one JSON object");
 
 const TOOLS = () =>
@@ -142,14 +145,9 @@ export function addModelOptions(command: Command): Command {
       ),
     )
     .addOption(whole("--n-gpu-layers <n>", "above 0: --device cuda", -1).hideHelp())
-    .addOption(whole("-t, --threads <n>", "threads (default: what the machine gives)", 1, 1024))
-    .addOption(whole("-b, --batch-size <n>", "tokens of the prompt in one step (default: 512)", 1, 65536))
-    .addOption(
-      option(
-        "-q, --quantize <type>",
-        "q8, q4: weights of 8 or 4 bits, made at load (default: none, as they are)",
-      ).argParser(choice(["none", "q8", "q4"])),
-    )
+    .addOption(THREADS())
+    .addOption(BATCH_SIZE())
+    .addOption(QUANTIZE())
     .option("--no-cache", "do not keep packed weights, nor use those that are kept (quipu cache)")
     .option("--no-mmap", "read the weights in place of mapping them");
 }

@@ -17,10 +17,13 @@ import {
   addTemplateOptions,
   addTokensOptions,
   addTrainOptions,
+  BATCH_SIZE,
   CONTEXT,
   JSON_OBJECT,
   KV_CACHE,
   MODEL,
+  QUANTIZE,
+  THREADS,
 } from "./options.js";
 import { wholeNumber } from "./values.js";
 
@@ -29,7 +32,7 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
 };
 
 /** Reserved command names: a later version has these commands. */
-export const LATER_COMMANDS = ["plan", "replay", "train", "data", "eval", "serve"];
+export const LATER_COMMANDS = ["replay", "train", "data", "eval", "serve"];
 
 const HELP_AFTER = `
 Text on stdin comes before the prompt: cat notes.txt | quipu "Summary:"
@@ -54,6 +57,11 @@ Words are the text, as everywhere in quipu; piped text comes before them. Files
 need -f: each is a text of its own, and stdin is then read only as '-'.
   quipu tokens -f src README.md         a table with a total
   git diff | quipu tokens --limit 8000  exit status 4 where it is too long`;
+
+const PLAN_HELP_AFTER = `
+Nothing is loaded: sizes are those that a load has, and speeds are measured on
+some layers of the model's shape with invented weights, seconds a format.
+Exit status 5 where what is asked for does not fit the memory of this process.`;
 
 const CACHE_HELP_AFTER = `
 Packed weights and the tables of vocabularies are kept in QUIPU_CACHE, else in
@@ -156,6 +164,23 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
     .action(async (words: string[], _options, command: QuipuCommand) => {
       const { inspectPrompt } = await import("./commands/inspect-prompt.js");
       await inspectPrompt(words, command.allOptions(), context);
+    });
+
+  sub("plan", "memory and speed to expect of a model, from its headers alone")
+    .argument("[model]", "checkpoint folder or name; the same as -m")
+    .addOption(MODEL())
+    .addOption(QUANTIZE("q8, q4: weights of 8 or 4 bits; none: as they are (default: all three)"))
+    .addOption(KV_CACHE("storage of keys and values: f32, f16, int8 (default: f16, and the sizes of all)"))
+    .addOption(CONTEXT())
+    .addOption(THREADS())
+    .addOption(BATCH_SIZE())
+    .option("--no-speed", "do not measure this machine for the speed to expect")
+    .addOption(JSON_OBJECT())
+    .option("--quiet", "no progress on a terminal and no warnings")
+    .addHelpText("after", PLAN_HELP_AFTER)
+    .action(async (model: string | undefined, _options, command: QuipuCommand) => {
+      const { plan } = await import("./commands/plan.js");
+      await plan(model, command.allOptions(), context);
     });
 
   sub("doctor", "what this machine offers: instruction sets, threads, memory, measured bandwidth and peaks, CUDA")

@@ -74,6 +74,9 @@ export interface RunResult {
   readonly failures: readonly RowFailure[];
 }
 
+/** What programs are recorded, compiled and held for: a device, or one that is only planned (planned-device.ts). */
+export type ProgramDevice = Pick<Device, "allocate" | "free" | "load" | "run" | "fusions">;
+
 /** A device. It owns memory and programs and takes no other's. Runs are queued, first in first out; the event loop stays free. */
 export class Device {
   readonly kind: DeviceKind;

@@ -3,11 +3,13 @@
 
 // A loaded model: generation, next tokens, logits.
 
+import { constants } from "node:buffer";
 import { abortSignal, idsOf, type Kinds, readOptions, whole, wrongArgument } from "../arguments.js";
 import type { ChatTemplate } from "../chat/template.js";
 import type { Device } from "../device/device.js";
 import type { Fusion } from "../device/fusions.js";
 import { QuipuError } from "../errors.js";
+import { availableMemory } from "../machine/process-limits.js";
 import type { LlamaConfig } from "../model/config.js";
 import type { GenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
@@ -221,7 +223,7 @@ export class Model {
   /**
    * The logits after every id, for scoring and evaluation: row-major [ids.length, vocabSize].
    *
-   * @throws {QuipuError} ERR_CONTEXT_OVERFLOW, ERR_USAGE, ERR_NOT_A_NUMBER, ERR_ABORTED, ERR_DISPOSED.
+   * @throws {QuipuError} ERR_CONTEXT_OVERFLOW, ERR_USAGE, ERR_NOT_A_NUMBER, ERR_OUT_OF_MEMORY, ERR_ABORTED, ERR_DISPOSED.
    */
   async logits(ids: Int32Array | readonly number[], given?: LogitsOptions): Promise<Float32Array> {
     const { runtime, scheduler, config } = this.#live();
@@ -311,10 +313,12 @@ function resultOf(rows: number, vocabSize: number): Float32Array {
   try {
     return new Float32Array(rows * vocabSize);
   } catch (cause) {
+    const [bytes, free] = [4 * rows * vocabSize, availableMemory()];
+    const most = Math.min(constants.MAX_LENGTH, free, bytes - 1); // of a typed array, of this process, of what was refused
     throw new QuipuError(
       "ERR_OUT_OF_MEMORY",
-      `the logits of ${rows} ids need ${Math.ceil((4 * rows * vocabSize) / 2 ** 20)} MiB: give fewer ids at once.`,
-      { cause },
+      `the logits of ${rows} ids need ${Math.ceil(bytes / 2 ** 20)} MiB in one array, ${Math.ceil(free / 2 ** 20)} MiB are free.`,
+      { cause, fitting: { ids: Math.max(1, Math.floor((0.9 * most) / 4 / vocabSize)) } },
     );
   }
 }

@@ -24,6 +24,8 @@ export interface SchedulerOptions {
   readonly batchSize: number;
   /** Milliseconds that a request waits while nobody reads what those that run have said. */
   readonly slotTimeoutMs: number;
+  /** Says more of an error of a step: which options would have had memory. Default: as it is. */
+  readonly explained?: (error: unknown) => unknown;
 }
 
 export interface SchedulerStats {
@@ -67,6 +69,7 @@ interface Flight {
 
 export class Scheduler {
   readonly #runtime: Runtime;
+  readonly #explained: (error: unknown) => unknown;
   readonly #batchSize: number;
   readonly #pool: PagePool;
   readonly #freeSlots: number[];
@@ -80,8 +83,9 @@ export class Scheduler {
   #awake = false;
   #closed = false;
 
-  constructor(runtime: Runtime, { batchSize, slotTimeoutMs }: SchedulerOptions) {
+  constructor(runtime: Runtime, { batchSize, slotTimeoutMs, explained = (error) => error }: SchedulerOptions) {
     this.#runtime = runtime;
+    this.#explained = explained;
     this.#batchSize = batchSize;
     this.#pool = new PagePool(runtime.cache.pages);
     this.#freeSlots = Array.from({ length: runtime.cache.slots }, (_, i) => runtime.cache.slots - 1 - i);
@@ -272,7 +276,7 @@ export class Scheduler {
     const later = this.#flights.slice(this.#flights.indexOf(flight) + 1).flatMap(({ parts }) => parts);
     this.#land(flight, (part) => {
       if (isRefused && part !== last) takeBack(part, later);
-      else part.sequence.finish(error);
+      else part.sequence.finish(this.#explained(error));
     });
   }
 

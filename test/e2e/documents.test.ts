@@ -47,6 +47,7 @@ test("docs/cli.md has the --help of every command", async () => {
     "tokens",
     "next",
     "inspect",
+    "plan",
     "doctor",
     "cache",
     "pull",

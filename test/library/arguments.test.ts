@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Kind } from "#quipu/arguments.js";
 import { BENCHMARK_OPTIONS } from "#quipu/benchmark/benchmark.js";
+import { PLAN_OPTIONS } from "#quipu/benchmark/plan.js";
 import { CHAT_OPTIONS } from "#quipu/chat/option-kinds.js";
 import { PRUNE_MODELS_OPTIONS } from "#quipu/checkpoint/hub/models.js";
 import { PULL_OPTIONS } from "#quipu/checkpoint/hub/pull-options.js";
@@ -91,6 +92,7 @@ interface Call {
 const ARGUMENTS: Record<string, Call> = {
   "loadModel pathOrName": { call: (v) => quipu.loadModel(v) },
   "inspectModel pathOrName": { call: (v) => quipu.inspectModel(v) },
+  "planModel pathOrName": { call: (v) => quipu.planModel(v, { speed: false }) },
   "modelFolder pathOrName": { call: (v) => quipu.modelFolder(v) },
   "wholeModelFolder pathOrName": { call: (v) => quipu.wholeModelFolder(v) },
   "wholeModelFolder warn": { call: (v) => quipu.wholeModelFolder("src", v), takes: ["a function"] },
@@ -146,6 +148,7 @@ const ARGUMENTS: Record<string, Call> = {
 const OPTIONS: Record<string, [kinds: Readonly<Record<string, Kind>>, call: (options: never) => unknown]> = {
   loadModel: [LOAD_OPTIONS, (o) => quipu.loadModel(MODEL, o)],
   inspectModel: [INSPECT_OPTIONS, (o) => quipu.inspectModel(MODEL, o)],
+  planModel: [PLAN_OPTIONS, (o) => quipu.planModel(MODEL, o)],
   "runBenchmark load": [LOAD_OPTIONS, (o) => quipu.runBenchmark(MODEL, o)],
   runBenchmark: [BENCHMARK_OPTIONS, (o) => quipu.runBenchmark(MODEL, {}, o)],
   "runBenchmark sampling": [GENERATE_OPTIONS, (o) => quipu.runBenchmark(MODEL, {}, { sampling: o })],

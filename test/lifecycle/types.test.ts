@@ -77,6 +77,17 @@ const USES: Readonly<Record<string, string>> = {
     }
     const stops: readonly quipu.StopToken[] = model.stopTokens;
     export { stops };`,
+  planModel: `
+    const source: quipu.CheckpointSource = {
+      ...{ where: "there", files: [{ name: "config.json", bytes: 2 }], isLocal: false },
+      readRange: async (_name: string, first: number, last: number) => new Uint8Array(last - first),
+    };
+    const plan: quipu.ModelPlan = await quipu.planModel(source, { quantize: "q4", speed: false });
+    const [load]: readonly quipu.LoadPlan[] = plan.loads;
+    const fitting: quipu.Fitting | undefined = load?.fitting;
+    const speed: quipu.ExpectedSpeed | undefined = load?.speed;
+    // @ts-expect-error
+    await quipu.planModel("x", { mmap: true });`,
   inspectModel: `
     const report: quipu.ModelReport = await quipu.inspectModel("x", { kvCache: "int8", contextLength: undefined });
     export const first: string | undefined = report.stopTokens[0]?.sources[0];`,

@@ -17,7 +17,6 @@ const SET_BY_THE_COMMAND_LINE = [
     "cache",
     "onCacheWrite",
     "tokenizer",
-    "quantize",
     "fuse",
     "slots",
     "cacheTokens",
@@ -55,6 +54,14 @@ test("ways out are put behind what names no option; other messages are left alon
   );
   expect(said("topK: no", "seed")).toBe("topK: no");
   expect(said("topK: no")).toBe("topK: no");
+});
+
+test("what would fit is called by its names here", () => {
+  const fitting = { contextLength: 640, kvCache: "int8", quantize: "q4", batchSize: 16, mmap: true };
+  const error = new QuipuError("ERR_OUT_OF_MEMORY", "too large.", { fitting });
+  expect(inOptionNames(error)).toBe(
+    "too large. What fits: --ctx-size 640, or --kv-cache int8, or --quantize q4, or --batch-size 16, or without --no-mmap.",
+  );
 });
 
 test("nothing below src/cli writes an option of the command line into a text", () => {
