@@ -44,8 +44,9 @@ export interface ModelPlan extends Omit<CheckpointPlan, "loads"> {
  * Plans the loads of a checkpoint on this machine: those with the format and the cache that the options name, of those that they do not
  * name all. Weights are not read, but for a stored head beside a config that ties it, and that of a folder alone.
  *
- * @param from a folder (a path or a file URL), a name, nothing for the embedded storyteller, or a source of headers.
- * @throws {QuipuError} ERR_MODEL_NOT_FOUND, ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED, ERR_USAGE, ERR_ABORTED; what a source throws.
+ * @param from a folder (a path or a file URL), a name, nothing for the embedded storyteller, or a source of headers. Of "org/name" that
+ *   the hub's cache does not have, the hub is asked for headers alone.
+ * @throws {QuipuError} ERR_MODEL_NOT_FOUND, ERR_PULL, ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED, ERR_USAGE, ERR_ABORTED; what a source throws.
  *   That a load does not fit is no error.
  */
 export async function planModel(from?: string | URL | CheckpointSource, given?: PlanOptions): Promise<ModelPlan> {

@@ -59,6 +59,7 @@ need -f: each is a text of its own, and stdin is then read only as '-'.
   git diff | quipu tokens --limit 8000  exit status 4 where it is too long`;
 
 const PLAN_HELP_AFTER = `
+Of org/name that is not here the hub is asked, for headers alone.
 Nothing is loaded: sizes are those that a load has, and speeds are measured on
 some layers of the model's shape with invented weights, seconds a format.
 Exit status 5 where what is asked for does not fit the memory of this process.`;

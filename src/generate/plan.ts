@@ -3,17 +3,18 @@
 import { madeBy } from "../arguments.js";
 import { openSource } from "../checkpoint/checkpoint.js";
 import { sameContents } from "../checkpoint/contents.js";
+import { withHubSource } from "../checkpoint/hub/source.js";
 import { type CheckpointSource, folderSource } from "../checkpoint/source.js";
-import type { Fitting } from "../errors.js";
+import { type Fitting, isQuipuError } from "../errors.js";
 import { type LlamaConfig, readSourceConfig } from "../model/config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
 import { QUANTIZATIONS, type Quantization } from "../model/quantization.js";
 import { type FoundTensors, findTensors } from "../model/tensors.js";
 import type { WeightFormat } from "../model/weights.js";
-import { collectWarnings, type ModelWarning } from "../warnings.js";
+import { collectWarnings, type ModelWarning, type Warn } from "../warnings.js";
 import { budgetNow, largestContext } from "./fitting.js";
 import { type LoadMemory, type MemoryOptions, planLoad } from "./load-memory.js";
-import { modelFolder } from "./model-folder.js";
+import { wholeModelFolder } from "./model-folder.js";
 import { checkAsked } from "./shape.js";
 
 export type { CheckpointSource };
@@ -69,8 +70,8 @@ export interface Planned {
 /**
  * Plans the loads of a checkpoint: those with the format and the cache that `options` name, of those that they do not name all.
  *
- * @param from a folder, a name, or where else headers can be read.
- * @throws {QuipuError} ERR_MODEL_NOT_FOUND, ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED, ERR_USAGE, ERR_ABORTED; what the source throws.
+ * @param from a folder, a name (of org/name that is not here the hub is asked), or where else headers can be read.
+ * @throws {QuipuError} ERR_MODEL_NOT_FOUND, ERR_PULL, ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED, ERR_USAGE, ERR_ABORTED; what the source throws.
  */
 export async function planCheckpoint(
   from: string | URL | CheckpointSource | undefined,
@@ -78,7 +79,32 @@ export async function planCheckpoint(
   signal?: AbortSignal,
 ): Promise<Planned> {
   const { warnings, warn } = collectWarnings();
-  const source = isSource(from) ? from : await folderSource(modelFolder(from, warn));
+  return withSource(from, warn, signal, (source) => planSource(source, options, { warnings, warn, signal }));
+}
+
+async function withSource<T>(
+  from: string | URL | CheckpointSource | undefined,
+  warn: Warn,
+  signal: AbortSignal | undefined,
+  use: (source: CheckpointSource) => Promise<T>,
+): Promise<T> {
+  if (isSource(from)) return use(from);
+  let folder: string;
+  try {
+    folder = wholeModelFolder(from, warn);
+  } catch (error) {
+    // A name without an organisation is rather a folder's, mistyped.
+    if (!isQuipuError(error) || !error.repo?.includes("/")) throw error;
+    return withHubSource(error.repo, signal, use);
+  }
+  return use(await folderSource(folder));
+}
+
+async function planSource(
+  source: CheckpointSource,
+  options: MemoryOptions,
+  { warnings, warn, signal }: ReturnType<typeof collectWarnings> & { readonly signal: AbortSignal | undefined },
+): Promise<Planned> {
   const config = await readSourceConfig(source, warn, signal);
   checkAsked(config, options);
   const checkpoint = await openSource(source, warn, signal);

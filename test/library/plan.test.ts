@@ -8,12 +8,13 @@ import { inspectModel } from "#quipu/generate/inspect.js";
 import { type LoadOptions, loadModel } from "#quipu/generate/load.js";
 import type { ModelStats } from "#quipu/generate/model.js";
 import { planCheckpoint } from "#quipu/generate/plan.js";
-import { type LoadPlan, type ModelPlan, planModel } from "#quipu/index.js";
+import { type LoadPlan, type ModelPlan, modelFolder, planModel } from "#quipu/index.js";
 import { availableTargets } from "#quipu/machine/machine.js";
 import { availableThreads } from "#quipu/machine/process-limits.js";
 import { readSourceConfig } from "#quipu/model/config.js";
 import { QUANTIZATIONS } from "#quipu/model/quantization.js";
 import { safetensorsBytes, TINY_CONFIG, temporaryFolder, tinyTensors, writeCheckpoint } from "../checkpoint-writer.js";
+import { HubServer, tinyModelFiles, useHub } from "../hub.js";
 import { loadTiny, tinyNames } from "../model/reference.js";
 import { complete, someIds, withModel, withRuntime } from "../model/run-model.js";
 
@@ -346,6 +347,55 @@ describe("headers", () => {
     await planModel(told, { signal, speed: false });
     expect(signals.length).toBeGreaterThan(2);
     expect(new Set(signals)).toEqual(new Set([signal]));
+  });
+});
+
+describe("a repository that is not downloaded", () => {
+  const REPO = "org/tiny";
+  let server: HubServer;
+  beforeEach(async () => {
+    server = await HubServer.start();
+    useHub(server, root);
+  });
+  afterEach(() => server.close());
+
+  test("is planned from headers that the hub is asked for, and stays where it is", async () => {
+    const files = tinyModelFiles();
+    server.commit(REPO, files);
+    const plan = await planModel(REPO, { speed: false, quantize: "none", kvCache: "f16" });
+    const dir = join(root, "fetched");
+    mkdirSync(dir);
+    for (const { path, bytes } of files) writeFileSync(join(dir, path), bytes);
+    const here = await planModel(dir, { speed: false, quantize: "none", kvCache: "f16" });
+    expect({ ...plan, freeMemory: 0 }).toEqual({ ...here, where: REPO, freeMemory: 0 });
+    const weights = files.find(({ path }) => path === "model.safetensors")!.bytes;
+    const header = 8 + Number(weights.readBigUInt64LE());
+    const ranges = server.asked.filter(({ file }) => file === "model.safetensors").map(({ headers }) => headers.range!);
+    expect(ranges.length).toBeGreaterThan(0);
+    for (const range of ranges) {
+      expect(Number(/^bytes=\d+-(\d+)$/.exec(range)![1])).toBeLessThan(Math.max(512, header));
+    }
+    const asked = server.asked.flatMap(({ file }) => file ?? []);
+    expect(new Set(asked)).toEqual(new Set(["config.json", "model.safetensors"]));
+    expect(() => modelFolder(REPO)).toThrow("no model of that name");
+  });
+
+  test("is refused as a pull refuses it", async () => {
+    server.commit("org/gated", tinyModelFiles(), { gated: true });
+    const planned = (name: string) => planModel(name, { speed: false }).catch((error) => error);
+    expect(await planned("org/gated")).toMatchObject({ code: "ERR_PULL", message: expect.stringMatching(/is gated/) });
+    expect(await planned("org/other")).toMatchObject({
+      code: "ERR_PULL",
+      message: expect.stringMatching(/no such repository/),
+    });
+    server.forget();
+    expect(await planned("other")).toMatchObject({ code: "ERR_MODEL_NOT_FOUND" });
+    process.env.HF_HUB_OFFLINE = "1";
+    expect(await planned("org/gated")).toMatchObject({
+      code: "ERR_PULL",
+      message: expect.stringMatching(/HF_HUB_OFFLINE/),
+    });
+    expect(server.asked).toEqual([]);
   });
 });
 
