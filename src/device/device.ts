@@ -13,7 +13,7 @@ import { checkArgument, type Kind, whole } from "../arguments.js";
 import { abortedError, isQuipuError, QuipuError } from "../errors.js";
 import { chooseTarget } from "../machine/machine.js";
 import type { PreparedFile } from "../machine/prepared-file.js";
-import { availableMemory, threadsFor } from "../machine/process-limits.js";
+import { threadsFor } from "../machine/process-limits.js";
 import { type DType, FORMATS, type FormatRow } from "./formats.js";
 import { chooseFusions, type Fusion } from "./fusions.js";
 import { bytesOf, type Shape, type Tensor } from "./tensor.js";
@@ -89,6 +89,9 @@ export interface RunResult {
   readonly failures: readonly RowFailure[];
 }
 
+/** What programs are recorded, compiled and held for: a device, or one that is only planned (planned-device.ts). */
+export type ProgramDevice = Pick<Device, "allocate" | "free" | "load" | "run" | "fusions">;
+
 /** A device. It owns memory and programs and takes no other's. Runs are queued, first in first out; the event loop stays free. */
 export class Device {
   readonly kind: DeviceKind;
@@ -140,9 +143,9 @@ export class Device {
     return { state, arena };
   }
 
-  /** Bytes that are free for what is made on it: of its own memory, else of what the process may have. */
-  freeMemory(): number {
-    return this.kind === "cuda" ? this.#native.freeMemory() : availableMemory();
+  /** Bytes that are free of its own memory; undefined where its memory is the host's. */
+  ownMemory(): number | undefined {
+    return this.kind === "cuda" ? this.#native.freeMemory() : undefined;
   }
 
   /**
