@@ -5,7 +5,7 @@
 //
 // Weights are bf16, normal with σ = 0.02; norms are 1. The same options give the same bytes. What is in memory at any time is
 // some megabytes. Without a folder it makes one among the system's temporary files; it prints where.
-import { closeSync, mkdirSync, mkdtempSync, openSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import process from "node:process";

@@ -16,20 +16,33 @@ const SETTINGS = {
 /** The model of `folder` on a device of its own, and a prompt of `depth` tokens in each of `slots`. */
 export async function openRuntime(
   folder,
-  { target, threads, slots, depth, contextLength, quantize = "none", cache = false },
+  {
+    device: kind = "cpu",
+    target,
+    threads,
+    slots,
+    depth,
+    contextLength,
+    kvCache = "f16",
+    quantize = "none",
+    cache = false,
+  },
 ) {
-  const { Device } = await library("device/device.js");
+  const { Device, openDevice } = await library("device/device.js");
   const { FUSIONS } = await library("device/fusions.js");
   const { openCheckpoint } = await library("checkpoint/checkpoint.js");
   const { readConfig } = await library("model/config.js");
   const { loadWeights } = await library("model/weights.js");
   const { Runtime } = await library("model/runtime.js");
-  const device = new Device("cpu", target, threads, { fusions: FUSIONS });
+  const device =
+    kind === "cpu" && target !== undefined
+      ? new Device("cpu", target, threads, { fusions: FUSIONS })
+      : openDevice({ device: kind });
   const config = await readConfig(folder);
   const loaded = await loadWeights(device, await openCheckpoint(folder), config, { mmap: true, quantize, cache });
-  const shape = { slots, stepRows: 512, contextLength, cacheTokens: contextLength * slots, type: "f16" };
+  const shape = { slots, stepRows: 512, contextLength, cacheTokens: contextLength * slots, type: kvCache };
   const runtime = await Runtime.create(device, config, loaded.weights, shape);
-  const prompt = Int32Array.from({ length: depth }, (_, i) => 300 + i);
+  const prompt = Int32Array.from({ length: depth }, (_, i) => (300 + i) % config.vocabSize);
   const pages = runtime.cache.blocks;
   for (let slot = 0; slot < slots; slot++) {
     const ofSlot = Int32Array.from({ length: pages }, (_, i) => slot * pages + i);

@@ -3,6 +3,7 @@
 
 #include "binding/classes.h"
 #include "binding/errors.h"
+#include "binding/file_lock.h"
 #include "binding/machine.h"
 #include "binding/tokenizer.h"
 #include "binding/trainer.h"
@@ -21,11 +22,13 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("openPrepared", Napi::Function::New(env, guardedFunction<openPrepared>, "openPrepared"));
   exports.Set("makePrepared", Napi::Function::New(env, guardedFunction<makePrepared>, "makePrepared"));
   exports.Set("describePrepared", Napi::Function::New(env, guardedFunction<describePrepared>, "describePrepared"));
+  exports.Set("tryLock", Napi::Function::New(env, guardedFunction<tryLock>, "tryLock"));
   exports.Set("targets", Napi::Function::New(env, guardedFunction<targets>, "targets"));
   exports.Set("processors", Napi::Function::New(env, guardedFunction<processors>, "processors"));
   exports.Set("measureReadBandwidth",
               Napi::Function::New(env, guardedFunction<measureReadBandwidth>, "measureReadBandwidth"));
   exports.Set("measureOperations", Napi::Function::New(env, guardedFunction<measureOperations>, "measureOperations"));
+  exports.Set("workspaceOf", Napi::Function::New(env, guardedFunction<workspaceOf>, "workspaceOf"));
   return exports;
 }
 

@@ -18,7 +18,7 @@ const ALLOWED = {
   utf8: [],
   warnings: [],
   addon: [...BASE],
-  checkpoint: [...BASE],
+  checkpoint: [...BASE, "machine"],
   jinja: ["once"],
   machine: [...BASE, "addon"],
   tokenizer: [...BASE, "addon", "checkpoint", "machine"],
@@ -28,13 +28,13 @@ const ALLOWED = {
   model: [...BASE, "checkpoint", "device", "graph", "machine"],
   generate: [...BASE, "chat", "checkpoint", "device", "graph", "machine", "model", "tokenizer"],
   benchmark: [...BASE, "device", "generate", "machine", "model", "tokenizer"],
-  index: [...BASE, "benchmark", "chat", "device", "generate", "machine", "model", "tokenizer"],
+  index: [...BASE, "benchmark", "chat", "checkpoint", "device", "generate", "machine", "model", "tokenizer"],
   // The public library; and what --help, which must be quick, needs without all of it.
   cli: ["errors", "index", "nearest", "utf8"],
 };
 
 /** Who may use which package. */
-const PACKAGES = { commander: "cli", "js-tiktoken": "tokenizer" };
+const PACKAGES = { commander: "cli", "js-tiktoken": "tokenizer", undici: "checkpoint" };
 
 const IMPORTS = [/^(?:import|export)\b[^;"]*?\bfrom\s+"([^"]+)"/gm, /^import\s+"([^"]+)"/gm, /\bimport\(\s*"([^"]+)"/g];
 

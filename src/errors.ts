@@ -9,6 +9,7 @@ export type QuipuErrorCode =
   | "ERR_MODEL_INVALID"
   | "ERR_MODEL_UNSUPPORTED"
   | "ERR_TOKENIZER_INVALID"
+  | "ERR_PULL"
   | "ERR_CHAT_TEMPLATE"
   | "ERR_NOT_A_NUMBER"
   | "ERR_ALL_FORBIDDEN"
@@ -29,6 +30,7 @@ export const EXIT_CODES: Readonly<Record<QuipuErrorCode, number>> = {
   ERR_MODEL_INVALID: 3,
   ERR_MODEL_UNSUPPORTED: 3,
   ERR_TOKENIZER_INVALID: 3,
+  ERR_PULL: 3,
   ERR_CHAT_TEMPLATE: 3,
   ERR_NOT_A_NUMBER: 3,
   ERR_ALL_FORBIDDEN: 2,
@@ -45,6 +47,30 @@ export const EXIT_CODES: Readonly<Record<QuipuErrorCode, number>> = {
 
 const BRAND: unique symbol = Symbol.for("quipu-llm.error") as never;
 
+/** Values of options with which an error would not have been, each by itself. */
+export type Fitting = Readonly<Record<string, string | number | boolean>>;
+
+/**
+ * The sentence that says what fits, at the end of an error's message.
+ *
+ * @param words how an option with a value is called; default: as the library has it.
+ */
+export function fittingSentence(
+  fitting: Fitting,
+  words: (option: string, value: Fitting[string]) => string = (option, value) => `${option} ${value}`,
+): string {
+  return `What fits: ${Object.entries(fitting)
+    .map(([option, value]) => words(option, value))
+    .join(", or ")}.`;
+}
+
+interface QuipuErrorOptions {
+  readonly cause?: unknown;
+  readonly option?: string | undefined;
+  readonly repo?: string | undefined;
+  readonly fitting?: Fitting;
+}
+
 /**
  * An error with a stable `code`. The message says what failed, what was expected and got, and what to do next.
  * Recognise it with {@link isQuipuError}: the brand survives several copies of the package in one process.
@@ -53,13 +79,22 @@ export class QuipuError extends Error {
   readonly code: QuipuErrorCode;
   /** The argument or option that is wrong, or that would help, by its name in the library: "contextLength". */
   declare readonly option?: string;
+  /** What `pullModel` would fetch, where a model is not in the hub's cache, or in part: "org/name@revision". */
+  declare readonly repo?: string;
+  /** Of ERR_OUT_OF_MEMORY: what would fit, by option; the message says it too. Without it nothing does. */
+  declare readonly fitting?: Fitting;
   readonly [BRAND] = true;
 
-  constructor(code: QuipuErrorCode, message: string, { option, ...rest }: { cause?: unknown; option?: string } = {}) {
-    super(message, rest);
+  /** `option`: by default the first that is `fitting`. */
+  constructor(code: QuipuErrorCode, message: string, { option, repo, fitting = {}, ...rest }: QuipuErrorOptions = {}) {
+    const [first] = Object.keys(fitting);
+    super(first === undefined ? message : `${message} ${fittingSentence(fitting)}`, rest);
     this.name = "QuipuError";
     this.code = code;
-    if (option !== undefined) this.option = option;
+    const about = option ?? first;
+    if (about !== undefined) this.option = about;
+    if (repo !== undefined) this.repo = repo;
+    if (first !== undefined) this.fitting = fitting;
   }
 }
 

@@ -1,13 +1,32 @@
 // The public API of quipu-llm: exports, no code.
 
 export { type BenchmarkOptions, type BenchmarkResult, type BenchmarkRow, runBenchmark } from "./benchmark/benchmark.js";
+export {
+  type LoadPlanWithSpeed as LoadPlan,
+  type ModelPlan,
+  type PlanOptions,
+  planModel,
+} from "./benchmark/plan.js";
+export type { ExpectedSpeed } from "./benchmark/speed.js";
 export { encodeChat } from "./chat/encode-chat.js";
-export { type ChatRequest, parseChatRequest, parseJson } from "./chat/request.js";
+export { type ChatRequest, formatChatRequest, parseChatRequest, parseJson } from "./chat/request.js";
 export { ChatTemplate } from "./chat/template.js";
 export { loadChatTemplate } from "./chat/template-files.js";
+export {
+  type CachedModel,
+  type CachedRevision,
+  listModels,
+  type PruneModelsOptions,
+  pruneModels,
+  type RemovedItem,
+  removeModel,
+} from "./checkpoint/hub/models.js";
+export { pullModel } from "./checkpoint/hub/pull.js";
+export type { PulledFile, PullOptions, PullPlan, PullProgress, PullResult } from "./checkpoint/hub/pull-options.js";
+export { hubCacheFolder } from "./checkpoint/hub/settings.js";
 export type { CudaName } from "./device/device.js";
 export type { Fusion } from "./device/fusions.js";
-export { EXIT_CODES, isQuipuError, QuipuError, type QuipuErrorCode } from "./errors.js";
+export { EXIT_CODES, type Fitting, isQuipuError, QuipuError, type QuipuErrorCode } from "./errors.js";
 export {
   type CacheEntry,
   clearCache,
@@ -15,11 +34,13 @@ export {
   type PruneOptions,
   pruneCache,
 } from "./generate/cache.js";
+export type { Conversation } from "./generate/conversation.js";
 export type * from "./generate/events.js";
 export { type InspectOptions, inspectModel, type ModelReport } from "./generate/inspect.js";
 export { type LoadOptions, loadModel } from "./generate/load.js";
 export type { LogitsOptions, Model, ModelStats, ModelWithTokenizer, NextOptions } from "./generate/model.js";
-export { modelFolder } from "./generate/model-folder.js";
+export { modelFolder, wholeModelFolder } from "./generate/model-folder.js";
+export type { CheckpointSource } from "./generate/plan.js";
 export { encodePrompt, type PromptContext } from "./generate/prompt.js";
 export type { StopToken } from "./generate/stop-tokens.js";
 export { cacheFolder } from "./machine/cache-folder.js";

@@ -17,13 +17,13 @@ struct DeviceWrap::Pending {
 };
 
 Napi::Function DeviceWrap::define(Napi::Env env) {
-  return DefineClass(
-      env, "Device",
-      {method<&DeviceWrap::buffer>("buffer"), method<&DeviceWrap::place>("place"),
-       method<&DeviceWrap::section>("section"), method<&DeviceWrap::upload>("upload"),
-       method<&DeviceWrap::packedLayout>("packedLayout"), method<&DeviceWrap::program>("program"),
-       method<&DeviceWrap::run>("run"), method<&DeviceWrap::cancel>("cancel"), method<&DeviceWrap::threads>("threads"),
-       method<&DeviceWrap::memory>("memory"), method<&DeviceWrap::dispose>("dispose")});
+  return DefineClass(env, "Device",
+                     {method<&DeviceWrap::buffer>("buffer"), method<&DeviceWrap::place>("place"),
+                      method<&DeviceWrap::section>("section"), method<&DeviceWrap::upload>("upload"),
+                      method<&DeviceWrap::packedLayout>("packedLayout"), method<&DeviceWrap::program>("program"),
+                      method<&DeviceWrap::run>("run"), method<&DeviceWrap::cancel>("cancel"),
+                      method<&DeviceWrap::threads>("threads"), method<&DeviceWrap::memory>("memory"),
+                      method<&DeviceWrap::freeMemory>("freeMemory"), method<&DeviceWrap::dispose>("dispose")});
 }
 
 // With the kernels of that name; threads() tells how many it got.
@@ -68,6 +68,11 @@ Napi::Value DeviceWrap::memory(const Napi::CallbackInfo& info) {
   bytes.Set(0u, static_cast<double>(device_->stateBytes()));
   bytes.Set(1u, static_cast<double>(device_->workspaceBytes()));
   return bytes;
+}
+
+// freeMemory() → bytes of the device's own memory that are free; 0 of one that has none
+Napi::Value DeviceWrap::freeMemory(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(device_->freeBytes()));
 }
 
 // buffer(bytes, indexBound, filled) → Buffer: zeroed memory

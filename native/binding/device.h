@@ -26,6 +26,7 @@ class DeviceWrap : public Wrapped<DeviceWrap> {
   Napi::Value place(const Napi::CallbackInfo& info);
   Napi::Value section(const Napi::CallbackInfo& info);
   Napi::Value upload(const Napi::CallbackInfo& info);
+  Napi::Value freeMemory(const Napi::CallbackInfo& info);
   Napi::Value packedLayout(const Napi::CallbackInfo& info);
   Napi::Value program(const Napi::CallbackInfo& info);
   Napi::Value run(const Napi::CallbackInfo& info);

@@ -77,6 +77,8 @@ class Backend {
   virtual Status upload(std::span<const uint8_t>, DType, uint32_t, uint32_t, std::shared_ptr<Memory>&) {
     return Status::error(ErrorCode::kInternal, "this device packs matrices itself");
   }
+  // Bytes of its own memory that are free now; of a device whose memory is the host's, 0.
+  virtual size_t freeBytes() const { return 0; }
   // Bytes of arena and workspace held now.
   virtual size_t workspaceBytes() const = 0;
   // How packed weights lie in its memory, told from all that it was before: what one version has packed into a file's

@@ -52,6 +52,7 @@ class Device : public std::enable_shared_from_this<Device> {
   // Bytes of memory that allocate() has made and that is not gone yet.
   size_t stateBytes() const { return stateBytes_.load(std::memory_order_relaxed); }
   size_t workspaceBytes() const { return closed() ? 0 : backend_->workspaceBytes(); }
+  size_t freeBytes() const { return closed() ? 0 : backend_->freeBytes(); }
   uint32_t packedLayout() const { return closed() ? 0 : backend_->packedLayout(); }
 
   // These are Backend's, and ERR_DISPOSED when the device is closed.

@@ -38,7 +38,7 @@ class PhaseWorker final : public Worker {
 Status grow(std::shared_ptr<HostMemory>& memory, size_t bytes) {
   if (memory != nullptr && memory->bytes() >= bytes) return {};
   memory.reset();
-  return HostMemory::allocate(std::max(bytes, kAlignment), 0, false, memory);
+  return HostMemory::allocate(heldBytes(bytes), 0, false, memory);
 }
 
 void fit(std::shared_ptr<HostMemory>& memory, size_t bytes) {
@@ -62,7 +62,29 @@ uint64_t identityOf(uint64_t executable, const RowCounts& counts) {
   return executable << 40 ^ uint64_t { counts.rows } << 20 ^ counts.wanted;
 }
 
+View viewOf(const Tensor& t, std::byte* data, uint32_t bound) {
+  return {data, t.dtype, {t.dims[0], t.dims[1], t.dims[2], t.dims[3]}, bound};
+}
+
 }  // namespace
+
+void Workspace::add(const Kernel& kernel, const OpCall& call) {
+  const size_t scratch = kernel.scratchBytes == nullptr ? 0 : kernel.scratchBytes(call);
+  scratchBytes = std::max(scratchBytes, (scratch + kAlignment - 1) / kAlignment * kAlignment);
+  if (kernel.sharedBytes != nullptr) sharedBytes = std::max(sharedBytes, kernel.sharedBytes(call));
+}
+
+Workspace Workspace::of(const Target& target, const Program& program) {
+  Workspace workspace;
+  for (const Op& op : program.ops()) {
+    View views[kMaxOperands];
+    for (uint32_t i = 0; i < op.operandCount; ++i) views[i] = viewOf(program.tensors()[op.operands[i]], nullptr, 0);
+    workspace.add(target.kernels[static_cast<uint32_t>(op.code)], {views, op.operandCount, op.attributes});
+  }
+  return workspace;
+}
+
+size_t heldBytes(size_t bytes) { return std::max(bytes, kAlignment); }
 
 // Less is copied from a mapped file: a vector of 4 KiB would keep the file, and the 2 MiB around it, in memory, of
 // which nobody needs the rest where the other weights are packed.
@@ -91,17 +113,15 @@ CpuExecutable::CpuExecutable(CpuBackend& backend, const Program& program)
         bound = program.bufferOf(t).indexBound();
       }
       if (t.leading != Leading::kFixed) leadingViews_.push_back({static_cast<uint32_t>(views_.size()), t.leading});
-      views_.push_back({data, t.dtype, {t.dims[0], t.dims[1], t.dims[2], t.dims[3]}, bound});
+      views_.push_back(viewOf(t, data, bound));
     }
     const OpCall& call = calls_.emplace_back(OpCall{first, op.operandCount, op.attributes});
     const Kernel& kernel = backend.target_.kernels[static_cast<uint32_t>(op.code)];
     for (const Phase& phase : kernel.phases) {
       if (phase.run != nullptr) steps_.push_back({static_cast<uint32_t>(calls_.size() - 1), &phase});
     }
-    if (kernel.scratchBytes != nullptr) scratchBytes_ = std::max(scratchBytes_, kernel.scratchBytes(call));
-    if (kernel.sharedBytes != nullptr) sharedBytes_ = std::max(sharedBytes_, kernel.sharedBytes(call));
+    workspace_.add(kernel, call);
   }
-  scratchBytes_ = (scratchBytes_ + kAlignment - 1) / kAlignment * kAlignment;
   backend.executables_.push_back(this);
 }
 
@@ -169,11 +189,11 @@ Status CpuBackend::load(const Program& program, std::unique_ptr<Executable>& out
 Status CpuBackend::makeRoom(const CpuExecutable& executable) {
   Status status = grow(arena_, executable.arenaBytes_);
   // Where more was refused there is none: what the size was before says nothing then.
-  if (status.ok() && (scratch_ == nullptr || executable.scratchBytes_ > scratchBytes_)) {
-    status = grow(scratch_, executable.scratchBytes_ * threads_);
-    if (status.ok()) scratchBytes_ = executable.scratchBytes_;
+  if (status.ok() && (scratch_ == nullptr || executable.workspace_.scratchBytes > scratchBytes_)) {
+    status = grow(scratch_, executable.workspace_.scratchBytes * threads_);
+    if (status.ok()) scratchBytes_ = executable.workspace_.scratchBytes;
   }
-  if (status.ok()) status = grow(shared_, executable.sharedBytes_);
+  if (status.ok()) status = grow(shared_, executable.workspace_.sharedBytes);
   count();
   return status;
 }
@@ -183,8 +203,8 @@ void CpuBackend::forget(const CpuExecutable& executable) {
   size_t arena = 0, scratch = 0, shared = 0;
   for (const CpuExecutable* other : executables_) {
     arena = std::max(arena, other->arenaBytes_);
-    scratch = std::max(scratch, other->scratchBytes_);
-    shared = std::max(shared, other->sharedBytes_);
+    scratch = std::max(scratch, other->workspace_.scratchBytes);
+    shared = std::max(shared, other->workspace_.sharedBytes);
   }
   fit(arena_, arena);
   scratchBytes_ = std::min(scratchBytes_, scratch);

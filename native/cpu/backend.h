@@ -15,6 +15,18 @@ namespace quipu::cpu {
 
 class CpuBackend;
 
+// What the kernels of a program need beside its arena, by the shapes and dtypes of its capacity alone.
+struct Workspace {
+  size_t scratchBytes = 0;  // of each thread
+  size_t sharedBytes = 0;   // of all
+
+  void add(const Kernel& kernel, const OpCall& call);
+  static Workspace of(const Target& target, const Program& program);
+};
+
+// Bytes that are taken for an arena, or workspace of one kind, of `bytes`.
+size_t heldBytes(size_t bytes);
+
 // To be raised whenever a kernel reads or writes any packed format otherwise than before, in codes, scales or their
 // places: packed weights are kept in files (core/prepared_file.h). The same for all instruction sets.
 constexpr uint32_t kPackedLayout = 2;
@@ -54,7 +66,8 @@ class CpuExecutable final : public Executable, private ThreadTeam::Work {
   std::byte* arena_ = nullptr;  // where those lie
   std::vector<LeadingView> leadingViews_;
   RowCounts counts_;  // that those have
-  size_t arenaBytes_, scratchBytes_ = 0, sharedBytes_ = 0, rows_;
+  Workspace workspace_;
+  size_t arenaBytes_, rows_;
 };
 
 class CpuBackend final : public Backend {

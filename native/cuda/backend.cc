@@ -115,6 +115,12 @@ Status CudaBackend::upload(std::span<const uint8_t> bytes, DType dtype, uint32_t
   return {};
 }
 
+size_t CudaBackend::freeBytes() const {
+  size_t left = 0, all = 0;
+  (void)cudaSetDevice(static_cast<int>(index_));
+  return cudaMemGetInfo(&left, &all) == cudaSuccess ? left : 0;
+}
+
 Status CudaBackend::load(const Program& program, std::unique_ptr<Executable>& out) {
   (void)cudaSetDevice(static_cast<int>(index_));
   // The arena may move: what is in flight has to end first.

@@ -25,6 +25,7 @@ class CudaBackend final : public Backend {
                std::shared_ptr<Memory>& out) override;
   Status upload(std::span<const uint8_t> bytes, DType dtype, uint32_t rows, uint32_t columns,
                 std::shared_ptr<Memory>& out) override;
+  size_t freeBytes() const override;
   size_t workspaceBytes() const override { return arenaBytes_.load(std::memory_order_relaxed); }
   Status load(const Program& program, std::unique_ptr<Executable>& out) override;
   Ticket submit(const Submission& submission) override;

@@ -70,6 +70,8 @@ export interface NativeDevice {
   cancel(flag: NativeCancelFlag): void;
   /** Threads of its runs: those asked for, or fewer where the system refuses to start some. */
   threads(): number;
+  /** Bytes of the device's own memory that are free now; 0 of one that has none. */
+  freeMemory(): number;
   /** Bytes of buffers that are not gone, and of arena and kernel workspace, held now. */
   memory(): [state: number, workspace: number];
   dispose(): void;
@@ -196,6 +198,18 @@ export interface NativeAddon extends NativeDeviceAddon {
   makePrepared(...which: [...NativePreparation, description: string, sizes: Float64Array]): NativePreparedFile | string;
   /** Of any prepared file; null where it is none, or its description is damaged or has more than `most` bytes. */
   describePrepared(path: string, most: number): [kind: string, version: number, description: string] | null;
+  /** "" where this descriptor has the lock of its file now (flock), "held" where another has it, else what the system says. */
+  tryLock(fd: number): string;
+  /**
+   * Bytes of arena, scratch and shared workspace that runs of a program take, of a device with so many threads. `buffers` has three numbers for
+   * each of the program's: bytes, index bound, and 0 where it is read-only. Nothing is allocated.
+   */
+  workspaceOf(
+    target: string,
+    threads: number,
+    stream: Uint32Array,
+    buffers: Float64Array,
+  ): [arena: number, scratch: number, shared: number];
   /** Instruction sets with kernels that this machine can run, slowest first. */
   targets(): string[];
   /** Processors that this process may run on: its affinity. */

@@ -14,6 +14,7 @@ import { higherRoofs, measureRoofs, type Roofs } from "../machine/roofs.js";
 import { sampleOnly } from "../model/sample-only.js";
 import { belowRoofs, decodeRoof, promptRoof, type Roof } from "./roofs.js";
 import { median, quantile, standardDeviation } from "./statistics.js";
+import { type Decode, decode, idsFor, promptTime } from "./timing.js";
 import { tokenizeRates } from "./tokenize.js";
 
 export interface BenchmarkOptions {
@@ -151,40 +152,6 @@ export async function runBenchmark(
     ...{ backend: `${stats.device} ${stats.target}`, threads: stats.threads, kvCache: stats.kvCache },
   };
   return { cpu: machine.cpu, roofs: measured.roofs, stats, settings, rows };
-}
-
-/** Milliseconds from a prompt to the first token. */
-async function promptTime(model: Model, ids: Int32Array, signal: AbortSignal | undefined): Promise<number> {
-  const started = performance.now();
-  await model.next(ids, { top: 1, promptCache: false, signal });
-  return performance.now() - started;
-}
-
-/** Milliseconds from the first token to the last, and the inter-token latencies. */
-interface Decode {
-  readonly ms: number;
-  readonly gapsMs: readonly number[];
-}
-
-async function decode(
-  model: Model,
-  ids: Int32Array,
-  maxTokens: number,
-  { sampling, signal }: BenchmarkOptions,
-): Promise<Decode> {
-  const times: number[] = [];
-  const request = { seed: 1, ...sampling, maxTokens, ignoreEos: true, promptCache: false, signal };
-  for await (const event of model.generate(ids, request)) {
-    if (event.type === "token") times.push(performance.now());
-  }
-  if (signal?.aborted) throw abortedError(signal);
-  const gapsMs = times.slice(1).map((time, i) => time - times[i]!);
-  return { ms: times.at(-1)! - times[0]!, gapsMs };
-}
-
-/** Ids spread over the vocabulary: what they say does not change what they cost. */
-function idsFor({ config }: Model, count: number): Int32Array {
-  return Int32Array.from({ length: count }, (_, i) => (i * 7919 + 13) % config.vocabSize);
 }
 
 /** Runs that each figure of sampling is the mean of. */

@@ -183,7 +183,7 @@ function withReasoning(message: PyDict): PyDict {
 }
 
 /** Data through and through: what JSON can hold. Fields that are undefined are left out, as JSON does. */
-function toValue(value: unknown, where: string, depth = 0): Value {
+export function toValue(value: unknown, where: string, depth = 0): Value {
   if (value === null || typeof value === "string" || typeof value === "boolean" || typeof value === "bigint")
     return value;
   if (typeof value === "number" && Number.isFinite(value))

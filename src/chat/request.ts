@@ -1,9 +1,9 @@
 // A conversation as JSON: a list of messages, or a request as OpenAI and vLLM write them.
-import { checkArgument, string, wrongArgument } from "../arguments.js";
+import { checkArgument, isObject, reading, string, wrongArgument } from "../arguments.js";
 import { QuipuError } from "../errors.js";
-import { parseJson as parseAsPython } from "../jinja/json.js";
+import { dumps, parseJson as parseAsPython } from "../jinja/json.js";
 import { PyDict, type Value } from "../jinja/values.js";
-import type { ChatMessage, ChatOptions } from "./message.js";
+import { type ChatMessage, type ChatOptions, checkConversation, toValue } from "./message.js";
 import { CHAT_OPTIONS } from "./option-kinds.js";
 
 /** What a request says of its prompt. */
@@ -69,7 +69,7 @@ export function parseChatRequest(text: string): ChatRequest {
   }
   // A list of numbers would be taken for ids.
   const fields = (message: Value, index: number) => {
-    if (message instanceof PyDict) return Object.fromEntries(message.entries());
+    if (message instanceof PyDict) return { ...Object.fromEntries(message.entries()), ...contentOf(message) };
     throw wrongArgument(`messages[${index}]`, "{ role, content }", message);
   };
   return {
@@ -77,4 +77,33 @@ export function parseChatRequest(text: string): ChatRequest {
     messages: messages.map(fields) as unknown as readonly ChatMessage[],
     otherFields,
   };
+}
+
+/** Parts of a content as callers write them, not as templates see them. */
+function contentOf(message: PyDict): { content?: unknown } {
+  const content = message.get("content");
+  if (!Array.isArray(content)) return {};
+  return { content: content.map((part) => (part instanceof PyDict ? Object.fromEntries(part.entries()) : part)) };
+}
+
+/**
+ * A request as JSON, which {@link parseChatRequest} reads: what it gave comes out as it was.
+ *
+ * @param otherFields by their names in JSON: model, temperature …
+ * @throws {QuipuError} ERR_USAGE for messages that are none, and for what JSON cannot hold.
+ */
+export function formatChatRequest(
+  request: { readonly messages: readonly ChatMessage[] } & ChatOptions,
+  otherFields: Readonly<Record<string, unknown>> = {},
+): string {
+  const value = reading("request", () => {
+    if (!isObject(request) || !Array.isArray(request.messages)) {
+      throw wrongArgument("request", "an object with a list of messages", request);
+    }
+    const { messages, ...options } = request;
+    checkConversation(messages, options);
+    const fields = Array.from(OPTIONS, ([name, option]) => [name, options[option]]);
+    return toValue({ messages, ...Object.fromEntries(fields), ...otherFields }, "request");
+  });
+  return `${dumps(value, { ensureAscii: false, indent: "  ", separators: undefined, sortKeys: false })}\n`;
 }

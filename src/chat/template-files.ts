@@ -2,9 +2,8 @@
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { callback, checkArgument, pathOf } from "../arguments.js";
-import { listFolder } from "../checkpoint/checkpoint.js";
-import { examine, readWhole, systemError } from "../checkpoint/file.js";
-import { checkpointFolder } from "../checkpoint/hub-cache.js";
+import { examine, listFolder, readWhole, systemError } from "../checkpoint/file.js";
+import { checkpointFolder, namedCheckpoint } from "../checkpoint/hub.js";
 import { isJsonObject, type JsonObject, readJsonFile, shownJson } from "../checkpoint/json.js";
 import { refuseWrongFile } from "../checkpoint/wrong-file.js";
 import { QuipuError } from "../errors.js";
@@ -20,7 +19,7 @@ const CONFIG = "tokenizer_config.json";
 const LEGACY = "chat_template.json";
 
 /**
- * The chat templates of a checkpoint folder; without names where it has none. Files of their own (chat_template.jinja, and
+ * The chat templates of a checkpoint folder, or of a model in the hub's cache (org/name); without names where it has none. Files of their own (chat_template.jinja, and
  * additional_chat_templates/ for those of other names) take the place of all in tokenizer_config.json; chat_template.json, which
  * processors had, counts where there is neither. They are parsed when they are used.
  *
@@ -30,8 +29,9 @@ const LEGACY = "chat_template.json";
 export async function loadChatTemplate(folder: string | URL, warn: Warn = () => {}): Promise<ChatTemplate> {
   const given = pathOf("folder", folder);
   checkArgument("warn", warn, callback);
-  await listFolder(given);
-  const dir = checkpointFolder(given, warn);
+  const named = examine(given, "ERR_MODEL_NOT_FOUND").kind === "absent" ? namedCheckpoint(given, false) : undefined;
+  if (named === undefined) await listFolder(given);
+  const dir = named ?? checkpointFolder(given, warn);
   const config = (await readJsonFile(join(dir, CONFIG), "ERR_TOKENIZER_INVALID", warn)) ?? {};
   const tokens = await specialTokens(dir, config, warn);
   const made = (sources: ReadonlyMap<string, string>, place: (name: string) => string) => {

@@ -1,14 +1,15 @@
 // A checkpoint folder in the published layout: model.safetensors, or shards named by model.safetensors.index.json. Where
 // the two are there, or index and shards disagree, it is read as transformers reads it, with a warning (decisions/0006).
-import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { QuipuError } from "../errors.js";
 import { firstOf, shownName, type Warn } from "../warnings.js";
-import { examine, systemError } from "./file.js";
-import { isJsonObject, readJsonFile, shownJson } from "./json.js";
+import { examine, listFolder } from "./file.js";
+import { isJsonObject, type JsonObject, readJsonFile, shownJson } from "./json.js";
 import { ADAPTER_CONFIG, otherForm, partialDownload } from "./other-forms.js";
-import { readSafetensors, type SafetensorsFile, type TensorInfo } from "./safetensors.js";
+import { readSafetensors, readSourceSafetensors, type SafetensorsFile, type TensorInfo } from "./safetensors.js";
+import { type CheckpointSource, readSourceJson } from "./source.js";
 
+const CODE = "ERR_MODEL_INVALID";
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 const SHARD = /^model-\d+-of-\d+\.safetensors$/;
@@ -35,31 +36,71 @@ export interface Checkpoint {
  *   say wrongly.
  */
 export async function openCheckpoint(dir: string, warn: Warn = () => {}): Promise<Checkpoint> {
-  const names = await listFolder(dir);
+  return open(
+    {
+      ...{ dir, names: await listFolder(dir) },
+      stateOf: (name) => stateOf(dir, name),
+      readHeader: (name) => readSafetensors(join(dir, name)),
+      readIndex: () => readJsonFile(join(dir, INDEX), CODE, warn),
+    },
+    warn,
+  );
+}
+
+/** {@link openCheckpoint}, of a source. @throws {QuipuError} the source's too. */
+export async function openSource(
+  source: CheckpointSource,
+  warn: Warn = () => {},
+  signal?: AbortSignal,
+): Promise<Checkpoint> {
+  const files = new Map(source.files.map((file) => [file.name, file]));
+  return open(
+    {
+      ...{ dir: source.where, names: [...files.keys()] },
+      stateOf: (name) => (files.has(name) ? (files.get(name)!.problem ?? "file") : "absent"),
+      readHeader: (name) => readSourceSafetensors(source, files.get(name)!, signal),
+      readIndex: () => readSourceJson(source, INDEX, CODE, { warn, signal }),
+    },
+    warn,
+  );
+}
+
+/** The files of a checkpoint, as they are read. */
+interface Files {
+  readonly dir: string;
+  readonly names: readonly string[];
+  /** "file", "absent", or what is wrong with it. */
+  stateOf(name: string): string;
+  readHeader(name: string): Promise<SafetensorsFile>;
+  readIndex(): Promise<JsonObject | undefined>;
+}
+
+async function open(files: Files, warn: Warn): Promise<Checkpoint> {
+  const { dir, names } = files;
   if (names.includes(ADAPTER_CONFIG)) {
     warn(
       "WARN_ADAPTER_IGNORED",
       `${dir}: the LoRA adapter of ${ADAPTER_CONFIG} is not applied to the weights beside it`,
     );
   }
-  const single = stateOf(dir, SINGLE);
-  const index = stateOf(dir, INDEX);
+  const single = files.stateOf(SINGLE);
+  const index = files.stateOf(INDEX);
   if (single === "file") {
     const others = names.filter((name) => name === INDEX || SHARD.test(name));
     if (others.length > 0)
       warn("WARN_WEIGHTS_CHOSEN", `${dir}: the weights are those of ${SINGLE}; not read: ${firstOf(others)}`);
-    return assemble(dir, [await readSafetensors(join(dir, SINGLE))], warn);
+    return assemble(dir, [await files.readHeader(SINGLE)], warn);
   }
   if (index === "file") {
     if (single !== "absent")
       warn("WARN_WEIGHTS_CHOSEN", `${dir}: the weights are those of ${INDEX}: ${SINGLE} ${single}`);
-    return openShards(dir, names, warn);
+    return openShards(files, warn);
   }
   for (const [name, state] of [[SINGLE, single] as const, [INDEX, index] as const]) {
     if (state !== "absent") throw new QuipuError("ERR_MODEL_INVALID", `${join(dir, name)}: ${state}`);
   }
   const only = await onlySafetensors(dir, names);
-  return assemble(dir, [await readSafetensors(join(dir, only))], warn);
+  return assemble(dir, [await files.readHeader(only)], warn);
 }
 
 /** "file", "absent", or what is wrong with it. */
@@ -67,20 +108,6 @@ function stateOf(dir: string, name: string): string {
   const found = examine(join(dir, name), "ERR_MODEL_INVALID");
   if (found.kind === "unreadable") return found.problem;
   return found.kind === "folder" ? "is a folder: expected a file" : found.kind;
-}
-
-/** @throws {QuipuError} ERR_MODEL_NOT_FOUND */
-export async function listFolder(dir: string): Promise<string[]> {
-  const found = examine(dir, "ERR_MODEL_NOT_FOUND");
-  const fail = (problem: string) => new QuipuError("ERR_MODEL_NOT_FOUND", problem);
-  if (found.kind === "absent") throw fail(`${dir}: no such folder`);
-  if (found.kind === "unreadable") throw fail(`${dir} ${found.problem}`);
-  if (found.kind === "file") throw fail(`${dir} is a file: expected a folder with config.json and *.safetensors`);
-  try {
-    return (await readdir(dir)).sort();
-  } catch (cause) {
-    throw systemError(dir, "cannot be read", cause, "ERR_MODEL_NOT_FOUND");
-  }
 }
 
 async function onlySafetensors(dir: string, names: readonly string[]): Promise<string> {
@@ -100,11 +127,11 @@ async function onlySafetensors(dir: string, names: readonly string[]): Promise<s
   );
 }
 
-async function openShards(dir: string, present: readonly string[], warn: Warn): Promise<Checkpoint> {
+async function openShards({ dir, names: present, readHeader, readIndex }: Files, warn: Warn): Promise<Checkpoint> {
   const fail = (what: string): never => {
     throw new QuipuError("ERR_MODEL_INVALID", `${INDEX}: ${what}`);
   };
-  const index = (await readJsonFile(join(dir, INDEX), "ERR_MODEL_INVALID", warn)) ?? fail("it is gone");
+  const index = (await readIndex()) ?? fail("it is gone");
   const map = index.weight_map;
   if (!isJsonObject(map)) return fail("expected weight_map {tensor: file}");
   const shardNames = new Set<string>();
@@ -128,7 +155,7 @@ async function openShards(dir: string, present: readonly string[], warn: Warn): 
   const shards: SafetensorsFile[] = [];
   for (let start = 0; start < names.length; start += CONCURRENT_HEADERS) {
     const batch = names.slice(start, start + CONCURRENT_HEADERS);
-    shards.push(...(await Promise.all(batch.map((name) => readSafetensors(join(dir, name))))));
+    shards.push(...(await Promise.all(batch.map(readHeader))));
   }
   const checkpoint = assemble(dir, shards, warn);
   warnOfDifferences(map, checkpoint, warn);

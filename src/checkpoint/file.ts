@@ -12,7 +12,7 @@ import {
   readSync,
   statSync,
 } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, readdir } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { QuipuError, type QuipuErrorCode } from "../errors.js";
 
@@ -165,6 +165,20 @@ export function readStart(path: string, length: number, code: QuipuErrorCode): B
     throw systemError(path, "cannot be read", cause, code);
   } finally {
     if (file !== undefined) closeSync(file);
+  }
+}
+
+/** The names in the folder of a checkpoint, in order. @throws {QuipuError} ERR_MODEL_NOT_FOUND */
+export async function listFolder(dir: string): Promise<string[]> {
+  const found = examine(dir, "ERR_MODEL_NOT_FOUND");
+  const fail = (problem: string) => new QuipuError("ERR_MODEL_NOT_FOUND", problem);
+  if (found.kind === "absent") throw fail(`${dir}: no such folder`);
+  if (found.kind === "unreadable") throw fail(`${dir} ${found.problem}`);
+  if (found.kind === "file") throw fail(`${dir} is a file: expected a folder with config.json and *.safetensors`);
+  try {
+    return (await readdir(dir)).sort();
+  } catch (cause) {
+    throw systemError(dir, "cannot be read", cause, "ERR_MODEL_NOT_FOUND");
   }
 }
 

@@ -40,10 +40,16 @@ export async function otherForm(dir: string, names: readonly string[]): Promise<
   }
   const partial = partialDownload(dir, names);
   if (partial !== undefined) return partial;
+  const form = formOf(names);
+  return form === undefined ? undefined : `there is ${form}`;
+}
+
+/** "X: what it is, what to do", of names alone; undefined where none says anything. */
+export function formOf(names: readonly string[]): string | undefined {
   const weights = names.filter((name) => !OF_TRAINING.test(name)).sort();
   for (const [pattern, problem] of FORMS) {
     const name = weights.find((candidate) => pattern.test(candidate));
-    if (name !== undefined) return `there is ${name}: ${problem}`;
+    if (name !== undefined) return `${shownName(name)}: ${problem}`;
   }
   return undefined;
 }

@@ -2,11 +2,12 @@
 // JSON {name: {dtype, shape, data_offsets: [begin, end]}, "__metadata__"?: {string: string}}, then the data, which the ranges
 // cover exactly: no gaps, no overlaps, nothing after the last. Reads the header alone; the data stays on disk.
 import { createHash } from "node:crypto";
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import { QuipuError } from "../errors.js";
 import { shownName } from "../warnings.js";
 import { identityOf, openFile, readAt } from "./file.js";
 import { isJsonObject, type JsonObject, parseJsonObject, shownJson } from "./json.js";
+import { type CheckpointSource, readSource, type SourceFile } from "./source.js";
 import { refuseWrongFile, WRONG_FILE_BYTES } from "./wrong-file.js";
 
 /** Bits of an element, by dtype. Quipu computes with F32, F16 and BF16; the others are known so that files with them open. */
@@ -33,6 +34,7 @@ const DTYPE_BITS: Readonly<Record<string, number>> = {
   C64: 64,
 };
 
+const CODE = "ERR_MODEL_INVALID";
 /** The format's own limit. */
 const MAX_HEADER_BYTES = 100_000_000;
 
@@ -60,45 +62,63 @@ export interface SafetensorsFile {
  * @throws {QuipuError} ERR_MODEL_INVALID naming the file, the tensor, what was expected and what is there.
  */
 export async function readSafetensors(path: string): Promise<SafetensorsFile> {
-  const name = basename(path);
-  const fail = (what: string): never => {
-    throw new QuipuError("ERR_MODEL_INVALID", `${name}: ${what}`);
-  };
-  const opened = await openFile(path, "ERR_MODEL_INVALID");
-  if (opened === undefined) return fail("no such file. Is the download complete?");
+  const opened = await openFile(path, CODE);
+  if (opened === undefined) throw new QuipuError(CODE, `${basename(path)}: no such file. Is the download complete?`);
   const { file, size } = opened;
   try {
-    const start = await readAt(path, file, 0, WRONG_FILE_BYTES, "ERR_MODEL_INVALID");
-    refuseWrongFile(start, path, "ERR_MODEL_INVALID");
-    if (start.length < 8) fail(`expected a safetensors file, got ${start.length} bytes. Is the download complete?`);
-    const headerBytes = start.readBigUInt64LE();
-    if (headerBytes > BigInt(size - 8)) {
-      fail(
-        `the header's length is ${headerBytes} bytes, the file has ${size}. Is the download complete, and is it a safetensors file?`,
-      );
-    }
-    if (headerBytes > MAX_HEADER_BYTES)
-      fail(`the header's length is ${headerBytes} bytes; the format allows ${MAX_HEADER_BYTES}`);
-    if (headerBytes < 2) fail(`the header's length is ${headerBytes} bytes`);
-    const length = Number(headerBytes);
-    const text = await readAt(path, file, 8, length, "ERR_MODEL_INVALID");
-    if (text.length < length) fail("ended early while its header was read");
-    if (text[0] !== 0x7b) fail("the header does not begin with '{'. Is it a safetensors file?");
-    const header = parseJsonObject(text, `${name}: header`, "ERR_MODEL_INVALID");
-    const hash = createHash("sha256").update(text).digest("hex");
-    const identity = `${identityOf(await file.stat({ bigint: true }))}:${hash}`;
-    return { path, size, identity, tensors: readHeader(header, 8 + length, size, name) };
+    const read = (first: number, last: number) => readAt(path, file, first, last - first, CODE);
+    const { tensors, hash } = await readHeader(path, size, read);
+    return { path, size, identity: `${identityOf(await file.stat({ bigint: true }))}:${hash}`, tensors };
   } finally {
     await file.close();
   }
 }
 
-function readHeader(
-  header: JsonObject,
-  dataStart: number,
-  fileSize: number,
-  fileName: string,
-): Map<string, TensorInfo> {
+/** {@link readSafetensors}, of a source. What tells the file from others is its header alone. */
+export async function readSourceSafetensors(
+  source: CheckpointSource,
+  { name, bytes: size, problem }: SourceFile,
+  signal?: AbortSignal,
+): Promise<SafetensorsFile> {
+  const path = join(source.where, name);
+  if (problem !== undefined) throw new QuipuError(CODE, `${path}: ${problem}`);
+  const read = (first: number, last: number) => readSource(source, name, first, Math.min(last, size), signal);
+  const { tensors, hash } = await readHeader(path, size, read);
+  return { path, size, identity: hash, tensors };
+}
+
+/** `read` gives the bytes [first, last) of the file, fewer at its end. */
+async function readHeader(
+  path: string,
+  size: number,
+  read: (first: number, last: number) => Promise<Buffer>,
+): Promise<{ tensors: Map<string, TensorInfo>; hash: string }> {
+  const name = basename(path);
+  const fail = (what: string): never => {
+    throw new QuipuError(CODE, `${name}: ${what}`);
+  };
+  const start = await read(0, WRONG_FILE_BYTES);
+  refuseWrongFile(start, path, CODE);
+  if (start.length < 8) fail(`expected a safetensors file, got ${start.length} bytes. Is the download complete?`);
+  const headerBytes = start.readBigUInt64LE();
+  if (headerBytes > BigInt(size - 8)) {
+    fail(
+      `the header's length is ${headerBytes} bytes, the file has ${size}. Is the download complete, and is it a safetensors file?`,
+    );
+  }
+  if (headerBytes > MAX_HEADER_BYTES)
+    fail(`the header's length is ${headerBytes} bytes; the format allows ${MAX_HEADER_BYTES}`);
+  if (headerBytes < 2) fail(`the header's length is ${headerBytes} bytes`);
+  const length = Number(headerBytes);
+  const text = await read(8, 8 + length);
+  if (text.length < length) fail("ended early while its header was read");
+  if (text[0] !== 0x7b) fail("the header does not begin with '{'. Is it a safetensors file?");
+  const header = parseJsonObject(text, `${name}: header`, CODE);
+  const hash = createHash("sha256").update(text).digest("hex");
+  return { tensors: tensorsOf(header, 8 + length, size, name), hash };
+}
+
+function tensorsOf(header: JsonObject, dataStart: number, fileSize: number, fileName: string): Map<string, TensorInfo> {
   const tensors = new Map<string, TensorInfo>();
   for (const [name, entry] of Object.entries(header)) {
     if (name === "__metadata__") checkMetadata(entry, fileName);

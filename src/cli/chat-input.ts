@@ -129,7 +129,8 @@ function withVariables(
   return { ...before, ...Object.fromEntries(values) };
 }
 
-async function readText(flag: string, file: string, signal: AbortSignal): Promise<string> {
+/** @throws {QuipuError} ERR_USAGE that names the flag: a file that cannot be read, is longer than 256 MiB or no UTF-8. */
+export async function readText(flag: string, file: string, signal: AbortSignal): Promise<string> {
   if (file === "") throw new QuipuError("ERR_USAGE", `${flag}: expected a path, got an empty text`);
   let bytes: Uint8Array;
   try {

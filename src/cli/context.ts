@@ -1,4 +1,7 @@
 /** What every command gets beside its options. */
 export interface Context {
+  /** Ctrl-C or SIGTERM: the work ends. */
   readonly signal: AbortSignal;
+  /** Has Ctrl-C do something else than end the work, until what it returns is called. */
+  divertInterrupt(handler: () => void): () => void;
 }

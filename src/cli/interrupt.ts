@@ -8,6 +8,7 @@ const GRACE = 250;
 export class Interrupt {
   readonly #controller = new AbortController();
   #status: number | undefined;
+  #diverted: (() => void) | undefined;
 
   constructor() {
     process.on("SIGINT", this.#onSignal);
@@ -23,6 +24,14 @@ export class Interrupt {
     return this.#status;
   }
 
+  /** Has Ctrl-C call `handler` in place of ending the work, until what this returns is called. */
+  divert(handler: () => void): () => void {
+    this.#diverted = handler;
+    return () => {
+      if (this.#diverted === handler) this.#diverted = undefined;
+    };
+  }
+
   /** Lets the process end by itself. */
   release(): void {
     process.off("SIGINT", this.#onSignal);
@@ -30,6 +39,7 @@ export class Interrupt {
   }
 
   readonly #onSignal = (signal: "SIGINT" | "SIGTERM") => {
+    if (signal === "SIGINT" && this.#status === undefined && this.#diverted !== undefined) return this.#diverted();
     if (this.#status !== undefined) process.exit(this.#status);
     const status = STATUS[signal];
     this.#status = status;

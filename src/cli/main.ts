@@ -15,7 +15,7 @@ export async function main(args: readonly string[]): Promise<void> {
   watchOutput();
   let status = 0;
   try {
-    await run(args, interrupt.signal);
+    await run(args, interrupt);
   } catch (error) {
     status = report(error);
   }
@@ -23,9 +23,10 @@ export async function main(args: readonly string[]): Promise<void> {
   interrupt.release();
 }
 
-async function run(args: readonly string[], signal: AbortSignal): Promise<void> {
+async function run(args: readonly string[], interrupt: Interrupt): Promise<void> {
   let help = "";
-  const program = makeProgram({ signal }, (text) => {
+  const context = { signal: interrupt.signal, divertInterrupt: (handler: () => void) => interrupt.divert(handler) };
+  const program = makeProgram(context, (text) => {
     help += text;
   });
   checkArguments(args);

@@ -19,7 +19,11 @@ export interface ModelOptions {
   readonly quiet?: boolean;
 }
 
-export function loadOptions(options: ModelOptions, progress: Progress, { signal }: Context): LoadOptions {
+export function loadOptions(
+  options: ModelOptions,
+  progress: Progress,
+  { signal }: Pick<Context, "signal">,
+): LoadOptions {
   return {
     onWarning: (warning) => {
       progress.erase();

@@ -1,5 +1,5 @@
 // Errors of the library in the command line's words: it calls an option by the name that --help gives.
-import type { QuipuError } from "../errors.js";
+import { type Fitting, fittingSentence, type QuipuError } from "../errors.js";
 
 /** An option of the library, and the command line's; in an error that begins with its name. */
 const NAMES: Readonly<Record<string, string>> = {
@@ -17,6 +17,7 @@ const NAMES: Readonly<Record<string, string>> = {
   format: "--format",
   frequencyPenalty: "--frequency-penalty",
   genTokens: "--gen-tokens",
+  include: "--include",
   kvCache: "--kv-cache",
   logitBias: "--logit-bias",
   logprobs: "--logprobs",
@@ -31,6 +32,7 @@ const NAMES: Readonly<Record<string, string>> = {
   pattern: "--pattern",
   presencePenalty: "--presence-penalty",
   promptTokens: "--prompt-tokens",
+  quantize: "--quantize",
   repeatPenalty: "--repeat-penalty",
   repeats: "--repeats",
   seed: "--seed",
@@ -52,7 +54,7 @@ const NAMES: Readonly<Record<string, string>> = {
 /** The options that help, where an error names none at its beginning. */
 const WAYS_OUT: Readonly<Record<string, string>> = {
   checkpoint: "--checkpoint",
-  contextLength: "--ctx-size, --kv-cache",
+  contextLength: "--ctx-size",
   depth: "--depth, --prompt-tokens, --gen-tokens",
   device: "--device",
   field: "--field",
@@ -60,14 +62,21 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
   format: "--format",
   memory: "--memory, --min-piece-count",
   mmap: "without --no-mmap",
-  onOverflow: "--ctx-size, --on-overflow truncate-head or truncate-middle",
+  onOverflow: "--ctx-size, --on-overflow truncate-head, truncate-middle or slide",
   raw: "without --chat, --system, --messages, --tools and --template-var; or with --chat-template",
 };
 
-/** The message, with the option that it is about called by its name here. */
-export function inOptionNames({ message, option }: QuipuError): string {
+/** The message, with the option that it is about, and those that would do, called by their names here. */
+export function inOptionNames({ message, option, fitting }: QuipuError): string {
+  if (fitting !== undefined)
+    return message.replace(fittingSentence(fitting), () => fittingSentence(fitting, withValue));
   if (option === undefined) return message;
   if (message.startsWith(`${option}: `)) return (NAMES[option] ?? option) + message.slice(option.length);
   const way = WAYS_OUT[option];
   return way === undefined ? message : `${message.replace(/\.$/, "")} (${way}).`;
+}
+
+function withValue(option: string, value: Fitting[string]): string {
+  if (option === "mmap" && value === true) return "without --no-mmap";
+  return `${NAMES[option] ?? option} ${value}`;
 }

@@ -25,13 +25,16 @@ const real = (flags: string, description: string, from: number, to: number, abov
   option(flags, description).argParser(realNumber(from, to, above));
 
 export const MODEL = () =>
-  option("-m, --model <dir|name>", "checkpoint folder, or a name (default: the embedded storyteller)");
+  option("-m, --model <dir|name>", "checkpoint folder, or a name as org/name (default: the embedded storyteller)");
 export const CONTEXT = () =>
   whole("-c, --ctx-size <n>", "positions of the context (default: what the model supports, capped by memory)", 2);
-export const KV_CACHE = () =>
-  option("--kv-cache <type>", "storage of keys and values: f32, f16, int8 (default: f16)").argParser(
-    choice(["f32", "f16", "int8"]),
-  );
+export const KV_CACHE = (description = "storage of keys and values: f32, f16, int8 (default: f16)") =>
+  option("--kv-cache <type>", description).argParser(choice(["f32", "f16", "int8"]));
+export const QUANTIZE = (description = "q8, q4: weights of 8 or 4 bits, made at load (default: none, as they are)") =>
+  option("-q, --quantize <type>", description).argParser(choice(["none", "q8", "q4"]));
+export const THREADS = () => whole("-t, --threads <n>", "threads (default: what the machine gives)", 1, 1024);
+export const BATCH_SIZE = () =>
+  whole("-b, --batch-size <n>", "tokens of the prompt in one step (default: 512)", 1, 65536);
 export const JSON_OBJECT = () => option("--json", "one JSON object");
 
 const TOOLS = () =>
@@ -127,6 +130,20 @@ export function addTemplateOptions(command: Command): Command {
     .addOption(CHAT_TEMPLATE());
 }
 
+export function addChatOptions(command: Command): Command {
+  command
+    .optionsGroup("Conversation:")
+    .option("--system <text>", "system message")
+    .addOption(option("--messages <file>", "a conversation to go on with: JSON, as /save and OpenAI write it"))
+    .addOption(TOOLS())
+    .addOption(TEMPLATE_VAR())
+    .addOption(CHAT_TEMPLATE())
+    .option("--no-history", "do not keep what is typed for the next chat, and show none of it");
+  return addSamplingOptions(addModelOptions(command), { length: "until a stop", seedShown: "/stats" })
+    .optionsGroup("Output:")
+    .option("--quiet", "no greeting, no progress and no warnings");
+}
+
 export function addModelOptions(command: Command): Command {
   return command
     .optionsGroup("Model:")
@@ -139,16 +156,24 @@ export function addModelOptions(command: Command): Command {
       ),
     )
     .addOption(whole("--n-gpu-layers <n>", "above 0: --device cuda", -1).hideHelp())
-    .addOption(whole("-t, --threads <n>", "threads (default: what the machine gives)", 1, 1024))
-    .addOption(whole("-b, --batch-size <n>", "tokens of the prompt in one step (default: 512)", 1, 65536))
-    .addOption(
-      option(
-        "-q, --quantize <type>",
-        "q8, q4: weights of 8 or 4 bits, made at load (default: none, as they are)",
-      ).argParser(choice(["none", "q8", "q4"])),
-    )
+    .addOption(THREADS())
+    .addOption(BATCH_SIZE())
+    .addOption(QUANTIZE())
     .option("--no-cache", "do not keep packed weights, nor use those that are kept (quipu cache)")
     .option("--no-mmap", "read the weights in place of mapping them");
+}
+
+export function addPullOptions(command: Command): Command {
+  return command
+    .addOption(
+      option(
+        "--include <pattern>",
+        "files to fetch, as '*.json' or 'onnx/', in place of weights, configuration, tokenizer and texts; repeatable",
+      ).argParser(collect),
+    )
+    .option("--verify", "read what is here again, and fetch what is damaged (default: look at sizes)")
+    .addOption(JSON_OBJECT())
+    .option("--quiet", "no progress, only the folder");
 }
 
 export function addPruneOptions(command: Command): Command {
@@ -177,13 +202,17 @@ export function addBenchmarkOptions(command: Command, heading = "Options:"): Com
     );
 }
 
-export function addSamplingOptions(command: Command): Command {
+/**
+ * @param length of a completion, where neither the user nor the model says one.
+ * @param seedShown where one that is drawn is told.
+ */
+export function addSamplingOptions(command: Command, { length = "256", seedShown = "--verbose" } = {}): Command {
   return command
     .optionsGroup("Sampling:")
     .addOption(
       whole(
         "-n, --max-tokens <n>",
-        "most tokens to generate (default: the model's, else 256); -1: until a stop or the context is full",
+        `most tokens to generate (default: the model's, else ${length}); -1: until a stop or the context is full`,
         -1,
       ),
     )
@@ -215,7 +244,7 @@ export function addSamplingOptions(command: Command): Command {
         logitBias,
       ),
     )
-    .addOption(whole("-s, --seed <n>", "the same seed repeats a run (default: drawn, shown by --verbose)", 0))
+    .addOption(whole("-s, --seed <n>", `the same seed repeats a run (default: drawn, shown by ${seedShown})`, 0))
     .addOption(option("--stop <text>", "ends the completion and is not printed; repeatable").argParser(collect))
     .addOption(
       option(
@@ -227,8 +256,8 @@ export function addSamplingOptions(command: Command): Command {
     .addOption(
       option(
         "--on-overflow <way>",
-        "a prompt that does not fit: error, truncate-head, truncate-middle (default: error)",
-      ).argParser(choice(["error", "truncate-head", "truncate-middle"], ["slide"])),
+        "a prompt that does not fit: error, truncate-head, truncate-middle; of messages also slide, which leaves out the oldest turns (default: error)",
+      ).argParser(choice(["error", "truncate-head", "truncate-middle", "slide"])),
     );
 }
 

@@ -4,20 +4,26 @@ import type { Command } from "commander";
 import { QuipuError } from "../errors.js";
 import { QuipuCommand } from "./command.js";
 import type { Context } from "./context.js";
+import { addModelsCommand } from "./models-command.js";
 import {
   addBenchmarkOptions,
+  addChatOptions,
   addModelOptions,
   addOutputOptions,
   addPromptOptions,
   addPruneOptions,
+  addPullOptions,
   addSamplingOptions,
   addTemplateOptions,
   addTokensOptions,
   addTrainOptions,
+  BATCH_SIZE,
   CONTEXT,
   JSON_OBJECT,
   KV_CACHE,
   MODEL,
+  QUANTIZE,
+  THREADS,
 } from "./options.js";
 import { wholeNumber } from "./values.js";
 
@@ -26,7 +32,7 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
 };
 
 /** Reserved command names: a later version has these commands. */
-export const LATER_COMMANDS = ["chat", "pull", "models", "plan", "replay", "train", "data", "eval", "serve"];
+export const LATER_COMMANDS = ["replay", "train", "data", "eval", "serve"];
 
 const HELP_AFTER = `
 Text on stdin comes before the prompt: cat notes.txt | quipu "Summary:"
@@ -42,16 +48,32 @@ Exit status: 0 done, 1 unexpected failure, 2 usage, 3 the model cannot be used,
 4 the prompt does not fit, 5 out of memory, 6 device not available,
 130 and 143 interrupted by Ctrl-C and SIGTERM.`;
 
+const CHAT_HELP_AFTER = `
+On a terminal /help lists the commands of a chat. Without one each line of stdin
+is a message, answered on stdout: quipu chat -m MODEL < questions.txt`;
+
 const TOKENS_HELP_AFTER = `
 Words are the text, as everywhere in quipu; piped text comes before them. Files
 need -f: each is a text of its own, and stdin is then read only as '-'.
   quipu tokens -f src README.md         a table with a total
   git diff | quipu tokens --limit 8000  exit status 4 where it is too long`;
 
+const PLAN_HELP_AFTER = `
+Of org/name that is not here the hub is asked, for headers alone.
+Nothing is loaded: sizes are those that a load has, and speeds are measured on
+some layers of the model's shape with invented weights, seconds a format.
+Exit status 5 where what is asked for does not fit the memory of this process.`;
+
 const CACHE_HELP_AFTER = `
 Packed weights and the tables of vocabularies are kept in QUIPU_CACHE, else in
 quipu of the user's cache folder: at most 20 GB, or a fifth of the free disk.
 What was not used for longest leaves first.`;
+
+const PULL_HELP_AFTER = `
+It goes to the hub's cache, which other tools share, and its folder is printed:
+  quipu pull org/name && quipu -m org/name "Hello"
+HF_ENDPOINT is the hub (default: https://huggingface.co), HF_HUB_CACHE or
+HF_HOME the cache, HF_TOKEN the token; HTTPS_PROXY and NO_PROXY are heeded.`;
 
 /** @param print takes the text of --help and --version. */
 export function makeProgram(context: Context, print: (text: string) => void): Command {
@@ -82,6 +104,19 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
     });
 
   const sub = (name: string, description: string) => program.command(name).description(description);
+
+  addChatOptions(sub("chat", "conversation with a model that has a chat template").allowExcessArguments())
+    .addHelpText("after", CHAT_HELP_AFTER)
+    .action(async (_options, command: QuipuCommand) => {
+      if (command.args.length > 0) {
+        throw new QuipuError(
+          "ERR_USAGE",
+          'chat: expected no words: messages are typed, or lines of stdin. To use the word as a prompt: quipu -p "chat …"',
+        );
+      }
+      const { chat } = await import("./commands/chat.js");
+      await chat(command.allOptions(), context);
+    });
 
   addModelOptions(
     addBenchmarkOptions(
@@ -120,7 +155,7 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
     .addOption(JSON_OBJECT())
     .action(async (model: string | undefined, _options, command: QuipuCommand) => {
       const { inspect: run } = await import("./commands/inspect.js");
-      await run(model, command.allOptions());
+      await run(model, command.allOptions(), context);
     });
   const prompt = inspect.command("prompt").description("the prompt as the model sees it: template, ids, token borders");
   addTemplateOptions(addPromptOptions(prompt.argument("[prompt...]", "text")))
@@ -130,6 +165,23 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
     .action(async (words: string[], _options, command: QuipuCommand) => {
       const { inspectPrompt } = await import("./commands/inspect-prompt.js");
       await inspectPrompt(words, command.allOptions(), context);
+    });
+
+  sub("plan", "memory and speed to expect of a model, from its headers alone")
+    .argument("[model]", "checkpoint folder or name; the same as -m")
+    .addOption(MODEL())
+    .addOption(QUANTIZE("q8, q4: weights of 8 or 4 bits; none: as they are (default: all three)"))
+    .addOption(KV_CACHE("storage of keys and values: f32, f16, int8 (default: f16, and the sizes of all)"))
+    .addOption(CONTEXT())
+    .addOption(THREADS())
+    .addOption(BATCH_SIZE())
+    .option("--no-speed", "do not measure this machine for the speed to expect")
+    .addOption(JSON_OBJECT())
+    .option("--quiet", "no progress on a terminal and no warnings")
+    .addHelpText("after", PLAN_HELP_AFTER)
+    .action(async (model: string | undefined, _options, command: QuipuCommand) => {
+      const { plan } = await import("./commands/plan.js");
+      await plan(model, command.allOptions(), context);
     });
 
   sub("doctor", "what this machine offers: instruction sets, threads, memory, measured bandwidth and peaks, CUDA")
@@ -177,6 +229,19 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
       const { clear } = await import("./commands/cache.js");
       await clear(command.allOptions());
     });
+
+  addPullOptions(
+    sub("pull", "fetch a model from a hub: resumable, verified").argument(
+      "<repo>",
+      "org/name, or org/name@revision: a branch, a tag or a commit",
+    ),
+  )
+    .addHelpText("after", PULL_HELP_AFTER)
+    .action(async (repo: string, _options, command: QuipuCommand) => {
+      const { pull } = await import("./commands/pull.js");
+      await pull(repo, command.allOptions(), context);
+    });
+  addModelsCommand(sub("models", "the models that are here: list, path, remove, prune"));
 
   const tokenizer = sub("tokenizer", "tokenizer train: learn a vocabulary from texts").helpCommand(false);
   const train = tokenizer

@@ -21,12 +21,11 @@ export function realNumber(from: number, to: number, above = false): (text: stri
   };
 }
 
-/** One of some words; `later` are those that a coming version takes. */
-export function choice(words: readonly string[], later: readonly string[] = []): (text: string) => string {
+/** One of some words. */
+export function choice(words: readonly string[]): (text: string) => string {
   return (text) => {
     if (words.includes(text)) return text;
-    const absent = later.includes(text) ? `${text} is not in this version. ` : "";
-    throw new InvalidArgumentError(`${absent}Expected ${words.join(" or ")}.`);
+    throw new InvalidArgumentError(`Expected ${words.join(" or ")}.`);
   };
 }
 

@@ -89,6 +89,9 @@ export interface RunResult {
   readonly failures: readonly RowFailure[];
 }
 
+/** What programs are recorded, compiled and held for: a device, or one that is only planned (planned-device.ts). */
+export type ProgramDevice = Pick<Device, "allocate" | "free" | "load" | "run" | "fusions">;
+
 /** A device. It owns memory and programs and takes no other's. Runs are queued, first in first out; the event loop stays free. */
 export class Device {
   readonly kind: DeviceKind;
@@ -138,6 +141,11 @@ export class Device {
   memory(): { state: number; arena: number } {
     const [state, arena] = this.#native.memory();
     return { state, arena };
+  }
+
+  /** Bytes that are free of its own memory; undefined where its memory is the host's. */
+  ownMemory(): number | undefined {
+    return this.kind === "cuda" ? this.#native.freeMemory() : undefined;
   }
 
   /**

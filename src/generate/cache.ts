@@ -3,6 +3,8 @@ import { existsSync, readdirSync, realpathSync } from "node:fs";
 import { join, sep } from "node:path";
 import { path as aPath, type Kinds, pathOf, readOptions, real, whole } from "../arguments.js";
 import { identify } from "../checkpoint/file.js";
+import { namedCheckpoint } from "../checkpoint/hub.js";
+import { isQuipuError } from "../errors.js";
 import { type CachedFile, type CacheKind, cachedFiles, isLeftOver, removeCached } from "../machine/cache-folder.js";
 import { PreparedFile } from "../machine/prepared-file.js";
 import { modelFolder } from "./model-folder.js";
@@ -30,7 +32,7 @@ export interface PruneOptions {
   readonly olderThanMs?: number | undefined;
   /** Also what was not used for longest, until so many bytes are left. */
   readonly maxBytes?: number | undefined;
-  /** Also what was made of this model: its folder, or its name. */
+  /** Also what was made of this model: its folder, or its name, also that in the hub's cache. */
   readonly model?: string | URL | undefined;
 }
 
@@ -114,10 +116,21 @@ function readDescription(text = "{}"): { files: readonly Source[]; formats: read
 /** Whether a file is one of a model's, whose folder may be gone. */
 function filesOf(model: string | URL): (file: string) => boolean {
   const given = pathOf("model", model);
-  const folder = existsSync(given) || given === "storyteller" ? realpathSync(modelFolder(model)) : given;
+  const isName = given === "storyteller" || (!existsSync(given) && isCached(given));
+  const folder = isName || existsSync(given) ? realpathSync(modelFolder(model)) : given;
   if (!existsSync(folder)) return (file) => file.startsWith(`${given.replace(/[\\\\/]+$/, "")}${sep}`);
   // In the hub's cache they are links.
   const files = new Set(readdirSync(folder).map((name) => join(folder, name)));
   const real = new Set([...files].filter((file) => existsSync(file)).map((file) => realpathSync(file)));
   return (file) => files.has(file) || real.has(file);
+}
+
+/** Whether the hub's cache has a model of that name. */
+function isCached(name: string): boolean {
+  try {
+    return namedCheckpoint(name, false) !== undefined;
+  } catch (error) {
+    if (!isQuipuError(error)) throw error;
+    return false;
+  }
 }

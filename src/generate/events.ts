@@ -7,8 +7,11 @@ export type { ChatMessage, ChatOptions, TextPart, ToolCall } from "../chat/messa
 /** A prompt: text, messages, or ids as they are (no BOS is added to ids). */
 export type Prompt = string | readonly ChatMessage[] | readonly number[] | Int32Array;
 
-/** What to do with a prompt that does not fit: refuse it, or leave out ids at its head (BOS stays) or in its middle. */
-export type OnOverflow = "error" | "truncate-head" | "truncate-middle";
+/**
+ * What to do with a prompt that does not fit: refuse it, leave out ids at its head (BOS stays) or in its middle, or, of messages, whole turns,
+ * the oldest first ("slide"; a system message stays).
+ */
+export type OnOverflow = "error" | "truncate-head" | "truncate-middle" | "slide";
 
 /** The options of conversations (ChatOptions) are for prompts that go through the chat template; there addGenerationPrompt is true by default. */
 export interface GenerateOptions extends ChatOptions {
@@ -91,6 +94,8 @@ export interface StartEvent {
   readonly promptTokens: number;
   /** Ids left out of the prompt by `onOverflow`. */
   readonly droppedTokens: number;
+  /** Messages left out by "slide": those that follow the system message. */
+  readonly droppedMessages: number;
   readonly seed: number;
   /** The settings in force, after defaults. */
   readonly settings: EffectiveSettings;

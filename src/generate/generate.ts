@@ -1,6 +1,7 @@
 // The loop: tokens of the scheduler to events, while the device works on those that follow.
 
 import { isQuipuError } from "../errors.js";
+import type { PageKeeper } from "../model/page-pool.js";
 import type { SampledToken } from "../model/runtime.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { ModelWarning } from "../warnings.js";
@@ -21,6 +22,7 @@ import { textOfToken } from "./stop-tokens.js";
 export interface GenerationRequest {
   readonly ids: Int32Array;
   readonly droppedTokens: number;
+  readonly droppedMessages: number;
   readonly warnings: readonly ModelWarning[];
   readonly settings: EffectiveSettings;
   readonly logitBias: ReadonlyMap<number, number>;
@@ -31,6 +33,7 @@ export interface GenerationRequest {
   /** Positions of the context behind the prompt. */
   readonly room: number;
   readonly promptCache: boolean;
+  readonly keeper: PageKeeper | undefined;
   readonly onPromptProgress: ((done: number, total: number) => void) | undefined;
   readonly signal: AbortSignal | undefined;
 }
@@ -38,6 +41,22 @@ export interface GenerationRequest {
 /** What a generator has begun. It knows nothing of the generator: when that is forgotten and collected, the sequence can still be ended. */
 export interface Holding {
   sequence: Sequence | undefined;
+  /** The generator was abandoned and collected. */
+  isForgotten: boolean;
+}
+
+/** Releases what a generator holds that was abandoned and collected. */
+const FORGOTTEN = new FinalizationRegistry<Holding>((holding) => {
+  holding.isForgotten = true;
+  holding.sequence?.end();
+});
+
+/** A generator, which is watched, and what it holds. */
+export function holdingOf<T extends object>(make: (holding: Holding) => T): T {
+  const holding: Holding = { sequence: undefined, isForgotten: false };
+  const events = make(holding);
+  FORGOTTEN.register(events, holding);
+  return events;
 }
 
 /** Runs a request, as the scheduler has room for it. Ends with an end event, also when the signal ends it. */
@@ -47,7 +66,7 @@ export async function* runGeneration(
   request: GenerationRequest,
   holding: Holding,
 ): AsyncGenerator<GenerateEvent, void, void> {
-  const { ids, settings, eosIds, signal, logprobs, logitBias, promptCache, onPromptProgress } = request;
+  const { ids, settings, eosIds, signal, logprobs, logitBias, promptCache, keeper, onPromptProgress } = request;
   const maxTokens = Math.min(settings.maxTokens < 0 ? Number.POSITIVE_INFINITY : settings.maxTokens, request.room);
   const texts = tokenizer?.streamDecoder();
   const stops = new StopStrings(settings.stop);
@@ -57,6 +76,7 @@ export async function* runGeneration(
     type: "start",
     promptTokens: ids.length,
     droppedTokens: request.droppedTokens,
+    droppedMessages: request.droppedMessages,
     seed: settings.seed,
     settings,
     warnings: request.warnings,
@@ -71,7 +91,7 @@ export async function* runGeneration(
       holding.sequence = scheduler.submit({
         ids,
         wanted: { settings: { ...settings, logitBias }, maxTokens, stopIds, best: logprobs, promptCache },
-        ...{ onPromptProgress, signal },
+        ...{ keeper, onPromptProgress, signal },
         describe: (taken) => describe(beginningOf(ids, tokenizer), performance.now() - began, taken),
       });
     }

@@ -6,18 +6,17 @@ import { loadChatTemplate } from "../chat/template-files.js";
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import { examine } from "../checkpoint/file.js";
 import type { TensorInfo } from "../checkpoint/safetensors.js";
-import { FILE_DTYPES } from "../device/formats.js";
-import { elementsOf } from "../device/tensor.js";
+import { PlannedDevice } from "../device/planned-device.js";
 import { isQuipuError } from "../errors.js";
 import { type LlamaConfig, readConfig } from "../model/config.js";
 import { type GenerationConfig, readGenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
-import { EMBEDDING, findTensors } from "../model/tensors.js";
-import { formatsOf, type WeightFormat } from "../model/weights.js";
+import { findTensors } from "../model/tensors.js";
+import { planWeights, type WeightFormat } from "../model/weights.js";
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import { readEosTokens } from "../tokenizer/tokenizer-config.js";
 import { collectWarnings, type ModelWarning } from "../warnings.js";
-import { modelFolder } from "./model-folder.js";
+import { wholeModelFolder } from "./model-folder.js";
 import { KV_CACHE } from "./option-kinds.js";
 import { type StopToken, stopTokensOf } from "./stop-tokens.js";
 
@@ -76,7 +75,7 @@ export interface ModelReport {
 export async function inspectModel(pathOrName?: string | URL, options?: InspectOptions): Promise<ModelReport> {
   const { contextLength, kvCache = "f16" } = readOptions<InspectOptions>("inspectModel", options, INSPECT_OPTIONS);
   const { warnings, warn } = collectWarnings();
-  const dir = modelFolder(pathOrName, warn);
+  const dir = wholeModelFolder(pathOrName, warn);
   const config = await readConfig(dir, warn);
   const [checkpoint, generationConfig] = await Promise.all([
     openCheckpoint(dir, warn),
@@ -84,7 +83,7 @@ export async function inspectModel(pathOrName?: string | URL, options?: InspectO
   ]);
   const found = await findTensors(config, checkpoint, warn);
   const tensors = [...checkpoint.tensors.values()];
-  const used = [...new Set(found.tensors.values())];
+  const { weights: _, ...counts } = planWeights(new PlannedDevice({ fuse: false }), config, found, "none");
   const bytesOf = (list: readonly TensorInfo[]) => list.reduce((sum, { bytes }) => sum + bytes, 0);
   const positions = Math.min(contextLength ?? config.maxPositions, config.maxPositions);
   const perPosition = bytesPerPosition(config, kvCache);
@@ -105,21 +104,14 @@ export async function inspectModel(pathOrName?: string | URL, options?: InspectO
     { config, generationConfig, eosTokens: eosTokens ?? [], tokenizer, chatTemplate },
     warn,
   );
-  const weightBytes = bytesOf(used);
-  const parameters = used.reduce((sum, { shape }) => sum + elementsOf(shape), 0);
-  const table = found.tensors.get(EMBEDDING)!;
   return {
     dir,
     config,
     generationConfig,
     head: found.head,
-    parameters,
-    formats: formatsOf(
-      used
-        .filter(({ shape }) => shape.length > 1)
-        .map(({ dtype, shape }) => ({ dtype: FILE_DTYPES.get(dtype)!, shape })),
-    ),
-    bitsPerWeight: (8 * weightBytes) / parameters,
+    parameters: counts.parameters,
+    formats: counts.formats,
+    bitsPerWeight: (8 * counts.bytes) / counts.parameters,
     files: checkpoint.files.map(({ path, size }) => ({ name: basename(path), bytes: size })),
     dtypes: [...new Set(tensors.map(({ dtype }) => dtype))].map((dtype) => {
       const same = tensors.filter((tensor) => tensor.dtype === dtype);
@@ -129,8 +121,8 @@ export async function inspectModel(pathOrName?: string | URL, options?: InspectO
     tokenizer: tokenizerFile ?? "none",
     stopTokens,
     memory: {
-      weightBytes,
-      weightBytesPerToken: weightBytes - (found.head === "tied" ? 0 : table.bytes - table.bytes / table.shape[0]!),
+      weightBytes: counts.bytes,
+      weightBytesPerToken: counts.bytesPerToken,
       contextLength: positions,
       kvCache,
       cacheBytes: positions * perPosition,

@@ -10,27 +10,28 @@ import {
   readOptions,
   real,
   whole,
-  wrongArgument,
 } from "../arguments.js";
 import { loadChatTemplate } from "../chat/template-files.js";
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import { CUDA_NAME, type CudaName, openDevice } from "../device/device.js";
 import { FUSIONS, type Fusion } from "../device/fusions.js";
-import { abortedError, QuipuError } from "../errors.js";
-import { availableMemory } from "../machine/process-limits.js";
-import { type LlamaConfig, readConfig } from "../model/config.js";
+import { abortedError } from "../errors.js";
+import { readConfig } from "../model/config.js";
 import { readGenerationConfig } from "../model/generation-config.js";
-import { bytesPerPosition, type KvCacheType, wholePages } from "../model/kv-cache.js";
+import type { KvCacheType } from "../model/kv-cache.js";
 import { QUANTIZATIONS, type Quantization } from "../model/quantization.js";
 import { Runtime } from "../model/runtime.js";
+import { findTensors } from "../model/tensors.js";
 import { loadWeights } from "../model/weights.js";
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import { readEosTokens } from "../tokenizer/tokenizer-config.js";
 import { collectWarnings, type ModelWarning } from "../warnings.js";
+import { budgetNow, whatFits, withFitting } from "./fitting.js";
 import { Model, type ModelWithTokenizer } from "./model.js";
-import { modelFolder } from "./model-folder.js";
+import { wholeModelFolder } from "./model-folder.js";
 import { KV_CACHE } from "./option-kinds.js";
 import { Scheduler } from "./scheduler.js";
+import { checkAsked, checkFree, chooseShape, DEFAULT_BATCH_SIZE } from "./shape.js";
 import { stopTokensOf } from "./stop-tokens.js";
 
 export interface LoadOptions {
@@ -104,8 +105,6 @@ export const LOAD_OPTIONS: Kinds<LoadOptions> = {
   signal: abortSignal,
 };
 
-const DEFAULT_BATCH_SIZE = 512;
-const DEFAULT_SLOTS = 8;
 const DEFAULT_SLOT_TIMEOUT_MS = 5000;
 
 /**
@@ -122,11 +121,11 @@ export async function loadModel(
 export async function loadModel(pathOrName: string | URL | undefined, options: LoadOptions | undefined): Promise<Model>;
 export async function loadModel(pathOrName?: string | URL, given?: LoadOptions): Promise<Model> {
   const options = readOptions<LoadOptions>("loadModel", given, LOAD_OPTIONS);
-  const { threads, kvCache = "f16", mmap = true, cache = true, signal } = options;
-  const { batchSize = DEFAULT_BATCH_SIZE, slots = DEFAULT_SLOTS, slotTimeoutMs = DEFAULT_SLOT_TIMEOUT_MS } = options;
+  const { threads, mmap = true, cache = true, signal } = options;
+  const { batchSize = DEFAULT_BATCH_SIZE, slotTimeoutMs = DEFAULT_SLOT_TIMEOUT_MS } = options;
   if (signal?.aborted) throw abortedError(signal);
   const { warnings, warn } = collectWarnings(options.onWarning);
-  const dir = modelFolder(pathOrName, warn);
+  const dir = wholeModelFolder(pathOrName, warn);
   const config = await readConfig(dir, warn);
   const [checkpoint, generationConfig, tokenizer, chatTemplate, eosTokens] = await Promise.all([
     openCheckpoint(dir, warn),
@@ -136,14 +135,26 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
     options.tokenizer === false ? [] : readEosTokens(dir, warn),
   ]);
   const stopTokens = stopTokensOf({ config, generationConfig, eosTokens, tokenizer, chatTemplate }, warn);
-  const size = chooseSize(config, kvCache, slots, options);
+  checkAsked(config, options);
+  const found = await findTensors(config, checkpoint, warn, signal);
+  const budget = budgetNow();
+  const fileBytes = checkpoint.files.reduce((sum, file) => sum + file.size, 0);
   const device = openDevice({ device: options.device, threads, fuse: options.fuse });
+  const own = device.ownMemory();
+  // Of a device's own memory the weights take a part first, and what steps need is left to it.
+  const free = Math.max(
+    0,
+    own === undefined ? Math.min(budget.memory, budget.addressSpace - fileBytes) : 0.9 * own - fileBytes,
+  );
+  const explained = (error: unknown) =>
+    own === undefined ? withFitting(error, () => whatFits({ config, found, fileBytes }, options, budget)) : error;
   try {
+    const shape = chooseShape(config, options, free);
+    checkFree(config, options, free);
     const { quantize, onCacheWrite, onProgress } = options;
-    const how = { mmap, quantize, threads, cache, warn, onCacheWrite, onProgress, signal };
+    const how = { found, mmap, quantize, threads, cache, warn, onCacheWrite, onProgress, signal };
     const loaded = await loadWeights(device, checkpoint, config, how);
-    const stepRows = Math.min(batchSize, slots * size.contextLength) + slots - 1; // rows of prompts, and who decodes beside
-    const runtime = await Runtime.create(device, config, loaded.weights, { slots, stepRows, ...size, type: kvCache });
+    const runtime = await Runtime.create(device, config, loaded.weights, shape);
     return new Model({
       device,
       runtime,
@@ -153,54 +164,12 @@ export async function loadModel(pathOrName?: string | URL, given?: LoadOptions):
       tokenizer,
       chatTemplate,
       stopTokens,
-      kvCache,
-      scheduler: new Scheduler(runtime, { batchSize, slotTimeoutMs }),
+      kvCache: shape.type,
+      scheduler: new Scheduler(runtime, { batchSize, slotTimeoutMs, explained }),
       warnings,
     });
   } catch (error) {
     await device.dispose();
-    throw error;
+    throw explained(error);
   }
-}
-
-/**
- * The context that was asked for, or what the model supports; and a cache as large as was asked for, or with such a context for every
- * slot. What was not asked for stays within half of the free memory.
- */
-function chooseSize(
-  config: LlamaConfig,
-  type: KvCacheType,
-  slots: number,
-  { contextLength, cacheTokens }: LoadOptions,
-): { contextLength: number; cacheTokens: number } {
-  const position = bytesPerPosition(config, type);
-  const free = availableMemory();
-  const fits = Math.floor(free / 2 / position);
-  if (contextLength !== undefined && contextLength > config.maxPositions) {
-    const expected = `a whole number from 2 to ${config.maxPositions}, as the model has`;
-    throw wrongArgument("contextLength", expected, contextLength);
-  }
-  if (cacheTokens !== undefined && contextLength !== undefined && cacheTokens < contextLength) {
-    throw wrongArgument("cacheTokens", `at least contextLength, ${contextLength}`, cacheTokens);
-  }
-  const refuse = (option: "contextLength" | "cacheTokens", wanted: number) => {
-    const fitting = Math.max(2, Math.floor((0.9 * free) / position)); // what is free now may be less in a moment
-    const smaller = (["f16", "int8"] as const).find((other) => wanted * bytesPerPosition(config, other) <= free);
-    return new QuipuError(
-      "ERR_OUT_OF_MEMORY",
-      `a ${type} cache of ${wanted} positions needs ${mebibytes(wanted * position)}, ${mebibytes(free)} are free: ` +
-        `${fitting} positions would fit${smaller === undefined ? "" : `, and so would a cache of ${smaller}`}.`,
-      { option },
-    );
-  };
-  if (cacheTokens !== undefined && cacheTokens * position > free) throw refuse("cacheTokens", cacheTokens);
-  if (contextLength !== undefined && contextLength * position > free) throw refuse("contextLength", contextLength);
-  const most = Math.min(config.maxPositions, cacheTokens ?? config.maxPositions);
-  const context = contextLength ?? Math.max(Math.min(most, 64), Math.min(most, fits));
-  const positions = wholePages(context);
-  return { contextLength: context, cacheTokens: cacheTokens ?? Math.min(slots * positions, Math.max(positions, fits)) };
-}
-
-function mebibytes(bytes: number): string {
-  return `${Math.ceil(bytes / 2 ** 20)} MiB`;
 }

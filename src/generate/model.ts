@@ -3,25 +3,29 @@
 
 // A loaded model: generation, next tokens, logits.
 
+import { constants } from "node:buffer";
 import { abortSignal, idsOf, type Kinds, readOptions, whole, wrongArgument } from "../arguments.js";
 import type { ChatTemplate } from "../chat/template.js";
 import type { Device } from "../device/device.js";
 import type { Fusion } from "../device/fusions.js";
 import { QuipuError } from "../errors.js";
+import { availableMemory } from "../machine/process-limits.js";
 import type { LlamaConfig } from "../model/config.js";
 import type { GenerationConfig } from "../model/generation-config.js";
 import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
-import type { PageCounts } from "../model/page-pool.js";
+import type { PageCounts, PageKeeper } from "../model/page-pool.js";
 import type { Runtime } from "../model/runtime.js";
 import { disposeWeights, type LoadedWeights, type WeightFormat } from "../model/weights.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { ModelWarning } from "../warnings.js";
+import { Conversation } from "./conversation.js";
 import type { EffectiveSettings, GenerateEvent, GenerateOptions, Prompt, TokenLogprob } from "./events.js";
-import { type Holding, runGeneration, withText } from "./generate.js";
+import { type Holding, holdingOf, runGeneration, withText } from "./generate.js";
 import { GENERATE_OPTIONS } from "./option-kinds.js";
 import { encodePrompt, fitPrompt } from "./prompt.js";
 import { resolveBias, resolveSettings } from "./sampling.js";
 import type { Scheduler } from "./scheduler.js";
+import { type FittedPrompt, slidePrompt } from "./slide.js";
 import { resolveStopIds, type StopToken } from "./stop-tokens.js";
 
 export interface NextOptions extends GenerateOptions {
@@ -89,9 +93,6 @@ export interface ModelParts {
   readonly warnings: readonly ModelWarning[];
 }
 
-/** Releases what a generator holds that was abandoned and collected. */
-const FORGOTTEN = new FinalizationRegistry<Holding>(({ sequence }) => sequence?.end());
-
 /** What {@link loadModel} gives unless it is told to leave out the tokenizer. */
 export type ModelWithTokenizer = Model & { readonly tokenizer: Tokenizer };
 
@@ -129,16 +130,27 @@ export class Model {
    *   ERR_BUSY, ERR_DISPOSED; at the first event that is asked for.
    */
   generate(prompt: Prompt, options?: GenerateOptions): AsyncGenerator<GenerateEvent, void, void> {
-    const holding: Holding = { sequence: undefined };
-    const events = this.#generate(prompt, options, holding);
-    FORGOTTEN.register(events, holding);
-    return events;
+    return holdingOf((holding) => this.#generate(prompt, options, holding));
+  }
+
+  /**
+   * A conversation: its generations keep their keys and values, so that each computes only what its prompt has after the one before.
+   *
+   * @throws {QuipuError} ERR_DISPOSED
+   */
+  conversation(): Conversation {
+    const { scheduler } = this.#live();
+    return new Conversation({
+      generate: (...request) => this.#generate(...request),
+      close: (keeper) => scheduler.closeKeeper(keeper),
+    });
   }
 
   async *#generate(
     prompt: Prompt,
     given: GenerateOptions | undefined,
     holding: Holding,
+    keeper?: PageKeeper,
   ): AsyncGenerator<GenerateEvent, void, void> {
     const { runtime, tokenizer, config, generationConfig, scheduler } = this.#live();
     const options = readOptions<GenerateOptions>("generate", given, GENERATE_OPTIONS);
@@ -148,11 +160,10 @@ export class Model {
     if (settings.stop.length > 0 && tokenizer === undefined) {
       throw new QuipuError("ERR_USAGE", "stop: stop texts need a tokenizer", { option: "stop" });
     }
-    const whole = this.#encode(prompt, options);
-    const ids = this.#fit(whole, 1, settings, options);
+    const fitted = this.#fit(prompt, 1, settings, options);
+    const { ids } = fitted;
     const request = {
-      ids,
-      droppedTokens: whole.length - ids.length,
+      ...fitted,
       warnings: this.warnings,
       settings,
       logitBias,
@@ -160,6 +171,7 @@ export class Model {
       logprobs: options.logprobs ?? 0,
       room: runtime.contextLength - ids.length,
       promptCache: options.promptCache ?? true,
+      keeper,
       onPromptProgress: options.onPromptProgress,
       signal: options.signal,
     };
@@ -194,7 +206,7 @@ export class Model {
       maxTokens: 1,
       stopIds: [],
     };
-    const ids = this.#fit(this.#encode(prompt, options), 0, settings, options);
+    const { ids } = this.#fit(prompt, 0, settings, options);
     const sequence = scheduler.submit({
       ids,
       wanted: {
@@ -211,7 +223,7 @@ export class Model {
   /**
    * The logits after every id, for scoring and evaluation: row-major [ids.length, vocabSize].
    *
-   * @throws {QuipuError} ERR_CONTEXT_OVERFLOW, ERR_USAGE, ERR_NOT_A_NUMBER, ERR_ABORTED, ERR_DISPOSED.
+   * @throws {QuipuError} ERR_CONTEXT_OVERFLOW, ERR_USAGE, ERR_NOT_A_NUMBER, ERR_OUT_OF_MEMORY, ERR_ABORTED, ERR_DISPOSED.
    */
   async logits(ids: Int32Array | readonly number[], given?: LogitsOptions): Promise<Float32Array> {
     const { runtime, scheduler, config } = this.#live();
@@ -278,11 +290,16 @@ export class Model {
     return this.dispose();
   }
 
-  /** Cuts a prompt, if asked to, so that `needed` more tokens fit behind it. */
-  #fit(ids: Int32Array, needed: number, settings: EffectiveSettings, { onOverflow }: GenerateOptions): Int32Array {
+  /** The ids of a prompt, cut if asked to, so that `needed` more tokens fit behind it. */
+  #fit(prompt: Prompt, needed: number, settings: EffectiveSettings, options: GenerateOptions): FittedPrompt {
     const { runtime, tokenizer, config } = this.#parts;
     const room = { contextLength: runtime.contextLength, supported: config.maxPositions, needed };
-    return fitPrompt(ids, room, settings, onOverflow, tokenizer?.bosId ?? config.bosId);
+    const whole = this.#encode(prompt, options);
+    if (options.onOverflow === "slide") {
+      return slidePrompt(prompt, whole, (messages) => this.#encode(messages, options), room, settings, options);
+    }
+    const ids = fitPrompt(whole, room, settings, options.onOverflow, tokenizer?.bosId ?? config.bosId);
+    return { ids, droppedTokens: whole.length - ids.length, droppedMessages: 0 };
   }
 
   #live(): ModelParts {
@@ -296,10 +313,12 @@ function resultOf(rows: number, vocabSize: number): Float32Array {
   try {
     return new Float32Array(rows * vocabSize);
   } catch (cause) {
+    const [bytes, free] = [4 * rows * vocabSize, availableMemory()];
+    const most = Math.min(constants.MAX_LENGTH, free, bytes - 1); // of a typed array, of this process, of what was refused
     throw new QuipuError(
       "ERR_OUT_OF_MEMORY",
-      `the logits of ${rows} ids need ${Math.ceil((4 * rows * vocabSize) / 2 ** 20)} MiB: give fewer ids at once.`,
-      { cause },
+      `the logits of ${rows} ids need ${Math.ceil(bytes / 2 ** 20)} MiB in one array, ${Math.ceil(free / 2 ** 20)} MiB are free.`,
+      { cause, fitting: { ids: Math.max(1, Math.floor((0.9 * most) / 4 / vocabSize)) } },
     );
   }
 }

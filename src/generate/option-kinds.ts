@@ -46,7 +46,7 @@ export const GENERATE_OPTIONS: Kinds<GenerateOptions> = {
   raw: flag,
   special: flag,
   system: string,
-  onOverflow: oneOf("error", "truncate-head", "truncate-middle"),
+  onOverflow: oneOf("error", "truncate-head", "truncate-middle", "slide"),
   promptCache: flag,
   onPromptProgress: callback,
   signal: abortSignal,

@@ -121,21 +121,14 @@ export interface ContextRoom {
  */
 export function fitPrompt(
   ids: Int32Array,
-  { contextLength, supported, needed }: ContextRoom,
+  room: ContextRoom,
   { maxTokens }: EffectiveSettings,
-  onOverflow: OnOverflow = "error",
+  onOverflow: Exclude<OnOverflow, "slide"> = "error",
   bosId?: number,
 ): Int32Array {
+  const { contextLength, needed } = room;
   if (ids.length + needed <= contextLength) return ids;
-  if (onOverflow === "error") {
-    const raise = supported > contextLength ? `take a longer context (the model supports ${supported}), ` : "";
-    throw new QuipuError(
-      "ERR_CONTEXT_OVERFLOW",
-      `the prompt has ${ids.length} tokens, the context holds ${contextLength}${needed > 0 ? " and needs room for at least one more" : ""}. ` +
-        `Shorten it, ${raise}or have its head or its middle left out.`,
-      { option: "onOverflow" },
-    );
-  }
+  if (onOverflow === "error") throw overflowError("the prompt", ids.length, room);
   const reserve = Math.min(maxTokens < 1 ? 256 : maxTokens, Math.floor(contextLength / 2));
   const keep = Math.max(1, contextLength - reserve);
   const head = onOverflow === "truncate-middle" ? Math.ceil(keep / 2) : ids[0] === bosId && keep > 1 ? 1 : 0;
@@ -145,6 +138,20 @@ export function fitPrompt(
   return fitted;
 }
 
+export function overflowError(
+  what: string,
+  length: number,
+  { contextLength, supported, needed }: ContextRoom,
+): QuipuError {
+  const raise = supported > contextLength ? `take a longer context (the model supports ${supported}), ` : "";
+  return new QuipuError(
+    "ERR_CONTEXT_OVERFLOW",
+    `${what} has ${length} tokens, the context holds ${contextLength}${needed > 0 ? " and needs room for at least one more" : ""}. ` +
+      `Shorten it, ${raise}or have its head or its middle left out.`,
+    { option: "onOverflow" },
+  );
+}
+
 function isIds(prompt: unknown): prompt is Int32Array | readonly number[] {
   if (Array.isArray(prompt))
     return prompt.length === 0 || prompt.every((id) => !isObject(id) && typeof id !== "string");
@@ -152,7 +159,7 @@ function isIds(prompt: unknown): prompt is Int32Array | readonly number[] {
 }
 
 /** Messages are checked one by one where they are rendered. */
-function isConversation(prompt: Prompt): boolean {
+export function isConversation(prompt: Prompt): boolean {
   return Array.isArray(prompt) && (prompt.length === 0 || (typeof prompt[0] === "object" && prompt[0] !== null));
 }
 

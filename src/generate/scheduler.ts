@@ -7,7 +7,7 @@
 // too (`advance`); a stop text or an abort is seen late, and what was computed for it is dropped.
 import type { RunResult, Transfer } from "../device/device.js";
 import { isQuipuError, QuipuError } from "../errors.js";
-import { type PageCounts, PagePool } from "../model/page-pool.js";
+import { type PageCounts, type PageKeeper, PagePool } from "../model/page-pool.js";
 import type { Row, Runtime, SampledRow } from "../model/runtime.js";
 import { Sequence, type SequenceRequest } from "./sequence.js";
 import { StepTimes } from "./step-times.js";
@@ -24,6 +24,8 @@ export interface SchedulerOptions {
   readonly batchSize: number;
   /** Milliseconds that a request waits while nobody reads what those that run have said. */
   readonly slotTimeoutMs: number;
+  /** Says more of an error of a step: which options would have had memory. Default: as it is. */
+  readonly explained?: (error: unknown) => unknown;
 }
 
 export interface SchedulerStats {
@@ -67,6 +69,7 @@ interface Flight {
 
 export class Scheduler {
   readonly #runtime: Runtime;
+  readonly #explained: (error: unknown) => unknown;
   readonly #batchSize: number;
   readonly #pool: PagePool;
   readonly #freeSlots: number[];
@@ -80,8 +83,9 @@ export class Scheduler {
   #awake = false;
   #closed = false;
 
-  constructor(runtime: Runtime, { batchSize, slotTimeoutMs }: SchedulerOptions) {
+  constructor(runtime: Runtime, { batchSize, slotTimeoutMs, explained = (error) => error }: SchedulerOptions) {
     this.#runtime = runtime;
+    this.#explained = explained;
     this.#batchSize = batchSize;
     this.#pool = new PagePool(runtime.cache.pages);
     this.#freeSlots = Array.from({ length: runtime.cache.slots }, (_, i) => runtime.cache.slots - 1 - i);
@@ -101,6 +105,11 @@ export class Scheduler {
     if (!sequence.over) this.#waiting.add(sequence);
     this.#wake();
     return sequence;
+  }
+
+  /** `keeper` is used no more: the pages that it alone remembers are free, or will be when its sequence is over. */
+  closeKeeper(keeper: PageKeeper): void {
+    this.#pool.close(keeper);
   }
 
   stats(): SchedulerStats {
@@ -150,7 +159,7 @@ export class Scheduler {
       const sequence = this.#waiting.first;
       if (sequence === undefined || this.#freeSlots.length === 0) return;
       const { request, sampling, positions } = sequence;
-      const lease = this.#pool.reserve(request.ids, positions, sampling?.promptCache ?? false);
+      const lease = this.#pool.reserve(request.ids, positions, sampling?.promptCache ?? false, request.keeper);
       if (lease === undefined) return;
       this.#waiting.remove(sequence);
       this.#running.push(sequence);
@@ -267,7 +276,7 @@ export class Scheduler {
     const later = this.#flights.slice(this.#flights.indexOf(flight) + 1).flatMap(({ parts }) => parts);
     this.#land(flight, (part) => {
       if (isRefused && part !== last) takeBack(part, later);
-      else part.sequence.finish(error);
+      else part.sequence.finish(this.#explained(error));
     });
   }
 

@@ -1,7 +1,7 @@
 // A sequence: one request from its submission to its end, between the scheduler, which computes its tokens, and a reader, who
 // takes them. It knows no generator, so that a forgotten one can be collected and still end it.
 import { abortedError, type QuipuError } from "../errors.js";
-import type { PageLease } from "../model/page-pool.js";
+import type { PageKeeper, PageLease } from "../model/page-pool.js";
 import type { Row, SampledToken } from "../model/runtime.js";
 import type { SamplingSettings } from "../model/slot-state.js";
 
@@ -21,6 +21,8 @@ export interface SequenceRequest {
   readonly ids: Int32Array;
   /** What comes after the ids; or an array for their own logits, [ids, V], for which all ids are computed. */
   readonly wanted: SamplingRequest | Float32Array;
+  /** Goes on where it remembers the beginning of the ids, and remembers them when the sequence is over. It is in no other that runs. */
+  readonly keeper?: PageKeeper | undefined;
   /** Told after every step of the prompt but the last. */
   readonly onPromptProgress?: ((done: number, total: number) => void) | undefined;
   /** Names the request, in the errors of others. */

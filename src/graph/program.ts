@@ -1,7 +1,7 @@
 // From a recording to a program of a device: passes rewrite it, planMemory gives its values memory, and it is written as the
 // flat stream of 32-bit words that native code checks once and keeps (its form: native/core/program.h).
 import type { NativeBuffer, NativeProgram } from "../addon/addon-types.js";
-import type { Device, RunOptions, RunResult } from "../device/device.js";
+import type { ProgramDevice, RunOptions, RunResult } from "../device/device.js";
 import { FORMATS } from "../device/formats.js";
 import { formatShape, overlap, type Tensor } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";
@@ -94,7 +94,7 @@ function floatBits(x: number): number {
 
 /** A recording made ready for a device. */
 export class Program {
-  readonly #device: Device;
+  readonly #device: ProgramDevice;
   readonly #native: NativeProgram;
   readonly #capacity: RowCounts;
   readonly #outputs: ReadonlyMap<number, Tensor>;
@@ -102,7 +102,7 @@ export class Program {
 
   /** Made by {@link compile}. `outputs`: where those of the recording lie, by value id; `owned`: those that go with the program. */
   constructor(
-    device: Device,
+    device: ProgramDevice,
     native: NativeProgram,
     capacity: RowCounts,
     outputs: ReadonlyMap<number, Tensor>,
@@ -144,7 +144,7 @@ export interface CompileOptions {
 
 /** Prepares `recording` for `device`. Outputs are asked for as `recording` has them, whatever the passes make of it. */
 export function compile(
-  device: Device,
+  device: ProgramDevice,
   recording: Recording,
   { passes = [fuse(device.fusions)], places = new Map() }: CompileOptions = {},
 ): Program {

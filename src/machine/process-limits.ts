@@ -29,9 +29,15 @@ export function threadsFor(asked: number | undefined): number {
   return Math.min(asked ?? processors, processors);
 }
 
-/** Bytes that this process can still take: what the system can give, within the limits of its cgroups. */
+/** Bytes that this process can still take: what the system can give, within the limits of its cgroups and its own. */
 export function availableMemory(): number {
-  return Math.min(freemem(), memoryQuota(read)); // on Linux freemem() is what can be made available, page cache included
+  // On Linux freemem() is what can be made available, page cache included.
+  return Math.min(freemem(), memoryQuota(read), addressSpaceLeft(read));
+}
+
+/** Bytes that this process can still map, files included. */
+export function availableAddressSpace(): number {
+  return addressSpaceLeft(read);
 }
 
 /**
@@ -70,6 +76,22 @@ export function memoryQuota(read: ReadFile): number {
     return Math.max(0, most - used + fileCacheBytes(read(join(folder, "memory.stat"))));
   });
   return Math.min(...left, Number.POSITIVE_INFINITY);
+}
+
+/**
+ * Bytes that the limits of this process leave (setrlimit(2), `ulimit -v` and `ulimit -d`): what it maps, touched or not, counts against them;
+ * Infinity where there is none.
+ */
+export function addressSpaceLeft(read: ReadFile): number {
+  const [limits, status] = [read("/proc/self/limits"), read("/proc/self/status")];
+  const left = (limit: string, use: string) => {
+    const [, most] = new RegExp(`^${limit} +(\\d+) `, "m").exec(limits) ?? [];
+    const [, kilobytes] = new RegExp(`^${use}:\\s+(\\d+) kB$`, "m").exec(status) ?? [];
+    return most === undefined || kilobytes === undefined
+      ? Number.POSITIVE_INFINITY
+      : Math.max(0, Number(most) - 1024 * Number(kilobytes));
+  };
+  return Math.min(left("Max address space", "VmSize"), left("Max data size", "VmData"));
 }
 
 /** Bytes of page cache in a cgroup's memory.stat, those of the cgroups in it included (version 1 says so by "total_"). */

@@ -4,7 +4,7 @@ import { abortSignal, checkArgument, oneOf, whole } from "../arguments.js";
 import { abortedError } from "../errors.js";
 import { lastLevelCacheBytes } from "./caches.js";
 import { availableTargets } from "./machine.js";
-import { threadsFor } from "./process-limits.js";
+import { availableMemory, threadsFor } from "./process-limits.js";
 
 export interface Roofs {
   /** Bytes per second: the best of read-only passes over 512 MiB (1 GiB where caches are large), in several numbers of streams, prefetched near and far, from small pages and huge ones. */
@@ -15,12 +15,18 @@ export interface Roofs {
   integerPeak: number;
 }
 
+/** What is read in any case. */
+const LEAST_BYTES = 2 ** 26;
 /** Of each pattern of reading. */
 const PASSES = 3;
 
-/** Bytes that are read: many times what caches hold, as far as a gigabyte is. */
-function readBytes(): number {
-  return Math.min(2 ** 30, Math.max(2 ** 29, 16 * (lastLevelCacheBytes() ?? 2 ** 30)));
+/**
+ * Bytes that are read: many times what caches hold, as far as a gigabyte is; less where a process has little memory: half of it, in which the
+ * caches may have a part.
+ */
+export function readBytes(caches = lastLevelCacheBytes() ?? 2 ** 30, free = availableMemory()): number {
+  const wanted = Math.min(2 ** 30, Math.max(2 ** 29, 16 * caches));
+  return Math.min(wanted, Math.max(LEAST_BYTES, Math.floor(free / 2)));
 }
 
 /**

@@ -2,9 +2,10 @@
 // guessed; defaults are those of transformers (decisions/0006).
 import { join } from "node:path";
 import { callback, checkArgument, pathOf } from "../arguments.js";
-import { listFolder } from "../checkpoint/checkpoint.js";
+import { listFolder } from "../checkpoint/file.js";
 import { isJsonObject, type JsonObject, readJsonFile } from "../checkpoint/json.js";
 import { otherForm } from "../checkpoint/other-forms.js";
+import { type CheckpointSource, readSourceJson } from "../checkpoint/source.js";
 import { QuipuError } from "../errors.js";
 import { firstOf, type Warn } from "../warnings.js";
 import { CONFIG_FILE, flag, invalid, MAX_SIZE, positive, readIds, size, unsupported } from "./config-fields.js";
@@ -58,12 +59,28 @@ export async function readConfig(folder: string | URL, warn: Warn = () => {}): P
   checkArgument("warn", warn, callback);
   const json = await readJsonFile(join(dir, CONFIG_FILE), "ERR_MODEL_INVALID", warn);
   if (json !== undefined) return parseConfig(json, warn);
-  const other = await otherForm(dir, await listFolder(dir));
+  throw await noConfig(dir, await listFolder(dir));
+}
+
+/** {@link readConfig}, of a source. @throws {QuipuError} the source's too. */
+export async function readSourceConfig(
+  source: CheckpointSource,
+  warn?: Warn,
+  signal?: AbortSignal,
+): Promise<LlamaConfig> {
+  const json = await readSourceJson(source, CONFIG_FILE, "ERR_MODEL_INVALID", { warn, signal });
+  if (json !== undefined) return parseConfig(json, warn);
+  const names = source.files.map(({ name }) => name);
+  throw await noConfig(source.where, names);
+}
+
+async function noConfig(dir: string, names: readonly string[]): Promise<QuipuError> {
+  const other = await otherForm(dir, names);
   const hint =
     other === undefined
       ? "Expected a folder in Hugging Face layout (config.json, *.safetensors, tokenizer.json); Meta's original (params.json, *.pth) and GGUF files are other forms of a checkpoint."
       : `But ${other}.`;
-  throw new QuipuError("ERR_MODEL_NOT_FOUND", `${dir}: no ${CONFIG_FILE}. ${hint}`);
+  return new QuipuError("ERR_MODEL_NOT_FOUND", `${dir}: no ${CONFIG_FILE}. ${hint}`);
 }
 
 /** {@link readConfig} for JSON already read. */

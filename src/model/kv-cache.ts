@@ -1,7 +1,7 @@
 // The KV cache: pages of 64 keys, and a table [slots, blocks] that says which page holds which block of a slot. A page keeps
 // keys with the keys across the lanes [G, d, 64], of int8 four features of a key side by side, and values row by row [G, 64, d]
 // (docs/numerics.md, attention).
-import type { Device, Transfer } from "../device/device.js";
+import type { Device, ProgramDevice, Transfer } from "../device/device.js";
 import { bytesOf, rowOf, type Tensor } from "../device/tensor.js";
 import { PAGE_KEYS } from "../graph/ops.js";
 import type { CacheState } from "../graph/recorder.js";
@@ -45,9 +45,10 @@ export class KvCache {
   /** [slots, blocks] → page, −1 none. */
   readonly pageTable: Tensor;
   readonly bytes: number;
-  readonly #device: Device;
+  readonly #device: ProgramDevice;
 
-  private constructor(device: Device, config: LlamaConfig, { slots, contextLength, cacheTokens, type }: KvCacheShape) {
+  /** Without what {@link create} writes: for a device that is only planned. */
+  constructor(device: ProgramDevice, config: LlamaConfig, { slots, contextLength, cacheTokens, type }: KvCacheShape) {
     this.#device = device;
     this.slots = slots;
     this.blocks = wholePages(contextLength) / PAGE_KEYS;

@@ -195,11 +195,9 @@ function checkMemory(bytes: number): void {
   const free = availableMemory();
   if (bytes <= free) return;
   const [needed, there] = [bytes, free].map((count) => `${Math.ceil(count / 2 ** 20)} MiB`);
-  throw new QuipuError(
-    "ERR_OUT_OF_MEMORY",
-    `quantized weights need ${needed}, ${there} are free. As they are, mapped, they need not fit.`,
-    { option: "quantize" },
-  );
+  throw new QuipuError("ERR_OUT_OF_MEMORY", `quantized weights need ${needed}, ${there} are free.`, {
+    option: "quantize",
+  });
 }
 
 /** Slice by slice: when one is done its source is let go, and an error names the weight. */
@@ -231,14 +229,23 @@ async function packAll(
 }
 
 /** First row and count of each: groups of whole blocks, but for the last. */
-function slicesOf({ dtype, shape }: FileView, format: Packed): (readonly [first: number, rows: number])[] {
+export function slicesOf(
+  { dtype, shape }: Pick<FileView, "dtype" | "shape">,
+  format: Packed,
+): (readonly [first: number, rows: number])[] {
   const [all, columns] = shape as readonly [number, number];
   const unit = GROUPS * FORMATS[format].block.rows;
   const rows = Math.max(1, Math.floor(SLICE_BYTES / bytesOf(dtype, [unit, columns]))) * unit;
   return Array.from({ length: Math.ceil(all / rows) }, (_, i) => [i * rows, Math.min(rows, all - i * rows)]);
 }
 
-async function quantize(device: Device, source: Tensor, target: Tensor, signal: AbortSignal | undefined) {
+/** Packs a slice. @throws {QuipuError} ERR_MODEL_INVALID naming the weight, ERR_ABORTED. */
+export async function quantize(
+  device: Device,
+  source: Tensor,
+  target: Tensor,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const r = new Recorder();
   r.output(r.quantize(source, target));
   const program = compile(device, r.finish());

@@ -1,7 +1,7 @@
 // What a sequence is between its steps, one row a slot in state tensors that every program of the model reads: its settings, its
 // history, and the id and position that its last step has left for the next one. So a program serves any mixture of requests,
 // and any step may follow any other before the host knows what that one sampled.
-import type { Device, Transfer } from "../device/device.js";
+import type { ProgramDevice, Transfer } from "../device/device.js";
 import { rowOf, type Tensor } from "../device/tensor.js";
 import { SAMPLE_FLOATS, SAMPLE_INTS } from "../graph/ops.js";
 
@@ -36,9 +36,9 @@ export class SlotState {
   readonly biasIds: Tensor; // [S, V], −1 ends them; room for every id, as memory that is never written costs nothing
   readonly biases: Tensor; // [S, V]
   readonly stops: Tensor; // [S, STOPS], −1 unused
-  readonly #device: Device;
+  readonly #device: ProgramDevice;
 
-  constructor(device: Device, slots: number, contextLength: number, vocabSize: number) {
+  constructor(device: ProgramDevice, slots: number, contextLength: number, vocabSize: number) {
     this.#device = device;
     this.lastIds = device.allocate("lastIds", "i32", [slots]);
     this.nextPositions = device.allocate("nextPositions", "i32", [slots], contextLength);

@@ -1,6 +1,6 @@
 // The programs of a model, by what a step ends with: each is recorded when first needed, for the most rows that a step may have,
 // and serves every step with as many or fewer.
-import type { Device } from "../device/device.js";
+import type { ProgramDevice } from "../device/device.js";
 import type { Tensor } from "../device/tensor.js";
 import { compile, type Program } from "../graph/program.js";
 import { Recorder, type Sampled } from "../graph/recorder.js";
@@ -55,7 +55,7 @@ const BESTS = [1, 20];
 export class StepPrograms {
   readonly #programs = new Map<string, StepProgram>();
   #last: { readonly key: string; readonly step: StepProgram } | undefined; // the same as in most steps before
-  readonly #device: Device;
+  readonly #device: ProgramDevice;
   readonly #config: LlamaConfig;
   readonly #weights: LlamaWeights;
   readonly #cache: KvCache;
@@ -64,7 +64,7 @@ export class StepPrograms {
 
   /** `rows`: the most that a step may have. */
   constructor(
-    device: Device,
+    device: ProgramDevice,
     config: LlamaConfig,
     weights: LlamaWeights,
     cache: KvCache,

@@ -23,7 +23,7 @@ export interface FoundTensors {
 }
 
 export const EMBEDDING = "model.embed_tokens.weight";
-const HEAD = "lm_head.weight";
+export const HEAD = "lm_head.weight";
 const LAYER = /^(?:model\.)?layers\.(\d+)\.(.+)$/s;
 
 /** Buffers that old exports saved and that follow from config.json: transformers says nothing of them either. */
@@ -63,6 +63,7 @@ export function expectedTensors(config: LlamaConfig): ExpectedTensor[] {
  * head), and checks the dtype and shape of each.
  *
  * @param warn told of tensors that are left out, and of a stored head beside a config.json that ties it.
+ * @param isSame whether two tensors have the same contents, undefined where they are not to be read; by default they are.
  * @throws {QuipuError} ERR_MODEL_INVALID or ERR_MODEL_UNSUPPORTED, naming tensor, file, expected and got.
  */
 export async function findTensors(
@@ -70,6 +71,8 @@ export async function findTensors(
   checkpoint: Checkpoint,
   warn: Warn,
   signal?: AbortSignal,
+  isSame: (a: CheckpointTensor, b: CheckpointTensor) => Promise<boolean | undefined> = (a, b) =>
+    sameContents(checkpoint, a, b, signal),
 ): Promise<FoundTensors> {
   const expected = expectedTensors(config);
   const { vocabSize: V, hiddenSize: D } = config;
@@ -107,13 +110,17 @@ export async function findTensors(
   }
   if (!config.tiedEmbeddings) return { tensors: found, head: "stored" };
   const embedding = found.get(EMBEDDING)!;
-  if (stored === undefined || stored === embedding || (await sameContents(checkpoint, embedding, stored, signal))) {
+  const isTied = stored === undefined || stored === embedding || (await isSame(embedding, stored));
+  if (isTied) {
     found.delete(HEAD);
     return { tensors: found, head: "tied" };
   }
+  const tie = "the embedding, to which config.json ties it (tie_word_embeddings)";
   warn(
     "WARN_STORED_HEAD",
-    `${stored.name} in ${stored.fileName} is not the embedding, to which config.json ties it (tie_word_embeddings): the stored head is used`,
+    isTied === undefined
+      ? `${stored.name} in ${stored.fileName} was not compared with ${tie}: it is counted as a head of its own`
+      : `${stored.name} in ${stored.fileName} is not ${tie}: the stored head is used`,
   );
   return { tensors: found, head: "stored" };
 }

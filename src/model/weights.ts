@@ -2,17 +2,19 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import { type Device, type FileView, openPacker, type WeightUse } from "../device/device.js";
 import { type DType, FILE_DTYPES } from "../device/formats.js";
+import type { PlannedDevice } from "../device/planned-device.js";
 import { bytesOf, elementsOf, type Shape, type Tensor } from "../device/tensor.js";
 import type { WeightFile } from "../device/weight-file.js";
 import { QuipuError } from "../errors.js";
 import { availableMemory } from "../machine/process-limits.js";
 import type { Warn } from "../warnings.js";
 import type { LlamaConfig } from "./config.js";
+import { fill } from "./invented.js";
 import type { LlamaLayer, LlamaWeights } from "./llama.js";
 import { findPacked, type Packing, packWeights } from "./packed-weights.js";
 import { formatOf, type Quantization, type WeightRole } from "./quantization.js";
 import { inverseFrequencies } from "./rope.js";
-import { EMBEDDING, type FoundTensors, findTensors } from "./tensors.js";
+import { EMBEDDING, type FoundTensors, findTensors, HEAD } from "./tensors.js";
 
 /** The weights of a layer, as the checkpoint spells their names (model.layers.N.…), and what each is used as. */
 const LAYER_WEIGHTS: Readonly<Record<keyof LlamaLayer, readonly [name: string, use: WeightUse]>> = {
@@ -27,7 +29,6 @@ const LAYER_WEIGHTS: Readonly<Record<keyof LlamaLayer, readonly [name: string, u
   downProj: ["mlp.down_proj", "product"],
 };
 
-const HEAD = "lm_head.weight";
 const nameIn = (layer: number, name: string) => `model.layers.${layer}.${name}.weight`;
 
 /** Every weight, by its name in the checkpoint, and what it is in the model. */
@@ -40,6 +41,14 @@ function rolesOf({ layers }: LlamaConfig, head: "tied" | "stored"): [name: strin
       ofLayer.map(([role, [name]]): [string, WeightRole, number] => [nameIn(i, name), role, i]),
     ).flat(),
   ];
+}
+
+/** The weights that are packed, in the order of the model. */
+function packingsOf(config: LlamaConfig, { tensors, head }: FoundTensors, quantize: Quantization): Packing[] {
+  return rolesOf(config, head).flatMap(([name, role, layer]): Packing[] => {
+    const format = formatOf(quantize, role, layer, config.layers);
+    return format === undefined ? [] : [{ name, shape: tensors.get(name)!.shape, format }];
+  });
 }
 
 /** The weights of one format, those of matrices: what vectors are stored in is told of by nobody. */
@@ -117,11 +126,9 @@ function checkRoomFor(bytes: number): void {
   const free = availableMemory();
   if (bytes <= free) return;
   const [needed, there] = [bytes, free].map((count) => `${Math.ceil(count / 2 ** 20)} MiB`);
-  throw new QuipuError(
-    "ERR_OUT_OF_MEMORY",
-    `reading the weights whole needs ${needed}, ${there} are free. Mapped, they need not fit.`,
-    { option: "mmap" },
-  );
+  throw new QuipuError("ERR_OUT_OF_MEMORY", `reading the weights whole needs ${needed}, ${there} are free.`, {
+    option: "mmap",
+  });
 }
 
 /**
@@ -136,6 +143,7 @@ export async function loadWeights(
   checkpoint: Checkpoint,
   config: LlamaConfig,
   {
+    found,
     mmap,
     quantize = "none",
     cache = false,
@@ -145,6 +153,8 @@ export async function loadWeights(
     signal,
     threads,
   }: {
+    /** Where the caller has found them already. */
+    found?: FoundTensors | undefined;
     mmap: boolean;
     quantize?: Quantization | undefined;
     /** Of the CPU that packs for a device that does not. */
@@ -157,17 +167,14 @@ export async function loadWeights(
     signal?: AbortSignal | undefined;
   },
 ): Promise<LoadedWeights> {
-  const { tensors, head } = await findTensors(config, checkpoint, warn, signal);
+  const { tensors, head } = found ?? (await findTensors(config, checkpoint, warn, signal));
   const files: WeightFile[] = [];
   let packer = device;
   try {
     const fileBytes = checkpoint.files.reduce((sum, file) => sum + file.size, 0);
     const total = quantize === "none" ? fileBytes : 2 * fileBytes; // opened, and read to be quantized
     const tell = (done: number) => onProgress?.(done, total);
-    const packings = rolesOf(config, head).flatMap(([name, role, layer]): Packing[] => {
-      const format = formatOf(quantize, role, layer, config.layers);
-      return format === undefined ? [] : [{ name, shape: tensors.get(name)!.shape, format }];
-    });
+    const packings = packingsOf(config, { tensors, head }, quantize);
     packer = packings.length > 0 ? openPacker(device, threads) : device;
     const packOptions = { cache, warn, onCacheWrite, signal, onProgress: (done: number) => tell(fileBytes + done) };
     let kept = await findPacked(packer, checkpoint, packings, packOptions);
@@ -194,56 +201,109 @@ export async function loadWeights(
     const packed = new Map(kept ?? (await packWeights(device, checkpoint, packings, { ...packOptions, viewOf })));
     for (const [name, tensor] of packed) packed.set(name, await device.take(tensor, packer));
     if (packings.length > 0) tell(total);
-    let bytes = 0;
-    let bytesPerToken = 0;
-    let parameters = 0;
-    const placedMatrices: Pick<Tensor, "dtype" | "shape">[] = [];
-    const place = <const Uses extends readonly WeightUse[]>(name: string, uses: Uses) => {
-      const { shape } = tensors.get(name)!;
+    const loaded = placeWeights(device, config, head, (name, uses) => {
       const ready = packed.get(name);
-      const placed = ready === undefined ? device.place(name, viewOf(name), uses) : uses.map(() => ready);
-      parameters += elementsOf(shape);
-      for (let i = 0; i < uses.length; i++) {
-        const tensor: Tensor = placed[i]!;
-        if (placed.indexOf(tensor) < i) continue; // counted with another use
-        const size = bytesOf(tensor.dtype, tensor.shape);
-        const isTable = uses[i] === "rows" && placed.lastIndexOf(tensor) === i;
-        bytes += size;
-        if (uses[i] !== "vector") placedMatrices.push(tensor);
-        bytesPerToken += isTable ? Math.ceil(size / shape[0]!) : size;
-      }
-      return placed as { readonly [Each in keyof Uses]: Tensor };
-    };
-    const layer = (i: number) =>
-      Object.fromEntries(
-        Object.entries(LAYER_WEIGHTS).map(([key, [name, use]]) => [key, place(nameIn(i, name), [use])[0]]),
-      ) as unknown as LlamaLayer;
-
-    const [embedTokens, lmHead] =
-      head === "tied"
-        ? place(EMBEDDING, ["rows", "product"])
-        : [...place(EMBEDDING, ["rows"]), ...place(HEAD, ["product"])];
-    const layers = Array.from({ length: config.layers }, (_, i) => layer(i));
-    const [norm] = place("model.norm.weight", ["vector"]);
-
+      return ready === undefined ? device.place(name, viewOf(name), uses) : uses.map(() => ready);
+    });
     const frequencies = inverseFrequencies(config.rope, config.headSize);
-    const inverse = device.allocate("inverseFrequencies", "f32", [frequencies.length]);
-    await device.run(null, { writes: [[inverse, frequencies]] });
-    return {
-      weights: { embedTokens, inverseFrequencies: inverse, layers, norm, lmHead },
-      bytes,
-      bytesPerToken,
-      parameters,
-      formats: formatsOf(placedMatrices),
-    };
+    await device.run(null, { writes: [[loaded.weights.inverseFrequencies, frequencies]] });
+    return loaded;
   } finally {
     for (const file of files) file.dispose(); // tensors keep what they need
     if (packer !== device) await packer.dispose();
   }
 }
 
+/** A weight on a device, as a tensor for each of its uses; one that serves several is there once. */
+type Place = (name: string, uses: readonly WeightUse[]) => readonly Tensor[];
+
+/** All weights of a model, placed, and what they come to; the inverse frequencies are still to be written. */
+function placeWeights(
+  device: Pick<Device, "allocate">,
+  config: LlamaConfig,
+  head: FoundTensors["head"],
+  place: Place,
+): LoadedWeights {
+  let bytes = 0;
+  let bytesPerToken = 0;
+  let parameters = 0;
+  const placedMatrices: Pick<Tensor, "dtype" | "shape">[] = [];
+  const counted = (name: string, ...uses: readonly WeightUse[]) => {
+    const placed = place(name, uses);
+    parameters += elementsOf(placed[0]!.shape);
+    for (let i = 0; i < uses.length; i++) {
+      const tensor = placed[i]!;
+      if (placed.indexOf(tensor) < i) continue; // counted with another use
+      const size = bytesOf(tensor.dtype, tensor.shape);
+      const isTable = uses[i] === "rows" && placed.lastIndexOf(tensor) === i;
+      bytes += size;
+      if (uses[i] !== "vector") placedMatrices.push(tensor);
+      bytesPerToken += isTable ? Math.ceil(size / tensor.shape[0]!) : size;
+    }
+    return placed;
+  };
+  const layer = (i: number) =>
+    Object.fromEntries(
+      Object.entries(LAYER_WEIGHTS).map(([key, [name, use]]) => [key, counted(nameIn(i, name), use)[0]]),
+    ) as unknown as LlamaLayer;
+
+  const [embedTokens, lmHead] =
+    head === "tied"
+      ? counted(EMBEDDING, "rows", "product")
+      : [...counted(EMBEDDING, "rows"), ...counted(HEAD, "product")];
+  const layers = Array.from({ length: config.layers }, (_, i) => layer(i));
+  const [norm] = counted("model.norm.weight", "vector");
+  const frequencies = device.allocate("inverseFrequencies", "f32", [config.headSize / 2]);
+  return {
+    weights: { embedTokens: embedTokens!, inverseFrequencies: frequencies, layers, norm: norm!, lmHead: lmHead! },
+    ...{ bytes, bytesPerToken, parameters, formats: formatsOf(placedMatrices) },
+  };
+}
+
+/** The weights of a checkpoint as {@link loadWeights} would have them, of which nothing is read. */
+export function planWeights(
+  device: PlannedDevice,
+  config: LlamaConfig,
+  { tensors, head }: FoundTensors,
+  quantize: Quantization,
+): LoadedWeights {
+  const formats = new Map(packingsOf(config, { tensors, head }, quantize).map(({ name, format }) => [name, format]));
+  return placeWeights(device, config, head, (name, uses) => {
+    const { dtype, shape } = tensors.get(name)!;
+    const tensor = device.place(name, formats.get(name) ?? FILE_DTYPES.get(dtype)!, shape);
+    return uses.map(() => tensor);
+  });
+}
+
+/**
+ * Weights of the shapes and formats of a checkpoint's, with contents that mean nothing: for measuring what a step costs without the
+ * weights themselves. Of the layers, those that `layers` names.
+ *
+ * @throws {QuipuError} ERR_OUT_OF_MEMORY, ERR_ABORTED.
+ */
+export async function inventWeights(
+  device: Device,
+  config: LlamaConfig,
+  { tensors, head }: FoundTensors,
+  { quantize, layers, signal }: { quantize: Quantization; layers: readonly number[]; signal?: AbortSignal | undefined },
+): Promise<LoadedWeights> {
+  const formats = new Map(packingsOf(config, { tensors, head }, quantize).map(({ name, format }) => [name, format]));
+  const invented = new Map<string, Tensor>();
+  const frequencies = inverseFrequencies(config.rope, config.headSize);
+  const loaded = placeWeights(device, { ...config, layers: layers.length }, head, (name, uses) => {
+    const original = name.replace(/^model\.layers\.(\d+)\./, (_, layer) => `model.layers.${layers[Number(layer)]}.`);
+    const { dtype, shape } = tensors.get(original)!;
+    const tensor = device.allocate(name, formats.get(original) ?? FILE_DTYPES.get(dtype)!, shape);
+    invented.set(name, tensor);
+    return uses.map(() => tensor);
+  });
+  await device.run(null, { writes: [[loaded.weights.inverseFrequencies, frequencies]] });
+  await fill(device, [...invented.values()], signal);
+  return loaded;
+}
+
 /** What matrices are stored in, most bytes first. */
-export function formatsOf(matrices: readonly Pick<Tensor, "dtype" | "shape">[]): WeightFormat[] {
+function formatsOf(matrices: readonly Pick<Tensor, "dtype" | "shape">[]): WeightFormat[] {
   const formats = [...new Set(matrices.map(({ dtype }) => dtype))].map((format) => {
     const shapes = matrices.filter(({ dtype }) => dtype === format).map(({ shape }) => shape);
     const total = (of: (shape: Shape) => number) => shapes.reduce((sum, shape) => sum + of(shape), 0);

@@ -3,7 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { callNative } from "../addon/addon.js";
 import { callback, checkArgument, pathOf } from "../arguments.js";
 import { examine, fileSize } from "../checkpoint/file.js";
-import { checkpointFolder } from "../checkpoint/hub-cache.js";
+import { checkpointFolder, namedCheckpoint } from "../checkpoint/hub.js";
 import { checkFile } from "../checkpoint/wrong-file.js";
 import { QuipuError } from "../errors.js";
 import { noteUse } from "../machine/cache-folder.js";
@@ -15,9 +15,9 @@ import { readTokenizerConfig } from "./tokenizer-config.js";
 import { tokenizerOfJson } from "./tokenizer-json.js";
 
 /**
- * Loads the tokenizer of a checkpoint folder (tokenizer.json, else tokenizer.model), or of one such file.
+ * Loads the tokenizer of a checkpoint folder (tokenizer.json, else tokenizer.model), of a model in the hub's cache (org/name), or of one such file.
  *
- * @param pathOrUrl a path or a file URL.
+ * @param pathOrUrl a path, a file URL or a name.
  * @param warn told of a snapshot that was chosen, and of a name that tokenizer_config.json has twice.
  * @throws {QuipuError} ERR_MODEL_NOT_FOUND where there is none, ERR_TOKENIZER_INVALID for one that cannot be used, ERR_USAGE.
  */
@@ -26,14 +26,15 @@ export async function loadTokenizer(pathOrUrl: string | URL, warn: Warn = () => 
   checkArgument("warn", warn, callback);
   const found = examine(path, "ERR_MODEL_NOT_FOUND");
   if (found.kind === "unreadable") throw new QuipuError("ERR_MODEL_NOT_FOUND", `${path} ${found.problem}`);
-  if (found.kind === "absent") {
+  const named = found.kind === "absent" ? namedCheckpoint(path, false) : undefined;
+  if (found.kind === "absent" && named === undefined) {
     throw new QuipuError(
       "ERR_MODEL_NOT_FOUND",
       `${path}: no such file or folder: expected a tokenizer or a checkpoint folder`,
     );
   }
   if (found.kind === "file") return loadFile(path, warn);
-  const dir = checkpointFolder(path, warn);
+  const dir = named ?? checkpointFolder(path, warn);
   for (const name of ["tokenizer.json", "tokenizer.model"]) {
     const file = join(dir, name);
     if (examine(file, "ERR_TOKENIZER_INVALID").kind !== "absent") return loadFile(file, warn);

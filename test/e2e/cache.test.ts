@@ -122,6 +122,21 @@ test("what a file says of itself is shown in one line, and a source is current b
   expect(await cacheOf("prune", "-m", folder)).toMatch(/^removed 3 files, /);
 });
 
+test("a model of the hub's cache can be named as there", async () => {
+  const commit = "1".repeat(40);
+  const hub = join(temporary, "hub");
+  const repository = join(hub, "models--org--name");
+  cpSync(model, join(repository, "snapshots", commit), { recursive: true });
+  const options = { env: { ...env, HF_HUB_CACHE: hub } };
+  const prune = (name: string) => quipu(["cache", "prune", "-m", name, "--json"], options);
+  await next(model);
+  expect(await quipu(["next", "-m", "org/name", "-q", "q8", "--top", "1", "a"], options)).toMatchObject({ status: 0 });
+  const before = await entries();
+  expect(JSON.parse((await prune("org/other")).stdout).removed).toEqual([]);
+  expect(JSON.parse((await prune("org/name")).stdout).removed).toMatchObject([{ state: "current" }]);
+  expect(await entries()).toHaveLength(before.length - 1);
+});
+
 test("a model that is gone can be named by its path", async () => {
   const gone = join(temporary, "gone");
   cpSync(model, gone, { recursive: true });

@@ -1,11 +1,15 @@
 // README.md and docs/cli.md against the program: what they show it print, what they name, what they tell to run.
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { ALIASES } from "#quipu/cli/aliases.js";
 import { LATER_OPTIONS } from "#quipu/cli/options.js";
 import { LATER_COMMANDS } from "#quipu/cli/program.js";
+import { temporaryFolder } from "../checkpoint-writer.js";
+import { testWhere } from "../where.js";
 import { quipu, ROOT } from "./run-cli.js";
+import { hasTerminal, NO_TERMINAL, quipuOnTerminal } from "./terminal.js";
 
 const read = (file: string) => readFileSync(join(ROOT, file), "utf8");
 const README = read("README.md");
@@ -38,17 +42,25 @@ test("docs/cli.md has the --help of every command", async () => {
   const all = [[], ...(await commands())];
   expect(all.map((command) => command.join(" "))).toEqual([
     "",
+    "chat",
     "benchmark",
     "tokens",
     "next",
     "inspect",
+    "plan",
     "doctor",
     "cache",
+    "pull",
+    "models",
     "tokenizer",
     "inspect prompt",
     "cache list",
     "cache prune",
     "cache clear",
+    "models list",
+    "models path",
+    "models remove",
+    "models prune",
     "tokenizer train",
   ]);
   for (const command of all) expect(REFERENCE).toContain(`$ ${["npx quipu", ...command, "--help"].join(" ")}\n`);
@@ -69,7 +81,7 @@ test("docs/cli.md lists the names that are taken by a later version", () => {
   const [commands = "", options = ""] = listed.split("\nthe options ");
   const quoted = (text: string) => [...text.matchAll(/`([^`]+)`/g)].map(([, name]) => name);
   expect(quoted(commands)).toEqual(LATER_COMMANDS);
-  expect(quoted(options.split("; the values ")[0]!)).toEqual([...LATER_OPTIONS]);
+  expect(quoted(options.split("; the value ")[0]!)).toEqual([...LATER_OPTIONS]);
 });
 
 test("--help names the aliases and nothing of a later version", async () => {
@@ -78,13 +90,53 @@ test("--help names the aliases and nothing of a later version", async () => {
   for (const option of LATER_OPTIONS) expect(text).not.toContain(option);
 });
 
-test("README's code runs as it stands and prints what it says", () => {
-  const [, code, output] = /```js\n([\s\S]*?)```\n\n```text\n([\s\S]*?)```/.exec(README)!;
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", code!], {
-    cwd: ROOT,
-    encoding: "utf8",
-  });
+const SMOLLM2 = join(ROOT, "build/models/smollm2");
+const SHOWN = "path/to/SmolLM2-135M-Instruct";
+const withSmollm2 = testWhere(
+  existsSync(join(SMOLLM2, "config.json")),
+  `${SMOLLM2} is not there (scripts/make-smollm2.sh)`,
+);
+const dir = temporaryFolder();
+const SNIPPETS = [...README.matchAll(/```js\n([\s\S]*?)```\n\n```text\n([\s\S]*?)```/g)].map(([, code, output]) => ({
+  code,
+  output,
+}));
+
+function runs({ code, output }: { code?: string | undefined; output?: string | undefined }): void {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ["--input-type=module", "-e", code!.replaceAll(SHOWN, SMOLLM2)],
+    { cwd: ROOT, encoding: "utf8" },
+  );
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: output, stderr: "" });
+}
+
+test("README's code runs as it stands and prints what it says", () => {
+  const own = SNIPPETS.filter(({ code }) => !code!.includes(SHOWN));
+  expect(own).toHaveLength(1);
+  for (const snippet of own) runs(snippet);
+});
+
+withSmollm2("and so does what it does with a checkpoint", () => {
+  const others = SNIPPETS.filter(({ code }) => code!.includes(SHOWN));
+  expect(others).toHaveLength(1);
+  for (const snippet of others) runs(snippet);
+});
+
+const withChat = testWhere(existsSync(SMOLLM2) && hasTerminal, `${SMOLLM2} is not there, or ${NO_TERMINAL}`);
+withChat("README's chat is what a terminal shows", async () => {
+  const [, args = "", shown = ""] = /```text\n\$ npx quipu (-m .*)\n([\s\S]*?)```/.exec(README)!;
+  const folder = join(dir, SHOWN);
+  mkdirSync(dirname(folder), { recursive: true });
+  symlinkSync(SMOLLM2, folder);
+  const steps = [...shown.matchAll(/^>>> (.*)$/gm)].map(([, line]) => ({ after: ">>> ", send: `${line}\r` }));
+  expect(steps.length).toBeGreaterThan(3);
+  const { status, terminal } = await quipuOnTerminal(args.replace(SHOWN, folder).split(" "), {
+    steps,
+    env: { XDG_STATE_HOME: folder },
+  });
+  const plain = stripVTControlCharacters(terminal).replace(/\r+\n/g, "\n");
+  expect({ status, plain: plain.slice(plain.indexOf("SmolLM2")) }).toEqual({ status: 0, plain: shown });
 });
 
 test("README's two commands are those that CI runs first", () => {

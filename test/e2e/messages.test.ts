@@ -97,6 +97,41 @@ test("generate and next take the same", async () => {
   expect(JSON.parse(table.stdout).tokens[0].text).toBe(text.stdout);
 });
 
+test("--on-overflow slide leaves out the oldest turns, and says so", async () => {
+  const long = turns.concat(turns).concat({ role: "user", content: "Once upon a time there was a dog. ".repeat(4) });
+  const given = [
+    "-m",
+    model,
+    "--messages",
+    file("long.json", JSON.stringify(long)),
+    "-c",
+    "64",
+    "-n",
+    "1",
+    "--on-overflow",
+  ];
+  const [error, text, quiet, json] = await Promise.all([
+    quipu([...given, "error"]),
+    quipu([...given, "slide"]),
+    quipu([...given, "slide", "--quiet"]),
+    quipu([...given, "slide", "--json"]),
+  ]);
+  expect(error).toMatchObject({ status: 4, stdout: "", stderr: expect.stringContaining("truncate-middle or slide)") });
+  expect(text).toMatchObject({
+    status: 0,
+    stderr: expect.stringMatching(
+      /^quipu: the oldest 4 messages are left out \(\d+ tokens\), as the context is full\n$/,
+    ),
+  });
+  expect(quiet).toMatchObject({ status: 0, stderr: "" });
+  expect(JSON.parse(json.stdout.split("\n")[0]!)).toMatchObject({ type: "start", droppedMessages: 4 });
+  const raw = await quipu(["-m", model, "--raw", "Hi", "--on-overflow", "slide"]);
+  expect(raw).toMatchObject({
+    status: 2,
+    stderr: expect.stringMatching(/^quipu: --on-overflow: "slide" leaves out turns/),
+  });
+});
+
 test.concurrent.each<[string, string[], string | RegExp]>([
   ["words too", ["--messages", question, "hi"], "from words and from --messages"],
   ["--raw", ["--messages", question, "--raw"], "cannot be used with option '--raw'"],

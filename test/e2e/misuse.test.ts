@@ -45,13 +45,13 @@ describe("help and version are commands where nothing else stands beside them", 
 
   test("a later command is named as one, whatever stands beside it", async () => {
     for (const args of [
-      ["help", "chat"],
-      ["chat", "--foo"],
-      ["chat", "--help"],
+      ["help", "replay"],
+      ["replay", "--foo"],
+      ["replay", "--help"],
     ]) {
       expect(await quipu(args)).toMatchObject({
         status: 2,
-        stderr: expect.stringMatching(/^quipu: chat: this command is not/),
+        stderr: expect.stringMatching(/^quipu: replay: this command is not/),
       });
     }
   });

@@ -176,6 +176,7 @@ describe("--json", () => {
       type: "start",
       promptTokens: 5,
       droppedTokens: 0,
+      droppedMessages: 0,
       warnings: [],
       seed: 1,
       settings: {

@@ -1,22 +1,34 @@
 """Runs a command with some of its streams on a pseudo-terminal and does things to it on the way; prints what came of it as JSON.
 
-argv[1] is JSON: {"argv": [...], "terminal": ["stdin", "stdout", "stderr"], "steps": [{"after": text, "send": text}], "timeout": s}
-A step waits until `after` has appeared on the terminal since the step before, then sends keys. Streams that are not on the
+argv[1] is JSON: {"argv": [...], "terminal": ["stdin", "stdout", "stderr"], "columns": n, "steps": [{"after": text, "send": text}], "timeout": s}
+A step waits until `after` has appeared on the terminal since the step before, then asks for an address ("get": url), sends keys ("send"), sends a signal
+to the command ("signal": number) or makes the terminal so many columns wide ("columns"). Streams that are not on the
 terminal are pipes; stdin as a pipe is empty. The result: {"status", "terminal", "stdout", "stderr", "ms"}; `ms` is the
 processor time that it had from the last step to the end, and a status of -N is a signal N that was not caught.
 """
 
+import fcntl
 import json
 import os
 import pty
 import resource
 import select
+import struct
 import subprocess
 import sys
+import termios
 import time
+import urllib.request
 
 spec = json.loads(sys.argv[1])
 main, side = pty.openpty()
+
+
+def resize(columns):
+    fcntl.ioctl(main, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+
+resize(spec.get("columns", 80))
 streams = {name: side if name in spec["terminal"] else subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
 if streams["stdin"] == subprocess.PIPE:
     streams["stdin"] = subprocess.DEVNULL
@@ -24,9 +36,6 @@ if streams["stdin"] == subprocess.PIPE:
 
 def own_terminal():
     os.setsid()
-    import fcntl
-    import termios
-
     fcntl.ioctl(side, termios.TIOCSCTTY, 0)  # keys such as Ctrl-C become signals for this session
 
 
@@ -61,7 +70,13 @@ while files and time.monotonic() < deadline:
         step = steps.pop(0)
         seen = len(taken[main])
         before = processor_time()
-        os.write(main, step["send"].encode())
+        if "get" in step:
+            urllib.request.urlopen(step["get"]).close()
+        os.write(main, step.get("send", "").encode())
+        if "columns" in step:
+            resize(step["columns"])
+        if "signal" in step:
+            os.kill(child.pid, step["signal"])
     if child.poll() is not None and not select.select(list(files), [], [], 0)[0]:
         break
 if child.poll() is None and time.monotonic() >= deadline:

@@ -14,11 +14,27 @@ export interface TerminalResult {
   readonly ms: number;
 }
 
+export interface Step {
+  readonly after: string;
+  /** Keys. */
+  readonly send?: string;
+  /** An address that is asked for, before the keys. */
+  readonly get?: string;
+  /** To the process. */
+  readonly signal?: number;
+  /** How wide the terminal is from now on. */
+  readonly columns?: number;
+}
+
 export interface TerminalOptions {
   /** The streams on the terminal; default: all. */
   readonly terminal?: readonly ("stdin" | "stdout" | "stderr")[];
-  /** Keys to send, each when a text has appeared. */
-  readonly steps?: readonly { readonly after: string; readonly send: string }[];
+  /** What to do, each when a text has appeared. */
+  readonly steps?: readonly Step[];
+  /** How wide it is at first; default 80. */
+  readonly columns?: number;
+  /** In place of the command line: a program that starts it. */
+  readonly argv?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -28,9 +44,9 @@ export const NO_TERMINAL = "terminals need python3 with its pty module";
 
 export async function quipuOnTerminal(
   args: readonly string[],
-  { terminal = ["stdin", "stdout", "stderr"], steps = [], env = {} }: TerminalOptions = {},
+  { terminal = ["stdin", "stdout", "stderr"], steps = [], env = {}, columns = 80, argv = [] }: TerminalOptions = {},
 ): Promise<TerminalResult> {
-  const spec = JSON.stringify({ argv: [process.execPath, CLI, ...args], terminal, steps });
+  const spec = JSON.stringify({ argv: [...argv, process.execPath, CLI, ...args], terminal, steps, columns });
   const script = join(ROOT, "test/e2e/terminal.py");
   const { status, stdout, stderr } = await finish(
     spawn("python3", [script, spec], { env: { ...process.env, ...env } }),

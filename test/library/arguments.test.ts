@@ -4,7 +4,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Kind } from "#quipu/arguments.js";
 import { BENCHMARK_OPTIONS } from "#quipu/benchmark/benchmark.js";
+import { PLAN_OPTIONS } from "#quipu/benchmark/plan.js";
 import { CHAT_OPTIONS } from "#quipu/chat/option-kinds.js";
+import { PRUNE_MODELS_OPTIONS } from "#quipu/checkpoint/hub/models.js";
+import { PULL_OPTIONS } from "#quipu/checkpoint/hub/pull-options.js";
 import { PRUNE_OPTIONS } from "#quipu/generate/cache.js";
 import { INSPECT_OPTIONS } from "#quipu/generate/inspect.js";
 import { LOAD_OPTIONS } from "#quipu/generate/load.js";
@@ -18,6 +21,7 @@ import { temporaryFolder } from "../checkpoint-writer.js";
 
 const MODEL = "models/storyteller";
 const dir = temporaryFolder();
+Object.assign(process.env, { HF_HUB_OFFLINE: "1", HF_HOME: join(dir, "hub") }); // what is no mistake asks no hub
 const throws = () => {
   throw new RangeError("mine");
 };
@@ -88,7 +92,12 @@ interface Call {
 const ARGUMENTS: Record<string, Call> = {
   "loadModel pathOrName": { call: (v) => quipu.loadModel(v) },
   "inspectModel pathOrName": { call: (v) => quipu.inspectModel(v) },
+  "planModel pathOrName": { call: (v) => quipu.planModel(v, { speed: false }) },
   "modelFolder pathOrName": { call: (v) => quipu.modelFolder(v) },
+  "wholeModelFolder pathOrName": { call: (v) => quipu.wholeModelFolder(v) },
+  "wholeModelFolder warn": { call: (v) => quipu.wholeModelFolder("src", v), takes: ["a function"] },
+  "pullModel repo": { call: (v) => quipu.pullModel(v) },
+  "removeModel repo": { call: (v) => quipu.removeModel(v) },
   "modelFolder warn": { call: (v) => quipu.modelFolder("src", v), takes: ["a function"] },
   "readConfig warn": { call: (v) => quipu.readConfig(MODEL, v), takes: ["a function"] },
   "runBenchmark pathOrName": { call: (v) => quipu.runBenchmark(v, {}) },
@@ -130,6 +139,7 @@ const ARGUMENTS: Record<string, Call> = {
   "encodePrompt chatTemplate": { call: (v) => quipu.encodePrompt("x", {}, { ...context, chatTemplate: v }) },
   "encodePrompt vocabSize": { call: (v) => quipu.encodePrompt("x", {}, { ...context, vocabSize: v }) },
   "parseJson text": { call: (v) => quipu.parseJson(v), takes: TEXTS },
+  "formatChatRequest request": { call: (v) => quipu.formatChatRequest(v) },
   "parseChatRequest text": { call: (v) => quipu.parseChatRequest(v), takes: TEXTS },
   "save output": { call: (v) => trained.save(v) },
 };
@@ -138,6 +148,7 @@ const ARGUMENTS: Record<string, Call> = {
 const OPTIONS: Record<string, [kinds: Readonly<Record<string, Kind>>, call: (options: never) => unknown]> = {
   loadModel: [LOAD_OPTIONS, (o) => quipu.loadModel(MODEL, o)],
   inspectModel: [INSPECT_OPTIONS, (o) => quipu.inspectModel(MODEL, o)],
+  planModel: [PLAN_OPTIONS, (o) => quipu.planModel(MODEL, o)],
   "runBenchmark load": [LOAD_OPTIONS, (o) => quipu.runBenchmark(MODEL, o)],
   runBenchmark: [BENCHMARK_OPTIONS, (o) => quipu.runBenchmark(MODEL, {}, o)],
   "runBenchmark sampling": [GENERATE_OPTIONS, (o) => quipu.runBenchmark(MODEL, {}, { sampling: o })],
@@ -158,6 +169,8 @@ const OPTIONS: Record<string, [kinds: Readonly<Record<string, Kind>>, call: (opt
   encodeChat: [CHAT_OPTIONS, (o) => quipu.encodeChat(tokenizer, template, message, o)],
   encodePrompt: [GENERATE_OPTIONS, (o) => quipu.encodePrompt("x", o, context)],
   trainTokenizer: [TRAIN_OPTIONS, (o) => quipu.trainTokenizer(o)],
+  pullModel: [PULL_OPTIONS, (o) => quipu.pullModel("org/name", o)],
+  pruneModels: [PRUNE_MODELS_OPTIONS, (o) => quipu.pruneModels(o)],
   pruneCache: [PRUNE_OPTIONS, (o) => quipu.pruneCache(o)],
   save: [SAVE_OPTIONS, (o) => trained.save(join(dir, "t", "tokenizer.model"), o)],
 };
@@ -264,7 +277,7 @@ test.each<[string, unknown]>([
   ["stopIds", [""]],
   ["logitBias", { 1: 2 }],
   ["logitBias", [[1, 2]]],
-  ["onOverflow", "slide"],
+  ["onOverflow", "slides"],
   ["special", "error"],
   ["top", 0],
   ["top", 2049],
@@ -308,6 +321,9 @@ test("every function and method of the library is in these tables", () => {
       "listCache",
       "clearCache",
       "cacheFolder",
+      "conversation", // whose generate() is the model's
+      "listModels",
+      "hubCacheFolder",
       "stats",
       "dispose",
       "problems",

@@ -105,6 +105,9 @@ describe("cacheTokens", () => {
       ...{ code: "ERR_USAGE", option: "cacheTokens" },
     });
     await expect(loadModel(folder, { tokenizer: false, cacheTokens: 2 ** 50 })).rejects.toMatchObject({
+      ...{ code: "ERR_USAGE", option: "cacheTokens" },
+    });
+    await expect(loadModel(folder, { tokenizer: false, cacheTokens: 2 ** 36 })).rejects.toMatchObject({
       ...{ code: "ERR_OUT_OF_MEMORY", option: "cacheTokens" },
     });
   });

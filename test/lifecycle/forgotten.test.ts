@@ -37,6 +37,25 @@ test("what was forgotten is collected, and the next generation has its slot", ()
   expect(run(program)).toEqual({ status: 0, stdout: "true\ntrue\n", stderr: "" });
 });
 
+test("a conversation whose generation was forgotten is busy until that is collected", () => {
+  const program = `
+    const model = await load(Infinity);
+    const conversation = model.conversation();
+    for (const events of [1, 2]) {
+      await (async () => {
+        const forgotten = conversation.generate("Once upon a time", { seed: 1 });
+        for (let i = 0; i < events; i++) await forgotten.next();
+      })();
+      const say = () => use(conversation).catch(({ code }) => code);
+      let said = await say();
+      console.log(said);
+      while (said === "ERR_BUSY") { gc(); await new Promise(setImmediate); said = await say(); }
+      console.log(said === (await use(model)));
+    }
+    await model.dispose();`;
+  expect(run(program)).toEqual({ status: 0, stdout: "ERR_BUSY\ntrue\n".repeat(2), stderr: "" });
+});
+
 test("a wait that may have no end is refused, naming the generation that holds the slot", () => {
   const program = `
     const model = await load(0);

@@ -77,6 +77,17 @@ const USES: Readonly<Record<string, string>> = {
     }
     const stops: readonly quipu.StopToken[] = model.stopTokens;
     export { stops };`,
+  planModel: `
+    const source: quipu.CheckpointSource = {
+      ...{ where: "there", files: [{ name: "config.json", bytes: 2 }], isLocal: false },
+      readRange: async (_name: string, first: number, last: number) => new Uint8Array(last - first),
+    };
+    const plan: quipu.ModelPlan = await quipu.planModel(source, { quantize: "q4", speed: false });
+    const [load]: readonly quipu.LoadPlan[] = plan.loads;
+    const fitting: quipu.Fitting | undefined = load?.fitting;
+    const speed: quipu.ExpectedSpeed | undefined = load?.speed;
+    // @ts-expect-error
+    await quipu.planModel("x", { mmap: true });`,
   inspectModel: `
     const report: quipu.ModelReport = await quipu.inspectModel("x", { kvCache: "int8", contextLength: undefined });
     export const first: string | undefined = report.stopTokens[0]?.sources[0];`,
@@ -89,6 +100,22 @@ const USES: Readonly<Record<string, string>> = {
   listCache: `export const gone: quipu.CacheEntry[] = quipu.listCache().filter(({ state }) => state === "gone");`,
   clearCache: `export const bytes: number | undefined = quipu.clearCache()[0]?.bytes;`,
   pruneCache: `export const removed: quipu.CacheEntry[] = quipu.pruneCache({ maxBytes: 1e9, model: undefined });`,
+  pullModel: `
+    const pulled: quipu.PullResult = await quipu.pullModel("org/name@main", {
+      include: ["*.json"],
+      confirm: ({ bytesToFetch }: quipu.PullPlan) => bytesToFetch < 1e9,
+      onProgress: ({ path, done, size }: quipu.PullProgress) => console.log(path, done / size),
+      onNotice: console.log,
+      signal: AbortSignal.timeout(1),
+    });
+    export const verified: "sha256" | "git-sha1" | "size" | undefined = pulled.files[0]?.verified;`,
+  listModels: `
+    const models: quipu.CachedModel[] = quipu.listModels();
+    export const problem: string | undefined = models[0]?.revisions[0]?.problem;`,
+  removeModel: `export const removed: quipu.RemovedItem[] = quipu.removeModel("org/name");`,
+  pruneModels: `export const pruned: quipu.RemovedItem[] = quipu.pruneModels({ dryRun: true });`,
+  hubCacheFolder: `export const folder: string = quipu.hubCacheFolder();`,
+  wholeModelFolder: `export const folder: string = quipu.wholeModelFolder("org/name");`,
   modelFolder: `export const folder: string = quipu.modelFolder() + quipu.modelFolder(import.meta.url);`,
   readConfig: `export const config: quipu.LlamaConfig = await quipu.readConfig("x");`,
   EXIT_CODES: `export const status: number = quipu.EXIT_CODES.ERR_BUSY;`,
@@ -114,6 +141,16 @@ const USES: Readonly<Record<string, string>> = {
   parseChatRequest: `
     const request: quipu.ChatRequest = quipu.parseChatRequest("[]");
     export const others: readonly string[] = request.otherFields;`,
+  formatChatRequest: `
+    declare const loadedModel: quipu.Model;
+    using conversation: quipu.Conversation = loadedModel.conversation();
+    const turns: quipu.ChatMessage[] = [{ role: "user", content: "x" }];
+    for await (const event of conversation.generate(turns, { onOverflow: "slide" })) {
+      if (event.type === "start") console.log(event.droppedMessages.toFixed());
+    }
+    // @ts-expect-error messages are the least
+    quipu.formatChatRequest({ tools: [] });
+    export const saved: string = quipu.formatChatRequest({ messages: turns }, { temperature: 0.5 });`,
   loadChatTemplate: `
     const loaded = await quipu.loadChatTemplate("x");
     const messages = [{ role: "user", content: "x" }];

@@ -133,9 +133,9 @@ export const mutants = [
   },
   {
     fault: "refs/main may leave the repository",
-    file: "src/checkpoint/hub-cache.ts",
-    from: 'if (!/^[\\w.-]+$/.test(commit) || commit.startsWith(".")) {',
+    file: "src/checkpoint/hub.ts",
+    from: "if (!isSnapshotName(commit)) {",
     to: 'if (commit === "") {',
-    tests: ["unit/checkpoint/hub-cache"],
+    tests: ["unit/checkpoint/hub"],
   },
 ];

@@ -119,8 +119,8 @@ export const mutants = [
   {
     fault: "promptCache is not passed on",
     file: MODEL,
-    from: "      promptCache: options.promptCache ?? true,\n      onPromptProgress",
-    to: "      promptCache: true,\n      onPromptProgress",
+    from: "      promptCache: options.promptCache ?? true,\n      keeper",
+    to: "      promptCache: true,\n      keeper",
     tests: ["library/prompt-cache"],
   },
   {

@@ -224,8 +224,8 @@ export const mutants = [
   {
     fault: "the last page of a prompt is taken from the cache too",
     file: POOL,
-    from: "Math.floor((ids.length - 1) / PAGE_KEYS)",
-    to: "Math.floor(ids.length / PAGE_KEYS)",
+    from: "const most = ids.length - 1;",
+    to: "const most = ids.length;",
     tests: ["unit/model/page-pool"],
   },
   {

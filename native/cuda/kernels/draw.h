@@ -5,26 +5,69 @@
 
 namespace quipu::cuda {
 
-// The greatest of the logits (NaN if one of them is), and the least. Each thread's greatest stays in scratch.maxima.
+// What a row's blocks of 512 logits come to: of each the greatest (NaN if one of them is), the least and Σ exp(logit −
+// the row's greatest).
+struct RowBlocks {
+  float *greatest, *least, *sums;
+};
+
+__host__ __device__ inline uint32_t sampleBlocks(uint32_t vocabulary) {
+  return (vocabulary + kSampleBlock - 1) / kSampleBlock;
+}
+
+// The same of the whole row.
 struct Extent {
   float greatest, least;
 };
 
-__device__ inline Extent extentOf(const float* logits, uint32_t count, RankScratch& scratch) {
-  float greatest = logits[0], least = logits[0];
-  bool nan = false;
-  for (uint32_t id = threadIdx.x; id < count; id += kSampleThreads) {
-    const float logit = logits[id];
-    nan = nan || logit != logit;
-    if (id == threadIdx.x) greatest = logit;  // its own, not that of the first
-    greatest = logit > greatest ? logit : greatest;
-    least = logit < least ? logit : least;
+struct MostOrNan {
+  __device__ float operator()(float a, float b) const { return a > b || a != a ? a : b; }
+};
+struct Fewest {
+  __device__ float operator()(float a, float b) const { return a < b ? a : b; }
+};
+
+// Block `block` of a row's, by a warp: its greatest and least.
+__device__ inline void scanBlock(const float* logits, uint32_t count, uint32_t block, const RowBlocks& to) {
+  const uint32_t lane = threadIdx.x % kWarp, first = block * kSampleBlock;
+  float greatest = logits[first], least = greatest;
+#pragma unroll
+  for (uint32_t i = 0; i < kSampleBlock / kWarp; ++i) {
+    const uint32_t id = first + i * kWarp + lane;
+    const float logit = logits[id < count ? id : first];
+    greatest = MostOrNan()(greatest, logit);
+    least = Fewest()(logit, least);
   }
-  scratch.maxima[threadIdx.x] = greatest;
-  const auto most = [](float a, float b) { return a > b || a != a ? a : b; };
-  const auto fewest = [](float a, float b) { return a < b ? a : b; };
-  greatest = ofSampleBlock(nan ? __uint_as_float(0x7FC00000) : greatest, scratch, most);
-  return {greatest, ofSampleBlock(least, scratch, fewest)};
+  greatest = ofWarp(greatest, MostOrNan());
+  least = ofWarp(least, Fewest());
+  if (lane != 0) return;
+  to.greatest[block] = greatest;
+  to.least[block] = least;
+}
+
+// Σ exp(logit − greatest) of a block: sixteen lanes, then by halving, as the CPU adds. Half a warp; both halves call.
+__device__ inline void sumBlock(const float* logits, uint32_t count, uint32_t block, float greatest,
+                                const RowBlocks& to) {
+  const uint32_t lane = threadIdx.x % 16;
+  float sum = 0;
+#pragma unroll 8
+  for (uint32_t i = 0; i < kSampleBlock; i += 16) {
+    const uint32_t id = block * kSampleBlock + i + lane;
+    sum += id < count ? exponential(logits[id] - greatest) : 0.0f;
+  }
+  for (uint32_t apart = 8; apart > 0; apart /= 2) sum += __shfl_xor_sync(kEveryLane, sum, int(apart));
+  if (lane == 0 && block < sampleBlocks(count)) to.sums[block] = sum;
+}
+
+// Of blocks that have been scanned.
+__device__ inline Extent extentOf(const RowBlocks& blocks, uint32_t count, RankScratch& scratch) {
+  float greatest = blocks.greatest[0], least = blocks.least[0];
+  for (uint32_t block = threadIdx.x; block < sampleBlocks(count); block += kSampleThreads) {
+    greatest = MostOrNan()(greatest, blocks.greatest[block]);
+    least = Fewest()(blocks.least[block], least);
+  }
+  greatest = ofSampleBlock(greatest, scratch, MostOrNan());
+  return {greatest, ofSampleBlock(least, scratch, Fewest())};
 }
 
 // log of x ≥ 1 by the CPU's steps (native/cpu/kernels/weights.h).
@@ -42,34 +85,25 @@ __device__ inline double logarithm(double x) {
   return fma(static_cast<double>(exponent), 0x1.62e42fefa39efp-1, 2 * s * series);
 }
 
-// log Σ exp(logit − greatest): sixteen lanes over blocks of 512, the blocks in f64. `sums`: a word a block.
-__device__ inline double logOfSum(const float* logits, uint32_t count, float greatest, unsigned long long* sums,
-                                  RankScratch& scratch) {
-  const uint32_t blocks = (count + kSampleBlock - 1) / kSampleBlock, lane = threadIdx.x % 16;
-  // Whole warps stay together: both halves of one have a block or go through the last with nothing.
-  for (uint32_t block = threadIdx.x / 16; block < (blocks + 1) / 2 * 2; block += kSampleThreads / 16) {
-    float sum = 0;
-    for (uint32_t i = 0; i < kSampleBlock; i += 16) {
-      const uint32_t id = block * kSampleBlock + i + lane;
-      sum += id < count ? exponential(logits[id] - greatest) : 0.0f;
-    }
-    for (uint32_t apart = 8; apart > 0; apart /= 2) sum += __shfl_xor_sync(kEveryLane, sum, int(apart));
-    if (lane == 0 && block < blocks) sums[block] = __float_as_uint(sum);
-  }
-  __syncthreads();
+// log Σ exp(logit − greatest): the blocks in f64, in ascending order.
+__device__ inline double logOfSum(const RowBlocks& blocks, uint32_t count) {
   double total = 0;
-  for (uint32_t block = 0; block < blocks; ++block) total += double(__uint_as_float(uint32_t(sums[block])));
-  __syncthreads();
+#pragma unroll 8
+  for (uint32_t block = 0; block < sampleBlocks(count); ++block) total += double(blocks.sums[block]);
   return logarithm(total);
 }
 
-__device__ inline uint32_t bestOf(const float* logits, uint32_t count, float greatest, RankScratch& scratch) {
-  uint32_t first = count;
-  for (uint32_t id = threadIdx.x; id < count; id += kSampleThreads) {
-    if (logits[id] == greatest && id < first) first = id;
+// The smallest id of the greatest logit, by the first block that has it.
+__device__ inline uint32_t bestOf(const float* logits, const RowBlocks& blocks, uint32_t count, float greatest,
+                                  RankScratch& scratch) {
+  uint32_t first = sampleBlocks(count);
+  for (uint32_t block = threadIdx.x; block < sampleBlocks(count); block += kSampleThreads) {
+    if (blocks.greatest[block] == greatest && block < first) first = block;
   }
   first = ofSampleBlock(first, scratch, Least());
-  return first < count ? first : 0;
+  const uint32_t id = first * kSampleBlock + threadIdx.x;
+  const bool hit = threadIdx.x < kSampleBlock && id < count && logits[id] == greatest;
+  return ofSampleBlock(hit ? id : count - 1, scratch, Least());
 }
 
 struct SampleRow {
@@ -164,13 +198,13 @@ __device__ inline float leastLogitOf(const Ranked& ranked, float least, unsigned
 }
 
 // The cut after the k greatest.
-__device__ inline Cut cutOfBest(const Ranked& ranked, const Extent& extent, float least, uint32_t k,
-                                RankScratch& scratch) {
+__device__ inline Cut cutOfBest(const Ranked& ranked, const RowBlocks& blocks, const Extent& extent, float least,
+                                uint32_t k, RankScratch& scratch) {
   Ranked ones = ranked;
   ones.weighted = false;
-  if (const uint32_t threads = ones.count < kSampleThreads ? ones.count : kSampleThreads; k <= threads) {
-    const Ranked maxima = {scratch.maxima, threads, false, 0, 1, 1};  // k of them reach the k-th of the threads'
-    const float reached = findCut(maxima, extent.least, extent.greatest, k, scratch).logit;
+  if (const uint32_t there = sampleBlocks(ones.count); k <= there) {
+    const Ranked greatest = {blocks.greatest, there, false, 0, 1, 1};  // k of them reach the k-th of the blocks'
+    const float reached = findCut(greatest, extent.least, extent.greatest, k, scratch).logit;
     least = reached > least ? reached : least;
   }
   return findCut(ones, least, extent.greatest, k, scratch);
@@ -246,8 +280,8 @@ __device__ inline uint32_t pickAt(const Ranked& ranked, const Kept& kept, const 
 }
 
 // Draws from what top-k, top-p and min-p keep.
-__device__ inline uint32_t draw(const SampleRow& row, const float* logits, const Extent& extent,
-                                unsigned long long* masses, RankScratch& scratch) {
+__device__ inline uint32_t draw(const SampleRow& row, const float* logits, const RowBlocks& blocks,
+                                const Extent& extent, unsigned long long* masses, RankScratch& scratch) {
   const float topP = row.floats[sample::kTopP], minP = row.floats[sample::kMinP];
   const auto topK = uint32_t(row.ints[sample::kTopK] > 0 ? row.ints[sample::kTopK] : 0);
   const int bits = 32 - __clz(int(row.vocabulary)), k = 63 - bits < 51 ? 63 - bits : 51;
@@ -255,7 +289,7 @@ __device__ inline uint32_t draw(const SampleRow& row, const float* logits, const
                          float(1ull << k)};
   Kept kept = {{-__builtin_huge_valf(), row.vocabulary - 1}, 0};
   const bool cut = topK > 0 && topK < row.vocabulary;
-  if (cut) kept.cut = cutOfBest(ranked, extent, leastLogitOf(ranked, extent.least, 0), topK, scratch);
+  if (cut) kept.cut = cutOfBest(ranked, blocks, extent, leastLogitOf(ranked, extent.least, 0), topK, scratch);
   unsigned long long total = weighKept(ranked, kept, masses, scratch);
   if (topP < 1) {
     const unsigned long long need = shareOf(topP, total);

@@ -43,7 +43,6 @@ struct Ranked {
 struct RankScratch {
   unsigned long long bins[kBins];
   unsigned long long words[kSampleThreads / kWarp + 1];
-  float maxima[kSampleThreads];
   uint32_t bin;
   uint32_t counter;
   unsigned long long need;

@@ -1,6 +1,6 @@
 // sample, matmulSample: the next id of each row, with its logprob and the best k, as docs/numerics.md says and to the
-// CPU's bits. A block is a row: it reads the logits from L2 three times where it takes the greatest, two to six times
-// more where it draws.
+// CPU's bits. The logits' blocks of 512 are scanned, and then summed, by all processors; what is left, by a block a
+// row, reads none of them more than once where it takes the greatest, and all two to six times where it draws.
 #include "cuda/kernels/draw.h"
 #include "cuda/kernels/kernels.h"
 #include "cuda/kernels/product_kernel.h"
@@ -20,9 +20,10 @@ struct SampleRoom {
   uint32_t vocabulary, best;
 
   __host__ __device__ static size_t lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
-  __host__ __device__ uint32_t blocks() const { return (vocabulary + kSampleBlock - 1) / kSampleBlock; }
+  __host__ __device__ uint32_t blocks() const { return sampleBlocks(vocabulary); }
   __host__ __device__ size_t bytes() const {
-    return 2 * lines(size_t(vocabulary) * 4) + lines(size_t(blocks()) * 8) + lines(size_t(best) * 8);
+    return 2 * lines(size_t(vocabulary) * 4) + lines(size_t(blocks()) * 8) + 3 * lines(size_t(blocks()) * 4) +
+           lines(size_t(best) * 8);
   }
   __device__ std::byte* of(uint32_t row) const { return first + row * bytes(); }
   __device__ float* processed(uint32_t row) const { return reinterpret_cast<float*>(of(row)); }
@@ -32,7 +33,14 @@ struct SampleRoom {
   __device__ unsigned long long* masses(uint32_t row) const {
     return reinterpret_cast<unsigned long long*>(of(row) + 2 * lines(size_t(vocabulary) * 4));
   }
-  __device__ unsigned long long* ranks(uint32_t row) const { return masses(row) + lines(size_t(blocks()) * 8) / 8; }
+  __device__ RowBlocks rowBlocks(uint32_t row) const {
+    auto* greatest = reinterpret_cast<float*>(masses(row)) + lines(size_t(blocks()) * 8) / 4;
+    const size_t each = lines(size_t(blocks()) * 4) / 4;
+    return {greatest, greatest + each, greatest + 2 * each};
+  }
+  __device__ unsigned long long* ranks(uint32_t row) const {
+    return reinterpret_cast<unsigned long long*>(rowBlocks(row).sums + lines(size_t(blocks()) * 4) / 4);
+  }
 };
 
 // A logit and its id as one number, the greater the better.
@@ -41,19 +49,20 @@ __device__ __forceinline__ unsigned long long rankOf(float logit, uint32_t id) {
 }
 
 // The k best by the model's own logits, sorted.
-__device__ void reportBest(const float* logits, uint32_t vocabulary, const Extent& extent, double logSum, uint32_t k,
-                           int32_t* ids, float* logprobs, unsigned long long* ranks, RankScratch& scratch) {
+__device__ void reportBest(const float* logits, const RowBlocks& blocks, uint32_t vocabulary, const Extent& extent,
+                           double logSum, uint32_t k, int32_t* ids, float* logprobs, unsigned long long* ranks,
+                           RankScratch& scratch) {
   const auto report = [&](uint32_t place, uint32_t id) {
     ids[place] = int32_t(id);
     logprobs[place] = float(double(logits[id]) - double(extent.greatest) - logSum);
   };
   if (k == 1) {
-    const uint32_t best = bestOf(logits, vocabulary, extent.greatest, scratch);
+    const uint32_t best = bestOf(logits, blocks, vocabulary, extent.greatest, scratch);
     if (threadIdx.x == 0) report(0, best);
     return;
   }
   const Ranked ranked = {logits, vocabulary, false, 0, 1, 1};
-  const Cut cut = cutOfBest(ranked, extent, extent.least, k, scratch);
+  const Cut cut = cutOfBest(ranked, blocks, extent, extent.least, k, scratch);
   __syncthreads();
   if (threadIdx.x == 0) scratch.counter = 0;
   __syncthreads();
@@ -67,6 +76,32 @@ __device__ void reportBest(const float* logits, uint32_t vocabulary, const Exten
     report(place, ~uint32_t(ranks[i]));
   }
   __syncthreads();
+}
+
+// A warp: a block of 512 of a row.
+__global__ __launch_bounds__(kRowThreads) void scanKernel(View logits, SampleRoom room) {
+  waitForPredecessor();
+  letSuccessorStart();
+  const uint32_t block = blockIdx.x * (kRowThreads / kWarp) + threadIdx.x / kWarp, vocabulary = logits.dims[1];
+  if (block >= room.blocks()) return;
+  scanBlock(logits.as<float>() + size_t(blockIdx.y) * vocabulary, vocabulary, block, room.rowBlocks(blockIdx.y));
+}
+
+// Half a warp: a block of 512 of a row.
+__global__ __launch_bounds__(kRowThreads) void sumKernel(View logits, SampleRoom room) {
+  using Words = float[kRowThreads / kWarp];
+  SHARED(Words, words);
+  waitForPredecessor();
+  letSuccessorStart();
+  const uint32_t vocabulary = logits.dims[1];
+  const RowBlocks blocks = room.rowBlocks(blockIdx.y);
+  float greatest = blocks.greatest[0];
+  for (uint32_t i = threadIdx.x; i < room.blocks(); i += kRowThreads) {
+    greatest = MostOrNan()(greatest, blocks.greatest[i]);
+  }
+  greatest = ofBlock(greatest, words, MostOrNan());
+  const float* row = logits.as<float>() + size_t(blockIdx.y) * vocabulary;
+  sumBlock(row, vocabulary, blockIdx.x * (kRowThreads / 16) + threadIdx.x / 16, greatest, blocks);
 }
 
 __global__ __launch_bounds__(kSampleThreads) void sampleKernel(SampleViews v, SampleRoom room, RunState* state,
@@ -99,14 +134,15 @@ __global__ __launch_bounds__(kSampleThreads) void sampleKernel(SampleViews v, Sa
                              uint32_t(position),
                              vocabulary};
   const float* logits = v.logits.as<float>() + size_t(row) * vocabulary;
-  const Extent extent = extentOf(logits, vocabulary, scratch);
+  const RowBlocks blocks = room.rowBlocks(row);
+  const Extent extent = extentOf(blocks, vocabulary, scratch);
   if (extent.greatest - extent.greatest != 0) {
     if (threadIdx.x == 0) fail(state, op, ErrorCode::kNotANumber, row);
     return;
   }
   unsigned long long* masses = room.masses(row);
-  const double logSum = logOfSum(logits, vocabulary, extent.greatest, masses, scratch);
-  reportBest(logits, vocabulary, extent, logSum, k, bestIds, bestLogprobs, room.ranks(row), scratch);
+  const double logSum = logOfSum(blocks, vocabulary);
+  reportBest(logits, blocks, vocabulary, extent, logSum, k, bestIds, bestLogprobs, room.ranks(row), scratch);
   const float* chosenFrom = logits;
   Extent changed = extent;
   if (request.penalizes() || request.hasBiases()) {
@@ -114,7 +150,11 @@ __global__ __launch_bounds__(kSampleThreads) void sampleKernel(SampleViews v, Sa
     for (uint32_t i = threadIdx.x; i < vocabulary; i += kSampleThreads) processed[i] = logits[i];
     __syncthreads();
     penalize(request, processed, room.counts(row), scratch);
-    changed = extentOf(processed, vocabulary, scratch);
+    for (uint32_t block = threadIdx.x / kWarp; block < room.blocks(); block += kSampleThreads / kWarp) {
+      scanBlock(processed, vocabulary, block, blocks);
+    }
+    __syncthreads();
+    changed = extentOf(blocks, vocabulary, scratch);
     if (changed.greatest == -__builtin_huge_valf()) {
       if (threadIdx.x == 0) fail(state, op, ErrorCode::kAllForbidden, row);
       return;
@@ -123,8 +163,8 @@ __global__ __launch_bounds__(kSampleThreads) void sampleKernel(SampleViews v, Sa
   }
   // An infinite bias decides alone.
   const bool drawn = request.floats[sample::kTemperature] > 0 && changed.greatest - changed.greatest == 0;
-  const uint32_t picked = drawn ? draw(request, chosenFrom, changed, masses, scratch)
-                                : bestOf(chosenFrom, vocabulary, changed.greatest, scratch);
+  const uint32_t picked = drawn ? draw(request, chosenFrom, blocks, changed, masses, scratch)
+                                : bestOf(chosenFrom, blocks, vocabulary, changed.greatest, scratch);
   if (threadIdx.x == 0) {
     *id = int32_t(picked);
     *logprob = float(double(logits[picked]) - double(extent.greatest) - logSum);
@@ -148,7 +188,10 @@ void launchSample(const OpCall& call, uint32_t first, const View& logits, std::b
                              at(sample::kBestIds),
                              at(sample::kBestLogprobs)};
   const SampleRoom room = {workspace, logits.dims[1], views.bestIds.dims[1]};
-  launches(dim3(views.outputRows.dims[0]), kSampleThreads, 0, sampleKernel, views, room, call.state, call.op);
+  const uint32_t rows = views.outputRows.dims[0];
+  launches(dim3(blocksOf(room.blocks(), kRowThreads / kWarp), rows), kRowThreads, 0, scanKernel, logits, room);
+  launches(dim3(blocksOf(room.blocks(), kRowThreads / 16), rows), kRowThreads, 0, sumKernel, logits, room);
+  launches(dim3(rows), kSampleThreads, 0, sampleKernel, views, room, call.state, call.op);
 }
 
 size_t lines(size_t bytes) { return (bytes + 255) / 256 * 256; }

@@ -2,6 +2,7 @@
 import { basename, resolve } from "node:path";
 import { type BenchmarkResult, modelFolder, runBenchmark } from "../../index.js";
 import type { Context } from "../context.js";
+import { ensureModel } from "../fetch.js";
 import { loadOptions, type ModelOptions } from "../model-options.js";
 import { write } from "../terminal/output.js";
 import { Progress } from "../terminal/progress.js";
@@ -22,6 +23,7 @@ export interface BenchmarkCommandOptions extends ModelOptions {
 
 export async function benchmark(options: BenchmarkCommandOptions, { signal }: Context): Promise<void> {
   const { promptTokens, genTokens, repeats, depth, temp, topK, topP, minP } = options;
+  await ensureModel(options.model, options, { signal });
   const progress = new Progress({ quiet: options.quiet === true });
   const result = await runBenchmark(options.model, loadOptions(options, progress, { signal }), {
     ...{ promptTokens, genTokens, repeats, depth, signal },

@@ -9,25 +9,22 @@ import {
   type StartEvent,
 } from "../../index.js";
 import type { Context } from "../context.js";
+import { ensureModel } from "../fetch.js";
 import { loadFrom, type ModelOptions } from "../model-options.js";
 import { type PromptRequestOptions, readPromptRequest } from "../prompt-request.js";
-import { write } from "../terminal/output.js";
+import { type SamplingOptions, samplingOf } from "../sampling-options.js";
+import { describeDropped } from "../terminal/dropped.js";
+import { isInteractive, write } from "../terminal/output.js";
 import { Progress } from "../terminal/progress.js";
 import { describeStop } from "../terminal/stops.js";
 import { formatBytes } from "../terminal/tables.js";
 import type { BenchmarkCommandOptions } from "./benchmark.js";
 
-export interface GenerateCommandOptions extends PromptRequestOptions, ModelOptions, BenchmarkCommandOptions {
-  readonly maxTokens?: number;
-  readonly repeatPenalty?: number;
-  readonly presencePenalty?: number;
-  readonly frequencyPenalty?: number;
-  readonly logitBias?: ReadonlyMap<number | string, number>;
-  readonly seed?: number;
-  readonly stop?: readonly string[];
-  readonly stopId?: readonly (number | string)[];
-  readonly ignoreEos?: boolean;
-  readonly onOverflow?: "error" | "truncate-head" | "truncate-middle";
+export interface GenerateCommandOptions
+  extends PromptRequestOptions,
+    ModelOptions,
+    SamplingOptions,
+    BenchmarkCommandOptions {
   readonly newline?: boolean;
   readonly json?: boolean;
   readonly logprobs?: number;
@@ -46,7 +43,11 @@ export async function generate(
     const { benchmark } = await import("./benchmark.js");
     return benchmark(options, context);
   }
-  modelFolder(options.model); // a wrong name is said before stdin is waited for
+  if (isForChat(words, options)) {
+    const { chat } = await import("./chat.js");
+    return chat(options, context, "no prompt");
+  }
+  await ensureModel(options.model, options, context); // a wrong name is said before stdin is waited for
   const asked = await readPromptRequest(words, options, context.signal);
   const progress = new Progress({ quiet: options.quiet === true });
   const model = await loadFrom(options, progress, context);
@@ -58,6 +59,9 @@ export async function generate(
       if (event.type === "start" && options.verbose)
         process.stderr.write(describeStart(event, model, request, options));
       progress.erase();
+      if (event.type === "start" && event.droppedMessages > 0 && !options.quiet) {
+        process.stderr.write(`quipu: ${describeDropped(event)}\n`);
+      }
       await print(event);
       if (event.type === "end" && options.verbose) process.stderr.write(describeEnd(event));
     }
@@ -65,6 +69,13 @@ export async function generate(
     progress.erase();
     await model.dispose();
   }
+}
+
+/** Nothing to continue or to answer, and somebody before the terminal who can say something. */
+function isForChat(words: readonly string[], options: GenerateCommandOptions): boolean {
+  const { prompt, file, messages, raw, json, echo, newline, stdin } = options;
+  const isGiven = words.length > 0 || [prompt, file, messages].some((source) => source !== undefined);
+  return !isGiven && !raw && !json && !echo && !newline && stdin && isInteractive();
 }
 
 /** @throws {QuipuError} ERR_USAGE for options that mean nothing without another. */
@@ -88,12 +99,9 @@ function checkTogether(words: readonly string[], options: GenerateCommandOptions
 }
 
 function requestOf(options: GenerateCommandOptions, progress: Progress, { signal }: Context): GenerateOptions {
-  const { maxTokens, topK, topP, minP, repeatPenalty, presencePenalty, frequencyPenalty, logitBias } = options;
-  const { seed, stop, stopId, ignoreEos, onOverflow, logprobs } = options;
   return {
-    ...{ maxTokens, topK, topP, minP, repeatPenalty, presencePenalty, frequencyPenalty, logitBias },
-    ...{ seed, stop, stopIds: stopId, ignoreEos, onOverflow, logprobs, signal },
-    temperature: options.temp,
+    ...samplingOf(options),
+    ...{ logprobs: options.logprobs, signal },
     onPromptProgress: (done, total) => progress.draw("prompt", done, total),
   };
 }

@@ -1,6 +1,7 @@
 // quipu inspect prompt: the prompt as the model sees it.
 import { encodePrompt, loadChatTemplate, loadTokenizer, modelFolder } from "../../index.js";
 import type { Context } from "../context.js";
+import { ensureModel } from "../fetch.js";
 import { warningPrinter } from "../model-options.js";
 import { type PromptRequestOptions, readPromptRequest } from "../prompt-request.js";
 import { write } from "../terminal/output.js";
@@ -17,6 +18,7 @@ export async function inspectPrompt(
   { signal }: Context,
 ): Promise<void> {
   const warn = warningPrinter({});
+  await ensureModel(options.model, {}, { signal }, "tokenizer");
   const dir = modelFolder(options.model, warn);
   const request = await readPromptRequest(words, options, signal);
   const [tokenizer, chatTemplate] = await Promise.all([loadTokenizer(dir, warn), loadChatTemplate(dir, warn)]);

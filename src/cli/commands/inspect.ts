@@ -1,5 +1,7 @@
 // quipu inspect: what a checkpoint is.
 import { inspectModel, type ModelReport, type RopeConfig } from "../../index.js";
+import type { Context } from "../context.js";
+import { ensureModel } from "../fetch.js";
 import { write } from "../terminal/output.js";
 import { describeStop } from "../terminal/stops.js";
 import { formatBytes, formatCount, formatWeights, table } from "../terminal/tables.js";
@@ -12,7 +14,8 @@ export interface InspectOptions {
   readonly json?: boolean;
 }
 
-export async function inspect(model: string | undefined, options: InspectOptions): Promise<void> {
+export async function inspect(model: string | undefined, options: InspectOptions, context: Context): Promise<void> {
+  await ensureModel(model ?? options.model, {}, context);
   const report = await inspectModel(model ?? options.model, {
     contextLength: options.ctxSize,
     kvCache: options.kvCache,

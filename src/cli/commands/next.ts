@@ -1,6 +1,6 @@
 // quipu next: the most likely tokens after the prompt.
-import { modelFolder } from "../../index.js";
 import type { Context } from "../context.js";
+import { ensureModel } from "../fetch.js";
 import { loadFrom, type ModelOptions } from "../model-options.js";
 import { type PromptRequestOptions, readPromptRequest } from "../prompt-request.js";
 import { write } from "../terminal/output.js";
@@ -14,7 +14,7 @@ export interface NextOptions extends PromptRequestOptions, ModelOptions {
 }
 
 export async function next(words: readonly string[], options: NextOptions, context: Context): Promise<void> {
-  modelFolder(options.model); // a wrong name is said before stdin is waited for
+  await ensureModel(options.model, options, context); // a wrong name is said before stdin is waited for
   const request = await readPromptRequest(words, options, context.signal);
   const model = await loadFrom(options, new Progress({ quiet: false }), context);
   try {

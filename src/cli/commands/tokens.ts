@@ -16,6 +16,7 @@ import {
 import { InputError } from "../byte-input.js";
 import { type ChatInputOptions, readChatInput } from "../chat-input.js";
 import type { Context } from "../context.js";
+import { ensureModel } from "../fetch.js";
 import { warningPrinter } from "../model-options.js";
 import { checkOneSource } from "../prompt-input.js";
 import { SourceEncoder } from "../source-encoder.js";
@@ -52,7 +53,7 @@ export async function tokens(words: readonly string[], options: TokensOptions, {
     throw new QuipuError("ERR_USAGE", `--${flag} goes with a conversation: give --chat as well`);
   }
   const sources = await textSources(words, options, signal);
-  const { tokenizer, limit } = await prepare(options);
+  const { tokenizer, limit } = await prepare(options, signal);
   if (options.decode) return decode(tokenizer, sources, options);
   hintAtFiles(words);
   const { special = false, bos = false, skipInvalid = false } = options;
@@ -95,7 +96,7 @@ async function chatTokens(words: readonly string[], options: TokensOptions, sign
     throw new QuipuError("ERR_USAGE", "--chat: tokens takes a file of messages: quipu tokens --chat messages.json");
   }
   checkOneSource({ words: words.length > 0, "-p": prompt !== undefined, "-f": file !== undefined, "--chat": true });
-  const { tokenizer, limit, dir, warn } = await prepare(options);
+  const { tokenizer, limit, dir, warn } = await prepare(options, signal);
   const { bosId } = tokenizer;
   if (dir === undefined) {
     throw new QuipuError("ERR_USAGE", `--chat: ${options.encoding} has no chat template. Choose a model with -m.`);
@@ -131,9 +132,13 @@ interface Prepared {
   readonly warn: Warn;
 }
 
-async function prepare({ model, encoding, limit, bos, quiet = false }: TokensOptions): Promise<Prepared> {
+async function prepare(
+  { model, encoding, limit, bos, quiet = false }: TokensOptions,
+  signal: AbortSignal,
+): Promise<Prepared> {
   const warn = warningPrinter({ quiet });
   const isFile = /\.(json|model|tiktoken)$/.test(model ?? "") && isFileName(model!);
+  if (!isFile && encoding === undefined) await ensureModel(model, { quiet }, { signal }, "tokenizer");
   const path = isFile ? model! : encoding === undefined ? modelFolder(model, warn) : "";
   const tokenizer = await (encoding === undefined ? loadTokenizer(path, warn) : loadEncoding(encoding));
   const dir = encoding === undefined ? (isFile ? dirname(path) : path) : undefined;

@@ -6,6 +6,11 @@ export class OutputClosedError extends Error {}
 /** stdout cannot be written: a full disk, for example. */
 export class OutputError extends Error {}
 
+/** Whether somebody sits before it: stdin and stdout are terminals. */
+export function isInteractive(): boolean {
+  return process.stdin.isTTY === true && process.stdout.isTTY === true;
+}
+
 let failure: Error | undefined;
 
 /** Keeps a write error of stdout until the next write: without a listener it would end the process. */

@@ -1,4 +1,4 @@
-// Progress on a terminal's stderr: one line, drawn over, erased before anything else is printed.
+// Progress on a terminal's stderr: one line, drawn over, erased before anything else is printed. Not on one that cannot erase.
 import { formatBytes } from "./tables.js";
 
 export class Progress {
@@ -7,7 +7,7 @@ export class Progress {
   #last = 0;
 
   constructor({ quiet }: { quiet: boolean }) {
-    this.#shown = !quiet && process.stderr.isTTY === true;
+    this.#shown = !quiet && process.stderr.isTTY === true && process.env.TERM !== "dumb";
   }
 
   /**

@@ -2,12 +2,13 @@
 import { isUtf8 } from "node:buffer";
 import { styleText } from "node:util";
 import type { Tokenizer } from "../../index.js";
+import { visible } from "./visible.js";
 
 const COLOURS = ["cyan", "yellow", "green", "magenta"] as const;
 
-/** Whether stdout shows colours: a terminal, and NO_COLOR is not set (no-color.org). */
+/** Whether stdout shows colours: a terminal that can, and NO_COLOR is not set (no-color.org). */
 export function coloured(): boolean {
-  return process.stdout.isTTY === true && !process.env.NO_COLOR;
+  return process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb";
 }
 
 /** A token as a JSON string; bytes that are no whole character as \xNN. */
@@ -48,17 +49,10 @@ export function describeToken(tokenizer: Tokenizer, id: number): { id: number; t
 export function colourTokens(tokenizer: Tokenizer, ids: Int32Array): string {
   const texts = Array.from(ids, (id) =>
     pieces(bytesOf(tokenizer, id))
-      .map((piece) => (typeof piece === "string" ? piece.replace(CONTROL, escapeControl) : hex(piece)))
+      .map((piece) => (typeof piece === "string" ? visible(piece) : hex(piece)))
       .join(""),
   );
   return texts.map((text, index) => paint(COLOURS[index % COLOURS.length]!, text)).join("");
-}
-
-/** What a terminal would obey rather than show. */
-const CONTROL = /[^\P{Cc}\n\t]/gu;
-
-function escapeControl(character: string): string {
-  return hex(character.codePointAt(0)!);
 }
 
 function hex(byte: number): string {

@@ -23,6 +23,31 @@ test.each([
   interrupt.release();
 });
 
+test("SIGINT that is diverted ends nothing, and SIGTERM still does", () => {
+  const interrupt = new Interrupt();
+  const handled: string[] = [];
+  const undivert = interrupt.divert(() => handled.push("first"));
+  process.emit("SIGINT", "SIGINT");
+  interrupt.divert(() => handled.push("second"));
+  undivert(); // which is over already
+  process.emit("SIGINT", "SIGINT");
+  expect({ handled, status: interrupt.status }).toEqual({ handled: ["first", "second"], status: undefined });
+  process.emit("SIGTERM", "SIGTERM");
+  expect({ status: interrupt.status, aborted: interrupt.signal.aborted }).toEqual({ status: 143, aborted: true });
+  process.emit("SIGINT", "SIGINT"); // a second signal ends the process, whoever wants it
+  expect(exit).toHaveBeenCalledWith(143);
+  expect(handled).toHaveLength(2);
+  interrupt.release();
+});
+
+test("what is no longer diverted ends the work", () => {
+  const interrupt = new Interrupt();
+  interrupt.divert(() => {})();
+  process.emit("SIGINT", "SIGINT");
+  expect(interrupt.status).toBe(130);
+  interrupt.release();
+});
+
 test("work that does not end in a quarter of a second ends with the process", () => {
   const interrupt = new Interrupt();
   process.emit("SIGINT", "SIGINT");

@@ -17,7 +17,6 @@ const SET_BY_THE_COMMAND_LINE = [
     "cache",
     "onCacheWrite",
     "tokenizer",
-    "quantize",
     "fuse",
     "slots",
     "cacheTokens",
@@ -39,7 +38,7 @@ const said = (message: string, option?: string) =>
   inOptionNames(new QuipuError("ERR_USAGE", message, option === undefined ? {} : { option }));
 
 test("every option of the library that a user of the command line can get wrong has its name there", () => {
-  const program = makeProgram({ signal: new AbortController().signal }, () => {});
+  const program = makeProgram({ signal: new AbortController().signal, divertInterrupt: () => () => {} }, () => {});
   const commands = [program, ...program.commands, ...program.commands.flatMap((command) => command.commands)];
   const flags = new Set(commands.flatMap((command) => command.options.map(({ long }) => long)));
   const all = { ...LOAD_OPTIONS, ...NEXT_OPTIONS, ...GENERATE_OPTIONS, ...BENCHMARK_OPTIONS, ...TRAIN_OPTIONS };
@@ -51,10 +50,18 @@ test("every option of the library that a user of the command line can get wrong 
 
 test("ways out are put behind what names no option; other messages are left alone", () => {
   expect(said("too long. Shorten it.", "onOverflow")).toBe(
-    "too long. Shorten it (--ctx-size, --on-overflow truncate-head or truncate-middle).",
+    "too long. Shorten it (--ctx-size, --on-overflow truncate-head, truncate-middle or slide).",
   );
   expect(said("topK: no", "seed")).toBe("topK: no");
   expect(said("topK: no")).toBe("topK: no");
+});
+
+test("what would fit is called by its names here", () => {
+  const fitting = { contextLength: 640, kvCache: "int8", quantize: "q4", batchSize: 16, mmap: true };
+  const error = new QuipuError("ERR_OUT_OF_MEMORY", "too large.", { fitting });
+  expect(inOptionNames(error)).toBe(
+    "too large. What fits: --ctx-size 640, or --kv-cache int8, or --quantize q4, or --batch-size 16, or without --no-mmap.",
+  );
 });
 
 test("nothing below src/cli writes an option of the command line into a text", () => {

@@ -49,9 +49,12 @@ test("a system message has no place in a raw prompt", () => {
 });
 
 const ids = Int32Array.from({ length: 20 }, (_, i) => i);
-const fitted = (context: number, maxTokens: number, onOverflow: GenerateOptions["onOverflow"], bosId?: number) => [
-  ...fitPrompt(ids, room(context), { maxTokens } as EffectiveSettings, onOverflow, bosId),
-];
+const fitted = (
+  context: number,
+  maxTokens: number,
+  onOverflow: Exclude<GenerateOptions["onOverflow"], "slide">,
+  bosId?: number,
+) => [...fitPrompt(ids, room(context), { maxTokens } as EffectiveSettings, onOverflow, bosId)];
 const room = (contextLength: number, needed = 1) => ({ contextLength, supported: 64, needed });
 
 test("a prompt that leaves room for one token is left alone", () => {

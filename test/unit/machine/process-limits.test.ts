@@ -1,6 +1,12 @@
 // What cgroups give a process, from the files that the kernel shows, as they were found in containers and services.
 import { spawnSync } from "node:child_process";
-import { availableMemory, availableThreads, memoryQuota, processorQuota } from "#quipu/machine/process-limits.js";
+import {
+  addressSpaceLeft,
+  availableMemory,
+  availableThreads,
+  memoryQuota,
+  processorQuota,
+} from "#quipu/machine/process-limits.js";
 
 type Files = Readonly<Record<string, string>>;
 const reading = (files: Files) => (path: string) => files[path] ?? "";
@@ -138,6 +144,28 @@ test("files that make no sense are no limit", () => {
   expect(processors({ ...DOCKER_V2, "/sys/fs/cgroup/cpu.max": "200000\n" })).toBe(Number.POSITIVE_INFINITY);
   expect(processors({ ...DOCKER_V2, "/sys/fs/cgroup/cpu.max": "0 0\n" })).toBe(Number.POSITIVE_INFINITY);
   expect(memory({ ...DOCKER_V2, "/sys/fs/cgroup/memory.max": "x\n" })).toBe(Number.POSITIVE_INFINITY);
+});
+
+describe("address space", () => {
+  const limits = (space: string, data: string) =>
+    `Limit                     Soft Limit           Hard Limit           Units     \n` +
+    `Max data size             ${data.padEnd(21)}unlimited            bytes     \n` +
+    `Max address space         ${space.padEnd(21)}unlimited            bytes     \n`;
+  const left = (space: string, data: string) =>
+    addressSpaceLeft(
+      reading({
+        "/proc/self/limits": limits(space, data),
+        "/proc/self/status": "Name:\tnode\nVmPeak:\t  900 kB\nVmSize:\t  700 kB\nVmData:\t  100 kB\n",
+      }),
+    );
+
+  test("is what the limit of the process leaves of what it maps", () => {
+    expect(left("unlimited", "unlimited")).toBe(Number.POSITIVE_INFINITY);
+    expect(left("1024000", "unlimited")).toBe(300 * 1024);
+    expect(left("1024000", "204800")).toBe(100 * 1024);
+    expect(left("1024", "unlimited")).toBe(0);
+    expect(addressSpaceLeft(() => "")).toBe(Number.POSITIVE_INFINITY);
+  });
 });
 
 test("this process has something", () => {

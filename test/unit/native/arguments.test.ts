@@ -65,6 +65,7 @@ const CALLS: Readonly<Record<string, { call: (...args: Any[]) => unknown; args: 
       call: (...a) => tokenizer.encodeAll(...a),
       args: [[], true, 1, one, false, -1],
     },
+    "tryLock(fd)": { call: (...a) => addon.tryLock(...a), args: [99] },
     "decode(ids, special)": { call: (...a) => tokenizer.decode(...a), args: [Int32Array.of(1), true] },
     "decodeBytes(ids, special)": { call: (...a) => tokenizer.decodeBytes(...a), args: [Int32Array.of(1), true] },
     "bytesOf(id)": { call: (...a) => tokenizer.bytesOf(...a), args: [1] },

@@ -2,8 +2,9 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { checkpointFolder } from "#quipu/checkpoint/hub-cache.js";
+import { checkpointFolder, namedCheckpoint } from "#quipu/checkpoint/hub.js";
 import { inspectModel } from "#quipu/generate/inspect.js";
+import { modelFolder } from "#quipu/generate/model-folder.js";
 import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
 import type { ModelWarning } from "#quipu/warnings.js";
 import { temporaryFolder, writeCheckpoint } from "../../checkpoint-writer.js";
@@ -106,4 +107,72 @@ test("any other folder is its own", () => {
   expect(resolved(dir)).toEqual({ folder: dir, warnings: [] });
   mkdirSync(join(root, "work", "snapshots"), { recursive: true }); // somebody's folder of that name
   expect(resolved(join(root, "work"))).toEqual({ folder: join(root, "work"), warnings: [] });
+});
+
+describe("a name on the hub", () => {
+  const cacheOf = (dir: string) => {
+    process.env.HF_HUB_CACHE = join(dir, "..");
+    return dir;
+  };
+  afterEach(() => {
+    delete process.env.HF_HUB_CACHE;
+  });
+  const notHere = (message: RegExp, more: object = {}) =>
+    expect.objectContaining({ code: "ERR_MODEL_NOT_FOUND", message: expect.stringMatching(message), ...more });
+
+  test("is its snapshot of main, of a revision, or of a commit, without a warning", () => {
+    const dir = cacheOf(repository([A, B], B));
+    writeFileSync(join(dir, "refs", "v1"), A);
+    expect(namedCheckpoint("org/name", true)).toBe(join(dir, "snapshots", B));
+    expect(namedCheckpoint("org/name@main", true)).toBe(join(dir, "snapshots", B));
+    expect(namedCheckpoint("org/name@v1", true)).toBe(join(dir, "snapshots", A));
+    expect(namedCheckpoint(`org/name@${A}`, true)).toBe(join(dir, "snapshots", A));
+    expect(resolved(modelFolder("org/name"))).toEqual({ folder: join(dir, "snapshots", B), warnings: [] });
+  });
+
+  test("is the only snapshot where none is main", () => {
+    const dir = cacheOf(repository([A]));
+    expect(namedCheckpoint("org/name", true)).toBe(join(dir, "snapshots", A));
+    expect(() => namedCheckpoint("org/name@main", true)).toThrow(notHere(/does not have this revision/));
+  });
+
+  test("that the cache has in part is refused to whoever needs all of it", async () => {
+    const dir = cacheOf(repository([A], A));
+    rmSync(join(dir, "snapshots", A, "model.safetensors"));
+    expect(namedCheckpoint("org/name", false)).toBe(join(dir, "snapshots", A));
+    expect(() => namedCheckpoint("org/name", true)).toThrow(
+      notHere(/^org\/name: its snapshot has no safetensors \(.*`quipu pull org\/name`/, { repo: "org/name" }),
+    );
+    await expect(inspectModel("org/name")).rejects.toMatchObject({ code: "ERR_MODEL_NOT_FOUND", repo: "org/name" });
+  });
+
+  test.each(["org/other", "org/name@v2", `org/name@${B}`])(
+    "that is not there, %s, is an error that says how",
+    (name) => {
+      cacheOf(repository([A], A));
+      const how = new RegExp(`^${name}: .*\\. \`quipu pull ${name}\` fetches it \\(from code: pullModel\\)\\.$`);
+      expect(() => namedCheckpoint(name, true)).toThrow(notHere(how, { repo: name }));
+    },
+  );
+
+  test.each(["./x", "/x/y", "a/b/c", "..", "a/..", "x y", "a/b@", "a/b@..", "a/b@x..y/.z", "a--b/c", "a/b.git", "é/x"])(
+    "is not %j",
+    (text) => {
+      expect(namedCheckpoint(text, true)).toBeUndefined();
+    },
+  );
+
+  test("gives way to a folder of that name", () => {
+    const dir = cacheOf(repository([A], A));
+    const cwd = process.cwd();
+    const here = join(root, "beside");
+    mkdirSync(join(here, "org", "name"), { recursive: true });
+    process.chdir(here);
+    try {
+      expect(modelFolder("org/name")).toBe("org/name");
+    } finally {
+      process.chdir(cwd);
+    }
+    expect(modelFolder("org/name")).toBe(join(dir, "snapshots", A));
+  });
 });

@@ -1,14 +1,50 @@
-// The cache of the Hugging Face hub (huggingface_hub, "Understand caching"): models--<org>--<name>/ holds blobs/, refs/<revision>
-// with the commit that it stands for, and snapshots/<commit>/ with the files as links into blobs/.
+// From a name on the hub, or a folder of its cache, to the checkpoint that is meant: a snapshot (hub/cache.ts has the layout).
 import { readdirSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { QuipuError } from "../errors.js";
 import { firstOf, type Warn } from "../warnings.js";
-import { examine, readStart, systemError } from "./file.js";
+import { examine, systemError } from "./file.js";
+import { CachedRepository, isSnapshotName, repoOfFolder } from "./hub/cache.js";
+import { DEFAULT_REVISION, isCommit, parseRepositoryName } from "./hub/repository-name.js";
+import { hubCacheFolder } from "./hub/settings.js";
+import { snapshotProblem } from "./hub/snapshot.js";
 
 const CODE = "ERR_MODEL_NOT_FOUND";
-/** A reference is the 40 digits of a commit. */
-const MAX_REFERENCE_BYTES = 256;
+
+/**
+ * The snapshot in the hub's cache that "org/name" or "org/name@revision" stands for; undefined where `text` is no such name.
+ *
+ * @param whole whether it must have all that a model is made of, as far as names tell.
+ * @throws {QuipuError} ERR_MODEL_NOT_FOUND, with the name as its `repo`, where the cache does not have it.
+ */
+export function namedCheckpoint(text: string, whole: boolean): string | undefined {
+  const name = parseRepositoryName(text);
+  if (name === undefined) return undefined;
+  const cache = hubCacheFolder();
+  const repository = new CachedRepository(cache, name.repo);
+  const fail = (problem: string): never => {
+    throw new QuipuError(CODE, `${text}: ${problem}. \`quipu pull ${text}\` fetches it (from code: pullModel).`, {
+      repo: text,
+    });
+  };
+  if (examine(repository.folder, CODE).kind !== "folder") {
+    return fail(`no such folder, and no model of that name in the hub's cache (${cache})`);
+  }
+  const commit =
+    snapshotNamed(repository, name.revision) ?? fail(`the hub's cache (${cache}) does not have this revision`);
+  const folder = repository.snapshot(commit);
+  const problem = whole ? snapshotProblem(folder) : undefined;
+  return problem === undefined ? folder : fail(`${problem} (${folder})`);
+}
+
+/** Of no revision in particular main, else the only one. */
+function snapshotNamed(repository: CachedRepository, revision: string | undefined): string | undefined {
+  const all = repository.snapshots();
+  if (revision !== undefined && isCommit(revision)) return all.find((commit) => commit === revision);
+  const commit = repository.reference(revision ?? DEFAULT_REVISION);
+  if (commit === undefined && revision === undefined && all.length === 1) return all[0];
+  return all.find((known) => known === commit);
+}
 
 /**
  * The folder of the checkpoint that `dir` stands for: for a repository in the hub's cache, or its snapshots/, the snapshot of
@@ -46,13 +82,12 @@ function chooseSnapshot(repository: string): { commit: string; why: string } {
       all.length === 0 ? "there is no snapshot at all" : `there are ${firstOf(all)}: give one of these folders`;
     throw new QuipuError(CODE, `${repository}: ${problem}; ${which}, or fetch the model again.`);
   };
-  const reference = readStart(join(repository, "refs", "main"), MAX_REFERENCE_BYTES, CODE);
-  if (reference === undefined) {
+  const commit = new CachedRepository(dirname(repository), nameOf(repository), repository).reference(DEFAULT_REVISION);
+  if (commit === undefined) {
     if (all.length === 1) return { commit: all[0]!, why: "there is no other, and no refs/main" };
     return fail("no refs/main says which snapshot to take");
   }
-  const commit = reference.toString("latin1").trim();
-  if (!/^[\w.-]+$/.test(commit) || commit.startsWith(".")) {
+  if (!isSnapshotName(commit)) {
     return fail(`refs/main: expected a commit, got ${JSON.stringify(commit.slice(0, 60))}`);
   }
   if (!all.includes(commit)) return fail(`refs/main names the snapshot ${commit}, which is not there`);
@@ -71,9 +106,8 @@ function refuseWholeCache(dir: string): void {
 
 /** "models--org--name" is org/name. */
 function nameOf(repository: string): string {
-  return basename(resolve(repository))
-    .replace(/^models--/, "")
-    .replace("--", "/");
+  const name = basename(resolve(repository));
+  return repoOfFolder(name) ?? name;
 }
 
 function isThere(path: string): boolean {

@@ -1,0 +1,38 @@
+// Whether a snapshot is a checkpoint as a whole: other tools put single files there, and are killed on their way.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { firstOf } from "../../warnings.js";
+import { filesBelow, sizeAt } from "./cache.js";
+
+const INDEX = "model.safetensors.index.json";
+/** An index of a model with a thousand shards has less. */
+const MOST_INDEX_BYTES = 64 * 2 ** 20;
+
+/** What is missing, in a sentence; undefined where nothing is that names can tell. */
+export function snapshotProblem(folder: string): string | undefined {
+  const names = filesBelow(folder);
+  if (names.length === 0) return "there is no snapshot of it in the cache";
+  const dangling = names.filter((name) => sizeAt(join(folder, name)) === undefined);
+  if (dangling.length > 0)
+    return `its snapshot is incomplete: ${firstOf(dangling)} ${dangling.length === 1 ? "is" : "are"} missing`;
+  if (!names.includes("config.json")) return "its snapshot has no config.json";
+  if (names.includes("model.safetensors")) return undefined;
+  if (names.includes(INDEX)) {
+    const shards = shardsOf(join(folder, INDEX));
+    const missing = shards.filter((name) => !names.includes(name));
+    if (missing.length === 0) return undefined;
+    return `its snapshot is incomplete: ${missing.length} of ${shards.length} shards are missing: ${firstOf(missing)}`;
+  }
+  return names.some((name) => name.endsWith(".safetensors")) ? undefined : "its snapshot has no safetensors";
+}
+
+/** None of an index that cannot be read: whoever loads the model says what is wrong with it. */
+function shardsOf(path: string): string[] {
+  try {
+    if (sizeAt(path)! > MOST_INDEX_BYTES) return [];
+    const { weight_map: map } = JSON.parse(readFileSync(path, "utf8")) as { weight_map?: Record<string, unknown> };
+    return [...new Set(Object.values(map ?? {}).map(String))].sort();
+  } catch {
+    return [];
+  }
+}

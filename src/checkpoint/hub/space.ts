@@ -1,0 +1,27 @@
+// Whether a disk has room for what is to be fetched.
+import { existsSync, statfsSync } from "node:fs";
+import { dirname } from "node:path";
+import { QuipuError } from "../../errors.js";
+import { writeFailure } from "./write-failure.js";
+
+/** @throws {QuipuError} ERR_PULL where the disk of `folder`, which need not be there yet, has less than `bytes` free. */
+export function checkSpace(folder: string, bytes: number): void {
+  let there = folder;
+  while (!existsSync(there) && dirname(there) !== there) there = dirname(there);
+  let free: number;
+  try {
+    const { bavail, bsize } = statfsSync(there);
+    free = bavail * bsize;
+  } catch (cause) {
+    throw writeFailure(there, cause);
+  }
+  if (bytes <= free) return;
+  throw new QuipuError(
+    "ERR_PULL",
+    `${there}: ${gigabytes(bytes)} are to be fetched, and its disk has ${gigabytes(free)} free. Free some space, or set HF_HUB_CACHE: it names another folder for the cache.`,
+  );
+}
+
+function gigabytes(bytes: number): string {
+  return bytes < 1e8 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}
