@@ -82,7 +82,10 @@ export async function readSourceSafetensors(
 ): Promise<SafetensorsFile> {
   const path = join(source.where, name);
   if (problem !== undefined) throw new QuipuError(CODE, `${path}: ${problem}`);
-  const read = (first: number, last: number) => readSource(source, name, first, Math.min(last, size), signal);
+  const read = async (first: number, last: number) => {
+    const { buffer, byteOffset, byteLength } = await readSource(source, name, first, Math.min(last, size), signal);
+    return Buffer.from(buffer, byteOffset, byteLength);
+  };
   const { tensors, hash } = await readHeader(path, size, read);
   return { path, size, identity: hash, tensors };
 }

@@ -57,10 +57,9 @@ export async function readSource(
   first: number,
   last: number,
   signal?: AbortSignal,
-): Promise<Buffer> {
-  if (last <= first) return Buffer.alloc(0);
-  const bytes = await source.readRange(name, first, last, signal);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.byteLength, last - first));
+): Promise<Uint8Array> {
+  if (last <= first) return new Uint8Array();
+  return (await source.readRange(name, first, last, signal)).subarray(0, last - first);
 }
 
 /**

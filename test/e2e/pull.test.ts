@@ -492,6 +492,20 @@ describeWhere(hasTerminal, NO_TERMINAL)("a terminal", () => {
     expect(await quipuOnTerminal(asked, { ...WITHOUT_STDOUT, env })).toMatchObject({ status: 0, terminal: "" });
   });
 
+  test("is offered the model of a chat before its first message is asked for", async () => {
+    const steps = [
+      { after: "[Y/n] ", send: "\n" },
+      { after: "/help lists commands", send: "\x04" },
+    ];
+    const template = join(root, "chat.jinja");
+    writeFileSync(template, "{{ messages[-1].content }}");
+    const args = ["chat", "-m", REPO, "--chat-template", template, "-t", "1"];
+    const { status, terminal } = await quipuOnTerminal(args, { env, steps });
+    expect({ status, terminal }).toMatchObject({ status: 0 });
+    expect(terminal).toMatch(/^quipu: org\/tiny is not here, or not all of it\./);
+    expect(server.count("file", WEIGHTS.path)).toBeGreaterThan(0);
+  });
+
   test.each([
     ["no", "n\n"],
     ["Ctrl-D", "\x04"],

@@ -86,6 +86,7 @@ export class TerminalSource implements ChatSource {
     this.#editor.on("close", () => this.#left());
     process.stdin.setEncoding("utf8");
     process.stdin.on("data", this.#take);
+    process.stdin.resume(); // a question before the chat has paused it
     process.stdin.on("end", this.#ended);
     process.stdin.on("error", this.#ended);
     process.stdout.on("resize", this.#resized);
