@@ -95,6 +95,8 @@ const USES: Readonly<Record<string, string>> = {
     const measured: quipu.BenchmarkResult = await quipu.runBenchmark(undefined, { threads: 1 }, { sampling: { topK: 3 } });
     export const row: quipu.BenchmarkRow | undefined = measured.rows[0];`,
   measureRoofs: `export const roofs: quipu.Roofs = await quipu.measureRoofs(quipu.describeMachine().target, 1);`,
+  describeGpus:
+    "const { gpus, problem }: quipu.Gpus = quipu.describeGpus(); const names: string[] = gpus.map(({ name }) => name);",
   describeMachine: `export const machine: quipu.Machine = quipu.describeMachine();`,
   cacheFolder: `export const folder: string = quipu.cacheFolder();`,
   listCache: `export const gone: quipu.CacheEntry[] = quipu.listCache().filter(({ state }) => state === "gone");`,
