@@ -147,7 +147,7 @@ export const mutants = [
   {
     fault: "the embedding of an untied model is counted as read for every token",
     file: "src/model/weights.ts",
-    from: "isTable ? Math.ceil(size / shape[0]!) : size",
+    from: "isTable ? Math.ceil(size / tensor.shape[0]!) : size",
     to: "isTable ? size : size",
     tests: ["library/load"],
   },

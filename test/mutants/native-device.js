@@ -56,8 +56,8 @@ export const mutants = [
   {
     fault: "workspace that was refused counts as there",
     file: BACKEND,
-    from: "(scratch_ == nullptr || executable.scratchBytes_ > scratchBytes_)",
-    to: "((scratch_ == nullptr && !(MUTANT && scratchBytes_ > 0)) || executable.scratchBytes_ > scratchBytes_)",
+    from: "(scratch_ == nullptr || executable.workspace_.scratchBytes > scratchBytes_)",
+    to: "((scratch_ == nullptr && !(MUTANT && scratchBytes_ > 0)) || executable.workspace_.scratchBytes > scratchBytes_)",
     tests: ["lifecycle/device.test"],
   },
   {
