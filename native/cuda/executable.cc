@@ -13,12 +13,12 @@ constexpr size_t kMostGraphs = 32;
 }  // namespace
 
 Status SharedArena::reserve(size_t arenaBytes, size_t workspaceBytes) {
-  const auto whole = [](size_t bytes) { return (bytes + 255) / 256 * 256; };
-  const size_t arena = std::max(arenaBytes_, whole(arenaBytes)),
-               workspace = std::max(workspaceBytes_, whole(workspaceBytes));
+  const auto whole = [](size_t bytes) { return bytes > kTooMany - 255 ? kTooMany : (bytes + 255) / 256 * 256; };
+  const size_t arena = std::max(arenaBytes_, whole(arenaBytes));
+  const size_t workspace = std::max(workspaceBytes_, whole(workspaceBytes));
   if (data_ != nullptr && arena == arenaBytes_ && workspace == workspaceBytes_) return {};
   DeviceBytes grown;
-  if (Status status = allocateOnDevice(arena + workspace, grown); !status.ok()) return status;
+  if (Status status = allocateOnDevice(plus(arena, workspace), grown); !status.ok()) return status;
   data_ = std::move(grown);
   arenaBytes_ = arena;
   workspaceBytes_ = workspace;

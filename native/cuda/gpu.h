@@ -7,7 +7,6 @@
 //   copyAsync16(to, from, there)    16 bytes of global memory to shared memory, or zeros, beside the thread
 //   copyAsyncCommit()       what was copied since the last commit is a group
 //   copyAsyncWait<n>()      until but the last n groups of this thread are there
-//   loadStreaming(p)        16 bytes that are read once: of no use to a cache
 //   bf16Pair, halfPair      two f32 rounded to nearest even, the first in the lower half
 //   halfBits, halfToFloat   one of f16
 //   halfFma2(a, b, c)       a · b + c of pairs of f16, rounded once
@@ -41,14 +40,6 @@ __device__ __forceinline__ void mmaHalf(float (&d)[4], const uint32_t (&a)[4], c
   asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-
-__device__ __forceinline__ uint4 loadStreaming(const void* from) {
-  uint4 v;
-  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "l"(from));
-  return v;
 }
 
 __device__ __forceinline__ void copyAsync16(void* to, const void* from, bool there) {

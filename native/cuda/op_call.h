@@ -95,9 +95,17 @@ struct OpCall {
   }
 };
 
+// Bytes as a product and as a sum: what does not fit is kTooMany, which no memory has.
+constexpr size_t kTooMany = SIZE_MAX;
+inline size_t times(unsigned __int128 count, unsigned __int128 each) {
+  const bool fits = (count >> 64) == 0 && (each >> 64) == 0 && (count * each) >> 64 == 0;
+  return fits ? static_cast<size_t>(count * each) : kTooMany;
+}
+inline size_t plus(size_t a, size_t b) { return a > kTooMany - b ? kTooMany : a + b; }
+
 // An op's kernels: what they need of workspace with as many rows as the operands say, and their launches.
 struct OpKernels {
-  size_t (*workspaceBytes)(const OpCall& call);  // null: none
+  size_t (*workspaceBytes)(const OpCall& call);  // null: none; kTooMany: more than there can be
   void (*launch)(const OpCall& call, Launches& launches);
 };
 

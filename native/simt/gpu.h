@@ -27,7 +27,6 @@ uint32_t packBf16(float low, float high);
 uint16_t halfOf(float value);
 float floatOfHalf(uint16_t bits);
 uint32_t fma2(uint32_t a, uint32_t b, uint32_t c);
-uint32_t subtract2(uint32_t a, uint32_t b);
 
 }  // namespace quipu::simt
 
@@ -64,11 +63,6 @@ template <int N>
 void copyAsyncWait() {
   quipu::simt::waitForCopies(N);
 }
-inline uint4 loadStreaming(const void* address, SimtSite site = SimtSite::here()) {
-  uint4 value;
-  quipu::simt::loadChecked(address, sizeof value, &value, site);
-  return value;
-}
 inline void waitForPredecessor() { quipu::simt::waitForPredecessor(); }
 inline void letSuccessorStart() { quipu::simt::letSuccessorStart(); }
 
@@ -91,4 +85,3 @@ inline uint16_t halfBits(float value) { return quipu::simt::halfOf(value); }
 inline float halfToFloat(uint16_t bits) { return quipu::simt::floatOfHalf(bits); }
 inline uint32_t halfPair(float low, float high) { return halfBits(low) | static_cast<uint32_t>(halfBits(high)) << 16; }
 inline uint32_t halfFma2(uint32_t a, uint32_t b, uint32_t c) { return quipu::simt::fma2(a, b, c); }
-inline uint32_t halfSub2(uint32_t a, uint32_t b) { return quipu::simt::subtract2(a, b); }

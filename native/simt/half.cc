@@ -70,8 +70,4 @@ uint32_t fma2(uint32_t a, uint32_t b, uint32_t c) {
   });
 }
 
-uint32_t subtract2(uint32_t a, uint32_t b) {
-  return eachHalf([&](int shift) { return roundToHalf(at(a, shift) - at(b, shift)); });
-}
-
 }  // namespace quipu::simt

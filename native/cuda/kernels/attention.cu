@@ -179,33 +179,8 @@ __global__ __launch_bounds__(kAttentionWarps* kWarp) void promptKernel(Attention
 
 constexpr uint32_t kPlainThreads = 128;
 
-// x times the Hadamard matrix of its size, by a block.
-__device__ void rotateShared(float* x, uint32_t size) {
-  for (uint32_t apart = 1; apart < size; apart *= 2) {
-    __syncthreads();
-    for (uint32_t i = threadIdx.x; i < size / 2; i += kPlainThreads) {
-      const uint32_t c = i / apart * 2 * apart + i % apart;
-      const float a = x[c], b = x[c + apart];
-      x[c] = a + b;
-      x[c + apart] = a - b;
-    }
-  }
-  __syncthreads();
-}
-
 __device__ __forceinline__ float cacheElement(const View& of, size_t at) {
   return of.dtype == DType::kI8 ? float(of.as<int8_t>()[at]) : elementOf(of.data, of.dtype, at);
-}
-
-template <typename Combine>
-__device__ __forceinline__ float ofPlainBlock(float value, float* words, Combine combine) {
-  value = ofWarp(value, combine);
-  __syncthreads();
-  if (threadIdx.x % kWarp == 0) words[threadIdx.x / kWarp] = value;
-  __syncthreads();
-  value = words[0];
-  for (uint32_t warp = 1; warp < kPlainThreads / kWarp; ++warp) value = combine(value, words[warp]);
-  return value;
 }
 
 // A block: a chunk of a row and query head.
@@ -241,7 +216,7 @@ __global__ __launch_bounds__(kPlainThreads) void plainKernel(AttentionCall call,
     if (threadIdx.x == 0) partials.masses[at] = {};
     return;
   }
-  if (turned) rotateShared(q, size);
+  if (turned) rotateShared<kPlainThreads>(q, size);
   const float scale = turned ? call.scale / float(size) : call.scale;
   float greatest = kMinusInfinity;
   for (uint32_t j = threadIdx.x; j < keys; j += kPlainThreads) {
@@ -254,7 +229,7 @@ __global__ __launch_bounds__(kPlainThreads) void plainKernel(AttentionCall call,
     weights[j] = score * scale;
     greatest = weights[j] > greatest ? weights[j] : greatest;
   }
-  greatest = ofPlainBlock(greatest, words, [](float a, float b) { return b > a ? b : a; });
+  greatest = ofBlock<kPlainThreads>(greatest, words, [](float a, float b) { return b > a ? b : a; });
   const float base = greatest == kMinusInfinity ? 0.0f : greatest;
   float sum = 0;
   for (uint32_t j = threadIdx.x; j < keys; j += kPlainThreads) {
@@ -263,7 +238,7 @@ __global__ __launch_bounds__(kPlainThreads) void plainKernel(AttentionCall call,
     const auto page = uint32_t(pages[j / kPageKeys]);
     weights[j] = codes ? weight * cache.valueScales.as<float>()[cache.scaleAt(page, keyHead, j % kPageKeys)] : weight;
   }
-  sum = ofPlainBlock(sum, words, Add());
+  sum = ofBlock<kPlainThreads>(sum, words, Add());
   const size_t at = partials.at(token, head, chunk);
   for (uint32_t c = threadIdx.x; c < size; c += kPlainThreads) {
     float value = 0;
@@ -302,7 +277,7 @@ __global__ __launch_bounds__(kPlainThreads) void mergeKernel(AttentionCall call,
     merged[c] = sum / mass.sum;
   }
   const bool turned = call.cache.keys.dtype == DType::kI8 && rotates(size);
-  if (turned) rotateShared(merged, size);
+  if (turned) rotateShared<kPlainThreads>(merged, size);
   for (uint32_t c = threadIdx.x; c < size; c += kPlainThreads) out[c] = turned ? merged[c] / float(size) : merged[c];
 }
 
@@ -323,14 +298,7 @@ uint32_t tokensAtOnce(const AttentionCall& call) {
 
 AttentionCall attentionCall(const OpCall& call) {
   using namespace quipu::attention;
-  const bool scaled = call.has(kKeyScales);
-  const Cache cache = {call[kKeys],
-                       call[kValues],
-                       scaled ? call[kKeyScales] : View{},
-                       scaled ? call[kValueScales] : View{},
-                       call[kSlots],
-                       call[kPositions],
-                       call[kPageTable]};
+  const Cache cache = cacheOf(call, {kKeys, kValues, kSlots, kPositions, kPageTable, kKeyScales, kValueScales});
   const uint32_t group = call[kQ].dims[1] / (cache.heads() * cache.size());
   return {call[kQ].as<float>(),
           call[kOut].as<float>(),

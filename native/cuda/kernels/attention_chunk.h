@@ -46,7 +46,7 @@ struct Partials {
     return (size_t(token - firstToken) * heads + head) * chunks + chunk;
   }
   static size_t bytes(uint32_t tokens, uint32_t heads, uint32_t chunks, uint32_t size) {
-    return size_t(tokens) * heads * chunks * (sizeof(Mass) + size * sizeof(float));
+    return times(times(times(tokens, heads), chunks), sizeof(Mass) + size_t(size) * sizeof(float));
   }
 };
 

@@ -5,6 +5,9 @@
 
 namespace quipu::cuda {
 
+// Of a token: where it goes in the cache, page · 64 + place, or why it goes nowhere.
+constexpr int32_t kPadding = -1, kNoPage = -2;
+
 struct Cache {
   View keys, values;            // [pages, G, d, 64] and [pages, G, 64, d]
   View keyScales, valueScales;  // [pages, G, 64] of i8; else without data
@@ -20,6 +23,12 @@ struct Cache {
     if (uint32_t(slot) >= pageTable.dims[0] || block >= pageTable.dims[1]) return -1;
     const int32_t page = pageTable.as<int32_t>()[size_t(slot) * pageTable.dims[1] + block];
     return page >= 0 && uint32_t(page) < keys.dims[0] ? page : -1;
+  }
+  __device__ int32_t placeOf(uint32_t row) const {
+    if (padding(row)) return kPadding;
+    const auto position = uint32_t(positions.as<int32_t>()[row]);
+    const int32_t of = page(slots.as<int32_t>()[row], position / kPageKeys);
+    return of < 0 ? kNoPage : of * int32_t(kPageKeys) + int32_t(position % kPageKeys);
   }
   // Where element c of a key, of a value, and of their scales lie.
   __device__ size_t keyAt(uint32_t page, uint32_t head, uint32_t key, uint32_t c) const {
@@ -44,8 +53,39 @@ struct Cache {
   }
 };
 
+// Which operands of an op are its cache.
+struct CacheOperands {
+  uint32_t keys, values, slots, positions, pageTable, keyScales, valueScales;
+};
+
+inline Cache cacheOf(const OpCall& call, const CacheOperands& at) {
+  const bool scaled = call.has(at.keyScales);
+  return {call[at.keys],
+          call[at.values],
+          scaled ? call[at.keyScales] : View{},
+          scaled ? call[at.valueScales] : View{},
+          call[at.slots],
+          call[at.positions],
+          call[at.pageTable]};
+}
+
 // Vectors of an i8 cache are rotated where their size is a power of two from 16 on.
 __host__ __device__ inline bool rotates(uint32_t size) { return size >= 16 && (size & (size - 1)) == 0; }
+
+// x in shared memory times the Hadamard matrix of its size, by a block; what was written to it before is seen.
+template <uint32_t kThreads>
+__device__ inline void rotateShared(float* x, uint32_t size) {
+  for (uint32_t apart = 1; apart < size; apart *= 2) {
+    __syncthreads();
+    for (uint32_t i = threadIdx.x; i < size / 2; i += kThreads) {
+      const uint32_t c = i / apart * 2 * apart + i % apart;
+      const float a = x[c], b = x[c + apart];
+      x[c] = a + b;
+      x[c + apart] = a - b;
+    }
+  }
+  __syncthreads();
+}
 
 // cache.cu: keys and values [T, G · d] into their pages.
 void appendRows(const float* k, const float* v, uint32_t rows, const Cache& cache, RunState* state, uint32_t op,

@@ -53,16 +53,16 @@ __device__ __forceinline__ float ofWarp(float value, Combine combine) {
   return value;
 }
 
-// One value of all kRowThreads threads: warps in ascending order. `shared`: a word for each warp, free again after the
+// One value of all threads of a block: warps in ascending order. `shared`: a word for each warp, free again after the
 // next barrier.
-template <typename Combine>
+template <uint32_t kThreads = kRowThreads, typename Combine>
 __device__ __forceinline__ float ofBlock(float value, float* shared, Combine combine) {
   value = ofWarp(value, combine);
   __syncthreads();
   if (threadIdx.x % kWarp == 0) shared[threadIdx.x / kWarp] = value;
   __syncthreads();
   value = shared[0];
-  for (uint32_t warp = 1; warp < kRowThreads / kWarp; ++warp) value = combine(value, shared[warp]);
+  for (uint32_t warp = 1; warp < kThreads / kWarp; ++warp) value = combine(value, shared[warp]);
   return value;
 }
 

@@ -215,7 +215,7 @@ const float* normedRows(const Activations& from, uint32_t depth, uint32_t tokens
 
 inline size_t productWorkspace(uint32_t depth, uint32_t tokens) {
   const size_t narrow = narrowBytes(depth), normed = size_t(depth) * sizeof(float);
-  return (narrow > normed ? narrow : normed) * tokens;
+  return times(narrow > normed ? narrow : normed, tokens);
 }
 
 template <typename Format, int kTiles, bool kInline>

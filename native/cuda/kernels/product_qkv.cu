@@ -31,9 +31,7 @@ struct QkvOp {
     return {value, row - query.rows - key.rows};
   }
 
-  // Where a block's tokens go in the cache: page · 64 + place, kNowhere of padding, kWrong where the table names no
-  // page.
-  static constexpr int32_t kNowhere = -1, kWrong = -2;
+  // Where a block's tokens go in the cache, looked up once.
   static __device__ int32_t& placeOf(uint32_t token) {
     using Places = int32_t[64];
     SHARED(Places, places);
@@ -41,14 +39,7 @@ struct QkvOp {
   }
   __device__ void begin(uint32_t first, uint32_t tokens) const {
     const uint32_t token = first + threadIdx.x;
-    if (keyRows != nullptr || threadIdx.x >= 64 || token >= tokens) return;
-    int32_t place = kNowhere;
-    if (!cache.padding(token)) {
-      const auto position = uint32_t(cache.positions.as<int32_t>()[token]);
-      const int32_t page = cache.page(cache.slots.as<int32_t>()[token], position / kPageKeys);
-      place = page < 0 ? kWrong : page * int32_t(kPageKeys) + int32_t(position % kPageKeys);
-    }
-    placeOf(token) = place;
+    if (keyRows == nullptr && threadIdx.x < 64 && token < tokens) placeOf(token) = cache.placeOf(token);
   }
   __device__ void store(uint32_t tile, uint32_t at, uint32_t token, float low, float high) const {
     const uint32_t pair = tile % headTiles() * 8 + at, row = tile / headTiles() * 2 * half + pair;
@@ -74,7 +65,7 @@ struct QkvOp {
     }
     const int32_t place64 = placeOf(token);
     if (place64 < 0) {
-      if (place64 == kWrong && own == 0 && !isValue) fail(state, op, ErrorCode::kInternal, token);
+      if (place64 == kNoPage && own == 0 && !isValue) fail(state, op, ErrorCode::kInternal, token);
       return;
     }
     const uint32_t page = uint32_t(place64) / kPageKeys, place = uint32_t(place64) % kPageKeys, head = own / (2 * half);
@@ -88,7 +79,7 @@ struct QkvOp {
   }
 };
 
-size_t aligned(size_t bytes) { return (bytes + 255) / 256 * 256; }
+size_t aligned(size_t bytes) { return bytes > kTooMany - 255 ? kTooMany : (bytes + 255) / 256 * 256; }
 
 // rope of rows [T, width], in place.
 void turn(float* rows, uint32_t tokens, uint32_t width, const View& angles, Launches& launches) {
@@ -102,8 +93,8 @@ void turn(float* rows, uint32_t tokens, uint32_t width, const View& angles, Laun
 size_t normQkvWorkspace(const OpCall& call) {
   using namespace norm_qkv;
   const uint32_t tokens = call[kX].dims[0];
-  return aligned(productWorkspace(call[kX].dims[1], tokens)) +
-         2 * aligned(size_t(tokens) * call[kKey].dims[0] * sizeof(float));
+  const size_t rows = aligned(times(size_t(tokens) * call[kKey].dims[0], sizeof(float)));
+  return plus(aligned(productWorkspace(call[kX].dims[1], tokens)), times(rows, 2));
 }
 
 void normQkv(const OpCall& call, Launches& launches) {
@@ -112,13 +103,7 @@ void normQkv(const OpCall& call, Launches& launches) {
   const uint32_t tokens = x.dims[0], half = angles.dims[1], width = call[kKey].dims[0];
   const Activations from = {x.as<float>(), call[kNorm].data, call[kNorm].dtype, call.floatAttribute(kEpsilon)};
   const bool scaled = call.has(kKeyScales);
-  const Cache cache = {call[kKeys],
-                       call[kValues],
-                       scaled ? call[kKeyScales] : View{},
-                       scaled ? call[kValueScales] : View{},
-                       call[kSlots],
-                       call[kPositions],
-                       call[kPageTable]};
+  const Cache cache = cacheOf(call, {kKeys, kValues, kSlots, kPositions, kPageTable, kKeyScales, kValueScales});
   auto* keyRows = reinterpret_cast<float*>(call.workspace + aligned(productWorkspace(x.dims[1], tokens)));
   float* valueRows = keyRows + aligned(size_t(tokens) * width * sizeof(float)) / sizeof(float);
   const Matrix query = matrixOf(call[kQuery]), key = matrixOf(call[kKey]), value = matrixOf(call[kValue]);

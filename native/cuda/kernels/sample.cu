@@ -25,6 +25,7 @@ struct SampleRoom {
     return 2 * lines(size_t(vocabulary) * 4) + lines(size_t(blocks()) * 8) + 3 * lines(size_t(blocks()) * 4) +
            lines(size_t(best) * 8);
   }
+  size_t bytesFor(uint32_t rows) const { return times(bytes(), rows); }
   __device__ std::byte* of(uint32_t row) const { return first + row * bytes(); }
   __device__ float* processed(uint32_t row) const { return reinterpret_cast<float*>(of(row)); }
   __device__ uint32_t* counts(uint32_t row) const {
@@ -194,13 +195,14 @@ void launchSample(const OpCall& call, uint32_t first, const View& logits, std::b
   launches(dim3(rows), kSampleThreads, 0, sampleKernel, views, room, call.state, call.op);
 }
 
-size_t lines(size_t bytes) { return (bytes + 255) / 256 * 256; }
+// Of what lies behind the logits.
+constexpr size_t kLogitsAlignment = 256;
 
 }  // namespace
 
 size_t sampleWorkspace(const OpCall& call) {
   using namespace quipu::sample;
-  return SampleRoom{nullptr, call[kLogits].dims[1], call[kBestIds].dims[1]}.bytes() * call[kOutputRows].dims[0];
+  return SampleRoom{nullptr, call[kLogits].dims[1], call[kBestIds].dims[1]}.bytesFor(call[kOutputRows].dims[0]);
 }
 
 void sample(const OpCall& call, Launches& launches) {
@@ -213,14 +215,16 @@ size_t matmulSampleWorkspace(const OpCall& call) {
   using namespace matmul_sample;
   const uint32_t rows = call[kA].dims[0], vocabulary = call[kB].dims[0];
   const size_t product = productWorkspace(call[kA].dims[1], rows);
-  const size_t sampling = SampleRoom{nullptr, vocabulary, call[kBestIds].dims[1]}.bytes() * rows;
-  return lines(size_t(rows) * vocabulary * sizeof(float)) + (product > sampling ? product : sampling);
+  const size_t sampling = SampleRoom{nullptr, vocabulary, call[kBestIds].dims[1]}.bytesFor(rows);
+  const size_t logits = times(size_t(rows) * vocabulary, sizeof(float));
+  return plus(plus(logits, kLogitsAlignment), product > sampling ? product : sampling);
 }
 
 void matmulSample(const OpCall& call, Launches& launches) {
   using namespace matmul_sample;
   const uint32_t rows = call[kA].dims[0], vocabulary = call[kB].dims[0];
-  std::byte* room = call.workspace + lines(size_t(rows) * vocabulary * sizeof(float));
+  const size_t bytes = size_t(rows) * vocabulary * sizeof(float);
+  std::byte* room = call.workspace + (bytes + kLogitsAlignment - 1) / kLogitsAlignment * kLogitsAlignment;
   const View logits = {call.workspace, DType::kF32, {rows, vocabulary, 1, 1}, 0};
   storeProduct({matrixOf(call[kB]), nullptr, logits.as<float>()}, {call[kA].as<float>(), nullptr, DType::kF32, 0}, rows,
                room, launches);

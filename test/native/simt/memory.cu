@@ -41,11 +41,6 @@ __global__ void vectorLoad(const float* x, float* out, int offset) {
   out[threadIdx.x] = v.x;
 }
 
-__global__ void streamingLoad(const float* x, float* out, int offset) {
-  const uint4 v = loadStreaming(x + offset);  // seeded: misaligned streaming load
-  out[threadIdx.x] = __uint_as_float(v.x);
-}
-
 __global__ void sharedUnwritten(float* out, int written) {
   SHARED(Tile, tile);
   if (static_cast<int>(threadIdx.x) < written) tile[0][threadIdx.x] = 1;
@@ -142,8 +137,6 @@ void testMemory() {
   };
   expectFinding(__FILE__, "misaligned load", finding::kMisaligned, load(vectorLoad, 1));
   expectClean("misaligned load", load(vectorLoad, 4));
-  expectFinding(__FILE__, "misaligned streaming load", finding::kMisaligned, load(streamingLoad, 2));
-  expectClean("misaligned streaming load", load(streamingLoad, 4));
 
   const auto sumOf = [](int fill) {
     return [fill] {
