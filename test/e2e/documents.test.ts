@@ -134,7 +134,7 @@ withChat("README's chat is what a terminal shows", async () => {
   expect(steps.length).toBeGreaterThan(3);
   const { status, terminal } = await quipuOnTerminal(args.replace(SHOWN, folder).split(" "), {
     steps,
-    env: { XDG_STATE_HOME: folder },
+    env: { XDG_STATE_HOME: dir },
   });
   const plain = stripVTControlCharacters(terminal).replace(/\r+\n/g, "\n");
   expect({ status, plain: plain.slice(plain.indexOf("SmolLM2")) }).toEqual({ status: 0, plain: shown });
@@ -146,8 +146,8 @@ withSmollm2("README's pull prints what it shows, of a hub that serves the folder
   const server = await HubServer.start();
   try {
     const { cache, env } = useHub(server, dir);
-    const names = readdirSync(SMOLLM2);
-    const files = names.map((path) => ({ path, bytes: readFileSync(join(SMOLLM2, path)) }));
+    const names = readdirSync(SMOLLM2, { withFileTypes: true }).filter((entry) => entry.isFile());
+    const files = names.map(({ name }) => ({ path: name, bytes: readFileSync(join(SMOLLM2, name)) }));
     const commit = server.commit(pull.split(" ")[1]!, files);
     const { stdout, stderr } = await quipu(pull.split(" "), { env });
     const shown = (stderr + stdout).replace(server.url, "http://HUB").replace(cache, "CACHE").replace(commit, "COMMIT");
