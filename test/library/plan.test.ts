@@ -454,6 +454,20 @@ describe("the speed to expect", () => {
     }
   });
 
+  test("is of the cache that was asked for", async () => {
+    const plan = await planModel(undefined, { slots: 1, quantize: "q8", kvCache: "int8" });
+    expect(plan.loads.map(({ kvCache, speed }) => [kvCache, speed?.measuredLayers])).toEqual([["int8", 5]]);
+  });
+
+  test("is not measured of what does not fit", async () => {
+    const config = { ...TINY_CONFIG, head_dim: 1024, num_key_value_heads: 4, max_position_embeddings: 2 ** 24 };
+    const folder = join(root, "unfit");
+    writeCheckpoint(folder, { config });
+    const plan = await planModel(folder, { contextLength: 2 ** 24, slots: 1, quantize: "none", kvCache: "f32" });
+    expect(plan).not.toHaveProperty("roofs");
+    expect(plan.loads.map(({ fits, speed }) => [fits, speed])).toEqual([[false, undefined]]);
+  });
+
   test("a sample has as much of layers as the head has, and more than caches hold; never more than there is room for", () => {
     const sizes = { layers: 16, layerBytes: 100, headBytes: 450, tableBytes: 0, lastLevelCache: 0, most: 1e9 };
     expect(sampleLayers(sizes)).toBe(5);
