@@ -4,15 +4,13 @@ import { basename, join } from "node:path";
 import { QuipuError } from "../errors.js";
 import { firstOf, shownName, type Warn } from "../warnings.js";
 import { examine, listFolder } from "./file.js";
+import { ADAPTER, INDEX, isWeights, SHARD, SINGLE } from "./file-names.js";
 import { isJsonObject, type JsonObject, readJsonFile, shownJson } from "./json.js";
 import { ADAPTER_CONFIG, otherForm, partialDownload } from "./other-forms.js";
 import { readSafetensors, readSourceSafetensors, type SafetensorsFile, type TensorInfo } from "./safetensors.js";
 import { type CheckpointSource, readSourceJson } from "./source.js";
 
 const CODE = "ERR_MODEL_INVALID";
-const SINGLE = "model.safetensors";
-const INDEX = "model.safetensors.index.json";
-const SHARD = /^model-\d+-of-\d+\.safetensors$/;
 /** Headers read at once: enough to hide latency, few enough for the limit of open files. */
 const CONCURRENT_HEADERS = 8;
 
@@ -111,8 +109,7 @@ function stateOf(dir: string, name: string): string {
 }
 
 async function onlySafetensors(dir: string, names: readonly string[]): Promise<string> {
-  const isAdapter = (name: string) => name === "adapter_model.safetensors";
-  const candidates = names.filter((name) => name.endsWith(".safetensors") && !isAdapter(name));
+  const candidates = names.filter((name) => isWeights(name) && name !== ADAPTER);
   if (candidates.length === 1) return candidates[0]!;
   if (candidates.length > 1) {
     throw new QuipuError(

@@ -47,8 +47,6 @@ export async function fetchModel(
       say("what has been fetched is kept: the same command goes on with it");
     }
     throw error;
-  } finally {
-    bars.erase();
   }
 }
 

@@ -3,7 +3,7 @@ import { type Fitting, isQuipuError, QuipuError } from "../errors.js";
 import { PAGE_KEYS } from "../graph/ops.js";
 import { availableAddressSpace, availableMemory } from "../machine/process-limits.js";
 import type { LlamaConfig } from "../model/config.js";
-import type { KvCacheType } from "../model/kv-cache.js";
+import { KV_CACHE_TYPES } from "../model/kv-cache.js";
 import { QUANTIZATIONS } from "../model/quantization.js";
 import type { FoundTensors } from "../model/tensors.js";
 import { type LoadMemory, type MemoryOptions, planLoad } from "./load-memory.js";
@@ -13,7 +13,6 @@ import { chooseShape } from "./shape.js";
 const MARGIN = 0.9;
 /** Of what was refused. */
 const LESS = 0.99;
-const KV_CACHES: readonly KvCacheType[] = ["f32", "f16", "int8"];
 const BATCH_SIZES = [256, 64, 16, 1];
 
 /** Bytes that a process can have, or needs. */
@@ -97,7 +96,7 @@ export function whatFits(headers: Headers, options: LoadOptionsForMemory, budget
   const positions = options.cacheTokens ?? shape.contextLength;
   const largest = largestContext((size) => excess({ ...options, [option]: size }), positions, 0);
   if (largest > 0 && largest < positions) fitting[option] = largest;
-  first("kvCache", KV_CACHES.slice(KV_CACHES.indexOf(shape.type) + 1));
+  first("kvCache", KV_CACHE_TYPES.slice(KV_CACHE_TYPES.indexOf(shape.type) + 1));
   const { quantize = "none" } = options;
   first("quantize", quantize === "none" ? [] : [...QUANTIZATIONS.slice(QUANTIZATIONS.indexOf(quantize) + 1), "none"]);
   first(

@@ -14,12 +14,13 @@ import {
   whole,
 } from "../arguments.js";
 import { CHAT_OPTIONS } from "../chat/option-kinds.js";
+import { KV_CACHE_TYPES } from "../model/kv-cache.js";
 import type { GenerateOptions } from "./events.js";
 
 /** Most alternatives that `logprobs` can ask for. */
 const MAX_LOGPROBS = 20;
 
-export const KV_CACHE = oneOf("f32", "f16", "int8");
+export const KV_CACHE = oneOf(...KV_CACHE_TYPES);
 
 /** Its keys and values are checked one by one (sampling.ts). */
 const biases: Kind = {

@@ -7,7 +7,7 @@ import { withHubSource } from "../checkpoint/hub/source.js";
 import { type CheckpointSource, folderSource } from "../checkpoint/source.js";
 import { type Fitting, isQuipuError } from "../errors.js";
 import { type LlamaConfig, readSourceConfig } from "../model/config.js";
-import { bytesPerPosition, type KvCacheType } from "../model/kv-cache.js";
+import { bytesPerPosition, KV_CACHE_TYPES, type KvCacheType } from "../model/kv-cache.js";
 import { QUANTIZATIONS, type Quantization } from "../model/quantization.js";
 import { type FoundTensors, findTensors } from "../model/tensors.js";
 import type { WeightFormat } from "../model/weights.js";
@@ -18,8 +18,6 @@ import { wholeModelFolder } from "./model-folder.js";
 import { checkAsked } from "./shape.js";
 
 export type { CheckpointSource };
-
-const KV_CACHES: readonly KvCacheType[] = ["f32", "f16", "int8"];
 
 /** A load as it would be with its options, in bytes: the numbers of ModelStats once the model has generated. */
 export interface LoadPlan {
@@ -140,7 +138,7 @@ async function planSource(
     };
   };
   const quantizations = options.quantize === undefined ? QUANTIZATIONS : [options.quantize];
-  const caches = options.kvCache === undefined ? KV_CACHES : [options.kvCache];
+  const caches = options.kvCache === undefined ? KV_CACHE_TYPES : [options.kvCache];
   const loads = quantizations.flatMap((quantize) => caches.map((kvCache) => loadPlan(quantize, kvCache)));
   const { parameters } = load({ ...options, quantize: loads[0]!.quantize, kvCache: loads[0]!.kvCache }).weights;
   const files = checkpoint.files.map(({ path, size }) => ({
@@ -177,7 +175,9 @@ function whatFitsInstead(
   most: number,
   fitsWith: (changed: MemoryOptions) => boolean,
 ): Fitting {
-  const smallerCache = KV_CACHES.slice(KV_CACHES.indexOf(kvCache) + 1).find((other) => fitsWith({ kvCache: other }));
+  const smallerCache = KV_CACHE_TYPES.slice(KV_CACHE_TYPES.indexOf(kvCache) + 1).find((other) =>
+    fitsWith({ kvCache: other }),
+  );
   const smaller = QUANTIZATIONS.slice(QUANTIZATIONS.indexOf(quantize) + 1).find((other) =>
     fitsWith({ quantize: other }),
   );

@@ -8,7 +8,9 @@ import type { CacheState } from "../graph/recorder.js";
 import type { LlamaConfig } from "./config.js";
 
 /** Storage of keys and values: f32 exactly, f16 rounded, int8 rotated and with one scale a key and a value of each head. */
-export type KvCacheType = "f32" | "f16" | "int8";
+/** From the largest to the smallest. */
+export const KV_CACHE_TYPES = ["f32", "f16", "int8"] as const;
+export type KvCacheType = (typeof KV_CACHE_TYPES)[number];
 
 export interface KvCacheShape {
   /** Sequences that can be in it at once. */

@@ -1,12 +1,13 @@
 // README.md and docs/cli.md against the program: what they show it print, what they name, what they tell to run.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { ALIASES } from "#quipu/cli/aliases.js";
 import { LATER_OPTIONS } from "#quipu/cli/options.js";
 import { LATER_COMMANDS } from "#quipu/cli/program.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
+import { HubServer, useHub } from "../hub.js";
 import { testWhere } from "../where.js";
 import { quipu, ROOT } from "./run-cli.js";
 import { hasTerminal, NO_TERMINAL, quipuOnTerminal } from "./terminal.js";
@@ -133,10 +134,31 @@ withChat("README's chat is what a terminal shows", async () => {
   expect(steps.length).toBeGreaterThan(3);
   const { status, terminal } = await quipuOnTerminal(args.replace(SHOWN, folder).split(" "), {
     steps,
-    env: { XDG_STATE_HOME: folder },
+    env: { XDG_STATE_HOME: dir },
   });
   const plain = stripVTControlCharacters(terminal).replace(/\r+\n/g, "\n");
   expect({ status, plain: plain.slice(plain.indexOf("SmolLM2")) }).toEqual({ status: 0, plain: shown });
+});
+
+withSmollm2("README's pull prints what it shows, of a hub that serves the folder", async () => {
+  const [, pull = "", said = "", run = "", answer = ""] =
+    /```text\n\$ quipu (pull .*)\n([\s\S]*?)\$ quipu (-m .*)\n([\s\S]*?)```/.exec(README)!;
+  const server = await HubServer.start();
+  try {
+    const { cache, env } = useHub(server, dir);
+    const names = readdirSync(SMOLLM2, { withFileTypes: true }).filter((entry) => entry.isFile());
+    const files = names.map(({ name }) => ({ path: name, bytes: readFileSync(join(SMOLLM2, name)) }));
+    const commit = server.commit(pull.split(" ")[1]!, files);
+    const { stdout, stderr } = await quipu(pull.split(" "), { env });
+    const shown = (stderr + stdout).replace(server.url, "http://HUB").replace(cache, "CACHE").replace(commit, "COMMIT");
+    const told = said.replace(/http:\S+/, "http://HUB").replace(/\/home\S+hub\//, "CACHE/");
+    expect(shown).toBe(told.replace(/[0-9a-f]{40}/, "COMMIT"));
+    const [, options = "", prompt = ""] = /^(.*) "(.*)"$/.exec(run)!;
+    const answered = await quipu([...options.split(" "), prompt, "--newline"], { env });
+    expect(answered).toEqual({ status: 0, stdout: answer, stderr: "" });
+  } finally {
+    await server.close();
+  }
 });
 
 test("README's two commands are those that CI runs first", () => {

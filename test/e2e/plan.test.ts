@@ -1,7 +1,9 @@
 // quipu plan, and what would fit where memory is refused, as a user meets it: tables, JSON, exit status, limits of the process.
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type LoadPlan, loadModel } from "#quipu/index.js";
 import { TINY_CONFIG, temporaryFolder, writeCheckpoint } from "../checkpoint-writer.js";
+import { HubServer, tinyModelFiles, useHub } from "../hub.js";
 import { bash, quipu } from "./run-cli.js";
 
 const root = temporaryFolder();
@@ -179,6 +181,25 @@ describe("under `ulimit -v`", () => {
     const { stdout, stderr } = await limited(2_500_000, `-s 3 -n 4 -t 1 "Once upon a time"`);
     expect({ stdout, stderr }).toEqual({ stdout: ", there was a", stderr: "status 0\n" });
   });
+});
+
+test("a name that is not here is planned from the hub, and nothing is fetched", async () => {
+  const server = await HubServer.start();
+  try {
+    const { cache, env } = useHub(server, root);
+    server.commit("org/tiny", tinyModelFiles());
+    const { status, stdout, stderr } = await quipu(["plan", "org/tiny", "-q", "q8", "--no-speed"], { env });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(stdout).toMatch(/^model {6}org\/tiny\n/);
+    expect(existsSync(cache)).toBe(false);
+    const { status: refused, stderr: why } = await quipu(["plan", "org/other", "--no-speed"], { env });
+    expect({ refused, why }).toEqual({
+      refused: 3,
+      why: expect.stringMatching(/^quipu: org\/other: .* no such repository/),
+    });
+  } finally {
+    await server.close();
+  }
 });
 
 test("no model, a wrong option, two models", async () => {

@@ -380,6 +380,45 @@ describe("a repository that is not downloaded", () => {
     expect(() => modelFolder(REPO)).toThrow("no model of that name");
   });
 
+  /** A tiny model with another configuration, and weights of it. */
+  const filesOf = (changes: object, weights = safetensorsBytes(tinyTensors())) =>
+    tinyModelFiles().map(({ path, bytes }) => {
+      if (path === "config.json") return { path, bytes: Buffer.from(JSON.stringify({ ...TINY_CONFIG, ...changes })) };
+      return { path, bytes: path === "model.safetensors" ? weights : bytes };
+    });
+
+  test("is planned as it was at the revision that is named; which commit a commit is, nobody is asked", async () => {
+    const older = server.commit(REPO, filesOf({ max_position_embeddings: 64 }));
+    server.commit(REPO, tinyModelFiles());
+    const positions = async (name: string) => (await planModel(name, { speed: false })).config.maxPositions;
+    expect(await positions(REPO)).toBe(TINY_CONFIG.max_position_embeddings);
+    server.forget();
+    expect(await positions(`${REPO}@${older}`)).toBe(64);
+    expect(server.count("revision")).toBe(0);
+    await expect(positions(`${REPO}@v2`)).rejects.toMatchObject({ code: "ERR_PULL" });
+  });
+
+  test("has no data of its weights read, not even to compare a stored head", async () => {
+    const tensors = tinyTensors({ ...TINY_CONFIG, tie_word_embeddings: true });
+    const head = { "lm_head.weight": tensors["model.embed_tokens.weight"]! };
+    server.commit(REPO, filesOf({ tie_word_embeddings: true }, safetensorsBytes({ ...tensors, ...head })));
+    const { head: found, warnings } = await planModel(REPO, { speed: false });
+    expect([found, warnings.map(({ code }) => code)]).toEqual(["stored", ["WARN_STORED_HEAD"]]);
+  });
+
+  test("is asked for until a signal ends it", async () => {
+    server.commit(REPO, tinyModelFiles());
+    const controller = new AbortController();
+    server.options.fault = ({ kind }) => {
+      if (kind !== "tree") return undefined;
+      controller.abort();
+      return { status: 503 }; // which would be asked for again
+    };
+    const planned = planModel(REPO, { speed: false, signal: controller.signal });
+    await expect(planned).rejects.toMatchObject({ code: "ERR_ABORTED" });
+    expect(server.count("tree")).toBe(1);
+  });
+
   test("is refused as a pull refuses it", async () => {
     server.commit("org/gated", tinyModelFiles(), { gated: true });
     const planned = (name: string) => planModel(name, { speed: false }).catch((error) => error);
@@ -413,6 +452,20 @@ describe("the speed to expect", () => {
         expect(speed!.decode).toBeGreaterThan(0);
       }
     }
+  });
+
+  test("is of the cache that was asked for", async () => {
+    const plan = await planModel(undefined, { slots: 1, quantize: "q8", kvCache: "int8" });
+    expect(plan.loads.map(({ kvCache, speed }) => [kvCache, speed?.measuredLayers])).toEqual([["int8", 5]]);
+  });
+
+  test("is not measured of what does not fit", async () => {
+    const config = { ...TINY_CONFIG, head_dim: 1024, num_key_value_heads: 4, max_position_embeddings: 2 ** 24 };
+    const folder = join(root, "unfit");
+    writeCheckpoint(folder, { config });
+    const plan = await planModel(folder, { contextLength: 2 ** 24, slots: 1, quantize: "none", kvCache: "f32" });
+    expect(plan).not.toHaveProperty("roofs");
+    expect(plan.loads.map(({ fits, speed }) => [fits, speed])).toEqual([[false, undefined]]);
   });
 
   test("a sample has as much of layers as the head has, and more than caches hold; never more than there is room for", () => {

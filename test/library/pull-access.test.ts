@@ -282,6 +282,12 @@ describe("a repository", () => {
       undefined,
       ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"],
     ],
+    [
+      "shards by whatever names an index has for them",
+      ["model.safetensors.index.json", "a-1.safetensors", "a-2.safetensors", "consolidated.safetensors"],
+      undefined,
+      ["a-1.safetensors", "a-2.safetensors", "model.safetensors.index.json"],
+    ],
     ["what patterns name", ["a.json", "b.json", "b.txt", "c.bin"], ["b.*", "[!ab].bin"], ["b.json", "b.txt", "c.bin"]],
     ["a folder by its name", ["on/a.json", "on/deep/b.bin", "x.json"], ["on/"], ["on/a.json", "on/deep/b.bin"]],
     ["a name with a dot as it stands", ["a.json", "aXjson"], ["a.json"], ["a.json"]],

@@ -3,6 +3,8 @@ const FITTING = "src/generate/fitting.ts";
 const PLAN = "src/generate/plan.ts";
 const SPEED = "src/benchmark/speed.ts";
 const PLANNED = "src/device/planned-device.ts";
+const HUB_SOURCE = "src/checkpoint/hub/source.ts";
+const WIRING = "src/benchmark/plan.ts";
 const LIMITS = "src/machine/process-limits.ts";
 
 export const mutants = [
@@ -116,6 +118,83 @@ export const mutants = [
     file: "src/cli/commands/plan.ts",
     from: "if (load.fits) return;",
     to: "if (load.fits || freeMemory > 0) return;",
+    tests: ["e2e/plan"],
+  },
+  {
+    fault: "the hub is not asked for what is not here",
+    file: PLAN,
+    from: 'if (!isQuipuError(error) || !error.repo?.includes("/")) throw error;',
+    to: "throw error;",
+    tests: ["library/plan", "e2e/plan"],
+  },
+  {
+    fault: "a folder's name that is mistyped is asked of the hub",
+    file: PLAN,
+    from: '!error.repo?.includes("/")',
+    to: "error.repo === undefined",
+    tests: ["library/plan"],
+  },
+  {
+    fault: "offline, a plan asks the hub",
+    file: HUB_SOURCE,
+    from: "if (settings.offline) {",
+    to: "if (false) {",
+    tests: ["library/plan"],
+  },
+  {
+    fault: "a plan asks the hub which commit a commit is",
+    file: HUB_SOURCE,
+    from: "const commit = isCommit(revision) ? revision :",
+    to: "const commit = false ? revision :",
+    tests: ["library/plan"],
+  },
+  {
+    fault: "a plan is of main, whatever revision is named",
+    file: HUB_SOURCE,
+    from: "client.resolve(repo, revision, signal)",
+    to: 'client.resolve(repo, "main", signal)',
+    tests: ["library/plan"],
+  },
+  {
+    fault: "a range of the hub has one byte too many",
+    file: HUB_SOURCE,
+    from: "client.readRange(repo, commit, file, first, end - 1, asked)",
+    to: "client.readRange(repo, commit, file, first, end, asked)",
+    tests: ["library/plan"],
+  },
+  {
+    fault: "tensors' data are asked of the hub",
+    file: HUB_SOURCE,
+    from: "isLocal: false",
+    to: "isLocal: true",
+    tests: ["library/plan"],
+  },
+  {
+    fault: "a signal does not reach the hub",
+    file: HUB_SOURCE,
+    from: "await client.list(repo, commit, signal)",
+    to: "await client.list(repo, commit)",
+    tests: ["library/plan"],
+  },
+  {
+    fault: "what does not fit is measured",
+    file: WIRING,
+    from: "plan.loads.filter(({ kvCache, fits }) => fits && kvCache",
+    to: "plan.loads.filter(({ kvCache }) => kvCache",
+    tests: ["library/plan", "e2e/plan"],
+  },
+  {
+    fault: "a speed is expected of a cache that was not asked for",
+    file: WIRING,
+    from: '(options.kvCache ?? "f16")',
+    to: '"f16"',
+    tests: ["library/plan", "e2e/plan"],
+  },
+  {
+    fault: "--no-speed measures",
+    file: WIRING,
+    from: "if (!speed || measured.length === 0)",
+    to: "if (measured.length === 0)",
     tests: ["e2e/plan"],
   },
   {

@@ -205,8 +205,8 @@ export const mutants = [
   {
     fault: "the original form is fetched, too",
     file: `${HUB}selection.ts`,
-    from: 'if (names.includes("model.safetensors.index.json")) return all.filter((name) => SHARD.test(name));',
-    to: 'if (names.includes("model.safetensors.index.json")) return all;',
+    from: "if (shards.length > 0) return shards;",
+    to: "if (shards.length > 0) return all;",
     tests: ACCESS,
   },
   {
@@ -313,6 +313,41 @@ export const mutants = [
     from: ' && process.env.TERM !== "dumb"',
     to: "",
     tests: COMMAND,
+  },
+  {
+    fault: "a chat does not offer to fetch its model",
+    file: "src/cli/commands/chat.ts",
+    from: "await ensureModel(options.model, options, context);",
+    to: "",
+    tests: COMMAND,
+  },
+  {
+    fault: "weights are fetched where only text is counted",
+    file: "src/cli/fetch.ts",
+    from: 'only === "tokenizer" ? TOKENIZER_FILES : undefined',
+    to: "undefined",
+    tests: COMMAND,
+  },
+  {
+    fault: "a script is asked whether to fetch",
+    file: "src/cli/fetch.ts",
+    from: "process.stdin.isTTY === true && process.stderr.isTTY === true && !quiet",
+    to: "process.stderr.isTTY === true",
+    tests: COMMAND,
+  },
+  {
+    fault: "shards of other names are not fetched",
+    file: `${HUB}selection.ts`,
+    from: "if (shards.length > 0) return shards;",
+    to: "if (names.includes(INDEX)) return shards;",
+    tests: ACCESS,
+  },
+  {
+    fault: "bytes before the range are taken for it",
+    file: `${HUB}client.ts`,
+    from: "let skip = from - first;",
+    to: "let skip = 0;",
+    tests: ["library/hub-client"],
   },
   {
     fault: "whatever is answered, the model is fetched",

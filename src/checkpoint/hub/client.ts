@@ -123,20 +123,13 @@ export class HubClient {
     const bytes = Buffer.alloc(last - first + 1);
     let done = 0;
     await this.#retrying(signal, async (progressed) => {
-      const { body, first: start, url } = await this.openRange(repo, commit, path, first + done, last, signal);
-      let skip = first + done - start;
-      try {
-        for await (const chunk of body as AsyncIterable<Buffer>) {
-          const wanted = chunk.subarray(Math.min(skip, chunk.length));
-          skip -= chunk.length - wanted.length;
-          done += wanted.copy(bytes, done);
-          progressed();
-          if (done === bytes.length) break;
-        }
-      } catch (error) {
-        throw connectionFailure(url, error, signal);
+      const opened = await this.openRange(repo, commit, path, first + done, last, signal);
+      for await (const chunk of bytesFrom(opened, first + done, signal)) {
+        done += chunk.copy(bytes, done);
+        progressed();
+        if (done === bytes.length) return;
       }
-      if (done < bytes.length) throw new PassingFailure(`${url.host}: ${path} ended early`);
+      throw new PassingFailure(`${opened.url.host}: ${path} ended early`);
     });
     return bytes;
   }
@@ -260,6 +253,28 @@ export class HubClient {
       "ERR_PULL",
       `${this.endpoint.origin} does not answer as a hub does: ${problem}. Is HF_ENDPOINT right?`,
     );
+  }
+}
+
+/**
+ * What a range has from byte `from` of its file on, as it comes.
+ *
+ * @throws {PassingFailure | QuipuError} ERR_PULL, ERR_ABORTED
+ */
+export async function* bytesFrom(
+  { body, first, url }: OpenRange,
+  from: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Buffer, void, void> {
+  let skip = from - first;
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      const wanted = chunk.subarray(Math.min(skip, chunk.length));
+      skip -= chunk.length - wanted.length;
+      if (wanted.length > 0) yield wanted;
+    }
+  } catch (error) {
+    throw connectionFailure(url, error, signal);
   }
 }
 

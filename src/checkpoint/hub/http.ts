@@ -55,7 +55,7 @@ const LONGEST_RETRY_AFTER_MS = 5 * 60_000;
 
 export class HubHttp {
   readonly #options: HttpOptions;
-  #dispatcher: Promise<Dispatcher> | undefined;
+  #dispatcher: Dispatcher | undefined;
 
   constructor(options: HttpOptions) {
     this.#options = options;
@@ -86,7 +86,7 @@ export class HubHttp {
 
   /** Ends connections that are kept open. */
   async close(): Promise<void> {
-    await (await this.#dispatcher)?.destroy();
+    await this.#dispatcher?.destroy();
   }
 
   async #sendTo(
@@ -99,12 +99,12 @@ export class HubHttp {
     const authorization = token !== undefined && url.origin === origin ? { authorization: `Bearer ${token}` } : {};
     try {
       const { request, EnvHttpProxyAgent } = await import("undici"); // a fifth of a second, which most runs need not wait for
-      this.#dispatcher ??= Promise.resolve(new EnvHttpProxyAgent({ connect: { timeout: silenceMs } }));
+      this.#dispatcher ??= new EnvHttpProxyAgent({ connect: { timeout: silenceMs } });
       const response = await request(url, {
         method,
         // Parts of a file count its own bytes, not those of an encoding.
         headers: { "user-agent": userAgent, "accept-encoding": "identity", ...headers, ...authorization },
-        dispatcher: await this.#dispatcher,
+        dispatcher: this.#dispatcher,
         signal: signal ?? null,
         headersTimeout: silenceMs,
         bodyTimeout: silenceMs,

@@ -141,14 +141,21 @@ function describe(repository: CachedRepository): CachedModel {
     };
   });
   const partialBytes = sum(sizes.filter(([name]) => PARTIAL.test(name)));
-  const plain = revisions.flatMap(({ folder }) => filesBelow(folder).map((name) => join(folder, name)));
-  const own = plain.map((path) => lstatSync(path)).filter((info) => info.isFile()); // where links cannot be made
-  const bytes = sum(sizes) + own.reduce((total, { size }) => total + size, 0);
+  // Where links cannot be made, a snapshot has files of its own.
+  const bytes = sum(sizes) + revisions.reduce((total, { folder }) => total + bytesBelow(folder), 0);
   return { repo: repository.repo, folder: repository.folder, revisions, bytes, partialBytes };
 }
 
 function sum(sizes: readonly (readonly [string, number])[]): number {
   return sizes.reduce((total, [, size]) => total + size, 0);
+}
+
+/** Of the files below a folder; links are none. */
+function bytesBelow(folder: string): number {
+  return filesBelow(folder).reduce((total, name) => {
+    const info = lstatSync(join(folder, name));
+    return total + (info.isFile() ? info.size : 0);
+  }, 0);
 }
 
 /** Removes, or only tells; keeps a list. */
@@ -161,11 +168,7 @@ class Remover {
   }
 
   folder(path: string, kind: RemovedItem["kind"]): void {
-    const bytes = filesBelow(path).reduce((total, name) => {
-      const info = lstatSync(join(path, name));
-      return total + (info.isFile() ? info.size : 0);
-    }, 0);
-    this.#remove(path, bytes, kind);
+    this.#remove(path, bytesBelow(path), kind);
   }
 
   snapshot(repository: CachedRepository, commit: string): void {

@@ -1,7 +1,7 @@
 // A file's parts are fetched side by side and handed on one after another: those that come early wait in memory for their turn.
 import { abortedError } from "../../errors.js";
-import type { HubClient, HubFile, OpenRange } from "./client.js";
-import { connectionFailure, PassingFailure } from "./http.js";
+import { bytesFrom, type HubClient, type HubFile, type OpenRange } from "./client.js";
+import { PassingFailure } from "./http.js";
 
 /** Large enough that a round trip hardly counts, small enough that those which wait for their turn fit into memory. */
 const PART_BYTES = 8 * 2 ** 20;
@@ -190,26 +190,17 @@ class Parts {
     const { client } = this.#given;
     const { signal } = this.#controller;
     await client.retrying(ATTEMPTS, signal, async (progressed) => {
-      const { body, first, url } = await this.#open(part);
+      const opened = await this.#open(part);
       answered();
-      let skip = part.at - first;
-      try {
-        for await (const chunk of body as AsyncIterable<Buffer>) {
-          const from = Math.min(skip, chunk.length);
-          skip -= from;
-          const wanted = chunk.subarray(from, from + part.end - part.at);
-          if (wanted.length === 0) continue;
-          part.push(wanted);
-          progressed();
-          this.#wake();
-          if (part.at === part.end) return;
-          await part.drained(this.#partBytes);
-        }
-      } catch (error) {
-        throw connectionFailure(url, error, signal);
+      for await (const chunk of bytesFrom(opened, part.at, signal)) {
+        part.push(chunk.subarray(0, part.end - part.at));
+        progressed();
+        this.#wake();
+        if (part.at === part.end) return;
+        await part.drained(this.#partBytes);
       }
       throw new PassingFailure(
-        `${url.host}: ${this.#given.file.path} ended at byte ${part.at}, before byte ${part.end}`,
+        `${opened.url.host}: ${this.#given.file.path} ended at byte ${part.at}, before byte ${part.end}`,
       );
     });
   }

@@ -1,6 +1,7 @@
 // Which files of a repository are fetched: those that a checkpoint is read from, or those that patterns name.
 import { QuipuError } from "../../errors.js";
 import { firstOf, shownName } from "../../warnings.js";
+import { ADAPTER, INDEX, isWeights, SHARD, SINGLE } from "../file-names.js";
 import { formOf } from "../other-forms.js";
 import type { HubFile } from "./client.js";
 
@@ -8,8 +9,6 @@ import type { HubFile } from "./client.js";
 const WANTED = /\.(safetensors|json|txt|md|model|tiktoken|jinja)$|^(LICENSE|NOTICE|USE_POLICY)$/i;
 /** The one folder that a checkpoint is read from beside its own. */
 const TEMPLATES = /^additional_chat_templates\/[^/]+\.jinja$/;
-const ADAPTER = "adapter_model.safetensors";
-const SHARD = /^model-\d+-of-\d+\.safetensors$/;
 
 /**
  * @param include patterns in place of the default: `*` is any text, "/" too, `?` a character, [abc] one of some; a folder's name and "/" is all in it.
@@ -33,16 +32,12 @@ export function selectFiles(repo: string, files: readonly HubFile[], include?: r
   throw new QuipuError("ERR_PULL", `${repo}: ${describeOthers(names)}`);
 }
 
-/** Whether a file of a snapshot holds weights. */
-export function isWeights(path: string): boolean {
-  return path.endsWith(".safetensors");
-}
-
 /** Those that are read (checkpoint.ts): one file, else shards, else whatever there is. The original form beside them is the same once more. */
 function weightsOf(names: readonly string[]): string[] {
   const all = names.filter(isWeights);
-  if (all.includes("model.safetensors")) return ["model.safetensors"];
-  if (names.includes("model.safetensors.index.json")) return all.filter((name) => SHARD.test(name));
+  if (all.includes(SINGLE)) return [SINGLE];
+  const shards = names.includes(INDEX) ? all.filter((name) => SHARD.test(name)) : [];
+  if (shards.length > 0) return shards;
   return all.filter((name) => !name.startsWith("consolidated") && name !== ADAPTER);
 }
 

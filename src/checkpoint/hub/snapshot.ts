@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { firstOf } from "../../warnings.js";
+import { INDEX, isWeights, SINGLE } from "../file-names.js";
 import { filesBelow, sizeAt } from "./cache.js";
 
-const INDEX = "model.safetensors.index.json";
 /** An index of a model with a thousand shards has less. */
 const MOST_INDEX_BYTES = 64 * 2 ** 20;
 
@@ -16,14 +16,14 @@ export function snapshotProblem(folder: string): string | undefined {
   if (dangling.length > 0)
     return `its snapshot is incomplete: ${firstOf(dangling)} ${dangling.length === 1 ? "is" : "are"} missing`;
   if (!names.includes("config.json")) return "its snapshot has no config.json";
-  if (names.includes("model.safetensors")) return undefined;
+  if (names.includes(SINGLE)) return undefined;
   if (names.includes(INDEX)) {
     const shards = shardsOf(join(folder, INDEX));
     const missing = shards.filter((name) => !names.includes(name));
     if (missing.length === 0) return undefined;
     return `its snapshot is incomplete: ${missing.length} of ${shards.length} shards are missing: ${firstOf(missing)}`;
   }
-  return names.some((name) => name.endsWith(".safetensors")) ? undefined : "its snapshot has no safetensors";
+  return names.some(isWeights) ? undefined : "its snapshot has no safetensors";
 }
 
 /** None of an index that cannot be read: whoever loads the model says what is wrong with it. */

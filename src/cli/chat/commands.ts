@@ -215,11 +215,10 @@ function help(width: number): string {
   return columnsOf([...rows, ...keys], width);
 }
 
-function describeMessages({ messages, leftOut }: Session): string {
-  const first = messages.findIndex(({ role }) => role !== "system" && role !== "developer");
+function describeMessages({ messages, head, leftOut }: Session): string {
   return messages
     .map((message, i) => {
-      const isLeftOut = i >= first && i < first + leftOut;
+      const isLeftOut = i >= head && i < head + leftOut;
       return `${message.role}${isLeftOut ? " (left out)" : ""}: ${textOf(message)}`;
     })
     .join("\n");

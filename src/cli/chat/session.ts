@@ -52,7 +52,7 @@ export class Session {
 
   /** The messages that the model is given. */
   get prompt(): readonly ChatMessage[] {
-    const head = this.#head;
+    const head = this.head;
     return this.#leftOut === 0 ? this.#messages : this.#messages.toSpliced(head, this.#leftOut);
   }
 
@@ -63,12 +63,12 @@ export class Session {
   }
 
   get system(): string | undefined {
-    return this.#head === 0 ? undefined : textOf(this.#messages[0]!);
+    return this.head === 0 ? undefined : textOf(this.#messages[0]!);
   }
 
   /** An empty text takes it away. */
   set system(text: string) {
-    this.#messages.splice(0, this.#head, ...(text === "" ? [] : [{ role: "system", content: text }]));
+    this.#messages.splice(0, this.head, ...(text === "" ? [] : [{ role: "system", content: text }]));
     this.#leftOut = 0;
   }
 
@@ -120,7 +120,7 @@ export class Session {
 
   /** Forgets all messages but the system message. */
   clear(): void {
-    this.#messages.splice(this.#head);
+    this.#messages.splice(this.head);
     this.#leftOut = 0;
     this.#attempts = 0;
   }
@@ -154,7 +154,7 @@ export class Session {
   }
 
   /** How many messages at the beginning are instructions. */
-  get #head(): number {
+  get head(): number {
     const first = this.#messages.findIndex(({ role }) => role !== "system" && role !== "developer");
     return first < 0 ? this.#messages.length : first;
   }
