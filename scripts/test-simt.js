@@ -12,11 +12,13 @@ const build = join(root, "build");
 const out = join(build, "simt-tests");
 const asked = process.argv.slice(2);
 
-/** Those of ops, but sample-distribution, whose hundreds of thousands of draws take the emulator more than four minutes. */
+/** Those of ops and of whole models, but sample-distribution, whose draws take the emulator more than four minutes. */
 const TESTS = [
   ...["add.test", "advance", "append-kv", "attention.test", "capacity", "gather", "matmul-"],
   ...["matmul.test", "norm-", "resume", "rope", "sample.test", "swiglu"],
-].map((name) => `test/kernels/${name}`);
+]
+  .map((name) => `test/kernels/${name}`)
+  .concat("test/model/cuda");
 /** Those whose threads exchange the most: once more, with threads and blocks in an order of their own and interrupted at accesses. */
 const IN_ANOTHER_ORDER = ["append-kv", "attention.test", "norm-qkv", "rms-norm", "sample.test"].map(
   (name) => `test/kernels/${name}`,

@@ -6,7 +6,17 @@ import type { Row, Runtime, SampledRow } from "#quipu/model/runtime.js";
 import { copyAltered } from "../altered-checkpoint.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { firstWrongToken, LOGIT_TOLERANCE, loadTiny, tinyNames } from "./reference.js";
-import { begin, pagesOf, type RuntimeOptions, rowAt, rows, someIds, tokenOf, withRuntime } from "./run-model.js";
+import {
+  begin,
+  difference,
+  logitsOf,
+  type RuntimeOptions,
+  rowAt,
+  rows,
+  someIds,
+  tokenOf,
+  withRuntime,
+} from "./run-model.js";
 
 /**
  * max |Δ| of the two devices' logits at a position, as a share of the greatest there (docs/numerics.md). Both round every activation
@@ -22,32 +32,12 @@ const GREEDY = {
   logitBias: new Map<number, number>(),
 };
 
-async function logitsOf(dir: string, ids: Int32Array, options: RuntimeOptions): Promise<Float32Array> {
-  return withRuntime(dir, options, async (runtime) => {
-    const prompt = rows(ids);
-    const logits = new Float32Array(ids.length * runtime.config.vocabSize);
-    await runtime.logits(prompt, [...prompt.keys()], logits, { writes: runtime.begin(0, pagesOf(runtime, 0)) });
-    return logits;
-  });
-}
-
 async function greedy(runtime: Runtime, ids: Int32Array, count: number): Promise<number[]> {
   const prompt = rows(ids);
   await begin(runtime, 0, ids, GREEDY);
   const steps = [runtime.sample(prompt, [prompt.length - 1], [1])];
   while (steps.length < count) steps.push(runtime.sample([{ slot: 0 }], [0], [1]));
   return (await Promise.all(steps)).map(({ sampled: [row] }) => tokenOf(row).id);
-}
-
-/** The greatest relative difference at any position. */
-function difference(a: Float32Array, b: Float32Array, vocabSize: number): number {
-  let worst = 0;
-  for (let position = 0; position < a.length / vocabSize; position++) {
-    const [left, right] = [rowAt(a, position, vocabSize), rowAt(b, position, vocabSize)];
-    const scale = right.reduce((greatest, x) => Math.max(greatest, Math.abs(x)), 0);
-    for (let id = 0; id < vocabSize; id++) worst = Math.max(worst, Math.abs(left[id]! - right[id]!) / scale);
-  }
-  return worst;
 }
 
 describe.each(tinyNames())("tiny checkpoint %s", (name) => {

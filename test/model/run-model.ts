@@ -48,7 +48,7 @@ export async function withModel<T>(dir: string, options: LoadOptions, body: (mod
 
 export interface RuntimeOptions {
   /** Another device than the CPU. */
-  readonly device?: "reference";
+  readonly device?: "reference" | "cuda" | "simt";
   readonly target?: string;
   /** Default 2; may be more than there are processors. */
   readonly threads?: number;
@@ -135,4 +135,25 @@ export function someIds(count: number, vocabSize: number, seed = 1): Int32Array 
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return Math.floor((state / 2 ** 32) * vocabSize);
   });
+}
+
+/** The logits at every position of `ids`, [T, V]. */
+export async function logitsOf(dir: string, ids: Int32Array, options: RuntimeOptions): Promise<Float32Array> {
+  return withRuntime(dir, options, async (runtime) => {
+    const prompt = rows(ids);
+    const logits = new Float32Array(ids.length * runtime.config.vocabSize);
+    await runtime.logits(prompt, [...prompt.keys()], logits, { writes: runtime.begin(0, pagesOf(runtime, 0)) });
+    return logits;
+  });
+}
+
+/** The greatest relative difference at any position. */
+export function difference(a: Float32Array, b: Float32Array, vocabSize: number): number {
+  let worst = 0;
+  for (let position = 0; position < a.length / vocabSize; position++) {
+    const [left, right] = [rowAt(a, position, vocabSize), rowAt(b, position, vocabSize)];
+    const scale = right.reduce((greatest, x) => Math.max(greatest, Math.abs(x)), 0);
+    for (let id = 0; id < vocabSize; id++) worst = Math.max(worst, Math.abs(left[id]! - right[id]!) / scale);
+  }
+  return worst;
 }
