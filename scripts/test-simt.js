@@ -18,7 +18,7 @@ const TESTS = [
   ...["matmul.test", "norm-", "resume", "rope", "sample.test", "swiglu"],
 ]
   .map((name) => `test/kernels/${name}`)
-  .concat("test/model/cuda");
+  .concat("test/model/cuda", "test/lifecycle/cuda");
 /** Those whose threads exchange the most: once more, with threads and blocks in an order of their own and interrupted at accesses. */
 const IN_ANOTHER_ORDER = ["append-kv", "attention.test", "norm-qkv", "rms-norm", "sample.test"].map(
   (name) => `test/kernels/${name}`,

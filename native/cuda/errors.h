@@ -8,17 +8,8 @@
 
 namespace quipu::cuda {
 
-// What `doing` came to: ERR_OUT_OF_MEMORY where the device has none left, ERR_DEVICE_LOST where nothing can be done
-// with it any more in this process, ERR_INTERNAL else. An error that is not the device's end is forgotten.
-inline Status statusOf(cudaError_t error, const std::string& doing) {
-  if (error == cudaSuccess) return {};
-  const std::string what = doing + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")";
-  if (error == cudaErrorMemoryAllocation) {
-    (void)cudaGetLastError();
-    return Status::error(ErrorCode::kOutOfMemory, what);
-  }
-  // Errors that stay: the next call has one too.
-  const bool lost = cudaGetLastError() != cudaSuccess && cudaPeekAtLastError() != cudaSuccess;
+// Errors after which every call of this process has the same one.
+inline bool isLost(cudaError_t error) {
   switch (error) {
     case cudaErrorIllegalAddress:
     case cudaErrorIllegalInstruction:
@@ -31,10 +22,20 @@ inline Status statusOf(cudaError_t error, const std::string& doing) {
     case cudaErrorECCUncorrectable:
     case cudaErrorAssert:
     case cudaErrorDevicesUnavailable:
-      return Status::error(ErrorCode::kDeviceLost, what);
+      return true;
     default:
-      return Status::error(lost ? ErrorCode::kDeviceLost : ErrorCode::kInternal, what);
+      return false;
   }
+}
+
+// What `doing` came to: ERR_OUT_OF_MEMORY where the device has none left, ERR_DEVICE_LOST where nothing can be done
+// with it any more, ERR_INTERNAL else. An error that is not the device's end is forgotten.
+inline Status statusOf(cudaError_t error, const std::string& doing) {
+  if (error == cudaSuccess) return {};
+  const std::string what = doing + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")";
+  if (isLost(error)) return Status::error(ErrorCode::kDeviceLost, what);
+  (void)cudaGetLastError();
+  return Status::error(error == cudaErrorMemoryAllocation ? ErrorCode::kOutOfMemory : ErrorCode::kInternal, what);
 }
 
 }  // namespace quipu::cuda

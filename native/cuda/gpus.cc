@@ -1,6 +1,6 @@
 #include "cuda/gpus.h"
 
-#include "cuda/gpu.h"
+#include "cuda/errors.h"
 
 namespace quipu::cuda {
 
@@ -18,7 +18,11 @@ Status count(int& driver, int& runtime, int& gpus) {
   if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) {
     return unavailable("no NVIDIA driver answers (libcuda.so.1 was not found, or could not be used)");
   }
-  const cudaError_t error = cudaGetDeviceCount(&gpus);
+  cudaError_t error = cudaGetDeviceCount(&gpus);
+  if (isLost(error)) {  // a device of this process failed before: what it had is gone, and a new one may do
+    (void)cudaDeviceReset();
+    error = cudaGetDeviceCount(&gpus);
+  }
   if (error == cudaErrorInsufficientDriver) {
     return unavailable("the NVIDIA driver supports CUDA " + versionOf(driver) + ", this build needs " +
                        versionOf(runtime) + ": a newer driver is needed");
