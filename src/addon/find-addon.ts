@@ -2,7 +2,7 @@
 // the package for this platform.
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { QuipuError } from "../errors.js";
 import { platformPackage, unsupportedPlatform } from "./platform.js";
@@ -26,7 +26,7 @@ export const BUILD_COMMAND = `npm --prefix ${/^[\w@./+-]+$/.test(FOLDER) ? FOLDE
 export function findAddon(): AddonFile {
   const named = process.env.QUIPU_ADDON;
   if (named) {
-    if (existsSync(named)) return { path: named, origin: "named" };
+    if (existsSync(named)) return { path: resolve(named), origin: "named" };
     throw new QuipuError("ERR_ADDON", `${named}, which QUIPU_ADDON names, does not exist.`);
   }
   const built = join(BUILD_FOLDER, "quipu.node");
