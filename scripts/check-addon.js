@@ -32,6 +32,7 @@ export function problemsOf(path) {
     ...wanted.flatMap(({ name, bind }) => problemOfSymbol(name, bind)),
     ...shown.filter(({ name }) => !EXPORTS.includes(name)).map(({ name }) => `exports ${name}`),
     ...EXPORTS.filter((name) => !shown.some((symbol) => symbol.name === name)).map((name) => `does not export ${name}`),
+    ...(/\(FLAGS_1\).*NODELETE/.test(stdout) ? [] : ["may be unloaded while its threads run (-z nodelete)"]),
     ...(/ \.(?:symtab|debug_\w+) /.test(stdout) ? ["is not stripped"] : []),
   ];
 }

