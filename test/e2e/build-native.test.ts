@@ -10,7 +10,7 @@ const dir = temporaryFolder();
 /** A copy of the package's sources, so that a build that fails leaves the one in use alone. */
 const copy = join(dir, "package");
 mkdirSync(copy);
-for (const name of ["package.json", "CMakeLists.txt", "binding.gyp", "scripts", "native"])
+for (const name of ["package.json", "CMakeLists.txt", "scripts", "native"])
   cpSync(join(ROOT, name), join(copy, name), { recursive: true });
 symlinkSync(join(ROOT, "node_modules"), join(copy, "node_modules"));
 

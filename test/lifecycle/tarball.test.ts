@@ -34,7 +34,7 @@ test("holds what runs, its types, what builds the addon, and documents", () => {
   const kinds = [
     /^(?:bin|dist\/bundle)\/[\w-]+\.js$/,
     /^dist\/.*\.d\.ts$/,
-    /^(?:CMakeLists\.txt|binding\.gyp|scripts\/(?:build-cuda|build-native|cmake)\.js|native\/.*\.(?:cc|cu|h|inc))$/,
+    /^(?:CMakeLists\.txt|scripts\/(?:build-cuda|build-native|cmake)\.js|native\/.*\.(?:cc|cu|h|inc))$/,
     /^models\/storyteller\//,
     /^(?:package\.json|LICENSE|[A-Z]+\.md|docs\/.*\.md)$/,
   ];
