@@ -131,9 +131,11 @@ __global__ __launch_bounds__(kRowThreads) void productKernel(Op op, Activations 
       fetch(slot == 0 ? Shape::kStages - 1 : slot - 1, true);
       copyAsyncCommit();
       const std::byte* stage = ring + slot * Shape::kStageBytes;
+      const auto side = Format::side(stage, lane);
+      float parts[Format::kSummed ? kTiles : 1][4] = {};
 #pragma unroll
       for (uint32_t index = 0; index < Format::kSteps; ++index) {
-        const typename Format::Step step = Format::step(stage, index, lane);
+        const typename Format::Step step = Format::step(stage, side, index, lane);
 #pragma unroll
         for (uint32_t i = 0; i < kTiles; ++i) {
           uint4 b = {0, 0, 0, 0};
@@ -144,7 +146,16 @@ __global__ __launch_bounds__(kRowThreads) void productKernel(Op op, Activations 
             const size_t at = size_t(k + index * 32 + lane % 4 * 8) * 2;
             if (tokenRows[i] != nullptr) b = *reinterpret_cast<const uint4*>(tokenRows[i] + at);
           }
-          Format::multiply(sums[i], step, b);
+          Format::multiply(Format::kSummed ? parts[i] : sums[i], step, b);
+        }
+      }
+      if constexpr (Format::kSummed) {
+        const auto end = Format::end(side, lane);
+#pragma unroll
+        for (uint32_t i = 0; i < kTiles; ++i) {
+          uint2 blockSums = {0, 0};
+          if (tokenRows[i] != nullptr) blockSums = blockSumsOf(tokenRows[i], depth, k, lane);
+          Format::finish(sums[i], parts[i], end, blockSums);
         }
       }
       slot = slot + 1 == Shape::kStages ? 0 : slot + 1;
@@ -250,7 +261,7 @@ void launchProduct(const Op& op, const Activations& from, uint32_t depth, uint32
     if (tokens <= kMediumTokens || Wide::kBytes > launches.sharedOfBlock()) {
       return launchTiles<Format, 4, false>(op, from, workspace, depth, tokens, launches);
     }
-    launches(dim3(blocksOf(tokens, kWideTokens), blocksOf(op.tiles(), Wide::kWideTiles)), kRowThreads, Wide::kBytes,
+    launches(dim3(blocksOf(tokens, kWideTokens), blocksOf(op.tiles(), kSections)), kRowThreads, Wide::kBytes,
              wideKernel<Format, Op>, op, workspace, depth, tokens, op.tiles());
   } else {
     if (tokens <= kMediumTokens) return launchTiles<Format, 4, false>(op, from, workspace, depth, tokens, launches);

@@ -26,6 +26,7 @@ struct Activations {
 // How a product reads them.
 enum class Narrow {
   kHalf,         // times a power of two that makes the greatest of the row at most 2¹⁴, rounded to f16
+  kSummedHalf,   // and beside them the sums of blocks of 32
   kRotatedHalf,  // whole blocks of 32 times R / 8 (docs/numerics.md) before that
 };
 
@@ -34,11 +35,18 @@ constexpr uint32_t kRowUnit = 256;
 __host__ __device__ constexpr uint32_t narrowWidth(uint32_t depth) {
   return (depth + kRowUnit - 1) / kRowUnit * kRowUnit;
 }
+// Bytes of a row's sums: of every eight blocks of 32 the 32 bytes that an mma takes, in the order of a row's elements,
+// whose k of 0 … 7 are the blocks' sums / 32, and of 8 … 15 what their rounding to f16 left of them.
+__host__ __device__ constexpr size_t narrowSums(uint32_t depth) {
+  return (size_t(narrowWidth(depth)) / 8 + 127) / 128 * 128;
+}
 // A row of narrow elements: of every 32 pair p, of k = 2p and 2p + 1, is word 4 · (p % 4) + p / 4, so that the 16 bytes
-// of a lane l are what two mma take of it (product.h), those of pairs l % 4, l % 4 + 4 … Then 16 bytes whose first four
-// are what products are multiplied by at last. With the 64 bytes more, rows of a multiple of 128 do not all begin in
-// one bank of shared memory.
-__host__ __device__ constexpr size_t narrowBytes(uint32_t depth) { return size_t(narrowWidth(depth)) * 2 + 64; }
+// of a lane l are what two mma take of it (product.h), those of pairs l % 4, l % 4 + 4 … Then room for the sums, and 16
+// bytes whose first four are what products are multiplied by at last. With the 64 bytes more, rows of a multiple of 128
+// do not all begin in one bank of shared memory.
+__host__ __device__ constexpr size_t narrowBytes(uint32_t depth) {
+  return size_t(narrowWidth(depth)) * 2 + narrowSums(depth) + 64;
+}
 
 // Four elements from k on; zeros beyond the row. `whole`: four are always there, at a multiple of 16 bytes.
 __device__ __forceinline__ float4 fourOf(const Activations& from, const float* x, uint32_t k, uint32_t depth,
@@ -93,11 +101,27 @@ __device__ __forceinline__ float greatestOf(float greatest, const float4& v) {
   return fmaxf(fmaxf(fmaxf(greatest, fabsf(v.x)), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w)));
 }
 
-__device__ __forceinline__ void storeFour(std::byte* to, uint32_t k, const float4& v, float by) {
+__device__ __forceinline__ float sumOfPair(uint32_t pair) {
+  return halfToFloat(uint16_t(pair)) + halfToFloat(uint16_t(pair >> 16));
+}
+
+// By all lanes of a warp, which have four elements each of 128.
+template <Narrow kNarrow>
+__device__ __forceinline__ void storeFour(std::byte* to, uint32_t k, uint32_t width, const float4& v, float by) {
+  const uint32_t first = halfPair(v.x * by, v.y * by), second = halfPair(v.z * by, v.w * by);
   const uint32_t pair = k % 32 / 2;
   auto* words = reinterpret_cast<uint32_t*>(to) + k / 32 * 16 + pair % 4 * 4 + pair / 4;
-  words[0] = halfPair(v.x * by, v.y * by);
-  words[4] = halfPair(v.z * by, v.w * by);
+  words[0] = first;
+  words[4] = second;
+  if constexpr (kNarrow == Narrow::kSummedHalf) {
+    float sum = sumOfPair(first) + sumOfPair(second);
+    for (uint32_t apart = 1; apart <= 4; apart *= 2) sum += __shfl_xor_sync(kEveryLane, sum, int(apart));
+    if (k % 32 != 0) return;
+    const uint32_t block = k / 32;
+    auto* sums = reinterpret_cast<uint16_t*>(to + size_t(width) * 2) + block / 8 * 16 + block % 8 / 2 * 4 + block % 2;
+    sums[0] = halfBits(sum / 32);
+    sums[2] = halfBits(sum / 32 - halfToFloat(sums[0]));
+  }
 }
 
 // A row of activations into `to` (narrowBytes) by all kRowThreads. `shared`: a word for each warp. A row of up to
@@ -155,7 +179,7 @@ __device__ __forceinline__ void narrowRow(const Activations& from, uint32_t row,
 #pragma unroll
     for (uint32_t i = 0; i < kKeptFours; ++i) {
       const uint32_t k = (i * kRowThreads + threadIdx.x) * 4;
-      if (k < width) storeFour(to, k, v[i], scale.multiply);
+      if (k < width) storeFour<kNarrow>(to, k, width, v[i], scale.multiply);
     }
   } else {
     const float norm = from.norm != nullptr ? normScaleOf(x, depth, from.epsilon, shared) : 1.0f;
@@ -166,15 +190,20 @@ __device__ __forceinline__ void narrowRow(const Activations& from, uint32_t row,
     scale = RowScale::of(ofBlock(greatest, shared, most));
 #pragma unroll 4
     for (uint32_t k = threadIdx.x * 4; k < width; k += kRowThreads * 4) {
-      storeFour(to, k, valuesAt(k), scale.multiply);
+      storeFour<kNarrow>(to, k, width, valuesAt(k), scale.multiply);
     }
   }
-  if (threadIdx.x == 0) *reinterpret_cast<float*>(to + size_t(width) * 2) = scale.divide;
+  if (threadIdx.x == 0) *reinterpret_cast<float*>(to + size_t(width) * 2 + narrowSums(depth)) = scale.divide;
+}
+
+// What an mma takes of a lane of the sums of the eight blocks from k on.
+__device__ __forceinline__ uint2 blockSumsOf(const std::byte* row, uint32_t depth, uint32_t k, uint32_t lane) {
+  return *reinterpret_cast<const uint2*>(row + size_t(narrowWidth(depth)) * 2 + k / 8 + lane % 4 * 8);
 }
 
 // What the sums of a narrowed row are multiplied by.
 __device__ __forceinline__ float narrowScale(const std::byte* row, uint32_t depth) {
-  return *reinterpret_cast<const float*>(row + size_t(narrowWidth(depth)) * 2);
+  return *reinterpret_cast<const float*>(row + size_t(narrowWidth(depth)) * 2 + narrowSums(depth));
 }
 
 }  // namespace quipu::cuda
