@@ -239,11 +239,18 @@ size_t sharedBytes(uint32_t depth, uint32_t tokens) {
   return Shape::kRingBytes + kPartialBytes<kTiles> + (kInline ? tokens * narrowBytes(depth) : 0);
 }
 
+// What each of two blocks of a processor may have: where a block may have much, half of that, less what the system
+// takes of each.
+inline size_t sharedOfTwo(const Launches& launches) {
+  const size_t half = launches.sharedOfBlock() / 2;
+  return half > kSharedOfBlock + 1024 ? half - 1024 : kSharedOfBlock;
+}
+
 template <typename Format, int kTiles, bool kInline, typename Op>
 void launchTiles(const Op& op, const Activations& from, const std::byte* narrow, uint32_t depth, uint32_t tokens,
                  Launches& launches) {
   const size_t shared = sharedBytes<Format, kTiles, kInline>(depth, tokens);
-  const uint32_t tiles = op.tiles(), most = launches.processors() * (shared <= kSharedOfBlock ? 2 : 1);
+  const uint32_t tiles = op.tiles(), most = launches.processors() * (shared <= sharedOfTwo(launches) ? 2 : 1);
   launches(dim3(tiles < most ? tiles : most, blocksOf(tokens, kTiles * 8)), kRowThreads, shared,
            productKernel<Format, kTiles, kInline, Op>, op, from, narrow, depth, tokens, tiles);
 }
@@ -251,7 +258,7 @@ void launchTiles(const Op& op, const Activations& from, const std::byte* narrow,
 template <typename Format, typename Op>
 void launchProduct(const Op& op, const Activations& from, uint32_t depth, uint32_t tokens, std::byte* workspace,
                    Launches& launches) {
-  const bool fits = sharedBytes<Format, 1, true>(depth, tokens) <= kSharedOfBlock;
+  const bool fits = sharedBytes<Format, 1, true>(depth, tokens) <= sharedOfTwo(launches);
   if (tokens <= kInlineTokens && fits) return launchTiles<Format, 1, true>(op, from, nullptr, depth, tokens, launches);
   narrowRows(from, Format::kNarrow, depth, tokens, workspace, launches);
   if (tokens <= 8) return launchTiles<Format, 1, false>(op, from, workspace, depth, tokens, launches);
