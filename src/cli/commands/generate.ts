@@ -64,6 +64,8 @@ export async function generate(
       }
       await print(event);
       if (event.type === "end" && options.verbose) process.stderr.write(describeEnd(event));
+  } catch (error) {
+    throw asked.explained(error);
     }
   } finally {
     progress.erase();
