@@ -184,6 +184,11 @@ describe("4: the prompt does not fit the context", () => {
     const { status, stdout, stderr } = await quipu([prompt, "--on-overflow", way, "-n", "8", "-t", "1", "--verbose"]);
     expect({ status, written: stdout !== "" }).toEqual({ status: 0, written: true });
     expect(stderr).toMatch(/^prompt {4}504 tokens \(97 left out\), raw$/m);
+    const dropped = "quipu: 97 tokens of the prompt are left out, as the context is full\n";
+    expect(stderr).toContain(dropped);
+    const args = [prompt, "--on-overflow", way, "-n", "1", "-t", "1"];
+    const [said, quiet] = await Promise.all([quipu(args), quipu([...args, "--quiet"])]);
+    expect([said.stderr, quiet.stderr]).toEqual([dropped.replace("97", "90"), ""]);
   });
 });
 
