@@ -62,6 +62,7 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
   format: "--format",
   memory: "--memory, --min-piece-count",
   mmap: "without --no-mmap",
+  nGpuLayers: "-ngl 0",
   onOverflow: "--ctx-size, --on-overflow truncate-head, truncate-middle or slide",
   raw: "without --chat, --system, --messages, --tools and --template-var; or with --chat-template",
 };
