@@ -1,9 +1,10 @@
 // quipu plan, and what would fit where memory is refused, as a user meets it: tables, JSON, exit status, limits of the process.
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type LoadPlan, loadModel } from "#quipu/index.js";
 import { TINY_CONFIG, temporaryFolder, writeCheckpoint } from "../checkpoint-writer.js";
 import { HubServer, tinyModelFiles, useHub } from "../hub.js";
+import { writeHollowWeights } from "./models.js";
 import { bash, quipu } from "./run-cli.js";
 
 const root = temporaryFolder();
@@ -137,6 +138,42 @@ describe("under `ulimit -v`", () => {
     expect(plan.loads[0].largestContext).toBeGreaterThan(0);
   });
 
+  test("a plan leaves 64 MiB of it to JavaScript", async () => {
+    const code = `const { planModel } = await import(process.cwd() + "/dist/index.js");
+      const { readFileSync } = await import("node:fs");
+      const plan = () => planModel(undefined, { speed: false });
+      await plan(); // what it maps for itself is mapped then
+      const mapped = 1024 * Number(/^VmSize:\\s+(\\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"))[1]);
+      console.log(JSON.stringify({ mapped, free: (await plan()).freeMemory }));`;
+    const { stdout } = await bash(`ulimit -v 2500000; "${process.execPath}" --input-type=module -e '${code}'`);
+    const { mapped, free } = JSON.parse(stdout);
+    expect(free).toBeGreaterThan(0);
+    expect(2_500_000 * 1024 - mapped - free).toBeGreaterThan(2 ** 25); // half of it, as some may be unmapped meanwhile
+  });
+
+  test("a plan whose speed cannot be measured is a plan without speeds, and says so", async () => {
+    const LIMIT = 3_600_000;
+    const { freeMemory } = JSON.parse((await limited(LIMIT, "plan --no-speed --json")).stdout);
+    const folder = join(root, "heavy"); // its layer has more than the half of it that a sample may have
+    const config = {
+      ...{ ...TINY_CONFIG, num_hidden_layers: 1, hidden_size: 1024, head_dim: 256 },
+      intermediate_size: 32 * Math.floor((0.7 * freeMemory) / (3 * 4 * 1024 * 32)),
+    };
+    mkdirSync(folder);
+    writeFileSync(join(folder, "config.json"), JSON.stringify(config));
+    writeHollowWeights(folder, config);
+    const plan = (...args: string[]) => limited(LIMIT, `plan "${folder}" -q none -b 1 -t 1 ${args.join(" ")}`);
+    const { stdout, stderr } = await plan();
+    expect(stderr).toBe(
+      "quipu: no speed is expected: there is no memory for a layer of it in none (--no-speed leaves it out)\nstatus 0\n",
+    );
+    expect(stdout).toMatch(/^none +32\.00 .* yes +\d+/m);
+    expect(stdout).not.toContain("t/s");
+    const json = await plan("--json", "--quiet");
+    expect(json.stderr).toBe("status 0\n");
+    expect(JSON.parse(json.stdout)).toMatchObject({ speedProblem: "there is no memory for a layer of it in none" });
+  });
+
   test("a load refused says what would fit, and that does", async () => {
     const say = (context: string) => limited(4_000_000, `-m "${wide}" --kv-cache f32 -t 1 -c ${context} --raw hi`);
     // Without a tokenizer there is no prompt; the library has the load by itself.
@@ -211,3 +248,7 @@ test("no model, a wrong option, two models", async () => {
   });
   expect(await quipu(["plan", "storyteller", "another"])).toMatchObject({ status: 2, stdout: "" });
 });
+  expect(await quipu(["plan", "storyteller", "-m", "another"])).toEqual({
+    ...{ status: 2, stdout: "" },
+    stderr: "quipu: plan: expected one model, got storyteller and -m another\n",
+  });
