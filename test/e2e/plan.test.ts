@@ -234,6 +234,11 @@ test("a name that is not here is planned from the hub, and nothing is fetched", 
       refused: 3,
       why: expect.stringMatching(/^quipu: org\/other: .* no such repository/),
     });
+    server.options = { fault: () => ({ drop: "before" }) };
+    expect(await quipu(["plan", "org/tiny", "--no-speed"], { env })).toEqual({
+      ...{ status: 3, stdout: "" },
+      stderr: `quipu: 127.0.0.1:${server.port}: the connection was dropped, 3 times. org/tiny is not in the cache, or not all of it, so the hub is asked for its headers. Try again later, or plan a model that is here: \`quipu models\` lists them.\n`,
+    });
   } finally {
     await server.close();
   }
@@ -247,8 +252,8 @@ test("no model, a wrong option, two models", async () => {
     stderr: "quipu: --ctx-size: expected a whole number from 2 to 512, as the model has, got 513\n",
   });
   expect(await quipu(["plan", "storyteller", "another"])).toMatchObject({ status: 2, stdout: "" });
-});
   expect(await quipu(["plan", "storyteller", "-m", "another"])).toEqual({
     ...{ status: 2, stdout: "" },
     stderr: "quipu: plan: expected one model, got storyteller and -m another\n",
   });
+});

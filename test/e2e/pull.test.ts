@@ -356,6 +356,31 @@ describeWhere(hasOpenssl, "certificates need openssl")("https", () => {
   beforeEach(async () => {
     secure = await HubServer.start({}, { key: readFileSync(keyFile, "utf8"), cert: readFileSync(certFile, "utf8") });
     secure.commit(REPO, FILES);
+
+  test.each([
+    ["HTTPS_PROXY", "proxy.example:3128", '"proxy.example:3128"'],
+    ["https_proxy", "me:secret@proxy", '"…@proxy"'],
+    ["HTTP_PROXY", "ftp://proxy.example", '"ftp://proxy.example"'],
+  ])("%s that is no address is a usage error at once", async (name, value, shown) => {
+    const { status, stderr } = await quipu(["pull", REPO], { env: { ...env, [name]: value } });
+    expect({ status, stderr }).toEqual({
+      status: 2,
+      stderr: `quipu: ${name}: expected an address such as http://127.0.0.1:3128, got ${shown}\n`,
+    });
+    expect(server.asked).toEqual([]);
+  });
+
+  test("HF_HUB_CACHE that is a file is an error, of a pull and of models", async () => {
+    const file = join(home, "file");
+    writeFileSync(file, "");
+    const said = {
+      status: 3,
+      stderr: `quipu: ${file}: is no folder. HF_HUB_CACHE names the folder of the hub's cache.\n`,
+    };
+    for (const args of [["pull", REPO], ["models"]]) {
+      expect(await quipu(args, { env: { ...env, HF_HUB_CACHE: file } })).toMatchObject(said);
+    }
+  });
     tunnels = [];
     proxy = createServer().on("connect", ({ url = "", headers }, client) => {
       tunnels.push(`${url} ${headers["proxy-authorization"] ?? ""}`.trim());
@@ -442,6 +467,16 @@ describeWhere(hasTerminal, NO_TERMINAL)("a terminal", () => {
     return `${server.url}/go`;
   }
 
+  });
+
+  test("through a proxy that cannot be reached is an error that names the proxy", async () => {
+    await new Promise((resolve) => proxy.close(resolve));
+    const { status, stderr } = await quipu(["pull", REPO], { env: { ...env, HTTPS_PROXY: proxyUrl } });
+    expect(status).toBe(3);
+    const { host } = new URL(proxyUrl);
+    expect(stderr.split("\n").at(-2)).toBe(
+      `quipu: the proxy ${host} (HTTPS_PROXY): the connection was refused, 3 times. Try again later: a pull goes on with what it has.`,
+    );
   test("has a bar for a file and a line for all, which are erased", async () => {
     const steps = [{ after: "7 of 8 files, 2.4 MiB of 4.7 MiB", get: holdHalf() }]; // when no other is on its way
     const { status, terminal, stdout } = await quipuOnTerminal(["pull", REPO], { ...WITHOUT_STDOUT, env, steps });
