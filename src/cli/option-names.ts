@@ -65,6 +65,7 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
   nGpuLayers: "-ngl 0",
   onOverflow: "--ctx-size, --on-overflow truncate-head, truncate-middle or slide",
   raw: "without --chat, --system, --messages, --tools and --template-var; or with --chat-template",
+  verify: "with --verify",
 };
 
 /** The message, with the option that it is about, and those that would do, called by their names here. */

@@ -282,8 +282,8 @@ export const mutants = [
   {
     fault: "--dry-run removes",
     file: `${HUB}models.ts`,
-    from: "if (!this.#dryRun) rmSync(path, { recursive: true, force: true });",
-    to: "rmSync(path, { recursive: true, force: true });",
+    from: "if (!this.#dryRun) remove(path);\n    this.removed",
+    to: "remove(path);\n    this.removed",
     tests: MODELS,
   },
   {
