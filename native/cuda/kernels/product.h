@@ -1,15 +1,14 @@
 // Products of activations and weights on tensor cores: out[t, n] = Σ_k a[t, k] · b[n, k].
 //
 // Weights are on the side of 16 rows of mma.m16n8k16, activations on that of 8 columns, so that one token is as good as
-// eight. The 16 rows are two octets of rows, from wherever the op wants them: lane l holds row l / 4 of each. In a
-// block of 32 k its k are 8 · (l % 4) … + 7, which are 16 bytes of a row of bf16: of the first mma the lower four of
-// every lane, of the second the upper four. An mma does not care which k its places are, as long as both sides have the
-// same; so weights need no order of their own, and neither they nor activations go through ldmatrix.
+// eight. The 16 rows are two octets of rows, from wherever the op wants them. A block of 32 k is two mma, of sixteen
+// each. Dense rows go through ldmatrix, which puts the words of an mma's fragment side by side; activations are kept
+// as the lanes take them (rows.h), packed weights likewise (packed.h).
 //
 // The order of a sum follows from K and the format alone (docs/numerics.md): K is cut in up to eight sections, one for
-// each warp of a block, in which k ascends block by block; the sections are added in ascending order. By bf16 and f16 a
-// section is one chain of mma. By q8 and q6 a block of 32 starts at 0 and is added times its scale, by q4 the sum of
-// the activations times the minimum is taken off besides.
+// each warp of a block, in which k ascends block by block; the sections are added in ascending order. By f16 a section
+// is one chain of mma. By q8 and q6 a block of 32 starts at 0 and is added times its scale, by q4 the sum of the
+// activations times the minimum is taken off besides.
 #pragma once
 
 #include "cuda/kernels/packed.h"
@@ -32,23 +31,30 @@ struct RowPair {
 // A stage is what a warp fetches at a time: kStage k of its two octets, kStageBytes in shared memory. multiply() adds
 // what a step of it, of 32 k, gives with the lane's eight activations of a token.
 
-// bf16 and f16 as they lie in the checkpoint, rows of a multiple of 8 at multiples of 16 bytes.
-template <bool kBf16>
+// Where octet `octet` of 8 k of row `row` of eight stands in the 512 bytes of 32 k, so that neither what a warp copies
+// there nor what ldmatrix reads meets in a bank.
+__device__ __forceinline__ uint32_t swizzled(uint32_t row, uint32_t octet) {
+  return row * 64 + (octet ^ (row / 2 & 3)) * 16;
+}
+
+// f16 as it lies in the checkpoint, or as bf16 was laid out (scaled_half.h), rows of a multiple of 8 at multiples of 16
+// bytes.
 struct DenseFormat {
   static constexpr bool kPacked = false;
-  static constexpr Narrow kNarrow = kBf16 ? Narrow::kBf16 : Narrow::kHalf;
+  static constexpr Narrow kNarrow = Narrow::kHalf;
   static constexpr uint32_t kStage = 64, kSteps = kStage / 32, kStageBytes = kSteps * 2 * kWarp * 16;
 
-  // [step][octet][lane]
+  // [step][octet of rows], swizzled
   static __device__ __forceinline__ void copy(std::byte* stage, const RowPair& rows, uint32_t k, uint32_t lane,
                                               uint32_t depth) {
+    std::byte* to = stage + swizzled(lane / 4, lane % 4);
 #pragma unroll
     for (uint32_t step = 0; step < kSteps; ++step) {
       const uint32_t at = k + step * 32 + lane % 4 * 8;
       const bool there = at < depth;
       const size_t offset = there ? size_t(at) * 2 : 0;
-      copyAsync16(stage + ((step * 2 + 0) * kWarp + lane) * 16, rows.low + offset, there);
-      copyAsync16(stage + ((step * 2 + 1) * kWarp + lane) * 16, rows.high + offset, there);
+      copyAsync16(to + (step * 2 + 0) * kWarp * 16, rows.low + offset, there);
+      copyAsync16(to + (step * 2 + 1) * kWarp * 16, rows.high + offset, there);
     }
   }
 
@@ -57,19 +63,16 @@ struct DenseFormat {
     uint32_t first[4], second[4];
   };
   static __device__ __forceinline__ Step step(const std::byte* stage, uint32_t index, uint32_t lane) {
-    const auto* words = reinterpret_cast<const uint4*>(stage) + lane;
-    const uint4 low = words[(index * 2 + 0) * kWarp], high = words[(index * 2 + 1) * kWarp];
-    return {{low.x, high.x, low.y, high.y}, {low.z, high.z, low.w, high.w}};
+    const std::byte* rows = stage + (index * 2 + lane / 8 % 2) * kWarp * 16;
+    Step step;
+    ldmatrix4(step.first, rows + swizzled(lane % 8, lane / 16));
+    ldmatrix4(step.second, rows + swizzled(lane % 8, lane / 16 + 2));
+    return step;
   }
   static __device__ __forceinline__ void multiply(float (&sums)[4], const Step& step, const uint4& b) {
     const uint32_t lower[2] = {b.x, b.y}, upper[2] = {b.z, b.w};
-    if constexpr (kBf16) {
-      mmaBf16(sums, step.first, lower);
-      mmaBf16(sums, step.second, upper);
-    } else {
-      mmaHalf(sums, step.first, lower);
-      mmaHalf(sums, step.second, upper);
-    }
+    mmaHalf(sums, step.first, lower);
+    mmaHalf(sums, step.second, upper);
   }
 };
 

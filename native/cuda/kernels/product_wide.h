@@ -1,17 +1,16 @@
-// Products of a prompt's rows: what an Op is, product_kernel.h says.
+// Products of a prompt's rows by packed weights: what an Op is, product_kernel.h says.
 #pragma once
 
 #include "cuda/kernels/product_rows.h"
 
 namespace quipu::cuda {
 
-// Rows of a prompt: a block is a tile of rows a warp, two of dense weights, by 64 tokens, whose activations its warps
-// share.
+// Rows of a prompt: a block is a tile of rows a warp by 64 tokens, whose activations its warps share.
 constexpr uint32_t kWideTokens = 64;
 
 template <typename Format>
 struct WideShape {
-  static constexpr uint32_t kOfWarp = Format::kPacked ? 1 : 2, kWideTiles = kOfWarp * kSections;
+  static constexpr uint32_t kOfWarp = 1, kWideTiles = kOfWarp * kSections;
   static constexpr uint32_t kTokenBytes = Format::kSteps * (kWideTokens / 8) * kWarp * 16;
   static constexpr uint32_t kStageBytes = kWideTiles * Format::kStageBytes + kTokenBytes;
   static constexpr uint32_t kStages = kStageBytes * 3 <= 160 * 1024 ? 3 : 2;
@@ -97,13 +96,9 @@ __global__ __launch_bounds__(kRowThreads) void wideKernel(Op op, const std::byte
     const uint32_t of = i / (kTokenTiles * 2), tokenTile = i / 2 % kTokenTiles, column = i % 2;
     const uint32_t token = firstToken + tokenTile * 8 + lane % 4 * 2 + column;
     if (token >= tokens || firstTile + of >= tiles) continue;
-    float low = totals[of][tokenTile][column], high = totals[of][tokenTile][2 + column];
-    if constexpr (Format::kNarrow != Narrow::kBf16) {
-      const float scale = *reinterpret_cast<const float*>(narrow + token * rowBytes + size_t(narrowWidth(depth)) * 2);
-      low *= scale;
-      high *= scale;
-    }
-    op.store(firstTile + of, lane / 4, token, low, high);
+    const float low = totals[of][tokenTile][column], high = totals[of][tokenTile][2 + column];
+    const float scale = narrowScale(narrow + token * rowBytes, depth);
+    op.store(firstTile + of, lane / 4, token, low * scale, high * scale);
   }
 }
 

@@ -1,4 +1,4 @@
-// A row of activations as products take it: normed, rotated where the weights are, narrowed to bf16 or f16.
+// A row of activations as products take it: normed, rotated where the weights are, narrowed to f16.
 #pragma once
 
 #include "cuda/kernels/elements.h"
@@ -25,7 +25,6 @@ struct Activations {
 
 // How a product reads them.
 enum class Narrow {
-  kBf16,         // rounded to bf16
   kHalf,         // times a power of two that makes the greatest of the row at most 2¹⁴, rounded to f16
   kRotatedHalf,  // whole blocks of 32 times R / 8 (docs/numerics.md) before that
 };
@@ -35,8 +34,10 @@ constexpr uint32_t kRowUnit = 256;
 __host__ __device__ constexpr uint32_t narrowWidth(uint32_t depth) {
   return (depth + kRowUnit - 1) / kRowUnit * kRowUnit;
 }
-// A row of narrow elements, then 16 bytes whose first four are what products are multiplied by at last. With the 64
-// bytes more, rows of a multiple of 128 do not all begin in one bank of shared memory.
+// A row of narrow elements: of every 32 pair p, of k = 2p and 2p + 1, is word 4 · (p % 4) + p / 4, so that the 16 bytes
+// of a lane l are what two mma take of it (product.h), those of pairs l % 4, l % 4 + 4 … Then 16 bytes whose first four
+// are what products are multiplied by at last. With the 64 bytes more, rows of a multiple of 128 do not all begin in
+// one bank of shared memory.
 __host__ __device__ constexpr size_t narrowBytes(uint32_t depth) { return size_t(narrowWidth(depth)) * 2 + 64; }
 
 // Four elements from k on; zeros beyond the row. `whole`: four are always there, at a multiple of 16 bytes.
@@ -92,15 +93,11 @@ __device__ __forceinline__ float greatestOf(float greatest, const float4& v) {
   return fmaxf(fmaxf(fmaxf(greatest, fabsf(v.x)), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w)));
 }
 
-template <Narrow kNarrow>
-__device__ __forceinline__ void storeFour(std::byte* to, uint32_t k, const float4& v, const RowScale& scale) {
-  auto* elements = reinterpret_cast<uint2*>(to) + k / 4;
-  if constexpr (kNarrow == Narrow::kBf16) {
-    *elements = {bf16Pair(v.x, v.y), bf16Pair(v.z, v.w)};
-  } else {
-    const float by = scale.multiply;
-    *elements = {halfPair(v.x * by, v.y * by), halfPair(v.z * by, v.w * by)};
-  }
+__device__ __forceinline__ void storeFour(std::byte* to, uint32_t k, const float4& v, float by) {
+  const uint32_t pair = k % 32 / 2;
+  auto* words = reinterpret_cast<uint32_t*>(to) + k / 32 * 16 + pair % 4 * 4 + pair / 4;
+  words[0] = halfPair(v.x * by, v.y * by);
+  words[4] = halfPair(v.z * by, v.w * by);
 }
 
 // A row of activations into `to` (narrowBytes) by all kRowThreads. `shared`: a word for each warp. A row of up to
@@ -154,25 +151,30 @@ __device__ __forceinline__ void narrowRow(const Activations& from, uint32_t row,
       v[i] = turned(v[i], (i * kRowThreads + threadIdx.x) * 4);
       greatest = greatestOf(greatest, v[i]);
     }
-    if constexpr (kNarrow != Narrow::kBf16) scale = RowScale::of(ofBlock(greatest, shared, most));
+    scale = RowScale::of(ofBlock(greatest, shared, most));
 #pragma unroll
     for (uint32_t i = 0; i < kKeptFours; ++i) {
       const uint32_t k = (i * kRowThreads + threadIdx.x) * 4;
-      if (k < width) storeFour<kNarrow>(to, k, v[i], scale);
+      if (k < width) storeFour(to, k, v[i], scale.multiply);
     }
   } else {
     const float norm = from.norm != nullptr ? normScaleOf(x, depth, from.epsilon, shared) : 1.0f;
     const auto valuesAt = [&](uint32_t k) { return turned(fourOf(from, x, k, depth, norm, whole), k); };
-    if constexpr (kNarrow != Narrow::kBf16) {
-      float greatest = 0;
+    float greatest = 0;
 #pragma unroll 4
-      for (uint32_t k = threadIdx.x * 4; k < width; k += kRowThreads * 4) greatest = greatestOf(greatest, valuesAt(k));
-      scale = RowScale::of(ofBlock(greatest, shared, most));
+    for (uint32_t k = threadIdx.x * 4; k < width; k += kRowThreads * 4) greatest = greatestOf(greatest, valuesAt(k));
+    scale = RowScale::of(ofBlock(greatest, shared, most));
+#pragma unroll 4
+    for (uint32_t k = threadIdx.x * 4; k < width; k += kRowThreads * 4) {
+      storeFour(to, k, valuesAt(k), scale.multiply);
     }
-#pragma unroll 4
-    for (uint32_t k = threadIdx.x * 4; k < width; k += kRowThreads * 4) storeFour<kNarrow>(to, k, valuesAt(k), scale);
   }
   if (threadIdx.x == 0) *reinterpret_cast<float*>(to + size_t(width) * 2) = scale.divide;
+}
+
+// What the sums of a narrowed row are multiplied by.
+__device__ __forceinline__ float narrowScale(const std::byte* row, uint32_t depth) {
+  return *reinterpret_cast<const float*>(row + size_t(narrowWidth(depth)) * 2);
 }
 
 }  // namespace quipu::cuda

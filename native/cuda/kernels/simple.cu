@@ -12,8 +12,9 @@ namespace {
 __device__ float tableElement(const View& table, int32_t id, uint32_t k) {
   if (id < 0 || uint32_t(id) >= table.dims[0]) return 0;
   const size_t width = table.dims[1];
-  return isPacked(table.dtype) ? packedElement(table, uint32_t(id), k)
-                               : elementOf(table.data, table.dtype, size_t(id) * width + k);
+  if (isPacked(table.dtype)) return packedElement(table, uint32_t(id), k);
+  const float element = elementOf(table.data, table.dtype, size_t(id) * width + k);
+  return table.scales == nullptr ? element : element * table.scales[id];
 }
 
 __global__ void gatherKernel(View table, View ids, View out) {
