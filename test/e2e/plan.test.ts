@@ -151,7 +151,20 @@ describe("under `ulimit -v`", () => {
     expect(2_500_000 * 1024 - mapped - free).toBeGreaterThan(2 ** 25); // half of it, as some may be unmapped meanwhile
   });
 
-  test("a plan whose speed cannot be measured is a plan without speeds, and says so", async () => {
+  test("a plan whose measurement is refused memory is a plan without speeds, and says why", async () => {
+    const { freeMemory } = JSON.parse((await limited(3_600_000, "plan -t 2 --no-speed --json")).stdout);
+    const taken = 3_600_000 - freeMemory / 1024;
+    for (const left of [24, 40]) {
+      const { stdout, stderr } = await limited(Math.round(taken + left * 1024), "plan -q none -t 2");
+      expect(stderr).toMatch(
+        /^quipu: no speed is expected: the system refused \d+ bytes of memory \(--no-speed leaves it out\)\nstatus 0\n$/,
+      );
+      expect(stdout).toMatch(/^none +16\.00 .* yes +\d+/m);
+      expect(stdout).not.toContain("t/s");
+    }
+  });
+
+  test("a plan of which no layer can be measured is a plan without speeds, and says so", async () => {
     const LIMIT = 3_600_000;
     const { freeMemory } = JSON.parse((await limited(LIMIT, "plan --no-speed --json")).stdout);
     const folder = join(root, "heavy"); // its layer has more than the half of it that a sample may have

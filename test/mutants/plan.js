@@ -209,7 +209,7 @@ export const mutants = [
     file: WIRING,
     from: "if (!isQuipuError(error) || !REFUSED.includes(error.code)) throw error;",
     to: "throw error;",
-    tests: ["lifecycle/refused-threads"],
+    tests: ["e2e/plan"],
   },
   {
     fault: "nobody says that speeds are missing",
