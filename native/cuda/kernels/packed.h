@@ -12,7 +12,7 @@
 //                                         1, 3 … from bit 16 on
 //
 // and then 16 bytes of every row: of q8 and q6 the f16 scales of its eight blocks; of q4 the f16 that scales are
-// multiples of, that of minimums, and of every block six bits of scale and six of minimum.
+// multiples of, that of minimums, and of every two blocks 24 bits: their scales, then their minimums, of six bits each.
 // What lies beyond the matrix counts as 0.
 #pragma once
 
@@ -44,12 +44,17 @@ __host__ __device__ constexpr size_t packedBytes(DType dtype, uint32_t rows, uin
   return size_t((rows + kOctet - 1) / kOctet) * supersOf(depth) * superBytes(dtype);
 }
 
-// The scales of a superblock's row: a word each for d and e of q4 in the first, then twelve bits a block.
-__device__ __forceinline__ uint32_t q4Side(const uint4& scales, uint32_t block) {
-  const uint32_t words[4] = {scales.y, scales.z, scales.w, 0};
-  const uint32_t bit = block * 12, word = bit / 32, shift = bit % 32;
-  const uint64_t both = uint64_t(words[word + 1]) << 32 | words[word];
-  return uint32_t(both >> shift) & 0xFFF;
+// Bits of the 96 that are a q4 superblock's scales and minimums in a row, from `bit` on.
+__device__ __forceinline__ uint32_t q4Bits(const uint4& side, uint32_t bit) {
+  const uint32_t low = bit < 32 ? side.y : bit < 64 ? side.z : side.w, high = bit < 32 ? side.z : side.w;
+  return uint32_t((uint64_t(high) << 32 | low) >> bit % 32);
+}
+__device__ __forceinline__ uint32_t q4ScaleOf(const uint4& side, uint32_t block) {
+  return q4Bits(side, block / 2 * 24 + block % 2 * 6) & 63;
+}
+// Of blocks 2 · pair and 2 · pair + 1, six bits each.
+__device__ __forceinline__ uint32_t q4Minimums(const uint4& side, uint32_t pair) {
+  return q4Bits(side, pair * 24 + 12) & 0xFFF;
 }
 
 // The code of q4, or the lower bits of one of q6, at a place of a lane's word of a block.
@@ -66,9 +71,9 @@ __device__ __forceinline__ float codedElement(const View& matrix, uint32_t row, 
   if (matrix.dtype == DType::kQ4) {
     const uint32_t word = reinterpret_cast<const uint32_t*>(super)[(block / 4 * 32 + lane) * 4 + block % 4];
     const uint4 scales = *reinterpret_cast<const uint4*>(side);
-    const uint32_t both = q4Side(scales, block);
-    const float scale = halfToFloat(uint16_t(scales.x)) * float(both & 63);
-    const float minimum = halfToFloat(uint16_t(scales.x >> 16)) * float(both >> 6);
+    const float scale = halfToFloat(uint16_t(scales.x)) * float(q4ScaleOf(scales, block));
+    const uint32_t least = q4Minimums(scales, block / 2) >> block % 2 * 6 & 63;
+    const float minimum = halfToFloat(uint16_t(scales.x >> 16)) * float(least);
     return fmaf(scale, float(nibbleOf(word, at)), -minimum);
   }
   const float scale = halfToFloat(reinterpret_cast<const uint16_t*>(side)[block]);

@@ -131,9 +131,11 @@ __global__ __launch_bounds__(kRowThreads) void productKernel(Op op, Activations 
       fetch(slot == 0 ? Shape::kStages - 1 : slot - 1, true);
       copyAsyncCommit();
       const std::byte* stage = ring + slot * Shape::kStageBytes;
+      const auto side = Format::side(stage, lane);
+      float parts[Format::kSummed ? kTiles : 1][4] = {};
 #pragma unroll
       for (uint32_t index = 0; index < Format::kSteps; ++index) {
-        const typename Format::Step step = Format::step(stage, index, lane);
+        const typename Format::Step step = Format::step(stage, side, index, lane);
 #pragma unroll
         for (uint32_t i = 0; i < kTiles; ++i) {
           uint4 b = {0, 0, 0, 0};
@@ -144,7 +146,16 @@ __global__ __launch_bounds__(kRowThreads) void productKernel(Op op, Activations 
             const size_t at = size_t(k + index * 32 + lane % 4 * 8) * 2;
             if (tokenRows[i] != nullptr) b = *reinterpret_cast<const uint4*>(tokenRows[i] + at);
           }
-          Format::multiply(sums[i], step, b);
+          Format::multiply(Format::kSummed ? parts[i] : sums[i], step, b);
+        }
+      }
+      if constexpr (Format::kSummed) {
+        const auto end = Format::end(side, lane);
+#pragma unroll
+        for (uint32_t i = 0; i < kTiles; ++i) {
+          uint2 blockSums = {0, 0};
+          if (tokenRows[i] != nullptr) blockSums = blockSumsOf(tokenRows[i], depth, k, lane);
+          Format::finish(sums[i], parts[i], end, blockSums);
         }
       }
       slot = slot + 1 == Shape::kStages ? 0 : slot + 1;
@@ -228,11 +239,18 @@ size_t sharedBytes(uint32_t depth, uint32_t tokens) {
   return Shape::kRingBytes + kPartialBytes<kTiles> + (kInline ? tokens * narrowBytes(depth) : 0);
 }
 
+// What each of two blocks of a processor may have: where a block may have much, half of that, less what the system
+// takes of each.
+inline size_t sharedOfTwo(const Launches& launches) {
+  const size_t half = launches.sharedOfBlock() / 2;
+  return half > kSharedOfBlock + 1024 ? half - 1024 : kSharedOfBlock;
+}
+
 template <typename Format, int kTiles, bool kInline, typename Op>
 void launchTiles(const Op& op, const Activations& from, const std::byte* narrow, uint32_t depth, uint32_t tokens,
                  Launches& launches) {
   const size_t shared = sharedBytes<Format, kTiles, kInline>(depth, tokens);
-  const uint32_t tiles = op.tiles(), most = launches.processors() * (shared <= kSharedOfBlock ? 2 : 1);
+  const uint32_t tiles = op.tiles(), most = launches.processors() * (shared <= sharedOfTwo(launches) ? 2 : 1);
   launches(dim3(tiles < most ? tiles : most, blocksOf(tokens, kTiles * 8)), kRowThreads, shared,
            productKernel<Format, kTiles, kInline, Op>, op, from, narrow, depth, tokens, tiles);
 }
@@ -240,7 +258,7 @@ void launchTiles(const Op& op, const Activations& from, const std::byte* narrow,
 template <typename Format, typename Op>
 void launchProduct(const Op& op, const Activations& from, uint32_t depth, uint32_t tokens, std::byte* workspace,
                    Launches& launches) {
-  const bool fits = sharedBytes<Format, 1, true>(depth, tokens) <= kSharedOfBlock;
+  const bool fits = sharedBytes<Format, 1, true>(depth, tokens) <= sharedOfTwo(launches);
   if (tokens <= kInlineTokens && fits) return launchTiles<Format, 1, true>(op, from, nullptr, depth, tokens, launches);
   narrowRows(from, Format::kNarrow, depth, tokens, workspace, launches);
   if (tokens <= 8) return launchTiles<Format, 1, false>(op, from, workspace, depth, tokens, launches);
@@ -250,7 +268,7 @@ void launchProduct(const Op& op, const Activations& from, uint32_t depth, uint32
     if (tokens <= kMediumTokens || Wide::kBytes > launches.sharedOfBlock()) {
       return launchTiles<Format, 4, false>(op, from, workspace, depth, tokens, launches);
     }
-    launches(dim3(blocksOf(tokens, kWideTokens), blocksOf(op.tiles(), Wide::kWideTiles)), kRowThreads, Wide::kBytes,
+    launches(dim3(blocksOf(tokens, kWideTokens), blocksOf(op.tiles(), kSections)), kRowThreads, Wide::kBytes,
              wideKernel<Format, Op>, op, workspace, depth, tokens, op.tiles());
   } else {
     if (tokens <= kMediumTokens) return launchTiles<Format, 4, false>(op, from, workspace, depth, tokens, launches);

@@ -47,13 +47,13 @@ __device__ uint32_t q4Code(const CpuMatrix& from, uint32_t row, uint32_t super, 
   return codes[k / 4 * 4 % 16 * 16 + row % 16 * 4 + k % 4] >> (k < 16 ? 0 : 4) & 15u;
 }
 
-// Six bits of scale and six of minimum of a block of q4.
+// Six bits of scale, and from bit 12 on six of minimum, of a block of q4.
 __device__ uint32_t q4SideOf(const CpuMatrix& from, uint32_t row, uint32_t super, uint32_t block) {
   const uint32_t pairs = from.pairsOf(super), half = block % 2, r = row % 16;
   if (block / 2 >= pairs) return 0;
   const uint8_t* side = from.super(row, super) + pairs * 512 + block / 2 * 48;
   const uint32_t low = side[2 * r + half], high = side[32 + r] >> (4 * half);
-  return (low & 15) | (high & 3) << 4 | (low >> 4 | (high & 12) << 2) << 6;
+  return (low & 15) | (high & 3) << 4 | (low >> 4 | (high & 12) << 2) << 12;
 }
 
 // Eight codes of four bits, as packed.h has them in a word.
@@ -100,8 +100,8 @@ __global__ void repackKernel(CpuMatrix from, uint32_t rows, std::byte* to) {
     const uint8_t* heads = from.super(row, super) + from.pairsOf(super) * 560 + row % 16 * 2;
     side[0] = wordAt(heads) | uint32_t(wordAt(heads + 32)) << 16;
     for (uint32_t block = 0; block < kSuperBlocks; ++block) {
-      const uint64_t bits = uint64_t(q4SideOf(from, row, super, block)) << (block * 12 % 32);
-      const uint32_t word = 1 + block * 12 / 32;
+      const uint32_t bit = block / 2 * 24 + block % 2 * 6, word = 1 + bit / 32;
+      const uint64_t bits = uint64_t(q4SideOf(from, row, super, block)) << bit % 32;
       side[word] |= uint32_t(bits);
       if (bits >> 32 != 0) side[word + 1] |= uint32_t(bits >> 32);
     }
