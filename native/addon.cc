@@ -24,6 +24,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("describePrepared", Napi::Function::New(env, guardedFunction<describePrepared>, "describePrepared"));
   exports.Set("tryLock", Napi::Function::New(env, guardedFunction<tryLock>, "tryLock"));
   exports.Set("targets", Napi::Function::New(env, guardedFunction<targets>, "targets"));
+  exports.Set("describeBuild", Napi::Function::New(env, guardedFunction<describeBuild>, "describeBuild"));
   exports.Set("processors", Napi::Function::New(env, guardedFunction<processors>, "processors"));
   exports.Set("measureReadBandwidth",
               Napi::Function::New(env, guardedFunction<measureReadBandwidth>, "measureReadBandwidth"));

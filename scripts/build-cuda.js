@@ -3,7 +3,7 @@
 import { existsSync, rmSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cmake } from "./cmake.js";
+import { cmake, provideBuildPackages } from "./cmake.js";
 
 const DEFAULT_COMPILER = "/usr/local/cuda/bin/nvcc";
 
@@ -23,6 +23,7 @@ if (wrong !== undefined) {
   console.error(`${wrong}: expected compute capabilities without a point, such as 80, 89 and 90.`);
   process.exit(2);
 }
+if (!provideBuildPackages()) process.exit(1);
 const build = join(dirname(dirname(fileURLToPath(import.meta.url))), "build");
 const variables = {
   QUIPU_CUDA: "ON",

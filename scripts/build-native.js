@@ -1,22 +1,23 @@
-// Builds the native addon with cmake-js: build/Release/quipu.node. Runs as npm's install script, so it uses only what
-// npm has put beside it (node-addon-api, node-api-headers) and explains what is missing instead of downloading it.
+// Builds the native addon from its sources with cmake-js: build/Release/quipu.node. In a clone `npm install` runs it; where the
+// package is installed a user may (`npm --prefix <package> run build:native`), and the packages that only builds take are fetched
+// then. What else is missing is explained.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cmake } from "./cmake.js";
+import { cmake, provideBuildPackages } from "./cmake.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const addon = join(root, "build", "Release", "quipu.node");
 
-/** Debian / macOS package that brings each tool. */
+/** The Debian package that brings each tool. */
 const TOOLS = [
   {
     commands: process.env.CXX ? [process.env.CXX] : ["c++", "g++", "clang++"],
     what: "a C++20 compiler",
-    install: "apt-get install g++   (macOS: xcode-select --install)",
+    install: "apt-get install g++",
   },
-  { commands: ["cmake"], what: "CMake 3.18 or newer", install: "apt-get install cmake   (macOS: brew install cmake)" },
+  { commands: ["cmake"], what: "CMake 3.18 or newer", install: "apt-get install cmake" },
   { commands: ["make", "ninja"], what: "make or ninja", install: "apt-get install make   (or ninja-build)" },
 ];
 
@@ -31,6 +32,10 @@ if (missing.length > 0) {
   process.exit(1);
 }
 
+if (!provideBuildPackages()) {
+  console.error("After mending that, run: npm run build:native");
+  process.exit(1);
+}
 const built = cmake(join(root, "build"));
 if (built.status !== 0 || !existsSync(addon)) {
   process.stderr.write(built.stdout ?? "");

@@ -39,7 +39,7 @@ export const EXIT_CODES: Readonly<Record<QuipuErrorCode, number>> = {
   ERR_OUT_OF_MEMORY: 5,
   ERR_DEVICE_UNAVAILABLE: 6,
   ERR_DEVICE_LOST: 6,
-  ERR_ADDON: 1,
+  ERR_ADDON: 6,
   ERR_ABORTED: 130,
   ERR_DISPOSED: 1,
   ERR_INTERNAL: 1,

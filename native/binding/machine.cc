@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -57,6 +58,24 @@ Napi::Value targets(const Napi::CallbackInfo& info) {
   auto names = Napi::Array::New(info.Env());
   for (const cpu::Target* target : cpu::availableTargets()) names.Set(names.Length(), target->name);
   return names;
+}
+
+Napi::Value describeBuild(const Napi::CallbackInfo& info) {
+#if defined(__clang__)
+  const std::string version = __clang_version__;  // "22.1.0 (where it is from)"
+  const std::string compiler = "clang " + version.substr(0, version.find(' '));
+#else
+  const std::string compiler = "g++ " + std::string(__VERSION__).substr(0, std::string_view(__VERSION__).find(' '));
+#endif
+#if defined(__GLIBC__)
+  const std::string glibc = std::to_string(__GLIBC__) + "." + std::to_string(__GLIBC_MINOR__);
+#else
+  const std::string glibc;
+#endif
+  auto build = Napi::Array::New(info.Env(), 2);
+  build.Set(0u, compiler);
+  build.Set(1u, glibc);
+  return build;
 }
 
 Napi::Value processors(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), cpu::processors()); }

@@ -7,6 +7,8 @@ namespace quipu::binding {
 
 // targets() → names of the instruction sets this machine can run, slowest first
 Napi::Value targets(const Napi::CallbackInfo& info);
+// describeBuild() → [compiler, glibc]: "g++ 12.2.0", and whose headers: "2.36"; "" for another C library
+Napi::Value describeBuild(const Napi::CallbackInfo& info);
 // processors() → processors that this process may run on
 Napi::Value processors(const Napi::CallbackInfo& info);
 // measureReadBandwidth(target, threads, bytes, passes, stop) → Promise<bytes per second>; stop[0] other than 0 ends it.

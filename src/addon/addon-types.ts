@@ -220,6 +220,8 @@ export interface NativeAddon extends NativeDeviceAddon {
   ): [arena: number, scratch: number, shared: number];
   /** Instruction sets with kernels that this machine can run, slowest first. */
   targets(): string[];
+  /** What compiled it, as "g++ 12.2.0", and with the headers of which glibc, as "2.36"; "" for another C library. */
+  describeBuild(): [compiler: string, glibc: string];
   /** Processors that this process may run on: its affinity. */
   processors(): number;
   /** Bytes per second, the best of `passes` in every pattern; a stop[0] other than 0 ends it. */

@@ -1,38 +1,43 @@
-// Finds and loads the native modules, and turns its errors into QuipuErrors.
+// Loads the native modules, and turns their errors into QuipuErrors.
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { EXIT_CODES, QuipuError, type QuipuErrorCode } from "../errors.js";
 import type { NativeAddon, NativeDeviceAddon } from "./addon-types.js";
+import { type AddonFile, BUILD_COMMAND, BUILD_FOLDER, findAddon } from "./find-addon.js";
+import { OLDEST_GLIBC, unsupportedPlatform } from "./platform.js";
 
 /**
- * The modules, by what their devices are. Two are of the tests: "reference", kernels in float64 that every other device is held
- * against, and "simt", the device "cuda" on an emulator of its GPU.
+ * The modules of devices other than the CPU, beside quipu.node where that was built. Two are of the tests: "reference", kernels in
+ * float64 that every other device is held against, and "simt", the device "cuda" on an emulator of its GPU.
  */
-const FILES = {
-  cpu: "quipu.node",
+const OTHERS = {
   cuda: "quipu-cuda.node",
   reference: "quipu-reference.node",
   simt: "quipu-simt.node",
 } as const;
 
-export type DeviceKind = keyof typeof FILES;
+export type DeviceKind = "cpu" | keyof typeof OTHERS;
+
+/** What quipu.node this process has, and what it was made by and for. */
+export interface AddonDescription extends AddonFile {
+  /** "g++ 12.2.0". */
+  readonly compiler: string;
+  /** The glibc that it was made for, "2.28"; it runs with newer ones. Undefined of another C library. */
+  readonly glibc: string | undefined;
+}
 
 const loaded = new Map<DeviceKind, NativeDeviceAddon>();
 
 /**
- * The native module of a kind of device, loaded at the first call. QUIPU_ADDON names another build of quipu.node, beside which
- * the others are.
+ * The native module of a kind of device, loaded at the first call.
  *
- * @throws {QuipuError} ERR_ADDON when it is not built or cannot be loaded here.
+ * @throws {QuipuError} ERR_ADDON when there is none for this machine, it is not built, or it cannot be loaded here.
  */
 export function addonOf(kind: DeviceKind): NativeDeviceAddon {
   const known = loaded.get(kind);
   if (known !== undefined) return known;
-  const main = process.env.QUIPU_ADDON || fileURLToPath(new URL(`../../build/Release/${FILES.cpu}`, import.meta.url));
-  const path = kind === "cpu" ? main : join(dirname(main), FILES[kind]);
-  const addon = load(path, kind);
+  const addon = kind === "cpu" ? loadMain() : loadOther(kind);
   loaded.set(kind, addon);
   return addon;
 }
@@ -42,30 +47,48 @@ export function nativeAddon(): NativeAddon {
   return addonOf("cpu") as NativeAddon;
 }
 
-function load(path: string, kind: DeviceKind): NativeDeviceAddon {
-  if (!existsSync(path) && kind === "cuda") {
-    throw new QuipuError(
-      "ERR_ADDON",
-      `${path} does not exist. Build it with \`npm run build:cuda\` in the package's folder (needs the CUDA toolkit, 13.0 or newer).`,
-    );
-  }
-  if (!existsSync(path)) {
-    throw new QuipuError(
-      "ERR_ADDON",
-      `the native addon is not built: ${path} does not exist. Build it with \`npm run build:native\` in the package's folder ` +
-        "(needs a C++20 compiler, CMake and make or ninja), and do not install with --ignore-scripts.",
-    );
-  }
+/** @throws {QuipuError} as addonOf. */
+export function describeAddon(): AddonDescription {
+  const file = findAddon();
+  const [compiler, glibc] = callNative((addon) => addon.describeBuild());
+  if (file.origin === "prebuilt") return { ...file, compiler, glibc: OLDEST_GLIBC }; // linked for that one, whatever compiled it
+  return { ...file, compiler, glibc: glibc === "" ? undefined : glibc };
+}
+
+function loadMain(): NativeDeviceAddon {
+  const { path, origin } = findAddon();
   try {
-    return createRequire(import.meta.url)(path) as NativeDeviceAddon;
+    return load(path);
   } catch (cause) {
-    throw new QuipuError(
-      "ERR_ADDON",
-      `the native addon ${path} cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}. ` +
-        "Was it built on another machine or for another Node? `npm run build:native` builds it anew.",
-      { cause },
-    );
+    const next =
+      origin === "named"
+        ? "QUIPU_ADDON names it."
+        : `Was it made for another machine or another Node? Build it here: \`${BUILD_COMMAND}\`.`;
+    throw new QuipuError("ERR_ADDON", unsupportedPlatform() ?? `${cannotLoad(path, cause)} ${next}`, { cause });
   }
+}
+
+function loadOther(kind: keyof typeof OTHERS): NativeDeviceAddon {
+  const folder = process.env.QUIPU_ADDON ? dirname(process.env.QUIPU_ADDON) : BUILD_FOLDER;
+  const path = join(folder, OTHERS[kind]);
+  const next =
+    kind === "cuda"
+      ? "Build it with `npm run build:cuda` in the package's folder (needs the CUDA toolkit, 13.0 or newer)."
+      : "Tests build it.";
+  if (!existsSync(path)) throw new QuipuError("ERR_ADDON", `${path} does not exist. ${next}`);
+  try {
+    return load(path);
+  } catch (cause) {
+    throw new QuipuError("ERR_ADDON", `${cannotLoad(path, cause)} ${next}`, { cause });
+  }
+}
+
+function load(path: string): NativeDeviceAddon {
+  return createRequire(import.meta.url)(path) as NativeDeviceAddon;
+}
+
+function cannotLoad(path: string, cause: unknown): string {
+  return `the native addon ${path} cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}.`;
 }
 
 /**

@@ -45,7 +45,7 @@ Also understood: --temperature, --predict, --n-predict, --max_tokens, -sys,
 --ctx, and -ngl or --n-gpu-layers (above 0: --device cuda).
 
 Exit status: 0 done, 1 unexpected failure, 2 usage, 3 the model cannot be used,
-4 the prompt does not fit, 5 out of memory, 6 device not available,
+4 the prompt does not fit, 5 out of memory, 6 device or addon not available,
 130 and 143 interrupted by Ctrl-C and SIGTERM.`;
 
 const CHAT_HELP_AFTER = `

@@ -1,6 +1,6 @@
 // A machine on which the addon cannot be built says what is missing, and where the compiler fails, that.
 import { spawnSync } from "node:child_process";
-import { chmodSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { ROOT } from "./run-cli.js";
@@ -10,7 +10,7 @@ const dir = temporaryFolder();
 /** A copy of the package's sources, so that a build that fails leaves the one in use alone. */
 const copy = join(dir, "package");
 mkdirSync(copy);
-for (const name of ["package.json", "CMakeLists.txt", "binding.gyp", "scripts", "native"])
+for (const name of ["package.json", "CMakeLists.txt", "scripts", "native"])
   cpSync(join(ROOT, name), join(copy, name), { recursive: true });
 symlinkSync(join(ROOT, "node_modules"), join(copy, "node_modules"));
 
@@ -25,14 +25,39 @@ function commands(name: string, status: Readonly<Record<string, number>>): strin
   return folder;
 }
 
-function build(env: Readonly<Record<string, string>>) {
+function build(env: Readonly<Record<string, string>>, cwd = copy) {
   const { status, stdout, stderr } = spawnSync(process.execPath, ["scripts/build-native.js"], {
-    cwd: copy,
+    cwd,
     encoding: "utf8",
     env: { ...process.env, ...env },
   });
   return { status, output: stdout + stderr };
 }
+
+test("the packages that only a build takes are fetched into the installed package, in the versions that it names", () => {
+  const installed = join(dir, "installed");
+  cpSync(copy, installed, { recursive: true, filter: (source) => !source.endsWith("node_modules") });
+  const { devDependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+  const wanted = ["cmake-js", "node-addon-api", "node-api-headers"].map((name) => `${name}@${devDependencies[name]}`);
+  // In place of npm: says what it was asked for, and puts the packages of this checkout where it was told to.
+  const bin = commands("npm's", { npm: 0, "c++": 0 });
+  writeFileSync(join(bin, "npm"), `#!/bin/sh\necho "npm $*" >&2\nln -s "${ROOT}/node_modules" "$3/node_modules"\n`);
+  const { status, output } = build({ PATH: `${bin}:${process.env.PATH}`, CXX: join(bin, "c++") }, installed);
+  const tools = join(installed, "build", "tools");
+  expect(output).toContain(`quipu: fetching what the build takes, into ${tools}: ${wanted.join(", ")}`);
+  expect(output).toMatch(/^npm install --prefix \S+\/build\/tools .*--ignore-scripts/m);
+  expect(output).toMatch(/says no[\s\S]*the compiler's messages are above\.$/m); // of the compiler: cmake-js was there
+  expect(status).toBe(1);
+});
+
+test("packages that cannot be fetched: npm's message, and the command to try again", () => {
+  const installed = join(dir, "offline");
+  cpSync(copy, installed, { recursive: true, filter: (source) => !source.endsWith("node_modules") });
+  const bin = commands("failing npm", { npm: 1 });
+  const { status, output } = build({ PATH: `${bin}:${process.env.PATH}` }, installed);
+  expect(output).toMatch(/says no\nAfter mending that, run: npm run build:native$/m);
+  expect(status).toBe(1);
+});
 
 test("nothing to build with: each tool, where it was looked for and the package that brings it", () => {
   const { status, output } = build({ PATH: commands("empty", {}), CXX: "" });

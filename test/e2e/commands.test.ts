@@ -94,6 +94,7 @@ describe("doctor", () => {
       output(["doctor", "--json"]).then((line) => JSON.parse(line)),
     ]);
     expect(text).toMatch(/^version +quipu \d+\.\d+\.\d+, Node v\d+/);
+    expect(text).toMatch(/^addon +built here: (?:g\+\+|clang) [\d.]+, glibc [\d.]+ \(.*quipu\.node\)$/m);
     expect(text).toMatch(/^kernels +scalar.*\(in use\)$/m);
     expect(text).toMatch(/^cache +[\d.]+ [KMG]iB, last level$|^cache +not told/m);
     expect(text).toMatch(/^int8 peak +[\d.]+ GOP\/s/m);
@@ -104,6 +105,7 @@ describe("doctor", () => {
       version: expect.any(String),
       targets: expect.arrayContaining(["scalar", json.target]),
       threads: expect.any(Number),
+      addon: { origin: "built", compiler: expect.any(String), glibc: json.glibc },
     });
     expect(json.roofs.readBandwidth).toBeGreaterThan(1e8);
     expect(json.roofs.peak).toBeGreaterThan(1e8);

@@ -293,12 +293,12 @@ describe("6: device not available", () => {
   });
 });
 
-describe("1: what should not happen", () => {
-  test("an addon that is not built says how to build it", async () => {
+describe("6: no addon", () => {
+  test("QUIPU_ADDON names one that is not there", async () => {
     const { status, stderr } = await quipu(["hi"], { env: { QUIPU_ADDON: join(dir, "none.node") } });
     expect({ status, stderr }).toMatchObject({
-      status: 1,
-      stderr: expect.stringMatching(/^quipu: the native addon is not built.*npm run build:native/),
+      status: 6,
+      stderr: expect.stringMatching(/^quipu: \S+none\.node, which QUIPU_ADDON names, does not exist\.\n$/),
     });
   });
 
@@ -306,7 +306,7 @@ describe("1: what should not happen", () => {
     const garbage = join(dir, "garbage.node");
     writeFileSync(garbage, "no module");
     const { status, stderr } = await quipu(["hi"], { env: { QUIPU_ADDON: garbage } });
-    expect({ status, stderr }).toMatchObject({ status: 1, stderr: expect.stringMatching(/cannot be loaded/) });
+    expect({ status, stderr }).toMatchObject({ status: 6, stderr: expect.stringMatching(/cannot be loaded/) });
   });
 });
 

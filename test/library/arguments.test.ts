@@ -317,6 +317,7 @@ test("every function and method of the library is in these tables", () => {
   const withoutArguments = [
     ...[
       "describeGpus",
+      "describeHost",
       "describeMachine",
       "listCache",
       "clearCache",

@@ -1,7 +1,7 @@
-// What `npm pack` makes: what users need and no more, and it works where nothing of this checkout is beside it but the addon
-// that its install script would build.
+// The package quipu-llm as scripts/package.js makes it: what users need and no more, and it works where nothing of this checkout is
+// beside it but an addon that was built in it. test/package has the packages of platforms, and installs all of them.
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder } from "../checkpoint-writer.js";
 
@@ -17,12 +17,13 @@ function run(command: string, args: readonly string[], cwd = dir) {
 
 let files: string[];
 beforeAll(() => {
-  const packed = run("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", dir], root);
-  expect(packed.status).toBe(0);
-  const [{ filename, files: entries }] = JSON.parse(packed.stdout);
-  files = entries.map(({ path }: { path: string }) => path);
+  const packed = run(process.execPath, ["scripts/package.js", "--to", dir, "main"], root);
+  expect(packed).toMatchObject({ status: 0, stderr: "" });
+  const [tarball] = readdirSync(dir).filter((name) => name.endsWith(".tgz"));
+  files = run("tar", ["-tzf", tarball!]).stdout.trim().split("\n");
+  files = files.map((file) => file.replace(/^package\//, ""));
   mkdirSync(installed, { recursive: true });
-  expect(run("tar", ["-xzf", filename, "-C", installed, "--strip-components=1"]).status).toBe(0);
+  expect(run("tar", ["-xzf", tarball!, "-C", installed, "--strip-components=1"]).status).toBe(0);
   const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   for (const name of Object.keys(dependencies))
     symlinkSync(join(root, "node_modules", name), join(modules, name), "dir");
@@ -33,7 +34,7 @@ test("holds what runs, its types, what builds the addon, and documents", () => {
   const kinds = [
     /^(?:bin|dist\/bundle)\/[\w-]+\.js$/,
     /^dist\/.*\.d\.ts$/,
-    /^(?:CMakeLists\.txt|binding\.gyp|scripts\/(?:build-cuda|build-native|cmake)\.js|native\/.*\.(?:cc|cu|h|inc))$/,
+    /^(?:CMakeLists\.txt|scripts\/(?:build-cuda|build-native|cmake)\.js|native\/.*\.(?:cc|cu|h|inc))$/,
     /^models\/storyteller\//,
     /^(?:package\.json|LICENSE|[A-Z]+\.md|docs\/.*\.md)$/,
   ];

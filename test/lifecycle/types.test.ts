@@ -98,6 +98,7 @@ const USES: Readonly<Record<string, string>> = {
   describeGpus:
     "const { gpus, problem }: quipu.Gpus = quipu.describeGpus(); const names: string[] = gpus.map(({ name }) => name);",
   describeMachine: `export const machine: quipu.Machine = quipu.describeMachine();`,
+  describeHost: `export const { glibc }: quipu.Host = quipu.describeHost();`,
   cacheFolder: `export const folder: string = quipu.cacheFolder();`,
   listCache: `export const gone: quipu.CacheEntry[] = quipu.listCache().filter(({ state }) => state === "gone");`,
   clearCache: `export const bytes: number | undefined = quipu.clearCache()[0]?.bytes;`,

@@ -263,12 +263,9 @@ using Q4Few = void (*)(const View&, size_t, const Q4Fetch&, const Q4Rows&, size_
 struct Q4Tiles {
   Q4Tile of[kQ4Panels + 1][kQ4Columns + 1] = {}, ofWhole[kQ4Panels + 1][kQ4Columns + 1] = {};
   Q4Few few[kQ4FewColumns + 1] = {};
-  constexpr Q4Tiles() {
-    fill<kQ4Panels, kQ4Columns>();
-    fillFew<kQ4FewColumns>();
-  }
 
  private:
+  // Before the constructor: clang evaluates it only with what it has read.
   template <int kGroups, int kColumns>
   constexpr void fill() {
     of[kGroups][kColumns] = q4Tile<kGroups, kColumns, 0>;
@@ -283,6 +280,12 @@ struct Q4Tiles {
   constexpr void fillFew() {
     few[kColumns] = q4Few<kColumns>;
     if constexpr (kColumns > 1) fillFew<kColumns - 1>();
+  }
+
+ public:
+  constexpr Q4Tiles() {
+    fill<kQ4Panels, kQ4Columns>();
+    fillFew<kQ4FewColumns>();
   }
 };
 
