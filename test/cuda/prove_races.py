@@ -1,0 +1,114 @@
+"""Proves with sentryward that kernels have no race in memory, in any schedule: of the PTX that nvcc has made, for launches that the emulator
+has recorded (native/simt/recording.h).
+
+    prove_races.py LAUNCHES FOLDER [--only WORD] [--all] [--timeout SECONDS]
+
+sentryward takes scalars, and kernels here take structs: what a launch passes is put into the PTX, but for pointers, each of which becomes
+a parameter. A kernel is `race_free`, or has a `potential_race`, or is `unsupported` with a reason. EXPECTED says which have to be what;
+--all tries the others too. Exit status 1 where one is not what it has to be.
+"""
+
+import argparse
+import json
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "ptx"))
+from parse import WIDTHS  # noqa: E402
+from replay import entries_in, launches_in, plain  # noqa: E402
+
+SENTRYWARD = Path(sys.executable).parent / "sentryward"
+SECONDS = 120
+
+_PARAM_LOAD = re.compile(r"ld\.param(?:\.(v[24]))?\.(\w+)\s+(\{[^}]*\}|[%\w]+),\s*\[([\w$]+)(?:\+(\d+))?\]\s*;")
+
+
+def specialised(name, entry, launch):
+    """A module of one entry, its parameters put in, with the pointers that are left."""
+    _, params, body, shared = entry
+    names = re.findall(r"([\w$]+)(?:\[\d+\])?\s*(?:,|$)", params)
+    given = dict(zip(names, (bytes.fromhex(text) for text in launch["arguments"])))
+    ranges = [(piece["address"], piece["address"] + piece["bytes"]) for piece in launch["memory"]]
+    pointers = {}
+
+    def load(match):
+        vector, kind, target, param, offset = match.groups()
+        targets = re.findall(r"[%\w]+", target)
+        width, offset = WIDTHS[kind] // 8, int(offset or 0)
+        moves = []
+        for i, register in enumerate(targets):
+            at = offset + i * width
+            value = int.from_bytes(given[param][at : at + width], "little")
+            if width == 8 and any(low <= value < high for low, high in ranges):
+                pointer = pointers.setdefault((param, at), f"pointer_{len(pointers)}")
+                moves.append(f"ld.param.u64 {register}, [{pointer}];")
+            elif kind == "f32":
+                moves.append(f"mov.f32 {register}, 0f{value:08X};")
+            else:
+                moves.append(f"mov.{'u16' if width < 4 else f'u{8 * width}'} {register}, {value};")
+        return "\n".join(moves)
+
+    body = _PARAM_LOAD.sub(load, body)
+    declared = ",\n".join(f".param .u64 {pointer}" for pointer in pointers.values())
+    dynamic = [f".extern .shared .align {v.align} .b8 {n}[];" for n, v in shared.items() if v.size is None]
+    fixed = [f".shared .align {v.align} .b8 {n}[{v.size}];" for n, v in shared.items() if v.size is not None]
+    head = [".version 9.0", ".target sm_80", ".address_size 64", *dynamic, *fixed]
+    return "\n".join([*head, f".visible .entry {name}(\n{declared}\n)\n{{{body}}}\n"])
+
+
+def prove(folder, name, launch, seconds):
+    """(result, reason, seconds)."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch:
+        ptx, config = Path(scratch) / "kernel.ptx", Path(scratch) / "input.json"
+        ptx.write_text(specialised("kernel", entries_in(folder)[name], launch))
+        sizes = {"grid_dim": launch["grid"], "block_dim": launch["block"], "cluster_dim": [1, 1, 1]}
+        config.write_text(
+            json.dumps(
+                {
+                    "schema": "spverify.kernel-input/v1",
+                    "entry": "kernel",
+                    "launch": sizes | {"dynamic_shared_bytes": launch["shared"]},
+                }
+            )
+        )
+        command = [str(SENTRYWARD), str(ptx), "--input", str(config), "--timeout", str(seconds), "--memory-limit-mib", "4000"]
+        told = subprocess.run(command, capture_output=True, text=True)
+        try:
+            report = json.loads(told.stdout)
+        except ValueError:
+            return "tool_failure", told.stderr[-300:], time.monotonic() - started
+    reasons = sorted({d.get("code", "") + ": " + str(d.get("message", ""))[:200] for d in report.get("diagnostics", [])})
+    return report["result"], "; ".join(reasons), time.monotonic() - started
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("launches")
+    parser.add_argument("ptx")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--timeout", type=int, default=SECONDS)
+    given = parser.parse_args()
+    smallest = {}
+    for launch in launches_in(given.launches):
+        name = plain(launch["kernel"])
+        size = lambda each: each["grid"][0] * each["grid"][1] * each["grid"][2]  # noqa: E731
+        if name not in smallest or size(launch) < size(smallest[name]):
+            smallest[name] = launch
+    chosen = [name for name in sorted(smallest) if given.only in name]
+    with ThreadPoolExecutor(2) as pool:
+        results = pool.map(lambda name: prove(given.ptx, name, smallest[name], given.timeout), chosen)
+        for name, (result, reason, seconds) in zip(chosen, results):
+            print(f"{result:20} {seconds:6.1f} s  {name}  {reason if result != 'race_free' else ''}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
