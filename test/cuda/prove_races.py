@@ -29,8 +29,8 @@ SECONDS = 120
 _PARAM_LOAD = re.compile(r"ld\.param(?:\.(v[24]))?\.(\w+)\s+(\{[^}]*\}|[%\w]+),\s*\[([\w$]+)(?:\+(\d+))?\]\s*;")
 
 
-def specialised(name, entry, launch):
-    """A module of one entry, its parameters put in, with the pointers that are left."""
+def specialised(head, entry, launch):
+    """A module of one entry, "kernel", with the launch's arguments in it but for pointers."""
     _, params, body, shared = entry
     names = re.findall(r"([\w$]+)(?:\[\d+\])?\s*(?:,|$)", params)
     given = dict(zip(names, (bytes.fromhex(text) for text in launch["arguments"])))
@@ -55,11 +55,16 @@ def specialised(name, entry, launch):
         return "\n".join(moves)
 
     body = _PARAM_LOAD.sub(load, body)
-    declared = ",\n".join(f".param .u64 {pointer}" for pointer in pointers.values())
+    declared = ",\n".join(f".param .u64 .ptr .global .align 16 {pointer}" for pointer in pointers.values())
     dynamic = [f".extern .shared .align {v.align} .b8 {n}[];" for n, v in shared.items() if v.size is None]
     fixed = [f".shared .align {v.align} .b8 {n}[{v.size}];" for n, v in shared.items() if v.size is not None]
-    head = [".version 9.0", ".target sm_80", ".address_size 64", *dynamic, *fixed]
-    return "\n".join([*head, f".visible .entry {name}(\n{declared}\n)\n{{{body}}}\n"])
+    return "\n".join([*head, *dynamic, *fixed, f".visible .entry kernel(\n{declared}\n)\n{{{body}}}\n"])
+
+
+def head_of(folder):
+    """Version and target of the modules."""
+    text = next(Path(folder).glob("*.ptx")).read_text()
+    return re.findall(r"^\.(?:version|target|address_size).*$", text, re.M)
 
 
 def prove(folder, name, launch, seconds):
@@ -67,7 +72,7 @@ def prove(folder, name, launch, seconds):
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         ptx, config = Path(scratch) / "kernel.ptx", Path(scratch) / "input.json"
-        ptx.write_text(specialised("kernel", entries_in(folder)[name], launch))
+        ptx.write_text(specialised(head_of(folder), entries_in(folder)[name], launch))
         sizes = {"grid_dim": launch["grid"], "block_dim": launch["block"], "cluster_dim": [1, 1, 1]}
         config.write_text(
             json.dumps(

@@ -37,7 +37,7 @@ def readable(names):
 
 def plain(name):
     name = re.sub(r"_GLOBAL__N__\w+", "(anonymous namespace)", name)
-    name = name.replace("(anonymous namespace)::", "").replace("quipu::cuda::", "").removeprefix("void ")
+    name = name.replace("(anonymous namespace)::", "").replace("quipu::cuda::", "").replace("quipu::", "").removeprefix("void ")
     depth = 0
     for at, letter in enumerate(name):  # up to the parameters
         depth += {"<": 1, ">": -1}.get(letter, 0)
