@@ -3,7 +3,7 @@
 //   node scripts/check-cuda.js [resources] [ptx] [races] [--write]
 //
 //   resources   registers, spills, shared memory, occupancy, tensor-core instructions and loads of 16 bytes of every kernel, against the
-//               table of docs/cuda-kernels.md, which --write makes anew (test/cuda/resources.js)
+//               table of docs/cuda-kernels.md, which --write makes anew, with its essentials in docs/cuda.md (test/cuda/resources.js)
 //   ptx         the PTX that nvcc emitted, run by an interpreter over launches that the emulator records: the same memory (test/cuda/ptx)
 //   races       that PTX, proven free of races in shared memory over all schedules (test/cuda/prove_races.py)
 //
@@ -15,6 +15,7 @@ import { fileURLToPath } from "node:url";
 import {
   ARCHITECTURES,
   documented,
+  essentialsOf,
   markdownOf,
   plain,
   problemsOf,
@@ -30,7 +31,7 @@ const module = join(build, "Release", "quipu-cuda.node");
 const venv = join(build, "cuda-venv");
 const launches = join(build, "cuda-launches");
 const images = join(build, "cuda-images");
-const table = join(root, "docs", "cuda-kernels.md");
+const [table, guide] = ["cuda-kernels.md", "cuda.md"].map((name) => join(root, "docs", name));
 const PACKAGES = [
   "nvidia-cuda-cuobjdump==13.4.92",
   "nvidia-cuda-nvdisasm==13.5.37",
@@ -129,16 +130,23 @@ function checkResources() {
     shapes.set(key, { threads: block[0], dynamic: Math.max(shapes.get(key)?.dynamic ?? 0, shared) });
   }
   const rows = tableOf(measured, shapes);
-  const text = existsSync(table) ? readFileSync(table, "utf8") : "";
   const markdown = markdownOf(rows);
-  if (write)
-    writeFileSync(
-      table,
-      text.replace(/^\| kernel [\s\S]*?(?=\n\n|\n*$)/m, () => markdown),
-    );
+  if (write) {
+    replaceTable(table, "kernel", markdown);
+    replaceTable(guide, "of sm_80", essentialsOf(rows));
+  }
   console.log(`\n${markdown}\n`);
-  const problems = problemsOf(rows, write ? rows : documented(text));
+  const problems = problemsOf(rows, write ? rows : documented(readFileSync(table, "utf8")));
   for (const problem of problems) console.error(problem);
   failed ||= problems.length > 0;
   console.log(`${rows.size} rows of ${measured[ARCHITECTURES[0]].size} kernels, ${problems.length} wrong`);
+}
+
+/** The table of a document whose first column has this name. */
+function replaceTable(path, column, markdown) {
+  const rows = new RegExp(`^\\| ${column}\\b.*(\\n\\|.*)*`, "m");
+  writeFileSync(
+    path,
+    readFileSync(path, "utf8").replace(rows, () => markdown),
+  );
 }

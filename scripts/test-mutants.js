@@ -306,7 +306,10 @@ function judgePtx() {
     const flags = ["-std=c++20", "-O3", "--fmad=false", "-arch=sm_80", "-I", "native", "-ptx"];
     run("nvcc", [...flags, source, "-o", join(ptx, "kernels.ptx")]);
     const replay = ["test/cuda/ptx/replay.py", launches, `sm_80=${ptx}`, "--only", kernel];
-    return spawnSync(interpreter, replay, { cwd: root, encoding: "utf8" }).status !== 0;
+    const { stdout, stderr } = spawnSync(interpreter, replay, { cwd: root, encoding: "utf8" });
+    const wrong = /, (\d+) wrong\n$/.exec(stdout)?.[1];
+    if (wrong === undefined) fail(`${stdout}${stderr}\nthe interpreter did not come to an end`);
+    return Number(wrong) > 0;
   };
   const sound = new Set(inPtx.map((mutant) => JSON.stringify(mutant.ptx)));
   for (const each of sound) if (differs(JSON.parse(each))) fail(`${each}: PTX differs without any mutant`);

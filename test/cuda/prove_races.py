@@ -11,7 +11,6 @@ a parameter. A kernel is `race_free`, or has a `potential_race`, or is `unsuppor
 import argparse
 import json
 import re
-import struct
 import subprocess
 import sys
 import tempfile
@@ -46,19 +45,43 @@ def specialised(head, entry, launch):
             at = offset + i * width
             value = int.from_bytes(given[param][at : at + width], "little")
             if width == 8 and any(low <= value < high for low, high in ranges):
-                pointer = pointers.setdefault((param, at), f"pointer_{len(pointers)}")
-                moves.append(f"ld.param.u64 {register}, [{pointer}];")
+                pointer = pointers.setdefault((param, at), (f"pointer_{len(pointers)}", value))
+                moves.append(f"ld.param.u64 {register}, [{pointer[0]}];")
             elif kind == "f32":
                 moves.append(f"mov.f32 {register}, 0f{value:08X};")
             else:
                 moves.append(f"mov.{'u16' if width < 4 else f'u{8 * width}'} {register}, {value};")
         return "\n".join(moves)
 
-    body = _PARAM_LOAD.sub(load, body)
-    declared = ",\n".join(f".param .u64 .ptr .global .align 16 {pointer}" for pointer in pointers.values())
+    body = _addresses_known(_PARAM_LOAD.sub(load, body), pointers)
+    declared = ",\n".join(f".param .u64 .ptr .global .align 16 {pointer}" for pointer, _ in pointers.values())
     dynamic = [f".extern .shared .align {v.align} .b8 {n}[];" for n, v in shared.items() if v.size is None]
     fixed = [f".shared .align {v.align} .b8 {n}[{v.size}];" for n, v in shared.items() if v.size is not None]
     return "\n".join([*head, *dynamic, *fixed, f".visible .entry kernel(\n{declared}\n)\n{{{body}}}\n"])
+
+
+def _addresses_known(body, pointers):
+    """Answers what is asked of a pointer itself: whether there is one, and how it is aligned."""
+    values = dict(pointers.values())
+    known = {register: values[name] for register, name in re.findall(r"ld\.param\.u64 (\S+), \[(\w+)\];", body)}
+    same = re.compile(r"(?:cvta\.to\.global|mov)\.[bu]64\s+(\S+), (\S+);|cvt\.u32\.u64\s+(\S+), (\S+);")
+    for match in same.finditer(body):
+        target, source = [part for part in match.groups() if part]
+        if source in known:
+            known[target] = known[source]
+
+    def masked(match):
+        kind, target, register, mask = match.groups()
+        if register not in known or int(mask) >= 4096:
+            return match[0]
+        return f"mov.u{kind[1:]} {target}, {known[register] & int(mask)};"
+
+    def compared(match):
+        relation, target, register = match.groups()
+        return f"mov.pred {target}, {int(relation == 'ne')};" if register in known else match[0]
+
+    body = re.sub(r"and\.(b32|b64)\s+(\S+), (\S+), (\d+);", masked, body)
+    return re.sub(r"setp\.(eq|ne)\.[bsu]64\s+(\S+), (\S+), 0;", compared, body)
 
 
 def head_of(folder):

@@ -7,14 +7,15 @@ const DTYPES = ["f32", "f16", "bf16", "i32", "i8", "q8", "q6", "q4"]; // native/
 
 /**
  * CUDA C++ Programming Guide, technical specifications by compute capability; units in which registers of a warp and shared memory of a
- * block are given out: cuda_occupancy.h. The driver has 1 kB of every block's shared memory.
+ * block are given out, and the four partitions of a processor that warps are shared out to: cuda_occupancy.h. The driver has 1 kB of every
+ * block's shared memory.
  */
 const PROCESSORS = {
   80: { threads: 2048, blocks: 32, shared: 164 * 1024 },
   89: { threads: 1536, blocks: 24, shared: 100 * 1024 },
   90: { threads: 2048, blocks: 32, shared: 228 * 1024 },
 };
-const [WARP, REGISTERS, REGISTER_UNIT, WARP_UNIT, SHARED_UNIT, DRIVER_SHARED] = [32, 65536, 256, 4, 128, 1024];
+const [WARP, REGISTERS, REGISTER_UNIT, PARTITIONS, SHARED_UNIT, DRIVER_SHARED] = [32, 65536, 256, 4, 128, 1024];
 
 export const ARCHITECTURES = Object.keys(PROCESSORS);
 
@@ -37,7 +38,7 @@ export function blocksOf(architecture, { threads, registers, shared }) {
   return Math.min(
     limits.blocks,
     Math.floor(limits.threads / (warps * WARP)),
-    Math.floor((Math.floor(warpsByRegisters / WARP_UNIT) * WARP_UNIT) / unitsOf(warps, WARP_UNIT)),
+    Math.floor((Math.floor(warpsByRegisters / PARTITIONS) * PARTITIONS) / warps),
     Math.floor(limits.shared / unitsOf(shared + DRIVER_SHARED, SHARED_UNIT)),
   );
 }
@@ -142,7 +143,7 @@ const slashed = (numbers) => {
   return values.every((value) => value === values[0]) ? String(values[0]) : values.join(" / ");
 };
 
-/** The table as the document has it. */
+/** The table as docs/cuda-kernels.md has it. */
 export function markdownOf(rows) {
   const lines = [...rows]
     .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -153,7 +154,30 @@ export function markdownOf(rows) {
   return [COLUMNS, COLUMNS.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
-/** What the document says: rows as {@link tableOf} has them. */
+/** Of kernels that a token's or a prompt's time is in, as docs/cuda.md has it. */
+export function essentialsOf(rows) {
+  const names = [
+    "productKernel<bf16, 1, inline>",
+    "productKernel<q4, 1, inline>",
+    "wideKernel<bf16>",
+    "wideKernel<q4>",
+  ];
+  names.push("chunkKernel<64>", "chunkKernel<128>", "promptKernel<64>", "promptKernel<128>", "sampleKernel");
+  const lines = names
+    .filter((name) => rows.has(name))
+    .map((name) => [
+      `\`${name}\``,
+      slashed(rows.get(name).registers),
+      kilobytes(rows.get(name)),
+      slashed(rows.get(name).blocks),
+    ]);
+  const columns = ["of sm_80 / 89 / 90", "registers", "shared memory, kB", "blocks a processor"];
+  return [columns, columns.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+const kilobytes = ({ shared, dynamic }) => ((shared + dynamic) / 1024).toFixed(0);
+
+/** What docs/cuda-kernels.md says: rows as {@link tableOf} has them. */
 export function documented(text) {
   const rows = new Map();
   for (const [, name, threads, shared, dynamic, rest] of text.matchAll(

@@ -5,24 +5,20 @@ Barriers, shuffles, votes and products of matrices wait for the lanes that they 
 arrives when its group is waited for, and not before. This is one schedule of many: races are looked for elsewhere.
 """
 
-import re
-
 import numpy as np
 
 import arithmetic as num
-from memory import LOCAL_WINDOW, SHARED_WINDOW, UNSIGNED, WINDOW_BITS, Parts
+from memory import LOCAL_WINDOW, SHARED_WINDOW, UNSIGNED, WINDOW_BITS, Parts, of_lanes
+from memory_instructions import MemoryInstructions
 from operations import KINDS, operation
-from parse import WIDTHS, Address, Fault, Immediate, Register, Symbol, Vector
+from parse import WIDTHS, Fault, Immediate, Register, Symbol, Vector
+from warp_instructions import WARP, WarpInstructions
 
-WARP = 32
 MOST_STEPS = 2_000_000  # of a launch: more is a loop without an end
 NOTHING = {"membar.gl", "membar.cta", "fence.acq_rel.gpu", "griddepcontrol.wait", "griddepcontrol.launch_dependents"}
-#: Of loads and stores: how they are cached, or ordered among themselves, which changes nothing in one schedule.
-HINTS = {"volatile", "relaxed", "weak", "gpu", "cta", "sys", "nc", "ca", "cg", "cs", "lu", "cv", "wb", "wt", "global"}
-EVERY_LANE = 0xFFFFFFFF
 
 
-class Machine:
+class Machine(MemoryInstructions, WarpInstructions):
     """Blocks `first` … of a launch. `memory` is Global; `arguments` are bytes, one each of the entry's parameters."""
 
     def __init__(self, entry, arguments, grid, block, dynamic_shared, memory, first, blocks):
@@ -98,12 +94,12 @@ class Machine:
                 if register.dtype.itemsize < np.dtype(dtype).itemsize:
                     raise Fault(f"{operand.name} is narrower than .{kind}")
                 narrow = UNSIGNED[np.dtype(dtype).itemsize]
-                return lambda lanes: _of(register, lanes).astype(narrow).view(dtype)
+                return lambda lanes: of_lanes(register, lanes).astype(narrow).view(dtype)
             view = register.view(dtype)
-            return lambda lanes: _of(view, lanes)
+            return lambda lanes: of_lanes(view, lanes)
         if isinstance(operand, Register):
             special = self.specials[operand.name].astype(dtype)
-            return lambda lanes: _of(special, lanes)
+            return lambda lanes: of_lanes(special, lanes)
         if isinstance(operand, Symbol) and operand.name in self.addresses:
             address = dtype(self.addresses[operand.name])
             return lambda lanes: address
@@ -138,8 +134,8 @@ class Machine:
         register = self._register(base.name)
         offset = np.uint64(operand.offset % 2**64)
         if register.dtype == np.uint32:
-            return lambda lanes: (_of(register, lanes).astype(np.uint64) + offset) & np.uint64(0xFFFFFFFF)
-        return lambda lanes: _of(register, lanes) + offset
+            return lambda lanes: (of_lanes(register, lanes).astype(np.uint64) + offset) & np.uint64(0xFFFFFFFF)
+        return lambda lanes: of_lanes(register, lanes) + offset
 
     def _offsets(self, space, lanes, addresses, size):
         if space == "generic":
@@ -153,7 +149,7 @@ class Machine:
         if space == "local":
             parts = np.arange(self.count) if lanes is None else lanes
             return self.local, self.local.offsets(addresses, parts, size)
-        return self.shared, self.shared.offsets(addresses, _of(self.block_of, lanes), size)
+        return self.shared, self.shared.offsets(addresses, of_lanes(self.block_of, lanes), size)
 
     # Instructions: each becomes (what it does, how it runs: "plain" over all registers, "lanes" of its own, or by its name)
 
@@ -249,7 +245,7 @@ class Machine:
 
         def run(lanes):
             x, y = np.asarray(a(lanes)), np.asarray(b(lanes))
-            carry = _of(self.carry, lanes).astype(plain) if takes else plain(0)
+            carry = of_lanes(self.carry, lanes).astype(plain) if takes else plain(0)
             first = function(x, y)
             second = function(first, carry)
             write(lanes, second)
@@ -260,228 +256,7 @@ class Machine:
 
         return "plain", run
 
-    # Memory
-
-    def _bind_ld(self, instruction):
-        space, vector, kind = _access(instruction.op)
-        target, source = instruction.operands
-        targets = [self._target(part) for part in (target.parts if vector > 1 else (target,))]
-        width, dtype = WIDTHS[kind] // 8, KINDS[kind]
-        if len(targets) != vector:
-            raise Fault("a vector of another length")
-        if space == "param" and not self._is_register(source.base):
-            at = self.addresses[source.base.name] + source.offset
-            values = np.frombuffer(self.arguments[at : at + width * vector], dtype)
-
-            def constants(lanes):
-                for write, value in zip(targets, values, strict=True):
-                    write(lanes, value)
-
-            return "plain", constants
-        address, unsigned = self._address(source), UNSIGNED[width]
-        if space == "param":
-
-            def arguments(lanes):
-                places = address(lanes).astype(np.int64) // width
-                for i, write in enumerate(targets):
-                    write(lanes, self.constants[width][places + i].view(dtype))
-
-            return "lanes", arguments
-
-        def load(lanes):
-            flat, offsets = self._offsets(space, lanes, address(lanes), width * vector)
-            for i, write in enumerate(targets):
-                write(lanes, flat.load(offsets + i * width, width).astype(unsigned, copy=False).view(dtype))
-
-        return "lanes", load
-
-    def _bind_st(self, instruction):
-        space, vector, kind = _access(instruction.op)
-        target, source = instruction.operands
-        parts = source.parts if vector > 1 else (source,)
-        width = WIDTHS[kind] // 8
-        sources = [self._source(part, f"b{width * 8}") for part in parts]
-        if len(sources) != vector or space == "param":
-            raise Fault("no store that is known here")
-        address = self._address(target)
-
-        def store(lanes):
-            flat, offsets = self._offsets(space, lanes, address(lanes), width * vector)
-            for i, part in enumerate(sources):
-                flat.store(offsets + i * width, width, part(lanes))
-
-        return "lanes", store
-
-    def _bind_atom(self, instruction):
-        base, *modifiers, kind = instruction.op.split(".")
-        space = next((m for m in modifiers if m in ("global", "shared")), "generic")
-        (name,) = [m for m in modifiers if m not in ("global", "shared", "relaxed", "gpu", "cta")] or [None]
-        functions = {"add": lambda old, x: old + x, "min": min, "max": max, "exch": lambda old, x: x}
-        functions |= {"or": lambda old, x: old | x, "and": lambda old, x: old & x}
-        if name not in functions or kind[0] not in "bus":
-            raise Fault("no instruction that is known here")
-        function, width, dtype = functions[name], WIDTHS[kind] // 8, KINDS[kind]
-        operands = list(instruction.operands)
-        write = self._target(operands.pop(0)) if base == "atom" else None
-        address, source = self._address(operands[0]), self._source(operands[1], kind)
-
-        def run(lanes):
-            flat, offsets = self._offsets(space, lanes, address(lanes), width)
-            view, places = flat.views[width].view(dtype), (offsets // width).tolist()
-            given = np.broadcast_to(source(lanes), offsets.shape)
-            if name == "add" and write is None:
-                np.add.at(view, places, given)
-                return
-            olds = []
-            for place, value in zip(places, given):  # in the order of the lanes
-                old = view[place]
-                olds.append(old)
-                view[place] = function(old, value)
-            if write is not None:
-                write(lanes, np.array(olds, dtype))
-
-        return "lanes", run
-
-    _bind_red = _bind_atom
-
-    def _bind_cp(self, instruction):
-        op, operands = instruction.op, instruction.operands
-        if op == "cp.async.commit_group":
-            return "lanes", self._commit
-        if op in ("cp.async.wait_group", "cp.async.wait_all"):
-            left = operands[0].value if operands else 0
-            return "lanes", lambda lanes: self._arrive(lanes, left)
-        if op != "cp.async.cg.shared.global" or operands[2].value != 16:
-            raise Fault("no instruction that is known here")
-        to, source, size = self._address(operands[0]), self._address(operands[1]), self._source(operands[3], "u32")
-
-        def copy(lanes):
-            lanes = np.arange(self.count) if lanes is None else lanes
-            _, offsets = self._offsets("shared", lanes, to(lanes), 16)
-            sizes = np.broadcast_to(size(lanes), offsets.shape)
-            if not np.isin(sizes, (0, 16)).all():
-                raise Fault("an async copy of a part of its bytes")
-            data = np.zeros((len(lanes), 2), np.uint64)
-            there = sizes == 16
-            if there.any():
-                places = self.memory.offsets(source(lanes)[there], 16)
-                data[there] = np.stack([self.memory.load(places + 8 * i, 8) for i in (0, 1)], 1)
-            self.pending.append((lanes, offsets, data, self.groups[lanes]))
-
-        return "lanes", copy
-
-    def _commit(self, lanes):
-        self.groups[slice(None) if lanes is None else lanes] += 1
-
-    def _arrive(self, lanes, left):
-        here = np.zeros(self.count, np.bool_)
-        here[slice(None) if lanes is None else lanes] = True
-        kept = []
-        for of, offsets, data, group in self.pending:
-            arrives = here[of] & (group < self.groups[of] - left)
-            for i in (0, 1):
-                self.shared.store(offsets[arrives] + 8 * i, 8, data[arrives, i])
-            if not arrives.all():
-                kept.append((of[~arrives], offsets[~arrives], data[~arrives], group[~arrives]))
-        self.pending = kept
-
-    # Of whole warps
-
-    def _whole(self, mask):
-        """Checks that a mask names every lane."""
-        source = self._source(mask, "b32")
-
-        def check(lanes):
-            if (source(lanes) != EVERY_LANE).any():
-                raise Fault("a part of a warp")
-
-        return check
-
-    def _bind_shfl(self, instruction):
-        match = re.fullmatch(r"shfl\.sync\.(bfly|up|down|idx)\.b32", instruction.op)
-        target, *operands = instruction.operands
-        if match is None:
-            raise Fault("no shuffle that is known here")
-        whole = self._whole(operands[-1])
-        value, predicate = target.parts if isinstance(target, Vector) else (target, None)
-        write, hit = self._target(value), predicate and self._target(predicate)
-        a, (b, c) = self._source(operands[0], "b32"), [self._source(o, "b32") for o in operands[1:3]]
-        how = match[1]
-
-        def run(lanes):
-            whole(lanes)
-            given = np.broadcast_to(a(lanes), lanes.shape)
-            lane = lanes % WARP
-            by, clamp = (np.broadcast_to(x(lanes), lanes.shape).astype(np.int64) for x in (b, c))
-            by &= 31
-            segment, end = clamp >> 8 & 31, clamp & 31
-            low, high = lane & segment, (lane & segment) | (end & ~segment)
-            at = {"bfly": lane ^ by, "up": lane - by, "down": lane + by, "idx": low | (by & ~segment)}[how]
-            inside = at >= high if how == "up" else at <= high
-            at = np.where(inside, at, lane)
-            write(lanes, given.reshape(-1, WARP)[np.arange(len(lanes)) // WARP, at])
-            if hit is not None:
-                hit(lanes, inside)
-
-        return "warps", run
-
-    def _bind_vote(self, instruction):
-        target, predicate, mask = instruction.operands
-        if instruction.op != "vote.sync.ballot.b32":
-            raise Fault("no vote that is known here")
-        whole = self._whole(mask)
-        write, source = self._target(target), self._source(predicate, "pred")
-
-        def run(lanes):
-            whole(lanes)
-            votes = np.broadcast_to(source(lanes), lanes.shape).reshape(-1, WARP).astype(np.uint64) << np.arange(WARP, dtype=np.uint64)
-            write(lanes, np.repeat(votes.sum(1).astype(np.uint32), WARP))
-
-        return "warps", run
-
-    def _bind_mma(self, instruction):
-        shape = "mma.sync.aligned.m16n8k16.row.col.f32"
-        decoders = {
-            f"{shape}.bf16.bf16.f32": num.bf16_values,
-            f"{shape}.f16.f16.f32": lambda bits: bits.view(np.float16).astype(np.float32),
-        }
-        if instruction.op not in decoders:
-            raise Fault("no product of matrices that is known here")
-        d, a, b, c = (operand.parts for operand in instruction.operands)
-        targets = [self._target(part) for part in d]
-        a, b = ([self._source(part, "b32") for part in parts] for parts in (a, b))
-        added, decode = [self._source(part, "f32") for part in c], decoders[instruction.op]
-
-        def run(lanes):
-            left, right = ([np.broadcast_to(x(lanes), lanes.shape).reshape(-1, WARP) for x in xs] for xs in (a, b))
-            sums = [
-                before(lanes) + product.reshape(-1)
-                for before, product in zip(added, num.product_16_8_16(left, right, decode), strict=True)
-            ]
-            for write, total in zip(targets, sums):
-                write(lanes, total)
-
-        return "warps", run
-
-    def _bind_ldmatrix(self, instruction):
-        match = re.fullmatch(r"ldmatrix\.sync\.aligned\.m8n8\.x(\d)(\.trans)?\.shared(?:::cta)?\.b16", instruction.op)
-        if match is None:
-            raise Fault("no load of matrices that is known here")
-        count, transposed = int(match[1]), match[2] is not None
-        targets = [self._target(part) for part in instruction.operands[0].parts]
-        address = self._address(instruction.operands[1])
-
-        def run(lanes):  # lane 8 m + r has the address of row r of matrix m
-            of = lanes.reshape(-1, WARP)[:, : 8 * count].reshape(-1)
-            _, offsets = self._offsets("shared", of, address(of), 16)
-            rows = np.stack([self.shared.load(offsets + 2 * i, 2) for i in range(8)], 1).reshape(-1, count, 8, 8)
-            if transposed:
-                rows = rows.transpose(0, 1, 3, 2)
-            pairs = np.ascontiguousarray(rows).view(np.uint32).reshape(-1, count, WARP)
-            for i, write in enumerate(targets):
-                write(lanes, pairs[:, i].reshape(-1))
-
-        return "warps", run
+    # Where to go on
 
     def _bind_bar(self, instruction):
         if instruction.op == "bar.warp.sync":
@@ -491,8 +266,6 @@ class Machine:
         return "barrier", None
 
     _bind_barrier = _bind_bar
-
-    # Where to go on
 
     def _bind_bra(self, instruction):
         return "branch", self.entry.labels[instruction.operands[0].name]
@@ -604,10 +377,6 @@ class Machine:
                 self._add(int(here) + 1, freed)
 
 
-def _of(values, lanes):
-    return values if lanes is None else values[lanes]
-
-
 def _position(index, size):
     return index % size[0], index // size[0] % size[1], index // (size[0] * size[1])
 
@@ -621,17 +390,3 @@ def _immediate(operand, dtype):
         return np.bool_(operand.value)
     bits = np.dtype(dtype).itemsize * 8
     return np.array(operand.value % 2**bits, UNSIGNED[bits // 8]).view(dtype)[()]
-
-
-def _access(op):
-    """Space, length of the vector and type of a load or store."""
-    _, *modifiers, kind = op.split(".")
-    space, vector = "generic", 1
-    for modifier in modifiers:
-        if modifier in ("global", "shared", "param", "local"):
-            space = modifier
-        elif modifier in ("v2", "v4"):
-            vector = int(modifier[1])
-        elif modifier not in HINTS and not modifier.startswith(("L1::", "L2::")):
-            raise Fault(f"{op}: no access that is known here")
-    return space, vector, kind

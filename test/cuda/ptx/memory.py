@@ -12,6 +12,11 @@ SHARED_WINDOW, LOCAL_WINDOW = 1 << WINDOW_BITS, 2 << WINDOW_BITS
 UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
+def of_lanes(values, lanes):
+    """Elements of some lanes; None: of all."""
+    return values if lanes is None else values[lanes]
+
+
 class Flat:
     """Bytes that are read and written by offsets, one a lane."""
 

@@ -108,8 +108,8 @@ def difference(folder, launch, memory):
 
 
 def run(task):
-    """(architecture, kernel, what is wrong or None, seconds) of a task (launches, index, architecture, folder)."""
-    folder, index, architecture, ptx = task
+    """(kernel, what is wrong or None, seconds) of a task (launches, index, architecture, folder)."""
+    folder, index, _, ptx = task
     launch = launches_in(folder)[index]
     name = plain(launch["kernel"])
     started = time.monotonic()
@@ -119,7 +119,7 @@ def run(task):
         wrong = difference(folder, launch, replay(folder, launch, entry_of(ptx, name)))
     except Fault as fault:
         wrong = str(fault)
-    return architecture, name, wrong, time.monotonic() - started
+    return name, wrong, time.monotonic() - started
 
 
 def main():
@@ -131,14 +131,23 @@ def main():
     folders = dict(each.split("=", 1) for each in given.ptx)
     launches = launches_in(given.launches)
     chosen = [i for i, launch in enumerate(launches) if given.only in plain(launch["kernel"])]
-    tasks = [(given.launches, i, architecture, ptx) for i in chosen for architecture, ptx in folders.items()]
+    # What is the same for several architectures runs once.
+    tasks, alike = [], {}
+    for i in chosen:
+        for architecture, ptx in folders.items():
+            entry = entries_in(ptx).get(plain(launches[i]["kernel"]))
+            first = alike.setdefault((i, entry and entry[:3]), [])
+            if not first:
+                tasks.append((given.launches, i, architecture, ptx, first))
+            first.append(architecture)
     failures, seconds, done = [], {}, {}
     with multiprocessing.Pool() as pool:
-        for architecture, name, wrong, took in pool.imap_unordered(run, tasks):
+        for task, (name, wrong, took) in zip(tasks, pool.imap(run, [task[:-1] for task in tasks])):
             seconds[name] = seconds.get(name, 0) + took
-            done[name, architecture] = done.get((name, architecture), 0) + 1
+            for architecture in task[-1]:
+                done[name, architecture] = done.get((name, architecture), 0) + 1
             if wrong is not None:
-                failures.append(f"{architecture} {name}: {wrong}")
+                failures.append(f"{' '.join(task[-1])} {name}: {wrong}")
     for architecture, ptx in folders.items():
         for name in entries_in(ptx):
             if given.only in name and (name, architecture) not in done:
@@ -149,7 +158,7 @@ def main():
         print(f"{counts}  {seconds[name]:6.1f} s  {name}")
     for failure in sorted(failures):
         print(failure, file=sys.stderr)
-    print(f"{len(tasks)} launches of {len(kernels)} kernels replayed, {len(failures)} wrong")
+    print(f"{sum(done.values())} launches of {len(kernels)} kernels, {len(tasks)} of them different, {len(failures)} wrong")
     return 1 if failures else 0
 
 
