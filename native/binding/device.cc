@@ -17,13 +17,14 @@ struct DeviceWrap::Pending {
 };
 
 Napi::Function DeviceWrap::define(Napi::Env env) {
-  return DefineClass(env, "Device",
-                     {method<&DeviceWrap::buffer>("buffer"), method<&DeviceWrap::place>("place"),
-                      method<&DeviceWrap::section>("section"), method<&DeviceWrap::upload>("upload"),
-                      method<&DeviceWrap::packedLayout>("packedLayout"), method<&DeviceWrap::program>("program"),
-                      method<&DeviceWrap::run>("run"), method<&DeviceWrap::cancel>("cancel"),
-                      method<&DeviceWrap::threads>("threads"), method<&DeviceWrap::memory>("memory"),
-                      method<&DeviceWrap::freeMemory>("freeMemory"), method<&DeviceWrap::dispose>("dispose")});
+  return DefineClass(
+      env, "Device",
+      {method<&DeviceWrap::buffer>("buffer"), method<&DeviceWrap::place>("place"),
+       method<&DeviceWrap::placeMatrix>("placeMatrix"), method<&DeviceWrap::section>("section"),
+       method<&DeviceWrap::upload>("upload"), method<&DeviceWrap::packedLayout>("packedLayout"),
+       method<&DeviceWrap::program>("program"), method<&DeviceWrap::run>("run"), method<&DeviceWrap::cancel>("cancel"),
+       method<&DeviceWrap::threads>("threads"), method<&DeviceWrap::memory>("memory"),
+       method<&DeviceWrap::freeMemory>("freeMemory"), method<&DeviceWrap::dispose>("dispose")});
 }
 
 // With the kernels of that name; threads() tells how many it got.
@@ -92,6 +93,20 @@ Napi::Value DeviceWrap::place(const Napi::CallbackInfo& info) {
       Arguments(info, "place(file, offset, bytes, alignment)").read<FileWrap, Size, Size, Whole<1, 4096>>();
   std::shared_ptr<Memory> memory;
   check(env, device_->place(file->get(env), offset, bytes, alignment, memory));
+  file->handOver(env, memory->takenBytes());
+  return BufferWrap::make(env.GetInstanceData<Classes>()->buffer, std::move(memory));
+}
+
+// placeMatrix(file, offset, alignment, dtype, rows, columns) → Buffer, read-only, laid out as the device wants it
+Napi::Value DeviceWrap::placeMatrix(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto [file, offset, alignment, dtype, rows, columns] =
+      Arguments(info, "placeMatrix(file, offset, alignment, dtype, rows, columns)")
+          .read<FileWrap, Size, Whole<1, 4096>, Whole<0, int64_t{kDTypeCount} - 1>, Whole<0, UINT32_MAX>,
+                Whole<0, UINT32_MAX>>();
+  std::shared_ptr<Memory> memory;
+  check(env, device_->placeMatrix(file->get(env), offset, alignment, static_cast<DType>(dtype),
+                                  static_cast<uint32_t>(rows), static_cast<uint32_t>(columns), memory));
   file->handOver(env, memory->takenBytes());
   return BufferWrap::make(env.GetInstanceData<Classes>()->buffer, std::move(memory));
 }

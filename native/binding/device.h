@@ -24,6 +24,7 @@ class DeviceWrap : public Wrapped<DeviceWrap> {
 
   Napi::Value buffer(const Napi::CallbackInfo& info);
   Napi::Value place(const Napi::CallbackInfo& info);
+  Napi::Value placeMatrix(const Napi::CallbackInfo& info);
   Napi::Value section(const Napi::CallbackInfo& info);
   Napi::Value upload(const Napi::CallbackInfo& info);
   Napi::Value freeMemory(const Napi::CallbackInfo& info);

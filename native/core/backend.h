@@ -72,6 +72,11 @@ class Backend {
   // where the device can use them, else a copy. Read-only, but for the pages of a file that is being made.
   virtual Status place(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
                        std::shared_ptr<Memory>& out) = 0;
+  // The same of a matrix [rows, columns] of `dtype`, which a device may lay out as it wants it.
+  virtual Status placeMatrix(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes,
+                             size_t alignment, DType, uint32_t, uint32_t, std::shared_ptr<Memory>& out) {
+    return place(file, offset, bytes, alignment, out);
+  }
   // Read-only memory with a packed matrix [rows, columns] of `dtype`, given as the CPU packs it (bytesOf so many), laid
   // out as this device wants it. Of a backend that does not pack by itself.
   virtual Status upload(std::span<const uint8_t>, DType, uint32_t, uint32_t, std::shared_ptr<Memory>&) {

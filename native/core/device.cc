@@ -6,6 +6,13 @@ namespace {
 
 Status isClosed() { return Status::error(ErrorCode::kDisposed, "the device is disposed"); }
 
+Status expectInside(const MappedFile& file, size_t offset, unsigned __int128 bytes) {
+  if (offset <= file.readyBytes() && bytes <= file.readyBytes() - offset) return {};
+  const std::string count = bytes >> 64 == 0 ? std::to_string(static_cast<uint64_t>(bytes)) : "2⁶⁴ and more";
+  return Status::error(ErrorCode::kInternal, "a tensor of " + count + " bytes at " + std::to_string(offset) +
+                                                 " leaves the file of " + std::to_string(file.readyBytes()));
+}
+
 }  // namespace
 
 LoadedProgram::~LoadedProgram() { device_->forget(*this); }
@@ -26,12 +33,17 @@ Status Device::allocate(size_t bytes, uint32_t indexBound, bool filled, std::sha
 Status Device::place(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
                      std::shared_ptr<Memory>& out) {
   if (closed()) return isClosed();
-  if (offset > file->readyBytes() || bytes > file->readyBytes() - offset) {
-    return Status::error(ErrorCode::kInternal, "a tensor of " + std::to_string(bytes) + " bytes at " +
-                                                   std::to_string(offset) + " leaves the file of " +
-                                                   std::to_string(file->readyBytes()));
-  }
+  if (Status status = expectInside(*file, offset, bytes); !status.ok()) return status;
   return made(backend_->place(file, offset, bytes, alignment, out), out);
+}
+
+Status Device::placeMatrix(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t alignment, DType dtype,
+                           uint32_t rows, uint32_t columns, std::shared_ptr<Memory>& out) {
+  if (closed()) return isClosed();
+  const unsigned __int128 bytes = bytesOf(dtype, rows, columns);
+  if (Status status = expectInside(*file, offset, bytes); !status.ok()) return status;
+  return made(backend_->placeMatrix(file, offset, static_cast<size_t>(bytes), alignment, dtype, rows, columns, out),
+              out);
 }
 
 Status Device::upload(std::span<const uint8_t> bytes, DType dtype, uint32_t rows, uint32_t columns,

@@ -59,6 +59,8 @@ class Device : public std::enable_shared_from_this<Device> {
   Status allocate(size_t bytes, uint32_t indexBound, bool filled, std::shared_ptr<Memory>& out);
   Status place(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
                std::shared_ptr<Memory>& out);
+  Status placeMatrix(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t alignment, DType dtype,
+                     uint32_t rows, uint32_t columns, std::shared_ptr<Memory>& out);
   Status upload(std::span<const uint8_t> bytes, DType dtype, uint32_t rows, uint32_t columns,
                 std::shared_ptr<Memory>& out);
   // Checks a program once; see Program::parse.

@@ -5,6 +5,7 @@
 
 #include "cuda/gpus.h"
 #include "cuda/kernels/repack.h"
+#include "cuda/kernels/scaled_half.h"
 
 namespace quipu::cuda {
 
@@ -94,6 +95,24 @@ Status CudaBackend::place(const std::shared_ptr<const MappedFile>& file, size_t 
   if (Status status = allocateOnDevice(bytes, data); !status.ok()) return status;
   if (Status status = copyUp(file->data() + offset, bytes, data.get()); !status.ok()) return status;
   out = std::make_shared<CudaMemory>(std::move(data), bytes, 0, false);
+  return {};
+}
+
+Status CudaBackend::placeMatrix(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes,
+                                size_t alignment, DType dtype, uint32_t rows, uint32_t columns,
+                                std::shared_ptr<Memory>& out) {
+  if (dtype != DType::kBF16) return place(file, offset, bytes, alignment, out);
+  const std::lock_guard lock(uploading_);
+  (void)cudaSetDevice(static_cast<int>(index_));
+  const size_t scalesAt = wholeLines(bytes);
+  DeviceBytes data;
+  if (Status status = allocateOnDevice(plus(scalesAt, times(rows, sizeof(float))), data); !status.ok()) return status;
+  if (Status status = copyUp(file->data() + offset, bytes, data.get()); !status.ok()) return status;
+  auto* scales = reinterpret_cast<float*>(data.get() + scalesAt);
+  cudaError_t error = toScaledHalf(data.get(), rows, columns, scales, uploads_);
+  if (error == cudaSuccess) error = cudaStreamSynchronize(uploads_);
+  if (error != cudaSuccess) return statusOf(error, "weights were not laid out on the device");
+  out = std::make_shared<CudaMemory>(std::move(data), bytes, 0, false, scales);
   return {};
 }
 

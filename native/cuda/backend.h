@@ -23,6 +23,9 @@ class CudaBackend final : public Backend {
   Status allocate(size_t bytes, uint32_t indexBound, bool filled, std::shared_ptr<Memory>& out) override;
   Status place(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
                std::shared_ptr<Memory>& out) override;
+  // bf16 becomes f16 and a power of two a row (kernels/scaled_half.h).
+  Status placeMatrix(const std::shared_ptr<const MappedFile>& file, size_t offset, size_t bytes, size_t alignment,
+                     DType dtype, uint32_t rows, uint32_t columns, std::shared_ptr<Memory>& out) override;
   Status upload(std::span<const uint8_t> bytes, DType dtype, uint32_t rows, uint32_t columns,
                 std::shared_ptr<Memory>& out) override;
   size_t freeBytes() const override;

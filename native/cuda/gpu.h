@@ -3,11 +3,12 @@
 //
 //   SHARED(type, name)      shared memory of the block; an array by an alias of its type
 //   DYNAMIC_SHARED(name)    that of the launch, as std::byte*, aligned to 128
-//   mmaBf16(d, a, b)        d += a · b of 16 × 8 by 16 (mma.m16n8k16), a and b of bf16, d of f32; mmaHalf: of f16
-//   copyAsync16(to, from, there)    16 bytes of global memory to shared memory, or zeros, beside the thread
+//   mmaHalf(d, a, b)        d += a · b of 16 × 8 by 16 (mma.m16n8k16), a and b of f16, d of f32
+//   ldmatrix4(r, row)       four matrices of 8 × 8 halves from shared memory: row l % 8 of matrix l / 8 is at lane l's
+//   `row` copyAsync16(to, from, there)    16 bytes of global memory to shared memory, or zeros, beside the thread
 //   copyAsyncCommit()       what was copied since the last commit is a group
 //   copyAsyncWait<n>()      until but the last n groups of this thread are there
-//   bf16Pair, halfPair      two f32 rounded to nearest even, the first in the lower half
+//   halfPair                two f32 rounded to nearest even, the first in the lower half
 //   halfBits, halfToFloat   one of f16
 //   halfFma2(a, b, c)       a · b + c of pairs of f16, rounded once
 //   lop3<LUT>(a, b, c)      bits by a table: of 0xF0, 0xCC and 0xAA
@@ -30,16 +31,18 @@
 
 namespace quipu::cuda {
 
-__device__ __forceinline__ void mmaBf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-
 __device__ __forceinline__ void mmaHalf(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+__device__ __forceinline__ void ldmatrix4(uint32_t (&r)[4], const void* row) {
+  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(row));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(address)
+               : "memory");
 }
 
 __device__ __forceinline__ void copyAsync16(void* to, const void* from, bool there) {
@@ -53,12 +56,6 @@ __device__ __forceinline__ void copyAsyncCommit() { asm volatile("cp.async.commi
 template <int kPending>
 __device__ __forceinline__ void copyAsyncWait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
-}
-
-__device__ __forceinline__ uint32_t bf16Pair(float low, float high) {
-  uint32_t pair;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
-  return pair;
 }
 
 __device__ __forceinline__ uint32_t halfPair(float low, float high) {

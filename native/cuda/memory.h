@@ -41,17 +41,21 @@ inline Status allocatePinned(size_t bytes, PinnedBytes& out) {
 
 class CudaMemory final : public Memory {
  public:
-  CudaMemory(DeviceBytes data, size_t bytes, uint32_t indexBound, bool writable)
-      : Memory(bytes, indexBound, writable, 0), data_(std::move(data)) {}
+  // `scales`: in `data`, of the rows of a matrix that was bf16 and is f16 now (kernels/scaled_half.h).
+  CudaMemory(DeviceBytes data, size_t bytes, uint32_t indexBound, bool writable, const float* scales = nullptr)
+      : Memory(bytes, indexBound, writable, 0), data_(std::move(data)), scales_(scales) {}
 
   std::byte* data() const { return data_.get(); }
+  const float* scales() const { return scales_; }
 
  private:
   void release() override { data_.reset(); }
 
   DeviceBytes data_;
+  const float* scales_;
 };
 
 inline std::byte* addressOf(const Memory& memory) { return static_cast<const CudaMemory&>(memory).data(); }
+inline const float* scalesOf(const Memory& memory) { return static_cast<const CudaMemory&>(memory).scales(); }
 
 }  // namespace quipu::cuda

@@ -16,6 +16,8 @@ struct View {
   DType dtype;
   uint32_t dims[4];  // 1 beyond the rank; a first dim that is rows is the run's
   uint32_t bound;    // of index contents
+  const float* scales =
+      nullptr;  // [dims[0]], of matrices that were bf16 (kernels/scaled_half.h): elements count times their row's
 
   template <typename T>
   __host__ __device__ T* as() const {

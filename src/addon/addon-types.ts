@@ -49,6 +49,14 @@ export interface NativeDevice {
   packedLayout(): number;
   /** Read-only memory with [offset, offset + bytes) of a file: its own pages, or a copy where `alignment` or the device asks for it. */
   place(file: NativeMappedFile, offset: number, bytes: number, alignment: number): NativeBuffer;
+  placeMatrix(
+    file: NativeMappedFile,
+    offset: number,
+    alignment: number,
+    dtype: number,
+    rows: number,
+    columns: number,
+  ): NativeBuffer;
   /** Read-only memory with a matrix that the CPU has packed, given as its bytes; `dtype` is the code of the format. Of a device that does not pack. */
   upload(bytes: Uint8Array, dtype: number, rows: number, columns: number): NativeBuffer;
   program(stream: Uint32Array, buffers: NativeBuffer[]): NativeProgram;

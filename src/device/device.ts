@@ -180,8 +180,14 @@ export class Device {
     { file, offset, dtype, shape }: FileView,
     uses: Uses,
   ): { readonly [Each in keyof Uses]: Tensor } {
-    const { alignment } = FORMATS[dtype];
-    const buffer = withCodes(() => this.#native.place(file.native, offset, bytesOf(dtype, shape), alignment));
+    const { alignment, code } = FORMATS[dtype];
+    const [rows, columns] = shape;
+    const isMatrix = rows !== undefined && columns !== undefined && shape.length === 2 && !uses.includes("vector");
+    const buffer = withCodes(() =>
+      isMatrix
+        ? this.#native.placeMatrix(file.native, offset, alignment, code, rows, columns)
+        : this.#native.place(file.native, offset, bytesOf(dtype, shape), alignment),
+    );
     const tensor: Tensor = { name, buffer, offset: 0, dtype, shape, indexBound: 0 };
     return uses.map(() => tensor) as { [Each in keyof Uses]: Tensor };
   }

@@ -36,7 +36,7 @@ export const isCuda = (device: string) => device === "cuda" || device === "simt"
  */
 export function ownRoundings(device: string, dtype: DType, depth: number): number {
   if (!isCuda(device)) return 0;
-  const narrowed = { f32: 0, bf16: 2 ** -8, f16: 2 ** -11 } as Partial<Record<DType, number>>;
+  const narrowed = { f32: 0, bf16: 0, f16: 2 ** -11 } as Partial<Record<DType, number>>;
   return (narrowed[dtype] ?? 2 ** -11) + 2 * depth * 2 ** -24;
 }
 

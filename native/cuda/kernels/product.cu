@@ -32,9 +32,9 @@ Activations plain(const View& a) { return {a.as<float>(), nullptr, DType::kF32, 
 
 void narrowRows(const Activations& from, Narrow narrow, uint32_t depth, uint32_t tokens, std::byte* to,
                 Launches& launches) {
-  const auto kernel = narrow == Narrow::kBf16   ? narrowKernel<Narrow::kBf16>
-                      : narrow == Narrow::kHalf ? narrowKernel<Narrow::kHalf>
-                                                : narrowKernel<Narrow::kRotatedHalf>;
+  const auto kernel = narrow == Narrow::kHalf         ? narrowKernel<Narrow::kHalf>
+                      : narrow == Narrow::kSummedHalf ? narrowKernel<Narrow::kSummedHalf>
+                                                      : narrowKernel<Narrow::kRotatedHalf>;
   launches(dim3(tokens), kRowThreads, 0, kernel, from, depth, to);
 }
 

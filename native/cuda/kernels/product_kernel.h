@@ -11,6 +11,7 @@
 // groups of loads can be told apart: at 64 kB a processor in flight, half of the memory's speed was reached.)
 #pragma once
 
+#include "cuda/kernels/product_dense.h"
 #include "cuda/kernels/product_wide.h"
 
 namespace quipu::cuda {
@@ -118,15 +119,23 @@ __global__ __launch_bounds__(kRowThreads) void productKernel(Op op, Activations 
   uint32_t slot = 0;
   for (uint32_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
     float sums[kTiles][4] = {};
+    // A thread stores sums of one row of each octet.
+    float lowScale = 1, highScale = 1;
+    if constexpr (!Format::kPacked) {
+      lowScale = op.source(tile, 0).scaleOf(threadIdx.x % 8);
+      highScale = op.source(tile, 1).scaleOf(threadIdx.x % 8);
+    }
     for (uint32_t k = first; k < last; k += Format::kStage) {
       copyAsyncWait<Shape::kStages - 2>();
       __syncwarp();  // every lane's part is there, and the stage before is done with
       fetch(slot == 0 ? Shape::kStages - 1 : slot - 1, true);
       copyAsyncCommit();
       const std::byte* stage = ring + slot * Shape::kStageBytes;
+      const auto side = Format::side(stage, lane);
+      float parts[Format::kSummed ? kTiles : 1][4] = {};
 #pragma unroll
       for (uint32_t index = 0; index < Format::kSteps; ++index) {
-        const typename Format::Step step = Format::step(stage, index, lane);
+        const typename Format::Step step = Format::step(stage, side, index, lane);
 #pragma unroll
         for (uint32_t i = 0; i < kTiles; ++i) {
           uint4 b = {0, 0, 0, 0};
@@ -137,7 +146,16 @@ __global__ __launch_bounds__(kRowThreads) void productKernel(Op op, Activations 
             const size_t at = size_t(k + index * 32 + lane % 4 * 8) * 2;
             if (tokenRows[i] != nullptr) b = *reinterpret_cast<const uint4*>(tokenRows[i] + at);
           }
-          Format::multiply(sums[i], step, b);
+          Format::multiply(Format::kSummed ? parts[i] : sums[i], step, b);
+        }
+      }
+      if constexpr (Format::kSummed) {
+        const auto end = Format::end(side, lane);
+#pragma unroll
+        for (uint32_t i = 0; i < kTiles; ++i) {
+          uint2 blockSums = {0, 0};
+          if (tokenRows[i] != nullptr) blockSums = blockSumsOf(tokenRows[i], depth, k, lane);
+          Format::finish(sums[i], parts[i], end, blockSums);
         }
       }
       slot = slot + 1 == Shape::kStages ? 0 : slot + 1;
@@ -162,20 +180,16 @@ __global__ __launch_bounds__(kRowThreads) void productKernel(Op op, Activations 
         low += partials[(s * 16 + at) * kStride + inTile];
         high += partials[(s * 16 + at + 8) * kStride + inTile];
       }
-      if constexpr (Format::kNarrow != Narrow::kBf16) {
-        const float scale = *reinterpret_cast<const float*>(narrow + token * rowBytes + size_t(narrowWidth(depth)) * 2);
-        low *= scale;
-        high *= scale;
-      }
-      op.store(tile, at, token, low, high);
+      const float scale = narrowScale(narrow + token * rowBytes, depth);
+      op.store(tile, at, token, low * scale * lowScale, high * scale * highScale);
     }
     __syncthreads();  // before the next tile's
   }
   copyAsyncWait<0>();
 }
 
-// Weights of f32, and rows that are not aligned: a warp for a row of both octets, lanes over k, lanes added by
-// butterflies. Activations are f32.
+// Weights of f32, of bf16 that was not laid out, and rows that are not aligned: a warp for a row of both octets, lanes
+// over k, lanes added by butterflies. Activations are f32.
 template <typename Op>
 __global__ __launch_bounds__(kRowThreads) void plainProductKernel(Op op, const float* x, uint32_t depth,
                                                                   uint32_t tokens) {
@@ -204,7 +218,8 @@ __global__ __launch_bounds__(kRowThreads) void plainProductKernel(Op op, const f
 #pragma unroll
   for (uint32_t t = 0; t < 8; ++t) {
     const float lowSum = ofWarp(lowSums[t], Add()), highSum = ofWarp(highSums[t], Add());
-    if (lane == 0 && t < count) op.store(tile, at, firstToken + t, lowSum, highSum);
+    if (lane == 0 && t < count)
+      op.store(tile, at, firstToken + t, lowSum * low.scaleOf(at), highSum * high.scaleOf(at));
   }
 }
 
@@ -224,11 +239,18 @@ size_t sharedBytes(uint32_t depth, uint32_t tokens) {
   return Shape::kRingBytes + kPartialBytes<kTiles> + (kInline ? tokens * narrowBytes(depth) : 0);
 }
 
+// What each of two blocks of a processor may have: where a block may have much, half of that, less what the system
+// takes of each.
+inline size_t sharedOfTwo(const Launches& launches) {
+  const size_t half = launches.sharedOfBlock() / 2;
+  return half > kSharedOfBlock + 1024 ? half - 1024 : kSharedOfBlock;
+}
+
 template <typename Format, int kTiles, bool kInline, typename Op>
 void launchTiles(const Op& op, const Activations& from, const std::byte* narrow, uint32_t depth, uint32_t tokens,
                  Launches& launches) {
   const size_t shared = sharedBytes<Format, kTiles, kInline>(depth, tokens);
-  const uint32_t tiles = op.tiles(), most = launches.processors() * (shared <= kSharedOfBlock ? 2 : 1);
+  const uint32_t tiles = op.tiles(), most = launches.processors() * (shared <= sharedOfTwo(launches) ? 2 : 1);
   launches(dim3(tiles < most ? tiles : most, blocksOf(tokens, kTiles * 8)), kRowThreads, shared,
            productKernel<Format, kTiles, kInline, Op>, op, from, narrow, depth, tokens, tiles);
 }
@@ -236,17 +258,24 @@ void launchTiles(const Op& op, const Activations& from, const std::byte* narrow,
 template <typename Format, typename Op>
 void launchProduct(const Op& op, const Activations& from, uint32_t depth, uint32_t tokens, std::byte* workspace,
                    Launches& launches) {
-  const bool fits = sharedBytes<Format, 1, true>(depth, tokens) <= kSharedOfBlock;
+  const bool fits = sharedBytes<Format, 1, true>(depth, tokens) <= sharedOfTwo(launches);
   if (tokens <= kInlineTokens && fits) return launchTiles<Format, 1, true>(op, from, nullptr, depth, tokens, launches);
   narrowRows(from, Format::kNarrow, depth, tokens, workspace, launches);
   if (tokens <= 8) return launchTiles<Format, 1, false>(op, from, workspace, depth, tokens, launches);
   if (tokens <= 16) return launchTiles<Format, 2, false>(op, from, workspace, depth, tokens, launches);
-  using Wide = WideShape<Format>;
-  if (tokens <= kMediumTokens || Wide::kBytes > launches.sharedOfBlock()) {
-    return launchTiles<Format, 4, false>(op, from, workspace, depth, tokens, launches);
+  if constexpr (Format::kPacked) {
+    using Wide = WideShape<Format>;
+    if (tokens <= kMediumTokens || Wide::kBytes > launches.sharedOfBlock()) {
+      return launchTiles<Format, 4, false>(op, from, workspace, depth, tokens, launches);
+    }
+    launches(dim3(blocksOf(tokens, kWideTokens), blocksOf(op.tiles(), kSections)), kRowThreads, Wide::kBytes,
+             wideKernel<Format, Op>, op, workspace, depth, tokens, op.tiles());
+  } else {
+    if (tokens <= kMediumTokens) return launchTiles<Format, 4, false>(op, from, workspace, depth, tokens, launches);
+    using Dense = DenseShape;
+    launches(dim3(blocksOf(tokens, Dense::kTokens), blocksOf(op.tiles(), Dense::kTiles)), Dense::kThreads,
+             Dense::kBytes, denseKernel<Op>, op, workspace, depth, tokens, op.tiles());
   }
-  launches(dim3(blocksOf(tokens, kWideTokens), blocksOf(op.tiles(), Wide::kWideTiles)), kRowThreads, Wide::kBytes,
-           wideKernel<Format, Op>, op, workspace, depth, tokens, op.tiles());
 }
 
 // `first`: one of the op's matrices; all are of its format and depth. Its workspace is productWorkspace.
@@ -265,10 +294,8 @@ void product(const Op& op, const Matrix& first, const Activations& from, uint32_
     default:
       break;
   }
-  if (first.dtype != DType::kF32 && depth % 8 == 0 && op.aligned()) {
-    if (first.dtype == DType::kBF16)
-      return launchProduct<DenseFormat<true>>(op, from, depth, tokens, workspace, launches);
-    return launchProduct<DenseFormat<false>>(op, from, depth, tokens, workspace, launches);
+  if (first.dtype == DType::kF16 && depth % 8 == 0 && op.aligned()) {
+    return launchProduct<DenseFormat>(op, from, depth, tokens, workspace, launches);
   }
   const float* x = normedRows(from, depth, tokens, workspace, launches);
   launches(dim3(op.tiles(), blocksOf(tokens, 8)), kRowThreads, 0, plainProductKernel<Op>, op, x, depth, tokens);

@@ -1,6 +1,7 @@
 // normQkv: a tile is eight features of a head and the eight that they are turned with, so that a product's sums are
-// turned, and go to the cache, where they come up. Of an i8 cache, whose scales are a whole vector's, and of heads
-// whose half is no multiple of 8, keys and values go through the workspace.
+// turned, and go to the cache, where they come up. Values of another format than queries and keys (q4 has them of q6)
+// are a launch of their own. Of an i8 cache, whose scales are a whole vector's, and of heads whose half is no multiple
+// of 8, keys and values go through the workspace.
 #include "cuda/kernels/cache.h"
 #include "cuda/kernels/kernels.h"
 #include "cuda/kernels/product_kernel.h"
@@ -18,14 +19,15 @@ struct QkvOp {
   float *keyRows, *valueRows;  // [T, G · d] in place of the cache; null: the cache
   RunState* state;
   uint32_t op;
+  uint32_t first, count;  // tiles of the launch, of those of all three
 
   __host__ __device__ uint32_t headTiles() const { return half / 8; }
-  uint32_t tiles() const { return (query.rows + key.rows + value.rows) / 16; }
+  uint32_t tiles() const { return count; }
   bool aligned() const { return isAligned(query) && isAligned(key) && isAligned(value); }
 
-  __device__ WeightRows source(uint32_t tile, uint32_t octet) const {
-    const uint32_t head = tile / headTiles(), first = tile % headTiles() * 8 + octet * half;
-    const uint32_t row = head * 2 * half + first;
+  __device__ WeightRows source(uint32_t launched, uint32_t octet) const {
+    const uint32_t tile = first + launched, head = tile / headTiles();
+    const uint32_t row = head * 2 * half + tile % headTiles() * 8 + octet * half;
     if (row < query.rows) return {query, row};
     if (row < query.rows + key.rows) return {key, row - query.rows};
     return {value, row - query.rows - key.rows};
@@ -37,11 +39,12 @@ struct QkvOp {
     SHARED(Places, places);
     return places[token % 64];
   }
-  __device__ void begin(uint32_t first, uint32_t tokens) const {
-    const uint32_t token = first + threadIdx.x;
+  __device__ void begin(uint32_t firstToken, uint32_t tokens) const {
+    const uint32_t token = firstToken + threadIdx.x;
     if (keyRows == nullptr && threadIdx.x < 64 && token < tokens) placeOf(token) = cache.placeOf(token);
   }
-  __device__ void store(uint32_t tile, uint32_t at, uint32_t token, float low, float high) const {
+  __device__ void store(uint32_t launched, uint32_t at, uint32_t token, float low, float high) const {
+    const uint32_t tile = first + launched;
     const uint32_t pair = tile % headTiles() * 8 + at, row = tile / headTiles() * 2 * half + pair;
     const bool isValue = row >= query.rows + key.rows;
     if (!isValue) {
@@ -107,20 +110,28 @@ void normQkv(const OpCall& call, Launches& launches) {
   auto* keyRows = reinterpret_cast<float*>(call.workspace + aligned(productWorkspace(x.dims[1], tokens)));
   float* valueRows = keyRows + aligned(size_t(tokens) * width * sizeof(float)) / sizeof(float);
   const Matrix query = matrixOf(call[kQuery]), key = matrixOf(call[kKey]), value = matrixOf(call[kValue]);
-  const bool oneFormat = query.dtype == key.dtype && key.dtype == value.dtype;
-  if (half % 8 == 0 && oneFormat) {
-    const QkvOp op = {query,
-                      key,
-                      value,
-                      half,
-                      angles.as<float>(),
-                      call[kOut].as<float>(),
-                      cache,
-                      scaled ? keyRows : nullptr,
-                      scaled ? valueRows : nullptr,
-                      call.state,
-                      call.op};
+  if (half % 8 == 0 && query.dtype == key.dtype) {
+    const uint32_t turned = (query.rows + key.rows) / 16, all = turned + value.rows / 16;
+    const bool together = key.dtype == value.dtype;
+    QkvOp op = {query,
+                key,
+                value,
+                half,
+                angles.as<float>(),
+                call[kOut].as<float>(),
+                cache,
+                scaled ? keyRows : nullptr,
+                scaled ? valueRows : nullptr,
+                call.state,
+                call.op,
+                0,
+                together ? all : turned};
     product(op, query, from, tokens, call.workspace, launches);
+    if (!together) {
+      op.first = turned;
+      op.count = all - turned;
+      product(op, value, from, tokens, call.workspace, launches);
+    }
     if (!scaled) return;
   } else {
     storeProduct({query, nullptr, call[kOut].as<float>()}, from, tokens, call.workspace, launches);

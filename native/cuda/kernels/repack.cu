@@ -47,20 +47,20 @@ __device__ uint32_t q4Code(const CpuMatrix& from, uint32_t row, uint32_t super, 
   return codes[k / 4 * 4 % 16 * 16 + row % 16 * 4 + k % 4] >> (k < 16 ? 0 : 4) & 15u;
 }
 
-// Six bits of scale and six of minimum of a block of q4.
+// Six bits of scale, and from bit 12 on six of minimum, of a block of q4.
 __device__ uint32_t q4SideOf(const CpuMatrix& from, uint32_t row, uint32_t super, uint32_t block) {
   const uint32_t pairs = from.pairsOf(super), half = block % 2, r = row % 16;
   if (block / 2 >= pairs) return 0;
   const uint8_t* side = from.super(row, super) + pairs * 512 + block / 2 * 48;
   const uint32_t low = side[2 * r + half], high = side[32 + r] >> (4 * half);
-  return (low & 15) | (high & 3) << 4 | (low >> 4 | (high & 12) << 2) << 6;
+  return (low & 15) | (high & 3) << 4 | (low >> 4 | (high & 12) << 2) << 12;
 }
 
-// Eight codes of four bits from k on: as packed.h has them in a word.
+// Eight codes of four bits, as packed.h has them in a word.
 template <typename CodeAt>
 __device__ uint32_t nibbles(CodeAt codeAt) {
   uint32_t word = 0;
-  for (uint32_t k = 0; k < 8; ++k) word |= (codeAt(k) & 15) << (k % 2 * 16 + k / 2 * 4);
+  for (uint32_t at = 0; at < 8; ++at) word |= (codeAt(at) & 15) << (at % 2 * 16 + at / 2 * 4);
   return word;
 }
 
@@ -71,25 +71,25 @@ __global__ void repackKernel(CpuMatrix from, uint32_t rows, std::byte* to) {
   auto* words = reinterpret_cast<uint32_t*>(out);
   const bool there = row < (rows + 15) / 16 * 16;  // what the CPU has zeros for, too
   for (uint32_t block = 0; block < kSuperBlocks; ++block) {
-    const uint32_t inMatrix = super * kSuperBlocks + block, first = lane % 4 * 8;
+    const uint32_t inMatrix = super * kSuperBlocks + block;
     if constexpr (kType == DType::kQ8) {
       for (uint32_t half = 0; half < 2; ++half) {
         uint32_t word = 0;
         for (uint32_t i = 0; i < 4; ++i) {
-          word |= (there ? q8Code(from, row, inMatrix, first + half * 4 + i) : 0) << (8 * i);
+          word |= (there ? q8Code(from, row, inMatrix, blockK(lane, half * 4 + i)) : 0) << (8 * i);
         }
         words[(block / 2 * 32 + lane) * 4 + block % 2 * 2 + half] = word;
       }
     } else if constexpr (kType == DType::kQ6) {
-      const auto codeAt = [&](uint32_t k) { return there ? q6Code(from, row, inMatrix, first + k) : 32; };
+      const auto codeAt = [&](uint32_t at) { return there ? q6Code(from, row, inMatrix, blockK(lane, at)) : 32; };
       words[(block / 4 * 32 + lane) * 4 + block % 4] = nibbles(codeAt);
       uint32_t upper = 0;
-      for (uint32_t k = 0; k < 8; ++k) upper |= codeAt(k) >> 4 << (k % 2 * 16 + block % 2 * 8 + k / 2 * 2);
+      for (uint32_t at = 0; at < 8; ++at) upper |= codeAt(at) >> 4 << (at % 2 * 16 + block % 2 * 8 + at / 2 * 2);
       uint32_t& word = words[256 + lane * 4 + block / 2];
       word = block % 2 == 0 ? upper : word | upper;
     } else {
       words[(block / 4 * 32 + lane) * 4 + block % 4] =
-          nibbles([&](uint32_t k) { return there ? q4Code(from, row, super, block, first + k) : 0; });
+          nibbles([&](uint32_t at) { return there ? q4Code(from, row, super, block, blockK(lane, at)) : 0; });
     }
   }
   if (lane % 4 != 0) return;
@@ -100,8 +100,8 @@ __global__ void repackKernel(CpuMatrix from, uint32_t rows, std::byte* to) {
     const uint8_t* heads = from.super(row, super) + from.pairsOf(super) * 560 + row % 16 * 2;
     side[0] = wordAt(heads) | uint32_t(wordAt(heads + 32)) << 16;
     for (uint32_t block = 0; block < kSuperBlocks; ++block) {
-      const uint64_t bits = uint64_t(q4SideOf(from, row, super, block)) << (block * 12 % 32);
-      const uint32_t word = 1 + block * 12 / 32;
+      const uint32_t bit = block / 2 * 24 + block % 2 * 6, word = 1 + bit / 32;
+      const uint64_t bits = uint64_t(q4SideOf(from, row, super, block)) << bit % 32;
       side[word] |= uint32_t(bits);
       if (bits >> 32 != 0) side[word + 1] |= uint32_t(bits >> 32);
     }

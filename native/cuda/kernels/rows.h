@@ -1,4 +1,4 @@
-// A row of activations as products take it: normed, rotated where the weights are, narrowed to bf16 or f16.
+// A row of activations as products take it: normed, rotated where the weights are, narrowed to f16.
 #pragma once
 
 #include "cuda/kernels/elements.h"
@@ -25,8 +25,8 @@ struct Activations {
 
 // How a product reads them.
 enum class Narrow {
-  kBf16,         // rounded to bf16
   kHalf,         // times a power of two that makes the greatest of the row at most 2¹⁴, rounded to f16
+  kSummedHalf,   // and beside them the sums of blocks of 32
   kRotatedHalf,  // whole blocks of 32 times R / 8 (docs/numerics.md) before that
 };
 
@@ -35,9 +35,18 @@ constexpr uint32_t kRowUnit = 256;
 __host__ __device__ constexpr uint32_t narrowWidth(uint32_t depth) {
   return (depth + kRowUnit - 1) / kRowUnit * kRowUnit;
 }
-// A row of narrow elements, then 16 bytes whose first four are what products are multiplied by at last. With the 64
-// bytes more, rows of a multiple of 128 do not all begin in one bank of shared memory.
-__host__ __device__ constexpr size_t narrowBytes(uint32_t depth) { return size_t(narrowWidth(depth)) * 2 + 64; }
+// Bytes of a row's sums: of every eight blocks of 32 the 32 bytes that an mma takes, in the order of a row's elements,
+// whose k of 0 … 7 are the blocks' sums / 32, and of 8 … 15 what their rounding to f16 left of them.
+__host__ __device__ constexpr size_t narrowSums(uint32_t depth) {
+  return (size_t(narrowWidth(depth)) / 8 + 127) / 128 * 128;
+}
+// A row of narrow elements: of every 32 pair p, of k = 2p and 2p + 1, is word 4 · (p % 4) + p / 4, so that the 16 bytes
+// of a lane l are what two mma take of it (product.h), those of pairs l % 4, l % 4 + 4 … Then room for the sums, and 16
+// bytes whose first four are what products are multiplied by at last. With the 64 bytes more, rows of a multiple of 128
+// do not all begin in one bank of shared memory.
+__host__ __device__ constexpr size_t narrowBytes(uint32_t depth) {
+  return size_t(narrowWidth(depth)) * 2 + narrowSums(depth) + 64;
+}
 
 // Four elements from k on; zeros beyond the row. `whole`: four are always there, at a multiple of 16 bytes.
 __device__ __forceinline__ float4 fourOf(const Activations& from, const float* x, uint32_t k, uint32_t depth,
@@ -73,8 +82,10 @@ __device__ __forceinline__ float4 rotatedOf(float4 v) {
   return {e[0] * 0.125f, e[1] * 0.125f, e[2] * 0.125f, e[3] * 0.125f};
 }
 
-// Four elements of a thread, for every kRowThreads · 4 of a row, up to which they stay in registers.
-constexpr uint32_t kKeptFours = 4, kKeptDepth = kKeptFours * kRowThreads * 4;
+// Four elements of a thread, for every kRowThreads · 4 of a row, as many as stay in registers: of a row with its norm's
+// weights, and of one by itself.
+constexpr uint32_t kNormedFours = 4, kPlainFours = 16;
+__host__ __device__ constexpr uint32_t depthOfFours(uint32_t fours) { return fours * kRowThreads * 4; }
 
 // What narrow elements are multiplied by, and their sums divided by: 2ᵉ ≤ greatest < 2ᵉ⁺¹ becomes 2¹³ … 2¹⁴. Rows of
 // zeros and tiny ones stay within what a power of two can be; one with a NaN or an infinity gives NaN whatever that is.
@@ -92,87 +103,138 @@ __device__ __forceinline__ float greatestOf(float greatest, const float4& v) {
   return fmaxf(fmaxf(fmaxf(greatest, fabsf(v.x)), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w)));
 }
 
+__device__ __forceinline__ float sumOfPair(uint32_t pair) {
+  return halfToFloat(uint16_t(pair)) + halfToFloat(uint16_t(pair >> 16));
+}
+
+// By all lanes of a warp, which have four elements each of 128.
 template <Narrow kNarrow>
-__device__ __forceinline__ void storeFour(std::byte* to, uint32_t k, const float4& v, const RowScale& scale) {
-  auto* elements = reinterpret_cast<uint2*>(to) + k / 4;
-  if constexpr (kNarrow == Narrow::kBf16) {
-    *elements = {bf16Pair(v.x, v.y), bf16Pair(v.z, v.w)};
-  } else {
-    const float by = scale.multiply;
-    *elements = {halfPair(v.x * by, v.y * by), halfPair(v.z * by, v.w * by)};
+__device__ __forceinline__ void storeFour(std::byte* to, uint32_t k, uint32_t width, const float4& v, float by) {
+  const uint32_t first = halfPair(v.x * by, v.y * by), second = halfPair(v.z * by, v.w * by);
+  const uint32_t pair = k % 32 / 2;
+  auto* words = reinterpret_cast<uint32_t*>(to) + k / 32 * 16 + pair % 4 * 4 + pair / 4;
+  words[0] = first;
+  words[4] = second;
+  if constexpr (kNarrow == Narrow::kSummedHalf) {
+    float sum = sumOfPair(first) + sumOfPair(second);
+    for (uint32_t apart = 1; apart <= 4; apart *= 2) sum += __shfl_xor_sync(kEveryLane, sum, int(apart));
+    if (k % 32 != 0) return;
+    const uint32_t block = k / 32;
+    auto* sums = reinterpret_cast<uint16_t*>(to + size_t(width) * 2) + block / 8 * 16 + block % 8 / 2 * 4 + block % 2;
+    sums[0] = halfBits(sum / 32);
+    sums[2] = halfBits(sum / 32 - halfToFloat(sums[0]));
   }
 }
 
-// A row of activations into `to` (narrowBytes) by all kRowThreads. `shared`: a word for each warp. A row of up to
-// kKeptDepth is loaded once, and waits once for the memory; of longer ones the cache has what is read again.
+// Rotated where that is asked for: of all lanes, as they exchange.
+template <Narrow kNarrow>
+__device__ __forceinline__ float4 turned(const float4& v, uint32_t k, uint32_t depth) {
+  if constexpr (kNarrow != Narrow::kRotatedHalf) return v;
+  const float4 rotated = rotatedOf(v);
+  return k / 32 * 32 + 32 <= depth ? rotated : v;
+}
+
+struct Greatest {
+  __device__ float operator()(float a, float b) const { return fmaxf(a, b); }
+};
+
+// A row of at most kFours, which is loaded once and waits once for the memory. Its scale's inverse.
+template <Narrow kNarrow, uint32_t kFours, bool kNormed>
+__device__ __forceinline__ float narrowKept(const Activations& from, const float* x, uint32_t depth, bool whole,
+                                            std::byte* to, float* shared) {
+  const Activations plain = {from.x, nullptr, DType::kF32, 0};
+  const uint32_t width = narrowWidth(depth);
+  float4 v[kFours];
+#pragma unroll
+  for (uint32_t i = 0; i < kFours; ++i) {
+    v[i] = fourOf(plain, x, (i * kRowThreads + threadIdx.x) * 4, depth, 1, whole);
+  }
+  if constexpr (kNormed) {
+    float4 weights[kFours];
+    float squares = 0;
+#pragma unroll
+    for (uint32_t i = 0; i < kFours; ++i) {
+      const uint32_t k = (i * kRowThreads + threadIdx.x) * 4;
+      float w[4] = {1, 1, 1, 1};
+      for (uint32_t j = 0; j < 4; ++j) {
+        if (k + j < depth) w[j] = elementOf(from.norm, from.normType, k + j);
+      }
+      weights[i] = {w[0], w[1], w[2], w[3]};
+    }
+#pragma unroll
+    for (uint32_t i = 0; i < kFours; ++i) {
+      squares = fmaf(v[i].x, v[i].x, squares);
+      squares = fmaf(v[i].y, v[i].y, squares);
+      squares = fmaf(v[i].z, v[i].z, squares);
+      squares = fmaf(v[i].w, v[i].w, squares);
+    }
+    const float norm = 1.0f / sqrtf(ofBlock(squares, shared, Add()) / float(depth) + from.epsilon);
+#pragma unroll
+    for (uint32_t i = 0; i < kFours; ++i) {
+      const float4 w = weights[i];
+      v[i] = {v[i].x * norm * w.x, v[i].y * norm * w.y, v[i].z * norm * w.z, v[i].w * norm * w.w};
+    }
+  }
+  float greatest = 0;
+#pragma unroll
+  for (uint32_t i = 0; i < kFours; ++i) {
+    v[i] = turned<kNarrow>(v[i], (i * kRowThreads + threadIdx.x) * 4, depth);
+    greatest = greatestOf(greatest, v[i]);
+  }
+  const RowScale scale = RowScale::of(ofBlock(greatest, shared, Greatest()));
+#pragma unroll
+  for (uint32_t i = 0; i < kFours; ++i) {
+    const uint32_t k = (i * kRowThreads + threadIdx.x) * 4;
+    if (k < width) storeFour<kNarrow>(to, k, width, v[i], scale.multiply);
+  }
+  return scale.divide;
+}
+
+// A row of any length, which is read again for each pass over it.
+template <Narrow kNarrow>
+__device__ __forceinline__ float narrowAgain(const Activations& from, const float* x, uint32_t depth, bool whole,
+                                             std::byte* to, float* shared) {
+  const uint32_t width = narrowWidth(depth);
+  const float norm = from.norm != nullptr ? normScaleOf(x, depth, from.epsilon, shared) : 1.0f;
+  const auto valuesAt = [&](uint32_t k) { return turned<kNarrow>(fourOf(from, x, k, depth, norm, whole), k, depth); };
+  float greatest = 0;
+#pragma unroll 4
+  for (uint32_t k = threadIdx.x * 4; k < width; k += kRowThreads * 4) greatest = greatestOf(greatest, valuesAt(k));
+  const RowScale scale = RowScale::of(ofBlock(greatest, shared, Greatest()));
+#pragma unroll 4
+  for (uint32_t k = threadIdx.x * 4; k < width; k += kRowThreads * 4) {
+    storeFour<kNarrow>(to, k, width, valuesAt(k), scale.multiply);
+  }
+  return scale.divide;
+}
+
+// A row of activations into `to` (narrowBytes) by all kRowThreads. `shared`: a word for each warp.
 template <Narrow kNarrow>
 __device__ __forceinline__ void narrowRow(const Activations& from, uint32_t row, uint32_t depth, std::byte* to,
                                           float* shared) {
   const float* x = from.x + size_t(row) * depth;
-  const bool whole = depth % 4 == 0 && reinterpret_cast<uintptr_t>(from.x) % 16 == 0;
-  const Activations plain = {from.x, nullptr, DType::kF32, 0};
-  const uint32_t width = narrowWidth(depth);
-  // Rotated where that is asked for: of all lanes, as they exchange.
-  const auto turned = [&](const float4& v, uint32_t k) {
-    if constexpr (kNarrow != Narrow::kRotatedHalf) return v;
-    const float4 rotated = rotatedOf(v);
-    return k / 32 * 32 + 32 <= depth ? rotated : v;
-  };
-  const auto most = [](float a, float b) { return fmaxf(a, b); };
-  RowScale scale;
-  if (depth <= kKeptDepth) {
-    float4 v[kKeptFours], weights[kKeptFours];
-    float squares = 0, greatest = 0;
-#pragma unroll
-    for (uint32_t i = 0; i < kKeptFours; ++i) {
-      const uint32_t k = (i * kRowThreads + threadIdx.x) * 4;
-      v[i] = fourOf(plain, x, k, depth, 1, whole);
-      weights[i] = {1, 1, 1, 1};
-      if (from.norm == nullptr) continue;
-      float* w[4] = {&weights[i].x, &weights[i].y, &weights[i].z, &weights[i].w};
-      for (uint32_t j = 0; j < 4; ++j) {
-        if (k + j < depth) *w[j] = elementOf(from.norm, from.normType, k + j);
-      }
-    }
-    if (from.norm != nullptr) {
-#pragma unroll
-      for (uint32_t i = 0; i < kKeptFours; ++i) {
-        squares = fmaf(v[i].x, v[i].x, squares);
-        squares = fmaf(v[i].y, v[i].y, squares);
-        squares = fmaf(v[i].z, v[i].z, squares);
-        squares = fmaf(v[i].w, v[i].w, squares);
-      }
-      const float norm = 1.0f / sqrtf(ofBlock(squares, shared, Add()) / float(depth) + from.epsilon);
-#pragma unroll
-      for (uint32_t i = 0; i < kKeptFours; ++i) {
-        const float4 w = weights[i];
-        v[i] = {v[i].x * norm * w.x, v[i].y * norm * w.y, v[i].z * norm * w.z, v[i].w * norm * w.w};
-      }
-    }
-#pragma unroll
-    for (uint32_t i = 0; i < kKeptFours; ++i) {
-      v[i] = turned(v[i], (i * kRowThreads + threadIdx.x) * 4);
-      greatest = greatestOf(greatest, v[i]);
-    }
-    if constexpr (kNarrow != Narrow::kBf16) scale = RowScale::of(ofBlock(greatest, shared, most));
-#pragma unroll
-    for (uint32_t i = 0; i < kKeptFours; ++i) {
-      const uint32_t k = (i * kRowThreads + threadIdx.x) * 4;
-      if (k < width) storeFour<kNarrow>(to, k, v[i], scale);
-    }
+  const bool whole = depth % 4 == 0 && reinterpret_cast<uintptr_t>(from.x) % 16 == 0, normed = from.norm != nullptr;
+  float scale;
+  if (depth > depthOfFours(normed ? kNormedFours : kPlainFours)) {
+    scale = narrowAgain<kNarrow>(from, x, depth, whole, to, shared);
+  } else if (normed) {
+    scale = narrowKept<kNarrow, kNormedFours, true>(from, x, depth, whole, to, shared);
+  } else if (depth <= depthOfFours(kNormedFours)) {
+    scale = narrowKept<kNarrow, kNormedFours, false>(from, x, depth, whole, to, shared);
   } else {
-    const float norm = from.norm != nullptr ? normScaleOf(x, depth, from.epsilon, shared) : 1.0f;
-    const auto valuesAt = [&](uint32_t k) { return turned(fourOf(from, x, k, depth, norm, whole), k); };
-    if constexpr (kNarrow != Narrow::kBf16) {
-      float greatest = 0;
-#pragma unroll 4
-      for (uint32_t k = threadIdx.x * 4; k < width; k += kRowThreads * 4) greatest = greatestOf(greatest, valuesAt(k));
-      scale = RowScale::of(ofBlock(greatest, shared, most));
-    }
-#pragma unroll 4
-    for (uint32_t k = threadIdx.x * 4; k < width; k += kRowThreads * 4) storeFour<kNarrow>(to, k, valuesAt(k), scale);
+    scale = narrowKept<kNarrow, kPlainFours, false>(from, x, depth, whole, to, shared);
   }
-  if (threadIdx.x == 0) *reinterpret_cast<float*>(to + size_t(width) * 2) = scale.divide;
+  if (threadIdx.x == 0) *reinterpret_cast<float*>(to + size_t(narrowWidth(depth)) * 2 + narrowSums(depth)) = scale;
+}
+
+// What an mma takes of a lane of the sums of the eight blocks from k on.
+__device__ __forceinline__ uint2 blockSumsOf(const std::byte* row, uint32_t depth, uint32_t k, uint32_t lane) {
+  return *reinterpret_cast<const uint2*>(row + size_t(narrowWidth(depth)) * 2 + k / 8 + lane % 4 * 8);
+}
+
+// What the sums of a narrowed row are multiplied by.
+__device__ __forceinline__ float narrowScale(const std::byte* row, uint32_t depth) {
+  return *reinterpret_cast<const float*>(row + size_t(narrowWidth(depth)) * 2 + narrowSums(depth));
 }
 
 }  // namespace quipu::cuda

@@ -12,16 +12,34 @@ namespace {
 __device__ float tableElement(const View& table, int32_t id, uint32_t k) {
   if (id < 0 || uint32_t(id) >= table.dims[0]) return 0;
   const size_t width = table.dims[1];
-  return isPacked(table.dtype) ? packedElement(table, uint32_t(id), k)
-                               : elementOf(table.data, table.dtype, size_t(id) * width + k);
+  if (isPacked(table.dtype)) return packedElement(table, uint32_t(id), k);
+  const float element = elementOf(table.data, table.dtype, size_t(id) * width + k);
+  return table.scales == nullptr ? element : element * table.scales[id];
 }
 
-__global__ void gatherKernel(View table, View ids, View out) {
+// to[k] = of(k) by a block; a thread waits once for four of them.
+template <typename Of>
+__device__ __forceinline__ void storeRow(float* to, uint32_t width, Of of) {
+  for (uint32_t first = threadIdx.x; first < width; first += 4 * kRowThreads) {
+    float v[4];
+#pragma unroll
+    for (uint32_t i = 0; i < 4; ++i) v[i] = first + i * kRowThreads < width ? of(first + i * kRowThreads) : 0;
+#pragma unroll
+    for (uint32_t i = 0; i < 4; ++i) {
+      if (first + i * kRowThreads < width) to[first + i * kRowThreads] = v[i];
+    }
+  }
+}
+
+// A block is a part of a row.
+constexpr uint32_t kGathered = 4 * kRowThreads;
+
+__global__ __launch_bounds__(kRowThreads) void gatherKernel(View table, View ids, View out) {
   waitForPredecessor();
   const int32_t id = ids.as<int32_t>()[blockIdx.x];
-  const uint32_t width = out.dims[1];
-  float* to = out.as<float>() + size_t(blockIdx.x) * width;
-  for (uint32_t k = threadIdx.x; k < width; k += kRowThreads) to[k] = tableElement(table, id, k);
+  const uint32_t width = out.dims[1], first = blockIdx.y * kGathered;
+  storeRow(out.as<float>() + size_t(blockIdx.x) * width + first, width - first < kGathered ? width - first : kGathered,
+           [&](uint32_t k) { return tableElement(table, id, first + k); });
 }
 
 __global__ __launch_bounds__(kRowThreads) void normKernel(View x, View weight, View out, float epsilon) {
@@ -32,9 +50,7 @@ __global__ __launch_bounds__(kRowThreads) void normKernel(View x, View weight, V
   const float* from = x.as<float>() + size_t(blockIdx.x) * width;
   float* to = out.as<float>() + size_t(blockIdx.x) * width;
   const float scale = normScaleOf(from, width, epsilon, words);
-  for (uint32_t k = threadIdx.x; k < width; k += kRowThreads) {
-    to[k] = from[k] * scale * elementOf(weight.data, weight.dtype, k);
-  }
+  storeRow(to, width, [&](uint32_t k) { return from[k] * scale * elementOf(weight.data, weight.dtype, k); });
 }
 
 __global__ __launch_bounds__(kRowThreads) void gatherNormKernel(View table, View ids, View weight, View out,
@@ -45,12 +61,10 @@ __global__ __launch_bounds__(kRowThreads) void gatherNormKernel(View table, View
   const int32_t id = ids.as<int32_t>()[blockIdx.x];
   const uint32_t width = out.dims[1];
   float* to = out.as<float>() + size_t(blockIdx.x) * width;
-  for (uint32_t k = threadIdx.x; k < width; k += kRowThreads) to[k] = tableElement(table, id, k);
+  storeRow(to, width, [&](uint32_t k) { return tableElement(table, id, k); });
   __syncthreads();
   const float scale = normScaleOf(to, width, epsilon, words);
-  for (uint32_t k = threadIdx.x; k < width; k += kRowThreads) {
-    to[k] = to[k] * scale * elementOf(weight.data, weight.dtype, k);
-  }
+  storeRow(to, width, [&](uint32_t k) { return to[k] * scale * elementOf(weight.data, weight.dtype, k); });
 }
 
 template <typename Of>
@@ -186,7 +200,8 @@ __global__ void advanceKernel(AdvanceViews v, RunState* state, uint32_t op) {
 
 void gatherRows(const OpCall& call, Launches& launches) {
   using namespace gather_rows;
-  launches(dim3(call[kOut].dims[0]), kRowThreads, 0, gatherKernel, call[kTable], call[kIds], call[kOut]);
+  launches(dim3(call[kOut].dims[0], blocksOf(call[kOut].dims[1], kGathered)), kRowThreads, 0, gatherKernel,
+           call[kTable], call[kIds], call[kOut]);
 }
 
 void rmsNorm(const OpCall& call, Launches& launches) {

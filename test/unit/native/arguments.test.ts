@@ -87,6 +87,10 @@ const CALLS: Readonly<Record<string, { call: (...args: Any[]) => unknown; args: 
     "new Device(target, threads)": { call: (...a) => new addon.Device(...a).dispose(), args: ["scalar", 1] },
     "buffer(bytes, indexBound, filled)": { call: (...a) => device.buffer(...a), args: [64, 0, false] },
     "place(file, offset, bytes, alignment)": { call: (...a) => device.place(...a), args: [file, 0, 16, 1] },
+    "placeMatrix(file, offset, alignment, dtype, rows, columns)": {
+      call: (...a) => device.placeMatrix(...a),
+      args: [file, 0, 1, 0, 2, 2],
+    },
     "program(stream, buffers)": {
       call: (...a) => {
         try {
