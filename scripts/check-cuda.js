@@ -1,11 +1,12 @@
 // What can be proven of the CUDA kernels without a GPU, of what `npm run build:cuda` has made of them for sm_80, sm_89 and sm_90:
 //
-//   node scripts/check-cuda.js [resources] [ptx] [races] [--write]
+//   node scripts/check-cuda.js [resources] [ptx] [races] [--write] [--all]
 //
 //   resources   registers, spills, shared memory, occupancy, tensor-core instructions and loads of 16 bytes of every kernel, against the
 //               table of docs/cuda-kernels.md, which --write makes anew, with its essentials in docs/cuda.md (test/cuda/resources.js)
 //   ptx         the PTX that nvcc emitted, run by an interpreter over launches that the emulator records: the same memory (test/cuda/ptx)
-//   races       that PTX, proven free of races in shared memory over all schedules (test/cuda/prove_races.py)
+//   races       that of sm_80, proven free of races over all schedules (test/cuda/prove_races.py): some kernels; --all takes every one that
+//               can be proven in all of its launches, of sm_90 too, which takes hours
 //
 // Installs NVIDIA's disassemblers, numpy and sentryward from PyPI into build/cuda-venv first. Exit status 1 where anything is wrong.
 import { execFileSync, spawnSync } from "node:child_process";
@@ -42,9 +43,10 @@ const TIERS = ["resources", "ptx", "races"];
 
 const asked = process.argv.slice(2);
 const write = asked.includes("--write");
-const named = asked.filter((arg) => arg !== "--write");
+const all = asked.includes("--all");
+const named = asked.filter((arg) => arg !== "--write" && arg !== "--all");
 const wrong = named.find((arg) => !TIERS.includes(arg));
-if (wrong !== undefined) stop(2, `${wrong}: expected some of ${TIERS.join(", ")}, --write`);
+if (wrong !== undefined) stop(2, `${wrong}: expected some of ${TIERS.join(", ")}, --write, --all`);
 const tiers = named.length > 0 ? named : TIERS;
 
 if (!existsSync(module)) stop(1, `there is no ${module}: npm run build:cuda -- ${ARCHITECTURES.join(" ")}`);
@@ -55,7 +57,10 @@ let failed = false;
 if (tiers.includes("resources")) checkResources();
 if (tiers.includes("ptx"))
   python("test/cuda/ptx/replay.py", launches, ...ARCHITECTURES.map((a) => `sm_${a}=${join(images, a)}`));
-if (tiers.includes("races")) python("test/cuda/prove_races.py", launches, join(images, "80"));
+if (tiers.includes("races")) {
+  for (const architecture of all ? ["80", "90"] : ["80"])
+    python("test/cuda/prove_races.py", launches, join(images, architecture), ...(all ? ["--all"] : []));
+}
 process.exit(failed ? 1 : 0);
 
 function stop(status, message) {

@@ -65,21 +65,26 @@ std::string hexadecimal(const std::vector<std::byte>& bytes) {
 
 Recording::Recording(const Launch& launch) : launch_(launch) {
   if (settings().recordTo.empty()) return;
+  arguments_ = launch.call->arguments();
+  std::vector<std::span<const std::byte>> memory;
   std::ostringstream shape;
   shape << launch.kernel << " " << textOf(launch.grid) << " " << textOf(launch.block) << " " << launch.dynamicShared;
-  wanted_ = files().shapes.insert(shape.str()).second;
-  if (!wanted_) return;
-  arguments_ = launch.call->arguments();
-  for (const std::vector<std::byte>& argument : arguments_) {
+  for (std::vector<std::byte> argument : arguments_) {
     for (size_t at = 0; at + sizeof(void*) <= argument.size(); at += sizeof(void*)) {
       const void* pointer;
       std::memcpy(&pointer, argument.data() + at, sizeof pointer);
       const std::span<const std::byte> bytes = machineMemory().around(pointer);
-      const bool known = std::any_of(memory_.begin(), memory_.end(),
-                                     [&](const Piece& piece) { return piece.bytes.data() == bytes.data(); });
-      if (!bytes.empty() && !known) memory_.push_back({bytes, pagesOf(bytes)});
+      if (bytes.empty()) continue;
+      std::memset(argument.data() + at, 0xff, sizeof pointer);  // wherever it is
+      const bool known =
+          std::any_of(memory.begin(), memory.end(), [&](const auto& each) { return each.data() == bytes.data(); });
+      if (!known) memory.push_back(bytes);
     }
+    shape << " " << hexadecimal(argument);
   }
+  wanted_ = files().shapes.insert(shape.str()).second;
+  if (!wanted_) return;
+  for (const std::span<const std::byte>& bytes : memory) memory_.push_back({bytes, pagesOf(bytes)});
 }
 
 void Recording::end() {

@@ -2,7 +2,7 @@
 // bytes, held against the table of docs/cuda-kernels.md.
 import { execFileSync } from "node:child_process";
 
-const NARROW = ["bf16", "f16", "rotated"];
+const NARROW = ["f16", "summed", "rotated"]; // native/cuda/kernels/rows.h
 const DTYPES = ["f32", "f16", "bf16", "i32", "i8", "q8", "q6", "q4"]; // native/core/formats.inc
 
 /**
@@ -71,8 +71,7 @@ export function rowOf(name) {
   return name
     .replace(/, \w+Op>$/, ">")
     .replace(/<\w+Op>$/, "")
-    .replace("DenseFormat<true>", "bf16")
-    .replace("DenseFormat<false>", "f16")
+    .replace("DenseFormat", "dense")
     .replace(/PackedFormat<\(DType\)(\d)>/, (_, dtype) => DTYPES[dtype])
     .replace(/\(DType\)(\d)/, (_, dtype) => DTYPES[dtype])
     .replace(/\(Narrow\)(\d)/, (_, narrow) => NARROW[narrow])
@@ -156,12 +155,7 @@ export function markdownOf(rows) {
 
 /** Of kernels that a token's or a prompt's time is in, as docs/cuda.md has it. */
 export function essentialsOf(rows) {
-  const names = [
-    "productKernel<bf16, 1, inline>",
-    "productKernel<q4, 1, inline>",
-    "wideKernel<bf16>",
-    "wideKernel<q4>",
-  ];
+  const names = ["productKernel<dense, 1, inline>", "productKernel<q4, 1, inline>", "denseKernel", "wideKernel<q4>"];
   names.push("chunkKernel<64>", "chunkKernel<128>", "promptKernel<64>", "promptKernel<128>", "sampleKernel");
   const lines = names
     .filter((name) => rows.has(name))

@@ -2,6 +2,7 @@
 const FORMATS = "native/cuda/kernels/product.h";
 const KERNEL = "native/cuda/kernels/product_kernel.h";
 const WIDE = "native/cuda/kernels/product_wide.h";
+const DENSE = "native/cuda/kernels/product_dense.h";
 const ROWS = "native/cuda/kernels/rows.h";
 const QKV = "native/cuda/kernels/product_qkv.cu";
 
@@ -84,34 +85,76 @@ export const mutants = [
     file: WIDE,
     from: "    __syncthreads();  // all warps' parts",
     to: "    if (!(MUTANT)) __syncthreads();  // all warps' parts",
-    tests: dense,
+    tests: packed,
   },
   {
     fault: "a prompt's stage is read before its copy has been waited for",
     file: WIDE,
     from: "    copyAsyncWait<Shape::kStages - 2>();",
     to: "    if (!(MUTANT)) copyAsyncWait<Shape::kStages - 2>();",
-    tests: dense,
+    tests: packed,
   },
   {
     fault: "a prompt's section does not begin at 0",
     file: WIDE,
     from: "      sum = 0;\n    }\n    begun = true;",
     to: "      if (!(MUTANT)) sum = 0;\n    }\n    begun = true;",
-    tests: dense,
+    tests: packed,
   },
   {
     fault: "a prompt's token that is not there is stored",
     file: WIDE,
-    from: "if (token >= tokens || firstTile + of >= tiles) continue;",
-    to: "if ((token >= tokens && !(MUTANT)) || firstTile + of >= tiles) continue;",
+    from: "    if (token >= tokens) continue;\n    const float scale",
+    to: "    if (token >= tokens && !(MUTANT)) continue;\n    const float scale",
+    tests: packed,
+  },
+  {
+    fault: "a prompt's stage of dense weights is read before all of it is there",
+    file: DENSE,
+    from: "      __syncthreads();  // all parts",
+    to: "      if (!(MUTANT)) __syncthreads();  // all parts",
+    tests: dense,
+  },
+  {
+    fault: "a prompt's stage of dense weights is read before its copy has been waited for",
+    file: DENSE,
+    from: "      copyAsyncWait<Shape::kStages - 2>();",
+    to: "      if (!(MUTANT)) copyAsyncWait<Shape::kStages - 2>();",
+    tests: dense,
+  },
+  {
+    fault: "a stage of dense weights is filled again that is still read",
+    file: DENSE,
+    from: "const uint32_t ahead = slot == 0 ? Shape::kStages - 1 : slot - 1;",
+    to: "const uint32_t ahead = MUTANT ? slot : slot == 0 ? Shape::kStages - 1 : slot - 1;",
+    tests: dense,
+  },
+  {
+    fault: "octets of a row are copied to places that are read as others",
+    file: DENSE,
+    from: "stagePlace(threadIdx.x / 8, threadIdx.x % 8);",
+    to: "stagePlace(threadIdx.x / 8, MUTANT ? threadIdx.x % 4 : threadIdx.x % 8);",
+    tests: dense,
+  },
+  {
+    fault: "a section of dense weights does not begin at 0",
+    file: DENSE,
+    from: "      sum = 0;\n    }\n  }",
+    to: "      if (!(MUTANT)) sum = 0;\n    }\n  }",
+    tests: dense,
+  },
+  {
+    fault: "a prompt's token that is not there is stored by dense weights",
+    file: DENSE,
+    from: "      if (token >= tokens) continue;",
+    to: "      if (token >= tokens && !(MUTANT)) continue;",
     tests: dense,
   },
   {
     fault: "fragments of weights are swapped",
     file: FORMATS,
-    from: "return {{low.x, high.x, low.y, high.y}, {low.z, high.z, low.w, high.w}};",
-    to: "return {{low.x, MUTANT ? low.y : high.x, MUTANT ? high.x : low.y, high.y}, {low.z, high.z, low.w, high.w}};",
+    from: "ldmatrix4(step.first, rows + swizzled(lane % 8, lane / 16));",
+    to: "ldmatrix4(step.first, rows + swizzled(lane % 8, lane / 16 + (MUTANT ? 1 : 0)));",
     tests: dense,
   },
   {
@@ -129,17 +172,17 @@ export const mutants = [
     tests: packed,
   },
   {
-    fault: "upper codes of q4 are those below",
+    fault: "codes of q4 are those of the place before",
     file: FORMATS,
-    from: "const uint32_t upper = word >> 8;",
-    to: "const uint32_t upper = word >> (MUTANT ? 0 : 8);",
+    from: "pairs[i] = lop3<kAndOr>(word >> (4 * i),",
+    to: "pairs[i] = lop3<kAndOr>(word >> (4 * (MUTANT && i > 0 ? i - 1 : i)),",
     tests: packed,
   },
   {
     fault: "q4's minimums are not taken off",
     file: FORMATS,
-    from: "addScaled(sums, block, step.lowMinimum, step.highMinimum);",
-    to: "if (!(MUTANT)) addScaled(sums, block, step.lowMinimum, step.highMinimum);",
+    from: "addScaled(sums, least, end.lowMinimum, end.highMinimum);",
+    to: "if (!(MUTANT)) addScaled(sums, least, end.lowMinimum, end.highMinimum);",
     tests: packed,
   },
   {
@@ -166,9 +209,16 @@ export const mutants = [
   {
     fault: "a narrow row is stored beyond its end",
     file: ROWS,
-    from: "      if (k < width) storeFour<kNarrow>(to, k, v[i], scale);",
-    to: "      if (k < width || MUTANT) storeFour<kNarrow>(to, k, v[i], scale);",
+    from: "    if (k < width) storeFour<kNarrow>(to, k, width, v[i], scale.multiply);",
+    to: "    if (k < width || MUTANT) storeFour<kNarrow>(to, k, width, v[i], scale.multiply);",
     tests: dense,
+  },
+  {
+    fault: "the sums of a row's blocks leave half of their lanes out",
+    file: ROWS,
+    from: "for (uint32_t apart = 1; apart <= 4; apart *= 2) sum +=",
+    to: "for (uint32_t apart = 1; apart <= (MUTANT ? 2 : 4); apart *= 2) sum +=",
+    tests: packed,
   },
   {
     fault: "keys go to the place of the token before",

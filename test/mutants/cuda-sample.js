@@ -152,8 +152,8 @@ export const mutants = [
   {
     fault: "a row is normed before all of it is there",
     file: SIMPLE,
-    from: "to[k] = tableElement(table, id, k);\n  __syncthreads();",
-    to: "to[k] = tableElement(table, id, k);\n  if (!(MUTANT)) __syncthreads();",
+    from: "return tableElement(table, id, k); });\n  __syncthreads();",
+    to: "return tableElement(table, id, k); });\n  if (!(MUTANT)) __syncthreads();",
     tests: ["kernels/gather-norm"],
   },
   {

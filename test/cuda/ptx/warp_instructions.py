@@ -80,8 +80,7 @@ class WarpInstructions:
         def run(lanes):
             left, right = ([np.broadcast_to(x(lanes), lanes.shape).reshape(-1, WARP) for x in xs] for xs in (a, b))
             sums = [
-                before(lanes) + product.reshape(-1)
-                for before, product in zip(added, num.product_16_8_16(left, right, decode), strict=True)
+                before(lanes) + product.reshape(-1) for before, product in zip(added, num.product_16_8_16(left, right, decode), strict=True)
             ]
             for write, total in zip(targets, sums):
                 write(lanes, total)
