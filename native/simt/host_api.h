@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <memory>
 #include <tuple>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "simt/vector_types.h"
 
@@ -208,6 +210,8 @@ class Call {
  public:
   virtual ~Call() = default;
   virtual void run() const = 0;
+  // The bytes of each.
+  virtual std::vector<std::vector<std::byte>> arguments() const = 0;
 };
 
 template <typename... Parameters>
@@ -218,8 +222,18 @@ class KernelCall final : public Call {
       : kernel_(kernel), parameters_(std::forward<Arguments>(arguments)...) {}
 
   void run() const override { apply(std::index_sequence_for<Parameters...>()); }
+  std::vector<std::vector<std::byte>> arguments() const override {
+    static_assert((std::is_trivially_copyable_v<Parameters> && ...));
+    return std::apply([](const Parameters&... each) { return std::vector<std::vector<std::byte>>{bytesOf(each)...}; },
+                      parameters_);
+  }
 
  private:
+  template <typename T>
+  static std::vector<std::byte> bytesOf(const T& value) {
+    const auto* first = reinterpret_cast<const std::byte*>(&value);
+    return {first, first + sizeof value};
+  }
   // Parameters are copied by nobody that the detectors watch: they are the device's constant memory.
   template <size_t... I>
   __attribute__((no_sanitize("thread", "undefined"))) void apply(std::index_sequence<I...>) const {

@@ -99,6 +99,17 @@ bool MachineMemory::holds(const void* address, size_t bytes) const {
   return offset - it->first <= it->second.bytes && bytes <= it->second.bytes - (offset - it->first);
 }
 
+std::span<const std::byte> MachineMemory::around(const void* address) const {
+  const std::lock_guard lock(mutex_);
+  if (!region_.contains(address)) return {};
+  const size_t offset = region_.offsetOf(address);
+  auto it = allocations_.upper_bound(offset);
+  if (it == allocations_.begin()) return {};
+  --it;
+  if (offset - it->first >= it->second.bytes) return {};
+  return {region_.base() + it->first, it->second.bytes};
+}
+
 std::string MachineMemory::describe(const void* address) const {
   const std::lock_guard lock(mutex_);
   const size_t offset = region_.offsetOf(address);

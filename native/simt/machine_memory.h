@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <map>
 #include <mutex>
+#include <span>
 #include <string>
 
 #include "simt/memory.h"
@@ -23,6 +24,8 @@ class MachineMemory {
   // Whether the range lies in one allocation.
   bool holds(const void* address, size_t bytes) const;
   bool contains(const void* address) const { return region_.contains(address); }
+  // The allocation that an address is in; empty where it is in none.
+  std::span<const std::byte> around(const void* address) const;
   // "at byte 8 of an allocation of 64 bytes".
   std::string describe(const void* address) const;
   // What the host, or a copy, writes.

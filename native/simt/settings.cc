@@ -36,6 +36,12 @@ Settings ofEnvironment() {
   s.devices = static_cast<int>(whole("QUIPU_SIMT_DEVICES", static_cast<uint64_t>(s.devices)));
   s.driver = static_cast<int>(whole("QUIPU_SIMT_DRIVER", static_cast<uint64_t>(s.driver)));
   s.loseAt = whole("QUIPU_SIMT_LOSE", 0);
+  const char* recordTo = getenv("QUIPU_SIMT_RECORD");
+  s.recordTo = recordTo == nullptr ? "" : recordTo;
+  if (!s.recordTo.empty() && s.seed != 0) {  // what runs at once with another has no memory of its own before and after
+    fprintf(stderr, "simt: QUIPU_SIMT_RECORD: launches are recorded with QUIPU_SIMT_SEED=0 alone\n");
+    exit(2);
+  }
   const auto arch = static_cast<int>(whole("QUIPU_SIMT_ARCH", 90));
   s.major = arch / 10;
   s.minor = arch % 10;

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace quipu::simt {
 
@@ -21,6 +22,7 @@ struct Settings {
   int driver = 13000;               // QUIPU_SIMT_DRIVER: the version of CUDA that the driver is for
   int major = 9, minor = 0;         // QUIPU_SIMT_ARCH: 80, 86, 89, 90, 100, 120: the compute capability
   uint64_t loseAt = 0;              // QUIPU_SIMT_LOSE: which launch fails as if the device were lost; 0: none
+  std::string recordTo;             // QUIPU_SIMT_RECORD: a folder that launches are kept in (recording.h); empty: none
 };
 
 // Bytes of shared memory that a block of the device can have.

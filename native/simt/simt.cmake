@@ -13,6 +13,7 @@ set(QUIPU_SIMT_SOURCES
   meeting.cc
   memory.cc
   ordering.cc
+  recording.cc
   report.cc
   runtime.cc
   runtime_memory.cc

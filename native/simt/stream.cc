@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "simt/machine_memory.h"
+#include "simt/recording.h"
 #include "simt/report.h"
 #include "simt/settings.h"
 
@@ -269,7 +270,9 @@ void Executor::runKernels(Lock& lock, Stream& stream) {
   };
   const std::shared_ptr<const Launch> launch = stream.queue.front()->work.launch;
   lock.unlock();
+  Recording recording(*launch);
   const bool fine = scheduler_.run(launch, successor, ended, stream.chain);
+  if (fine) recording.end();
   lock.lock();
   if (!fine) lose();
 }

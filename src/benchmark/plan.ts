@@ -1,6 +1,6 @@
 // planModel: what to expect of a checkpoint on this machine, memory and speed, from its headers.
 import { abortSignal, callback, flag, type Kinds, readOptions } from "../arguments.js";
-import { abortedError } from "../errors.js";
+import { abortedError, isQuipuError } from "../errors.js";
 import { LOAD_OPTIONS, type LoadOptions } from "../generate/load.js";
 import { type CheckpointPlan, type CheckpointSource, type LoadPlan, planCheckpoint } from "../generate/plan.js";
 import { describeMachine } from "../machine/machine.js";
@@ -18,6 +18,9 @@ export interface PlanOptions
   /** Told how many of the formats are measured, and of how many. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
+
+/** A measurement that the system gives no memory, or no thread. */
+const REFUSED = ["ERR_OUT_OF_MEMORY", "ERR_DEVICE_UNAVAILABLE"];
 
 const { batchSize, cacheTokens, contextLength, fuse, kvCache, quantize, slots, threads } = LOAD_OPTIONS;
 
@@ -37,6 +40,8 @@ export interface ModelPlan extends Omit<CheckpointPlan, "loads"> {
   readonly threads: number;
   /** Measured, where a speed is expected. */
   readonly roofs?: Roofs;
+  /** Why a speed that was to be measured is not expected, in a sentence. */
+  readonly speedProblem?: string;
   readonly loads: readonly LoadPlanWithSpeed[];
 }
 
@@ -58,15 +63,29 @@ export async function planModel(from?: string | URL | CheckpointSource, given?: 
   const measured = plan.loads.filter(({ kvCache, fits }) => fits && kvCache === (options.kvCache ?? "f16"));
   if (!speed || measured.length === 0) return { ...plan, ...machine };
   onProgress?.(0, measured.length);
-  const roofs = await measureRoofs(target, machine.threads, signal);
-  const speeds = new Map<LoadPlan, ExpectedSpeed | undefined>();
-  for (const load of measured) {
-    speeds.set(load, await expectSpeed(plan.config, found, load, roofs, { ...options, signal }));
-    onProgress?.(speeds.size, measured.length);
+  let roofs: Roofs | undefined;
+  let speedProblem: string | undefined;
+  const speeds = new Map<LoadPlan, ExpectedSpeed>();
+  try {
+    roofs = await measureRoofs(target, machine.threads, signal);
+    for (const [done, load] of measured.entries()) {
+      const expected = await expectSpeed(plan.config, found, load, roofs, { ...options, signal });
+      if (expected === undefined) speedProblem ??= `there is no memory for a layer of it in ${load.quantize}`;
+      else speeds.set(load, expected);
+      onProgress?.(done + 1, measured.length);
+    }
+  } catch (error) {
+    // What memory it takes is known all the same.
+    if (!isQuipuError(error) || !REFUSED.includes(error.code)) throw error;
+    speedProblem = error.message;
   }
   const withSpeed = (load: LoadPlan): LoadPlanWithSpeed => {
     const expected = speeds.get(load);
     return expected === undefined ? load : { ...load, speed: expected };
   };
-  return { ...plan, ...machine, roofs, loads: plan.loads.map(withSpeed) };
+  return {
+    ...{ ...plan, ...machine, loads: plan.loads.map(withSpeed) },
+    ...(roofs !== undefined && { roofs }),
+    ...(speedProblem !== undefined && { speedProblem }),
+  };
 }

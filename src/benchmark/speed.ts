@@ -4,7 +4,6 @@
 // by the bytes that a token reads. The roofs bound what comes of it (docs/decisions/0025).
 import { FILE_DTYPES } from "../device/formats.js";
 import { bytesOf } from "../device/tensor.js";
-import { isQuipuError } from "../errors.js";
 import type { MemoryOptions } from "../generate/load-memory.js";
 import type { LoadPlan } from "../generate/plan.js";
 import { openSample } from "../generate/sample-model.js";
@@ -45,7 +44,7 @@ export interface SpeedOptions extends MemoryOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a load is expected to do; undefined where a sample of it does not fit the memory. @throws {QuipuError} ERR_ABORTED. */
+/** What a load is expected to do; undefined where there is no room for a sample of it. @throws {QuipuError} ERR_ABORTED; ERR_OUT_OF_MEMORY and ERR_DEVICE_UNAVAILABLE where the system refuses a sample memory or threads. */
 export async function expectSpeed(
   config: LlamaConfig,
   found: FoundTensors,
@@ -59,37 +58,32 @@ export async function expectSpeed(
   const layers = sampleLayers(sizesOf(config, found, load));
   if (layers === 0) return undefined;
   const sized = { ...options, quantize, kvCache, contextLength: Math.min(contextLength, PROMPT_TOKENS + GEN_TOKENS) };
-  try {
-    await using sample = await openSample(config, found, sized, layers, signal);
-    const stats = sample.stats();
-    const few = Math.min(TIMED, Math.max(2, Math.floor(depth)));
-    const prompt = idsFor(sample, promptTokens);
-    await promptTime(sample, prompt, signal); // records the programs
-    const first = await decode(sample, idsFor(sample, 1), few, { signal });
-    // Steps are queued some milliseconds ahead: of quick ones as many are timed as a benchmark has.
-    const all = Math.max(few, Math.round(2 * depth));
-    const timed = (first.ms / (few - 1)) * all * 2 < ENOUGH_MS ? all : few;
-    const before = idsFor(sample, Math.max(1, Math.round(depth - timed / 2)));
-    const stepMs = await medianOf(async () => (await decode(sample, before, timed, { signal })).ms / (timed - 1));
-    const promptMs = await medianOf(() => promptTime(sample, prompt, signal));
-    const sampled = stats.weightBytesPerToken + stats.cacheBytesPerPosition * depth;
-    const whole = load.weightBytesPerToken + load.cacheBytesPerPosition * depth;
-    const scale = config.layers / layers;
-    // Of a prompt's step the head is read once, for its last row.
-    const headMs = layers === config.layers ? 0 : stepMs * (1 - (whole - sampled) / sampled / (scale - 1));
-    const bound = whole < CACHES * (lastLevelCacheBytes() ?? 0) ? 0 : (1000 * whole) / roofs.readBandwidth;
-    const wholeStepMs = Math.max((stepMs * whole) / sampled, bound);
-    const readBytesPerSecond = (1000 * whole) / wholeStepMs;
-    return {
-      ...{ promptTokens, prompt: (1000 * promptTokens) / (headMs + (promptMs - headMs) * scale) },
-      ...{ depth, decode: 1000 / wholeStepMs, readBytesPerSecond },
-      ...(bound > 0 && { share: readBytesPerSecond / roofs.readBandwidth }),
-      measuredLayers: layers,
-    };
-  } catch (error) {
-    if (isQuipuError(error) && error.code === "ERR_OUT_OF_MEMORY") return undefined;
-    throw error;
-  }
+  await using sample = await openSample(config, found, sized, layers, signal);
+  const stats = sample.stats();
+  const few = Math.min(TIMED, Math.max(2, Math.floor(depth)));
+  const prompt = idsFor(sample, promptTokens);
+  await promptTime(sample, prompt, signal); // records the programs
+  const first = await decode(sample, idsFor(sample, 1), few, { signal });
+  // Steps are queued some milliseconds ahead: of quick ones as many are timed as a benchmark has.
+  const all = Math.max(few, Math.round(2 * depth));
+  const timed = (first.ms / (few - 1)) * all * 2 < ENOUGH_MS ? all : few;
+  const before = idsFor(sample, Math.max(1, Math.round(depth - timed / 2)));
+  const stepMs = await medianOf(async () => (await decode(sample, before, timed, { signal })).ms / (timed - 1));
+  const promptMs = await medianOf(() => promptTime(sample, prompt, signal));
+  const sampled = stats.weightBytesPerToken + stats.cacheBytesPerPosition * depth;
+  const whole = load.weightBytesPerToken + load.cacheBytesPerPosition * depth;
+  const scale = config.layers / layers;
+  // Of a prompt's step the head is read once, for its last row.
+  const headMs = layers === config.layers ? 0 : stepMs * (1 - (whole - sampled) / sampled / (scale - 1));
+  const bound = whole < CACHES * (lastLevelCacheBytes() ?? 0) ? 0 : (1000 * whole) / roofs.readBandwidth;
+  const wholeStepMs = Math.max((stepMs * whole) / sampled, bound);
+  const readBytesPerSecond = (1000 * whole) / wholeStepMs;
+  return {
+    ...{ promptTokens, prompt: (1000 * promptTokens) / (headMs + (promptMs - headMs) * scale) },
+    ...{ depth, decode: 1000 / wholeStepMs, readBytesPerSecond },
+    ...(bound > 0 && { share: readBytesPerSecond / roofs.readBandwidth }),
+    measuredLayers: layers,
+  };
 }
 
 /** What a sample is sized by, in bytes. */

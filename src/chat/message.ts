@@ -148,6 +148,11 @@ function checkMessage(message: PyDict, where: string): PyDict {
       throw wrongArgument(`${where}.${name}`, "a text or null", value);
   }
   checkContent(given.get("content"), `${where}.content`);
+  // Null is said on purpose, as of a refusal; a field that is not there was forgotten, or has another name.
+  const isSaid = ["content", "tool_calls", "reasoning_content", "thinking", "reasoning"].some((name) =>
+    message.has(name),
+  );
+  if (!isSaid) throw wrongArgument(`${where}.content`, "a text, parts, or tool_calls in its place", undefined);
   const calls = given.get("tool_calls");
   if (calls !== undefined && !(Array.isArray(calls) && calls.every((call) => call instanceof PyDict))) {
     throw wrongArgument(`${where}.tool_calls`, "a list of { id, type, function: { name, arguments } }", calls);

@@ -40,8 +40,8 @@ export function parseJson(text: string): Value {
  * Reads JSON as Python does, so that templates print what they print there: 1.0 is no 1, and the fields of arguments keep their order, which
  * JSON.parse changes where they look like numbers.
  *
- * @throws {QuipuError} ERR_USAGE for what is no JSON, no list and no object with "messages", or has a field of another kind. What is in
- *   the messages is checked where they are used.
+ * @throws {QuipuError} ERR_USAGE for what is no JSON, no list and no object with "messages", or has a field of another kind; of messages it
+ *   names message and field.
  */
 export function parseChatRequest(text: string): ChatRequest {
   checkArgument("text", text, string);
@@ -72,11 +72,9 @@ export function parseChatRequest(text: string): ChatRequest {
     if (message instanceof PyDict) return { ...Object.fromEntries(message.entries()), ...contentOf(message) };
     throw wrongArgument(`messages[${index}]`, "{ role, content }", message);
   };
-  return {
-    ...(options as ChatOptions),
-    messages: messages.map(fields) as unknown as readonly ChatMessage[],
-    otherFields,
-  };
+  const request = { ...(options as ChatOptions), messages: messages.map(fields) as unknown as readonly ChatMessage[] };
+  checkConversation(request.messages, request);
+  return { ...request, otherFields };
 }
 
 /** Parts of a content as callers write them, not as templates see them. */

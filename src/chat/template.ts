@@ -245,7 +245,11 @@ export class ChatTemplate {
       };
       return template.render(context, limits);
     } catch (cause) {
-      throw this.#failed("cannot render these messages", source, cause);
+      const roles = firstOf(
+        messages.map((message) => message.get("role") as string),
+        8,
+      );
+      throw this.#failed(`cannot render these messages (${roles})`, source, cause, "messages");
     }
   }
 
@@ -277,7 +281,8 @@ export class ChatTemplate {
     return { conversation: texts, text: render(texts) };
   }
 
-  #failed(what: string, source: string, cause?: unknown): QuipuError {
+  /** @param about the argument that is refused, where the template itself is not. */
+  #failed(what: string, source: string, cause?: unknown, about?: string): QuipuError {
     const isAbsent = cause instanceof JinjaError && cause.kind === "Unsupported";
     const why = cause instanceof Error ? `: ${isAbsent ? "not supported: " : ""}${cause.message}` : "";
     const [name] = [...this.#sources].find(([, text]) => text === source) ?? [];
@@ -290,7 +295,7 @@ export class ChatTemplate {
       const option = "chatTemplate";
       return new QuipuError("ERR_CHAT_TEMPLATE", `${option}: the template ${problem}`, { cause, option });
     }
-    return new QuipuError("ERR_CHAT_TEMPLATE", `${this.where}: the chat template ${problem}`, { cause });
+    return new QuipuError("ERR_CHAT_TEMPLATE", `${this.where}: the chat template ${problem}`, { cause, option: about });
   }
 }
 

@@ -1,7 +1,7 @@
 // From a name on the hub, or a folder of its cache, to the checkpoint that is meant: a snapshot (hub/cache.ts has the layout).
 import { readdirSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { QuipuError } from "../errors.js";
+import { isQuipuError, QuipuError } from "../errors.js";
 import { firstOf, type Warn } from "../warnings.js";
 import { examine, systemError } from "./file.js";
 import { CachedRepository, isSnapshotName, repoOfFolder } from "./hub/cache.js";
@@ -35,6 +35,30 @@ export function namedCheckpoint(text: string, whole: boolean): string | undefine
   const folder = repository.snapshot(commit);
   const problem = whole ? snapshotProblem(folder) : undefined;
   return problem === undefined ? folder : fail(`${problem} (${folder})`);
+}
+
+/** Of a damaged file. */
+const DAMAGED = ["ERR_MODEL_INVALID", "ERR_TOKENIZER_INVALID"];
+
+/**
+ * Runs `read`, which reads the files of the checkpoint in `dir`: where one is wrong that lies in the hub's cache, the error says what mends it.
+ *
+ * @throws whatever `read` throws.
+ */
+export async function inCheckpoint<T>(dir: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    const snapshots = dirname(resolve(dir));
+    const repo = basename(snapshots) === "snapshots" ? repoOfFolder(basename(dirname(snapshots))) : undefined;
+    if (repo === undefined || !isQuipuError(error) || !DAMAGED.includes(error.code)) throw error;
+    const commit = basename(resolve(dir));
+    const next = `It is a file of ${repo} in the hub's cache (${resolve(dir)}): \`quipu pull ${repo}@${commit}\` mends it if it is damaged.`;
+    throw new QuipuError(error.code, `${error.message.replace(/\.?$/, ".")} ${next}`, {
+      cause: error,
+      option: "verify",
+    });
+  }
 }
 
 /** Of no revision in particular main, else the only one. */

@@ -27,6 +27,8 @@ export interface ChatInput {
   readonly messages: readonly ChatMessage[] | undefined;
   /** The options for the templates of a model. */
   optionsFor(template: ChatTemplate | undefined): ChatOptions;
+  /** The error, with the file that the messages are from where a template refuses them. */
+  explained<T>(error: T): T | QuipuError;
 }
 
 /**
@@ -61,8 +63,9 @@ export async function readChatInput(
       `${given.continue ? "--continue" : `${flag}: continue_final_message`}: the last message goes on, or another begins (add_generation_prompt in ${file}): choose one`,
     );
   }
+  const explained = <T>(error: T) => (file === undefined ? error : ofFile(error, `${flag} ${file}`));
   const isFile = chatTemplate !== undefined && (await stat(chatTemplate).catch(() => undefined))?.isFile();
-  if (!isFile) return { messages, optionsFor: (template) => checkNamed(options, template) };
+  if (!isFile) return { messages, optionsFor: (template) => checkNamed(options, template), explained };
   const text = await readText("--chat-template", chatTemplate, signal);
   if (!/\{[{%#]/.test(text)) {
     throw new QuipuError(
@@ -72,7 +75,14 @@ export async function readChatInput(
   }
   // A name of the model's own comes first: what it stands for must not change with the folder that quipu is run in.
   const named = (template: ChatTemplate | undefined) => template?.names.includes(chatTemplate) === true;
-  return { messages, optionsFor: (template) => (named(template) ? options : { ...options, chatTemplate: text }) };
+  const optionsFor = (template: ChatTemplate | undefined) =>
+    named(template) ? options : { ...options, chatTemplate: text };
+  return { messages, optionsFor, explained };
+}
+
+function ofFile<T>(error: T, file: string): T | QuipuError {
+  if (!isQuipuError(error) || error.code !== "ERR_CHAT_TEMPLATE" || error.option !== "messages") return error;
+  return new QuipuError(error.code, `${file}: ${error.message}`, { cause: error });
 }
 
 /** @throws {QuipuError} ERR_USAGE for what --chat-template gives, where it is neither a name of the model's nor a Jinja text. */

@@ -1,5 +1,14 @@
 // The options of a model, from the command line's names to the library's.
-import { type CudaName, type LoadOptions, loadModel, type Model, type ModelWarning, type Warn } from "../index.js";
+import {
+  type CudaName,
+  isQuipuError,
+  type LoadOptions,
+  loadModel,
+  type Model,
+  type ModelWarning,
+  QuipuError,
+  type Warn,
+} from "../index.js";
 import type { Context } from "./context.js";
 import type { Progress } from "./terminal/progress.js";
 import { formatBytes } from "./terminal/tables.js";
@@ -46,6 +55,12 @@ export function loadOptions(
   };
 }
 
+/** An error of a device that -ngl asked for says so. */
+export function withAskedDevice<T>(error: T, { nGpuLayers = 0 }: Pick<ModelOptions, "nGpuLayers">): T | QuipuError {
+  if (nGpuLayers <= 0 || !isQuipuError(error) || error.option !== "device") return error;
+  return new QuipuError(error.code, error.message, { cause: error, option: "nGpuLayers" });
+}
+
 /** @throws {QuipuError} as {@link loadModel} does. */
 export async function loadFrom(options: ModelOptions, progress: Progress, context: Context): Promise<Model> {
   try {
@@ -53,6 +68,8 @@ export async function loadFrom(options: ModelOptions, progress: Progress, contex
       ...loadOptions(options, progress, context),
       onProgress: (done, total) => progress.draw("loading", done, total),
     });
+  } catch (error) {
+    throw withAskedDevice(error, options);
   } finally {
     progress.erase();
   }

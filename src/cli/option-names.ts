@@ -62,8 +62,10 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
   format: "--format",
   memory: "--memory, --min-piece-count",
   mmap: "without --no-mmap",
+  nGpuLayers: "-ngl 0",
   onOverflow: "--ctx-size, --on-overflow truncate-head, truncate-middle or slide",
   raw: "without --chat, --system, --messages, --tools and --template-var; or with --chat-template",
+  verify: "with --verify",
 };
 
 /** The message, with the option that it is about, and those that would do, called by their names here. */

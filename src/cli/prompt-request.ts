@@ -15,6 +15,8 @@ export interface PromptRequest {
   readonly text: string | undefined;
   /** The prompt for a model with these templates: through the template as asked, else where there is one. */
   for(template: ChatTemplate | undefined): { readonly prompt: Prompt; readonly options: GenerateOptions };
+  /** An error of the prompt, with the file that it is from where it does not say so. */
+  explained<T>(error: T): T | QuipuError;
 }
 
 /**
@@ -40,11 +42,12 @@ export async function readPromptRequest(
     });
   }
   const input = await readChatInput(options, signal);
-  const { messages } = input;
+  const { messages, explained } = input;
   if (messages !== undefined) {
     return {
       text: undefined,
       for: (template) => ({ prompt: messages, options: { ...input.optionsFor(template), system } }),
+      explained,
     };
   }
   const text = await readPrompt(words, { ...options, stdin: options.stdin && options.tools !== "-" }, signal);
@@ -59,5 +62,6 @@ export async function readPromptRequest(
         options: { ...own, system, special, raw: raw === true || !templated },
       };
     },
+    explained,
   };
 }

@@ -308,10 +308,14 @@ function openCuda(gpu: number, fuse: DeviceOptions["fuse"]): Device {
   } catch (cause) {
     if (!isQuipuError(cause) || (cause.code !== "ERR_ADDON" && cause.code !== "ERR_DEVICE_UNAVAILABLE")) throw cause;
     const what = cause.code === "ERR_ADDON" ? cause.message : `${cause.message}.`;
-    throw new QuipuError("ERR_DEVICE_UNAVAILABLE", `device cuda is not available: ${what} Use the device cpu.`, {
-      option: "device",
-      cause,
-    });
+    throw new QuipuError(
+      "ERR_DEVICE_UNAVAILABLE",
+      `device ${gpu === 0 ? "cuda" : `cuda:${gpu}`} is not available: ${what} Use the device cpu.`,
+      {
+        option: "device",
+        cause,
+      },
+    );
   }
 }
 

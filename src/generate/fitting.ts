@@ -22,9 +22,16 @@ export interface Budget {
   readonly addressSpace: number;
 }
 
-/** What this process can have now, besides what it has. */
+/**
+ * Address space that a load leaves to V8 where it is limited (`ulimit -v`): its heap grows by whole pages, its compilers map code and take zones, and
+ * where one of these is refused it aborts the process, which no error of ours could follow.
+ */
+const RESERVE = 2 ** 26;
+
+/** What this process can have now, besides what it has, and what V8 may still need. */
 export function budgetNow(): Budget {
-  return { memory: availableMemory(), addressSpace: availableAddressSpace() };
+  const addressSpace = Math.max(0, availableAddressSpace() - RESERVE);
+  return { memory: Math.min(availableMemory(), addressSpace), addressSpace };
 }
 
 export interface LoadOptionsForMemory extends MemoryOptions {

@@ -5,6 +5,7 @@ import { type Kinds, readOptions, whole } from "../arguments.js";
 import { loadChatTemplate } from "../chat/template-files.js";
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import { examine } from "../checkpoint/file.js";
+import { inCheckpoint } from "../checkpoint/hub.js";
 import type { TensorInfo } from "../checkpoint/safetensors.js";
 import { PlannedDevice } from "../device/planned-device.js";
 import { isQuipuError } from "../errors.js";
@@ -76,6 +77,15 @@ export async function inspectModel(pathOrName?: string | URL, options?: InspectO
   const { contextLength, kvCache = "f16" } = readOptions<InspectOptions>("inspectModel", options, INSPECT_OPTIONS);
   const { warnings, warn } = collectWarnings();
   const dir = wholeModelFolder(pathOrName, warn);
+  return inCheckpoint(dir, () => inspectFolder(dir, contextLength, kvCache, { warnings, warn }));
+}
+
+async function inspectFolder(
+  dir: string,
+  contextLength: number | undefined,
+  kvCache: KvCacheType,
+  { warnings, warn }: ReturnType<typeof collectWarnings>,
+): Promise<ModelReport> {
   const config = await readConfig(dir, warn);
   const [checkpoint, generationConfig] = await Promise.all([
     openCheckpoint(dir, warn),

@@ -13,6 +13,7 @@ import {
 } from "../arguments.js";
 import { loadChatTemplate } from "../chat/template-files.js";
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
+import { inCheckpoint } from "../checkpoint/hub.js";
 import { CUDA_NAME, type CudaName, openDevice } from "../device/device.js";
 import { FUSIONS, type Fusion } from "../device/fusions.js";
 import { abortedError } from "../errors.js";
@@ -121,11 +122,19 @@ export async function loadModel(
 export async function loadModel(pathOrName: string | URL | undefined, options: LoadOptions | undefined): Promise<Model>;
 export async function loadModel(pathOrName?: string | URL, given?: LoadOptions): Promise<Model> {
   const options = readOptions<LoadOptions>("loadModel", given, LOAD_OPTIONS);
-  const { threads, mmap = true, cache = true, signal } = options;
-  const { batchSize = DEFAULT_BATCH_SIZE, slotTimeoutMs = DEFAULT_SLOT_TIMEOUT_MS } = options;
-  if (signal?.aborted) throw abortedError(signal);
+  if (options.signal?.aborted) throw abortedError(options.signal);
   const { warnings, warn } = collectWarnings(options.onWarning);
   const dir = wholeModelFolder(pathOrName, warn);
+  return inCheckpoint(dir, () => loadFolder(dir, options, { warnings, warn }));
+}
+
+async function loadFolder(
+  dir: string,
+  options: LoadOptions,
+  { warnings, warn }: ReturnType<typeof collectWarnings>,
+): Promise<Model> {
+  const { threads, mmap = true, cache = true, signal } = options;
+  const { batchSize = DEFAULT_BATCH_SIZE, slotTimeoutMs = DEFAULT_SLOT_TIMEOUT_MS } = options;
   const config = await readConfig(dir, warn);
   const [checkpoint, generationConfig, tokenizer, chatTemplate, eosTokens] = await Promise.all([
     openCheckpoint(dir, warn),

@@ -4,6 +4,7 @@ import { madeBy } from "../arguments.js";
 import { openSource } from "../checkpoint/checkpoint.js";
 import { sameContents } from "../checkpoint/contents.js";
 import { withHubSource } from "../checkpoint/hub/source.js";
+import { inCheckpoint } from "../checkpoint/hub.js";
 import { type CheckpointSource, folderSource } from "../checkpoint/source.js";
 import { type Fitting, isQuipuError } from "../errors.js";
 import { type LlamaConfig, readSourceConfig } from "../model/config.js";
@@ -95,7 +96,7 @@ async function withSource<T>(
     if (!isQuipuError(error) || !error.repo?.includes("/")) throw error;
     return withHubSource(error.repo, signal, use);
   }
-  return use(await folderSource(folder));
+  return inCheckpoint(folder, async () => use(await folderSource(folder)));
 }
 
 async function planSource(

@@ -128,7 +128,7 @@ export function fitPrompt(
 ): Int32Array {
   const { contextLength, needed } = room;
   if (ids.length + needed <= contextLength) return ids;
-  if (onOverflow === "error") throw overflowError("the prompt", ids.length, room);
+  if (onOverflow === "error") throw overflowError(ids.length, room);
   const reserve = Math.min(maxTokens < 1 ? 256 : maxTokens, Math.floor(contextLength / 2));
   const keep = Math.max(1, contextLength - reserve);
   const head = onOverflow === "truncate-middle" ? Math.ceil(keep / 2) : ids[0] === bosId && keep > 1 ? 1 : 0;
@@ -138,18 +138,31 @@ export function fitPrompt(
   return fitted;
 }
 
-export function overflowError(
-  what: string,
-  length: number,
-  { contextLength, supported, needed }: ContextRoom,
-): QuipuError {
+function overflowError(length: number, room: ContextRoom): QuipuError {
+  const { contextLength, supported } = room;
   const raise = supported > contextLength ? `take a longer context (the model supports ${supported}), ` : "";
   return new QuipuError(
     "ERR_CONTEXT_OVERFLOW",
-    `${what} has ${length} tokens, the context holds ${contextLength}${needed > 0 ? " and needs room for at least one more" : ""}. ` +
-      `Shorten it, ${raise}or have its head or its middle left out.`,
+    `the prompt has ${counts(length, room)}. Shorten it, ${raise}or have its head or its middle left out.`,
     { option: "onOverflow" },
   );
+}
+
+/** What is said of the last turn, where all others are left out already. */
+export function lastTurnError(length: number, room: ContextRoom, hasInstructions: boolean): QuipuError {
+  const { contextLength, supported } = room;
+  const longer = supported > contextLength ? `, or take a longer context (the model supports ${supported})` : "";
+  const what = hasInstructions ? "the last turn with the system message" : "the last turn alone";
+  const shorten = hasInstructions ? "Shorten one of the two" : "Shorten it";
+  return new QuipuError(
+    "ERR_CONTEXT_OVERFLOW",
+    `${what} has ${counts(length, room)}. ${shorten}${longer}.`,
+    supported > contextLength ? { option: "contextLength" } : {},
+  );
+}
+
+function counts(length: number, { contextLength, needed }: ContextRoom): string {
+  return `${length} tokens, the context holds ${contextLength}${needed > 0 ? " and needs room for at least one more" : ""}`;
 }
 
 function isIds(prompt: unknown): prompt is Int32Array | readonly number[] {

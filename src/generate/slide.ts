@@ -1,7 +1,7 @@
 // A conversation that outgrows the context: whole turns are left out, the oldest first, and what is said is the answer to the rest.
 import { QuipuError } from "../errors.js";
 import type { ChatMessage, EffectiveSettings, GenerateOptions, Prompt } from "./events.js";
-import { type ContextRoom, isConversation, overflowError } from "./prompt.js";
+import { type ContextRoom, isConversation, lastTurnError } from "./prompt.js";
 
 /** The ids of a prompt that fits, and what was left out of it. */
 export interface FittedPrompt {
@@ -46,7 +46,7 @@ export function slidePrompt(
     else low = middle + 1;
   }
   const ids = low === 0 ? whole : after(low);
-  if (ids.length + needed > contextLength) throw overflowError("the last turn alone", ids.length, room);
+  if (ids.length + needed > contextLength) throw lastTurnError(ids.length, room, head > 0);
   return { ids, droppedTokens: whole.length - ids.length, droppedMessages: (starts[low] ?? head) - head };
 }
 

@@ -87,6 +87,13 @@ describe("by lines", () => {
     expect((await quipu([...SHORT, "-c", "128", "--on-overflow", "slide", "--quiet"], { input })).stderr).toBe("");
   });
 
+  test("truncate-head says what of the prompt is left out", async () => {
+    const input = `${"the dog ran. ".repeat(60)}\n`;
+    const { status, stderr } = await quipu([...SHORT, "-c", "128", "--on-overflow", "truncate-head"], { input });
+    expect(status).toBe(0);
+    expect(stderr).toMatch(/^\(\d+ tokens of the prompt are left out, as the context is full\)\n/);
+  });
+
   test("a closed pipe ends it quietly", async () => {
     const { status, stdout } = await bash(`yes Hello | quipu ${SHORT.join(" ")} | head -1; echo "\${PIPESTATUS[1]}"`);
     expect({ status, stdout }).toEqual({ status: 0, stdout: `${(await answers("Hello"))[0]}\n0\n` });

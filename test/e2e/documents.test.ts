@@ -142,7 +142,7 @@ withChat("README's chat is what a terminal shows", async () => {
 
 withSmollm2("README's pull prints what it shows, of a hub that serves the folder", async () => {
   const [, pull = "", said = "", run = "", answer = ""] =
-    /```text\n\$ quipu (pull .*)\n([\s\S]*?)\$ quipu (-m .*)\n([\s\S]*?)```/.exec(README)!;
+    /```text\n\$ npx quipu (pull .*)\n([\s\S]*?)\$ npx quipu (-m .*)\n([\s\S]*?)```/.exec(README)!;
   const server = await HubServer.start();
   try {
     const { cache, env } = useHub(server, dir);

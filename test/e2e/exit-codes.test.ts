@@ -184,6 +184,11 @@ describe("4: the prompt does not fit the context", () => {
     const { status, stdout, stderr } = await quipu([prompt, "--on-overflow", way, "-n", "8", "-t", "1", "--verbose"]);
     expect({ status, written: stdout !== "" }).toEqual({ status: 0, written: true });
     expect(stderr).toMatch(/^prompt {4}504 tokens \(97 left out\), raw$/m);
+    const dropped = "quipu: 97 tokens of the prompt are left out, as the context is full\n";
+    expect(stderr).toContain(dropped);
+    const args = [prompt, "--on-overflow", way, "-n", "1", "-t", "1"];
+    const [said, quiet] = await Promise.all([quipu(args), quipu([...args, "--quiet"])]);
+    expect([said.stderr, quiet.stderr]).toEqual([dropped.replace("97", "90"), ""]);
   });
 });
 
@@ -258,8 +263,9 @@ describe("6: device not available", () => {
       ["--device", "cuda", "hi"],
       /^device cuda is not available: (.*quipu-cuda\.node does not exist\. Build it with `npm run build:cuda`.*|no NVIDIA driver answers.*) Use the device cpu \(--device\)\.$/,
     ],
-    ["--device cuda:3", ["--device", "cuda:3", "hi"], /device cuda is not available/],
-    ["-ngl 99", ["-ngl", "99", "hi"], /device cuda is not available/],
+    ["--device cuda:9", ["--device", "cuda:9", "hi"], /^device cuda:9 is not available.* \(--device\)\.$/],
+    ["-ngl 99", ["-ngl", "99", "hi"], /^device cuda is not available.* Use the device cpu \(-ngl 0\)\.$/],
+    ["a benchmark with -ngl", ["benchmark", "-ngl", "99"], /^device cuda is not available.* \(-ngl 0\)\.$/],
     ["--n-gpu-layers=1", ["--n-gpu-layers=1", "hi"], /device cuda is not available/],
     ["a benchmark", ["benchmark", "-d", "cuda"], /device cuda is not available/],
   ])("%s", async (_, args, message) => {

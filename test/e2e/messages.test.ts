@@ -13,6 +13,7 @@ afterAll(() => rmSync(dir, { recursive: true }));
 const model = alteredStoryteller(join(dir, "model"));
 const chat_template = [
   { name: "default", template: TEMPLATE },
+  { name: "strict", template: "{{ raise_exception('roles must alternate') }}" },
   { name: "rag", template: "{% for d in documents or [] %}{{ d.text }};{% endfor %}{{ messages[0].content }}" },
 ];
 alterJson(join(model, "tokenizer_config.json"), { chat_template });
@@ -149,8 +150,18 @@ test.concurrent.each<[string, string[], string | RegExp]>([
     "messages[0].role: expected a text, got 5",
   ],
   [
+    "a message without content, before a model is loaded",
+    ["--messages", file("silent.json", '[{"role": "user", "content": "x"}, {"role": "user", "text": "y"}]')],
+    /^quipu: --messages \S+silent\.json: messages\[1\]\.content: expected a text, parts, or tool_calls in its place, got nothing\n$/,
+  ],
+  [
     "tools twice",
-    ["--messages", file("both.json", '{"messages": [{"role": "user"}], "tools": []}'), "--tools", tools],
+    [
+      "--messages",
+      file("both.json", '{"messages": [{"role": "user", "content": "x"}], "tools": []}'),
+      "--tools",
+      tools,
+    ],
     "has tools as well",
   ],
   [
@@ -173,7 +184,7 @@ test.concurrent.each<[string, string[], string | RegExp]>([
   [
     "a template of no such name",
     ["--messages", question, "--chat-template", "tools"],
-    "--chat-template tools: no such file, and no template of that name in the model (it has default, rag)",
+    "--chat-template tools: no such file, and no template of that name in the model (it has default, strict, rag)",
   ],
   [
     "numbers, which are no ids here",
@@ -182,12 +193,15 @@ test.concurrent.each<[string, string[], string | RegExp]>([
   ],
   [
     "a field of a request",
-    ["--messages", file("field.json", '{"messages": [{"role": "user"}], "add_generation_prompt": "x"}')],
+    [
+      "--messages",
+      file("field.json", '{"messages": [{"role": "user", "content": "x"}], "add_generation_prompt": "x"}'),
+    ],
     'field.json: add_generation_prompt: expected true or false, got "x"',
   ],
   [
     "nothing to go on with",
-    ["--messages", file("no.json", '[{"role": "user"}]'), "--continue"],
+    ["--messages", file("no.json", '[{"role": "user", "content": null}]'), "--continue"],
     /^quipu: --continue: /,
   ],
   [
@@ -204,7 +218,10 @@ test.concurrent.each<[string, string[], string | RegExp]>([
   ],
   [
     "documents that the template does not read",
-    ["--messages", file("documents.json", '{"messages": [{"role": "user"}], "documents": [{"text": "x"}]}')],
+    [
+      "--messages",
+      file("documents.json", '{"messages": [{"role": "user", "content": "x"}], "documents": [{"text": "x"}]}'),
+    ],
     "does not read documents",
   ],
 ])("%s: an error", async (_, args, message) => {
@@ -220,13 +237,30 @@ test.concurrent.each<[string, string, string]>([
   [
     "know what we have",
     "{{ lipsum() }}",
-    "quipu: --chat-template: the template cannot render these messages: not supported: the function lipsum",
+    "quipu: --chat-template: the template cannot render these messages (user): not supported: the function lipsum",
   ],
-  ["render", "{{ 1 / 0 }}", "quipu: --chat-template: the template cannot render these messages: division by zero"],
+  [
+    "render",
+    "{{ 1 / 0 }}",
+    "quipu: --chat-template: the template cannot render these messages (user): division by zero",
+  ],
 ])("an own template that does not %s is not the model's", async (name, text, message) => {
   const path = file(`${name}.jinja`, text);
   const { status, stderr } = await quipu(["inspect", "prompt", "-m", model, "--chat-template", path, "hi"]);
   expect({ status, message: stderr.slice(0, message.length) }).toEqual({ status: 3, message });
+});
+
+test("messages that the model's template refuses are named with their file and their roles", async () => {
+  const args = ["-m", model, "--chat-template", "strict"];
+  const message = `quipu: --messages ${messages}: model: the chat template cannot render these messages (user, assistant): roles must alternate`;
+  for (const command of [[], ["next"], ["inspect", "prompt"]]) {
+    const { status, stderr } = await quipu([...command, ...args, "--messages", messages]);
+    expect({ status, message: stderr.slice(0, message.length) }).toEqual({ status: 3, message });
+  }
+  const { status, stderr } = await quipu(["tokens", ...args, "--chat", messages]);
+  expect({ status, stderr }).toMatchObject({ status: 3, stderr: expect.stringContaining(`--chat ${messages}: `) });
+  const alone = await quipu(["inspect", "prompt", ...args, "Hi"]);
+  expect(alone.stderr).toMatch(/^quipu: model: the chat template cannot render these messages \(user\): roles must/);
 });
 
 describe("what failed for a new user", () => {

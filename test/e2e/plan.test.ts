@@ -1,9 +1,10 @@
 // quipu plan, and what would fit where memory is refused, as a user meets it: tables, JSON, exit status, limits of the process.
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type LoadPlan, loadModel } from "#quipu/index.js";
 import { TINY_CONFIG, temporaryFolder, writeCheckpoint } from "../checkpoint-writer.js";
 import { HubServer, tinyModelFiles, useHub } from "../hub.js";
+import { writeHollowWeights } from "./models.js";
 import { bash, quipu } from "./run-cli.js";
 
 const root = temporaryFolder();
@@ -137,6 +138,55 @@ describe("under `ulimit -v`", () => {
     expect(plan.loads[0].largestContext).toBeGreaterThan(0);
   });
 
+  test("a plan leaves 64 MiB of it to JavaScript", async () => {
+    const code = `const { planModel } = await import(process.cwd() + "/dist/index.js");
+      const { readFileSync } = await import("node:fs");
+      const plan = () => planModel(undefined, { speed: false });
+      await plan(); // what it maps for itself is mapped then
+      const mapped = 1024 * Number(/^VmSize:\\s+(\\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"))[1]);
+      console.log(JSON.stringify({ mapped, free: (await plan()).freeMemory }));`;
+    const { stdout } = await bash(`ulimit -v 2500000; "${process.execPath}" --input-type=module -e '${code}'`);
+    const { mapped, free } = JSON.parse(stdout);
+    expect(free).toBeGreaterThan(0);
+    expect(2_500_000 * 1024 - mapped - free).toBeGreaterThan(2 ** 25); // half of it, as some may be unmapped meanwhile
+  });
+
+  test("a plan whose measurement is refused memory is a plan without speeds, and says why", async () => {
+    const { freeMemory } = JSON.parse((await limited(3_600_000, "plan -t 2 --no-speed --json")).stdout);
+    const taken = 3_600_000 - freeMemory / 1024;
+    for (const left of [24, 40]) {
+      const { stdout, stderr } = await limited(Math.round(taken + left * 1024), "plan -q none -t 2");
+      expect(stderr).toMatch(
+        /^quipu: no speed is expected: the system refused \d+ bytes of memory \(--no-speed leaves it out\)\nstatus 0\n$/,
+      );
+      expect(stdout).toMatch(/^none +16\.00 .* yes +\d+/m);
+      expect(stdout).not.toContain("t/s");
+    }
+  });
+
+  test("a plan of which no layer can be measured is a plan without speeds, and says so", async () => {
+    const LIMIT = 3_600_000;
+    const { freeMemory } = JSON.parse((await limited(LIMIT, "plan --no-speed --json")).stdout);
+    const folder = join(root, "heavy"); // its layer has more than the half of it that a sample may have
+    const config = {
+      ...{ ...TINY_CONFIG, num_hidden_layers: 1, hidden_size: 1024, head_dim: 256 },
+      intermediate_size: 32 * Math.floor((0.7 * freeMemory) / (3 * 4 * 1024 * 32)),
+    };
+    mkdirSync(folder);
+    writeFileSync(join(folder, "config.json"), JSON.stringify(config));
+    writeHollowWeights(folder, config);
+    const plan = (...args: string[]) => limited(LIMIT, `plan "${folder}" -q none -b 1 -t 1 ${args.join(" ")}`);
+    const { stdout, stderr } = await plan();
+    expect(stderr).toBe(
+      "quipu: no speed is expected: there is no memory for a layer of it in none (--no-speed leaves it out)\nstatus 0\n",
+    );
+    expect(stdout).toMatch(/^none +32\.00 .* yes +\d+/m);
+    expect(stdout).not.toContain("t/s");
+    const json = await plan("--json", "--quiet");
+    expect(json.stderr).toBe("status 0\n");
+    expect(JSON.parse(json.stdout)).toMatchObject({ speedProblem: "there is no memory for a layer of it in none" });
+  });
+
   test("a load refused says what would fit, and that does", async () => {
     const say = (context: string) => limited(4_000_000, `-m "${wide}" --kv-cache f32 -t 1 -c ${context} --raw hi`);
     // Without a tokenizer there is no prompt; the library has the load by itself.
@@ -197,6 +247,11 @@ test("a name that is not here is planned from the hub, and nothing is fetched", 
       refused: 3,
       why: expect.stringMatching(/^quipu: org\/other: .* no such repository/),
     });
+    server.options = { fault: () => ({ drop: "before" }) };
+    expect(await quipu(["plan", "org/tiny", "--no-speed"], { env })).toEqual({
+      ...{ status: 3, stdout: "" },
+      stderr: `quipu: 127.0.0.1:${server.port}: the connection was dropped, 3 times. org/tiny is not in the cache, or not all of it, so the hub is asked for its headers. Try again later, or plan a model that is here: \`quipu models\` lists them.\n`,
+    });
   } finally {
     await server.close();
   }
@@ -210,4 +265,8 @@ test("no model, a wrong option, two models", async () => {
     stderr: "quipu: --ctx-size: expected a whole number from 2 to 512, as the model has, got 513\n",
   });
   expect(await quipu(["plan", "storyteller", "another"])).toMatchObject({ status: 2, stdout: "" });
+  expect(await quipu(["plan", "storyteller", "-m", "another"])).toEqual({
+    ...{ status: 2, stdout: "" },
+    stderr: "quipu: plan: expected one model, got storyteller and -m another\n",
+  });
 });

@@ -66,6 +66,26 @@ test("prints the folder, says on stderr what it did, and the model answers by it
   expect(again).toEqual({ status: 0, stdout: `${snapshot()}\n`, stderr: "" });
 });
 
+test("a file of the cache that is damaged is an error that says how to mend it, which does", async () => {
+  await quipu(["pull", REPO, "--quiet"], { env });
+  const damage = { "model.safetensors": "cut", "tokenizer.json": "{", "config.json": '{"model_type": ' };
+  for (const [name, text] of Object.entries(damage)) {
+    writeFileSync(join(snapshot(), name), text);
+    const mend = `It is a file of ${REPO} in the hub's cache (${snapshot()}): \`quipu pull ${REPO}@${commit}\` mends it if it is damaged (with --verify).\n`;
+    for (const args of [
+      ["hi", "-m", REPO],
+      ["inspect", REPO],
+      ["plan", REPO, "--no-speed"],
+    ]) {
+      if (name === "tokenizer.json" && args[0] !== "hi") continue; // a warning there, or not read
+      const { status, stderr } = await quipu(args, { env });
+      expect({ args, status, said: stderr.slice(-mend.length) }).toEqual({ args, status: 3, said: mend });
+    }
+    await quipu(["pull", `${REPO}@${commit}`, "--verify"], { env });
+  }
+  expect(await quipu(["-m", REPO, "hi", "-n", "1", "-t", "1"], { env })).toMatchObject({ status: 0, stderr: "" });
+});
+
 test("--json is one object; --quiet says nothing", async () => {
   const { status, stdout, stderr } = await quipu(["pull", `${REPO}@${commit}`, "--json", "--quiet"], { env });
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
@@ -254,7 +274,7 @@ describeWhere(canMount, "small and read-only disks need to be mounted")("a disk 
     const { status, stderr } = await quipu(["pull", "org/large"], { env });
     expect(status).toBe(3);
     expect(stderr).toMatch(
-      /: 9\.0 MB are to be fetched, and its disk has 8\.4 MB free\. Free some space, or set HF_HUB_CACHE: it names another folder/,
+      /: 8\.6 MiB are to be fetched, and its disk has 8\.0 MiB free\. Free some space, or set HF_HUB_CACHE to a folder on another disk\.$/m,
     );
     expect(server.count("file")).toBe(0);
   });
@@ -268,7 +288,7 @@ describeWhere(canMount, "small and read-only disks need to be mounted")("a disk 
     expect(await ended).toMatchObject({
       status: 3,
       stderr: expect.stringMatching(
-        /\.incomplete: the disk is full \(ENOSPC.*What has been fetched is kept; free some space, or set HF_HUB_CACHE/,
+        /\.incomplete: the disk is full \(ENOSPC.*What has been fetched is kept; free some space, or set HF_HUB_CACHE to a folder on another disk\.$/m,
       ),
     });
     expect(readdirSync(join(small, "models--org--tiny"))).toEqual(["blobs"]);
@@ -291,6 +311,16 @@ describeWhere(canMount, "small and read-only disks need to be mounted")("a disk 
       stderr: expect.stringMatching(/cannot be written: EROFS.*\. HF_HUB_CACHE names another folder for the cache\.$/m),
     });
     expect(await quipu(["models"], { env })).toMatchObject({ status: 0, stdout: expect.stringContaining("org/tiny") });
+    expect(await quipu(["models", "remove", REPO], { env })).toEqual({
+      ...{ status: 3, stdout: "" },
+      stderr: expect.stringMatching(
+        /^quipu: \S+models--org--tiny: cannot be removed: EROFS.*\. Remove it as a user who may write there\.\n$/,
+      ),
+    });
+    expect(await quipu(["models", "prune"], { env })).toEqual({
+      ...{ status: 3, stdout: "" },
+      stderr: expect.stringMatching(/^quipu: \S+: cannot be (written|removed): EROFS.*\n$/),
+    });
   });
 });
 
@@ -325,6 +355,31 @@ describe("the environment", () => {
       status: 2,
       stderr: 'quipu: HF_ENDPOINT: expected an address such as https://huggingface.co, got "hub"\n',
     });
+  });
+
+  test.each([
+    ["HTTPS_PROXY", "proxy.example:3128", '"proxy.example:3128"'],
+    ["https_proxy", "me:secret@proxy", '"…@proxy"'],
+    ["HTTP_PROXY", "ftp://proxy.example", '"ftp://proxy.example"'],
+  ])("%s that is no address is a usage error at once", async (name, value, shown) => {
+    const { status, stderr } = await quipu(["pull", REPO], { env: { ...env, [name]: value } });
+    expect({ status, stderr }).toEqual({
+      status: 2,
+      stderr: `quipu: ${name}: expected an address such as http://127.0.0.1:3128, got ${shown}\n`,
+    });
+    expect(server.asked).toEqual([]);
+  });
+
+  test("HF_HUB_CACHE that is a file is an error, of a pull and of models", async () => {
+    const file = join(home, "file");
+    writeFileSync(file, "");
+    const said = {
+      status: 3,
+      stderr: `quipu: ${file}: is no folder. HF_HUB_CACHE names the folder of the hub's cache.\n`,
+    };
+    for (const args of [["pull", REPO], ["models"]]) {
+      expect(await quipu(args, { env: { ...env, HF_HUB_CACHE: file } })).toMatchObject(said);
+    }
   });
 });
 
@@ -412,6 +467,16 @@ describeWhere(hasOpenssl, "certificates need openssl")("https", () => {
         /^quipu: 127\.0\.0\.1:\d+: its certificate is not trusted: .*\. A proxy that opens connections .* NODE_EXTRA_CA_CERTS names its file\.\n$/,
       ),
     });
+  });
+
+  test("through a proxy that cannot be reached is an error that names the proxy", async () => {
+    await new Promise((resolve) => proxy.close(resolve));
+    const { status, stderr } = await quipu(["pull", REPO], { env: { ...env, HTTPS_PROXY: proxyUrl } });
+    expect(status).toBe(3);
+    const { host } = new URL(proxyUrl);
+    expect(stderr.split("\n").at(-2)).toBe(
+      `quipu: the proxy ${host} (HTTPS_PROXY): the connection was refused, 3 times. Try again later: a pull goes on with what it has.`,
+    );
   });
 
   test("through a proxy that refuses is an error that names the variables", async () => {

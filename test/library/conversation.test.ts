@@ -365,8 +365,15 @@ describe("onOverflow: slide", () => {
     await withChat({ contextLength: 64 }, async (model) => {
       const messages = [...turns, user("the dog ran to the park. ".repeat(12))];
       await expect(slide(model, messages)).rejects.toMatchObject({
-        ...{ code: "ERR_CONTEXT_OVERFLOW", option: "onOverflow" },
-        message: expect.stringMatching(/^the last turn alone has \d+ tokens, the context holds 64 and/),
+        ...{ code: "ERR_CONTEXT_OVERFLOW", option: "contextLength" },
+        message: expect.stringMatching(
+          /^the last turn alone has \d+ tokens, the context holds 64 and .*\. Shorten it, or take a longer context \(the model supports \d+\)\.$/,
+        ),
+      });
+      await expect(slide(model, [system, ...messages])).rejects.toMatchObject({
+        message: expect.stringMatching(
+          /^the last turn with the system message has .*\. Shorten one of the two, or take/,
+        ),
       });
       const tight = [...turns, user("the dog ran to the park. ".repeat(7))];
       expect(model.encode(tight.slice(-1)).length).toBeGreaterThan(48);

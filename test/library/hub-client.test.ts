@@ -1,5 +1,6 @@
 // HubClient: ranges of files that are not downloaded, and hubs that live below a path.
 import { HubClient } from "#quipu/checkpoint/hub/client.js";
+import { connectionFailure } from "#quipu/checkpoint/hub/http.js";
 import { hubSettings } from "#quipu/checkpoint/hub/settings.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { CountingClock, HubServer, noise, useHub } from "../hub.js";
@@ -70,6 +71,27 @@ describe("readRange", () => {
     server.options = { fault: () => ({ hold: 10, held: () => controller.abort() }) };
     await expect(read(0, 999, controller.signal)).rejects.toMatchObject({ code: "ERR_ABORTED" });
   });
+});
+
+test.each([
+  ["ECONNREFUSED", "the connection was refused"],
+  ["ECONNRESET", "the connection was dropped"],
+  ["ENOTFOUND", "its address is not found: the name is wrong, or there is no network"],
+  ["EAI_AGAIN", "its address cannot be looked up: no name server answers, as without a network"],
+  ["ENETUNREACH", "its network cannot be reached"],
+  ["EHOSTUNREACH", "the host cannot be reached"],
+  ["ETIMEDOUT", "the connection takes too long"],
+  ["EUNHEARDOF", "the connection failed (connect EUNHEARDOF 192.0.2.1:443)"],
+])("a connection that fails is told in words: %s", (code, words) => {
+  const failure = Object.assign(new Error(`connect ${code} 192.0.2.1:443`), { code });
+  // A host of several addresses has an error of each.
+  for (const error of [
+    failure,
+    new AggregateError([failure, failure]),
+    new Error("fetch failed", { cause: failure }),
+  ]) {
+    expect(connectionFailure(new URL("https://hub.example/x"), error, undefined).message).toBe(`hub.example: ${words}`);
+  }
 });
 
 test("a hub may live below a path", async () => {

@@ -1,5 +1,14 @@
 // listModels, removeModel, pruneModels: what is in the hub's cache, and what may go.
-import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { listModels, modelFolder, pruneModels, removeModel } from "#quipu/index.js";
 import { tryLock } from "#quipu/machine/file-lock.js";
@@ -21,6 +30,7 @@ beforeEach(async () => {
 afterEach(() => server.close());
 
 const folder = (...names: string[]) => join(cache, "models--org--a", ...names);
+const commitOf = (reference: string) => readFileSync(folder("refs", reference), "utf8");
 const kinds = (items: readonly { kind: string }[]) => items.map(({ kind }) => kind).sort();
 
 /** Two commits of org/a that share their weights; main is the later. */
@@ -42,7 +52,7 @@ describe("listModels", () => {
     const [model, ...others] = listModels();
     expect(others).toEqual([]);
     expect(model).toEqual({
-      ...{ repo: "org/a", folder: folder(), bytes: 3005, partialBytes: 0 },
+      ...{ repo: "org/a", folder: folder(), bytes: 3005, partialBytes: 0, unusedBytes: 0 },
       revisions: [
         { commit: older, references: [], pinned: false, folder: folder("snapshots", older), files: 2, bytes: 3002 },
         {
@@ -81,6 +91,25 @@ describe("listModels", () => {
     await pull("org/a");
     expect(listModels()[0]!.revisions[0]).not.toHaveProperty("problem");
   });
+});
+
+test("a file that is shorter than the hub has told is no part of a model that is ready, until a pull mends it", async () => {
+  await pullTwice();
+  truncateSync(folder("snapshots", commitOf("main"), WEIGHTS.path), 10);
+  const [problem] = listModels()[0]!.revisions.map((revision) => revision.problem);
+  expect(problem).toBe("its snapshot is damaged: model.safetensors has 10 bytes of 3000; a pull mends it");
+  await pull("org/a");
+  for (const revision of listModels()[0]!.revisions) expect(revision).not.toHaveProperty("problem");
+});
+
+test("a cache that is no folder is an error", () => {
+  process.env.HF_HUB_CACHE = join(root, "file");
+  writeFileSync(process.env.HF_HUB_CACHE, "");
+  const refused = (message: RegExp) => ({ code: "ERR_PULL", message: expect.stringMatching(message) });
+  const actions = [listModels, pruneModels, () => removeModel("org/a")];
+  for (const action of actions) expect(action).toThrow(expect.objectContaining(refused(/file: is no folder\. HF_HUB/)));
+  process.env.HF_HUB_CACHE = join(root, "file", "below");
+  for (const action of actions) expect(action).toThrow(expect.objectContaining(refused(/cannot be read: ENOTDIR/)));
 });
 
 describe("removeModel", () => {
@@ -228,13 +257,31 @@ describe("quipu models", () => {
       expect.stringMatching(new RegExp(`^org/a +${older.slice(0, 12)} +2\\.9 KiB +2 +ready, no branch names it$`)),
     );
     expect(lines).toContainEqual(expect.stringMatching(/^org\/b +main +2 B +1 +has no safetensors$/));
-    expect(lines.at(-1)).toBe(`2 models, 2.9 KiB in ${cache}`);
+    expect(lines.at(-1)).toBe(`2 models, 2.9 KiB in ${cache}, what revisions share counted once`);
     const { stdout: json } = await run("list", "--json");
     expect(JSON.parse(json)).toMatchObject({
       folder: cache,
       models: JSON.parse(JSON.stringify(listModels())),
       embedded: { name: "storyteller" },
     });
+  });
+
+  test("has a row for all that counts: downloads that have not ended, and blobs of revisions that are gone", async () => {
+    server.commit("org/a", [CONFIG, WEIGHTS]);
+    await pull("org/a");
+    writeFileSync(folder("blobs", "abc.incomplete"), noise(4000));
+    const rows = async () => (await run()).stdout.trimEnd().split("\n").slice(2);
+    expect(await rows()).toEqual([
+      expect.stringMatching(/^org\/a +main +2\.9 KiB +2 +ready$/),
+      expect.stringMatching(/^org\/a +3\.9 KiB +0 +no snapshot: a download has not ended$/),
+      `1 model, 6.8 KiB in ${cache}`,
+    ]);
+    rmSync(folder("blobs", "abc.incomplete"));
+    rmSync(folder("snapshots"), { recursive: true });
+    expect(await rows()).toEqual([
+      expect.stringMatching(/^org\/a +2\.9 KiB +0 +no snapshot: left by what was removed$/),
+      `1 model, 2.9 KiB in ${cache}`,
+    ]);
   });
 
   test("path, remove and prune print what they do", async () => {

@@ -62,6 +62,22 @@ describeWhere(possible, reason)("where the system refuses threads", () => {
     expect(results.at(-1)!.status).toBe(0);
   }, 120_000);
 
+  test("a plan has its table, and says why speeds are missing", () => {
+    const args = ["bin/quipu.js", "plan", "-q", "none", "--kv-cache", "f16", "-t", "2"];
+    const patient = { ...asUser, timeout: 100_000 }; // what is measured takes its time beside others
+    const results = [least, least + 1].map((most) => limited(`ulimit -u ${most}`, args, patient));
+    for (const { status, stdout, stderr } of results) {
+      expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringMatching(/^none +16\.00 .* yes /m) });
+      if (stdout.includes("tg128 t/s")) expect(stderr).toBe("");
+      else {
+        expect(stderr).toMatch(
+          /^quipu: no speed is expected: the system refuses to start a thread: .*\(--no-speed leaves it out\)\n$/,
+        );
+      }
+    }
+    expect(results.some(({ stderr }) => stderr !== "")).toBe(true);
+  }, 240_000);
+
   test("a batch is encoded, and a vocabulary trained, by the threads that there are", () => {
     const { status, stdout, stderr } = script(
       least + 1,

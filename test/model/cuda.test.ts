@@ -5,10 +5,10 @@ import { loadTiny, tinyNames } from "./reference.js";
 import { begin, difference, logitsOf, rowAt, rows, someIds, tokenOf, withRuntime } from "./run-model.js";
 
 /**
- * max |Δ| beside float64 at a position, as a share of the greatest logit there: of f32 their roundings; else those of activations to bf16 (2⁻⁸) or
- * f16 (2⁻¹¹) before every product, over logits that are small sums of large terms, as the weights are random. About twice what was seen.
+ * max |Δ| beside float64 at a position, as a share of the greatest logit there: of f32 their roundings; else that of activations to f16 (2⁻¹¹) before
+ * every product, over logits that are small sums of large terms, as the weights are random. About twice what was seen.
  */
-const BOUNDS = { f32: 1e-5, bf16: 0.04, f16: 0.006, packed: 0.01 } as const;
+const BOUNDS = { f32: 1e-5, bf16: 0.006, f16: 0.006, packed: 0.01 } as const;
 /** Over a cache of f16 queries and weights of attention are of f16, too, where heads have 64 or 128 features. */
 const F16_CACHE = 2e-4;
 const LENGTH = 70; // a page and a part, and more rows than one block's

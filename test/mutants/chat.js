@@ -263,4 +263,32 @@ export const mutants = [
     to: "if (size > MOST_BYTES) {",
     tests: ["unit/cli/chat/history"],
   },
+  {
+    fault: "a terminal that says 0 columns is one of no width",
+    file: CHAT,
+    from: "process.stdout.columns || WIDTH",
+    to: "process.stdout.columns ?? WIDTH",
+    tests: ["e2e/chat"],
+  },
+  {
+    fault: "a message without content is taken",
+    file: "src/chat/message.ts",
+    from: "if (!isSaid) throw",
+    to: "if (false) throw",
+    tests: ["unit/chat/message"],
+  },
+  {
+    fault: "ids are left out in silence",
+    file: "src/cli/terminal/dropped.ts",
+    from: "if (droppedTokens === 0) return undefined;",
+    to: "if (droppedMessages === 0) return undefined;",
+    tests: ["e2e/exit-codes", "e2e/chat-lines"],
+  },
+  {
+    fault: "a template's refusal does not name the file of the messages",
+    file: "src/cli/chat-input.ts",
+    from: 'error.option !== "messages") return error;',
+    to: 'error.option !== "") return error;',
+    tests: ["e2e/messages"],
+  },
 ];

@@ -204,4 +204,32 @@ export const mutants = [
     to: "wanted",
     tests: ["unit/machine/roofs"],
   },
+  {
+    fault: "a plan whose speed cannot be measured fails",
+    file: WIRING,
+    from: "if (!isQuipuError(error) || !REFUSED.includes(error.code)) throw error;",
+    to: "throw error;",
+    tests: ["e2e/plan"],
+  },
+  {
+    fault: "nobody says that speeds are missing",
+    file: "src/cli/commands/plan.ts",
+    from: "if (planned.speedProblem !== undefined && !quiet) {",
+    to: "if (false) {",
+    tests: ["e2e/plan"],
+  },
+  {
+    fault: "a plan of two models is one of the first",
+    file: "src/cli/commands/plan.ts",
+    from: "if (model !== undefined && options.model !== undefined) {",
+    to: "if (false) {",
+    tests: ["e2e/plan"],
+  },
+  {
+    fault: "a load takes all address space, and leaves JavaScript none",
+    file: FITTING,
+    from: "availableAddressSpace() - RESERVE",
+    to: "availableAddressSpace()",
+    tests: ["e2e/plan"],
+  },
 ];

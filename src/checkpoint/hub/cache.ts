@@ -101,18 +101,32 @@ export function repoOfFolder(name: string): string | undefined {
   return name.startsWith(PREFIX) ? name.slice(PREFIX.length).replaceAll("--", "/") : undefined;
 }
 
-/** The models in a cache, by name. */
+/** The models in a cache, by name. @throws {QuipuError} ERR_PULL where it is no folder. */
 export function cachedRepositories(cache: string): CachedRepository[] {
+  checkFolder(cache);
   return namesIn(cache).flatMap((name) => {
     const repo = repoOfFolder(name);
     return repo === undefined || !isFolder(join(cache, name)) ? [] : [new CachedRepository(cache, repo)];
   });
 }
 
+function checkFolder(cache: string): void {
+  let problem = "is no folder";
+  try {
+    if (statSync(cache).isDirectory()) return;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return; // the first pull makes it
+    problem = `cannot be read: ${message}`;
+  }
+  throw new QuipuError("ERR_PULL", `${cache}: ${problem}. HF_HUB_CACHE names the folder of the hub's cache.`);
+}
+
 /**
- * @throws {QuipuError} ERR_PULL for a cache that says that it is laid out otherwise.
+ * @throws {QuipuError} ERR_PULL for a cache that is no folder, or says that it is laid out otherwise.
  */
 export function checkLayout(cache: string): void {
+  checkFolder(cache);
   let version: string;
   try {
     version = readFileSync(join(cache, "version.txt"), "utf8").trim();

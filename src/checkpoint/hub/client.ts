@@ -41,6 +41,8 @@ export interface HubClientOptions {
   readonly clock?: Clock;
   /** How long a server may be silent. Default 30 s. */
   readonly silenceMs?: number;
+  /** What to do where the hub does not answer, in a sentence; by default that of a pull. */
+  readonly advice?: string;
   /** Told of each failure that another try follows. */
   readonly onRetry?: ((message: string) => void) | undefined;
 }
@@ -60,6 +62,7 @@ const USER_AGENT = `quipu; node/${process.versions.node}`;
 const SILENCE_MS = 30_000;
 /** Of requests that are asked for before anything has been fetched: a user who is offline waits two seconds. */
 const ATTEMPTS = 3;
+const ADVICE = "Try again later: a pull goes on with what it has.";
 const MOST_ANSWER_BYTES = 64 * 2 ** 20;
 const MOST_PAGES = 1000;
 
@@ -68,15 +71,21 @@ export class HubClient {
   readonly settings: HubSettings;
   readonly #clock: Clock;
   readonly #http: HubHttp;
+  readonly #advice: string;
   readonly #onRetry: ((message: string) => void) | undefined;
 
-  constructor(settings: HubSettings, { clock = SYSTEM_CLOCK, silenceMs = SILENCE_MS, onRetry }: HubClientOptions = {}) {
+  constructor(
+    settings: HubSettings,
+    { clock = SYSTEM_CLOCK, silenceMs = SILENCE_MS, advice = ADVICE, onRetry }: HubClientOptions = {},
+  ) {
     this.settings = settings;
     this.endpoint = settings.endpoint;
     this.#clock = clock;
+    this.#advice = advice;
     this.#onRetry = onRetry;
-    const { origin } = settings.endpoint;
-    this.#http = new HubHttp({ origin, token: settings.token?.value, userAgent: USER_AGENT, silenceMs, clock });
+    const { endpoint, token, proxies } = settings;
+    const about = { origin: endpoint.origin, token: token?.value, proxies };
+    this.#http = new HubHttp({ ...about, userAgent: USER_AGENT, silenceMs, clock });
   }
 
   /** Which commit a branch, a tag or a commit is. @throws {QuipuError} ERR_PULL, ERR_ABORTED */
@@ -174,7 +183,8 @@ export class HubClient {
 
   /** Runs `attempt` with the client's retries. */
   retrying<T>(attempts: number, signal: AbortSignal | undefined, attempt: (progressed: () => void) => Promise<T>) {
-    return withRetries(attempt, { attempts, clock: this.#clock, signal, onRetry: this.#onRetry });
+    const [clock, advice, onRetry] = [this.#clock, this.#advice, this.#onRetry];
+    return withRetries(attempt, { attempts, clock, signal, advice, onRetry });
   }
 
   close(): Promise<void> {

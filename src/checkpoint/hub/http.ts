@@ -1,8 +1,10 @@
 // Requests to a hub: through the proxy that the environment names, redirects followed by hand, so that a token is sent to the hub's
 // own origin and to no other, and failures that may pass told from those that will not.
-import type { Dispatcher } from "undici";
+import type * as Undici from "undici";
+import type { buildConnector, Dispatcher } from "undici";
 import { abortedError, isQuipuError, QuipuError } from "../../errors.js";
 import type { Clock } from "./clock.js";
+import type { HubProxy } from "./settings.js";
 
 export type HubBody = Dispatcher.ResponseData["body"];
 
@@ -32,11 +34,20 @@ export class PassingFailure extends Error {
   }
 }
 
+/** There is no connection to a proxy. */
+class ProxyFailure extends Error {
+  constructor(url: URL, proxies: readonly HubProxy[], cause: Error) {
+    const source = proxies.find((proxy) => proxy.url.origin === url.origin)?.source ?? "HTTPS_PROXY";
+    super(`the proxy ${url.host} (${source})`, { cause });
+  }
+}
+
 export interface HttpOptions {
   /** Who may see the token. */
   readonly origin: string;
   readonly token: string | undefined;
   readonly userAgent: string;
+  readonly proxies: readonly HubProxy[];
   /** How long a server may be silent, before its headers and between two pieces. */
   readonly silenceMs: number;
   readonly clock: Clock;
@@ -98,9 +109,9 @@ export class HubHttp {
     const { origin, token, userAgent, silenceMs } = this.#options;
     const authorization = token !== undefined && url.origin === origin ? { authorization: `Bearer ${token}` } : {};
     try {
-      const { request, EnvHttpProxyAgent } = await import("undici"); // a fifth of a second, which most runs need not wait for
-      this.#dispatcher ??= new EnvHttpProxyAgent({ connect: { timeout: silenceMs } });
-      const response = await request(url, {
+      const undici = await import("undici"); // a fifth of a second, which most runs need not wait for
+      this.#dispatcher ??= this.#makeDispatcher(undici);
+      const response = await undici.request(url, {
         method,
         // Parts of a file count its own bytes, not those of an encoding.
         headers: { "user-agent": userAgent, "accept-encoding": "identity", ...headers, ...authorization },
@@ -114,6 +125,22 @@ export class HubHttp {
     } catch (error) {
       throw connectionFailure(url, error, signal);
     }
+  }
+
+  #makeDispatcher({ EnvHttpProxyAgent, Pool }: typeof Undici): Dispatcher {
+    const { silenceMs, proxies } = this.#options;
+    return new EnvHttpProxyAgent({
+      connect: { timeout: silenceMs },
+      // Its client to a proxy, which tells failures on the way there from those of the hub behind it.
+      clientFactory: (proxy, options) => {
+        const { connect } = options as { connect: buildConnector.connector };
+        const marked: buildConnector.connector = (to, callback) =>
+          connect(to, (...[error, socket]) =>
+            error === null ? callback(null, socket) : callback(new ProxyFailure(proxy, proxies, error), null),
+          );
+        return new Pool(proxy.origin, { ...options, connect: marked });
+      },
+    });
   }
 
   #refusePassing(response: HubResponse): HubResponse {
@@ -131,6 +158,8 @@ export interface RetryOptions {
   readonly attempts: number;
   readonly clock: Clock;
   readonly signal?: AbortSignal | undefined;
+  /** What to do where none succeeds, in a sentence. */
+  readonly advice: string;
   /** Told of each failure that another try follows. */
   readonly onRetry?: ((message: string) => void) | undefined;
 }
@@ -143,7 +172,7 @@ export interface RetryOptions {
  */
 export async function withRetries<T>(
   attempt: (progressed: () => void) => Promise<T>,
-  { attempts, clock, signal, onRetry }: RetryOptions,
+  { attempts, clock, signal, advice, onRetry }: RetryOptions,
 ): Promise<T> {
   let failures = 0;
   for (;;) {
@@ -159,13 +188,7 @@ export async function withRetries<T>(
       if (isHopeless) {
         const times = failures === 1 ? "" : `, ${failures} times`;
         const wish = asked > 0 ? `, and asks to wait ${Math.ceil(asked / 1000)} s` : "";
-        throw new QuipuError(
-          "ERR_PULL",
-          `${error.message}${times}${wish}. Try again later: a pull goes on with what it has.`,
-          {
-            cause: error.cause ?? error,
-          },
-        );
+        throw new QuipuError("ERR_PULL", `${error.message}${times}${wish}. ${advice}`, { cause: error.cause ?? error });
       }
       const own = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (failures - 1)) * (0.75 + Math.random() / 2);
       const wait = Math.max(asked, own);
@@ -184,7 +207,8 @@ export function discard(body: HubBody): void {
 export function connectionFailure(url: URL, error: unknown, signal: AbortSignal | undefined): Error {
   if (signal?.aborted) return abortedError(signal);
   if (error instanceof PassingFailure || isQuipuError(error)) return error;
-  const { message = String(error), code = "" } = rootOf(error);
+  const proxy = error instanceof ProxyFailure ? error : undefined;
+  const { message = String(error), code = "" } = rootOf(proxy?.cause ?? error);
   if (/^(CERT_|ERR_TLS|ERR_SSL|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_)/.test(code)) {
     const next = "A proxy that opens connections has a certificate of its own: NODE_EXTRA_CA_CERTS names its file.";
     return new QuipuError("ERR_PULL", `${url.host}: its certificate is not trusted: ${message}. ${next}`, {
@@ -195,15 +219,21 @@ export function connectionFailure(url: URL, error: unknown, signal: AbortSignal 
     const proxies = "HTTPS_PROXY, HTTP_PROXY and NO_PROXY say which proxy is used for which host";
     return new QuipuError("ERR_PULL", `${url.host} cannot be reached: ${message}. ${proxies}.`, { cause: error });
   }
-  return new PassingFailure(`${url.host}: ${WORDS[code] ?? (message || code)}`, { cause: error });
+  const who = proxy?.message ?? url.host;
+  return new PassingFailure(`${who}: ${WORDS[code] ?? `the connection failed (${message || code})`}`, { cause: error });
 }
 
 const WORDS: Readonly<Record<string, string>> = {
   ECONNREFUSED: "the connection was refused",
   ECONNRESET: "the connection was dropped",
   UND_ERR_SOCKET: "the connection was dropped",
-  EAI_AGAIN: "its address cannot be found: is there a network?",
-  ENOTFOUND: "its address cannot be found: is there a network?",
+  EPIPE: "the connection was dropped",
+  EAI_AGAIN: "its address cannot be looked up: no name server answers, as without a network",
+  ENOTFOUND: "its address is not found: the name is wrong, or there is no network",
+  ENETUNREACH: "its network cannot be reached",
+  EHOSTUNREACH: "the host cannot be reached",
+  ENETDOWN: "the network is down",
+  ETIMEDOUT: "the connection takes too long",
   UND_ERR_CONNECT_TIMEOUT: "the connection takes too long",
   UND_ERR_HEADERS_TIMEOUT: "the server is silent",
   UND_ERR_BODY_TIMEOUT: "the server has stopped sending",

@@ -6,11 +6,13 @@ import { QuipuError } from "../../errors.js";
 import { nearest } from "../../nearest.js";
 import { firstOf } from "../../warnings.js";
 import { type CachedRepository, cachedRepositories, filesBelow, LOCKS, namesIn, sizeAt } from "./cache.js";
+import type { HubFile } from "./client.js";
 import { knownFilesPaths, readKnownFiles } from "./known-files.js";
 import { isInUse, withFreeLock } from "./lock.js";
 import { isCommit, parseRepositoryName, repositoryOf } from "./repository-name.js";
 import { hubCacheFolder } from "./settings.js";
 import { snapshotProblem } from "./snapshot.js";
+import { removing } from "./write-failure.js";
 
 export interface CachedRevision {
   readonly commit: string;
@@ -36,6 +38,8 @@ export interface CachedModel {
   readonly bytes: number;
   /** Of `bytes`, those of downloads that have not ended. */
   readonly partialBytes: number;
+  /** Of `bytes`, those in no revision: of downloads that have not ended, and of revisions that are gone. */
+  readonly unusedBytes: number;
 }
 
 export interface RemovedItem {
@@ -54,7 +58,7 @@ export const PRUNE_MODELS_OPTIONS: Kinds<PruneModelsOptions> = { dryRun: flag };
 
 const PARTIAL = /\.incomplete$/;
 
-/** The models in the hub's cache ({@link hubCacheFolder}), by name. @throws {Error} the system's, where it cannot be read. */
+/** The models in the hub's cache ({@link hubCacheFolder}), by name. @throws {QuipuError} ERR_PULL where that is no folder; {Error} the system's, where it cannot be read. */
 export function listModels(): CachedModel[] {
   return cachedRepositories(hubCacheFolder()).map(describe);
 }
@@ -64,7 +68,7 @@ export function listModels(): CachedModel[] {
  *
  * @param repo "org/name" or "org/name@revision".
  * @returns what was removed.
- * @throws {QuipuError} ERR_MODEL_NOT_FOUND, ERR_USAGE; {Error} the system's, where a file cannot be removed.
+ * @throws {QuipuError} ERR_MODEL_NOT_FOUND, ERR_USAGE; ERR_PULL where a file cannot be removed.
  */
 export function removeModel(repo: string): RemovedItem[] {
   checkArgument("repo", repo, string);
@@ -102,7 +106,7 @@ export function removeModel(repo: string): RemovedItem[] {
  * their commit stay), blobs of no snapshot, downloads that have not ended, and the locks of all. What another process fetches stays.
  *
  * @returns what was removed, or would be.
- * @throws {QuipuError} ERR_USAGE; {Error} the system's, where a file cannot be removed.
+ * @throws {QuipuError} ERR_USAGE; ERR_PULL where a file cannot be removed.
  */
 export function pruneModels(options?: PruneModelsOptions): RemovedItem[] {
   const { dryRun = false } = readOptions<PruneModelsOptions>("pruneModels", options, PRUNE_MODELS_OPTIONS);
@@ -129,11 +133,12 @@ function describe(repository: CachedRepository): CachedModel {
   const revisions = repository.snapshots().map((commit) => {
     const folder = repository.snapshot(commit);
     const files = filesBelow(folder);
-    const problem = snapshotProblem(folder);
+    const known = readKnownFiles(repository, commit);
+    const problem = snapshotProblem(folder) ?? sizeProblem(folder, known?.files ?? []);
     return {
       commit,
       references: references.filter(([, named]) => named === commit).map(([name]) => name),
-      pinned: readKnownFiles(repository, commit)?.pinned === true,
+      pinned: known?.pinned === true,
       folder,
       files: files.length,
       bytes: files.reduce((sum, name) => sum + (sizeAt(join(folder, name)) ?? 0), 0),
@@ -143,7 +148,17 @@ function describe(repository: CachedRepository): CachedModel {
   const partialBytes = sum(sizes.filter(([name]) => PARTIAL.test(name)));
   // Where links cannot be made, a snapshot has files of its own.
   const bytes = sum(sizes) + revisions.reduce((total, { folder }) => total + bytesBelow(folder), 0);
-  return { repo: repository.repo, folder: repository.folder, revisions, bytes, partialBytes };
+  const used = new Set(revisions.flatMap(({ folder }) => targetsIn(folder)));
+  const unusedBytes = sum(sizes.filter(([name]) => !used.has(realOf(join(blobs, name)))));
+  return { repo: repository.repo, folder: repository.folder, revisions, bytes, partialBytes, unusedBytes };
+}
+
+/** Of a file that has another size than the hub has told, as where a disk lost its end. */
+function sizeProblem(folder: string, known: readonly HubFile[]): string | undefined {
+  const wrong = known.find(({ path, size }) => (sizeAt(join(folder, path)) ?? size) !== size);
+  if (wrong === undefined) return undefined;
+  const { path, size } = wrong;
+  return `its snapshot is damaged: ${path} has ${sizeAt(join(folder, path))} bytes of ${size}; a pull mends it`;
 }
 
 function sum(sizes: readonly (readonly [string, number])[]): number {
@@ -174,9 +189,9 @@ class Remover {
   snapshot(repository: CachedRepository, commit: string): void {
     if (!this.#dryRun) {
       for (const [name, named] of repository.references()) {
-        if (named === commit) rmSync(join(repository.folder, "refs", name), { force: true });
+        if (named === commit) remove(join(repository.folder, "refs", name));
       }
-      for (const path of knownFilesPaths(repository, commit)) rmSync(path, { force: true });
+      for (const path of knownFilesPaths(repository, commit)) remove(path);
     }
     this.folder(repository.snapshot(commit), "snapshot");
   }
@@ -200,7 +215,7 @@ class Remover {
 
   /** Its folder, where no file is left in it. */
   emptied({ folder }: CachedRepository): void {
-    if (!this.#dryRun && filesBelow(folder).length === 0) rmSync(folder, { recursive: true, force: true });
+    if (!this.#dryRun && filesBelow(folder).length === 0) remove(folder);
   }
 
   locks(repository: CachedRepository): void {
@@ -218,9 +233,14 @@ class Remover {
   }
 
   #remove(path: string, bytes: number, kind: RemovedItem["kind"]): void {
-    if (!this.#dryRun) rmSync(path, { recursive: true, force: true });
+    if (!this.#dryRun) remove(path);
     this.removed.push({ path, bytes, kind });
   }
+}
+
+/** @throws {QuipuError} ERR_PULL where the system refuses. */
+function remove(path: string): void {
+  removing(path, () => rmSync(path, { recursive: true, force: true }));
 }
 
 function removeEmpty(folder: string): void {

@@ -17,6 +17,14 @@ export interface HubSettings {
   /** Nothing is asked of the hub. */
   readonly offline: boolean;
   readonly token: HubToken | undefined;
+  readonly proxies: readonly HubProxy[];
+}
+
+/** A proxy on the way to hubs of its scheme, unless NO_PROXY has them. */
+export interface HubProxy {
+  /** The variable that it is from: "HTTPS_PROXY". */
+  readonly source: string;
+  readonly url: URL;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -30,6 +38,7 @@ export function hubSettings(env: Environment = process.env): HubSettings {
     cache: cacheOf(env),
     offline: isTrue(env.HF_HUB_OFFLINE || env.TRANSFORMERS_OFFLINE),
     token: tokenOf(env),
+    proxies: proxiesOf(env),
   };
 }
 
@@ -49,6 +58,19 @@ function endpointOf({ HF_ENDPOINT }: Environment): URL {
     throw new QuipuError("ERR_USAGE", `HF_ENDPOINT: expected an address such as ${HUB}, got ${JSON.stringify(text)}`);
   }
   return url;
+}
+
+/** The variables as the HTTP client reads them, small letters first. */
+function proxiesOf(env: Environment): HubProxy[] {
+  return ["HTTPS_PROXY", "HTTP_PROXY"].flatMap((name) => {
+    const source = [name.toLowerCase(), name].find((spelling) => env[spelling] !== undefined);
+    const text = source === undefined ? "" : env[source]!;
+    if (source === undefined || text === "") return [];
+    const url = URL.canParse(text) ? new URL(text) : undefined;
+    if (url !== undefined && /^(https?|socks5?):$/.test(url.protocol) && url.hostname !== "") return [{ source, url }];
+    const shown = JSON.stringify(text.replace(/^.*@/s, "…@")); // without a password
+    throw new QuipuError("ERR_USAGE", `${source}: expected an address such as http://127.0.0.1:3128, got ${shown}`);
+  });
 }
 
 function cacheOf(env: Environment): string {

@@ -25,7 +25,8 @@ export async function withHubSource<T>(
       `${repo}: it is not in the cache, or not all of it, and nothing is fetched, as HF_HUB_OFFLINE is set. Unset it, or copy the model into ${settings.cache}.`,
     );
   }
-  const client = new HubClient(settings);
+  const advice = `${name} is not in the cache, or not all of it, so the hub is asked for its headers. Try again later, or plan a model that is here: \`quipu models\` lists them.`;
+  const client = new HubClient(settings, { advice });
   try {
     const commit = isCommit(revision) ? revision : (await client.resolve(repo, revision, signal)).commit;
     const files = selectFiles(repo, await client.list(repo, commit, signal))

@@ -18,10 +18,10 @@ export function checkSpace(folder: string, bytes: number): void {
   if (bytes <= free) return;
   throw new QuipuError(
     "ERR_PULL",
-    `${there}: ${gigabytes(bytes)} are to be fetched, and its disk has ${gigabytes(free)} free. Free some space, or set HF_HUB_CACHE: it names another folder for the cache.`,
+    `${there}: ${binary(bytes)} are to be fetched, and its disk has ${binary(free)} free. Free some space, or set HF_HUB_CACHE to a folder on another disk.`,
   );
 }
 
-function gigabytes(bytes: number): string {
-  return bytes < 1e8 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+function binary(bytes: number): string {
+  return bytes < 2 ** 30 ? `${(bytes / 2 ** 20).toFixed(1)} MiB` : `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 }

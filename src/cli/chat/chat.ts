@@ -24,7 +24,7 @@ export interface ChatParts {
 
 /** An answer has no end of its own but the model's. */
 const UNTIL_STOP = -1;
-/** Columns of what is no terminal. */
+/** Columns of what is no terminal, or does not tell: some say 0. */
 const WIDTH = 80;
 
 /** Runs it to its end. @throws {QuipuError} ERR_ABORTED; where nobody sits before it, whatever fails. */
@@ -68,7 +68,7 @@ class RunningChat implements Chat {
   }
 
   get width(): number {
-    return process.stdout.columns ?? WIDTH;
+    return process.stdout.columns || WIDTH;
   }
 
   async enter({ text, isMessage }: Entry): Promise<void> {
@@ -134,7 +134,8 @@ class RunningChat implements Chat {
       })) {
         if (event.type === "start") {
           session.leaveOut(event.droppedMessages);
-          if (event.droppedMessages > 0 && !quiet) this.show(`(${describeDropped(event)})`);
+          const dropped = quiet ? undefined : describeDropped(event);
+          if (dropped !== undefined) this.show(`(${dropped})`);
           continue;
         }
         progress.erase();

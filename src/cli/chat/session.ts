@@ -5,7 +5,6 @@ import {
   formatChatRequest,
   type GenerateOptions,
   parseChatRequest,
-  QuipuError,
 } from "../../index.js";
 import { type SamplingOptions, samplingOf } from "../sampling-options.js";
 import { settingsFromFields, settingsToFields } from "./settings.js";
@@ -138,8 +137,6 @@ export class Session {
   load(text: string): void {
     const { messages, otherFields: _, ...options } = parseChatRequest(text);
     const settings = settingsFromFields(fieldsOf(text));
-    const wrong = messages.findIndex(({ role }) => typeof role !== "string");
-    if (wrong >= 0) throw new QuipuError("ERR_USAGE", `messages[${wrong}].role: expected a text`);
     const { addGenerationPrompt: _again, continueFinalMessage: _open, ...own } = options;
     this.#messages = [...messages];
     this.#options = { ...this.#given, ...own };

@@ -37,12 +37,15 @@ class Keys extends EventEmitter {
   }
 }
 
+/** Columns of a terminal that says 0. */
+const WIDTH = 80;
+
 /** What the line editor writes to. It hears of another width only while a line is entered: else it would draw over the answer. */
 class Screen extends EventEmitter {
   readonly isTTY = true;
 
   get columns(): number {
-    return process.stdout.columns;
+    return process.stdout.columns || WIDTH;
   }
 
   write(...args: [text: string]): boolean {

@@ -3,7 +3,7 @@ import { basename, resolve } from "node:path";
 import { type BenchmarkResult, modelFolder, runBenchmark } from "../../index.js";
 import type { Context } from "../context.js";
 import { ensureModel } from "../fetch.js";
-import { loadOptions, type ModelOptions } from "../model-options.js";
+import { loadOptions, type ModelOptions, withAskedDevice } from "../model-options.js";
 import { write } from "../terminal/output.js";
 import { Progress } from "../terminal/progress.js";
 import { type Cell, csv, formatBytes, formatCount, formatWeights, markdownTable, table } from "../terminal/tables.js";
@@ -29,7 +29,11 @@ export async function benchmark(options: BenchmarkCommandOptions, { signal }: Co
     ...{ promptTokens, genTokens, repeats, depth, signal },
     sampling: { temperature: temp, topK, topP, minP },
     onProgress: (done, total) => progress.draw("measuring", done, total),
-  }).finally(() => progress.erase());
+  })
+    .catch((error: unknown) => {
+      throw withAskedDevice(error, options);
+    })
+    .finally(() => progress.erase());
   const name = basename(resolve(options.model ?? modelFolder(undefined)));
   if (options.format === "json") return write(`${JSON.stringify(jsonOf(name, result))}\n`);
   const { header, rows } = columnsOf(name, result, options.format ?? "table");

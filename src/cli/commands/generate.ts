@@ -59,12 +59,13 @@ export async function generate(
       if (event.type === "start" && options.verbose)
         process.stderr.write(describeStart(event, model, request, options));
       progress.erase();
-      if (event.type === "start" && event.droppedMessages > 0 && !options.quiet) {
-        process.stderr.write(`quipu: ${describeDropped(event)}\n`);
-      }
+      const dropped = event.type === "start" && !options.quiet ? describeDropped(event) : undefined;
+      if (dropped !== undefined) process.stderr.write(`quipu: ${dropped}\n`);
       await print(event);
       if (event.type === "end" && options.verbose) process.stderr.write(describeEnd(event));
     }
+  } catch (error) {
+    throw asked.explained(error);
   } finally {
     progress.erase();
     await model.dispose();

@@ -23,7 +23,12 @@ export async function inspectPrompt(
   const request = await readPromptRequest(words, options, signal);
   const [tokenizer, chatTemplate] = await Promise.all([loadTokenizer(dir, warn), loadChatTemplate(dir, warn)]);
   const { prompt, options: how } = request.for(chatTemplate);
-  const ids = encodePrompt(prompt, how, { tokenizer, chatTemplate, vocabSize: tokenizer.vocabSize });
+  let ids: Int32Array;
+  try {
+    ids = encodePrompt(prompt, how, { tokenizer, chatTemplate, vocabSize: tokenizer.vocabSize });
+  } catch (error) {
+    throw request.explained(error);
+  }
   const rendered = tokenizer.decode(ids, { special: true });
   if (options.json) {
     const tokens = Array.from(ids, (id) => describeToken(tokenizer, id));

@@ -37,7 +37,9 @@ export async function list({ json }: ModelsOptions): Promise<void> {
   ];
   const count = `${models.length} ${models.length === 1 ? "model" : "models"}`;
   await write(table(["name", "revision", "size", "files", "state"], rows));
-  await write(`${count}, ${formatBytes(bytes)} in ${hubCacheFolder()}\n`);
+  const rowBytes = models.reduce((sum, { revisions, unusedBytes }) => sum + unusedBytes + bytesOf(revisions), 0);
+  const shared = rowBytes > bytes ? ", what revisions share counted once" : "";
+  await write(`${count}, ${formatBytes(bytes)} in ${hubCacheFolder()}${shared}\n`);
 }
 
 export async function path(name: string, { json }: ModelsOptions): Promise<void> {
@@ -54,12 +56,18 @@ export async function prune({ json, dryRun = false }: ModelsPruneOptions): Promi
   await writeRemoved(pruneModels({ dryRun }), dryRun ? "would remove" : "removed", json);
 }
 
-function rowsOf({ repo, revisions, partialBytes }: CachedModel): (string | number)[][] {
-  if (revisions.length === 0)
-    return [[repo, "", formatBytes(partialBytes), 0, "no snapshot: a download has not ended"]];
-  return revisions.map((revision) => [
+/** A row for each revision, and one for what is in none: together they have all bytes of the model. */
+function rowsOf({ repo, revisions, partialBytes, unusedBytes }: CachedModel): (string | number)[][] {
+  const rows = revisions.map((revision) => [
     ...[repo, nameOf(revision), formatBytes(revision.bytes), revision.files, stateOf(revision)],
   ]);
+  if (rows.length > 0 && unusedBytes === 0) return rows;
+  const partial = partialBytes > 0 ? "a download has not ended" : "left by what was removed";
+  return [...rows, [repo, "", formatBytes(unusedBytes), 0, `no snapshot: ${partial}`]];
+}
+
+function bytesOf(revisions: readonly CachedRevision[]): number {
+  return revisions.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 function nameOf({ references, commit }: CachedRevision): string {

@@ -32,6 +32,8 @@ export async function next(words: readonly string[], options: NextOptions, conte
       tokenizer === undefined ? "" : visibleToken(tokenizer, id),
     ]);
     await write(table(["rank", "id", "probability", "logprob", "text"], rows));
+  } catch (error) {
+    throw request.explained(error);
   } finally {
     await model.dispose();
   }

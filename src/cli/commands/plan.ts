@@ -23,6 +23,9 @@ const CONTEXTS = [2048, 8192, 32768, 131072];
 
 export async function plan(model: string | undefined, options: PlanCommandOptions, { signal }: Context): Promise<void> {
   const { quantize, kvCache, threads, batchSize, speed, quiet = false } = options;
+  if (model !== undefined && options.model !== undefined) {
+    throw new QuipuError("ERR_USAGE", `plan: expected one model, got ${model} and -m ${options.model}`);
+  }
   const progress = new Progress({ quiet });
   const planned = await planModel(model ?? options.model, {
     ...{ quantize, kvCache, threads, batchSize, speed, signal },
@@ -30,6 +33,12 @@ export async function plan(model: string | undefined, options: PlanCommandOption
     onProgress: (done, total) => progress.draw("measuring", done, total),
   }).finally(() => progress.erase());
   if (!options.json) for (const warning of planned.warnings) printWarning(warning, { quiet });
+  if (planned.speedProblem !== undefined && !quiet) {
+    const which = planned.loads.some(({ speed }) => speed !== undefined)
+      ? "some speeds are missing"
+      : "no speed is expected";
+    process.stderr.write(`quipu: ${which}: ${planned.speedProblem.replace(/\.$/, "")} (--no-speed leaves it out)\n`);
+  }
   const shown = kvCache ?? "f16";
   await write(options.json ? `${JSON.stringify(planned)}\n` : describe(planned, shown));
   // What was asked for, or what a load does that is asked for nothing; of several formats, one is enough.

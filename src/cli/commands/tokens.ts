@@ -106,7 +106,12 @@ async function chatTokens(words: readonly string[], options: TokensOptions, sign
   const messages = input.messages!;
   const given = input.optionsFor(template);
   const isAnswered = messages.at(-1)?.role === "assistant" || (given.continueFinalMessage ?? false) !== false;
-  const rendered = encodeChat(tokenizer, template, messages, { addGenerationPrompt: !isAnswered, ...given });
+  let rendered: Int32Array;
+  try {
+    rendered = encodeChat(tokenizer, template, messages, { addGenerationPrompt: !isAnswered, ...given });
+  } catch (error) {
+    throw input.explained(error);
+  }
   if (bos && rendered[0] === bosId) {
     throw new QuipuError("ERR_USAGE", "--bos: the chat template begins with the begin-of-text token. Leave out --bos.");
   }

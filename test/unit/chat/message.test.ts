@@ -23,6 +23,11 @@ test.each<[unknown, string]>([
   [[{ content: "x" }], "messages[0].role: expected a text, got nothing"],
   [[{ role: 5, content: "x" }], "messages[0].role: expected a text, got 5"],
   [[user, { role: "user", content: 5 }], "messages[1].content: expected a text, null, or parts"],
+  [
+    [user, { role: "user", text: "x" }],
+    "messages[1].content: expected a text, parts, or tool_calls in its place, got nothing",
+  ],
+  [[{ role: "user", content: undefined }], "messages[0].content: expected a text, parts, or tool_calls in its place"],
   [[{ role: "user", content: [] }], "messages[0].content: expected a text, null, or parts"],
   [[{ role: "user", content: ["x"] }], 'messages[0].content[0]: expected { type: "text", text }'],
   [
@@ -77,6 +82,13 @@ test("fields that are null or undefined are left out; all others are given, in t
   expect(given([user, message])).toBe(
     '[{"role": "user", "content": "x"}, {"role": "assistant", "weight": 1.5, "deep": {"a": null}}]',
   );
+});
+
+test("a message may have calls, a thought or null in place of its content", () => {
+  const call = { type: "function", function: { name: "f" } };
+  for (const has of [{ tool_calls: [call] }, { reasoning_content: "r" }, { thinking: "r" }, { content: null }]) {
+    expect(given([user, { role: "assistant", ...has }])).toContain('{"role": "user", "content": "x"}, {');
+  }
 });
 
 test("the other names of reasoning", () => {
@@ -199,12 +211,12 @@ describe("continueFinalMessage", () => {
 
 describe("requests as JSON", () => {
   test("a list, or an object of OpenAI's and vLLM's names", () => {
-    expect(parseChatRequest('\uFEFF[{"role": "user"}]')).toEqual({ messages: [{ role: "user" }], otherFields: [] });
+    expect(parseChatRequest('\uFEFF[{"role": "user", "content": "x"}]')).toEqual({ messages: [user], otherFields: [] });
     const { messages, otherFields, templateVariables, ...options } = parseChatRequest(
-      `{"model": "m", "messages": [{"role": "user"}], "tools": [], "documents": null, "temperature": 0, "add_generation_prompt": false,
+      `{"model": "m", "messages": [{"role": "user", "content": "x"}], "tools": [], "documents": null, "temperature": 0, "add_generation_prompt": false,
         "continue_final_message": true, "chat_template": "c", "chat_template_kwargs": {"enable_thinking": false}}`,
     );
-    expect(messages).toEqual([{ role: "user" }]);
+    expect(messages).toEqual([user]);
     expect(otherFields).toEqual(["model", "temperature"]);
     expect(options).toEqual({ tools: [], addGenerationPrompt: false, continueFinalMessage: true, chatTemplate: "c" });
     expect(templateVariables).toEqual({ enable_thinking: false });
@@ -212,7 +224,7 @@ describe("requests as JSON", () => {
 
   test("fields with names that every object of JavaScript has", () => {
     const { otherFields, messages, ...options } = parseChatRequest(
-      '{"messages": [{"role": "user"}], "constructor": 1, "__proto__": {"tools": []}, "toString": 2}',
+      '{"messages": [{"role": "user", "content": "x"}], "constructor": 1, "__proto__": {"tools": []}, "toString": 2}',
     );
     expect([otherFields, options]).toEqual([["constructor", "__proto__", "toString"], {}]);
   });
@@ -224,7 +236,10 @@ describe("requests as JSON", () => {
     expect(given(messages)).toContain('{"2": 1.0, "1": 12345678901234567890}');
   });
 
-  test.each(["", "{", "5", '"x"', "{}", '{"messages": {}}', "[1]", "[null]"])("%j is refused", (text) => {
-    expect(() => parseChatRequest(text)).toThrow(expect.objectContaining({ code: "ERR_USAGE" }));
-  });
+  test.each(["", "{", "5", '"x"', "{}", '{"messages": {}}', "[1]", "[null]", '[{"role": "user"}]'])(
+    "%j is refused",
+    (text) => {
+      expect(() => parseChatRequest(text)).toThrow(expect.objectContaining({ code: "ERR_USAGE" }));
+    },
+  );
 });

@@ -269,6 +269,9 @@ test("an error names the template's file, and the line where one did it", async 
     fails("ERR_CHAT_TEMPLATE", "(line 2 of additional_chat_templates/tool_use.jinja)"),
   );
   expect(await refused({ chatTemplate: `${bad}!` })).toThrow(
-    fails("ERR_CHAT_TEMPLATE", "chatTemplate: the template cannot render these messages: division by zero (line 2)"),
+    fails(
+      "ERR_CHAT_TEMPLATE",
+      "chatTemplate: the template cannot render these messages (user): division by zero (line 2)",
+    ),
   );
 });

@@ -147,10 +147,14 @@ describe("save and load", () => {
     ["a message that is none", '[{"content": "a"}]', "messages[0].role"],
     [
       "a setting",
-      '{"top_p": 2, "messages": [{"role": "user"}]}',
+      '{"top_p": 2, "messages": [{"role": "user", "content": "x"}]}',
       'top_p: "2" is no value of it. Expected a number above 0, at most 1',
     ],
-    ["a flag", '{"ignore_eos": 1, "messages": [{"role": "user"}]}', "ignore_eos: expected true or false"],
+    [
+      "a flag",
+      '{"ignore_eos": 1, "messages": [{"role": "user", "content": "x"}]}',
+      "ignore_eos: expected true or false",
+    ],
   ])("%s is refused, and nothing has changed", (_, text, message) => {
     const session = talk(new Session({ settings: { temp: 0 } }), "a");
     expect(() => session.load(text)).toThrow(

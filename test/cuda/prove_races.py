@@ -1,0 +1,192 @@
+"""Proves with sentryward that kernels have no race in memory, in any schedule: of the PTX that nvcc has made, for launches that the emulator
+has recorded (native/simt/recording.h).
+
+    prove_races.py LAUNCHES FOLDER [--all] [--only WORD] [--timeout SECONDS]
+
+sentryward takes scalars, and kernels here take structs: what a launch passes is put into the PTX, but for pointers, each of which becomes a
+parameter, and is taken to lie in memory of its own. The kernels of PROVEN have to be free of races, each in its smallest launch; --all
+proves every kernel in every launch, but for those of UNSUPPORTED, which sentryward can not follow. Exit status 1 where one is not proven.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "ptx"))
+from parse import WIDTHS  # noqa: E402
+from replay import entries_in, launches_in, plain  # noqa: E402
+
+SENTRYWARD = Path(sys.executable).parent / "sentryward"
+SECONDS = 170
+
+#: Proven in CI: of every kernel that can be, one whose barriers, copies and shared memory are those of its like.
+PROVEN = (
+    "productKernel<DenseFormat, 1, true, StoreOp>",
+    "productKernel<DenseFormat, 2, false, StoreOp>",
+    "productKernel<DenseFormat, 4, false, StoreOp>",
+    "productKernel<PackedFormat<(DType)5>, 1, false, StoreOp>",
+    "productKernel<PackedFormat<(DType)5>, 2, false, StoreOp>",
+    "productKernel<PackedFormat<(DType)6>, 1, false, StoreOp>",
+    "productKernel<PackedFormat<(DType)7>, 1, false, StoreOp>",
+    "productKernel<PackedFormat<(DType)7>, 4, false, StoreOp>",
+    "narrowKernel<(Narrow)0>",
+    "narrowKernel<(Narrow)2>",
+    "normKernel",
+    "normedKernel",
+    "scaledHalfKernel",
+    "scanKernel",
+    "sumKernel",
+)
+#: What sentryward can not follow: kernels whose names begin, or end, like that, and why.
+UNSUPPORTED = {
+    "advanceKernel": "has one thread: a part of a warp",
+    "appendCodesKernel": "branches on the page table",
+    "appendKernel": "branches on the page table",
+    "chunkKernel": "branches on positions and the page table",
+    "gatherKernel": "branches on ids",
+    "gatherNormKernel": "branches on ids",
+    "mergeKernel": "branches on positions",
+    "plainKernel": "branches on positions and the page table",
+    "promptKernel": "branches on positions and the page table",
+    "resumeKernel": "branches on slots and positions",
+    "sampleKernel": "branches on logits, and on atomics",
+    "QkvOp>": "branches on the page table",
+}
+
+_PARAM_LOAD = re.compile(r"ld\.param(?:\.(v[24]))?\.(\w+)\s+(\{[^}]*\}|[%\w]+),\s*\[([\w$]+)(?:\+(\d+))?\]\s*;")
+
+
+def specialised(head, entry, launch):
+    """A module of one entry, "kernel", with the launch's arguments in it but for pointers."""
+    _, params, body, shared = entry
+    names = re.findall(r"([\w$]+)(?:\[\d+\])?\s*(?:,|$)", params)
+    given = dict(zip(names, (bytes.fromhex(text) for text in launch["arguments"])))
+    ranges = [(piece["address"], piece["address"] + piece["bytes"]) for piece in launch["memory"]]
+    pointers = {}
+
+    def load(match):
+        vector, kind, target, param, offset = match.groups()
+        targets = re.findall(r"[%\w]+", target)
+        width, offset = WIDTHS[kind] // 8, int(offset or 0)
+        moves = []
+        for i, register in enumerate(targets):
+            at = offset + i * width
+            value = int.from_bytes(given[param][at : at + width], "little")
+            if width == 8 and any(low <= value < high for low, high in ranges):
+                pointer = pointers.setdefault((param, at), (f"pointer_{len(pointers)}", value))
+                moves.append(f"ld.param.u64 {register}, [{pointer[0]}];")
+            elif kind == "f32":
+                moves.append(f"mov.f32 {register}, 0f{value:08X};")
+            else:
+                moves.append(f"mov.{'u16' if width < 4 else f'u{8 * width}'} {register}, {value};")
+        return "\n".join(moves)
+
+    body = _addresses_known(_PARAM_LOAD.sub(load, body), pointers)
+    declared = ",\n".join(f".param .u64 .ptr .global .align 16 {pointer}" for pointer, _ in pointers.values())
+    dynamic = [f".extern .shared .align {v.align} .b8 {n}[];" for n, v in shared.items() if v.size is None]
+    fixed = [f".shared .align {v.align} .b8 {n}[{v.size}];" for n, v in shared.items() if v.size is not None]
+    return "\n".join([*head, *dynamic, *fixed, f".visible .entry kernel(\n{declared}\n)\n{{{body}}}\n"])
+
+
+def _addresses_known(body, pointers):
+    """Answers what is asked of a pointer itself: whether there is one, and how it is aligned."""
+    values = dict(pointers.values())
+    known = {register: values[name] for register, name in re.findall(r"ld\.param\.u64 (\S+), \[(\w+)\];", body)}
+    same = re.compile(r"(?:cvta\.to\.global|mov)\.[bu]64\s+(\S+), (\S+);|cvt\.u32\.u64\s+(\S+), (\S+);")
+    for match in same.finditer(body):
+        target, source = [part for part in match.groups() if part]
+        if source in known:
+            known[target] = known[source]
+
+    def masked(match):
+        kind, target, register, mask = match.groups()
+        if register not in known or int(mask) >= 4096:
+            return match[0]
+        return f"mov.u{kind[1:]} {target}, {known[register] & int(mask)};"
+
+    def compared(match):
+        relation, target, register = match.groups()
+        return f"mov.pred {target}, {int(relation == 'ne')};" if register in known else match[0]
+
+    body = re.sub(r"and\.(b32|b64)\s+(\S+), (\S+), (\d+);", masked, body)
+    return re.sub(r"setp\.(eq|ne)\.[bsu]64\s+(\S+), (\S+), 0;", compared, body)
+
+
+def head_of(folder):
+    """Version and target of the modules."""
+    text = next(Path(folder).glob("*.ptx")).read_text()
+    return re.findall(r"^\.(?:version|target|address_size).*$", text, re.M)
+
+
+def prove(folder, name, launch, seconds):
+    """(result, reason, seconds)."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch:
+        ptx, config = Path(scratch) / "kernel.ptx", Path(scratch) / "input.json"
+        ptx.write_text(specialised(head_of(folder), entries_in(folder)[name], launch))
+        sizes = {"grid_dim": launch["grid"], "block_dim": launch["block"], "cluster_dim": [1, 1, 1]}
+        config.write_text(
+            json.dumps(
+                {
+                    "schema": "spverify.kernel-input/v1",
+                    "entry": "kernel",
+                    "launch": sizes | {"dynamic_shared_bytes": launch["shared"]},
+                }
+            )
+        )
+        command = [str(SENTRYWARD), str(ptx), "--input", str(config), "--timeout", str(seconds), "--memory-limit-mib", "4000"]
+        told = subprocess.run(command, capture_output=True, text=True)
+        try:
+            report = json.loads(told.stdout)
+        except ValueError:
+            return "tool_failure", told.stderr[-300:], time.monotonic() - started
+    reasons = sorted({d.get("code", "") + ": " + str(d.get("message", ""))[:200] for d in report.get("diagnostics", [])})
+    return report["result"], "; ".join(reasons), time.monotonic() - started
+
+
+def reason_against(name):
+    """Why a kernel is not one that can be proven; None for one that can."""
+    return next((why for key, why in UNSUPPORTED.items() if name.startswith(key) or name.endswith(key)), None)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("launches")
+    parser.add_argument("ptx")
+    parser.add_argument("--all", action="store_true", help="every kernel that can be proven, in every launch")
+    parser.add_argument("--only", default="", help="kernels whose names have this in them")
+    parser.add_argument("--timeout", type=int, default=SECONDS, help="for each launch")
+    given = parser.parse_args()
+    launches = {}
+    for launch in sorted(launches_in(given.launches), key=lambda each: each["grid"][0] * each["grid"][1] * each["grid"][2]):
+        launches.setdefault(plain(launch["kernel"]), []).append(launch)
+    for key, why in UNSUPPORTED.items():
+        count = sum(name.startswith(key) or name.endswith(key) for name in launches if given.only in name)
+        print(f"unsupported: {count} × {key}: {why}")
+    chosen = [
+        (name, launch)
+        for name, of in sorted(launches.items())
+        if given.only in name and (reason_against(name) is None if given.all else name in PROVEN)
+        for launch in (of if given.all else of[:1])
+    ]
+    failures = [f"{name}: no launch of it was recorded" for name in PROVEN if name not in launches]
+    with ThreadPoolExecutor(2) as pool:
+        results = pool.map(lambda each: prove(given.ptx, *each, given.timeout), chosen)
+        for (name, _), (result, reason, seconds) in zip(chosen, results):
+            print(f"{result:12} {seconds:6.1f} s  {name}", flush=True)
+            if result != "race_free":
+                failures.append(f"{name}: {result}: {reason}")
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    print(f"{len(chosen)} launches, {len(failures)} not proven")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
