@@ -17,7 +17,8 @@ import { type Contents, type Elements, elements, sizeOf } from "./contents.js";
 const others = process.env.QUIPU_CPU ? [process.env.QUIPU_CPU] : availableTargets();
 /** The scalar definition and then every other instruction set that this machine can run, or the one of QUIPU_CPU. */
 export const TARGETS = ["scalar", ...others.filter((target) => target !== "scalar")];
-export const THREADS = [1, 2, 3];
+/** Under sanitizers, which are slow, without two: both places where a tensor may begin, and work that is shared. */
+export const THREADS = process.env.QUIPU_SANITIZED === "1" ? [1, 3] : [1, 2, 3];
 
 type OtherDevice = "reference" | "cuda" | "simt";
 
