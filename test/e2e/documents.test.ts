@@ -1,4 +1,4 @@
-// README.md and docs/cli.md against the program: what they show it print, what they name, what they tell to run.
+// README.md, docs/cli.md and docs/library.md against the program: what they show it print, what they name, what they tell to run.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -15,6 +15,7 @@ import { hasTerminal, NO_TERMINAL, quipuOnTerminal } from "./terminal.js";
 const read = (file: string) => readFileSync(join(ROOT, file), "utf8");
 const README = read("README.md");
 const REFERENCE = read("docs/cli.md");
+const LIBRARY = read("docs/library.md");
 const helps = new Map<string, Promise<string>>();
 function help(...command: string[]): Promise<string> {
   const key = command.join(" ");
@@ -98,10 +99,12 @@ const withSmollm2 = testWhere(
   `${SMOLLM2} is not there (scripts/make-smollm2.sh)`,
 );
 const dir = temporaryFolder();
-const SNIPPETS = [...README.matchAll(/```js\n([\s\S]*?)```\n\n```text\n([\s\S]*?)```/g)].map(([, code, output]) => ({
-  code,
-  output,
-}));
+const SNIPPETS = [...(README + LIBRARY).matchAll(/```js\n([\s\S]*?)```\n\n```text\n([\s\S]*?)```/g)].map(
+  ([, code, output]) => ({
+    code,
+    output,
+  }),
+);
 
 function runs({ code, output }: { code?: string | undefined; output?: string | undefined }): void {
   const { status, stdout, stderr } = spawnSync(
@@ -112,7 +115,7 @@ function runs({ code, output }: { code?: string | undefined; output?: string | u
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: output, stderr: "" });
 }
 
-test("README's code runs as it stands and prints what it says", () => {
+test("the documents' code runs as it stands and prints what it says", () => {
   const own = SNIPPETS.filter(({ code }) => !code!.includes(SHOWN));
   expect(own).toHaveLength(1);
   for (const snippet of own) runs(snippet);
