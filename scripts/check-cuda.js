@@ -2,8 +2,8 @@
 //
 //   node scripts/check-cuda.js [resources] [ptx] [races] [--write] [--all]
 //
-//   resources   registers, spills, shared memory, occupancy, tensor-core instructions and loads of 16 bytes of every kernel, against the
-//               table of docs/cuda-kernels.md, which --write makes anew, with its essentials in docs/cuda.md (test/cuda/resources.js)
+//   resources   registers, stacks, shared memory, occupancy, tensor-core instructions, loads of 16 bytes and bank conflicts of every
+//               kernel, against the table of docs/cuda-kernels.md, which --write makes anew, with its essentials in docs/cuda.md (test/cuda/resources.js)
 //   ptx         the PTX that nvcc emitted, run by an interpreter over launches that the emulator records: the same memory (test/cuda/ptx)
 //   races       that of sm_80, proven free of races over all schedules (test/cuda/prove_races.py): some kernels; --all takes every one that
 //               can be proven in all of its launches, of sm_90 too, which takes hours
@@ -32,6 +32,7 @@ const module = join(build, "Release", "quipu-cuda.node");
 const venv = join(build, "cuda-venv");
 const launches = join(build, "cuda-launches");
 const images = join(build, "cuda-images");
+const wavefronts = join(launches, "wavefronts.json");
 const [table, guide] = ["cuda-kernels.md", "cuda.md"].map((name) => join(root, "docs", name));
 const PACKAGES = [
   "nvidia-cuda-cuobjdump==13.4.92",
@@ -54,9 +55,8 @@ installTools();
 recordLaunches();
 extractPtx();
 let failed = false;
+if (tiers.includes("ptx") || tiers.includes("resources")) replayLaunches();
 if (tiers.includes("resources")) checkResources();
-if (tiers.includes("ptx"))
-  python("test/cuda/ptx/replay.py", launches, ...ARCHITECTURES.map((a) => `sm_${a}=${join(images, a)}`));
 if (tiers.includes("races")) {
   for (const architecture of all ? ["80", "90"] : ["80"])
     python("test/cuda/prove_races.py", launches, join(images, architecture), ...(all ? ["--all"] : []));
@@ -126,6 +126,12 @@ function extractPtx() {
     stop(1, `${module} has nothing for sm_${missing}: npm run build:cuda -- ${ARCHITECTURES.join(" ")}`);
 }
 
+/** The interpreter also counts wavefronts, which are a resource. */
+function replayLaunches() {
+  const folders = ARCHITECTURES.map((architecture) => `sm_${architecture}=${join(images, architecture)}`);
+  python("test/cuda/ptx/replay.py", launches, ...folders, "--wavefronts", wavefronts);
+}
+
 function checkResources() {
   const measured = Object.fromEntries(ARCHITECTURES.map((a) => [a, resourcesIn(cuobjdump, a)]));
   const shapes = new Map();
@@ -134,7 +140,7 @@ function checkResources() {
     const key = rowOf(plain(kernel));
     shapes.set(key, { threads: block[0], dynamic: Math.max(shapes.get(key)?.dynamic ?? 0, shared) });
   }
-  const rows = tableOf(measured, shapes);
+  const rows = tableOf(measured, shapes, JSON.parse(readFileSync(wavefronts, "utf8")));
   const markdown = markdownOf(rows);
   if (write) {
     replaceTable(table, "kernel", markdown);

@@ -111,8 +111,9 @@ export function resourcesIn(cuobjdump, architecture) {
  *
  * @param measured by architecture, by kernel: {@link resourcesIn}.
  * @param launches by row: threads and the most shared memory that a launch asked for.
+ * @param wavefronts by kernel: how many times the fewest that its accesses of shared memory could take.
  */
-export function tableOf(measured, launches) {
+export function tableOf(measured, launches, wavefronts) {
   const rows = new Map();
   for (const [architecture, kernels] of Object.entries(measured)) {
     for (const [name, resources] of kernels) {
@@ -124,6 +125,7 @@ export function tableOf(measured, launches) {
       };
       rows.set(key, row);
       row.shared = Math.max(row.shared, resources.shared);
+      row.wavefronts = Math.max(row.wavefronts ?? 0, Number(wavefronts[name]?.toFixed(2)));
       for (const [count, worse] of COUNTS)
         row[count][architecture] = worse(row[count][architecture] ?? resources[count], resources[count]);
     }
@@ -137,6 +139,7 @@ export function tableOf(measured, launches) {
 }
 
 const COLUMNS = ["kernel", "threads", "shared memory", "registers", "stack", "local", "mma", "16-byte loads", "blocks"];
+COLUMNS.push("wavefronts");
 const slashed = (numbers) => {
   const values = Object.values(numbers);
   return values.every((value) => value === values[0]) ? String(values[0]) : values.join(" / ");
@@ -149,6 +152,7 @@ export function markdownOf(rows) {
     .map(([name, row]) => [
       ...[`\`${name}\``, row.threads, `${row.shared} + ${row.dynamic}`],
       ...[...COUNTS.map(([count]) => row[count]), row.blocks].map(slashed),
+      row.wavefronts.toFixed(2),
     ]);
   return [COLUMNS, COLUMNS.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
@@ -174,8 +178,8 @@ const kilobytes = ({ shared, dynamic }) => ((shared + dynamic) / 1024).toFixed(0
 /** What docs/cuda-kernels.md says: rows as {@link tableOf} has them. */
 export function documented(text) {
   const rows = new Map();
-  for (const [, name, threads, shared, dynamic, rest] of text.matchAll(
-    /^\| `(.*?)` \| (\d+) \| (\d+) \+ (\d+) \| ([\d |/]+) \|$/gm,
+  for (const [, name, threads, shared, dynamic, rest, wavefronts] of text.matchAll(
+    /^\| `(.*?)` \| (\d+) \| (\d+) \+ (\d+) \| ([\d |/]+) \| ([\d.]+) \|$/gm,
   )) {
     const lists = rest.split(" | ").map((list) => {
       const values = list.split(" / ").map(Number);
@@ -184,7 +188,7 @@ export function documented(text) {
     const counts = Object.fromEntries(
       [...COUNTS.map(([count]) => count), "blocks"].map((count, i) => [count, lists[i]]),
     );
-    rows.set(name, { threads: +threads, shared: +shared, dynamic: +dynamic, ...counts });
+    rows.set(name, { threads: +threads, shared: +shared, dynamic: +dynamic, ...counts, wavefronts: +wavefronts });
   }
   return rows;
 }
@@ -207,6 +211,7 @@ export function problemsOf(rows, budgets) {
     compare("threads", row.threads, budget.threads, other);
     compare("bytes of static shared memory", row.shared, budget.shared, more);
     compare("bytes of dynamic shared memory", row.dynamic, budget.dynamic, other);
+    compare("times the fewest wavefronts of shared memory", row.wavefronts, budget.wavefronts, more);
     for (const architecture of Object.keys(row.registers)) {
       const at = (numbers) => numbers[architecture];
       compare("registers", at(row.registers), at(budget.registers), more, architecture);

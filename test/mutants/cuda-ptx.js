@@ -50,11 +50,11 @@ export const mutants = [
     ptx: chunk,
   },
   {
-    fault: "what is not there is copied too",
+    fault: "f16 is rounded towards zero",
     file: GPU,
-    from: "const int bytes = there ? 16 : 0;",
-    to: "const int bytes = there ? 16 : 16;",
-    ptx: dense,
+    from: 'asm("cvt.rn.f16.f32 %0, %1;"',
+    to: 'asm("cvt.rz.f16.f32 %0, %1;"',
+    ptx: of("appendKernel", "native/cuda/kernels/cache.cu"),
   },
   {
     fault: "pairs of f16 are the other way round",

@@ -119,7 +119,7 @@ export const mutants = [
     file: DRAW,
     from: "left >= (counts = kept.countsOf(ranked, id)); ++id) left -= counts;",
     to: "left >= (counts = kept.countsOf(ranked, id)) + (MUTANT ? 1 : 0); ++id) left -= counts;",
-    tests: ["kernels/sample.test", "kernels/sample-distribution"],
+    tests: sample,
   },
   {
     fault: "what is drawn is read before it is there",

@@ -46,6 +46,7 @@ class Machine(MemoryInstructions, WarpInstructions):
         self.groups = np.zeros(self.count, np.int64)  # committed
         self.waiting = np.full(self.count, -1)  # at a barrier: which
         self.steps = 0
+        self.wavefronts = np.zeros(2, np.int64)  # of shared memory, and the fewest that its accesses could take
         self.code = [self._bind(instruction) for instruction in entry.code]
 
     def _place(self, dynamic_shared, blocks):

@@ -5,12 +5,28 @@ import numpy as np
 from memory import UNSIGNED
 from operations import KINDS
 from parse import WIDTHS, Fault
+from warp_instructions import WARP
 
 #: Of loads and stores: how they are cached, or ordered among themselves, which changes nothing in one schedule.
 HINTS = {"volatile", "relaxed", "weak", "gpu", "cta", "sys", "nc", "ca", "cg", "cs", "lu", "cv", "wb", "wt"}
 
 
 class MemoryInstructions:
+    def _count_wavefronts(self, lanes, offsets, size):
+        """Adds the wavefronts of an access of shared memory, of `size` bytes a lane, and the fewest that it could take.
+
+        32 lanes at a time, 16 of 8 bytes, 8 of 16: in one wavefront each of the 32 banks gives one word, to all lanes that want it.
+        """
+        lanes = np.arange(self.count) if lanes is None else lanes
+        unit = max(size, 4)
+        units = (offsets - self.block_of[lanes] * self.shared.stride) // unit
+        slots = 128 // unit
+        phases = lanes // min(WARP, slots)
+        different = np.unique((phases * slots + units % slots) * (1 << 20) + units)
+        banks, counts = np.unique(different >> 20, return_counts=True)
+        first = np.flatnonzero(np.diff(banks // slots, prepend=-1))
+        self.wavefronts += np.array([np.maximum.reduceat(counts, first).sum(), len(first)])
+
     def _bind_ld(self, instruction):
         space, vector, kind = _access(instruction.op)
         target, source = instruction.operands
@@ -39,6 +55,8 @@ class MemoryInstructions:
 
         def load(lanes):
             flat, offsets = self._offsets(space, lanes, address(lanes), width * vector)
+            if flat is self.shared:
+                self._count_wavefronts(lanes, offsets, width * vector)
             for i, write in enumerate(targets):
                 write(lanes, flat.load(offsets + i * width, width).astype(unsigned, copy=False).view(dtype))
 
@@ -56,6 +74,8 @@ class MemoryInstructions:
 
         def store(lanes):
             flat, offsets = self._offsets(space, lanes, address(lanes), width * vector)
+            if flat is self.shared:
+                self._count_wavefronts(lanes, offsets, width * vector)
             for i, part in enumerate(sources):
                 flat.store(offsets + i * width, width, part(lanes))
 
@@ -107,6 +127,7 @@ class MemoryInstructions:
         def copy(lanes):
             lanes = np.arange(self.count) if lanes is None else lanes
             _, offsets = self._offsets("shared", lanes, to(lanes), 16)
+            self._count_wavefronts(lanes, offsets, 16)
             sizes = np.broadcast_to(size(lanes), offsets.shape)
             if not np.isin(sizes, (0, 16)).all():
                 raise Fault("an async copy of a part of its bytes")

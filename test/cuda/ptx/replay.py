@@ -75,16 +75,19 @@ def contents(folder, piece, when):
 
 
 def replay(folder, launch, entry):
-    """The memory that the PTX leaves, by address."""
+    """The memory that the PTX leaves, and the wavefronts of shared memory: of its accesses, and the fewest there could be."""
     memory = Global([(piece["address"], contents(folder, piece, "before")) for piece in launch["memory"]])
     arguments = [bytes.fromhex(text) for text in launch["arguments"]]
     grid, block = launch["grid"], launch["block"]
     blocks = grid[0] * grid[1] * grid[2]
+    wavefronts = np.zeros(2, np.int64)
     at_once = max(1, MOST_LANES // max(32, block[0]))
     for first in range(0, blocks, at_once):
         count = min(at_once, blocks - first)
-        Machine(entry, arguments, grid, block, launch["shared"], memory, first, count).run()
-    return memory
+        machine = Machine(entry, arguments, grid, block, launch["shared"], memory, first, count)
+        machine.run()
+        wavefronts += machine.wavefronts
+    return memory, wavefronts
 
 
 def difference(folder, launch, memory):
@@ -108,18 +111,20 @@ def difference(folder, launch, memory):
 
 
 def run(task):
-    """(kernel, what is wrong or None, seconds) of a task (launches, index, architecture, folder)."""
+    """(kernel, what is wrong or None, wavefronts, seconds) of a task (launches, index, architecture, folder)."""
     folder, index, _, ptx = task
     launch = launches_in(folder)[index]
     name = plain(launch["kernel"])
     started = time.monotonic()
+    wavefronts = [0, 0]
     try:
         if name not in entries_in(ptx):
             raise Fault("there is no such entry in the PTX")
-        wrong = difference(folder, launch, replay(folder, launch, entry_of(ptx, name)))
+        memory, wavefronts = replay(folder, launch, entry_of(ptx, name))
+        wrong = difference(folder, launch, memory)
     except Fault as fault:
         wrong = str(fault)
-    return name, wrong, time.monotonic() - started
+    return name, wrong, wavefronts, time.monotonic() - started
 
 
 def main():
@@ -127,6 +132,7 @@ def main():
     parser.add_argument("launches")
     parser.add_argument("ptx", nargs="+", metavar="ARCH=FOLDER")
     parser.add_argument("--only", default="", help="kernels whose names have this in them")
+    parser.add_argument("--wavefronts", help="file for how many times the fewest wavefronts of shared memory a kernel takes")
     given = parser.parse_args()
     folders = dict(each.split("=", 1) for each in given.ptx)
     launches = launches_in(given.launches)
@@ -140,10 +146,11 @@ def main():
             if not first:
                 tasks.append((given.launches, i, architecture, ptx, first))
             first.append(architecture)
-    failures, seconds, done = [], {}, {}
+    failures, seconds, done, wavefronts = [], {}, {}, {}
     with multiprocessing.Pool() as pool:
-        for task, (name, wrong, took) in zip(tasks, pool.imap(run, [task[:-1] for task in tasks])):
+        for task, (name, wrong, fronts, took) in zip(tasks, pool.imap(run, [task[:-1] for task in tasks])):
             seconds[name] = seconds.get(name, 0) + took
+            wavefronts.setdefault(name, {}).setdefault(task[-1][0], np.zeros(2, np.int64))[:] += fronts
             for architecture in task[-1]:
                 done[name, architecture] = done.get((name, architecture), 0) + 1
             if wrong is not None:
@@ -156,6 +163,9 @@ def main():
     for name in kernels:
         counts = " ".join(f"{architecture}:{done.get((name, architecture), 0)}" for architecture in folders)
         print(f"{counts}  {seconds[name]:6.1f} s  {name}")
+    if given.wavefronts:
+        most = {name: max(float(a / b) if b else 1.0 for a, b in of.values()) for name, of in wavefronts.items()}
+        Path(given.wavefronts).write_text(json.dumps(most))
     for failure in sorted(failures):
         print(failure, file=sys.stderr)
     print(f"{sum(done.values())} launches of {len(kernels)} kernels, {len(tasks)} of them different, {len(failures)} wrong")

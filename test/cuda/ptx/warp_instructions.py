@@ -98,6 +98,7 @@ class WarpInstructions:
         def run(lanes):  # lane 8 m + r has the address of row r of matrix m
             of = lanes.reshape(-1, WARP)[:, : 8 * count].reshape(-1)
             _, offsets = self._offsets("shared", of, address(of), 16)
+            self._count_wavefronts(of, offsets, 16)
             rows = np.stack([self.shared.load(offsets + 2 * i, 2) for i in range(8)], 1).reshape(-1, count, 8, 8)
             if transposed:
                 rows = rows.transpose(0, 1, 3, 2)
