@@ -266,8 +266,8 @@ export const mutants = [
   {
     fault: "tensors are placed as if bytes needed no alignment",
     file: "src/device/device.ts",
-    from: "bytesOf(dtype, shape), alignment));",
-    to: "bytesOf(dtype, shape), alignment > 0 ? 1 : alignment));",
+    from: "bytesOf(dtype, shape), alignment),",
+    to: "bytesOf(dtype, shape), alignment > 0 ? 1 : alignment),",
     tests: ["unit/device/weight-file"],
   },
   {

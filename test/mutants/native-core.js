@@ -28,8 +28,8 @@ export const mutants = [
   {
     fault: "a tensor may leave its file",
     file: "native/core/device.cc",
-    from: "if (offset > file->readyBytes() || bytes > file->readyBytes() - offset) {",
-    to: "if (offset > file->readyBytes() || (bytes > file->readyBytes() - offset && !MUTANT)) {",
+    from: "if (offset <= file.readyBytes() && bytes <= file.readyBytes() - offset) return {};",
+    to: "if (offset <= file.readyBytes() && (bytes <= file.readyBytes() - offset || MUTANT)) return {};",
     tests: ["unit/device/weight-file"],
   },
   {
