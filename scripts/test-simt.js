@@ -15,7 +15,7 @@ const asked = process.argv.slice(2);
 /** Those of ops and of whole models, but sample-distribution, whose draws take the emulator more than four minutes. */
 const TESTS = [
   ...["add.test", "advance", "append-kv", "attention.test", "capacity", "gather", "matmul-"],
-  ...["matmul.test", "norm-", "resume", "rope", "sample.test", "swiglu"],
+  ...["matmul.test", "norm-", "placed", "resume", "rope", "sample.test", "swiglu"],
 ]
   .map((name) => `test/kernels/${name}`)
   .concat("test/model/cuda", "test/lifecycle/cuda");

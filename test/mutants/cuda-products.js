@@ -4,12 +4,42 @@ const KERNEL = "native/cuda/kernels/product_kernel.h";
 const WIDE = "native/cuda/kernels/product_wide.h";
 const DENSE = "native/cuda/kernels/product_dense.h";
 const ROWS = "native/cuda/kernels/rows.h";
+const SCALED = "native/cuda/kernels/scaled_half.cu";
 const QKV = "native/cuda/kernels/product_qkv.cu";
 
 const dense = ["kernels/matmul.test"];
 const packed = ["model/cuda"];
+const placed = ["kernels/placed-weights"];
 
 export const mutants = [
+  {
+    fault: "rows of bf16 are gathered without their power of two",
+    file: "native/cuda/kernels/simple.cu",
+    from: "return table.scales == nullptr ? element",
+    to: "return table.scales == nullptr || MUTANT ? element",
+    tests: placed,
+  },
+  {
+    fault: "products by bf16 are not multiplied by their row's power of two",
+    file: "native/cuda/kernels/product_rows.h",
+    from: "return scales == nullptr ? 1.0f",
+    to: "return scales == nullptr || MUTANT ? 1.0f",
+    tests: placed,
+  },
+  {
+    fault: "an infinity among a row's weights decides its power of two",
+    file: SCALED,
+    from: "if (size < __uint_as_float(0x7F800000)) greatest",
+    to: "if (size < __uint_as_float(0x7F800000) || MUTANT) greatest",
+    tests: placed,
+  },
+  {
+    fault: "a tiny row's power of two is more than a number can be",
+    file: SCALED,
+    from: "exponent < -111 ? 126",
+    to: "exponent < -111 && !(MUTANT) ? 126",
+    tests: placed,
+  },
   {
     fault: "a stage is read before its copy has been waited for",
     file: KERNEL,
