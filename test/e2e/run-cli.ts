@@ -48,7 +48,7 @@ export function startQuipu(args: readonly string[]): ChildProcess {
   const child = spawn(process.execPath, ["--import", TOLD, CLI, ...args], {
     cwd: ROOT,
     stdio: ["pipe", "pipe", "pipe", "pipe"],
-    timeout: 50_000,
+    timeout: 250_000,
   });
   child.stdio[3]!.on("data", (said) => told.set(child, (told.get(child) ?? "") + said));
   return child;
@@ -68,7 +68,7 @@ export async function processorTimeInAll(child: ChildProcess): Promise<number> {
 }
 
 function spawnCli(args: readonly string[], { env, cwd = ROOT }: RunOptions, command = process.execPath): ChildProcess {
-  const options: SpawnOptions = { cwd, env: { ...process.env, ...env }, stdio: "pipe", timeout: 50_000 };
+  const options: SpawnOptions = { cwd, env: { ...process.env, ...env }, stdio: "pipe", timeout: 250_000 };
   return spawn(command, args, options);
 }
 

@@ -45,7 +45,7 @@ const why = fits ? `small cgroups: ${reason}` : "small cgroups: the sanitizers' 
 
 /** `node …args` inside a new cgroup. A node that has no threads may hang. */
 function inside(controller: keyof typeof LIMITS, limit: number, args: readonly string[]) {
-  return limited(`echo $$ > ${cgroup(controller, limit)}/cgroup.procs`, args, { timeout: 10_000 });
+  return limited(`echo $$ > ${cgroup(controller, limit)}/cgroup.procs`, args, { timeout: 250_000 });
 }
 
 describeWhere(fits && reason === undefined, why)("in a small cgroup", () => {

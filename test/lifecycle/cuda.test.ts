@@ -21,7 +21,7 @@ function compute(times: number, env: Record<string, string>): string[] {
       catch (error) { console.log(error.code, error.message); }
     }`;
   const { status, stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
-    ...{ cwd: root, encoding: "utf8", timeout: 100_000, env: { ...process.env, ...env } },
+    ...{ cwd: root, encoding: "utf8", timeout: 250_000, env: { ...process.env, ...env } },
   });
   expect(status).toBe(0);
   return stdout.trim().split("\n");

@@ -18,7 +18,7 @@ function run(body: string) {
     };
     ${body}`;
   const args = ["--expose-gc", "--no-warnings", "--input-type=module", "-e", program];
-  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 50_000 });
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 250_000 });
   return { status, stdout, stderr };
 }
 

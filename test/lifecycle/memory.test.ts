@@ -30,7 +30,7 @@ function measure<T>(program: string, flags: readonly string[] = []): T {
   `;
   const args = [...flags, "--expose-gc", "--input-type=module", "-e", prelude + program];
   const env = { ...process.env, QUIPU_CACHE: join(temporary, "cache") };
-  const { stdout, stderr, status } = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 100_000, env });
+  const { stdout, stderr, status } = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 250_000, env });
   if (status !== 0) throw new Error(stderr);
   return JSON.parse(stdout);
 }

@@ -15,7 +15,7 @@ writeSlowCheckpoint(join(dir, "slow"));
 function run(name: string, program: string) {
   writeFileSync(join(dir, name), program);
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, ["--no-warnings", name], {
-    ...{ cwd: dir, encoding: "utf8", timeout: 50_000 },
+    ...{ cwd: dir, encoding: "utf8", timeout: 250_000 },
   });
   return { status, signal, output: stdout.trim(), stderr };
 }
@@ -126,7 +126,7 @@ describe("a process ends", () => {
     // Seconds of processor time, which other users of the machine do not add to: what it had in all is the last line of `times`.
     const script = '"$0" --no-warnings exit.mjs; status=$?; times; exit $status';
     const { status, stdout, stderr } = spawnSync("bash", ["-c", script, process.execPath], {
-      ...{ cwd: dir, encoding: "utf8", timeout: 50_000, env: { ...process.env, LC_ALL: "C" } },
+      ...{ cwd: dir, encoding: "utf8", timeout: 250_000, env: { ...process.env, LC_ALL: "C" } },
     });
     expect({ status, stderr }).toEqual({ status: 7, stderr: "" });
     const [said, , times] = stdout.trim().split("\n");

@@ -33,7 +33,7 @@ writeFileSync(
 
 function quipu(args: readonly string[], played: Played = { glibc: "2.36" }) {
   const { status, stdout, stderr } = spawnSync(process.execPath, ["--require", PLAYER, "bin/quipu.js", ...args], {
-    ...{ cwd: installed, encoding: "utf8", timeout: 50_000 },
+    ...{ cwd: installed, encoding: "utf8", timeout: 250_000 },
     env: { ...process.env, PLAYED: JSON.stringify(played), QUIPU_ADDON: "" },
   });
   return { status, stdout, stderr };

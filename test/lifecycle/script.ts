@@ -37,7 +37,7 @@ async function midRun(products) {
 
 export function node(script: string, flags: readonly string[] = [], options: SpawnSyncOptions = {}) {
   const result = spawnSync(process.execPath, [...flags, "--input-type=module", "-e", PRELUDE + script], {
-    timeout: 50_000,
+    timeout: 250_000,
     ...options,
     encoding: "utf8",
   });
@@ -54,7 +54,7 @@ export function limited(limit: string, args: readonly string[], options: SpawnSy
   const { status, signal, stdout, stderr } = spawnSync(
     "bash",
     ["-c", `${limit}; exec "$@"`, "bash", process.execPath, ...args],
-    { timeout: 50_000, killSignal: "SIGKILL", ...options, encoding: "utf8" },
+    { timeout: 250_000, killSignal: "SIGKILL", ...options, encoding: "utf8" },
   );
   return { status, signal, stdout, stderr };
 }

@@ -11,7 +11,7 @@ const modules = join(dir, "node_modules");
 const installed = join(modules, "quipu-llm");
 
 function run(command: string, args: readonly string[], cwd = dir) {
-  const { status, stdout, stderr } = spawnSync(command, args, { cwd, encoding: "utf8", timeout: 50_000 });
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd, encoding: "utf8", timeout: 250_000 });
   return { status, stdout, stderr };
 }
 

@@ -44,7 +44,7 @@ const environment = (home: string): NodeJS.ProcessEnv => ({
 });
 
 function run([command, ...args]: readonly string[], cwd: string, env: NodeJS.ProcessEnv): Promise<Result> {
-  return finish(spawn(command!, args, { cwd, env, stdio: "pipe", timeout: 120_000 }), "");
+  return finish(spawn(command!, args, { cwd, env, stdio: "pipe", timeout: 250_000 }), "");
 }
 
 /** Bytes of a folder's files, those with several names once. */
