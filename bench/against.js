@@ -1,11 +1,11 @@
 // This checkout beside another one (an earlier commit in a git worktree, built): is it slower anywhere?
 //
 //   node bench/against.js ../other [--pairs 40] [case…]
-//   node bench/against.js --addon build/prebuilt/linux-x64/Release/quipu.node [case…]   another build of the addon beside this checkout's own
+//   node bench/against.js --addon build/prebuilt/linux-x64/quipu.node [case…]   another build of the addon beside this checkout's own
 //
 // Each checkout runs in a process of its own; the two do the same work in turn, the order swapped from pair to pair. A row gives
 // the median ratio of the times (this / other) with its 95 % interval (order statistics, so no assumption of a distribution), and
-// the ratio of CPU seconds. "Not slower than 0.98 ×" holds when the interval reaches down to 1 / 0.98 = 1.02.
+// that of CPU seconds, which other programs change less. "Not slower than 0.98 ×" holds when the interval reaches down to 1 / 0.98 = 1.02.
 import { fork } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
@@ -101,12 +101,21 @@ function ask(child, message) {
   });
 }
 
+const inWords = ([middle, low, high]) => `${middle.toFixed(3)} (${low.toFixed(3)} – ${high.toFixed(3)})`;
+
 function row(name, pairs) {
   const [wall, low, high] = interval(pairs.map(([ours, theirs]) => ours.wall / theirs.wall));
   const cpu =
-    pairs[0][0].cpu === undefined ? "" : median(pairs.map(([ours, theirs]) => ours.cpu / theirs.cpu)).toFixed(3);
+    pairs[0][0].cpu === undefined ? undefined : interval(pairs.map(([ours, theirs]) => ours.cpu / theirs.cpu));
   const ms = (side) => median(pairs.map((pair) => pair[side].wall)).toFixed(1);
-  return [name, ms(0), ms(1), wall.toFixed(3), `${low.toFixed(3)} – ${high.toFixed(3)}`, cpu];
+  return [
+    name,
+    ms(0),
+    ms(1),
+    wall.toFixed(3),
+    `${low.toFixed(3)} – ${high.toFixed(3)}`,
+    cpu === undefined ? "" : inWords(cpu),
+  ];
 }
 
 /** Pairs of samples of this checkout and the other, each first in every second pair. */
