@@ -1,11 +1,13 @@
 """Proves with sentryward that kernels have no race in memory, in any schedule: of the PTX that nvcc has made, for launches that the emulator
 has recorded (native/simt/recording.h).
 
-    prove_races.py LAUNCHES FOLDER [--all] [--only WORD] [--timeout SECONDS]
+    prove_races.py LAUNCHES FOLDER [--all | --without] [--only WORD] [--timeout SECONDS]
 
 sentryward takes scalars, and kernels here take structs: what a launch passes is put into the PTX, but for pointers, each of which becomes a
 parameter, and is taken to lie in memory of its own. The kernels of PROVEN have to be free of races, each in its smallest launch; --all
 proves every kernel in every launch, but for those of UNSUPPORTED, which sentryward can not follow. Exit status 1 where one is not proven.
+
+--without takes the barriers and waits out of the kernels of PROVEN, one at a time, and says which of them are missed; none has a status.
 """
 
 import argparse
@@ -65,6 +67,8 @@ UNSUPPORTED = {
     "QkvOp>": "branches on the page table",
 }
 
+#: Whatever orders accesses, in PTX.
+_ORDER = re.compile(r"(?:bar\.sync|barrier\.sync|bar\.warp\.sync|cp\.async\.wait_group)\s+[^;]+;")
 _PARAM_LOAD = re.compile(r"ld\.param(?:\.(v[24]))?\.(\w+)\s+(\{[^}]*\}|[%\w]+),\s*\[([\w$]+)(?:\+(\d+))?\]\s*;")
 
 
@@ -149,12 +153,21 @@ def head_of(folder):
     return re.findall(r"^\.(?:version|target|address_size).*$", text, re.M)
 
 
-def prove(folder, name, launch, seconds):
-    """(result, reason, seconds)."""
+def orders_in(folder, name):
+    """The barriers and waits of a kernel, as PTX has them."""
+    return [" ".join(match[0].split()) for match in _ORDER.finditer(entries_in(folder)[name][2])]
+
+
+def prove(folder, name, launch, seconds, without=None):
+    """(result, reason, seconds); `without`: the number of a barrier or wait that is left out."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         ptx, config = Path(scratch) / "kernel.ptx", Path(scratch) / "input.json"
-        ptx.write_text(specialised(head_of(folder), entries_in(folder)[name], launch))
+        text = specialised(head_of(folder), entries_in(folder)[name], launch)
+        if without is not None:
+            found = list(_ORDER.finditer(text))[without]
+            text = text[: found.start()] + text[found.end() :]
+        ptx.write_text(text)
         grid = [1, 1, 1] if name.startswith(ONE_BLOCK) else launch["grid"]
         sizes = {"grid_dim": grid, "block_dim": launch["block"], "cluster_dim": [1, 1, 1]}
         config.write_text(
@@ -181,6 +194,24 @@ def reason_against(name):
     return next((why for key, why in UNSUPPORTED.items() if name.startswith(key) or name.endswith(key)), None)
 
 
+def miss_barriers(given, launches):
+    """Takes what orders accesses out, one at a time."""
+    tasks = [
+        (name, launches[name][0], i, order)
+        for name in PROVEN
+        if given.only in name
+        for i, order in enumerate(orders_in(given.ptx, name))
+    ]
+    missed = 0
+    with ThreadPoolExecutor(2) as pool:
+        results = pool.map(lambda task: prove(given.ptx, task[0], task[1], given.timeout, task[2]), tasks)
+        for (name, _, i, order), (result, _, seconds) in zip(tasks, results):
+            missed += result != "race_free"
+            print(f"{result:15} {seconds:6.1f} s  {name} without its {i + 1}. {order}", flush=True)
+    print(f"{missed} of {len(tasks)} barriers and waits are missed")
+    return 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("launches")
@@ -188,10 +219,13 @@ def main():
     parser.add_argument("--all", action="store_true", help="every kernel that can be proven, in every launch")
     parser.add_argument("--only", default="", help="kernels whose names have this in them")
     parser.add_argument("--timeout", type=int, default=SECONDS, help="for each launch")
+    parser.add_argument("--without", action="store_true", help="barriers and waits, one at a time: which are missed")
     given = parser.parse_args()
     launches = {}
     for launch in sorted(launches_in(given.launches), key=lambda each: each["grid"][0] * each["grid"][1] * each["grid"][2]):
         launches.setdefault(plain(launch["kernel"]), []).append(launch)
+    if given.without:
+        return miss_barriers(given, launches)
     for key, why in UNSUPPORTED.items():
         count = sum(name.startswith(key) or name.endswith(key) for name in launches if given.only in name)
         print(f"unsupported: {count} × {key}: {why}")
