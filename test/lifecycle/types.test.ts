@@ -28,9 +28,10 @@ function check(files: Readonly<Record<string, string>>, others: Readonly<Record<
   return spawnSync(process.execPath, [tsc, "-p", dir], { encoding: "utf8" }).stdout;
 }
 
-test("README's examples compile, as TypeScript and as JavaScript", () => {
-  const examples = [...readFileSync("README.md", "utf8").matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code!);
-  expect(examples.length).toBeGreaterThan(1);
+test("the documents' examples compile, as TypeScript and as JavaScript", () => {
+  const documents = ["README.md", "docs/library.md"].map((file) => readFileSync(file, "utf8")).join("");
+  const examples = [...documents.matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code!);
+  expect(examples.length).toBeGreaterThan(2);
   const files = examples.flatMap((code, i) => [
     [`example${i}.mts`, code],
     [`example${i}.mjs`, code],
