@@ -112,7 +112,7 @@ Status CudaBackend::placeMatrix(const std::shared_ptr<const MappedFile>& file, s
   cudaError_t error = toScaledHalf(data.get(), rows, columns, scales, uploads_);
   if (error == cudaSuccess) error = cudaStreamSynchronize(uploads_);
   if (error != cudaSuccess) return statusOf(error, "weights were not laid out on the device");
-  out = std::make_shared<CudaMemory>(std::move(data), bytes, 0, false, scales);
+  out = std::make_shared<CudaMemory>(std::move(data), bytes, 0, false, ScaledHalf{scales, columns});
   return {};
 }
 

@@ -54,9 +54,12 @@ Status CudaExecutable::load(const Program& program, SharedArena& arena, const Gp
       const bool inArena = program.inArena(t);
       std::byte* data = inArena ? nullptr : addressOf(program.bufferOf(t)) + t.offset;
       const uint32_t bound = inArena ? 0 : program.bufferOf(t).indexBound();
-      const float* scales = inArena ? nullptr : scalesOf(program.bufferOf(t));
-      const DType dtype = scales == nullptr ? t.dtype : DType::kF16;
-      step.operands.push_back({data, dtype, {t.dims[0], t.dims[1], t.dims[2], t.dims[3]}, bound, scales});
+      const ScaledHalf scaled = inArena ? ScaledHalf() : scaledHalf(program.bufferOf(t));
+      if (scaled.scales != nullptr && (t.dtype != DType::kBF16 || t.offset != 0 || t.dims[1] != scaled.columns)) {
+        return Status::error(ErrorCode::kInternal, "a matrix of bf16 is used otherwise than as a whole");
+      }
+      const DType dtype = scaled.scales == nullptr ? t.dtype : DType::kF16;
+      step.operands.push_back({data, dtype, {t.dims[0], t.dims[1], t.dims[2], t.dims[3]}, bound, scaled.scales});
       step.leading.push_back(t.leading);
       step.arenaOffsets.push_back(inArena ? t.offset : SIZE_MAX);
     }

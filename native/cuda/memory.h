@@ -39,23 +39,28 @@ inline Status allocatePinned(size_t bytes, PinnedBytes& out) {
   return {};
 }
 
+// A matrix that was bf16 and is f16 now (kernels/scaled_half.h).
+struct ScaledHalf {
+  const float* scales = nullptr;  // of its rows, behind them; null: the memory is none
+  uint32_t columns = 0;
+};
+
 class CudaMemory final : public Memory {
  public:
-  // `scales`: in `data`, of the rows of a matrix that was bf16 and is f16 now (kernels/scaled_half.h).
-  CudaMemory(DeviceBytes data, size_t bytes, uint32_t indexBound, bool writable, const float* scales = nullptr)
-      : Memory(bytes, indexBound, writable, 0), data_(std::move(data)), scales_(scales) {}
+  CudaMemory(DeviceBytes data, size_t bytes, uint32_t indexBound, bool writable, ScaledHalf scaled = {})
+      : Memory(bytes, indexBound, writable, 0), data_(std::move(data)), scaled_(scaled) {}
 
   std::byte* data() const { return data_.get(); }
-  const float* scales() const { return scales_; }
+  const ScaledHalf& scaled() const { return scaled_; }
 
  private:
   void release() override { data_.reset(); }
 
   DeviceBytes data_;
-  const float* scales_;
+  const ScaledHalf scaled_;
 };
 
 inline std::byte* addressOf(const Memory& memory) { return static_cast<const CudaMemory&>(memory).data(); }
-inline const float* scalesOf(const Memory& memory) { return static_cast<const CudaMemory&>(memory).scales(); }
+inline const ScaledHalf& scaledHalf(const Memory& memory) { return static_cast<const CudaMemory&>(memory).scaled(); }
 
 }  // namespace quipu::cuda

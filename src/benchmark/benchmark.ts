@@ -109,7 +109,9 @@ export async function runBenchmark(
   let roofs = await measureRoofs(stats.target, stats.threads, signal);
   const again = async () => higherRoofs(roofs, await measureRoofs(stats.target, stats.threads, signal));
   // What was measured between has put other things into the caches, and of a quick prompt that is much of its time: one goes by.
-  const settle = async (last: number) => void (last < QUICK_MS && (await promptTime(model, prompt, signal)));
+  const settle = async (last: number) => {
+    if (last < QUICK_MS) await promptTime(model, prompt, signal);
+  };
   await settle(warm);
   const promptTimes: number[] = [];
   const decodes: Decode[] = [];

@@ -4,6 +4,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { writeSlowCheckpoint } from "../slow-checkpoint.js";
+import { SAY } from "../story-program.js";
 
 const root = process.cwd();
 const dir = temporaryFolder();
@@ -20,17 +21,6 @@ function run(name: string, program: string) {
   return { status, signal, output: stdout.trim(), stderr };
 }
 
-const SAY = `
-async function say(load) {
-  const model = await load(undefined, { threads: 2 });
-  let text = "";
-  for await (const event of model.generate("Once upon a time", { maxTokens: 12, temperature: 0 })) {
-    if (event.type === "token") text += event.text;
-  }
-  await model.dispose();
-  return text;
-}
-`;
 const IMPORT = `import { loadModel, loadTokenizer, isQuipuError, QuipuError } from "quipu-llm";\n`;
 
 test("says the same from import, from require and from a worker", () => {

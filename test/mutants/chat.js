@@ -265,9 +265,9 @@ export const mutants = [
   },
   {
     fault: "a terminal that says 0 columns is one of no width",
-    file: CHAT,
-    from: "process.stdout.columns || WIDTH",
-    to: "process.stdout.columns ?? WIDTH",
+    file: "src/cli/terminal/columns.ts",
+    from: "return columns || WIDTH",
+    to: "return columns ?? WIDTH",
     tests: ["e2e/chat"],
   },
   {

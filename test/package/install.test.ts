@@ -5,6 +5,7 @@ import { cpSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync, symlinkS
 import { join } from "node:path";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { finish, type Result } from "../e2e/run-cli.js";
+import { SAY } from "../story-program.js";
 import { tarballs, tool } from "./packages.js";
 import { Registry } from "./registry.js";
 
@@ -59,17 +60,6 @@ function bytesBelow(folder: string, seen = new Set<number>()): number {
   }, 0);
 }
 
-const SAY = `
-async function say(load) {
-  const model = await load(undefined, { threads: 2 });
-  let text = "";
-  for await (const event of model.generate("Once upon a time", { maxTokens: 12, temperature: 0 })) {
-    if (event.type === "token") text += event.text;
-  }
-  await model.dispose();
-  return text;
-}
-`;
 const IMPORT = `import { loadModel } from "quipu-llm";\n`;
 const PROGRAMS: Readonly<Record<string, string>> = {
   "import.mjs": `${IMPORT}${SAY}console.log(await say(loadModel));`,

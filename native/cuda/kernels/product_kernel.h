@@ -239,18 +239,17 @@ size_t sharedBytes(uint32_t depth, uint32_t tokens) {
   return Shape::kRingBytes + kPartialBytes<kTiles> + (kInline ? tokens * narrowBytes(depth) : 0);
 }
 
-// What each of two blocks of a processor may have: where a block may have much, half of that, less what the system
-// takes of each.
-inline size_t sharedOfTwo(const Launches& launches) {
-  const size_t half = launches.sharedOfBlock() / 2;
-  return half > kSharedOfBlock + 1024 ? half - 1024 : kSharedOfBlock;
+// Two where a processor has the shared memory for them: what one block may have, and of each what the system takes.
+inline uint32_t blocksOfProcessor(size_t shared, const Launches& launches) {
+  constexpr size_t kOfSystem = 1024;
+  return 2 * (shared + kOfSystem) <= launches.sharedOfBlock() + kOfSystem ? 2 : 1;
 }
 
 template <typename Format, int kTiles, bool kInline, typename Op>
 void launchTiles(const Op& op, const Activations& from, const std::byte* narrow, uint32_t depth, uint32_t tokens,
                  Launches& launches) {
   const size_t shared = sharedBytes<Format, kTiles, kInline>(depth, tokens);
-  const uint32_t tiles = op.tiles(), most = launches.processors() * (shared <= sharedOfTwo(launches) ? 2 : 1);
+  const uint32_t tiles = op.tiles(), most = launches.processors() * blocksOfProcessor(shared, launches);
   launches(dim3(tiles < most ? tiles : most, blocksOf(tokens, kTiles * 8)), kRowThreads, shared,
            productKernel<Format, kTiles, kInline, Op>, op, from, narrow, depth, tokens, tiles);
 }
@@ -258,7 +257,8 @@ void launchTiles(const Op& op, const Activations& from, const std::byte* narrow,
 template <typename Format, typename Op>
 void launchProduct(const Op& op, const Activations& from, uint32_t depth, uint32_t tokens, std::byte* workspace,
                    Launches& launches) {
-  const bool fits = sharedBytes<Format, 1, true>(depth, tokens) <= sharedOfTwo(launches);
+  const size_t shared = sharedBytes<Format, 1, true>(depth, tokens);
+  const bool fits = shared <= kSharedOfBlock || blocksOfProcessor(shared, launches) == 2;
   if (tokens <= kInlineTokens && fits) return launchTiles<Format, 1, true>(op, from, nullptr, depth, tokens, launches);
   narrowRows(from, Format::kNarrow, depth, tokens, workspace, launches);
   if (tokens <= 8) return launchTiles<Format, 1, false>(op, from, workspace, depth, tokens, launches);

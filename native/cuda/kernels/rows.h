@@ -134,10 +134,6 @@ __device__ __forceinline__ float4 turned(const float4& v, uint32_t k, uint32_t d
   return k / 32 * 32 + 32 <= depth ? rotated : v;
 }
 
-struct Greatest {
-  __device__ float operator()(float a, float b) const { return fmaxf(a, b); }
-};
-
 // A row of at most kFours, which is loaded once and waits once for the memory. Its scale's inverse.
 template <Narrow kNarrow, uint32_t kFours, bool kNormed>
 __device__ __forceinline__ float narrowKept(const Activations& from, const float* x, uint32_t depth, bool whole,
@@ -181,7 +177,7 @@ __device__ __forceinline__ float narrowKept(const Activations& from, const float
     v[i] = turned<kNarrow>(v[i], (i * kRowThreads + threadIdx.x) * 4, depth);
     greatest = greatestOf(greatest, v[i]);
   }
-  const RowScale scale = RowScale::of(ofBlock(greatest, shared, Greatest()));
+  const RowScale scale = RowScale::of(ofBlock(greatest, shared, Greater()));
 #pragma unroll
   for (uint32_t i = 0; i < kFours; ++i) {
     const uint32_t k = (i * kRowThreads + threadIdx.x) * 4;
@@ -200,7 +196,7 @@ __device__ __forceinline__ float narrowAgain(const Activations& from, const floa
   float greatest = 0;
 #pragma unroll 4
   for (uint32_t k = threadIdx.x * 4; k < width; k += kRowThreads * 4) greatest = greatestOf(greatest, valuesAt(k));
-  const RowScale scale = RowScale::of(ofBlock(greatest, shared, Greatest()));
+  const RowScale scale = RowScale::of(ofBlock(greatest, shared, Greater()));
 #pragma unroll 4
   for (uint32_t k = threadIdx.x * 4; k < width; k += kRowThreads * 4) {
     storeFour<kNarrow>(to, k, width, valuesAt(k), scale.multiply);

@@ -2,6 +2,7 @@
 import { type Conversation, type EndEvent, isQuipuError, type Model } from "../../index.js";
 import type { Context } from "../context.js";
 import { inOptionNames } from "../option-names.js";
+import { widthOf } from "../terminal/columns.js";
 import { describeDropped } from "../terminal/dropped.js";
 import { write } from "../terminal/output.js";
 import type { Progress } from "../terminal/progress.js";
@@ -24,8 +25,6 @@ export interface ChatParts {
 
 /** An answer has no end of its own but the model's. */
 const UNTIL_STOP = -1;
-/** Columns of what is no terminal, or does not tell: some say 0. */
-const WIDTH = 80;
 
 /** Runs it to its end. @throws {QuipuError} ERR_ABORTED; where nobody sits before it, whatever fails. */
 export async function runChat(parts: ChatParts): Promise<void> {
@@ -68,7 +67,7 @@ class RunningChat implements Chat {
   }
 
   get width(): number {
-    return process.stdout.columns || WIDTH;
+    return widthOf(process.stdout);
   }
 
   async enter({ text, isMessage }: Entry): Promise<void> {

@@ -5,6 +5,7 @@ import { createInterface, type Interface } from "node:readline";
 import { styleText } from "node:util";
 import { QuipuError } from "../../errors.js";
 import type { Context } from "../context.js";
+import { widthOf } from "../terminal/columns.js";
 import { coloured } from "../terminal/tokens.js";
 import { visible } from "../terminal/visible.js";
 import { type Entry, EntryReader } from "./entries.js";
@@ -37,15 +38,12 @@ class Keys extends EventEmitter {
   }
 }
 
-/** Columns of a terminal that says 0. */
-const WIDTH = 80;
-
 /** What the line editor writes to. It hears of another width only while a line is entered: else it would draw over the answer. */
 class Screen extends EventEmitter {
   readonly isTTY = true;
 
   get columns(): number {
-    return process.stdout.columns || WIDTH;
+    return widthOf(process.stdout);
   }
 
   write(...args: [text: string]): boolean {

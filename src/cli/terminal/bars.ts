@@ -1,5 +1,6 @@
 // Progress of several files on a terminal's stderr: a bar for each that is on its way and a line for all, drawn over and erased in the
 // end. Where stderr is no terminal there are none.
+import { widthOf } from "./columns.js";
 import { formatBytes } from "./tables.js";
 
 /** How far a file is. */
@@ -65,7 +66,7 @@ export class ProgressBars {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#last = performance.now();
-    const width = Math.max(20, (process.stderr.columns || 80) - 1);
+    const width = Math.max(20, widthOf(process.stderr) - 1);
     const under = Array.from(this.#files.values()).filter(({ state }) => state === "fetching");
     const lines = [...under.map((file) => barOf(file, width)), this.#total()].map((line) => line.slice(0, width));
     const back = this.#lines > 0 ? this.#back() : "";

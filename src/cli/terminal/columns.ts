@@ -1,5 +1,12 @@
 // Names and what is said of them, in as many columns as a terminal has.
 
+/** Columns of what is no terminal, or does not tell: some say 0. */
+const WIDTH = 80;
+
+export function widthOf({ columns }: NodeJS.WriteStream): number {
+  return columns || WIDTH;
+}
+
 /** Below so many columns what is said stands on lines of its own. */
 const NARROW = 60;
 
