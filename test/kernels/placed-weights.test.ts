@@ -7,8 +7,9 @@ import type { Tensor } from "#quipu/device/tensor.js";
 import { compile } from "#quipu/graph/program.js";
 import { Recorder } from "#quipu/graph/recorder.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
+import { describeWhere } from "../where.js";
 import { f32, randomNumbers, stored, widen } from "./contents.js";
-import { OTHER_DEVICES, ownRoundings } from "./run-op.js";
+import { isCuda, OTHER_DEVICES, ownRoundings } from "./run-op.js";
 
 const folder = temporaryFolder();
 const next = randomNumbers(1);
@@ -117,5 +118,39 @@ describe.each([72, 33])("a matrix of bf16 of width %i", (width) => {
         } else expect([what, token, is]).toEqual([what, token, Number.isNaN(exact) ? Number.NaN : exact]);
       }
     });
+  });
+});
+
+const devices = OTHER_DEVICES.filter(isCuda);
+const describeCuda = describeWhere(
+  devices.length > 0,
+  "matrices of bf16 on CUDA: QUIPU_TEST_DEVICES names no such device",
+);
+
+describeCuda.each(devices.length > 0 ? devices : ["cuda" as const])("%s", (kind) => {
+  const WIDTH = 16;
+  /** The rows that a matrix of bf16 has become lie apart from their powers of two: what is not the whole would meet others' of them. */
+  test.each<[string, Partial<Tensor>]>([
+    ["rows from the second on", { offset: WIDTH * 2, shape: [3, WIDTH] }],
+    ["rows of half the width", { shape: [8, WIDTH / 2] }],
+    ["its bytes as f16", { dtype: "f16" }],
+  ])("%s are refused", async (_, other) => {
+    const path = join(folder, `${kind}-part`);
+    writeFileSync(path, new Uint8Array(4 * WIDTH * 2));
+    const device = openDevice({ device: kind });
+    try {
+      const file = await device.open(path, 4 * WIDTH * 2, { mmap: true });
+      const [table] = device.place("table", { file, offset: 0, dtype: "bf16", shape: [4, WIDTH] }, ["rows"]);
+      file.dispose();
+      const part = { ...table, ...other };
+      const recorder = new Recorder({ capacity: { rows: 0, wanted: 0 } });
+      const out = recorder.gatherRows(recorder.input(part), recorder.input(device.allocate("ids", "i32", [1])));
+      recorder.output(out);
+      const places = new Map([[out, device.allocate("out", "f32", [1, part.shape[1]!])]]);
+      const run = async () => compile(device, recorder.finish(), { passes: [], places }).run({});
+      await expect(run()).rejects.toThrow(/is used otherwise than as a whole/);
+    } finally {
+      await device.dispose();
+    }
   });
 });
