@@ -40,6 +40,9 @@ __device__ __forceinline__ float elementOf(const void* data, DType dtype, size_t
 struct Add {
   __device__ float operator()(float a, float b) const { return a + b; }
 };
+struct Maximum {
+  __device__ float operator()(float a, float b) const { return fmaxf(a, b); }  // a NaN gives way
+};
 struct Greater {
   __device__ float operator()(float a, float b) const { return a > b || a != a ? a : b; }  // a NaN stays
 };

@@ -177,7 +177,7 @@ __device__ __forceinline__ float narrowKept(const Activations& from, const float
     v[i] = turned<kNarrow>(v[i], (i * kRowThreads + threadIdx.x) * 4, depth);
     greatest = greatestOf(greatest, v[i]);
   }
-  const RowScale scale = RowScale::of(ofBlock(greatest, shared, Greater()));
+  const RowScale scale = RowScale::of(ofBlock(greatest, shared, Maximum()));
 #pragma unroll
   for (uint32_t i = 0; i < kFours; ++i) {
     const uint32_t k = (i * kRowThreads + threadIdx.x) * 4;
@@ -196,7 +196,7 @@ __device__ __forceinline__ float narrowAgain(const Activations& from, const floa
   float greatest = 0;
 #pragma unroll 4
   for (uint32_t k = threadIdx.x * 4; k < width; k += kRowThreads * 4) greatest = greatestOf(greatest, valuesAt(k));
-  const RowScale scale = RowScale::of(ofBlock(greatest, shared, Greater()));
+  const RowScale scale = RowScale::of(ofBlock(greatest, shared, Maximum()));
 #pragma unroll 4
   for (uint32_t k = threadIdx.x * 4; k < width; k += kRowThreads * 4) {
     storeFour<kNarrow>(to, k, width, valuesAt(k), scale.multiply);

@@ -15,7 +15,7 @@ __global__ __launch_bounds__(kRowThreads) void scaledHalfKernel(uint16_t* matrix
     const float size = fabsf(bf16ToFloat(row[k]));
     if (size < __uint_as_float(0x7F800000)) greatest = fmaxf(greatest, size);
   }
-  greatest = ofBlock(greatest, words, Greater());
+  greatest = ofBlock(greatest, words, Maximum());
   // A power of two and its inverse are both numbers: of rows beneath 2⁻¹¹¹ the greatest stays smaller.
   const int exponent = int(__float_as_uint(greatest) >> 23) - 127, shift = exponent < -111 ? 126 : 15 - exponent;
   const float by = __uint_as_float(uint32_t(shift + 127) << 23);
