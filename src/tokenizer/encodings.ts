@@ -36,6 +36,7 @@ export async function loadEncoding(name: string): Promise<Tokenizer> {
     wholePieces: true,
     addedTokens: Object.entries(special_tokens).map(([text, id]) => ({ id, text, special: true })),
     bosId: undefined,
+    eosId: special_tokens["<|endoftext|>"],
     addsBos: false,
   });
 }
