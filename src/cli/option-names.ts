@@ -11,6 +11,7 @@ const NAMES: Readonly<Record<string, string>> = {
   continueFinalMessage: "--continue",
   depth: "--depth",
   device: "--device",
+  encoding: "--encoding",
   eosToken: "--eos",
   field: "--field",
   files: "files",
