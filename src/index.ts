@@ -55,7 +55,8 @@ export { type LlamaConfig, readConfig } from "./model/config.js";
 export type { GenerationConfig } from "./model/generation-config.js";
 export type { KvCacheType } from "./model/kv-cache.js";
 export type { RopeConfig, RopeScaling } from "./model/rope-config.js";
-export { ENCODING_NAMES, type EncodingName, loadEncoding } from "./tokenizer/encodings.js";
+export { ENCODING_NAMES, type EncodingName } from "./tokenizer/encoding-models.js";
+export { loadEncoding } from "./tokenizer/encodings.js";
 export { loadTokenizer } from "./tokenizer/load-tokenizer.js";
 export type { StreamDecoder } from "./tokenizer/stream-decoder.js";
 export type {

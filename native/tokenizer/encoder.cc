@@ -29,18 +29,7 @@ Encoder::Encoder(std::shared_ptr<const Tables> tables, bool wholePieces)
       cacheOfLong_(zeroed<CachedLongPiece>(kCachedLong)) {}
 
 void Encoder::encode(Pattern pattern, const Range& range, IdSink& out) {
-  switch (pattern) {
-    case Pattern::kLlama3:
-      return encodeBy<Pattern::kLlama3>(range, out);
-    case Pattern::kCl100k:
-      return encodeBy<Pattern::kCl100k>(range, out);
-    case Pattern::kO200k:
-      return encodeBy<Pattern::kO200k>(range, out);
-    case Pattern::kGpt2:
-      return encodeBy<Pattern::kGpt2>(range, out);
-    case Pattern::kGpt2Digits:
-      return encodeBy<Pattern::kGpt2Digits>(range, out);
-  }
+  withPattern(pattern, [&]<Pattern P>() { encodeBy<P>(range, out); });
 }
 
 template <Pattern P>

@@ -123,14 +123,6 @@ void compose(std::vector<Symbol>& symbols) {
   symbols.resize(kept);
 }
 
-uint32_t codeAt(const uint8_t* p) {
-  const uint32_t lead = *p;
-  if (lead < 0x80) return lead;
-  if (lead < 0xe0) return (lead & 0x1f) << 6 | (p[1] & 0x3fu);
-  if (lead < 0xf0) return (lead & 0x0f) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
-  return (lead & 0x07) << 18 | (p[1] & 0x3fu) << 12 | (p[2] & 0x3fu) << 6 | (p[3] & 0x3fu);
-}
-
 size_t lengthAt(const uint8_t* p) { return *p < 0x80 ? 1 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4; }
 
 uint8_t* writeCode(uint32_t code, uint8_t* to) {

@@ -12,6 +12,7 @@ const NAMES: Readonly<Record<string, string>> = {
   depth: "--depth",
   device: "--device",
   document: "--document",
+  encoding: "--encoding",
   eosToken: "--eos",
   field: "--field",
   files: "files",

@@ -61,8 +61,6 @@ export function addPromptOptions(command: Command): Command {
     .option("--no-stdin", "leave stdin alone, for loops that read lines");
 }
 
-const ENCODINGS = ["cl100k_base", "o200k_base", "p50k_base", "r50k_base"];
-
 export function addTokensOptions(command: Command): Command {
   return command
     .optionsGroup("Text:")
@@ -83,10 +81,8 @@ export function addTokensOptions(command: Command): Command {
     .addOption(
       option(
         "--encoding <name>",
-        "a public encoding in place of a model's: cl100k_base, o200k_base, p50k_base, r50k_base",
-      )
-        .argParser(choice(ENCODINGS))
-        .conflicts(["model"]),
+        "a public encoding in place of a model's: cl100k_base, gpt2, o200k_base, o200k_harmony, p50k_base, p50k_edit, r50k_base, or a model that uses one, such as gpt-4o",
+      ).conflicts(["model"]),
     )
     .option("--special", "control tokens in the text become their ids")
     .option("--bos", "begin with the begin-of-text id")

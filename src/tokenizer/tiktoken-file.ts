@@ -5,7 +5,7 @@ import { QuipuError } from "../errors.js";
 import { shownName } from "../warnings.js";
 import { type AddedToken, isId } from "./added-tokens.js";
 import { EngineTokenizer } from "./engine-tokenizer.js";
-import { ENGINE_PATTERN } from "./split-pattern.js";
+import { ENGINE_PATTERN } from "./published-patterns.js";
 import type { TokenizerConfig } from "./tokenizer-config.js";
 
 /** The special tokens after the ranks (meta-llama/llama-models, llama3/tokenizer.py; names as Llama 3.1 publishes them). */
