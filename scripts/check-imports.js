@@ -28,9 +28,21 @@ const ALLOWED = {
   model: [...BASE, "checkpoint", "device", "graph", "machine"],
   generate: [...BASE, "chat", "checkpoint", "device", "graph", "machine", "model", "tokenizer"],
   data: [...BASE, "checkpoint", "machine", "tokenizer"],
-  train: [...BASE, "device", "graph", "model"],
+  train: [...BASE, "checkpoint", "data", "device", "generate", "graph", "machine", "model", "tokenizer"],
   benchmark: [...BASE, "device", "generate", "machine", "model", "tokenizer"],
-  index: [...BASE, "benchmark", "chat", "checkpoint", "data", "device", "generate", "machine", "model", "tokenizer"],
+  index: [
+    ...BASE,
+    "benchmark",
+    "chat",
+    "checkpoint",
+    "data",
+    "device",
+    "generate",
+    "machine",
+    "model",
+    "tokenizer",
+    "train",
+  ],
   // The public library; and what --help, which must be quick, needs without all of it.
   cli: ["errors", "index", "nearest", "utf8"],
 };

@@ -75,4 +75,8 @@ export {
   type TrainTokenizerOptions,
   trainTokenizer,
 } from "./tokenizer/train.js";
+export type { TrainingEvent, TrainingStep } from "./train/events.js";
+export { trainingReport } from "./train/report.js";
+export { trainModel } from "./train/train.js";
+export type { TrainOptions } from "./train/training-options.js";
 export type { ModelWarning, Warn, WarningCode } from "./warnings.js";

@@ -26,6 +26,7 @@ import {
   QUANTIZE,
   THREADS,
 } from "./options.js";
+import { addTrainCommand } from "./train-command.js";
 import { wholeNumber } from "./values.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
@@ -33,7 +34,7 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
 };
 
 /** Reserved command names: a later version has these commands. */
-export const LATER_COMMANDS = ["replay", "train", "eval", "serve"];
+export const LATER_COMMANDS = ["replay", "eval", "serve"];
 
 const HELP_AFTER = `
 Text on stdin comes before the prompt: cat notes.txt | quipu "Summary:"
@@ -257,6 +258,8 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
   });
 
   addDataCommand(sub("data", "data pack: texts to a file of tokens; data inspect: what is in one"), context);
+
+  addTrainCommand(sub("train", "train a model from tokens; train report: a page about a run"), context);
 
   for (const name of LATER_COMMANDS) {
     program

@@ -56,6 +56,7 @@ test("docs/cli.md has the --help of every command", async () => {
     "models",
     "tokenizer",
     "data",
+    "train",
     "inspect prompt",
     "cache list",
     "cache prune",
@@ -67,6 +68,7 @@ test("docs/cli.md has the --help of every command", async () => {
     "tokenizer train",
     "data pack",
     "data inspect",
+    "train report",
   ]);
   for (const command of all) expect(REFERENCE).toContain(`$ ${["npx quipu", ...command, "--help"].join(" ")}\n`);
 });
