@@ -27,8 +27,9 @@ const ALLOWED = {
   graph: [...BASE, "addon", "device"],
   model: [...BASE, "checkpoint", "device", "graph", "machine"],
   generate: [...BASE, "chat", "checkpoint", "device", "graph", "machine", "model", "tokenizer"],
+  data: [...BASE, "checkpoint", "machine", "tokenizer"],
   benchmark: [...BASE, "device", "generate", "machine", "model", "tokenizer"],
-  index: [...BASE, "benchmark", "chat", "checkpoint", "device", "generate", "machine", "model", "tokenizer"],
+  index: [...BASE, "benchmark", "chat", "checkpoint", "data", "device", "generate", "machine", "model", "tokenizer"],
   // The public library; and what --help, which must be quick, needs without all of it.
   cli: ["errors", "index", "nearest", "utf8"],
 };

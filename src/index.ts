@@ -24,6 +24,10 @@ export {
 export { pullModel } from "./checkpoint/hub/pull.js";
 export type { PulledFile, PullOptions, PullPlan, PullProgress, PullResult } from "./checkpoint/hub/pull-options.js";
 export { hubCacheFolder } from "./checkpoint/hub/settings.js";
+export { type PackedCorpus, type PackedFile, packCorpus } from "./data/pack.js";
+export type { PackOptions } from "./data/pack-options.js";
+export { openTokens, type TokenFile } from "./data/token-file.js";
+export type { TokenFileInfo } from "./data/token-format.js";
 export type { CudaName } from "./device/device.js";
 export type { Fusion } from "./device/fusions.js";
 export { EXIT_CODES, type Fitting, isQuipuError, QuipuError, type QuipuErrorCode } from "./errors.js";

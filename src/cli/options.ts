@@ -36,6 +36,13 @@ export const THREADS = () => whole("-t, --threads <n>", "threads (default: what 
 export const BATCH_SIZE = () =>
   whole("-b, --batch-size <n>", "tokens of the prompt in one step (default: 512)", 1, 65536);
 export const JSON_OBJECT = () => option("--json", "one JSON object");
+export const FORMAT = () =>
+  option("--format <name>", "auto: *.jsonl and *.ndjson are JSON Lines (default: auto)").choices([
+    "auto",
+    "text",
+    "jsonl",
+  ]);
+export const FIELD = () => option("--field <name>", "member of a JSON line that holds its text (default: text)");
 
 const TOOLS = () =>
   option("--tools <file>", "tools for the chat template: a JSON list, as OpenAI writes them").conflicts("raw");
@@ -296,14 +303,8 @@ export function addTrainOptions(command: Command): Command {
       "tokenizer.model",
     )
     .option("--force", "overwrite these files (default: refuse, before anything is read)")
-    .addOption(
-      new Option("--format <name>", "auto: *.jsonl and *.ndjson are JSON Lines (default: auto)").choices([
-        "auto",
-        "text",
-        "jsonl",
-      ]),
-    )
-    .option("--field <name>", "member of a JSON line that holds its text (default: text)")
+    .addOption(FORMAT())
+    .addOption(FIELD())
     .addOption(
       new Option("--min-frequency <n>", "do not merge pairs that are rarer (default: 1)").argParser(wholeNumber(1)),
     )

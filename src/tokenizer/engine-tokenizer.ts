@@ -46,6 +46,7 @@ export interface TokenizerParts {
   readonly wholePieces: boolean;
   readonly addedTokens: readonly AddedToken[];
   readonly bosId: number | undefined;
+  readonly eosId: number | undefined;
   readonly addsBos: boolean;
 }
 
@@ -53,13 +54,23 @@ export class EngineTokenizer implements Tokenizer {
   readonly vocabSize: number;
   readonly specialTokens: ReadonlyMap<string, number>;
   readonly bosId: number | undefined;
+  readonly eosId: number | undefined;
   readonly addsBos: boolean;
   readonly #native: NativeTokenizer;
   readonly #preTokenize: PreTokenizer | undefined;
   readonly #allowed: AllowedTokens;
   readonly #specialIds: ReadonlySet<number>;
 
-  constructor({ vocabulary, pieces, normalForm = -1, wholePieces, addedTokens, bosId, addsBos }: TokenizerParts) {
+  constructor({
+    vocabulary,
+    pieces,
+    normalForm = -1,
+    wholePieces,
+    addedTokens,
+    bosId,
+    eosId,
+    addsBos,
+  }: TokenizerParts) {
     const pattern = typeof pieces === "number" ? pieces : -1;
     this.#preTokenize = typeof pieces === "number" ? undefined : pieces;
     const added = toNative(addedTokens);
@@ -70,6 +81,7 @@ export class EngineTokenizer implements Tokenizer {
     this.#specialIds = new Set(special.map(({ id }) => id));
     this.#allowed = new AllowedTokens(addedTokens);
     this.bosId = bosId;
+    this.eosId = eosId;
     this.addsBos = addsBos && bosId !== undefined;
   }
 

@@ -167,6 +167,15 @@ const USES: Readonly<Record<string, string>> = {
   trainTokenizer: `
     const trained: quipu.TrainedTokenizer = await quipu.trainTokenizer({ files: ["x", new URL("file:///y")], vocabSize: 300 });
     export const paths: string[] = await trained.save("x", { force: true });`,
+  packCorpus: `
+    const corpus: quipu.PackedCorpus = await quipu.packCorpus({ files: ["x"], tokenizer: "y", output: "z", bosToken: false });
+    const held: quipu.PackedFile | undefined = corpus.heldOut;
+    export const eos: number | undefined = held?.eosId;`,
+  openTokens: `
+    const file: quipu.TokenFile = await quipu.openTokens(new URL("file:///x"));
+    const info: quipu.TokenFileInfo = file.info;
+    export const document: Int32Array = await file.document(info.documents - 1);
+    await file.close();`,
 };
 
 test("every export compiles in use, and what is wrong does not", () => {
