@@ -43,6 +43,9 @@ inline Character characterAt(const uint8_t* p) {
   return {classOf((lead & 0x07) << 18 | (p[1] & 0x3f) << 12 | (p[2] & 0x3f) << 6 | (p[3] & 0x3f)), 4};
 }
 
+// Bytes of the character that begins with `lead`, in valid UTF-8.
+inline size_t characterBytes(uint8_t lead) { return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4; }
+
 // Where the character before `at` begins.
 inline size_t characterBefore(const uint8_t* text, size_t at) {
   do --at;
