@@ -28,6 +28,7 @@ const ALLOWED = {
   model: [...BASE, "checkpoint", "device", "graph", "machine"],
   generate: [...BASE, "chat", "checkpoint", "device", "graph", "machine", "model", "tokenizer"],
   data: [...BASE, "checkpoint", "machine", "tokenizer"],
+  train: [...BASE, "device", "graph", "model"],
   benchmark: [...BASE, "device", "generate", "machine", "model", "tokenizer"],
   index: [...BASE, "benchmark", "chat", "checkpoint", "data", "device", "generate", "machine", "model", "tokenizer"],
   // The public library; and what --help, which must be quick, needs without all of it.
