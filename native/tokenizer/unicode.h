@@ -54,6 +54,9 @@ inline uint32_t codeAt(const uint8_t* p) {
   return (lead & 0x07) << 18 | (p[1] & 0x3fu) << 12 | (p[2] & 0x3fu) << 6 | (p[3] & 0x3fu);
 }
 
+// Bytes of the character that begins with `lead`, in valid UTF-8.
+inline size_t characterBytes(uint8_t lead) { return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4; }
+
 // Where the character before `at` begins.
 inline size_t characterBefore(const uint8_t* text, size_t at) {
   do --at;

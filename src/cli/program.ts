@@ -20,6 +20,7 @@ import {
   addTrainOptions,
   BATCH_SIZE,
   CONTEXT,
+  DEVICE,
   JSON_OBJECT,
   KV_CACHE,
   MODEL,
@@ -63,8 +64,9 @@ need -f: each is a text of its own, and stdin is then read only as '-'.
 const PLAN_HELP_AFTER = `
 Of org/name that is not here the hub is asked, for headers alone.
 Nothing is loaded: sizes are those that a load has, and speeds are measured on
-some layers of the model's shape with invented weights, seconds a format.
-Exit status 5 where what is asked for does not fit the memory of this process.`;
+some layers of the model's shape with invented weights, seconds a format; of a
+GPU none is. Exit status 5 where what is asked for does not fit the memory of
+this process, or of the GPU; 6 where there is no such GPU.`;
 
 const CACHE_HELP_AFTER = `
 Packed weights and the tables of vocabularies are kept in QUIPU_CACHE, else in
@@ -175,6 +177,7 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
     .addOption(QUANTIZE("q8, q4: weights of 8 or 4 bits; none: as they are (default: all three)"))
     .addOption(KV_CACHE("storage of keys and values: f32, f16, int8 (default: f16, and the sizes of all)"))
     .addOption(CONTEXT())
+    .addOption(DEVICE())
     .addOption(THREADS())
     .addOption(BATCH_SIZE())
     .option("--no-speed", "do not measure this machine for the speed to expect")
