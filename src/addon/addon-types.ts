@@ -125,6 +125,14 @@ export interface NativeVocabulary {
   tokens(): number;
   /** Whether every byte is a token. */
   hasAllBytes(): boolean;
+  /** Whether tokens are text and not bytes. */
+  ofCharacters(): boolean;
+  /** The id of a token that text can become, or −1. */
+  find(text: string): number;
+  /** Whether a merge names that token as a part. */
+  isMerged(text: string): boolean;
+  /** Whether every byte of UTF-8 has a token <0x00> to <0xFF>, and whether a merge names one of those. */
+  fallback(): [isThere: boolean, isMerged: boolean];
   /** Whether it came from a prepared table. */
   prepared(): boolean;
 }
@@ -149,7 +157,8 @@ export interface NativeTokenizer {
   ): Promise<{ places: ArrayBuffer; ids?: readonly ArrayBuffer[] }>;
   decode(ids: Int32Array, special: boolean): string;
   decodeBytes(ids: Int32Array, special: boolean): ArrayBuffer;
-  bytesOf(id: number): ArrayBuffer;
+  /** `first`: at the beginning of a text. */
+  bytesOf(id: number, first: boolean): ArrayBuffer;
 }
 
 /** One call at a time; a promise where much is held. */
@@ -191,16 +200,30 @@ export interface NativeAddon extends NativePlanningAddon {
       description?: string,
     ): NativeVocabulary;
     new (format: "packed", ranks: string): NativeVocabulary;
+    /** Of SentencePiece, by id: texts that end at `ends`, priorities and kinds (native/tokenizer/scored_pieces.h). */
+    new (
+      format: "pieces",
+      texts: Uint8Array,
+      ends: Uint32Array,
+      priorities: Uint32Array,
+      kinds: Uint8Array,
+    ): NativeVocabulary;
   };
   Tokenizer: new (
     vocabulary: NativeVocabulary,
     /** An index of native/tokenizer/pretokenizer.h, or −1. */
     pattern: number,
     wholePieces: boolean,
-    /** The normal form, by its number in native/tokenizer/normalizer.h; -1 for none. */
-    form: number,
+    /** A kind of native/tokenizer/normalizer.h and two values for each step, one after another. */
+    normalizer: (string | number | boolean)[],
     /** id, text, flags of each added token, one after another. */
     added: (number | string)[],
+    /** Where tokens are text and the engine cuts: mark, everywhere, spaces, prepends (native/tokenizer/mark_cuts.h). */
+    marks: (string | number | boolean)[] | null,
+    /** What becomes of characters that are no tokens: their bytes, an id or −1, fused (native/tokenizer/encoder.h). */
+    unknown: (number | boolean)[],
+    /** Where tokens are text: bytes, stripped, strips, droppedInFirst, and two texts for each replacement (native/tokenizer/decoding.h). */
+    decoding: (string | number | boolean)[] | null,
   ) => NativeTokenizer;
   EncodeStream: new (tokenizer: NativeTokenizer, ...options: NativeEncodeOptions) => NativeEncodeStream;
   /** `folder` is where counts go that do not fit `memory`; `runs` are files of counts made before. */

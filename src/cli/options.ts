@@ -40,6 +40,13 @@ export const THREADS = () => whole("-t, --threads <n>", "threads (default: what 
 export const BATCH_SIZE = () =>
   whole("-b, --batch-size <n>", "tokens of the prompt in one step (default: 512)", 1, 65536);
 export const JSON_OBJECT = () => option("--json", "one JSON object");
+export const FORMAT = () =>
+  option("--format <name>", "auto: *.jsonl and *.ndjson are JSON Lines (default: auto)").choices([
+    "auto",
+    "text",
+    "jsonl",
+  ]);
+export const FIELD = () => option("--field <name>", "member of a JSON line that holds its text (default: text)");
 
 const TOOLS = () =>
   option("--tools <file>", "tools for the chat template: a JSON list, as OpenAI writes them").conflicts("raw");
@@ -57,8 +64,6 @@ export function addPromptOptions(command: Command): Command {
     .addOption(option("-f, --file <path>", "prompt from a file; '-' is stdin").argParser(once))
     .option("--no-stdin", "leave stdin alone, for loops that read lines");
 }
-
-const ENCODINGS = ["cl100k_base", "o200k_base", "p50k_base", "r50k_base"];
 
 export function addTokensOptions(command: Command): Command {
   return command
@@ -80,10 +85,8 @@ export function addTokensOptions(command: Command): Command {
     .addOption(
       option(
         "--encoding <name>",
-        "a public encoding in place of a model's: cl100k_base, o200k_base, p50k_base, r50k_base",
-      )
-        .argParser(choice(ENCODINGS))
-        .conflicts(["model"]),
+        "a public encoding in place of a model's: cl100k_base, gpt2, o200k_base, o200k_harmony, p50k_base, p50k_edit, r50k_base, or a model that uses one, such as gpt-4o",
+      ).conflicts(["model"]),
     )
     .option("--special", "control tokens in the text become their ids")
     .option("--bos", "begin with the begin-of-text id")
@@ -300,14 +303,8 @@ export function addTrainOptions(command: Command): Command {
       "tokenizer.model",
     )
     .option("--force", "overwrite these files (default: refuse, before anything is read)")
-    .addOption(
-      new Option("--format <name>", "auto: *.jsonl and *.ndjson are JSON Lines (default: auto)").choices([
-        "auto",
-        "text",
-        "jsonl",
-      ]),
-    )
-    .option("--field <name>", "member of a JSON line that holds its text (default: text)")
+    .addOption(FORMAT())
+    .addOption(FIELD())
     .addOption(
       new Option("--min-frequency <n>", "do not merge pairs that are rarer (default: 1)").argParser(wholeNumber(1)),
     )

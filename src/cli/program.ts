@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { QuipuError } from "../errors.js";
 import { QuipuCommand } from "./command.js";
 import type { Context } from "./context.js";
+import { addDataCommand } from "./data-command.js";
 import { addModelsCommand } from "./models-command.js";
 import {
   addBenchmarkOptions,
@@ -26,6 +27,7 @@ import {
   QUANTIZE,
   THREADS,
 } from "./options.js";
+import { addTrainCommand } from "./train-command.js";
 import { wholeNumber } from "./values.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
@@ -33,7 +35,7 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
 };
 
 /** Reserved command names: a later version has these commands. */
-export const LATER_COMMANDS = ["replay", "train", "data", "eval", "serve"];
+export const LATER_COMMANDS = ["replay", "eval", "serve"];
 
 const HELP_AFTER = `
 Text on stdin comes before the prompt: cat notes.txt | quipu "Summary:"
@@ -257,6 +259,10 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
     const { tokenizerTrain } = await import("./commands/tokenizer-train.js");
     await tokenizerTrain(files, command.allOptions(), context);
   });
+
+  addDataCommand(sub("data", "data pack: texts to a file of tokens; data inspect: what is in one"), context);
+
+  addTrainCommand(sub("train", "train a model from tokens; train report: a page about a run"), context);
 
   for (const name of LATER_COMMANDS) {
     program

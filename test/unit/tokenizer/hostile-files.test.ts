@@ -6,8 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isQuipuError } from "#quipu/errors.js";
 import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
+import { GPT2_PATTERN, LLAMA3_PATTERN, O200K_PATTERN } from "#quipu/tokenizer/published-patterns.js";
 import { splitInto } from "#quipu/tokenizer/split-behavior.js";
-import { compileSplitPattern, GPT2_PATTERN, LLAMA3_PATTERN, O200K_PATTERN } from "#quipu/tokenizer/split-pattern.js";
+import { compileSplitPattern } from "#quipu/tokenizer/split-pattern.js";
 import type { Tokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { TOKENIZER_FILES } from "./tokenizers.js";
 
@@ -81,8 +82,12 @@ describe("tokenizer.json", () => {
     ["byte fallback without all bytes", (f) => lackByte(f, { byte_fallback: true }), "byte_fallback"],
     ["an unknown token without all bytes", (f) => lackByte(f, { unk_token: "!" }), "unk_token"],
     ["dropout", (f) => (f.model.dropout = 0.1), "model.dropout"],
-    ["another normalizer", (f) => (f.normalizer = { type: "Lowercase" }), "Lowercase"],
-    ["a normalizer that deletes", (f) => (f.normalizer = REPLACE), "Replace"],
+    ["another normalizer", (f) => (f.normalizer = { type: "Nmt" }), "Nmt"],
+    [
+      "a normalizer that finds nothing",
+      (f) => (f.normalizer = { ...REPLACE, pattern: { String: "" }, content: "b" }),
+      "Replace",
+    ],
     ["a decoder of its own", (f) => (f.decoder = { type: "Metaspace" }), "decoder"],
     ["another post-processor", (f) => (f.post_processor = { type: "Other" }), "post_processor"],
     ["two tokens before a text", (f) => f.post_processor.single.unshift(f.post_processor.single[0]), "at most one"],
@@ -97,8 +102,8 @@ describe("tokenizer.json", () => {
     ["a token of a megabyte", (f) => (f.model.vocab["a".repeat(2 ** 20)] = 99_999), "at most 4096 bytes"],
     ["a merge that is none", (f) => f.model.merges.push(7), "the vocabulary lacks"],
     ["merges that are no list", (f) => (f.model.merges = {}), "model.merges"],
-    ["another pre-tokenizer", (f) => (f.pre_tokenizer = { type: "Metaspace" }), "Metaspace"],
-    ["no pre-tokenizer", (f) => (f.pre_tokenizer = null), "pre_tokenizer"],
+    ["another pre-tokenizer", (f) => (f.pre_tokenizer = { type: "BertPreTokenizer" }), "BertPreTokenizer"],
+    ["no pre-tokenizer for bytes", (f) => (f.pre_tokenizer = null), "decoder: ByteLevel"],
     ["an added token without content", (f) => f.added_tokens.push({ id: 9 }), "added_tokens[2]"],
     ["a class token that prints as nothing", (f) => (f.post_processor = HOSTILE_CLASS), "post_processor.cls"],
     ["a BOS whose name is no text", (f) => (f.post_processor.single[0].SpecialToken.id = NOT_PRINTED), "no ids for"],
