@@ -57,15 +57,6 @@ inline uint32_t codeAt(const uint8_t* p) {
 // Bytes of the character that begins with `lead`, in valid UTF-8.
 inline size_t characterBytes(uint8_t lead) { return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4; }
 
-// The code point of the character at p.
-inline uint32_t codeAt(const uint8_t* p) {
-  const uint32_t lead = *p;
-  if (lead < 0x80) return lead;
-  if (lead < 0xe0) return (lead & 0x1f) << 6 | (p[1] & 0x3fu);
-  if (lead < 0xf0) return (lead & 0x0f) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
-  return (lead & 0x07) << 18 | (p[1] & 0x3fu) << 12 | (p[2] & 0x3fu) << 6 | (p[3] & 0x3fu);
-}
-
 // Writes a character, of at most four bytes, and returns its end.
 inline uint8_t* writeCode(uint32_t code, uint8_t* to) {
   const auto put = [&](uint32_t byte) { *to++ = static_cast<uint8_t>(byte); };
