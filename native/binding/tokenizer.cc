@@ -45,7 +45,8 @@ class Elements {
   uint32_t at_ = 0;
 };
 
-// [kind, what, what] of each step: a form and 0; from and to; "" and to; left and right.
+// [kind, what, what] of each step: a form and 0; from and to; "" and to; left and right; from and
+// 0; 0 and 0.
 std::vector<tokenizer::NormalizerStep> normalizerSteps(Elements list) {
   using tokenizer::NormalizerStep;
   std::vector<NormalizerStep> steps;
@@ -65,6 +66,15 @@ std::vector<tokenizer::NormalizerStep> normalizerSteps(Elements list) {
       case NormalizerStep::kStrip:
         step.left = list.next<bool>();
         step.right = list.next<bool>();
+        break;
+      case NormalizerStep::kSqueezeSpaces:
+        step.from = list.next<std::string>();
+        list.next<Whole<0, 0>>();
+        break;
+      case NormalizerStep::kLowercase:
+      case NormalizerStep::kStripAccents:
+        list.next<Whole<0, 0>>();
+        list.next<Whole<0, 0>>();
         break;
     }
     steps.push_back(std::move(step));

@@ -123,15 +123,6 @@ void compose(std::vector<Symbol>& symbols) {
   symbols.resize(kept);
 }
 
-uint8_t* writeCode(uint32_t code, uint8_t* to) {
-  const auto put = [&](uint32_t byte) { *to++ = static_cast<uint8_t>(byte); };
-  if (code < 0x80) return put(code), to;
-  if (code < 0x800) return put(0xc0 | code >> 6), put(0x80 | (code & 0x3f)), to;
-  if (code < 0x10000) return put(0xe0 | code >> 12), put(0x80 | (code >> 6 & 0x3f)), put(0x80 | (code & 0x3f)), to;
-  put(0xf0 | code >> 18), put(0x80 | (code >> 12 & 0x3f)), put(0x80 | (code >> 6 & 0x3f)), put(0x80 | (code & 0x3f));
-  return to;
-}
-
 void append(const uint8_t* text, size_t bytes, GrowingBuffer<uint8_t>& out) {
   uint8_t* const room = out.room(bytes + kPadding);
   if (bytes > 0) memcpy(room, text, bytes);

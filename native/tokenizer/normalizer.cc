@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "tokenizer/hash.h"
+#include "tokenizer/letter_case.h"
 #include "tokenizer/unicode.h"
 
 namespace quipu::tokenizer {
@@ -75,6 +76,51 @@ size_t strip(const NormalizerStep& step, const Part& part, bool& begun, Out& out
   return part.goesOn ? end : part.bytes;
 }
 
+void lowercase(const Part& part, Out& out) {
+  constexpr size_t kMost = 2;  // a lower case has at most twice the bytes
+  uint8_t *const room = out.room(part.bytes * kMost + kPadding), *to = room;
+  const uint8_t *p = part.text, *const end = p + part.bytes;
+  while (p < end) {
+    const uint32_t code = codeAt(p);
+    to = writeCode(lowerCase(code), to);
+    if (code == 0x130) to = writeCode(0x307, to);
+    p += characterBytes(*p);
+  }
+  out.advance(static_cast<size_t>(to - room));
+}
+
+void stripAccents(const Part& part, Out& out) {
+  const uint8_t *p = part.text, *const end = p + part.bytes, *kept = p;
+  for (; p < end; p += characterBytes(*p)) {
+    if (*p < 0x80 || !isAccent(codeAt(p))) continue;
+    append(kept, static_cast<size_t>(p - kept), out);
+    kept = p + characterBytes(*p);
+  }
+  append(kept, static_cast<size_t>(end - kept), out);
+}
+
+// What may be the end of the text waits for what comes behind it.
+size_t squeezeSpaces(const NormalizerStep& step, const Part& part, bool& begun, Out& out) {
+  const std::string& mark = step.from;
+  const uint8_t *p = part.text, *end = p + part.bytes;
+  const auto isMark = [&](const uint8_t* at) {
+    return !mark.empty() && at >= p && memcmp(at, mark.data(), mark.size()) == 0;
+  };
+  while (end > p && (end[-1] == ' ' || isMark(end - mark.size()))) end -= end[-1] == ' ' ? 1 : mark.size();
+  const auto whole = static_cast<size_t>(end - p);
+  while (p < end) {
+    const uint8_t* word = p;
+    while (*word == ' ') ++word;
+    if (word > p && begun) append(word - 1, 1, out);
+    const auto* after = static_cast<const uint8_t*>(memchr(word, ' ', static_cast<size_t>(end - word)));
+    if (after == nullptr) after = end;
+    append(word, static_cast<size_t>(after - word), out);
+    begun = true;
+    p = after;
+  }
+  return part.goesOn ? whole : part.bytes;
+}
+
 // Returns how much of the part has been taken. `begun`: there was a part before of which something has been taken.
 size_t applyStep(const NormalizerStep& step, const Part& part, bool& begun, Out& out) {
   switch (step.kind) {
@@ -92,6 +138,14 @@ size_t applyStep(const NormalizerStep& step, const Part& part, bool& begun, Out&
       return part.bytes;
     case NormalizerStep::kStrip:
       return strip(step, part, begun, out);
+    case NormalizerStep::kLowercase:
+      lowercase(part, out);
+      return part.bytes;
+    case NormalizerStep::kStripAccents:
+      stripAccents(part, out);
+      return part.bytes;
+    case NormalizerStep::kSqueezeSpaces:
+      return squeezeSpaces(step, part, begun, out);
   }
   return part.bytes;
 }

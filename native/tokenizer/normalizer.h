@@ -15,12 +15,16 @@ namespace quipu::tokenizer {
 
 struct NormalizerStep {
   enum Kind : uint8_t {
-    kForm,     // of `form`
-    kReplace,  // each `from`, which is not empty, becomes `to`
-    kPrepend,  // `to` comes first, unless there is nothing
-    kStrip,    // without white space at the start (`left`), at the end (`right`)
+    kForm,           // of `form`
+    kReplace,        // each `from`, which is not empty, becomes `to`
+    kPrepend,        // `to` comes first, unless there is nothing
+    kStrip,          // without white space at the start (`left`), at the end (`right`)
+    kLowercase,      // each character by itself
+    kStripAccents,   // without marks
+    kSqueezeSpaces,  // without spaces (U+0020) at the ends, one where there are several; at the end without `from`
+                     // either
   };
-  static constexpr uint8_t kKinds = 4;
+  static constexpr uint8_t kKinds = 7;
   Kind kind;
   Form form = Form::kNfc;
   std::string from = {}, to = {};

@@ -13,14 +13,17 @@ export type NormalizerStep = readonly [
   second: string | number | boolean,
 ];
 
-const KIND = { form: 0, replace: 1, prepend: 2, strip: 3 } as const;
+const KIND = { form: 0, replace: 1, prepend: 2, strip: 3, lowercase: 4, stripAccents: 5, squeezeSpaces: 6 } as const;
 
-const KNOWN = "Sequence, NFC, NFD, NFKC, NFKD, Replace (of a String), Prepend and Strip";
+const KNOWN = "Sequence, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Replace (of a String), Prepend and Strip";
 
 /** Each `from`, which is not empty, becomes `to`. */
 export const replaceStep = (from: string, to: string): NormalizerStep => [KIND.replace, from, to];
 /** `text` comes first, unless there is nothing. */
 export const prependStep = (text: string): NormalizerStep => [KIND.prepend, "", text];
+
+/** No spaces at the ends of a text, and one where there are several; at the end no `mark` either, if it is not "". */
+export const squeezeStep = (mark: string): NormalizerStep => [KIND.squeezeSpaces, mark, 0];
 
 /**
  * The engine's steps; none where text stays as it is.
@@ -40,16 +43,15 @@ export function parseNormalizer(value: unknown, what: string): NormalizerStep[] 
 /** Whether no text that comes out of the steps has a space. */
 export function leavesNoSpaces(steps: readonly NormalizerStep[]): boolean {
   const last = steps.findLastIndex(([kind, from]) => kind === KIND.replace && from === " ");
-  const hasNone = (text: unknown) => !String(text).includes(" ");
-  const keeps = ([kind, , to]: NormalizerStep) => kind === KIND.strip || (kind !== KIND.form && hasNone(to));
-  return last >= 0 && steps.slice(last).every(keeps);
+  const makes = ([kind, , to]: NormalizerStep) => kind === KIND.form || String(to).includes(" ");
+  return last >= 0 && !steps.slice(last).some(makes);
 }
 
 /** Whether the first character of a text always becomes the first of what comes out: tokenizers then knows it for the beginning. */
 export function keepsBeginning(steps: readonly NormalizerStep[]): boolean {
   return steps.every(([kind, first, second]) => {
     if (kind === KIND.strip) return first === false;
-    if (kind === KIND.prepend) return false;
+    if (kind === KIND.prepend || kind === KIND.stripAccents) return false;
     return kind !== KIND.replace || ([...String(first)].length === 1 && second !== "");
   });
 }
@@ -79,6 +81,10 @@ function knownStep(step: JsonObject): NormalizerStep[] | undefined {
     }
     case "Prepend":
       return typeof prepend === "string" && prepend !== "" ? [prependStep(prepend)] : undefined;
+    case "Lowercase":
+      return [[KIND.lowercase, 0, 0]];
+    case "StripAccents":
+      return [[KIND.stripAccents, 0, 0]];
     case "Strip":
       if (typeof strip_left !== "boolean" || typeof strip_right !== "boolean") return undefined;
       return [[KIND.strip, strip_left, strip_right]];
