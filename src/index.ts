@@ -59,6 +59,7 @@ export type {
   DecodeOptions,
   EncodeOptions,
   SpecialText,
+  StreamDecoderOptions,
   StreamOptions,
   Text,
   TokenizedText,
