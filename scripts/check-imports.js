@@ -27,8 +27,22 @@ const ALLOWED = {
   graph: [...BASE, "addon", "device"],
   model: [...BASE, "checkpoint", "device", "graph", "machine"],
   generate: [...BASE, "chat", "checkpoint", "device", "graph", "machine", "model", "tokenizer"],
+  data: [...BASE, "checkpoint", "machine", "tokenizer"],
+  train: [...BASE, "checkpoint", "data", "device", "generate", "graph", "machine", "model", "tokenizer"],
   benchmark: [...BASE, "device", "generate", "machine", "model", "tokenizer"],
-  index: [...BASE, "benchmark", "chat", "checkpoint", "device", "generate", "machine", "model", "tokenizer"],
+  index: [
+    ...BASE,
+    "benchmark",
+    "chat",
+    "checkpoint",
+    "data",
+    "device",
+    "generate",
+    "machine",
+    "model",
+    "tokenizer",
+    "train",
+  ],
   // The public library; and what --help, which must be quick, needs without all of it.
   cli: ["errors", "index", "nearest", "utf8"],
 };

@@ -4,7 +4,7 @@
     PYTHONPATH=build/unicodedata python3 scripts/make-unicode-tables.py
 
 Unicode 16.0 is what the regular expressions of tiktoken 0.14 (Rust regex) and tokenizers 0.23 (Oniguruma) have: probed for every
-code point and for \\p{L}, \\p{N}, \\p{M}, \\p{Lu}, \\p{Lt}, \\p{Ll}, \\p{Lm}, \\p{Lo}, \\s and \\w.
+code point and for \\p{L}, \\p{N}, \\p{M}, \\p{P}, \\p{S}, \\p{Lu}, \\p{Lt}, \\p{Ll}, \\p{Lm}, \\p{Lo}, \\s and \\w.
 """
 
 from pathlib import Path
@@ -22,10 +22,10 @@ LETTERS = {"Lu": "U", "Lt": "U", "Ll": "l", "Lm": "o", "Lo": "o", "Nd": "d", "Nl
 def letter(code: int) -> str:
     if code in WHITE_SPACE:
         return " "
-    if code in OTHER_WORD:
-        return "_"
     category = unicodedata2.category(chr(code))
-    return "m" if category[0] == "M" else LETTERS.get(category, ".")
+    if code in OTHER_WORD:
+        return "_" if category[0] == "S" else "j"
+    return LETTERS.get(category) or {"M": "m", "P": "p", "S": "p"}.get(category[0], ".")
 
 
 blocks: dict[str, int] = {}

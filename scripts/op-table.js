@@ -51,7 +51,9 @@ function partsOf(op) {
   ];
   const letterRows = letters.map(({ name, least, most, rows }) => `{"${name}", ${least}, ${most + 1}, ${rows}}`);
   const lists = [
-    `inline constexpr LetterRow ${constant(op)}Letters[] = {${letterRows.join(", ")}};`,
+    letters.length > 0
+      ? `inline constexpr LetterRow ${constant(op)}Letters[] = {${letterRows.join(", ")}};`
+      : `inline constexpr std::span<const LetterRow> ${constant(op)}Letters = {};`,
     `inline constexpr OperandRow ${constant(op)}Operands[] = {`,
     ...operands.map(operandOf),
     "};",

@@ -50,7 +50,8 @@ const tested = run(
     "--experimental-vm-modules",
     "--no-warnings",
     "node_modules/jest/bin/jest.js",
-    "--runInBand",
+    // Under ThreadSanitizer a run alone takes the memory and the threads that there are.
+    ...(tsan ? ["--runInBand"] : []),
     ...tests.map((test) => `build/test/${test}`),
     ...rest,
   ],

@@ -17,7 +17,8 @@ import { callNative } from "../../dist/addon/addon.js";
 import { bytesOfAlphabet } from "../../dist/tokenizer/byte-alphabet.js";
 import { loadEncoding } from "../../dist/tokenizer/encodings.js";
 import { loadTokenizer } from "../../dist/tokenizer/load-tokenizer.js";
-import { compileSplitPattern, LLAMA3_PATTERN, O200K_PATTERN } from "../../dist/tokenizer/split-pattern.js";
+import { LLAMA3_PATTERN, O200K_PATTERN } from "../../dist/tokenizer/published-patterns.js";
+import { compileSplitPattern } from "../../dist/tokenizer/split-pattern.js";
 import { corporaOf, sample } from "./corpora.js";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));

@@ -54,6 +54,20 @@ const OpKernels* kernelsOf(OpCode code) {
       return &kMatmulSample;
     case OpCode::kQuantize:
       return nullptr;  // the CPU packs; place() uploads the same codes
+    case OpCode::kMatmulPlain:
+    case OpCode::kMatmulOverRows:
+    case OpCode::kAccumulate:
+    case OpCode::kScatterAddRows:
+    case OpCode::kRmsNormBackward:
+    case OpCode::kRopeBackward:
+    case OpCode::kSwigluBackward:
+    case OpCode::kAttentionBackward:
+    case OpCode::kCrossEntropy:
+    case OpCode::kTokenLogprobs:
+    case OpCode::kSumSquares:
+    case OpCode::kClipNorm:
+    case OpCode::kAdamW:
+      return nullptr;  // models are trained on the CPU
   }
   return nullptr;
 }

@@ -105,6 +105,20 @@ void ropeAngles(const Call& call, const Fail& fail);
 void rope(const Call& call, const Fail& fail);
 void appendKv(const Call& call, const Fail& fail);
 void attention(const Call& call, const Fail& fail);
+// training.cc
+void matmulPlain(const Call& call, const Fail& fail);
+void matmulOverRows(const Call& call, const Fail& fail);
+void accumulate(const Call& call, const Fail& fail);
+void scatterAddRows(const Call& call, const Fail& fail);
+void rmsNormBackward(const Call& call, const Fail& fail);
+void ropeBackward(const Call& call, const Fail& fail);
+void swigluBackward(const Call& call, const Fail& fail);
+void attentionBackward(const Call& call, const Fail& fail);
+void crossEntropy(const Call& call, const Fail& fail);
+void tokenLogprobs(const Call& call, const Fail& fail);
+void sumSquares(const Call& call, const Fail& fail);
+void clipNorm(const Call& call, const Fail& fail);
+void adamW(const Call& call, const Fail& fail);
 // sample.cc
 void sample(const Call& call, const Fail& fail);
 void advance(const Call& call, const Fail& fail);

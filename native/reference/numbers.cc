@@ -122,6 +122,32 @@ Kernel kernelOf(OpCode code) {
       return resume;
     case OpCode::kQuantize:
       return quantize;
+    case OpCode::kMatmulPlain:
+      return matmulPlain;
+    case OpCode::kMatmulOverRows:
+      return matmulOverRows;
+    case OpCode::kAccumulate:
+      return accumulate;
+    case OpCode::kScatterAddRows:
+      return scatterAddRows;
+    case OpCode::kRmsNormBackward:
+      return rmsNormBackward;
+    case OpCode::kRopeBackward:
+      return ropeBackward;
+    case OpCode::kSwigluBackward:
+      return swigluBackward;
+    case OpCode::kAttentionBackward:
+      return attentionBackward;
+    case OpCode::kCrossEntropy:
+      return crossEntropy;
+    case OpCode::kTokenLogprobs:
+      return tokenLogprobs;
+    case OpCode::kSumSquares:
+      return sumSquares;
+    case OpCode::kClipNorm:
+      return clipNorm;
+    case OpCode::kAdamW:
+      return adamW;
   }
   return nullptr;
 }

@@ -29,18 +29,7 @@ Encoder::Encoder(std::shared_ptr<const Tables> tables, const EncoderOptions& opt
       cacheOfLong_(zeroed<CachedLongPiece>(kCachedLong)) {}
 
 void Encoder::encode(Pattern pattern, const Range& range, IdSink& out) {
-  switch (pattern) {
-    case Pattern::kLlama3:
-      return encodeBy(pieceOf<Pattern::kLlama3>, range, out);
-    case Pattern::kCl100k:
-      return encodeBy(pieceOf<Pattern::kCl100k>, range, out);
-    case Pattern::kO200k:
-      return encodeBy(pieceOf<Pattern::kO200k>, range, out);
-    case Pattern::kGpt2:
-      return encodeBy(pieceOf<Pattern::kGpt2>, range, out);
-    case Pattern::kGpt2Digits:
-      return encodeBy(pieceOf<Pattern::kGpt2Digits>, range, out);
-  }
+  withPattern(pattern, [&]<Pattern P>() { encodeBy(pieceOf<P>, range, out); });
 }
 
 void Encoder::encode(const MarkCuts& cuts, const Range& range, IdSink& out) {

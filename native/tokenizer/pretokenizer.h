@@ -13,9 +13,14 @@ enum class Pattern : uint8_t {
   kO200k,       // openai/tiktoken
   kGpt2,        // openai/gpt-2, encoder.py; tokenizer.json names it by ByteLevel's use_regex
   kGpt2Digits,  // each \p{N} alone, GPT-2 between them (SmolLM: Digits, then ByteLevel)
+  kQwen2,       // Qwen 2 to 3: as Llama 3's, but each number alone
+  kQwen35,      // Qwen 3.5: and marks are letters
+  kTekken,      // Mistral NeMo: as o200k, but each number alone, and no contractions
+  kDeepSeekV2,  // DeepSeek LLM and V2: six splits one after another
+  kDeepSeekV3,  // DeepSeek V3 and R1: three
 };
 
-constexpr uint8_t kPatterns = 5;
+constexpr uint8_t kPatterns = 10;
 
 // The end of the piece of text[0, end) that begins at `at` < end. The text is valid UTF-8, `at` a boundary of its
 // pieces. Every byte belongs to a piece: what no alternative of a pattern matches would be one too, but these match

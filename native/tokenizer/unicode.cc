@@ -26,7 +26,11 @@ constexpr uint8_t classesOf(char letter) {
       return kNumber | kWord;
     case 'n':
       return kNumber;
+    case 'p':
+      return kSymbol;
     case '_':
+      return kSymbol | kWord;
+    case 'j':
       return kWord;
     default:
       return 0;

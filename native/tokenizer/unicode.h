@@ -7,7 +7,8 @@
 
 namespace quipu::tokenizer {
 
-// Classes of a character, as bits. One of the first six at most; none is "anything else" ([^\s\p{L}\p{N}] and no mark).
+// Classes of a character, as bits. One of these at most, and kWord; none is "anything else" (controls, private use,
+// what is not assigned).
 enum Class : uint8_t {
   kSpace = 1,         // White_Space, \s
   kNumber = 2,        // \p{N}
@@ -15,7 +16,8 @@ enum Class : uint8_t {
   kLower = 8,         // \p{Ll}
   kOtherLetter = 16,  // \p{Lm} \p{Lo}
   kMark = 32,         // \p{M}
-  kWord = 64,         // \w
+  kSymbol = 64,       // \p{P} \p{S}
+  kWord = 128,        // \w
   kLetter = kUpper | kLower | kOtherLetter,
 };
 
@@ -43,10 +45,7 @@ inline Character characterAt(const uint8_t* p) {
   return {classOf((lead & 0x07) << 18 | (p[1] & 0x3f) << 12 | (p[2] & 0x3f) << 6 | (p[3] & 0x3f)), 4};
 }
 
-// Bytes of the character that begins with `lead`, in valid UTF-8.
-inline size_t characterBytes(uint8_t lead) { return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4; }
-
-// The code point of the character at p.
+// Its code point.
 inline uint32_t codeAt(const uint8_t* p) {
   const uint32_t lead = *p;
   if (lead < 0x80) return lead;
@@ -54,6 +53,9 @@ inline uint32_t codeAt(const uint8_t* p) {
   if (lead < 0xf0) return (lead & 0x0f) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
   return (lead & 0x07) << 18 | (p[1] & 0x3fu) << 12 | (p[2] & 0x3fu) << 6 | (p[3] & 0x3fu);
 }
+
+// Bytes of the character that begins with `lead`, in valid UTF-8.
+inline size_t characterBytes(uint8_t lead) { return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4; }
 
 // Writes a character, of at most four bytes, and returns its end.
 inline uint8_t* writeCode(uint32_t code, uint8_t* to) {

@@ -99,8 +99,18 @@ export interface NativeDeviceAddon {
   CancelFlag: new () => NativeCancelFlag;
 }
 
+/** What the modules of devices export besides whose programs can be planned: all but the tests' reference. */
+export interface NativePlanningAddon extends NativeDeviceAddon {
+  /**
+   * Bytes that runs of a program take of a device beside its buffers, by their kinds: of the CPU's with so many threads arena, scratch and
+   * shared workspace, of a GPU arena, workspace and what a run comes to. `buffers` has three numbers for each of the program's: bytes, index
+   * bound, and 0 where it is read-only. Nothing is allocated, and no device need be there.
+   */
+  workspaceOf(target: string, threads: number, stream: Uint32Array, buffers: Float64Array): number[];
+}
+
 /** What the module of the CUDA device exports besides. */
-export interface NativeCudaAddon extends NativeDeviceAddon {
+export interface NativeCudaAddon extends NativePlanningAddon {
   /** The CUDA version of the driver and of the build, then every GPU that the driver shows; throws where there is none. */
   gpus(): [driver: string, build: string, ...gpus: [name: string, capability: string, bytes: number, free: number][]];
 }
@@ -180,7 +190,7 @@ export interface NativeTokenizerTrainer {
 }
 
 /** What quipu.node exports: the CPU device, and what is no device's. */
-export interface NativeAddon extends NativeDeviceAddon {
+export interface NativeAddon extends NativePlanningAddon {
   Vocabulary: {
     /** `description` goes into a prepared table that is made. */
     new (
@@ -231,16 +241,6 @@ export interface NativeAddon extends NativeDeviceAddon {
   describePrepared(path: string, most: number): [kind: string, version: number, description: string] | null;
   /** "" where this descriptor has the lock of its file now (flock), "held" where another has it, else what the system says. */
   tryLock(fd: number): string;
-  /**
-   * Bytes of arena, scratch and shared workspace that runs of a program take, of a device with so many threads. `buffers` has three numbers for
-   * each of the program's: bytes, index bound, and 0 where it is read-only. Nothing is allocated.
-   */
-  workspaceOf(
-    target: string,
-    threads: number,
-    stream: Uint32Array,
-    buffers: Float64Array,
-  ): [arena: number, scratch: number, shared: number];
   /** Instruction sets with kernels that this machine can run, slowest first. */
   targets(): string[];
   /** What compiled it, as "g++ 12.2.0", and with the headers of which glibc, as "2.36"; "" for another C library. */

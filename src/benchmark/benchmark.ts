@@ -13,7 +13,7 @@ import { peakMemory } from "../machine/process-limits.js";
 import { higherRoofs, measureRoofs, type Roofs } from "../machine/roofs.js";
 import { sampleOnly } from "../model/sample-only.js";
 import { belowRoofs, decodeRoof, promptRoof, type Roof } from "./roofs.js";
-import { median, quantile, standardDeviation } from "./statistics.js";
+import { mean, median, quantile, standardDeviation } from "./statistics.js";
 import { type Decode, decode, idsFor, promptTime } from "./timing.js";
 import { tokenizeRates } from "./tokenize.js";
 
@@ -32,7 +32,7 @@ export interface BenchmarkOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A prompt that takes no longer is quick. */
+/** What takes no longer is quick: a repeat is as many of it as take about this long, since one alone is as fast as the moment is. */
 const QUICK_MS = 250;
 
 /** Checked one by one, as those of generate(). */
@@ -101,32 +101,35 @@ export async function runBenchmark(
   const before = idsFor(model, depth);
   const prompt = Int32Array.of(...before, ...idsFor(model, promptTokens));
   const start = depth === 0 ? idsFor(model, 1) : before;
-  const warm = await promptTime(model, prompt, signal); // maps the weights in, records the programs
-  await decode(model, start, genTokens, options);
+  const first = await promptTime(model, prompt, signal); // maps the weights in, records the programs
+  const prompts = first > 4 * QUICK_MS ? 1 : timesWithin(QUICK_MS, await promptTime(model, prompt, signal));
+  const generations = timesWithin(QUICK_MS, (await decode(model, start, genTokens, options)).ms);
 
   const machine = describeMachine();
   let peak = peakMemory(); // before the roofs are measured, which takes more
   let roofs = await measureRoofs(stats.target, stats.threads, signal);
   const again = async () => higherRoofs(roofs, await measureRoofs(stats.target, stats.threads, signal));
   // What was measured between has put other things into the caches, and of a quick prompt that is much of its time: one goes by.
-  const settle = async (last: number) => {
-    if (last < QUICK_MS) await promptTime(model, prompt, signal);
+  const settle = async () => {
+    if (prompts > 1) await promptTime(model, prompt, signal);
   };
-  await settle(warm);
+  await settle();
   const promptTimes: number[] = [];
   const decodes: Decode[] = [];
   for (let i = 0; i < repeats; i++) {
     if (signal?.aborted) throw abortedError(signal);
     // A prompt after `depth` tokens costs what the whole costs beyond the beginning.
-    const without = depth === 0 ? 0 : await promptTime(model, before, signal);
-    promptTimes.push((await promptTime(model, prompt, signal)) - without);
-    decodes.push(await decode(model, start, genTokens, options));
+    const without = depth === 0 ? 0 : mean(await timesOf(prompts, () => promptTime(model, before, signal)));
+    promptTimes.push(mean(await timesOf(prompts, () => promptTime(model, prompt, signal))) - without);
+    const some: Decode[] = [];
+    for (let j = 0; j < generations; j++) some.push(await decode(model, start, genTokens, options));
+    decodes.push({ ms: mean(some.map(({ ms }) => ms)), gapsMs: some.flatMap(({ gapsMs }) => gapsMs) });
     peak = Math.max(peak, process.memoryUsage.rss());
     onProgress?.(i + 1, repeats);
     // Machines drift: the roofs are the best of before, between and after.
     if (i + 1 === Math.ceil(repeats / 2) || i + 1 === repeats) {
       roofs = await again();
-      if (i + 1 < repeats) await settle(promptTimes[i]!);
+      if (i + 1 < repeats) await settle();
     }
   }
   const gaps = decodes.flatMap(({ gapsMs }) => gapsMs).sort((a, b) => a - b);
@@ -188,6 +191,11 @@ async function samplingTimes(model: Model, given: GenerateOptions, threads: numb
   } finally {
     await device.dispose();
   }
+}
+
+/** How many of what takes `ms` are measured for `least` milliseconds. */
+function timesWithin(least: number, ms: number): number {
+  return Math.max(1, Math.ceil(least / Math.max(ms, 1)));
 }
 
 async function timesOf(count: number, measure: () => Promise<number>): Promise<number[]> {

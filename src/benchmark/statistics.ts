@@ -6,6 +6,10 @@ export function median(values: readonly number[]): number {
   );
 }
 
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
 /** Linearly interpolated between the order statistics of `sorted`, which ascends. */
 export function quantile(sorted: readonly number[], share: number): number {
   const place = share * (sorted.length - 1);
@@ -16,7 +20,7 @@ export function quantile(sorted: readonly number[], share: number): number {
 /** Of a sample (n − 1); 0 for a single value. */
 export function standardDeviation(values: readonly number[]): number {
   if (values.length < 2) return 0;
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  const middle = mean(values);
+  const squares = values.reduce((sum, value) => sum + (value - middle) ** 2, 0);
   return Math.sqrt(squares / (values.length - 1));
 }

@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { callback, checkArgument, pathOf } from "../arguments.js";
 import { examine, listFolder, readWhole, systemError } from "../checkpoint/file.js";
-import { checkpointFolder, namedCheckpoint } from "../checkpoint/hub.js";
+import { checkpointFolder, inCheckpoint, namedCheckpoint } from "../checkpoint/hub.js";
 import { isJsonObject, type JsonObject, readJsonFile, shownJson } from "../checkpoint/json.js";
 import { refuseWrongFile } from "../checkpoint/wrong-file.js";
 import { QuipuError } from "../errors.js";
@@ -32,6 +32,10 @@ export async function loadChatTemplate(folder: string | URL, warn: Warn = () => 
   const named = examine(given, "ERR_MODEL_NOT_FOUND").kind === "absent" ? namedCheckpoint(given, false) : undefined;
   if (named === undefined) await listFolder(given);
   const dir = named ?? checkpointFolder(given, warn);
+  return inCheckpoint(dir, () => templatesOf(dir, warn));
+}
+
+async function templatesOf(dir: string, warn: Warn): Promise<ChatTemplate> {
   const config = (await readJsonFile(join(dir, CONFIG), "ERR_TOKENIZER_INVALID", warn)) ?? {};
   const tokens = await specialTokens(dir, config, warn);
   const made = (sources: ReadonlyMap<string, string>, place: (name: string) => string) => {

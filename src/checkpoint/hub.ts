@@ -7,7 +7,7 @@ import { examine, systemError } from "./file.js";
 import { CachedRepository, isSnapshotName, repoOfFolder } from "./hub/cache.js";
 import { DEFAULT_REVISION, isCommit, parseRepositoryName } from "./hub/repository-name.js";
 import { hubCacheFolder } from "./hub/settings.js";
-import { snapshotProblem } from "./hub/snapshot.js";
+import { isOtherForm, snapshotProblem } from "./hub/snapshot.js";
 
 const CODE = "ERR_MODEL_NOT_FOUND";
 
@@ -22,8 +22,8 @@ export function namedCheckpoint(text: string, whole: boolean): string | undefine
   if (name === undefined) return undefined;
   const cache = hubCacheFolder();
   const repository = new CachedRepository(cache, name.repo);
-  const fail = (problem: string): never => {
-    throw new QuipuError(CODE, `${text}: ${problem}. \`quipu pull ${text}\` fetches it (from code: pullModel).`, {
+  const fail = (problem: string, what = "it"): never => {
+    throw new QuipuError(CODE, `${text}: ${problem}. \`quipu pull ${text}\` fetches ${what} (from code: pullModel).`, {
       repo: text,
     });
   };
@@ -34,14 +34,18 @@ export function namedCheckpoint(text: string, whole: boolean): string | undefine
     snapshotNamed(repository, name.revision) ?? fail(`the hub's cache (${cache}) does not have this revision`);
   const folder = repository.snapshot(commit);
   const problem = whole ? snapshotProblem(folder) : undefined;
-  return problem === undefined ? folder : fail(`${problem} (${folder})`);
+  if (problem === undefined) return folder;
+  return fail(`${problem} (${folder})`, isOtherForm(folder) ? "safetensors where the repository has them" : "it");
 }
 
+/** Its `option`, of an error that says what mends a damaged file. */
+const MEND = "verify";
 /** Of a damaged file. */
 const DAMAGED = ["ERR_MODEL_INVALID", "ERR_TOKENIZER_INVALID"];
 
 /**
  * Runs `read`, which reads the files of the checkpoint in `dir`: where one is wrong that lies in the hub's cache, the error says what mends it.
+ * One within another says it once.
  *
  * @throws whatever `read` throws.
  */
@@ -51,12 +55,13 @@ export async function inCheckpoint<T>(dir: string, read: () => Promise<T>): Prom
   } catch (error) {
     const snapshots = dirname(resolve(dir));
     const repo = basename(snapshots) === "snapshots" ? repoOfFolder(basename(dirname(snapshots))) : undefined;
-    if (repo === undefined || !isQuipuError(error) || !DAMAGED.includes(error.code)) throw error;
+    if (repo === undefined || !isQuipuError(error) || !DAMAGED.includes(error.code) || error.option === MEND)
+      throw error;
     const commit = basename(resolve(dir));
     const next = `It is a file of ${repo} in the hub's cache (${resolve(dir)}): \`quipu pull ${repo}@${commit}\` mends it if it is damaged.`;
     throw new QuipuError(error.code, `${error.message.replace(/\.?$/, ".")} ${next}`, {
       cause: error,
-      option: "verify",
+      option: MEND,
     });
   }
 }

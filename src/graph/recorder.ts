@@ -150,6 +150,28 @@ export class Recorder {
     return this.#record("sample", { logits, ...inputs }, {}, { best });
   }
 
+  /** Weighted losses [R] of logits [R, V] whose next ids are `targets` [R], and the gradient of their sum with respect to the logits. */
+  crossEntropy(logits: Value, targets: Input, weights: Input): ResultsOf<"crossEntropy", Value> {
+    return this.#record("crossEntropy", { logits, targets, weights });
+  }
+
+  /** The logprobs [R] of `targets` [R], 0 where one is no id. */
+  tokenLogprobs(logits: Value, targets: Input): Value {
+    return this.#record("tokenLogprobs", { logits, targets }).logprobs;
+  }
+
+  sumSquares(x: Input): Value {
+    return this.#record("sumSquares", { x }).out;
+  }
+
+  clipNorm(squares: Value, settings: Input): ResultsOf<"clipNorm", Value> {
+    return this.#record("clipNorm", { squares, settings });
+  }
+
+  adamW(operands: OperandsOf<"adamW", Input>): ResultsOf<"adamW", Value> {
+    return this.#record("adamW", operands);
+  }
+
   resume(rows: OperandsOf<"resume", Input>): ResultsOf<"resume", Value> {
     return this.#record("resume", rows);
   }

@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { callback, checkArgument, pathOf } from "../arguments.js";
 import { listFolder } from "../checkpoint/file.js";
+import { inCheckpoint } from "../checkpoint/hub.js";
 import { isJsonObject, type JsonObject, readJsonFile } from "../checkpoint/json.js";
 import { otherForm } from "../checkpoint/other-forms.js";
 import { type CheckpointSource, readSourceJson } from "../checkpoint/source.js";
@@ -57,9 +58,11 @@ const DEFAULTS: Readonly<Record<LlamaConfig["modelType"], ModelDefaults>> = {
 export async function readConfig(folder: string | URL, warn: Warn = () => {}): Promise<LlamaConfig> {
   const dir = pathOf("folder", folder);
   checkArgument("warn", warn, callback);
-  const json = await readJsonFile(join(dir, CONFIG_FILE), "ERR_MODEL_INVALID", warn);
-  if (json !== undefined) return parseConfig(json, warn);
-  throw await noConfig(dir, await listFolder(dir));
+  return inCheckpoint(dir, async () => {
+    const json = await readJsonFile(join(dir, CONFIG_FILE), "ERR_MODEL_INVALID", warn);
+    if (json !== undefined) return parseConfig(json, warn);
+    throw await noConfig(dir, await listFolder(dir));
+  });
 }
 
 /** {@link readConfig}, of a source. @throws {QuipuError} the source's too. */

@@ -12,6 +12,16 @@ export function power(base: number, exponent: number): number {
   return result;
 }
 
+/** base^exponent, for a whole exponent ≥ 0. */
+export function wholePower(base: number, exponent: number): number {
+  let [result, square] = [1, base];
+  for (let rest = exponent; rest > 0; rest = Math.floor(rest / 2)) {
+    if (rest % 2 === 1) result *= square;
+    square *= square;
+  }
+  return result;
+}
+
 /** The natural logarithm of a positive number; within 2⁻⁵⁰ of its value. */
 export function logarithm(x: number): number {
   let [mantissa, exponent] = [x, 0];

@@ -312,6 +312,30 @@ function formatsOf(matrices: readonly Pick<Tensor, "dtype" | "shape">[]): Weight
   return formats.sort((a, b) => b.bytes - a.bytes);
 }
 
+/** Weights that are tensors already, by their names in the checkpoint; the inverse frequencies [d / 2] are for the caller to write. */
+export function weightsOf(
+  device: Pick<Device, "allocate">,
+  config: LlamaConfig,
+  tensorOf: (name: string) => Tensor,
+): LlamaWeights {
+  const head = config.tiedEmbeddings ? "tied" : "stored";
+  return placeWeights(device, config, head, (name, uses) => {
+    const tensor = tensorOf(name);
+    return uses.map(() => tensor);
+  }).weights;
+}
+
+/** The tensors of a model by their names in the checkpoint, in the order of {@link expectedTensors}; a tied head is there once. */
+export function namedWeights({ embedTokens, layers, norm, lmHead }: LlamaWeights): Map<string, Tensor> {
+  const ofLayers = layers.flatMap((layer, i) =>
+    (Object.keys(LAYER_WEIGHTS) as (keyof LlamaLayer)[]).map(
+      (role) => [nameIn(i, LAYER_WEIGHTS[role][0]), layer[role]] as const,
+    ),
+  );
+  const head = lmHead === embedTokens ? [] : [[HEAD, lmHead] as const];
+  return new Map([[EMBEDDING, embedTokens], ...ofLayers, ["model.norm.weight", norm], ...head]);
+}
+
 /** Releases the weights; programs that use them must be gone. */
 export function disposeWeights(
   device: Device,

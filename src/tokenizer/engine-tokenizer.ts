@@ -67,6 +67,7 @@ export interface TokenizerParts {
   readonly wholePieces: boolean;
   readonly addedTokens: readonly AddedToken[];
   readonly bosId: number | undefined;
+  readonly eosId: number | undefined;
   readonly addsBos: boolean;
 }
 
@@ -74,6 +75,7 @@ export class EngineTokenizer implements Tokenizer {
   readonly vocabSize: number;
   readonly specialTokens: ReadonlyMap<string, number>;
   readonly bosId: number | undefined;
+  readonly eosId: number | undefined;
   readonly addsBos: boolean;
   readonly #native: NativeTokenizer;
   readonly #preTokenize: PreTokenizer | undefined;
@@ -81,7 +83,7 @@ export class EngineTokenizer implements Tokenizer {
   readonly #specialIds: ReadonlySet<number>;
   readonly #strips: Stripping;
 
-  constructor({ vocabulary, pieces, wholePieces, addedTokens, bosId, addsBos, ...parts }: TokenizerParts) {
+  constructor({ vocabulary, pieces, wholePieces, addedTokens, bosId, eosId, addsBos, ...parts }: TokenizerParts) {
     const pattern = typeof pieces === "number" ? pieces : -1;
     this.#preTokenize = typeof pieces === "function" ? pieces : undefined;
     const { normalizer = [], unknown, decoding } = parts;
@@ -106,6 +108,7 @@ export class EngineTokenizer implements Tokenizer {
     this.#specialIds = new Set(special.map(({ id }) => id));
     this.#allowed = new AllowedTokens(addedTokens);
     this.bosId = bosId;
+    this.eosId = eosId;
     this.addsBos = addsBos && bosId !== undefined;
   }
 

@@ -3,7 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { callNative } from "../addon/addon.js";
 import { callback, checkArgument, pathOf } from "../arguments.js";
 import { examine, fileSize, readStart, readWhole } from "../checkpoint/file.js";
-import { checkpointFolder, namedCheckpoint } from "../checkpoint/hub.js";
+import { checkpointFolder, inCheckpoint, namedCheckpoint } from "../checkpoint/hub.js";
 import { checkFile, WRONG_FILE_BYTES } from "../checkpoint/wrong-file.js";
 import { QuipuError } from "../errors.js";
 import { noteUse } from "../machine/cache-folder.js";
@@ -50,7 +50,11 @@ export async function loadTokenizer(pathOrUrl: string | URL, warn: Warn = () => 
 /** Of a SentencePiece model; Gemma's has four. */
 const MAX_MODEL_BYTES = 64 * 2 ** 20;
 
-async function loadFile(path: string, warn: Warn): Promise<Tokenizer> {
+function loadFile(path: string, warn: Warn): Promise<Tokenizer> {
+  return inCheckpoint(dirname(path), () => readFile(path, warn));
+}
+
+async function readFile(path: string, warn: Warn): Promise<Tokenizer> {
   const config = await readTokenizerConfig(dirname(path), warn);
   checkFile(path, "ERR_TOKENIZER_INVALID");
   const table = preparedTable(path, fileSize(path, "ERR_TOKENIZER_INVALID") ?? 0);

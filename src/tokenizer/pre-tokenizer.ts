@@ -4,15 +4,9 @@ import { QuipuError } from "../errors.js";
 import { bytesOfAlphabet, textInAlphabet } from "./byte-alphabet.js";
 import { characterStep } from "./character-steps.js";
 import { literalPattern } from "./code-points.js";
+import { ENGINE_STEPS, GPT2_PATTERN, knownSplit } from "./published-patterns.js";
 import { isBehavior, type SplitBehavior, splitInto } from "./split-behavior.js";
-import {
-  compileSplitPattern,
-  ENGINE_PATTERN,
-  GPT2_PATTERN,
-  LLAMA3_PATTERN,
-  O200K_PATTERN,
-  type SplitPattern,
-} from "./split-pattern.js";
+import { compileSplitPattern, type SplitPattern } from "./split-pattern.js";
 
 /** The bytes of the pieces of a text, one after another; `begins`: it is the beginning of all. */
 export type PreTokenizer = (text: string, begins: boolean) => Iterable<Uint8Array>;
@@ -34,23 +28,6 @@ export interface MarkPieces {
 
 /** What Llama's vocabularies begin words with, in place of the space. */
 export const WORD_MARK = "\u2581";
-
-/** The steps of published tokenizers that the engine does at once. */
-const ENGINE_STEPS = new Map<string, number>([
-  ["llama3, bytes", ENGINE_PATTERN.llama3],
-  ["o200k, bytes", ENGINE_PATTERN.o200k],
-  ["gpt2 and bytes", ENGINE_PATTERN.gpt2],
-  ["gpt2, bytes", ENGINE_PATTERN.gpt2],
-  ["digits, gpt2 and bytes", ENGINE_PATTERN.gpt2Digits],
-  ["digits, gpt2, bytes", ENGINE_PATTERN.gpt2Digits],
-]);
-
-/** Patterns that leave nothing of a text between their matches, by name. */
-const COVERING = new Map([
-  [LLAMA3_PATTERN, "llama3"],
-  [O200K_PATTERN, "o200k"],
-  [GPT2_PATTERN, "gpt2"],
-]);
 
 /** What a normalizer leaves. */
 export interface NormalizedText {
@@ -126,7 +103,7 @@ interface ParsedStep {
   readonly needsSpaces?: boolean;
   /** Leaves parts of a text out. */
   readonly removes?: boolean;
-  /** As {@link ENGINE_STEPS} says it. */
+  /** As {@link ENGINE_STEPS} have it. */
   readonly name: string;
   readonly cut: Step;
   /** Behind it text is bytes, written as characters. */
@@ -182,10 +159,10 @@ function splitStep({ pattern, behavior, invert }: JsonObject, what: string): Par
   const isInverted = invert === true;
   if (typeof regex === "string") {
     const compiled = whenUsed(regex, `${what}: pre_tokenizer`);
-    const covering = COVERING.get(regex);
-    if (covering === undefined) compiled(); // what cannot be translated is refused at once
-    const keepsMatches = behavior === "Isolated" || (behavior === "Removed" && isInverted);
-    return split(compiled, behavior, isInverted, covering !== undefined && keepsMatches ? covering : "split");
+    const known = knownSplit(regex);
+    if (known === undefined) compiled(); // what cannot be translated is refused at once
+    const keepsMatches = behavior === "Isolated" || (behavior === "Removed" && isInverted && known?.covers);
+    return split(compiled, behavior, isInverted, known !== undefined && keepsMatches ? known.name : "split");
   }
   if (typeof text !== "string" || text === "") return undefined;
   const expression = new RegExp(literalPattern(text), "gu");

@@ -14,6 +14,7 @@ export interface SentencePieces {
   readonly pieces: readonly { readonly text: string; readonly score: number; readonly type: number }[];
   readonly byteFallback: boolean;
   readonly bosId: number;
+  readonly eosId: number;
   /** A space is put before a text; */
   readonly addsPrefix: boolean;
   /** spaces at its ends and all but one in a row are left out; */
@@ -64,6 +65,7 @@ export function readSentencePieces(file: Uint8Array, what: string): SentencePiec
     pieces,
     byteFallback: trainer.flag(35, false),
     bosId: trainer.number(41, 1),
+    eosId: trainer.number(42, 2),
     addsPrefix: normalizer.flag(3, true),
     removesSpaces: normalizer.flag(4, true),
     escapesSpaces: normalizer.flag(5, true),

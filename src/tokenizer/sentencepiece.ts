@@ -27,6 +27,7 @@ export function tokenizerOfPieces(file: Uint8Array, config: TokenizerConfig, wha
   if (unknown < 0) refuse("expected a piece of the type unknown, got none");
   checkBytePieces(model, refuse);
   const bosToken = config.bosToken ?? model.pieces[model.bosId]?.text;
+  const eosToken = config.eosToken ?? model.pieces[model.eosId]?.text;
   // transformers' `legacy`: false puts the mark before a text only where it begins with none, and not behind special tokens.
   const onlyFirst = model.addsPrefix && model.escapesSpaces && config.legacy === false;
   const pieces: MarkPieces = { mark: WORD_MARK, everywhere: false, spaces: onlyFirst, prepends: onlyFirst ? 1 : 0 };
@@ -45,6 +46,7 @@ export function tokenizerOfPieces(file: Uint8Array, config: TokenizerConfig, wha
     wholePieces: false,
     addedTokens,
     bosId: addedTokens.find(({ text }) => text === bosToken)?.id,
+    eosId: addedTokens.find(({ text }) => text === eosToken)?.id,
     addsBos: config.addsBos ?? true,
   });
 }

@@ -1,25 +1,8 @@
 // The regular expressions by which tokenizers cut text into pieces. They are written for Oniguruma (tokenizer.json) or Rust (tiktoken);
-// those that the engine has no machine for are translated into JavaScript's (oniguruma.ts).
+// those that the engine has no machine for (published-patterns.ts) are translated into JavaScript's (oniguruma.ts).
 import { QuipuError } from "../errors.js";
 import { translateOniguruma, UnsupportedPattern } from "./oniguruma.js";
 import { stepsOfSearch } from "./pattern-steps.js";
-
-/** Llama 3's (meta-llama/llama-models, tokenizer.py). */
-export const LLAMA3_PATTERN =
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-
-/** GPT-2's, which tokenizer.json names by ByteLevel's use_regex (openai/gpt-2, encoder.py). */
-export const GPT2_PATTERN = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-
-/** o200k's (openai/tiktoken, openai_public.py). */
-export const O200K_PATTERN = [
-  "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
-  "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
-  "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-].join("|");
-
-/** The patterns that the engine has a machine for (native/tokenizer/pretokenizer.h, in its order). */
-export const ENGINE_PATTERN = { llama3: 0, cl100k: 1, o200k: 2, gpt2: 3, gpt2Digits: 4 } as const;
 
 /** Published patterns have some hundreds of characters. */
 const MAX_PATTERN = 8192;

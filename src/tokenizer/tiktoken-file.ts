@@ -5,7 +5,7 @@ import { QuipuError } from "../errors.js";
 import { shownName } from "../warnings.js";
 import { type AddedToken, isId } from "./added-tokens.js";
 import { EngineTokenizer } from "./engine-tokenizer.js";
-import { ENGINE_PATTERN } from "./split-pattern.js";
+import { ENGINE_PATTERN } from "./published-patterns.js";
 import type { TokenizerConfig } from "./tokenizer-config.js";
 
 /** The special tokens after the ranks (meta-llama/llama-models, llama3/tokenizer.py; names as Llama 3.1 publishes them). */
@@ -44,13 +44,14 @@ export function tokenizerOfRanks(vocabulary: NativeVocabulary, config: Tokenizer
     );
   }
   const addedTokens = declared.length > 0 ? declared : llama3SpecialTokens(vocabulary.tokens());
-  const bosToken = config.bosToken ?? "<|begin_of_text|>";
+  const idOf = (name: string) => addedTokens.find(({ text }) => text === name)?.id;
   return new EngineTokenizer({
     vocabulary,
     pieces: ENGINE_PATTERN.llama3,
     wholePieces: true,
     addedTokens,
-    bosId: addedTokens.find((token) => token.text === bosToken)?.id,
+    bosId: idOf(config.bosToken ?? "<|begin_of_text|>"),
+    eosId: idOf(config.eosToken ?? "<|end_of_text|>"),
     addsBos: config.addsBos ?? true,
   });
 }

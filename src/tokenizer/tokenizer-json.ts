@@ -45,6 +45,7 @@ export function tokenizerOfJson(vocabulary: NativeVocabulary, config: TokenizerC
     wholePieces: model.ignore_merges === true,
     addedTokens,
     bosId: bos ?? addedTokens.find(({ text }) => text === config.bosToken)?.id,
+    eosId: addedTokens.find(({ text }) => text === config.eosToken)?.id,
     addsBos: bos !== undefined,
   });
 }

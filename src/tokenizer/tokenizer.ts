@@ -53,6 +53,8 @@ export interface Tokenizer {
   /** Control tokens by their text. */
   readonly specialTokens: ReadonlyMap<string, number>;
   readonly bosId: number | undefined;
+  /** The id that ends a text, where the tokenizer names one. */
+  readonly eosId: number | undefined;
   /** Whether a text that is completed begins with the begin-of-text id. */
   readonly addsBos: boolean;
   encode(text: Text, options?: EncodeOptions): Int32Array;

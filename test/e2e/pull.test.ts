@@ -68,22 +68,35 @@ test("prints the folder, says on stderr what it did, and the model answers by it
 
 test("a file of the cache that is damaged is an error that says how to mend it, which does", async () => {
   await quipu(["pull", REPO, "--quiet"], { env });
-  const damage = { "model.safetensors": "cut", "tokenizer.json": "{", "config.json": '{"model_type": ' };
-  for (const [name, text] of Object.entries(damage)) {
+  const generates = ["hi", "-m", REPO];
+  const inspects = ["inspect", REPO]; // of a tokenizer a warning
+  const plans = ["plan", REPO, "--no-speed"];
+  const counts = ["tokens", "hi", "-m", REPO, "--limit", "context"];
+  const damage: [name: string, text: string, readers: string[][]][] = [
+    ["model.safetensors", "cut", [generates, inspects, plans]],
+    ["tokenizer.json", "{", [generates, counts, ["inspect", "prompt", "hi", "-m", REPO]]],
+    ["config.json", '{"model_type": ', [generates, inspects, plans, counts]],
+  ];
+  for (const [name, text, readers] of damage) {
     writeFileSync(join(snapshot(), name), text);
     const mend = `It is a file of ${REPO} in the hub's cache (${snapshot()}): \`quipu pull ${REPO}@${commit}\` mends it if it is damaged (with --verify).\n`;
-    for (const args of [
-      ["hi", "-m", REPO],
-      ["inspect", REPO],
-      ["plan", REPO, "--no-speed"],
-    ]) {
-      if (name === "tokenizer.json" && args[0] !== "hi") continue; // a warning there, or not read
+    for (const args of readers) {
       const { status, stderr } = await quipu(args, { env });
       expect({ args, status, said: stderr.slice(-mend.length) }).toEqual({ args, status: 3, said: mend });
     }
     await quipu(["pull", `${REPO}@${commit}`, "--verify"], { env });
   }
   expect(await quipu(["-m", REPO, "hi", "-n", "1", "-t", "1"], { env })).toMatchObject({ status: 0, stderr: "" });
+});
+
+test("a repository of which the cache has other forms alone: what there is, and what to take", async () => {
+  await quipu(["pull", REPO, "--include", "*.json", "--quiet"], { env });
+  writeFileSync(join(snapshot(), "tiny.Q4_0.gguf"), "GGUF"); // as other tools fetch single files
+  const said =
+    /^quipu: org\/tiny: its snapshot has no safetensors: there is tiny\.Q4_0\.gguf: a GGUF file\. quipu reads safetensors: give the folder .* \(.*\)\. `quipu pull org\/tiny` fetches safetensors where the repository has them/;
+  expect(await quipu(["hi", "-m", REPO], { env })).toMatchObject({ status: 3, stderr: expect.stringMatching(said) });
+  rmSync(join(snapshot(), "config.json"));
+  expect(await quipu(["hi", "-m", REPO], { env })).toMatchObject({ status: 3, stderr: expect.stringMatching(said) });
 });
 
 test("--json is one object; --quiet says nothing", async () => {

@@ -322,12 +322,16 @@ describe("encodings", () => {
     expect(await ids("--encoding", name, TEXT)).toEqual([...(await loadEncoding(name)).encode(TEXT)]);
   });
 
+  test("by the name of a model", async () => {
+    expect(await ids("--encoding", "gpt-4o-mini", TEXT)).toEqual([...(await loadEncoding("o200k_base")).encode(TEXT)]);
+  });
+
   test("-m takes a tokenizer's file too", async () => {
     expect(await output(["-m", "models/storyteller/tokenizer.json", "Once upon a time"])).toBe("4\n");
   });
 
   test.concurrent.each<[string[], string | RegExp]>([
-    [["--encoding", "gpt9", "hi"], /'gpt9' is invalid. Expected cl100k_base or o200k_base/],
+    [["--encoding", "gpt9", "hi"], /--encoding: expected cl100k_base, gpt2, .*, got "gpt9"/],
     [["--encoding", "o200k_base", "-m", "storyteller", "hi"], "cannot be used with option '-m"],
     [["--encoding", "o200k_base", "--bos", "hi"], "--bos: o200k_base has no begin-of-text token"],
     [["--encoding", "o200k_base", "--limit", "context", "hi"], "an encoding has no context. Give a number"],

@@ -8,7 +8,7 @@ import type { RowCounts, Value } from "#quipu/graph/recording.js";
 import { product, signatureOf } from "#quipu/graph/signatures.js";
 import { type Contents, type Elements, elements, randomNumbers, sizeOf } from "./contents.js";
 import { dtypesOf, FORMS, type Form, LETTERS } from "./hand-made.js";
-import { expectSameBits, isCuda, OTHER_DEVICES, runOp, type Setup, TARGETS } from "./run-op.js";
+import { CPU_OPS, expectSameBits, isCuda, OTHER_DEVICES, runOp, type Setup, TARGETS } from "./run-op.js";
 
 /** Beyond all forms of the product, and where attention takes rows together; with room in the cache for every row. */
 const CAPACITY = { rows: 70, wanted: 66 };
@@ -61,14 +61,20 @@ function inputsOf({ op, optional }: Form, { rows, wanted }: RowCounts, marked: b
   return inputs;
 }
 
-const record = (op: OpName) => (r: Recorder, inputs: Readonly<Record<string, Value>>) => {
-  const attributes = Object.fromEntries(Object.keys(opRow(op).attributes ?? {}).map((name) => [name, 0.25]));
-  const results = r.record(
-    op,
-    inputs,
-    attributes,
-    signatureOf(op).letters.some(({ name }) => name === "best") ? { best: LETTERS.best! } : {},
+/** Letters that no operand tells. */
+function onlyOfResults(op: OpName): Record<string, number> {
+  const { letters, operands } = signatureOf(op);
+  const told = new Set(
+    operands.flatMap(({ role, dims }) => (role === "result" ? [] : dims.flatMap((dim) => dim.letters))),
   );
+  return Object.fromEntries(letters.flatMap(({ name }, i) => (told.has(i) ? [] : [[name, NUMBERS[name]!] as const])));
+}
+
+const record = (op: OpName) => (r: Recorder, inputs: Readonly<Record<string, Value>>) => {
+  const attributes = Object.fromEntries(
+    Object.entries(opRow(op).attributes ?? {}).map(([name, type]) => [name, type === "f32" ? 0.25 : LETTERS.d!]),
+  );
+  const results = r.record(op, inputs, attributes, onlyOfResults(op));
   return Object.values(results).filter(({ tensor }) => tensor === undefined);
 };
 
@@ -80,7 +86,7 @@ const SETUPS: readonly Setup[] = [
 describe.each(FORMS)("%j", (form) => {
   const { op } = form;
 
-  const setups = SETUPS.filter((setup) => op !== "quantize" || !("device" in setup) || !isCuda(setup.device)); // it packs nothing
+  const setups = SETUPS.filter((setup) => !CPU_OPS.has(op) || !("device" in setup) || !isCuda(setup.device));
   test.each(setups)("on %j", async (setup) => {
     for (const { rows, wanted } of COUNTS) {
       const letters = signatureOf(op).operands.map(({ dims: [first] }) => first!.text);
@@ -134,7 +140,9 @@ async function workspaceOf(device: Device, op: OpName, numbers: Readonly<Record<
   const operands = Object.fromEntries(tensors.map((tensor) => [tensor.name, r.input(tensor)]));
   const results = signature.operands.filter(({ role }) => role === "result").map(({ name }) => operands[name]!.tensor!);
   for (const { name, role } of signature.operands) if (role === "result") delete operands[name];
-  const made = Object.values(r.record(op, operands, { scale: 1 })).map((value) => r.output(value));
+  const made = Object.values(r.record(op, operands, { scale: 1, epsilon: 1, headSize: 8 }))
+    .filter(({ tensor }) => tensor === undefined)
+    .map((value) => r.output(value));
   const places = new Map(made.map((value, i) => [value, results[i]!]));
   const program = compile(device, r.finish(), { passes: [], places });
   await program.run();
@@ -158,6 +166,10 @@ describe.each(TARGETS)(
       ["attention", { n: 1, G: 1, d: 48, S: 3, B: 3, pages: 6 }],
       ["attention", { n: 50, G: 3, d: 8, S: 3, B: 1, pages: 6 }],
       ["attention", { n: 1, G: 65, d: 4, S: 3, B: 8, pages: 6 }], // never shares out pages
+      ["matmulPlain", { N: 70, K: 48 }],
+      ["matmulOverRows", { N: 70, K: 48 }],
+      ["rmsNormBackward", { D: 40 }],
+      ["attentionBackward", { n: 2, W: 16 }],
     ])("%s %j", async (op, numbers) => {
       const device = new Device("cpu", target, 1);
       let before = 0;

@@ -53,7 +53,7 @@ export const FORMS: readonly Form[] = (Object.keys(OPS) as OpName[]).flatMap((op
 /** A number for every letter of the table. */
 export const LETTERS: Readonly<Record<string, number>> = {
   ...{ T: 4, R: 2, D: 32, N: 5, K: 16, F: 24, half: 8, n: 2, pages: 6, G: 2, d: 16, S: 3, B: 2 },
-  ...{ C: 7, V: 11, biases: 2, best: 3, stopIds: 2 },
+  ...{ C: 7, V: 11, E: 20, W: 32, biases: 2, best: 3, stopIds: 2 },
 };
 
 /** Dtypes that an honest operand may have, the first of them where nothing else is asked for. */
@@ -130,6 +130,10 @@ export function arenaBytesOf(operands: readonly Operand[]): number {
 }
 
 export const attributesOf = (op: OpName) => Object.keys(opRow(op).attributes ?? {}).map(() => 0);
+
+/** Attributes that an op can run with, as words: a 1 of its type. */
+export const onesOf = (op: OpName) =>
+  Object.values(opRow(op).attributes ?? {}).map((type) => (type === "f32" ? 0x3f800000 : 1));
 
 /** The stream of the program that has this op alone, and its buffers. */
 export function encodeOp(

@@ -8,6 +8,7 @@
 import { Device, openDevice, type RowFailure } from "#quipu/device/device.js";
 import { FORMATS } from "#quipu/device/formats.js";
 import { bytesOf, type DType, type Tensor } from "#quipu/device/tensor.js";
+import type { OpName } from "#quipu/graph/ops.js";
 import { compile } from "#quipu/graph/program.js";
 import { Recorder } from "#quipu/graph/recorder.js";
 import type { RowCount, RowCounts, Value } from "#quipu/graph/recording.js";
@@ -27,6 +28,13 @@ export const OTHER_DEVICES: readonly OtherDevice[] = [
   "reference",
   ...((process.env.QUIPU_TEST_DEVICES?.split(",") ?? []) as OtherDevice[]),
 ];
+
+/** Ops that native/cuda has no kernels of: the CPU packs weights for it, and models are trained on the CPU. */
+export const CPU_OPS: ReadonlySet<OpName> = new Set<OpName>([
+  ...(["quantize", "matmulPlain", "matmulOverRows", "accumulate", "scatterAddRows", "rmsNormBackward"] as const),
+  ...(["ropeBackward", "swigluBackward", "attentionBackward", "crossEntropy", "tokenLogprobs"] as const),
+  ...(["sumSquares", "clipNorm", "adamW"] as const),
+]);
 
 /** Whether a device runs the kernels of native/cuda: on a GPU, or on the emulator of one. */
 export const isCuda = (device: string) => device === "cuda" || device === "simt";
@@ -127,6 +135,18 @@ export async function runOnEveryDevice<Name extends string>(
   const results = [{ device: "cpu", ...(await runEverywhere(inputs, record)) }];
   for (const device of devicesFor(inputs)) results.push({ device, ...(await runOp({ device }, inputs, record)) });
   return results;
+}
+
+/** The same of the devices that have kernels of training: the CPU and the reference. */
+export async function runOnEveryTrainer<Name extends string>(
+  inputs: Readonly<Record<Name, Contents>>,
+  record: RecordOp<Name>,
+): Promise<(Ran<Name> & { readonly device: string })[]> {
+  const reference = await runOp({ device: "reference" }, inputs, record);
+  return [
+    { device: "cpu", ...(await runEverywhere(inputs, record)) },
+    { device: "reference", ...reference },
+  ];
 }
 
 /** Expects the same bits of every device, too. */

@@ -408,8 +408,29 @@ export const mutants = [
   {
     fault: "an error of a file of the cache does not say what mends it",
     file: "src/checkpoint/hub.ts",
-    from: " || !DAMAGED.includes(error.code)) throw error;",
-    to: " || error.code !== DAMAGED) throw error;",
+    from: "!DAMAGED.includes(error.code) || error.option === MEND",
+    to: "error.option !== MEND",
+    tests: COMMAND,
+  },
+  {
+    fault: "what mends a damaged file is said once for each reader on the way",
+    file: "src/checkpoint/hub.ts",
+    from: " || error.option === MEND",
+    to: "",
+    tests: COMMAND,
+  },
+  {
+    fault: "a damaged tokenizer of the cache is an error without what mends it, where no model is loaded",
+    file: "src/tokenizer/load-tokenizer.ts",
+    from: "return inCheckpoint(dirname(path), () => readFile(path, warn));",
+    to: "return readFile(path, warn);",
+    tests: COMMAND,
+  },
+  {
+    fault: "of a repository of GGUF alone the cache says that its config.json is missing",
+    file: "src/checkpoint/hub/snapshot.ts",
+    from: "if (form !== undefined) return",
+    to: "if (form === undefined && names.length < 0) return",
     tests: COMMAND,
   },
 ];

@@ -40,8 +40,15 @@
 #include "cpu/kernels/rms_norm.h"
 #include "cpu/kernels/rope.h"
 //
+#include "cpu/kernels/accumulate.h"
+#include "cpu/kernels/adam_w.h"
+#include "cpu/kernels/attention_backward.h"
+#include "cpu/kernels/clip_norm.h"
+#include "cpu/kernels/cross_entropy.h"
 #include "cpu/kernels/gather_norm.h"
 #include "cpu/kernels/matmul_add.h"
+#include "cpu/kernels/matmul_over_rows.h"
+#include "cpu/kernels/matmul_plain.h"
 #include "cpu/kernels/matmul_swiglu.h"
 #include "cpu/kernels/norm_products.h"
 //
@@ -49,9 +56,15 @@
 #include "cpu/kernels/norm_qkv.h"
 #include "cpu/kernels/quantize.h"
 #include "cpu/kernels/resume.h"
+#include "cpu/kernels/rms_norm_backward.h"
 #include "cpu/kernels/roofline.h"
 #include "cpu/kernels/rope_angles.h"
+#include "cpu/kernels/rope_backward.h"
 #include "cpu/kernels/sample.h"
+#include "cpu/kernels/scatter_add_rows.h"
+#include "cpu/kernels/sum_squares.h"
+#include "cpu/kernels/swiglu_backward.h"
+#include "cpu/kernels/token_logprobs.h"
 //
 #include "cpu/kernels/matmul_sample.h"
 
@@ -62,18 +75,31 @@ static constexpr Target makeTarget(const char* name) {
   target.multiplyAddLoop = multiplyAddLoop;
   target.integerLoop = integerLoop;
   target.readLoop = readLoop;
+  set(OpCode::kAccumulate, {{{accumulateTasks, accumulateRun}}});
+  set(OpCode::kAdamW, {{{adamWTasks, adamWRun}}});
   set(OpCode::kAdd, {{{addTasks, addRun}}});
   set(OpCode::kAdvance, {{{advanceTasks, advanceRows}}});
   set(OpCode::kAppendKv, {{{appendKvTasks, appendKv}}, appendKvScratchBytes});
   set(OpCode::kAttention, {{{attentionTasks, attention}, {attentionMergeTasks, attentionMerge}},
                            attentionScratchBytes,
                            attentionSharedBytes});
+  set(OpCode::kAttentionBackward, {{{backwardBlockTasks, backwardTranspose},
+                                    {backwardBlockTasks, backwardRows},
+                                    {backwardBlockTasks, backwardKeys}},
+                                   attentionBackwardScratchBytes,
+                                   attentionBackwardSharedBytes});
+  set(OpCode::kClipNorm, {{{oneTask, clipNormRun}}});
+  set(OpCode::kCrossEntropy, {{{crossEntropyTasks, crossEntropyRows}}});
   set(OpCode::kGatherNorm, {{{gatherNormTasks, gatherNorm}}});
   set(OpCode::kGatherRows, {{{gatherTasks, gatherRows}}});
   set(OpCode::kMatmul,
       {{{productPackTasks, productPack}, {productTasks, matmulRun}}, productScratchBytes, productSharedBytes});
   set(OpCode::kMatmulAdd,
       {{{productPackTasks, productPack}, {productTasks, matmulAddRun}}, productScratchBytes, productSharedBytes});
+  set(OpCode::kMatmulOverRows,
+      {{{overRowsPackTasks, overRowsPack}, {overRowsTasks, overRowsRun}}, plainScratchBytes, overRowsSharedBytes});
+  set(OpCode::kMatmulPlain,
+      {{{plainPackTasks, plainPack}, {plainTasks, plainRun}}, plainScratchBytes, plainSharedBytes});
   set(OpCode::kMatmulSample,
       {{{productPackTasks, productPack}, {productTasks, headRun}, {matmulSampleTasks, matmulSampleRows}},
        matmulSampleScratchBytes,
@@ -92,10 +118,18 @@ static constexpr Target makeTarget(const char* name) {
   set(OpCode::kQuantize, {{{quantizeTasks, quantizeRows}}});
   set(OpCode::kResume, {{{resumeTasks, resumeRows}}});
   set(OpCode::kRmsNorm, {{{rmsNormTasks, rmsNorm}}});
+  set(OpCode::kRmsNormBackward,
+      {{{normBackwardTasks, normBackwardRows}, {normWeightTasks, normWeightRun}}, nullptr, normBackwardSharedBytes});
   set(OpCode::kRope, {{{ropeTasks, rope}}, ropeScratchBytes});
   set(OpCode::kRopeAngles, {{{ropeAnglesTasks, ropeAngles}}});
+  set(OpCode::kRopeBackward, {{{ropeBackwardTasks, ropeBackward}}, ropeBackwardScratchBytes});
   set(OpCode::kSample, {{{sampleTasks, sampleRows}}, sampleScratchBytes});
+  set(OpCode::kScatterAddRows, {{{scatterAddTasks, scatterAddRun}}});
+  set(OpCode::kSumSquares,
+      {{{sumSquaresTasks, sumSquaresRun}, {oneTask, sumSquaresTotal}}, nullptr, sumSquaresSharedBytes});
   set(OpCode::kSwiglu, {{{swigluTasks, swigluRun}}});
+  set(OpCode::kSwigluBackward, {{{swigluBackwardTasks, swigluBackwardRun}}});
+  set(OpCode::kTokenLogprobs, {{{tokenLogprobsTasks, tokenLogprobsRows}}});
   return target;
 }
 

@@ -89,8 +89,11 @@ QUIPU_INLINE void multiplyRows(const View& a, const View& b, size_t first, size_
   withElements(b, [&](auto weights) {
     if constexpr (kHasPanels) {
       if (usesPanels(a, b)) {
-        return panelRows(reinterpret_cast<const float*>(worker.shared), columns, depth, weights, b.dims[0], first, last,
-                         reinterpret_cast<float*>(worker.scratch), sums, pitch, finish);
+        const auto pack = [&](size_t row, size_t begin, float* to) {
+          packPanel(weights, row, b.dims[0], begin, depth, to);
+        };
+        return panelRows(reinterpret_cast<const float*>(worker.shared), columns, depth, pack, first, last,
+                         reinterpret_cast<float*>(worker.scratch), sums, pitch, false, finish);
       }
     }
     if constexpr (kHasTiles) {

@@ -1,5 +1,6 @@
 // matmul for many rows of activations (a prompt chunk): weight rows across the lanes, register tiles of kPanelRows
-// weight rows × kPanelColumns activation rows. 2 T N K flops: bound by arithmetic.
+// weight rows × kPanelColumns activation rows. 2 T N K flops: bound by arithmetic. Either side may lie transposed, k
+// after k: then the rows of the product are that side's columns (matmul_plain.h, matmul_over_rows.h).
 //
 // The sixteen lanes of docs/numerics.md are here sixteen chains, one after another, of all k of a block with the same
 // k mod 16. Chains go in the bit-reversed order 0 8 4 12 2 …: then the halving tree is a stack of at most four tiles of
@@ -80,6 +81,35 @@ static void packPanel(const E* b, size_t firstRow, size_t rowCount, size_t begin
   }
 }
 
+// The same of a side that lies transposed, row k at a + k · pitch: columns [first, last).
+static void packTransposedColumns(const float* a, size_t pitch, size_t first, size_t last, size_t begin, size_t depth,
+                                  float* packed) {
+  const size_t steps = stepsOf(begin, depth), width = last - first;
+  for (size_t step = 0; step < steps; ++step) {
+    for (size_t lane = 0; lane < 16; ++lane) {
+      const size_t k = begin + step * 16 + lane;
+      float* to = packed + (kChainOfLane[lane] * steps + step) * width;
+      storePart(to, k < depth ? loadPart(a + k * pitch + first, width) : zero(), width);
+    }
+  }
+}
+
+// Up to kPanelRows columns of it, zeros for columns past the end.
+static void packTransposedPanel(const float* b, size_t pitch, size_t firstRow, size_t rowCount, size_t begin,
+                                size_t depth, float* packed) {
+  const size_t steps = stepsOf(begin, depth);
+  for (int v = 0; v < kPanelVectors; ++v) {
+    const size_t row = firstRow + v * 16, valid = row < rowCount ? atMost(rowCount - row, 16) : 0;
+    for (size_t step = 0; step < steps; ++step) {
+      for (size_t lane = 0; lane < 16; ++lane) {
+        const size_t k = begin + step * 16 + lane;
+        const f32x16 values = k < depth && valid > 0 ? loadFirst(b + k * pitch + row, valid) : zero();
+        store(packed + (kChainOfLane[lane] * steps + step) * kPanelRows + v * 16, values);
+      }
+    }
+  }
+}
+
 // One tile: the sums of a block for kPanelRows × kColumns results, stored to or added to out[column][row].
 template <int kColumns>
 static void panelTile(const float* panel, const float* columns, size_t steps, float* out, size_t pitch,
@@ -155,11 +185,17 @@ QUIPU_INLINE size_t packTasks(size_t columns, size_t depth) {
   return (depth + kBlock - 1) / kBlock * tilingOf(columns).tiles;
 }
 
-QUIPU_INLINE void packActivations(const float* a, size_t columns, size_t depth, size_t task, float* packed) {
+// Calls pack(first, last, begin, to) with the columns and the block of a task.
+template <typename Pack>
+QUIPU_INLINE void packTile(size_t columns, size_t depth, size_t task, float* packed, Pack pack) {
   const Tiling tiling = tilingOf(columns);
   const size_t begin = task / tiling.tiles * kBlock, tile = task % tiling.tiles, first = tiling.begin(tile);
-  packColumns(a, first, tiling.begin(tile + 1), begin, depth,
-              packed + begin * columns + first * stepsOf(begin, depth) * 16);
+  pack(first, tiling.begin(tile + 1), begin, packed + begin * columns + first * stepsOf(begin, depth) * 16);
+}
+
+QUIPU_INLINE void packActivations(const float* a, size_t columns, size_t depth, size_t task, float* packed) {
+  packTile(columns, depth, task, packed,
+           [&](size_t first, size_t last, size_t begin, float* to) { packColumns(a, first, last, begin, depth, to); });
 }
 
 // At least four tasks a thread.
@@ -169,24 +205,26 @@ QUIPU_INLINE Shares panelShares(size_t rowCount, uint32_t threads) {
   return {rowCount, kPanelRows, perTask, perTask, threads};
 }
 
-// Weight rows [first, last) of b, at most kPanelsPerTask panels of its rowCount rows, against the packed activations:
-// sums[column · pitch + row − first]. Calls finish(first column, end, first, last) when the sums of a tile's columns
-// are whole: behind all panels, as runs of one panel's rows made prompts a percent slower.
-template <typename E, typename Finish>
-static void panelRows(const float* packed, size_t columns, size_t depth, const E* b, size_t rowCount, size_t first,
-                      size_t last, float* panels, float* sums, size_t pitch, Finish finish) {
+// Weight rows [first, last), at most kPanelsPerTask panels, against the packed activations: stored to or added to
+// sums[column · pitch + row − first]. Calls pack(row, begin, to) for the panel that begins with a row, of the block of
+// k that begins there, and finish(first column, end, first, last) when the sums of a tile's columns are whole: behind
+// all panels, as runs of one panel's rows made prompts a percent slower.
+template <typename Pack, typename Finish>
+static void panelRows(const float* packed, size_t columns, size_t depth, Pack pack, size_t first, size_t last,
+                      float* panels, float* sums, size_t pitch, bool adds, Finish finish) {
   static constexpr PanelTiles kTiles;
   const Tiling tiling = tilingOf(columns);
   for (size_t begin = 0; begin < depth; begin += kBlock) {
     const size_t steps = stepsOf(begin, depth);
     for (size_t row = first; row < last; row += kPanelRows) {
-      packPanel(b, row, rowCount, begin, depth, panels + (row - first) * kBlock);
+      pack(row, begin, panels + (row - first) * kBlock);
     }
     for (size_t tile = 0; tile < tiling.tiles; ++tile) {
       const size_t column = tiling.begin(tile), end = tiling.begin(tile + 1);
       for (size_t row = first; row < last; row += kPanelRows) {
         kTiles.ofWidth[end - column](panels + (row - first) * kBlock, packed + begin * columns + column * steps * 16,
-                                     steps, sums + column * pitch + row - first, pitch, last - row, begin == 0);
+                                     steps, sums + column * pitch + row - first, pitch, last - row,
+                                     begin == 0 && !adds);
       }
       if (begin + kBlock >= depth) finish(column, end, first, last);
     }

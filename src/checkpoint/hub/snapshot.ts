@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { firstOf } from "../../warnings.js";
 import { INDEX, isWeights, SINGLE } from "../file-names.js";
+import { formOf } from "../other-forms.js";
 import { filesBelow, sizeAt } from "./cache.js";
 
 /** An index of a model with a thousand shards has less. */
@@ -15,6 +16,8 @@ export function snapshotProblem(folder: string): string | undefined {
   const dangling = names.filter((name) => sizeAt(join(folder, name)) === undefined);
   if (dangling.length > 0)
     return `its snapshot is incomplete: ${firstOf(dangling)} ${dangling.length === 1 ? "is" : "are"} missing`;
+  const form = otherFormIn(names);
+  if (form !== undefined) return `its snapshot has no safetensors: there is ${form}`;
   if (!names.includes("config.json")) return "its snapshot has no config.json";
   if (names.includes(SINGLE)) return undefined;
   if (names.includes(INDEX)) {
@@ -24,6 +27,15 @@ export function snapshotProblem(folder: string): string | undefined {
     return `its snapshot is incomplete: ${missing.length} of ${shards.length} shards are missing: ${firstOf(missing)}`;
   }
   return names.some(isWeights) ? undefined : "its snapshot has no safetensors";
+}
+
+/** Whether it holds weights in forms that are not read alone: another tool fetched them. */
+export function isOtherForm(folder: string): boolean {
+  return otherFormIn(filesBelow(folder)) !== undefined;
+}
+
+function otherFormIn(names: readonly string[]): string | undefined {
+  return names.some(isWeights) ? undefined : formOf(names);
 }
 
 /** None of an index that cannot be read: whoever loads the model says what is wrong with it. */

@@ -1,5 +1,5 @@
 // The split patterns that a vocabulary can be trained with, and how tokenizer.json spells them.
-import { GPT2_PATTERN, LLAMA3_PATTERN, O200K_PATTERN } from "../split-pattern.js";
+import { GPT2_PATTERN, LLAMA3_PATTERN, O200K_PATTERN } from "../published-patterns.js";
 
 export type TrainingPattern = "llama3" | "gpt2" | "o200k";
 

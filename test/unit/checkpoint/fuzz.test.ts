@@ -11,7 +11,7 @@ import { loadWeights } from "#quipu/model/weights.js";
 import { temporaryFolder, writeCheckpoint } from "../../checkpoint-writer.js";
 import { mutateBytes, mutateJson, random } from "./mutate.js";
 
-const CASES = process.env.QUIPU_EXHAUSTIVE ? 3000 : 800;
+const CASES = process.env.QUIPU_EXHAUSTIVE ? 1500 : 800;
 const root = temporaryFolder();
 const device = openDevice({ threads: 1 });
 afterAll(() => device.dispose());

@@ -112,6 +112,17 @@ const CALLS: Readonly<Record<string, { call: (...args: Any[]) => unknown; args: 
       },
       args: [new Uint32Array(), []],
     },
+    "workspaceOf(target, threads, stream, buffers)": {
+      call: (...a) => {
+        try {
+          return addon.workspaceOf(...a);
+        } catch (error) {
+          if (!String(error).includes("native call")) return; // the stream: arguments were read
+          throw error;
+        }
+      },
+      args: ["scalar", 1, new Uint32Array(), new Float64Array(3)],
+    },
     "run(program, writes, reads, cancel, byRow, rows, wanted)": {
       call: (...a) => device.run(...a),
       args: [null, [buffer, 0, one], [buffer, 0, one], flag, false, 0, 0],
@@ -194,6 +205,11 @@ test("what is of its kind and wrong all the same is named too", () => {
       /: reads: expected a buffer, an offset and a typed/,
     ],
     [() => device.program(new Uint32Array(), [file]), /program\(stream, buffers\): buffers: expected buffers/],
+    [
+      () => addon.workspaceOf("scalar", 1, new Uint32Array(), new Float64Array(2)),
+      /workspaceOf\(.*\): buffers: expected three numbers for each buffer/,
+    ],
+    [() => addon.workspaceOf("scalar", 1, new Uint32Array(), Float64Array.of(-1, 0, 1)), /: buffers: expected whole/],
     [() => device.place(file, 0, 1, 0), /: alignment: expected a whole number from 1 /],
     [() => device.buffer(2 ** 54, 0, false), /buffer\(.*\): bytes: expected a whole number/],
     [() => device.buffer(4, 2 ** 31, false), /: indexBound: expected a whole number from 0 to 2147483647/],

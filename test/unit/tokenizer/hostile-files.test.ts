@@ -6,8 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isQuipuError } from "#quipu/errors.js";
 import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
+import { GPT2_PATTERN, LLAMA3_PATTERN, O200K_PATTERN } from "#quipu/tokenizer/published-patterns.js";
 import { splitInto } from "#quipu/tokenizer/split-behavior.js";
-import { compileSplitPattern, GPT2_PATTERN, LLAMA3_PATTERN, O200K_PATTERN } from "#quipu/tokenizer/split-pattern.js";
+import { compileSplitPattern } from "#quipu/tokenizer/split-pattern.js";
 import type { Tokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { TOKENIZER_FILES } from "./tokenizers.js";
 

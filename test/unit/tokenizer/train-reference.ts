@@ -1,6 +1,8 @@
 // The training in its plainest form: all pairs are counted anew for every merge. The tests hold the trainer to it.
+
+import { GPT2_PATTERN, LLAMA3_PATTERN, O200K_PATTERN } from "#quipu/tokenizer/published-patterns.js";
 import { splitInto } from "#quipu/tokenizer/split-behavior.js";
-import { compileSplitPattern, GPT2_PATTERN, LLAMA3_PATTERN, O200K_PATTERN } from "#quipu/tokenizer/split-pattern.js";
+import { compileSplitPattern } from "#quipu/tokenizer/split-pattern.js";
 
 const COMPILED = {
   llama3: compileSplitPattern(LLAMA3_PATTERN, "llama3"),

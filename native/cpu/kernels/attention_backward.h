@@ -1,0 +1,372 @@
+// attentionBackward: the gradients of q, k and v of causal attention within the rows (FlashAttention-2,
+// arXiv:2307.08691 §3.1: probabilities are computed again, tile by tile), in the order of docs/numerics.md. 14 d flops
+// a query head and visible key, where forward has 4: bound by arithmetic. In three phases:
+//
+//   transpose   a task is a key/value head of 64 rows: k and v with the rows across the lanes, in shared
+//   queries     a task is a key/value head of 64 rows: dQ, and of each row and query head what its probabilities are
+//               made of (RowSoftmax), in shared
+//   keys        a task is a key/value head of 64 keys: dK and dV, from all rows that see them
+//
+//   scratch     scores and their gradients: of six rows against all keys, then of 64 keys against 48 rows
+
+static constexpr size_t kBackwardRows = 64;   // of a task
+static constexpr size_t kBackwardChunk = 48;  // rows that keys of a task meet at a time: a multiple of kQueries
+
+// What a row's probabilities are made of, p = exp(s − greatest) · inverse, and Σ dOut · out.
+struct RowSoftmax {
+  float greatest, inverse, along;
+};
+
+struct BackwardShape {
+  size_t rows, width, keyWidth, size, heads, group;
+  float scale;
+
+  // Floats from a feature of k to the next one where rows lie across the lanes: a tile reads past the last row, and
+  // features that are a multiple of 4 KiB apart would want the same lines of L1.
+  size_t pitch() const { return (rows + 15) / 16 * 16 + 80; }
+  size_t blocks() const { return (rows + kBackwardRows - 1) / kBackwardRows; }
+  size_t keyFloats() const { return keyWidth * pitch(); }
+  size_t sharedBytes() const { return 2 * keyFloats() * sizeof(float) + rows * heads * group * sizeof(RowSoftmax); }
+  size_t scratchFloats() const {
+    const size_t queries = kQueries * pitch(), keys = kBackwardChunk * kPageKeys;
+    return queries > keys ? queries : keys;
+  }
+};
+
+// With a size of 0 where headSize does not divide the width.
+QUIPU_INLINE BackwardShape backwardShape(const OpCall& call) {
+  const View &q = call[attention_backward::kQ], &k = call[attention_backward::kK];
+  BackwardShape shape = {};
+  shape.rows = q.dims[0];
+  shape.width = q.dims[1];
+  shape.keyWidth = k.dims[1];
+  shape.scale = call.floatAttribute(attention_backward::kScale);
+  const uint32_t size = call.attributes[attention_backward::kHeadSize];
+  if (size == 0 || k.dims[1] % size != 0) return shape;
+  shape.size = size;
+  shape.heads = shape.keyWidth / size;
+  shape.group = shape.width / shape.keyWidth;
+  return shape;
+}
+
+// What lies in shared.
+struct BackwardMemory {
+  float *keys, *values;  // [G, d, pitch]
+  RowSoftmax* softmax;   // [H, T]
+
+  BackwardMemory(const BackwardShape& shape, std::byte* shared)
+      : keys(reinterpret_cast<float*>(shared)),
+        values(keys + shape.keyFloats()),
+        softmax(reinterpret_cast<RowSoftmax*>(values + shape.keyFloats())) {}
+};
+
+static size_t attentionBackwardSharedBytes(const OpCall& call) { return backwardShape(call).sharedBytes(); }
+
+static size_t attentionBackwardScratchBytes(const OpCall& call) {
+  return 2 * backwardShape(call).scratchFloats() * sizeof(float);
+}
+
+// Where the run of a row begins, and where it ends.
+QUIPU_INLINE size_t runBegin(const int32_t* slots, size_t row) {
+  while (row > 0 && slots[row - 1] == slots[row]) --row;
+  return row;
+}
+QUIPU_INLINE size_t runEnd(const int32_t* slots, size_t row, size_t rows) {
+  const size_t first = row;
+  while (row < rows && slots[row] == slots[first]) ++row;
+  return row;
+}
+
+// Calls segment(first, last, begin, end) for the rows of a task that are of one run, and where that begins and ends;
+// begin = end for padding.
+template <typename Segment>
+QUIPU_INLINE void eachSegment(const int32_t* slots, size_t block, size_t rows, Segment segment) {
+  const size_t last = atMost((block + 1) * kBackwardRows, rows);
+  for (size_t row = block * kBackwardRows; row < last;) {
+    const size_t end = runEnd(slots, row, rows), stop = atMost(end, last);
+    segment(row, stop, slots[row] < 0 ? end : runBegin(slots, row), end);
+    row = stop;
+  }
+}
+
+// Calls tile(first, count) for `count` things in tiles of sizes that there are kernels of.
+template <typename Tile>
+QUIPU_INLINE void eachTile(size_t count, Tile tile) {
+  size_t i = 0;
+  for (; i + kQueries <= count; i += kQueries) tile.template operator()<kQueries>(i);
+  if constexpr (kQueries > 4) {
+    for (; i + 4 <= count; i += 4) tile.template operator()<4>(i);
+    for (; i + 3 <= count; i += 3) tile.template operator()<3>(i);
+  }
+  for (; i < count; ++i) tile.template operator()<1>(i);
+}
+
+// products[i · pitch + j] = Σ_c rows[i · width + c] · keys[c · keyPitch + j], c ascending in one chain, for j < count,
+// and for more up to a whole tile.
+template <size_t Q>
+static void productTile(const float* rows, size_t width, const float* keys, size_t keyPitch, size_t count, size_t size,
+                        float* products, size_t pitch) {
+  constexpr size_t V = kTileVectors<Q>;
+  for (size_t j = 0; j < count; j += 16 * V) {
+    f32x16 acc[Q][V];
+    for (size_t i = 0; i < Q; ++i) {
+      for (size_t v = 0; v < V; ++v) acc[i][v] = zero();
+    }
+    const float* at = keys + j;
+    for (size_t c = 0; c < size; ++c, at += keyPitch) {
+      f32x16 key[V];
+      for (size_t v = 0; v < V; ++v) key[v] = load(at + 16 * v);
+      for (size_t i = 0; i < Q; ++i) {
+        const f32x16 feature = broadcast(rows[i * width + c]);
+        for (size_t v = 0; v < V; ++v) acc[i][v] = fma(feature, key[v], acc[i][v]);
+      }
+    }
+    for (size_t i = 0; i < Q; ++i) {
+      for (size_t v = 0; v < V; ++v) store(products + i * pitch + j + 16 * v, acc[i][v]);
+    }
+  }
+}
+
+// Weights of `Q` results: of result i and term j at weights[i · ofResult + j · ofTerm], for the terms begin[i] …
+// end[i].
+template <size_t Q>
+struct Terms {
+  const float* weights;
+  size_t ofResult, ofTerm;
+  size_t begin[Q], end[Q];
+};
+
+// out[i · outWidth + c] += Σ_j weight · rows[j · width + c], j ascending in one chain, for the features of V vectors
+// from `first`, the last of `last` lanes, which are sixteen where it is whole.
+template <size_t Q, size_t V, bool kWhole>
+QUIPU_INLINE void mixFeatures(const Terms<Q>& terms, const float* rows, size_t width, size_t first, size_t last,
+                              float* out, size_t outWidth) {
+  f32x16 acc[Q][V];
+  size_t begin = 0, end = SIZE_MAX;
+  const auto lanes = [&](size_t v) { return kWhole || v + 1 < V ? size_t{16} : last; };
+  for (size_t i = 0; i < Q; ++i) {
+    begin = terms.begin[i] > begin ? terms.begin[i] : begin;
+    end = terms.end[i] < end ? terms.end[i] : end;
+    for (size_t v = 0; v < V; ++v) acc[i][v] = loadFirst(out + i * outWidth + first + 16 * v, lanes(v));
+  }
+  const auto alone = [&](size_t i, size_t from, size_t to) {
+    for (size_t j = from; j < to; ++j) {
+      const f32x16 weight = broadcast(terms.weights[i * terms.ofResult + j * terms.ofTerm]);
+      for (size_t v = 0; v < V; ++v) {
+        acc[i][v] = fma(weight, loadFirst(rows + j * width + first + 16 * v, lanes(v)), acc[i][v]);
+      }
+    }
+  };
+  if (begin >= end) {  // they have no terms in common
+    for (size_t i = 0; i < Q; ++i) alone(i, terms.begin[i], terms.end[i]);
+  } else {
+    for (size_t i = 0; i < Q; ++i) alone(i, terms.begin[i], begin);
+    for (size_t j = begin; j < end; ++j) {
+      f32x16 row[V];
+      for (size_t v = 0; v < V; ++v) row[v] = loadFirst(rows + j * width + first + 16 * v, lanes(v));
+      for (size_t i = 0; i < Q; ++i) {
+        const f32x16 weight = broadcast(terms.weights[i * terms.ofResult + j * terms.ofTerm]);
+        for (size_t v = 0; v < V; ++v) acc[i][v] = fma(weight, row[v], acc[i][v]);
+      }
+    }
+    for (size_t i = 0; i < Q; ++i) alone(i, end, terms.end[i]);
+  }
+  for (size_t i = 0; i < Q; ++i) {
+    for (size_t v = 0; v < V; ++v) storeFirst(out + i * outWidth + first + 16 * v, acc[i][v], lanes(v));
+  }
+}
+
+template <size_t Q>
+static void mixTile(const Terms<Q>& terms, const float* rows, size_t width, size_t size, float* out, size_t outWidth) {
+  constexpr size_t V = kTileVectors<Q>;
+  size_t c = 0;
+  for (; c + 16 * V <= size; c += 16 * V) mixFeatures<Q, V, true>(terms, rows, width, c, 16, out, outWidth);
+  for (; c + 16 <= size; c += 16) mixFeatures<Q, 1, true>(terms, rows, width, c, 16, out, outWidth);
+  if (c < size) mixFeatures<Q, 1, false>(terms, rows, width, c, size - c, out, outWidth);
+}
+
+// Of scores · scale and Σ dOut · value of a row and keys, in their place: probabilities, and the gradients of the
+// scores before they are scaled.
+QUIPU_INLINE void scoreGradients(const RowSoftmax& softmax, float scale, f32x16 score, float* probabilities,
+                                 float* gradients) {
+  const f32x16 below = min(zero(), sub(score, broadcast(softmax.greatest)));  // above it is only what is not seen
+  const f32x16 p = mul(expOfDifference(below), broadcast(softmax.inverse));
+  const f32x16 slope = mul(p, sub(load(gradients), broadcast(softmax.along)));
+  store(probabilities, p);
+  store(gradients, mul(slope, broadcast(scale)));
+}
+
+// --- transpose -------------------------------------------------------------------------------------------------------
+
+static size_t backwardBlockTasks(const OpCall& call, uint32_t) {
+  const BackwardShape shape = backwardShape(call);
+  return shape.size == 0 ? 1 : shape.blocks() * shape.heads;
+}
+
+// Features of rows [first, last) of a head: to[c · pitch + row].
+static void transposeHead(const float* rows, size_t width, size_t first, size_t last, size_t size, float* to,
+                          size_t pitch) {
+  for (size_t row = first; row < last; row += 16) {
+    const size_t count = atMost(last - row, 16);
+    for (size_t c = 0; c < size; c += 16) {
+      const size_t n = atMost(size - c, 16);
+      f32x16 lanes[16];
+      for (size_t r = 0; r < 16; ++r) lanes[r] = r < count ? loadFirst(rows + (row + r) * width + c, n) : zero();
+      transpose(lanes);
+      for (size_t i = 0; i < n; ++i) storeFirst(to + (c + i) * pitch + row, lanes[i], count);
+    }
+  }
+}
+
+static void backwardTranspose(const OpCall& call, Worker& worker) {
+  const BackwardShape shape = backwardShape(call);
+  const BackwardMemory memory(shape, worker.shared);
+  for (size_t task; worker.next(task);) {
+    if (shape.size == 0) return worker.fail(ErrorCode::kInternal, 0);
+    const size_t head = task % shape.heads, first = task / shape.heads * kBackwardRows, at = head * shape.size;
+    const size_t last = atMost(first + kBackwardRows, shape.rows);
+    const float *k = call[attention_backward::kK].as<float>() + at, *v = call[attention_backward::kV].as<float>() + at;
+    transposeHead(k, shape.keyWidth, first, last, shape.size, memory.keys + at * shape.pitch(), shape.pitch());
+    transposeHead(v, shape.keyWidth, first, last, shape.size, memory.values + at * shape.pitch(), shape.pitch());
+  }
+}
+
+// --- queries ---------------------------------------------------------------------------------------------------------
+
+// Σ dOut · out of a row.
+QUIPU_INLINE float alongOf(const float* dOut, const float* out, size_t size) {
+  f32x16 products = zero();
+  for (size_t c = 0; c < size; c += 16) {
+    const size_t n = atMost(size - c, 16);
+    products = fma(loadFirst(dOut + c, n), loadFirst(out + c, n), products);
+  }
+  return sum(products);
+}
+
+// What the probabilities of a row that sees so many keys are made of, and its scores, scaled.
+QUIPU_INLINE RowSoftmax softmaxOf(float* scores, size_t visible, float scale) {
+  const f32x16 hidden = broadcast(-__builtin_inff());
+  f32x16 greatest = hidden, total = zero();
+  for (size_t j = 0; j < visible; j += 16) {
+    const f32x16 score = mul(load(scores + j), broadcast(scale));
+    const f32x16 seen = visible - j >= 16 ? score : select(firstLanes(visible - j), score, hidden);
+    greatest = max(seen, greatest);
+    store(scores + j, seen);
+  }
+  const float most = maximum(greatest);
+  for (size_t j = 0; j < visible; j += 16) {
+    total = add(total, expOfDifference(sub(load(scores + j), broadcast(most))));
+  }
+  return {most, 1.0f / sum(total), 0.0f};
+}
+
+// Rows [first, first + Q) of a query head, whose run begins at `begin`.
+template <size_t Q>
+static void backwardQueries(const OpCall& call, const BackwardShape& shape, const BackwardMemory& memory, size_t head,
+                            size_t query, size_t begin, size_t first, float* scratch) {
+  const size_t size = shape.size, at = first * shape.width + query * size, pitch = shape.pitch();
+  const size_t count = first + Q - begin, headAt = head * size;
+  const float *q = call[attention_backward::kQ].as<float>() + at,
+              *out = call[attention_backward::kOut].as<float>() + at;
+  const float* dOut = call[attention_backward::kDOut].as<float>() + at;
+  float *scores = scratch, *gradients = scratch + shape.scratchFloats();
+  productTile<Q>(q, shape.width, memory.keys + headAt * pitch + begin, pitch, count, size, scores, pitch);
+  productTile<Q>(dOut, shape.width, memory.values + headAt * pitch + begin, pitch, count, size, gradients, pitch);
+  Terms<Q> terms = {gradients, pitch, 1, {}, {}};
+  float* dQ = call[attention_backward::kDQ].as<float>() + at;
+  for (size_t i = 0; i < Q; ++i) {
+    const size_t visible = count - (Q - 1 - i);
+    RowSoftmax softmax = softmaxOf(scores + i * pitch, visible, shape.scale);
+    softmax.along = alongOf(dOut + i * shape.width, out + i * shape.width, size);
+    memory.softmax[query * shape.rows + first + i] = softmax;
+    for (size_t j = 0; j < visible; j += 16) {
+      float* score = scores + i * pitch + j;
+      scoreGradients(softmax, shape.scale, load(score), score, gradients + i * pitch + j);
+    }
+    terms.end[i] = visible;
+    clear(dQ + i * shape.width, size);
+  }
+  mixTile<Q>(terms, call[attention_backward::kK].as<float>() + begin * shape.keyWidth + headAt, shape.keyWidth, size,
+             dQ, shape.width);
+}
+
+static void backwardRows(const OpCall& call, Worker& worker) {
+  const BackwardShape shape = backwardShape(call);
+  const BackwardMemory memory(shape, worker.shared);
+  auto* scratch = reinterpret_cast<float*>(worker.scratch);
+  for (size_t task; worker.next(task);) {
+    const size_t head = task % shape.heads;
+    const auto segment = [&](size_t first, size_t last, size_t begin, size_t end) {
+      for (size_t query = head * shape.group; query < (head + 1) * shape.group; ++query) {
+        if (begin == end) {
+          for (size_t row = first; row < last; ++row) {
+            clear(call[attention_backward::kDQ].as<float>() + row * shape.width + query * shape.size, shape.size);
+          }
+          continue;
+        }
+        eachTile(last - first, [&]<size_t Q>(size_t i) {
+          backwardQueries<Q>(call, shape, memory, head, query, begin, first + i, scratch);
+        });
+      }
+    };
+    eachSegment(call[attention_backward::kSlots].as<int32_t>(), task / shape.heads, shape.rows, segment);
+  }
+}
+
+// --- keys ------------------------------------------------------------------------------------------------------------
+
+// Rows [first, first + count) of a query head against keys [key, last), of which row r sees those up to r: their
+// probabilities and score gradients, kPageKeys to a row of scratch, added to dK and dV.
+static void backwardChunk(const OpCall& call, const BackwardShape& shape, const BackwardMemory& memory, size_t query,
+                          size_t key, size_t last, size_t first, size_t count, float* scratch) {
+  const size_t size = shape.size, pitch = shape.pitch(), width = shape.width, headAt = query / shape.group * size;
+  const float* q = call[attention_backward::kQ].as<float>() + first * width + query * size;
+  const float* dOut = call[attention_backward::kDOut].as<float>() + first * width + query * size;
+  float *scores = scratch, *gradients = scratch + shape.scratchFloats();
+  const size_t keys = last - key, at = headAt * pitch + key;
+  eachTile(count, [&]<size_t Q>(size_t i) {
+    float *to = scores + i * kPageKeys, *toGradients = gradients + i * kPageKeys;
+    productTile<Q>(q + i * width, width, memory.keys + at, pitch, keys, size, to, kPageKeys);
+    productTile<Q>(dOut + i * width, width, memory.values + at, pitch, keys, size, toGradients, kPageKeys);
+    for (size_t r = 0; r < Q; ++r) {
+      const RowSoftmax& softmax = memory.softmax[query * shape.rows + first + i + r];
+      for (size_t j = r * kPageKeys; j < r * kPageKeys + keys; j += 16) {
+        scoreGradients(softmax, shape.scale, mul(load(to + j), broadcast(shape.scale)), to + j, toGradients + j);
+      }
+    }
+  });
+  float* dK = call[attention_backward::kDK].as<float>() + key * shape.keyWidth + headAt;
+  float* dV = call[attention_backward::kDV].as<float>() + key * shape.keyWidth + headAt;
+  eachTile(keys, [&]<size_t Q>(size_t i) {
+    Terms<Q> terms = {gradients + i, 1, kPageKeys, {}, {}};
+    for (size_t r = 0; r < Q; ++r) {
+      terms.begin[r] = atMost(key + i + r > first ? key + i + r - first : 0, count);
+      terms.end[r] = count;
+    }
+    mixTile<Q>(terms, q, width, size, dK + i * shape.keyWidth, shape.keyWidth);
+    terms.weights = scores + i;
+    mixTile<Q>(terms, dOut, width, size, dV + i * shape.keyWidth, shape.keyWidth);
+  });
+}
+
+static void backwardKeys(const OpCall& call, Worker& worker) {
+  const BackwardShape shape = backwardShape(call);
+  const BackwardMemory memory(shape, worker.shared);
+  auto* scratch = reinterpret_cast<float*>(worker.scratch);
+  for (size_t task; worker.next(task);) {
+    const size_t head = task % shape.heads;
+    const auto segment = [&](size_t first, size_t last, size_t begin, size_t end) {
+      for (size_t row = first; row < last; ++row) {
+        clear(call[attention_backward::kDK].as<float>() + row * shape.keyWidth + head * shape.size, shape.size);
+        clear(call[attention_backward::kDV].as<float>() + row * shape.keyWidth + head * shape.size, shape.size);
+      }
+      if (begin == end) return;
+      for (size_t query = head * shape.group; query < (head + 1) * shape.group; ++query) {
+        for (size_t row = first; row < end; row += kBackwardChunk) {
+          backwardChunk(call, shape, memory, query, first, last, row, atMost(end - row, kBackwardChunk), scratch);
+        }
+      }
+    };
+    eachSegment(call[attention_backward::kSlots].as<int32_t>(), task / shape.heads, shape.rows, segment);
+  }
+}

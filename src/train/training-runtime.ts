@@ -1,0 +1,359 @@
+// A model that learns: micro-batches in, losses out; gradients, moments and the guards against bad steps stay on the device.
+import type { Device, Transfer } from "../device/device.js";
+import { PlannedDevice } from "../device/planned-device.js";
+import { elementsOf, type Shape, type Tensor } from "../device/tensor.js";
+import { QuipuError } from "../errors.js";
+import { ADAMW_SETTINGS, CLIP_SETTINGS, PAGE_KEYS } from "../graph/ops.js";
+import { compile } from "../graph/program.js";
+import { Recorder } from "../graph/recorder.js";
+import type { Value } from "../graph/recording.js";
+import type { LlamaConfig } from "../model/config.js";
+import { wholePower } from "../model/elementary.js";
+import type { LlamaWeights } from "../model/llama.js";
+import { inverseFrequencies } from "../model/rope.js";
+import { namedWeights } from "../model/weights.js";
+import { NormalNumbers } from "./normal-numbers.js";
+import { PARTS, type Part } from "./parameters.js";
+import { TrainingPrograms, type TrainingShape } from "./training-programs.js";
+
+export interface TrainingOptions {
+  /** Rows of a micro-batch, at least 1; one with fewer is padded. */
+  readonly batchTokens: number;
+  /** The most documents of a micro-batch. */
+  readonly maxDocuments: number;
+  /** Tokens of the longest document; default: batchTokens. */
+  readonly contextLength?: number | undefined;
+  /** Rows of logits that are there at once; default 256. */
+  readonly lossRows?: number | undefined;
+  /** Activations of the layers are computed again for their gradients: less memory, about a third more time. Default false. */
+  readonly recompute?: boolean | undefined;
+}
+
+/** Rows of documents one after another: arrays of one length, at most `batchTokens`. */
+export interface TrainingBatch {
+  readonly ids: Int32Array;
+  /** The id that comes after each row; −1: none, and no loss. */
+  readonly targets: Int32Array;
+  /** Of the rows' losses. */
+  readonly weights: Float32Array;
+  /** A number below maxDocuments of each document, whose rows are adjacent. */
+  readonly slots: Int32Array;
+  /** 0, 1, 2 … in each document. */
+  readonly positions: Int32Array;
+}
+
+/** Sums over the rows of a micro-batch. */
+export interface BatchLoss {
+  /** Σ weight · −log p(target); NaN where a logit is none. */
+  readonly loss: number;
+  /** Σ weight, over the rows that have a target. */
+  readonly weight: number;
+}
+
+export interface StepSettings {
+  /** 1, 2, 3 …: how often the moments have been written with this step, which they are corrected by. */
+  readonly step: number;
+  readonly rate: number;
+  /** Of matrices, a step: rate · weightDecay. */
+  readonly weightDecay: number;
+  /** Default 0.9, 0.95, 1e-8. */
+  readonly beta1?: number | undefined;
+  readonly beta2?: number | undefined;
+  readonly epsilon?: number | undefined;
+  /** The greatest norm of the mean gradient; a longer one is scaled to it. Default 1; Infinity: none. */
+  readonly clip?: number | undefined;
+  /** The norm above which the step is left out. Default Infinity. */
+  readonly skipAbove?: number | undefined;
+}
+
+export interface StepResult {
+  /** The mean, by weight, of all micro-batches of the step. */
+  readonly loss: number;
+  /** The norm of the mean gradient, before it is clipped. */
+  readonly gradientNorm: number;
+  /** Whether parameters and moments were left as they are: the norm is no number, or above `skipAbove`. */
+  readonly skipped: boolean;
+}
+
+/** Bytes of the device. */
+export interface TrainingMemory {
+  /** Numbers that learn. */
+  readonly parameters: number;
+  /** Parameters, gradients and moments, the cache, inputs. */
+  readonly state: number;
+  /** Activations of both halves, and what kernels work in. */
+  readonly arena: number;
+}
+
+const INITIAL_DEVIATION = 0.02;
+
+/** What training would take; nothing is allocated. @throws {QuipuError} ERR_DEVICE_UNAVAILABLE */
+export function planTraining(
+  config: LlamaConfig,
+  options: TrainingOptions,
+  on: { readonly threads?: number | undefined; readonly target?: string | undefined } = {},
+): TrainingMemory {
+  const device = new PlannedDevice(on);
+  const { parameters } = new TrainingPrograms(device, config, shapeOf(options));
+  return { parameters: parameters.count, ...device.memory() };
+}
+
+/** A model with parameters of 0: {@link TrainingRuntime.initialise} or load() comes next. @throws {QuipuError} ERR_OUT_OF_MEMORY */
+export async function createTrainingRuntime(
+  device: Device,
+  config: LlamaConfig,
+  options: TrainingOptions,
+): Promise<TrainingRuntime> {
+  const programs = new TrainingPrograms(device, config, shapeOf(options));
+  try {
+    const { state, weights, cache } = programs;
+    const writes: Transfer[] = [
+      [state.rows, Int32Array.from({ length: options.batchTokens }, (_, row) => row)],
+      [weights.inverseFrequencies, inverseFrequencies(config.rope, config.headSize)],
+      [cache.pageTable, new Int32Array(cache.slots * cache.blocks).fill(-1)],
+    ];
+    await device.run(null, { writes });
+    return new TrainingRuntime(device, config, programs, options.batchTokens);
+  } catch (error) {
+    programs.dispose();
+    throw error;
+  }
+}
+
+function shapeOf({ batchTokens, maxDocuments, contextLength, lossRows, recompute }: TrainingOptions): TrainingShape {
+  return {
+    ...{ batchTokens, maxDocuments, contextLength: contextLength ?? batchTokens },
+    ...{ lossRows: lossRows ?? 256, recompute: recompute ?? false },
+  };
+}
+
+/** Runs are done in the order in which they were asked for. */
+export class TrainingRuntime {
+  readonly device: Device;
+  readonly config: LlamaConfig;
+  readonly #programs: TrainingPrograms;
+  readonly #batchTokens: number;
+  /** Micro-batches since the last step. */
+  #pending: Promise<BatchLoss>[] = [];
+
+  /** Made by {@link createTrainingRuntime}. */
+  constructor(device: Device, config: LlamaConfig, programs: TrainingPrograms, batchTokens: number) {
+    this.device = device;
+    this.config = config;
+    this.#programs = programs;
+    this.#batchTokens = batchTokens;
+  }
+
+  /** Of every parameter, by its Hugging Face name, in the order of the model. */
+  get shapes(): ReadonlyMap<string, Shape> {
+    return this.#programs.parameters.shapes;
+  }
+
+  /** The parameters as a model's weights, as they are when they are read. They go with the runtime. */
+  get weights(): LlamaWeights {
+    return this.#programs.weights;
+  }
+
+  /**
+   * Draws parameters as Llama's are drawn: normal with a deviation of 0.02, of what a layer adds to its residuals 0.02 / √(2 layers), norms 1.
+   * Moments and gradients are 0 then.
+   */
+  async initialise(seed: number): Promise<void> {
+    const ofResidual = INITIAL_DEVIATION / Math.sqrt(2 * this.config.layers);
+    let stream = 0;
+    for (const [name, shape] of this.shapes) {
+      const numbers = new NormalNumbers(seed, stream++);
+      const deviation = /\.(o|down)_proj\./.test(name) ? ofResidual : INITIAL_DEVIATION;
+      const data = new Float32Array(elementsOf(shape));
+      await this.write(name, shape.length === 1 ? data.fill(1) : numbers.fill(data, deviation));
+    }
+    await this.#forget();
+  }
+
+  /**
+   * Takes the weights of a model on the same device, widened exactly. Moments and gradients are 0 then.
+   *
+   * @throws {QuipuError} ERR_MODEL_INVALID where they are not those of the config.
+   */
+  async load(weights: LlamaWeights): Promise<void> {
+    const named = namedWeights(weights);
+    const rows = Math.max(...[...this.shapes.values()].map((shape) => (shape.length === 1 ? 1 : shape[0]!)));
+    const ids = this.device.allocate("rows", "i32", [rows]);
+    try {
+      const r = new Recorder();
+      const places = new Map<Value, Tensor>();
+      for (const [name, shape] of this.shapes) {
+        const source = named.get(name);
+        if (source?.shape.join() !== shape.join() || named.size !== this.shapes.size)
+          throw new QuipuError(
+            "ERR_MODEL_INVALID",
+            `the weights are not those of the model that learns: expected ${name} [${shape.join(", ")}] among ${this.shapes.size}, got ${
+              source === undefined ? "none" : `[${source.shape.join(", ")}]`
+            } among ${named.size}`,
+          );
+        const matrix = shape.length === 1 ? [1, ...shape] : shape;
+        const taken = r.gatherRows({ ...source, shape: matrix }, { ...ids, shape: [matrix[0]!] });
+        places.set(r.output(taken), { ...this.#programs.parameters.part(name, "parameter"), shape: matrix });
+      }
+      const program = compile(this.device, r.finish(), { passes: [], places });
+      try {
+        await program.run({ writes: [[ids, Int32Array.from({ length: rows }, (_, row) => row)]] });
+      } finally {
+        program.dispose();
+      }
+    } finally {
+      this.device.free(ids);
+    }
+    await this.#forget();
+  }
+
+  /** Adds the gradients of a micro-batch's weighted losses to those of the step. @throws {QuipuError} ERR_INTERNAL for rows that are no documents. */
+  accumulate(batch: TrainingBatch): Promise<BatchLoss> {
+    const writes = this.#writesOf(batch);
+    const weight = sumOver(batch, () => 1);
+    const losses = new Float32Array(batch.ids.length);
+    const run = this.#programs.accumulate.run({ writes, reads: [[this.#programs.state.losses, losses]] });
+    const result = run.then(() => ({ loss: losses.reduce((sum, loss) => sum + loss, 0), weight }));
+    result.catch(() => {}); // step() tells of it too
+    this.#pending.push(result);
+    return result;
+  }
+
+  /** Makes a step of what was accumulated since the last, and sets the gradients to 0. It waits for the micro-batches. */
+  async step(settings: StepSettings): Promise<StepResult> {
+    const pending = this.#pending;
+    this.#pending = [];
+    const batches = await Promise.all(pending);
+    const loss = batches.reduce((sum, batch) => sum + batch.loss, 0);
+    const weight = batches.reduce((sum, batch) => sum + batch.weight, 0);
+    if (!(weight > 0))
+      throw new QuipuError("ERR_INTERNAL", "a step of no losses: accumulate a micro-batch with targets first");
+    const { state, step } = this.#programs;
+    const { beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, clip = 1, skipAbove = Number.POSITIVE_INFINITY } = settings;
+    const adamW = (decay: number): Record<(typeof ADAMW_SETTINGS)[number], number> => ({
+      ...{ rate: settings.rate, keep: 1 - settings.rate * decay, epsilon },
+      ...{ beta1, gain1: 1 - beta1, correction1: 1 - wholePower(beta1, settings.step) },
+      ...{ beta2, gain2: 1 - beta2, correction2: 1 - wholePower(beta2, settings.step) },
+    });
+    const limits: Record<(typeof CLIP_SETTINGS)[number], number> = {
+      scale: 1 / weight,
+      greatest: clip,
+      limit: skipAbove,
+    };
+    const writes: Transfer[] = [
+      [state.clip, inOrder(CLIP_SETTINGS, limits)],
+      [state.decayed, inOrder(ADAMW_SETTINGS, adamW(settings.weightDecay))],
+      [state.undecayed, inOrder(ADAMW_SETTINGS, adamW(0))],
+    ];
+    const [norm, factor] = [new Float32Array(1), new Float32Array(1)];
+    await step.run({
+      writes,
+      reads: [
+        [state.norm, norm],
+        [state.factor, factor],
+      ],
+    });
+    return { loss: loss / weight, gradientNorm: norm[0]!, skipped: factor[0] === 0 };
+  }
+
+  /** The losses of a micro-batch, without gradients. */
+  async evaluate(batch: TrainingBatch): Promise<BatchLoss> {
+    const writes = this.#writesOf(batch);
+    const weight = sumOver(batch, () => 1);
+    const logprobs = new Float32Array(batch.ids.length);
+    await this.#programs.evaluate.run({ writes, reads: [[this.#programs.state.losses, logprobs]] });
+    return { loss: sumOver(batch, (row) => -logprobs[row]!), weight };
+  }
+
+  /** A parameter, or what there is of it beside. A vector's gradient is of its length. */
+  async read(name: string, part: Part = "parameter"): Promise<Float32Array> {
+    const tensor = this.#programs.parameters.part(name, part);
+    const data = new Float32Array(elementsOf(tensor.shape));
+    await this.device.run(null, { reads: [[tensor, data]] });
+    return data;
+  }
+
+  async write(name: string, data: Float32Array, part: Part = "parameter"): Promise<void> {
+    const tensor = this.#programs.parameters.part(name, part);
+    if (data.length !== elementsOf(tensor.shape))
+      throw new QuipuError(
+        "ERR_INTERNAL",
+        `${tensor.name}: expected ${elementsOf(tensor.shape)} numbers, got ${data.length}`,
+      );
+    await this.device.run(null, { writes: [[tensor, data]] });
+  }
+
+  dispose(): void {
+    this.#programs.dispose();
+  }
+
+  async #forget(): Promise<void> {
+    for (const part of PARTS) {
+      if (part === "parameter") continue;
+      for (const [name, shape] of this.shapes) await this.write(name, new Float32Array(elementsOf(shape)), part);
+    }
+  }
+
+  #writesOf({ ids, targets, weights, slots, positions }: TrainingBatch): Transfer[] {
+    const { state, cache } = this.#programs;
+    this.#check({ ids, targets, weights, slots, positions });
+    const padded = (rows: Int32Array) => {
+      const all = new Int32Array(this.#batchTokens).fill(-1);
+      all.set(rows);
+      return all;
+    };
+    const allWeights = new Float32Array(this.#batchTokens);
+    allWeights.set(weights);
+    const table = new Int32Array(cache.slots * cache.blocks).fill(-1);
+    let pages = 0;
+    for (let row = 0; row < ids.length; row++) {
+      const position = positions[row]!;
+      if (position % PAGE_KEYS === 0) table[slots[row]! * cache.blocks + position / PAGE_KEYS] = pages++;
+    }
+    return [
+      [state.ids, padded(ids)],
+      [state.targets, padded(targets)],
+      [state.weights, allWeights],
+      [state.slots, padded(slots)],
+      [state.positions, padded(positions)],
+      [cache.pageTable, table],
+    ];
+  }
+
+  /** What gradients of attention suppose: every document is there from its first token on, and once. */
+  #check({ ids, targets, weights, slots, positions }: TrainingBatch): void {
+    const { vocabSize } = this.config;
+    const { cache } = this.#programs;
+    const wrong = (row: number, why: string) => new QuipuError("ERR_INTERNAL", `row ${row} of a micro-batch: ${why}`);
+    if (
+      [targets, weights, slots, positions].some(({ length }) => length !== ids.length) ||
+      ids.length > this.#batchTokens
+    )
+      throw wrong(0, `expected arrays of one length of at most ${this.#batchTokens}, got ${ids.length} ids`);
+    const seen = new Set<number>();
+    for (let row = 0; row < ids.length; row++) {
+      const [id, target, slot, position] = [ids[row]!, targets[row]!, slots[row]!, positions[row]!];
+      if (id < 0 || id >= vocabSize) throw wrong(row, `expected an id below ${vocabSize}, got ${id}`);
+      if (target < -1 || target >= vocabSize)
+        throw wrong(row, `expected a target below ${vocabSize} or −1, got ${target}`);
+      const goesOn = row > 0 && slots[row - 1] === slot;
+      const expected = goesOn ? positions[row - 1]! + 1 : 0;
+      if (slot < 0 || slot >= cache.slots || (!goesOn && seen.has(slot)))
+        throw wrong(row, `expected a slot below ${cache.slots}, the rows of one adjacent, got ${slot}`);
+      if (position !== expected || position >= cache.blocks * PAGE_KEYS)
+        throw wrong(row, `expected the position ${expected}, below ${cache.blocks * PAGE_KEYS}, got ${position}`);
+      seen.add(slot);
+    }
+  }
+}
+
+/** Σ weight · of(row), over the rows that have a target. */
+function sumOver({ targets, weights }: TrainingBatch, of: (row: number) => number): number {
+  let sum = 0;
+  for (let row = 0; row < targets.length; row++) if (targets[row]! >= 0) sum += weights[row]! * of(row);
+  return sum;
+}
+
+function inOrder<Name extends string>(names: readonly Name[], values: Readonly<Record<Name, number>>): Float32Array {
+  return Float32Array.from(names, (name) => values[name]);
+}
