@@ -26,6 +26,7 @@ export async function openRuntime(
     kvCache = "f16",
     quantize = "none",
     cache = false,
+    settings = {},
   },
 ) {
   const { Device, openDevice } = await library("device/device.js");
@@ -46,7 +47,7 @@ export async function openRuntime(
   const pages = runtime.cache.blocks;
   for (let slot = 0; slot < slots; slot++) {
     const ofSlot = Int32Array.from({ length: pages }, (_, i) => slot * pages + i);
-    const writes = runtime.begin(slot, ofSlot, { settings: SETTINGS, prompt, stopIds: [] });
+    const writes = runtime.begin(slot, ofSlot, { settings: { ...SETTINGS, ...settings }, prompt, stopIds: [] });
     await runtime.fill(
       Array.from(prompt, (id, position) => ({ id, slot, position })),
       { writes },

@@ -7,6 +7,7 @@
 #include "binding/machine.h"
 #include "binding/tokenizer.h"
 #include "binding/trainer.h"
+#include "binding/workspace.h"
 
 namespace {
 

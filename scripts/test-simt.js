@@ -5,6 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { EXCHANGING, MODELS, OPS } from "../test/cuda/suites.js";
 import { cmake } from "./cmake.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -12,17 +13,8 @@ const build = join(root, "build");
 const out = join(build, "simt-tests");
 const asked = process.argv.slice(2);
 
-/** Those of ops and of whole models, but sample-distribution, whose draws take the emulator more than four minutes. */
-const TESTS = [
-  ...["add.test", "advance", "append-kv", "attention.test", "capacity", "gather", "matmul-"],
-  ...["matmul.test", "norm-", "placed", "resume", "rope", "sample.test", "swiglu"],
-]
-  .map((name) => `test/kernels/${name}`)
-  .concat("test/model/cuda", "test/lifecycle/cuda");
-/** Those whose threads exchange the most: once more, with threads and blocks in an order of their own and interrupted at accesses. */
-const IN_ANOTHER_ORDER = ["append-kv", "attention.test", "norm-qkv", "rms-norm", "sample.test"].map(
-  (name) => `test/kernels/${name}`,
-);
+/** Of ops, of whole models, and of devices that are not as they should be. */
+const TESTS = [...OPS, ...MODELS, "test/lifecycle/cuda"];
 
 function run(command, args, { stdio = "pipe", env = {} } = {}) {
   const options = { cwd: root, encoding: "utf8", stdio, env: { ...process.env, ...env } };
@@ -48,5 +40,6 @@ const tests = (names, env = {}) =>
     stdio: "inherit",
     env: { QUIPU_TEST_DEVICES: "simt", QUIPU_CPU: "scalar", ...env },
   });
-if (asked.length === 0) tests(IN_ANOTHER_ORDER, { QUIPU_SIMT_SEED: "1" });
+// Once more, with threads and blocks in an order of their own and interrupted at accesses.
+if (asked.length === 0) tests(EXCHANGING, { QUIPU_SIMT_SEED: "1" });
 tests(asked.length > 0 ? asked : TESTS);

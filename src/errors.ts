@@ -19,6 +19,7 @@ export type QuipuErrorCode =
   | "ERR_DEVICE_UNAVAILABLE"
   | "ERR_DEVICE_LOST"
   | "ERR_ADDON"
+  | "ERR_WRITE"
   | "ERR_ABORTED"
   | "ERR_DISPOSED"
   | "ERR_INTERNAL";
@@ -40,6 +41,7 @@ export const EXIT_CODES: Readonly<Record<QuipuErrorCode, number>> = {
   ERR_DEVICE_UNAVAILABLE: 6,
   ERR_DEVICE_LOST: 6,
   ERR_ADDON: 6,
+  ERR_WRITE: 1,
   ERR_ABORTED: 130,
   ERR_DISPOSED: 1,
   ERR_INTERNAL: 1,

@@ -24,6 +24,10 @@ export {
 export { pullModel } from "./checkpoint/hub/pull.js";
 export type { PulledFile, PullOptions, PullPlan, PullProgress, PullResult } from "./checkpoint/hub/pull-options.js";
 export { hubCacheFolder } from "./checkpoint/hub/settings.js";
+export { type PackedCorpus, type PackedFile, packCorpus } from "./data/pack.js";
+export type { PackOptions } from "./data/pack-options.js";
+export { openTokens, type TokenFile } from "./data/token-file.js";
+export type { TokenFileInfo } from "./data/token-format.js";
 export type { CudaName } from "./device/device.js";
 export type { Fusion } from "./device/fusions.js";
 export { EXIT_CODES, type Fitting, isQuipuError, QuipuError, type QuipuErrorCode } from "./errors.js";
@@ -71,4 +75,8 @@ export {
   type TrainTokenizerOptions,
   trainTokenizer,
 } from "./tokenizer/train.js";
+export type { TrainingEvent, TrainingStep } from "./train/events.js";
+export { trainingReport } from "./train/report.js";
+export { trainModel } from "./train/train.js";
+export type { TrainOptions } from "./train/training-options.js";
 export type { ModelWarning, Warn, WarningCode } from "./warnings.js";

@@ -6,14 +6,10 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "binding/arguments.h"
 #include "binding/errors.h"
 #include "binding/promise_worker.h"
-#include "core/program.h"
-#include "cpu/backend.h"
-#include "cpu/host_memory.h"
 #include "cpu/roofs.h"
 #include "cpu/targets.h"
 
@@ -104,32 +100,6 @@ Napi::Value measureOperations(const Napi::CallbackInfo& info) {
     return cpu::measureOperations(loop, threads, stopped, perSecond);
   };
   return (new RoofWorker(info.Env(), stop, measure))->start();
-}
-
-Napi::Value workspaceOf(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const Arguments arguments(info, "workspaceOf(target, threads, stream, buffers)");
-  const auto [name, threads, words, sizes] =
-      arguments.read<std::string, Threads, std::span<const uint32_t>, std::span<const double>>();
-  const cpu::Target& target = targetOf(arguments, name);
-  if (sizes.size() % 3 != 0) arguments.wrong(3, "three numbers for each buffer");
-  for (const double size : sizes) {
-    if (!(size >= 0 && size <= static_cast<double>(int64_t{1} << 53))) arguments.wrong(3, "whole numbers");
-  }
-  std::vector<std::shared_ptr<Memory>> buffers;
-  for (size_t i = 0; i < sizes.size(); i += 3) {
-    buffers.push_back(
-        cpu::HostMemory::absent(static_cast<size_t>(sizes[i]), static_cast<uint32_t>(sizes[i + 1]), sizes[i + 2] != 0));
-  }
-  std::shared_ptr<const Program> program;
-  check(env, Program::parse({words.begin(), words.end()}, std::move(buffers), program));
-  const cpu::Workspace workspace = cpu::Workspace::of(target, *program);
-  const size_t scratch = cpu::heldBytes(workspace.scratchBytes * threads);
-  auto bytes = Napi::Array::New(env, 3);
-  bytes.Set(0u, static_cast<double>(cpu::heldBytes(program->arenaBytes())));
-  bytes.Set(1u, static_cast<double>(scratch));
-  bytes.Set(2u, static_cast<double>(cpu::heldBytes(workspace.sharedBytes)));
-  return bytes;
 }
 
 }  // namespace quipu::binding

@@ -16,9 +16,5 @@ Napi::Value measureReadBandwidth(const Napi::CallbackInfo& info);
 // measureOperations(target, threads, codes, stop) → Promise<operations per second>, of codes or of f32; stopped
 // likewise.
 Napi::Value measureOperations(const Napi::CallbackInfo& info);
-// workspaceOf(target, threads, stream, buffers) → [arena, scratch, shared]: bytes that a program's runs take of a CPU
-// device. `buffers` has three numbers for each of the program's: bytes, index bound, and 0 where it is read-only.
-// Nothing is allocated.
-Napi::Value workspaceOf(const Napi::CallbackInfo& info);
 
 }  // namespace quipu::binding

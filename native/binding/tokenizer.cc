@@ -3,6 +3,7 @@
 #include "binding/errors.h"
 #include "binding/stream_worker.h"
 #include "tokenizer/rank_file.h"
+#include "tokenizer/scored_pieces.h"
 #include "tokenizer/unicode.h"
 
 namespace quipu::binding {
@@ -19,6 +20,117 @@ constexpr size_t kTaken = 1 << 18;
 using Bytes = std::span<const uint8_t>;
 using Words = std::span<const int32_t>;
 using OrNone = Whole<-1, INT32_MAX>;  // a number, or −1 for none
+using Id = Whole<0, tokenizer::kNoToken - 1>;
+
+// The elements of a list, which is argument number `index`, one after another.
+class Elements {
+ public:
+  Elements(const Arguments& arguments, size_t index, Napi::Array list, const char* expected)
+      : arguments_(arguments), index_(index), list_(list), expected_(expected) {}
+
+  bool areLeft() const { return at_ < list_.Length(); }
+  template <typename Kind>
+  auto next() {
+    auto value = Argument<Kind>::read(list_.Get(at_++));
+    if (!value) wrong();
+    return *std::move(value);
+  }
+  [[noreturn]] void wrong() const { arguments_.wrong(index_, expected_); }
+
+ private:
+  const Arguments& arguments_;
+  size_t index_;
+  Napi::Array list_;
+  const char* expected_;
+  uint32_t at_ = 0;
+};
+
+// [kind, what, what] of each step: a form and 0; from and to; "" and to; left and right; from and
+// 0; 0 and 0.
+std::vector<tokenizer::NormalizerStep> normalizerSteps(Elements list) {
+  using tokenizer::NormalizerStep;
+  std::vector<NormalizerStep> steps;
+  while (list.areLeft()) {
+    NormalizerStep step{static_cast<NormalizerStep::Kind>(list.next<Whole<0, NormalizerStep::kKinds - 1>>())};
+    switch (step.kind) {
+      case NormalizerStep::kForm:
+        step.form = static_cast<tokenizer::Form>(list.next<Whole<0, tokenizer::kForms - 1>>());
+        list.next<Whole<0, 0>>();
+        break;
+      case NormalizerStep::kReplace:
+      case NormalizerStep::kPrepend:
+        step.from = list.next<std::string>();
+        step.to = list.next<std::string>();
+        if (step.kind == NormalizerStep::kReplace && step.from.empty()) list.wrong();
+        break;
+      case NormalizerStep::kStrip:
+        step.left = list.next<bool>();
+        step.right = list.next<bool>();
+        break;
+      case NormalizerStep::kSqueezeSpaces:
+        step.from = list.next<std::string>();
+        list.next<Whole<0, 0>>();
+        break;
+      case NormalizerStep::kLowercase:
+      case NormalizerStep::kStripAccents:
+        list.next<Whole<0, 0>>();
+        list.next<Whole<0, 0>>();
+        break;
+    }
+    steps.push_back(std::move(step));
+  }
+  return steps;
+}
+
+// [id, text, flags] of each.
+std::vector<tokenizer::AddedToken> addedTokens(Elements list) {
+  std::vector<tokenizer::AddedToken> added;
+  while (list.areLeft()) {
+    const auto id = static_cast<uint32_t>(list.next<Id>());
+    auto text = list.next<std::string>();
+    const auto flags = list.next<Whole<0, 63>>();
+    const auto has = [flags](size_t bit) { return (flags >> bit & 1) != 0; };
+    added.push_back({id, std::move(text), has(0), has(1), has(2), has(3), has(4), has(5)});
+  }
+  return added;
+}
+
+// [mark, everywhere, spaces, prepends]
+void readMarks(Elements list, tokenizer::TextTokenizerParts& parts) {
+  tokenizer::MarkCuts::Options marks;
+  marks.mark = list.next<std::string>();
+  if (marks.mark.empty() || tokenizer::characterBytes(static_cast<uint8_t>(marks.mark[0])) != marks.mark.size()) {
+    list.wrong();
+  }
+  marks.everywhere = list.next<bool>();
+  marks.spaces = list.next<bool>();
+  parts.prepends = static_cast<tokenizer::Prepends>(list.next<Whole<0, 2>>());
+  parts.marks = std::move(marks);
+}
+
+// [asBytes, id or -1, fused]
+tokenizer::Unknown unknownOf(Elements list) {
+  tokenizer::Unknown unknown;
+  unknown.asBytes = list.next<bool>();
+  if (const auto id = list.next<OrNone>(); id >= 0) unknown.id = static_cast<uint32_t>(id);
+  unknown.fused = list.next<bool>();
+  return unknown;
+}
+
+// [bytes, stripped, strips, droppedInFirst], then from and to of each replacement
+tokenizer::Decoding::Steps decodingSteps(Elements list) {
+  tokenizer::Decoding::Steps steps;
+  steps.bytes = list.next<bool>();
+  steps.stripped = list.next<std::string>();
+  steps.strips = static_cast<uint32_t>(list.next<Whole<0, UINT16_MAX>>());
+  steps.droppedInFirst = list.next<std::string>();
+  while (list.areLeft()) {
+    auto from = list.next<std::string>();
+    steps.replacements.emplace_back(std::move(from), list.next<std::string>());
+    if (steps.replacements.back().first.empty()) list.wrong();
+  }
+  return steps;
+}
 
 // V8 reads ASCII and UTF-16 several times as fast as UTF-8. It decides what bytes that are not UTF-8 become.
 Napi::String toString(Napi::Env env, std::span<const uint8_t> text) {
@@ -80,19 +192,27 @@ Napi::Function VocabularyWrap::define(Napi::Env env) {
   return DefineClass(env, "Vocabulary",
                      {method<&VocabularyWrap::document>("document"), method<&VocabularyWrap::problem>("problem"),
                       method<&VocabularyWrap::tokens>("tokens"), method<&VocabularyWrap::hasAllBytes>("hasAllBytes"),
+                      method<&VocabularyWrap::ofCharacters>("ofCharacters"), method<&VocabularyWrap::find>("find"),
+                      method<&VocabularyWrap::isMerged>("isMerged"), method<&VocabularyWrap::fallback>("fallback"),
                       method<&VocabularyWrap::prepared>("prepared")});
 }
 
-// new Vocabulary("tokenizer.json" | "ranks", path, preparedPath, description) or ("packed", text)
+// new Vocabulary("tokenizer.json" | "ranks", path, preparedPath, description), ("packed", text) or
+// ("pieces", texts, ends, priorities, kinds)
 VocabularyWrap::VocabularyWrap(const Napi::CallbackInfo& info) : Wrapped<VocabularyWrap>(info) {
   const Napi::Env env = info.Env();
   info.This().As<Napi::Object>().TypeTag(&kTag);
   const Arguments arguments(info, "new Vocabulary(format, source, preparedPath, description)");
-  const auto [format, source, prepared, description] =
-      arguments.read<std::string, std::string, std::optional<std::string>, std::optional<std::string>>();
-  if (format != "packed" && format != "ranks" && format != "tokenizer.json") {
-    arguments.wrong(0, "packed, ranks or tokenizer.json");
+  const auto [format] = arguments.read<std::string>();
+  if (format == "pieces") {
+    readPieces(info);
+    return;
   }
+  if (format != "packed" && format != "ranks" && format != "tokenizer.json") {
+    arguments.wrong(0, "packed, pieces, ranks or tokenizer.json");
+  }
+  const auto [source, prepared, description] =
+      arguments.read<std::string, std::optional<std::string>, std::optional<std::string>>(1);
   guarded(env, [&, &format = format, &source = source, &prepared = prepared, &description = description] {
     if (format == "packed") {
       std::shared_ptr<tokenizer::Tables> tables;
@@ -104,6 +224,19 @@ VocabularyWrap::VocabularyWrap(const Napi::CallbackInfo& info) : Wrapped<Vocabul
         format == "ranks" ? tokenizer::VocabularyFormat::kRankFile : tokenizer::VocabularyFormat::kTokenizerJson;
     const tokenizer::PreparedPlace place{prepared.value_or(""), description.value_or("")};
     check(env, tokenizer::loadVocabulary(source, kind, place, vocabulary_, prepared_));
+  });
+}
+
+void VocabularyWrap::readPieces(const Napi::CallbackInfo& info) {
+  const Arguments arguments(info, "new Vocabulary(format, texts, ends, priorities, kinds)");
+  using Numbers = std::span<const uint32_t>;
+  const auto [texts, ends, priorities, kinds] = arguments.read<Bytes, Numbers, Numbers, Bytes>(1);
+  if (priorities.size() != ends.size()) arguments.wrong(3, "a number for each piece");
+  if (kinds.size() != ends.size()) arguments.wrong(4, "a number for each piece");
+  guarded(info.Env(), [&, &texts = texts, &ends = ends, &priorities = priorities, &kinds = kinds] {
+    std::shared_ptr<tokenizer::Tables> tables;
+    check(info.Env(), tokenizer::tablesOf({texts, ends, priorities, kinds}, tables));
+    vocabulary_.tables = std::move(tables);
   });
 }
 
@@ -126,6 +259,38 @@ Napi::Value VocabularyWrap::hasAllBytes(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), vocabulary_.tables != nullptr && vocabulary_.tables->hasAllBytes());
 }
 
+Napi::Value VocabularyWrap::ofCharacters(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), vocabulary_.tables != nullptr && vocabulary_.tables->ofCharacters());
+}
+
+// find(text) → id or -1
+Napi::Value VocabularyWrap::find(const Napi::CallbackInfo& info) {
+  const auto [text] = Arguments(info, "find(text)").read<std::string>();
+  const uint32_t token = tokenOf(text);
+  return Napi::Number::New(info.Env(), token == tokenizer::kNoToken ? -1 : vocabulary_.tables->idOf(token));
+}
+
+// isMerged(text): whether that is a token that a merge names as a part
+Napi::Value VocabularyWrap::isMerged(const Napi::CallbackInfo& info) {
+  const auto [text] = Arguments(info, "isMerged(text)").read<std::string>();
+  const uint32_t token = tokenOf(text);
+  return Napi::Boolean::New(info.Env(), token != tokenizer::kNoToken && vocabulary_.tables->isMerged(token));
+}
+
+uint32_t VocabularyWrap::tokenOf(const std::string& text) const {
+  if (vocabulary_.tables == nullptr || text.empty()) return tokenizer::kNoToken;
+  return vocabulary_.tables->find(reinterpret_cast<const uint8_t*>(text.data()), text.size());
+}
+
+// fallback() → [whether every byte of UTF-8 has a token of its own, whether a merge names one of those]
+Napi::Value VocabularyWrap::fallback(const Napi::CallbackInfo& info) {
+  const auto result = Napi::Array::New(info.Env(), 2);
+  const tokenizer::Tables* const tables = vocabulary_.tables.get();
+  result.Set(0u, tables != nullptr && tables->hasFallback());
+  result.Set(1u, tables != nullptr && tables->summary().mergesFallback != 0);
+  return result;
+}
+
 Napi::Value VocabularyWrap::prepared(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), prepared_);
 }
@@ -139,32 +304,34 @@ Napi::Function TokenizerWrap::define(Napi::Env env) {
                       method<&TokenizerWrap::decodeBytes>("decodeBytes"), method<&TokenizerWrap::bytesOf>("bytesOf")});
 }
 
-// `pattern` and `form` are -1 for none; `added` is [id, text, flags] one after another.
+// `pattern` is -1 for none; `marks` and `decoding` may be nothing.
 TokenizerWrap::TokenizerWrap(const Napi::CallbackInfo& info) : Wrapped<TokenizerWrap>(info) {
   const Napi::Env env = info.Env();
   info.This().As<Napi::Object>().TypeTag(&kTag);
-  const Arguments arguments(info, "new Tokenizer(vocabulary, pattern, wholePieces, form, added)");
-  const auto [vocabulary, pattern, wholePieces, form, list] =
-      arguments.read<VocabularyWrap, Whole<-1, tokenizer::kPatterns - 1>, bool, Whole<-1, tokenizer::kForms - 1>,
-                     Napi::Array>();
+  const Arguments arguments(
+      info, "new Tokenizer(vocabulary, pattern, wholePieces, normalizer, added, marks, unknown, decoding)");
+  using List = Napi::Array;
+  const auto [vocabulary, pattern, wholePieces, normalizer, added, marks, unknown, decoding] =
+      arguments.read<VocabularyWrap, Whole<-1, tokenizer::kPatterns - 1>, bool, List, List, std::optional<List>, List,
+                     std::optional<List>>();
   const auto& tables = vocabulary->get().tables;
   if (tables == nullptr) arguments.wrong(0, "a vocabulary with tokens");
-  std::optional<tokenizer::Pattern> known;
-  if (pattern >= 0) known = static_cast<tokenizer::Pattern>(pattern);
-  std::optional<tokenizer::Form> normalForm;
-  if (form >= 0) normalForm = static_cast<tokenizer::Form>(form);
-  guarded(env, [&, &list = list, &wholePieces = wholePieces] {
-    std::vector<tokenizer::AddedToken> added;
-    for (uint32_t i = 0; i + 2 < list.Length(); i += 3) {
-      const auto id = Argument<Whole<0, tokenizer::kNoToken - 1>>::read(list.Get(i));
-      auto text = Argument<std::string>::read(list.Get(i + 1));
-      const auto flags = Argument<Whole<0, 31>>::read(list.Get(i + 2));
-      if (!id || !text || !flags) arguments.wrong(4, "an id of 24 bits, a text and five flags each");
-      added.push_back({static_cast<uint32_t>(*id), *std::move(text), (*flags & 1) != 0, (*flags & 2) != 0,
-                       (*flags & 4) != 0, (*flags & 8) != 0, (*flags & 16) != 0});
+  if (marks && !tables->ofCharacters()) arguments.wrong(5, "nothing, as tokens are bytes");
+  guarded(env, [&, &pattern = pattern, &wholePieces = wholePieces, &normalizer = normalizer, &added = added,
+                &marks = marks, &unknown = unknown, &decoding = decoding] {
+    tokenizer::TextTokenizerParts parts{
+        .normalizer = tokenizer::Normalizer(
+            normalizerSteps({arguments, 3, normalizer, "a kind of step and two values for it each"})),
+        .added = addedTokens({arguments, 4, added, "an id of 24 bits, a text and six flags each"})};
+    if (pattern >= 0) parts.pattern = static_cast<tokenizer::Pattern>(pattern);
+    if (marks) readMarks({arguments, 5, *marks, "a character, two flags and a number up to 2"}, parts);
+    parts.encoding.wholePieces = wholePieces;
+    parts.encoding.unknown = unknownOf({arguments, 6, unknown, "a flag, an id or -1, and a flag"});
+    if (decoding) {
+      parts.decoding = decodingSteps(
+          {arguments, 7, *decoding, "a flag, a text, a number, a text, and two texts for each replacement"});
     }
-    tokenizer_ = std::make_shared<const tokenizer::TextTokenizer>(tables, known, wholePieces,
-                                                                  tokenizer::Normalizer(normalForm), std::move(added));
+    tokenizer_ = std::make_shared<const tokenizer::TextTokenizer>(tables, std::move(parts));
   });
 }
 
@@ -250,7 +417,7 @@ Napi::Value TokenizerWrap::decode(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     tokenizer::GrowingBuffer<uint8_t> text;
     const auto [ids, special] = Arguments(info, "decode(ids, special)").read<Words, bool>();
-    check(info.Env(), tokenizer_->decode(ids, special, text));
+    check(info.Env(), tokenizer_->decode(ids, special, true, text));
     return toString(info.Env(), text.contents());
   });
 }
@@ -260,16 +427,20 @@ Napi::Value TokenizerWrap::decodeBytes(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     tokenizer::GrowingBuffer<uint8_t> text;
     const auto [ids, special] = Arguments(info, "decodeBytes(ids, special)").read<Words, bool>();
-    check(info.Env(), tokenizer_->decode(ids, special, text));
+    check(info.Env(), tokenizer_->decode(ids, special, false, text));
     return toArrayBuffer(info.Env(), text.contents().data(), text.size());
   });
 }
 
-// bytesOf(id) → ArrayBuffer
+// bytesOf(id, first) → ArrayBuffer; `first`: at the beginning of a text
 Napi::Value TokenizerWrap::bytesOf(const Napi::CallbackInfo& info) {
-  const Arguments arguments(info, "bytesOf(id)");
-  const auto [id] = arguments.read<Size>();
+  const Arguments arguments(info, "bytesOf(id, first)");
+  const auto [id, first] = arguments.read<Size, bool>();
   if (id >= tokenizer_->vocabSize()) arguments.wrong(0, "an id of the vocabulary");
+  if (first) {
+    const std::string text = tokenizer_->firstBytesOf(static_cast<uint32_t>(id));
+    return toArrayBuffer(info.Env(), text.data(), text.size());
+  }
   const auto bytes = tokenizer_->bytesOf(static_cast<uint32_t>(id));
   return toArrayBuffer(info.Env(), bytes.data(), bytes.size());
 }
@@ -286,7 +457,7 @@ EncodeStreamWrap::EncodeStreamWrap(const Napi::CallbackInfo& info)
   const Arguments arguments(info, "new EncodeStream(tokenizer, allowed, refusesOthers, beginning)");
   const auto [wrap] = arguments.read<TokenizerWrap>();
   const auto& tokenizer = wrap->get();
-  if (!tokenizer->pattern()) arguments.wrong(0, "a tokenizer with a pattern");
+  if (!tokenizer->cutsText()) arguments.wrong(0, "a tokenizer that cuts text");
   guarded(info.Env(), [&] {
     stream_ = std::make_unique<tokenizer::StreamEncoder>(tokenizer, encodeOptions(arguments, 1, *tokenizer));
   });

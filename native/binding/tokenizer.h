@@ -29,7 +29,13 @@ class VocabularyWrap : public Wrapped<VocabularyWrap> {
   Napi::Value problem(const Napi::CallbackInfo& info);
   Napi::Value tokens(const Napi::CallbackInfo& info);
   Napi::Value hasAllBytes(const Napi::CallbackInfo& info);
+  Napi::Value ofCharacters(const Napi::CallbackInfo& info);
+  Napi::Value find(const Napi::CallbackInfo& info);
+  Napi::Value isMerged(const Napi::CallbackInfo& info);
+  Napi::Value fallback(const Napi::CallbackInfo& info);
   Napi::Value prepared(const Napi::CallbackInfo& info);
+  uint32_t tokenOf(const std::string& text) const;
+  void readPieces(const Napi::CallbackInfo& info);
 
   tokenizer::Vocabulary vocabulary_;
   bool prepared_ = false;

@@ -44,6 +44,12 @@ class Device : public std::enable_shared_from_this<Device> {
   // own.
   static Status open(const std::string& target, uint32_t threads, std::shared_ptr<Device>& out);
 
+  // Bytes that runs of `program` take of a device that is opened so, beside the program's own memory, by their kinds: a
+  // device has as much of each as the program that wants most of it. None need be open, or be there. On any thread, and
+  // of programs with memory that is absent. Each module but the reference's has its own.
+  static Status workspaceOf(const std::string& target, uint32_t threads, const Program& program,
+                            std::vector<size_t>& parts);
+
   Device(std::shared_ptr<RunQueue> queue, std::unique_ptr<Backend> backend, uint32_t threads)
       : queue_(std::move(queue)), backend_(std::move(backend)), threads_(threads) {}
 

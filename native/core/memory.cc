@@ -15,7 +15,19 @@ Status outside(const char* what, size_t bytes, size_t offset, size_t whole) {
                                                  std::to_string(whole));
 }
 
+class AbsentMemory final : public Memory {
+ public:
+  AbsentMemory(size_t bytes, uint32_t indexBound, bool writable) : Memory(bytes, indexBound, writable, 0) {}
+
+ private:
+  void release() override {}
+};
+
 }  // namespace
+
+std::shared_ptr<Memory> Memory::absent(size_t bytes, uint32_t indexBound, bool writable) {
+  return std::make_shared<AbsentMemory>(bytes, indexBound, writable);
+}
 
 Memory::~Memory() {
   if (device_ != nullptr) device_->forget(*this);

@@ -30,6 +30,10 @@ class Memory {
   // The device that made it, and to which alone it may be given.
   const Device* device() const { return device_.get(); }
 
+  // Memory that is not there, of so many bytes: for a program that is looked at and never run. It is no device's, so
+  // that none takes such a program.
+  static std::shared_ptr<Memory> absent(size_t bytes, uint32_t indexBound, bool writable);
+
   // Whether `bytes` of `source` may be written at `offset`: inside, writable, and inside the index bound.
   Status checkWrite(size_t offset, const void* source, size_t bytes) const;
   // Whether `bytes` at `offset` are inside.

@@ -59,10 +59,6 @@ std::shared_ptr<HostMemory> HostMemory::view(const std::byte* data, size_t bytes
   return std::shared_ptr<HostMemory>(new HostMemory(memory, bytes, 0, writable, takenBytes, std::move(owner)));
 }
 
-std::shared_ptr<HostMemory> HostMemory::absent(size_t bytes, uint32_t indexBound, bool writable) {
-  return std::shared_ptr<HostMemory>(new HostMemory(nullptr, bytes, indexBound, writable, 0, nullptr));
-}
-
 void HostMemory::shrink(size_t bytes) {
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const size_t kept = (bytes + page - 1) / page * page;

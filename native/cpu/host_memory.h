@@ -18,10 +18,6 @@ class HostMemory final : public Memory {
   static std::shared_ptr<HostMemory> view(const std::byte* data, size_t bytes, size_t takenBytes,
                                           std::shared_ptr<const void> owner, bool writable);
 
-  // Memory that is not there, of so many bytes: for a program that is looked at and never run. It is no device's, so
-  // that none takes such a program.
-  static std::shared_ptr<HostMemory> absent(size_t bytes, uint32_t indexBound, bool writable);
-
   std::byte* data() const { return data_; }
   // Gives back what is beyond the first `bytes`, to a page. Of memory that was allocated.
   void shrink(size_t bytes);

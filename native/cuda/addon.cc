@@ -3,11 +3,14 @@
 
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 #include "binding/classes.h"
 #include "binding/errors.h"
+#include "binding/workspace.h"
 #include "core/device.h"
 #include "cuda/backend.h"
+#include "cuda/executable.h"
 #include "cuda/gpus.h"
 
 namespace quipu {
@@ -20,6 +23,14 @@ Status Device::open(const std::string& target, uint32_t, std::shared_ptr<Device>
   if (Status status = cuda::CudaBackend::open(index, backend); !status.ok()) return status;
   if (Status status = RunQueue::start(queue); !status.ok()) return status;
   out = std::make_shared<Device>(std::move(queue), std::move(backend), 1);
+  return {};
+}
+
+// Arena, workspace of an op, what a run comes to: the same of every GPU.
+Status Device::workspaceOf(const std::string&, uint32_t, const Program& program, std::vector<size_t>& parts) {
+  cuda::ArenaSizes sizes;
+  if (Status status = cuda::ArenaSizes::of(program, sizes); !status.ok()) return status;
+  parts = {sizes.arena, sizes.workspace, sizes.state};
   return {};
 }
 
@@ -53,6 +64,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   quipu::binding::defineDevice(env, exports, *classes);
   env.SetInstanceData<quipu::binding::Classes>(classes);
   exports.Set("gpus", Napi::Function::New<quipu::binding::guardedFunction<gpus>>(env, "gpus"));
+  exports.Set("workspaceOf",
+              Napi::Function::New<quipu::binding::guardedFunction<quipu::binding::workspaceOf>>(env, "workspaceOf"));
   return exports;
 }
 

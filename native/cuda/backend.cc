@@ -142,15 +142,21 @@ size_t CudaBackend::freeBytes() const {
 
 Status CudaBackend::load(const Program& program, std::unique_ptr<Executable>& out) {
   (void)cudaSetDevice(static_cast<int>(index_));
-  // The arena may move: what is in flight has to end first.
+  auto executable = std::make_unique<CudaExecutable>();
+  if (Status status = executable->load(program, arena_, gpu_); !status.ok()) return status;
+  out = std::move(executable);
+  return {};
+}
+
+// The arena may move, or be gone where it was to grow and was refused: what is in flight has to end first.
+Status CudaBackend::makeRoom(const ArenaSizes& sizes) {
+  if (arena_.holds(sizes)) return {};
   if (const cudaError_t error = cudaStreamSynchronize(stream_); error != cudaSuccess) {
     return statusOf(error, "a run on the device failed");
   }
-  auto executable = std::make_unique<CudaExecutable>();
-  if (Status status = executable->load(program, arena_, gpu_); !status.ok()) return status;
+  Status status = arena_.reserve(sizes);
   arenaBytes_.store(arena_.bytes(), std::memory_order_relaxed);
-  out = std::move(executable);
-  return {};
+  return status;
 }
 
 Ticket CudaBackend::submit(const Submission& submission) {
@@ -164,7 +170,10 @@ Status CudaBackend::begin(Flight& flight) {
   (void)cudaSetDevice(static_cast<int>(index_));
   const Submission& submission = *flight.submission;
   auto* executable = static_cast<CudaExecutable*>(submission.executable);
-  flight.stateBytes = executable == nullptr ? 0 : executable->stateBytes();
+  if (executable != nullptr) {
+    if (Status status = makeRoom(executable->sizes()); !status.ok()) return status;
+  }
+  flight.stateBytes = executable == nullptr ? 0 : executable->sizes().state;
   size_t bytes = wholeLines(sizeof(RunState));
   for (const MemoryWrite& write : submission.writes) bytes += wholeLines(write.data.size());
   flight.readsAt = bytes;
@@ -189,10 +198,10 @@ Status CudaBackend::begin(Flight& flight) {
   if (executable != nullptr) {
     const RunState begins = {RunState::kNone, submission.byRow ? 1u : 0u, 0, {0}};
     memcpy(flight.staging.get(), &begins, sizeof begins);
-    copy(executable->state(), flight.staging.get(), offsetof(RunState, rows), cudaMemcpyHostToDevice);
+    copy(arena_.state(), flight.staging.get(), offsetof(RunState, rows), cudaMemcpyHostToDevice);
     if (error != cudaSuccess) return statusOf(error, "a run was not begun");
     if (Status status = executable->enqueue(submission.counts, stream_); !status.ok()) return status;
-    copy(at, executable->state(), flight.stateBytes, cudaMemcpyDeviceToHost);
+    copy(at, arena_.state(), flight.stateBytes, cudaMemcpyDeviceToHost);
   }
   at += wholeLines(flight.stateBytes);
   for (const MemoryRead& read : submission.reads) {

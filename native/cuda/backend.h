@@ -51,6 +51,7 @@ class CudaBackend final : public Backend {
   explicit CudaBackend(uint32_t index) : index_(index) {}
   Status start();
   Status copyUp(const std::byte* from, size_t bytes, std::byte* to);
+  Status makeRoom(const ArenaSizes& sizes);
   Status begin(Flight& flight);
   Outcome end(Flight& flight);
 

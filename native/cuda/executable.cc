@@ -12,16 +12,43 @@ constexpr size_t kMostGraphs = 32;
 
 }  // namespace
 
-Status SharedArena::reserve(size_t arenaBytes, size_t workspaceBytes) {
+Status ArenaSizes::of(const Program& program, ArenaSizes& out) {
+  size_t workspace = 0;
+  for (const Op& op : program.ops()) {
+    const OpKernels* kernels = kernelsOf(op.code);
+    if (kernels == nullptr) {
+      return Status::error(ErrorCode::kInternal, std::string("the CUDA device has no kernel of ") + nameOf(op.code));
+    }
+    if (kernels->workspaceBytes == nullptr) continue;
+    View operands[kMaxOperands];
+    for (uint32_t i = 0; i < op.operandCount; ++i) {
+      const Tensor& t = program.tensors()[op.operands[i]];
+      operands[i] = {nullptr, t.dtype, {t.dims[0], t.dims[1], t.dims[2], t.dims[3]}, 0};
+    }
+    const OpCall call = {operands, op.operandCount, op.attributes, 0, nullptr, nullptr};
+    workspace = std::max(workspace, kernels->workspaceBytes(call));
+  }
+  const size_t rows = std::max<size_t>(failingRows(program), 1);
+  const size_t state = offsetof(RunState, rows) + rows * sizeof(unsigned long long);
   const auto whole = [](size_t bytes) { return bytes > kTooMany - 255 ? kTooMany : (bytes + 255) / 256 * 256; };
-  const size_t arena = std::max(arenaBytes_, whole(arenaBytes));
-  const size_t workspace = std::max(workspaceBytes_, whole(workspaceBytes));
-  if (data_ != nullptr && arena == arenaBytes_ && workspace == workspaceBytes_) return {};
-  DeviceBytes grown;
-  if (Status status = allocateOnDevice(plus(arena, workspace), grown); !status.ok()) return status;
-  data_ = std::move(grown);
-  arenaBytes_ = arena;
-  workspaceBytes_ = workspace;
+  out = {whole(program.arenaBytes()), whole(workspace), whole(state)};
+  return {};
+}
+
+bool SharedArena::holds(const ArenaSizes& sizes) const {
+  return data_ != nullptr && sizes.arena <= sizes_.arena && sizes.workspace <= sizes_.workspace &&
+         sizes.state <= sizes_.state;
+}
+
+Status SharedArena::reserve(const ArenaSizes& sizes) {
+  const ArenaSizes grown = {std::max(sizes_.arena, sizes.arena), std::max(sizes_.workspace, sizes.workspace),
+                            std::max(sizes_.state, sizes.state)};
+  data_.reset();
+  sizes_ = {};
+  if (Status status = allocateOnDevice(plus(plus(grown.arena, grown.workspace), grown.state), data_); !status.ok()) {
+    return status;
+  }
+  sizes_ = grown;
   ++generation_;
   return {};
 }
@@ -33,22 +60,16 @@ void CudaExecutable::forgetGraphs() {
   graphs_.clear();
 }
 
-Status CudaExecutable::load(const Program& program, SharedArena& arena, const Gpu& gpu) {
+Status CudaExecutable::load(const Program& program, const SharedArena& arena, const Gpu& gpu) {
   arena_ = &arena;
   gpu_ = gpu;
-  stateBytes_ = offsetof(RunState, rows) + std::max<size_t>(failingRows(program), 1) * sizeof(unsigned long long);
-  if (Status status = allocateOnDevice(stateBytes_, state_); !status.ok()) return status;
-  size_t workspace = 0;
+  if (Status status = ArenaSizes::of(program, sizes_); !status.ok()) return status;
   steps_.reserve(program.ops().size());
   for (uint32_t index = 0; index < program.ops().size(); ++index) {
     const Op& op = program.ops()[index];
-    const OpKernels* kernels = kernelsOf(op.code);
-    if (kernels == nullptr) {
-      return Status::error(ErrorCode::kInternal, std::string("the CUDA device has no kernel of ") + nameOf(op.code));
-    }
     Step& step = steps_.emplace_back();
     step.name = nameOf(op.code);
-    step.kernels = kernels;
+    step.kernels = kernelsOf(op.code);
     for (uint32_t i = 0; i < op.operandCount; ++i) {
       const Tensor& t = program.tensors()[op.operands[i]];
       const bool inArena = program.inArena(t);
@@ -63,10 +84,9 @@ Status CudaExecutable::load(const Program& program, SharedArena& arena, const Gp
       step.leading.push_back(t.leading);
       step.arenaOffsets.push_back(inArena ? t.offset : SIZE_MAX);
     }
-    step.call = {step.operands.data(), op.operandCount, op.attributes, index, state(), nullptr};
-    if (kernels->workspaceBytes != nullptr) workspace = std::max(workspace, kernels->workspaceBytes(step.call));
+    step.call = {step.operands.data(), op.operandCount, op.attributes, index, nullptr, nullptr};
   }
-  return arena.reserve(program.arenaBytes(), workspace);
+  return {};
 }
 
 void CudaExecutable::resolve() {
@@ -76,6 +96,7 @@ void CudaExecutable::resolve() {
     for (size_t i = 0; i < step.operands.size(); ++i) {
       if (step.arenaOffsets[i] != SIZE_MAX) step.operands[i].data = arena_->arena() + step.arenaOffsets[i];
     }
+    step.call.state = arena_->state();
     step.call.workspace = arena_->workspace();
   }
   generation_ = arena_->generation();

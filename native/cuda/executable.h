@@ -12,20 +12,31 @@
 
 namespace quipu::cuda {
 
-// Memory that the programs of a device share, as they run one after another: arena, then workspace of an op. It grows
-// to what the largest needs; what was captured with the old one is captured anew.
+// Bytes of a program's arena, of the workspace of that of its ops which wants most, and of what a run comes to.
+struct ArenaSizes {
+  size_t arena = 0, workspace = 0, state = 0;
+
+  // By the shapes and types of its capacity alone: its memory may be absent, and no GPU need be there.
+  static Status of(const Program& program, ArenaSizes& out);
+};
+
+// Memory that the programs of a device share, as they run one after another. It grows to what the largest needs; what
+// was captured with the old one is captured anew.
 class SharedArena {
  public:
-  // Nothing may be in flight. Both are of any program at most.
-  Status reserve(size_t arenaBytes, size_t workspaceBytes);
+  bool holds(const ArenaSizes& sizes) const;
+  // Nothing may be in flight. What is there goes first, so that both need not fit; where the system refuses, nothing is
+  // left.
+  Status reserve(const ArenaSizes& sizes);
   std::byte* arena() const { return data_.get(); }
-  std::byte* workspace() const { return data_.get() + arenaBytes_; }
-  size_t bytes() const { return arenaBytes_ + workspaceBytes_; }
+  std::byte* workspace() const { return data_.get() + sizes_.arena; }
+  RunState* state() const { return reinterpret_cast<RunState*>(data_.get() + sizes_.arena + sizes_.workspace); }
+  size_t bytes() const { return plus(plus(sizes_.arena, sizes_.workspace), sizes_.state); }
   uint64_t generation() const { return generation_; }
 
  private:
   DeviceBytes data_;
-  size_t arenaBytes_ = 0, workspaceBytes_ = 0;
+  ArenaSizes sizes_;
   uint64_t generation_ = 0;
 };
 
@@ -33,14 +44,11 @@ class CudaExecutable final : public Executable {
  public:
   ~CudaExecutable() override;
 
-  // Nothing may be in flight.
-  Status load(const Program& program, SharedArena& arena, const Gpu& gpu);
+  Status load(const Program& program, const SharedArena& arena, const Gpu& gpu);
+  // What the arena must hold for its runs.
+  const ArenaSizes& sizes() const { return sizes_; }
   // Enqueues the ops for so many rows.
   Status enqueue(const RowCounts& counts, cudaStream_t stream);
-
-  RunState* state() const { return reinterpret_cast<RunState*>(state_.get()); }
-  // Of the run's state, with room for all rows that may fail.
-  size_t stateBytes() const { return stateBytes_; }
 
  private:
   struct Step {
@@ -62,12 +70,11 @@ class CudaExecutable final : public Executable {
   Status launchAll(cudaStream_t stream);
   Status capture(const RowCounts& counts, cudaStream_t stream);
 
-  SharedArena* arena_ = nullptr;
+  const SharedArena* arena_ = nullptr;
   Gpu gpu_ = {};
   uint64_t generation_ = 0;
+  ArenaSizes sizes_;
   std::vector<Step> steps_;
-  DeviceBytes state_;
-  size_t stateBytes_ = 0;
   std::list<Captured> graphs_;  // the last used first
 };
 

@@ -26,7 +26,9 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalizer& norma
   std::unordered_map<std::string_view, uint32_t> last;  // of several with the same text the last counts
   for (uint32_t i = 0; i < tokens_.size(); ++i) last[tokens_[i].text] = i;
   std::vector<std::string> texts;  // by which they are found
-  for (const AddedToken& token : tokens_) texts.push_back(token.normalized ? normalizer.apply(token.text) : token.text);
+  for (const AddedToken& token : tokens_) {
+    texts.push_back(token.normalized && !token.verbatim ? normalizer.apply(token.text) : token.text);
+  }
   for (const Pass pass : {kRaw, kNormalized}) {
     std::vector<std::pair<std::string_view, uint32_t>> sorted;
     for (uint32_t i = 0; i < tokens_.size(); ++i) {

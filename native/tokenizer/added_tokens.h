@@ -22,6 +22,7 @@ struct AddedToken {
   bool stripRight = false;  // white space after it belongs to it
   bool singleWord = false;  // not beside a character of a word
   bool normalized = false;
+  bool verbatim = false;  // of those: found in normalized text as it is, not normalized itself
 };
 
 // A part of a text: plain text, or an added token, as an index into the list.

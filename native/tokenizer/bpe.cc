@@ -156,12 +156,13 @@ bool Bpe::crossesAnyOrder(const Pair& pair) {
 // The parts that the bytes pass through are encodings of their own bytes, by the same merges.
 void Bpe::learn(uint32_t token) {
   const auto bytes = tables_.bytesOf(tables_.idOf(token));
-  if (bytes.size() == 1) {
+  if (bytes.size() == unitBytes(bytes.data())) {
     history_[token] = {0, 0, History::kOrdered};
     return;
   }
-  for (const uint8_t byte : bytes) {
-    const uint32_t symbol = tables_.byteToken(byte);
+  for (size_t at = 0, size; at < bytes.size(); at += size) {
+    size = unitBytes(bytes.data() + at);
+    const uint32_t symbol = tables_.characterToken(bytes.data() + at, size);
     if (symbol == kNoToken) {
       history_[token] = {0, 0, History::kOther};
       return;
@@ -182,21 +183,22 @@ void Bpe::learn(uint32_t token) {
   if (count != 1 || symbols_.tokens[0] != token) history_[token] = {0, 0, History::kOther};
 }
 
-// Merges p[0, bytes), all of which are tokens, and returns how many symbols are left. Calls `each(i, middle, priority,
-// merged)` before the symbols i and i + 1, which meet at the byte `middle`, merge; false ends it.
+// Merges p[0, bytes), all units of which are tokens, and returns how many symbols are left. Calls `each(i, middle,
+// priority, merged)` before the symbols i and i + 1, which meet at the byte `middle`, merge; false ends it.
 template <typename Each>
 size_t Bpe::mergeAll(const uint8_t* p, size_t bytes, Each each) {
   auto& [starts, tokens, priorities, results] = symbols_;
-  size_t count = bytes;
-  starts.resize(count + 1);
-  tokens.resize(count);
-  priorities.resize(count);
-  results.resize(count);
-  for (size_t i = 0; i < count; ++i) {
-    starts[i] = static_cast<uint32_t>(i);
-    tokens[i] = tables_.byteToken(p[i]);
+  starts.resize(bytes + 1);
+  tokens.resize(bytes);
+  priorities.resize(bytes);
+  results.resize(bytes);
+  size_t count = 0;
+  for (size_t at = 0, size; at < bytes; at += size) {
+    size = unitBytes(p + at);
+    starts[count] = static_cast<uint32_t>(at);
+    tokens[count++] = tables_.characterToken(p + at, size);
   }
-  starts[count] = static_cast<uint32_t>(count);
+  starts[count] = static_cast<uint32_t>(bytes);
   const auto update = [&](size_t i) {
     results[i] = tables_.find(p + starts[i], starts[i + 2] - starts[i]);
     priorities[i] = results[i] == kNoToken

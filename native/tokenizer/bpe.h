@@ -15,6 +15,7 @@
 
 #include "tokenizer/tables.h"
 #include "tokenizer/token_matches.h"
+#include "tokenizer/unicode.h"
 
 namespace quipu::tokenizer {
 
@@ -23,8 +24,8 @@ class Bpe {
  public:
   explicit Bpe(const Tables& tables);
 
-  // The ids of p[0, bytes), bytes > 0, every one of which is a token: at most `bytes` ids at `out`; returns their
-  // count. `whole`: if all of it is a token, it becomes that even if merging would not lead there.
+  // The ids of p[0, bytes), bytes > 0, every unit of which (byte or character) is a token: at most `bytes` ids at
+  // `out`; returns their count. `whole`: if all of it is a token, it becomes that even if merging would not lead there.
   size_t encode(const uint8_t* p, size_t bytes, bool whole, uint32_t* out);
 
   // encode() returns early, with some of the ids, when `stop` (null: never) becomes true.
@@ -69,6 +70,8 @@ class Bpe {
     return history_[token];
   }
   void learn(uint32_t token);
+  // How long the unit is that begins at p: of bytes or of characters.
+  size_t unitBytes(const uint8_t* p) const { return tables_.ofCharacters() ? characterBytes(*p) : 1; }
   template <typename Each>
   size_t mergeAll(const uint8_t* p, size_t bytes, Each each);
 

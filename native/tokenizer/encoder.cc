@@ -21,19 +21,52 @@ Freed<T> zeroed(size_t count) {
 
 }  // namespace
 
-Encoder::Encoder(std::shared_ptr<const Tables> tables, bool wholePieces)
+Encoder::Encoder(std::shared_ptr<const Tables> tables, const EncoderOptions& options)
     : tables_(std::move(tables)),
-      wholePieces_(wholePieces),
+      options_(options),
       bpe_(*tables_),
       cache_(zeroed<CachedPiece>(kCached)),
       cacheOfLong_(zeroed<CachedLongPiece>(kCachedLong)) {}
 
 void Encoder::encode(Pattern pattern, const Range& range, IdSink& out) {
-  withPattern(pattern, [&]<Pattern P>() { encodeBy<P>(range, out); });
+  withPattern(pattern, [&]<Pattern P>() { encodeBy(pieceOf<P>, range, out); });
 }
 
-template <Pattern P>
-void Encoder::encodeBy(const Range& range, IdSink& sink) {
+void Encoder::encode(const MarkCuts& cuts, const Range& range, IdSink& out) {
+  encodeBy([&cuts](const uint8_t* start, const uint8_t* end) { return cuts.pieceEnd(start, end); }, range, out);
+}
+
+// In parts, so that little of the text is there twice.
+void Encoder::encodeSpaced(const MarkCuts& cuts, const Range& range, bool prepends, IdSink& out) {
+  constexpr ptrdiff_t kTogether = 1 << 16;
+  const std::string& mark = cuts.mark();
+  const uint8_t* part = range.start;
+  if (prepends && part < range.stop) {
+    const auto left = static_cast<size_t>(range.stop - part);
+    prepends = *part != ' ' && (left < mark.size() || memcmp(part, mark.data(), mark.size()) != 0);
+  }
+  while (part < range.stop) {
+    const uint8_t* const end =
+        range.stop - part > kTogether ? cuts.pieceEnd(part + kTogether - 1, range.stop) : range.stop;
+    spaced_.clear();
+    uint8_t* to = spaced_.room(static_cast<size_t>(end - part) * mark.size() + mark.size() + kPadding);
+    const uint8_t* const start = to;
+    const auto put = [&] { to = std::copy(mark.begin(), mark.end(), to); };
+    if (prepends) put();
+    prepends = false;
+    for (; part < end; ++part) {
+      if (*part == ' ') {
+        put();
+      } else {
+        *to++ = *part;
+      }
+    }
+    encode(cuts, {start, to, to}, out);
+  }
+}
+
+template <typename PieceEnd>
+void Encoder::encodeBy(PieceEnd pieceEnd, const Range& range, IdSink& sink) {
   // Pieces are cut some at a time: the memory that may know the first comes while the others are cut.
   constexpr size_t kTogether = 32;
   const uint8_t *text = range.start, *starts[kTogether + 1];
@@ -43,7 +76,7 @@ void Encoder::encodeBy(const Range& range, IdSink& sink) {
     size_t count = 0;
     starts[0] = text;
     do {
-      const uint8_t* const after = pieceOf<P>(text, range.end);
+      const uint8_t* const after = pieceEnd(text, range.end);
       const auto bytes = static_cast<size_t>(after - text);
       keys[count] = keyOf(text, bytes);
       places[count] = &placeOf(keys[count]);
@@ -109,14 +142,68 @@ uint32_t* Encoder::encodeLong(const uint8_t* piece, size_t bytes, uint32_t* out)
 }
 
 uint32_t* Encoder::encodeUncached(const uint8_t* piece, size_t bytes, uint32_t* out) {
+  if (tables_->ofCharacters()) return encodeCharacters(piece, bytes, out);
   const auto isKnown = [&](uint8_t byte) { return tables_->byteToken(byte) != kNoToken; };
   if (tables_->hasAllBytes() || std::all_of(piece, piece + bytes, isKnown)) {
-    return out + bpe_.encode(piece, bytes, wholePieces_, out);
+    return out + bpe_.encode(piece, bytes, options_.wholePieces, out);
   }
   // Bytes that the vocabulary lacks are left out, as tokenizers does (SmolLM2 lacks 21 that text rarely has).
   kept_.clear();
   std::copy_if(piece, piece + bytes, std::back_inserter(kept_), isKnown);
   return kept_.empty() ? out : out + bpe_.encode(kept_.data(), kept_.size(), false, out);
+}
+
+// tokenizers, models/bpe/model.rs, merge_word: characters that are tokens merge, also where what was between them is
+// left out; what stands for others merges with nothing. An unknown one waits for the next that is known, behind bytes
+// that come in between.
+uint32_t* Encoder::encodeCharacters(const uint8_t* piece, size_t bytes, uint32_t* out) {
+  if (options_.wholePieces) {
+    if (const uint32_t token = tables_->find(piece, bytes); token != kNoToken) {
+      *out = tables_->idOf(token);
+      return out + 1;
+    }
+  }
+  const Unknown& unknown = options_.unknown;
+  const uint32_t* const fallback = tables_->summary().fallbackIds;
+  bool waiting = false;
+  kept_.clear();
+  const auto merge = [&](const uint8_t* start, const uint8_t* end) {
+    if (!kept_.empty()) {
+      kept_.insert(kept_.end(), start, end);
+      const size_t count = kept_.size();
+      kept_.resize(count + kPadding);
+      start = kept_.data(), end = start + count;
+    }
+    if (start == end) return;
+    if (waiting) *out++ = *unknown.id;
+    waiting = false;
+    out += bpe_.encode(start, static_cast<size_t>(end - start), false, out);
+    kept_.clear();
+  };
+  const uint8_t *p = piece, *known = piece, *const end = piece + bytes;
+  while (p < end) {
+    const size_t size = characterBytes(*p);
+    if (tables_->characterToken(p, size) != kNoToken) {
+      p += size;
+      continue;
+    }
+    const bool asBytes =
+        unknown.asBytes && std::all_of(p, p + size, [&](uint8_t byte) { return fallback[byte] != kNoToken; });
+    if (asBytes) {
+      merge(known, p);
+      for (size_t i = 0; i < size; ++i) *out++ = fallback[p[i]];
+    } else if (unknown.id) {
+      merge(known, p);
+      if (waiting && !unknown.fused) *out++ = *unknown.id;
+      waiting = true;
+    } else {
+      kept_.insert(kept_.end(), known, p);
+    }
+    known = p += size;
+  }
+  merge(known, end);
+  if (waiting) *out++ = *unknown.id;
+  return out;
 }
 
 }  // namespace quipu::tokenizer

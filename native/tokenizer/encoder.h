@@ -6,23 +6,39 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "core/free.h"
 #include "tokenizer/bpe.h"
+#include "tokenizer/growing_buffer.h"
 #include "tokenizer/hash.h"
 #include "tokenizer/id_sink.h"
+#include "tokenizer/mark_cuts.h"
 #include "tokenizer/pretokenizer.h"
 #include "tokenizer/tables.h"
 
 namespace quipu::tokenizer {
 
+// What becomes of a unit (byte or character) that is no token. Without either it is left out.
+struct Unknown {
+  bool asBytes = false;        // the ids of its bytes, where all of them have one (Summary::fallbackIds)
+  std::optional<uint32_t> id;  // else this one,
+  bool fused = false;          // which stands once for several in a row
+};
+
+// How a vocabulary encodes.
+struct EncoderOptions {
+  // A piece that is a token becomes it even if merging would not (tiktoken; ignore_merges in tokenizer.json).
+  bool wholePieces = false;
+  Unknown unknown;
+};
+
 // One for each thread, made for one vocabulary.
 class Encoder {
  public:
-  // `wholePieces`: a piece that is a token becomes it even if merging would not (tiktoken; ignore_merges in
-  // tokenizer.json).
-  Encoder(std::shared_ptr<const Tables> tables, bool wholePieces);
+  Encoder(std::shared_ptr<const Tables> tables, const EncoderOptions& options);
 
   // A long piece is abandoned when `stop` (null: never) becomes true.
   void stopBy(const std::atomic<bool>* stop) { bpe_.stopBy(stop); }
@@ -33,6 +49,9 @@ class Encoder {
     const uint8_t *start, *stop, *end;
   };
   void encode(Pattern pattern, const Range& range, IdSink& out);
+  void encode(const MarkCuts& cuts, const Range& range, IdSink& out);
+  // The same of text with spaces, which become marks; `prepends`: one comes first where the text begins with none.
+  void encodeSpaced(const MarkCuts& cuts, const Range& range, bool prepends, IdSink& out);
 
   // One piece, of any bytes.
   void encodePiece(const uint8_t* piece, size_t bytes, IdSink& out);
@@ -62,8 +81,9 @@ class Encoder {
   static constexpr size_t kCacheBytes = kCached * sizeof(CachedPiece) + kCachedLong * sizeof(CachedLongPiece);
 
  private:
-  template <Pattern P>
-  void encodeBy(const Range& range, IdSink& out);
+  // `pieceEnd(start, end)` is where the piece ends that begins at `start`.
+  template <typename PieceEnd>
+  void encodeBy(PieceEnd pieceEnd, const Range& range, IdSink& out);
   // Pieces too long for a key have the key of no cached piece.
   static Key keyOf(const uint8_t* piece, size_t bytes) {
     return bytes <= kShort ? shortKey(piece, bytes) : Key{~0ull, ~0ull};
@@ -71,16 +91,18 @@ class Encoder {
   CachedPiece& placeOf(Key key) { return cache_[hashOf(key) & (kCached - 1)]; }
   uint32_t* encodeCut(Key key, CachedPiece& cached, const uint8_t* piece, size_t bytes, uint32_t* out);
   uint32_t* encodeUncached(const uint8_t* piece, size_t bytes, uint32_t* out);
+  uint32_t* encodeCharacters(const uint8_t* piece, size_t bytes, uint32_t* out);
   uint32_t* encodeLong(const uint8_t* piece, size_t bytes, uint32_t* out);
   uint32_t* encodeShort(Key key, CachedPiece& cached, const uint8_t* piece, size_t bytes, uint32_t* out);
 
   std::shared_ptr<const Tables> tables_;
-  bool wholePieces_;
+  EncoderOptions options_;
   Bpe bpe_;
   // Lazily committed: short texts touch few of their pages.
   Freed<CachedPiece> cache_;
   Freed<CachedLongPiece> cacheOfLong_;
-  std::vector<uint8_t> kept_;  // a piece without the bytes that the vocabulary lacks
+  std::vector<uint8_t> kept_;  // a piece without the units that the vocabulary lacks
+  GrowingBuffer<uint8_t> spaced_;
 };
 
 }  // namespace quipu::tokenizer

@@ -21,6 +21,7 @@ class GrowingBuffer {
   }
   void advance(size_t count) { size_ += count; }
   void clear() { size_ = 0; }
+  void truncate(size_t size) { size_ = size; }
   // Removes the first `count`.
   void drop(size_t count) {
     if (count == 0) return;

@@ -2,208 +2,185 @@
 
 #include <algorithm>
 #include <cstring>
-#include <iterator>
-#include <vector>
 
 #include "tokenizer/hash.h"
+#include "tokenizer/letter_case.h"
 #include "tokenizer/unicode.h"
 
 namespace quipu::tokenizer {
 
 namespace {
 
-#include "tokenizer/normalization_tables.inc"
+using Out = GrowingBuffer<uint8_t>;
 
-// Flags of a character. kStarts: a boundary in every form, it does not interact with what is before it. From kChanges
-// on, a bit for each Form in its order: normalization changes the character by itself.
-constexpr uint8_t kStarts = 1, kChanges = 2;
-
-struct Properties {
-  uint8_t flags, combiningClass;
+// A part of a stretch, as a step meets it.
+struct Part {
+  const uint8_t* text;
+  size_t bytes;
+  bool goesOn;
 };
 
-struct PropertyTable {
-  uint8_t blockOf[0x1100];
-  Properties properties[kBlocks][256];
-};
-
-constexpr PropertyTable expand() {
-  PropertyTable table{};
-  Properties ofLetter[128] = {};
-  for (const Kind& kind : kKinds) ofLetter[static_cast<size_t>(kind.letter)] = {kind.flags, kind.combiningClass};
-  for (size_t i = 0; i < 0x1100; ++i) table.blockOf[i] = kBlockIndex[i];
-  for (size_t block = 0; block < kBlocks; ++block) {
-    for (size_t i = 0; i < 256; ++i) {
-      table.properties[block][i] = ofLetter[static_cast<size_t>(kBlockLetters[block][i])];
-    }
-  }
-  return table;
-}
-
-constinit const PropertyTable kProperties = expand();
-
-Properties propertiesOf(uint32_t code) { return kProperties.properties[kProperties.blockOf[code >> 8]][code & 0xff]; }
-
-// Hangul syllables (The Unicode Standard, 3.12).
-constexpr uint32_t kS = 0xac00, kL = 0x1100, kV = 0x1161, kT = 0x11a7;
-constexpr uint32_t kLs = 19, kVs = 21, kTs = 28, kSyllables = kLs * kVs * kTs;
-
-struct Symbol {
-  uint32_t code;
-  uint8_t combiningClass;
-};
-
-// The text of `code` in a table of expansions; false where it has none there.
-template <size_t N>
-bool expansion(const uint32_t (&codes)[N], const uint16_t* starts, const uint32_t* texts, uint32_t code,
-               std::vector<Symbol>& out) {
-  const uint32_t* const at = std::lower_bound(std::begin(codes), std::end(codes), code);
-  if (at == std::end(codes) || *at != code) return false;
-  const auto index = static_cast<size_t>(at - codes);
-  for (size_t i = starts[index]; i < starts[index + 1]; ++i) {
-    out.push_back({texts[i], propertiesOf(texts[i]).combiningClass});
-  }
-  return true;
-}
-
-void decompose(uint32_t code, bool compatible, std::vector<Symbol>& out) {
-  if (const uint32_t syllable = code - kS; syllable < kSyllables) {
-    out.push_back({kL + syllable / (kVs * kTs), 0});
-    out.push_back({kV + syllable / kTs % kVs, 0});
-    if (syllable % kTs != 0) out.push_back({kT + syllable % kTs, 0});
-    return;
-  }
-  if (compatible && expansion(kCompatibleCodes, kCompatibleStarts, kCompatibleTexts, code, out)) return;
-  if (expansion(kCanonicalCodes, kCanonicalStarts, kCanonicalTexts, code, out)) return;
-  out.push_back({code, propertiesOf(code).combiningClass});
-}
-
-// The primary composite of the two, or 0 where they have none.
-uint32_t composed(uint32_t first, uint32_t second) {
-  if (first - kL < kLs && second - kV < kVs) return kS + ((first - kL) * kVs + second - kV) * kTs;
-  if (first - kS < kSyllables && (first - kS) % kTs == 0 && second - kT - 1 < kTs - 1) return first + second - kT;
-  const auto before = [](const Composition& a, const Composition& b) {
-    return a.first != b.first ? a.first < b.first : a.second < b.second;
-  };
-  const Composition wanted{first, second, 0};
-  const Composition* const at = std::lower_bound(std::begin(kCompositions), std::end(kCompositions), wanted, before);
-  return at != std::end(kCompositions) && at->first == first && at->second == second ? at->composed : 0;
-}
-
-// Canonical ordering (UAX #15): each run of marks sorted by combining class, stably.
-void reorder(std::vector<Symbol>& symbols) {
-  for (auto first = symbols.begin(); first != symbols.end();) {
-    if (first->combiningClass == 0) {
-      ++first;
-      continue;
-    }
-    const auto last = std::find_if(first, symbols.end(), [](const Symbol& s) { return s.combiningClass == 0; });
-    std::stable_sort(first, last, [](const Symbol& a, const Symbol& b) { return a.combiningClass < b.combiningClass; });
-    first = last;
-  }
-}
-
-// UAX #15, the canonical composition algorithm: a symbol joins the last starter unless one between them is of class 0
-// or of its own class or above.
-void compose(std::vector<Symbol>& symbols) {
-  size_t kept = 0, starter = symbols.size();  // of those kept; none yet
-  for (const Symbol symbol : symbols) {
-    if (starter < kept) {
-      const bool adjacent = starter + 1 == kept;
-      if (adjacent || symbols[kept - 1].combiningClass < symbol.combiningClass) {
-        if (const uint32_t code = composed(symbols[starter].code, symbol.code); code != 0) {
-          symbols[starter].code = code;
-          continue;
-        }
-      }
-    }
-    if (symbol.combiningClass == 0) starter = kept;
-    symbols[kept++] = symbol;
-  }
-  symbols.resize(kept);
-}
-
-size_t lengthAt(const uint8_t* p) { return *p < 0x80 ? 1 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4; }
-
-uint8_t* writeCode(uint32_t code, uint8_t* to) {
-  const auto put = [&](uint32_t byte) { *to++ = static_cast<uint8_t>(byte); };
-  if (code < 0x80) return put(code), to;
-  if (code < 0x800) return put(0xc0 | code >> 6), put(0x80 | (code & 0x3f)), to;
-  if (code < 0x10000) return put(0xe0 | code >> 12), put(0x80 | (code >> 6 & 0x3f)), put(0x80 | (code & 0x3f)), to;
-  put(0xf0 | code >> 18), put(0x80 | (code >> 12 & 0x3f)), put(0x80 | (code >> 6 & 0x3f)), put(0x80 | (code & 0x3f));
-  return to;
-}
-
-void append(const uint8_t* text, size_t bytes, GrowingBuffer<uint8_t>& out) {
+void append(const uint8_t* text, size_t bytes, Out& out) {
   uint8_t* const room = out.room(bytes + kPadding);
   if (bytes > 0) memcpy(room, text, bytes);
   out.advance(bytes);
 }
 
-// Where text that stays as it is ends: what is changed, or may be by what follows it, begins there.
-const uint8_t* unchangedUntil(const uint8_t* p, const uint8_t* end, uint8_t changes) {
-  const uint8_t* last = p;  // where the last character begins
-  while (p < end) {
-    if (isAsciiBlock(p, end)) {
-      p += kBlock;
-      last = p - 1;
-      continue;
-    }
-    const uint8_t flags = propertiesOf(codeAt(p)).flags;
-    if ((flags & kStarts) == 0) return last;
-    if ((flags & changes) != 0) return p;
-    last = p;
-    p += lengthAt(p);
-  }
-  return p;
+void append(const std::string& text, Out& out) {
+  append(reinterpret_cast<const uint8_t*>(text.data()), text.size(), out);
 }
 
-void applyForm(Form form, const uint8_t* text, size_t bytes, GrowingBuffer<uint8_t>& out) {
-  const auto changes = static_cast<uint8_t>(kChanges << static_cast<uint8_t>(form));
-  const bool compatible = form == Form::kNfkc || form == Form::kNfkd;
-  const bool composes = form == Form::kNfc || form == Form::kNfkc;
-  const uint8_t *p = text, *const end = text + bytes;
-  std::vector<Symbol> symbols;
-  while (p < end) {
-    const uint8_t* const changed = unchangedUntil(p, end, changes);
-    if (changed > p) append(p, static_cast<size_t>(changed - p), out);
-    p = changed;
-    if (p == end) return;
-    symbols.clear();
-    do {
-      decompose(codeAt(p), compatible, symbols);
-      p += lengthAt(p);
-    } while (p < end && (propertiesOf(codeAt(p)).flags & kStarts) == 0);
-    reorder(symbols);
-    if (composes) compose(symbols);
-    uint8_t *const room = out.room(symbols.size() * 4 + kPadding), *to = room;
-    for (const Symbol& symbol : symbols) to = writeCode(symbol.code, to);
-    out.advance(static_cast<size_t>(to - room));
+bool isSpace(const uint8_t* p) { return (characterAt(p).classes & kSpace) != 0; }
+
+// Where the first `from` begins at or behind p, or null.
+const uint8_t* find(const uint8_t* p, const uint8_t* end, const std::string& from) {
+  const auto left = static_cast<size_t>(end - p);
+  return static_cast<const uint8_t*>(from.size() == 1 ? memchr(p, from[0], left)
+                                                      : memmem(p, left, from.data(), from.size()));
+}
+
+// How many bytes at the end of text could begin a `from` that goes on behind it.
+size_t beginningAtEnd(const uint8_t* text, size_t bytes, const std::string& from) {
+  for (size_t size = std::min(bytes, from.size() - 1); size > 0; --size) {
+    if (memcmp(text + bytes - size, from.data(), size) == 0) return size;
   }
+  return 0;
+}
+
+size_t replace(const NormalizerStep& step, const Part& part, Out& out) {
+  const uint8_t *p = part.text, *const end = p + part.bytes;
+  while (p < end) {
+    const uint8_t* const found = find(p, end, step.from);
+    if (found == nullptr) break;
+    append(p, static_cast<size_t>(found - p), out);
+    append(step.to, out);
+    p = found + step.from.size();
+  }
+  const auto left = static_cast<size_t>(end - p);
+  const size_t held = part.goesOn ? beginningAtEnd(p, left, step.from) : 0;
+  append(p, left - held, out);
+  return part.bytes - held;
+}
+
+size_t strip(const NormalizerStep& step, const Part& part, bool& begun, Out& out) {
+  size_t start = 0;
+  if (step.left && !begun) {
+    while (start < part.bytes && isSpace(part.text + start)) start += characterBytes(part.text[start]);
+  }
+  size_t end = part.bytes;
+  while (step.right && end > start && isSpace(part.text + characterBefore(part.text, end))) {
+    end = characterBefore(part.text, end);
+  }
+  begun = begun || end > start;
+  append(part.text + start, end - start, out);
+  return part.goesOn ? end : part.bytes;
+}
+
+void lowercase(const Part& part, Out& out) {
+  constexpr size_t kMost = 2;  // a lower case has at most twice the bytes
+  uint8_t *const room = out.room(part.bytes * kMost + kPadding), *to = room;
+  const uint8_t *p = part.text, *const end = p + part.bytes;
+  while (p < end) {
+    const uint32_t code = codeAt(p);
+    to = writeCode(lowerCase(code), to);
+    if (code == 0x130) to = writeCode(0x307, to);
+    p += characterBytes(*p);
+  }
+  out.advance(static_cast<size_t>(to - room));
+}
+
+void stripAccents(const Part& part, Out& out) {
+  const uint8_t *p = part.text, *const end = p + part.bytes, *kept = p;
+  for (; p < end; p += characterBytes(*p)) {
+    if (*p < 0x80 || !isAccent(codeAt(p))) continue;
+    append(kept, static_cast<size_t>(p - kept), out);
+    kept = p + characterBytes(*p);
+  }
+  append(kept, static_cast<size_t>(end - kept), out);
+}
+
+// What may be the end of the text waits for what comes behind it.
+size_t squeezeSpaces(const NormalizerStep& step, const Part& part, bool& begun, Out& out) {
+  const std::string& mark = step.from;
+  const uint8_t *p = part.text, *end = p + part.bytes;
+  const auto isMark = [&](const uint8_t* at) {
+    return !mark.empty() && at >= p && memcmp(at, mark.data(), mark.size()) == 0;
+  };
+  while (end > p && (end[-1] == ' ' || isMark(end - mark.size()))) end -= end[-1] == ' ' ? 1 : mark.size();
+  const auto whole = static_cast<size_t>(end - p);
+  while (p < end) {
+    const uint8_t* word = p;
+    while (*word == ' ') ++word;
+    if (word > p && begun) append(word - 1, 1, out);
+    const auto* after = static_cast<const uint8_t*>(memchr(word, ' ', static_cast<size_t>(end - word)));
+    if (after == nullptr) after = end;
+    append(word, static_cast<size_t>(after - word), out);
+    begun = true;
+    p = after;
+  }
+  return part.goesOn ? whole : part.bytes;
+}
+
+// Returns how much of the part has been taken. `begun`: there was a part before of which something has been taken.
+size_t applyStep(const NormalizerStep& step, const Part& part, bool& begun, Out& out) {
+  switch (step.kind) {
+    case NormalizerStep::kForm: {
+      const size_t whole = part.goesOn ? formBoundary(part.text, part.bytes) : part.bytes;
+      applyForm(step.form, part.text, whole, out);
+      return whole;
+    }
+    case NormalizerStep::kReplace:
+      return replace(step, part, out);
+    case NormalizerStep::kPrepend:
+      if (!begun && part.bytes > 0) append(step.to, out);
+      begun = begun || part.bytes > 0;
+      append(part.text, part.bytes, out);
+      return part.bytes;
+    case NormalizerStep::kStrip:
+      return strip(step, part, begun, out);
+    case NormalizerStep::kLowercase:
+      lowercase(part, out);
+      return part.bytes;
+    case NormalizerStep::kStripAccents:
+      stripAccents(part, out);
+      return part.bytes;
+    case NormalizerStep::kSqueezeSpaces:
+      return squeezeSpaces(step, part, begun, out);
+  }
+  return part.bytes;
 }
 
 }  // namespace
 
-void Normalizer::apply(const uint8_t* text, size_t bytes, GrowingBuffer<uint8_t>& out) const {
-  applyForm(*form_, text, bytes, out);
+size_t Normalizer::Stretch::push(const uint8_t* text, size_t bytes, bool goesOn, Out& out) {
+  const size_t last = steps_.size() - 1;
+  const auto madeBy = [&](size_t i) -> Out& { return i == last ? out : states_[i + 1].held; };
+  const size_t taken = applyStep(steps_[0], {text, bytes, goesOn}, states_[0].begun, madeBy(0));
+  for (size_t i = 1; i <= last; ++i) {
+    State& state = states_[i];
+    if (goesOn && state.held.size() < state.retryAt) continue;
+    const auto held = state.held.contents();
+    state.held.drop(applyStep(steps_[i], {held.data(), held.size(), goesOn}, state.begun, madeBy(i)));
+    state.retryAt = state.held.size() > kLongPiece ? 2 * state.held.size() : 0;
+  }
+  if (goesOn) return taken;
+  for (State& state : states_) state.begun = false, state.retryAt = 0;
+  return taken;
+}
+
+size_t Normalizer::Stretch::heldBytes() const {
+  size_t bytes = 0;
+  for (const State& state : states_) bytes += state.held.size();
+  return bytes;
 }
 
 std::string Normalizer::apply(std::string_view text) const {
   if (isIdentity()) return std::string(text);
   const std::string padded = std::string(text) + std::string(kPadding, '\0');
-  GrowingBuffer<uint8_t> out;
-  apply(reinterpret_cast<const uint8_t*>(padded.data()), text.size(), out);
+  Out out;
+  Stretch(*this).push(reinterpret_cast<const uint8_t*>(padded.data()), text.size(), false, out);
   const auto contents = out.contents();
   return {contents.begin(), contents.end()};
-}
-
-size_t Normalizer::boundary(const uint8_t* text, size_t bytes) const {
-  if (isIdentity()) return bytes;
-  for (size_t at = bytes; at > 0;) {
-    at = characterBefore(text, at);
-    if ((propertiesOf(codeAt(text + at)).flags & kStarts) != 0) return at;
-  }
-  return 0;
 }
 
 }  // namespace quipu::tokenizer

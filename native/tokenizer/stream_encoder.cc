@@ -6,9 +6,6 @@ namespace quipu::tokenizer {
 
 namespace {
 
-// A held piece longer than this is looked at again when it has doubled: else a long one in many parts would take
-// quadratic time.
-constexpr size_t kLongPiece = 1 << 16;
 constexpr size_t kLongestCharacter = 4;
 
 Status aborted() { return Status::error(ErrorCode::kAborted, "encoding was aborted"); }
@@ -46,7 +43,7 @@ Status StreamEncoder::advance(bool goesOn, IdSink& out) {
   TextTokenizer::Lease encoder(*tokenizer_, &cancelled_);
   const AddedTokens& added = tokenizer_->added();
   const uint8_t* const text = held_.data();
-  auto& [raw, normalized, bytesBefore] = progress_;
+  auto& [raw, normalized, bytesBefore, begun] = progress_;
   Status status;
   size_t done = 0;
   const auto each = [&](const Segment& segment) {
@@ -61,6 +58,7 @@ Status StreamEncoder::advance(bool goesOn, IdSink& out) {
     (void)take({nullptr, 0, false, {}}, *encoder, out, status);  // the stretch before it ends
     if (status.ok()) status = tokenizer_->check(segment.token, options_, bytesBefore + segment.start);
     if (status.ok()) out.push(added.list()[segment.token].id);
+    begun = true;
     done = segment.end;
   };
   const size_t from = added.split(AddedTokens::kRaw, {text, valid_, goesOn, raw.before, raw.from},
@@ -78,15 +76,13 @@ Status StreamEncoder::advance(bool goesOn, IdSink& out) {
 // Encodes text of a stretch between tokens, as far as more cannot change it; returns how much of it need not be held.
 size_t StreamEncoder::take(const TextTokenizer::Stretch& stretch, Encoder& encoder, IdSink& out, Status& status) {
   const Normalizer& normalizer = tokenizer_->normalizer();
-  Passed& passed = progress_.normalized;
-  if (normalizer.isIdentity()) return tokenizer_->encodeStretch(stretch, options_, passed, encoder, out, status);
+  if (normalizer.isIdentity()) return tokenizer_->encodeStretch(stretch, options_, progress_, encoder, out, status);
   const auto& [text, bytes, goesOn, place] = stretch;
-  const size_t whole = goesOn ? normalizer.boundary(text, bytes) : bytes;
-  normalizer.apply(text, whole, normalized_);
+  const size_t whole = normalization_.push(text, bytes, goesOn, normalized_);
   if (goesOn && normalized_.size() < normalizedRetryAt_) return whole;
   const auto held = normalized_.contents();
   normalized_.drop(
-      tokenizer_->encodeStretch({held.data(), held.size(), goesOn, {}}, options_, passed, encoder, out, status));
+      tokenizer_->encodeStretch({held.data(), held.size(), goesOn, {}}, options_, progress_, encoder, out, status));
   normalizedRetryAt_ = retryAt(normalized_.size());
   return whole;
 }

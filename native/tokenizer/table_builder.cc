@@ -2,7 +2,9 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <bit>
+#include <iterator>
 #include <new>
 
 namespace quipu::tokenizer {
@@ -36,11 +38,12 @@ uint32_t upperOf(const Merge* merge) {
 
 }  // namespace
 
-TableBuilder::TableBuilder(Tables::Kind kind, size_t bytes)
-    : kind_(kind), blob_(static_cast<uint8_t*>(malloc(bytes + kPadding))), capacity_(bytes) {
+TableBuilder::TableBuilder(Tables::Kind kind, size_t bytes, Unit unit)
+    : kind_(kind), unit_(unit), blob_(static_cast<uint8_t*>(malloc(bytes + kPadding))), capacity_(bytes) {
   if (blob_ == nullptr) throw std::bad_alloc();
   // A line of tokenizer.json has about thirty bytes; pages that are never touched take no memory.
   tokens_.reserve(bytes / 32);
+  std::fill(std::begin(fallbackIds_), std::end(fallbackIds_), kNoToken);
 }
 
 void TableBuilder::add(uint32_t id, const uint8_t* end, bool encodes) {
@@ -168,7 +171,7 @@ Status TableBuilder::finish(std::string_view document, std::shared_ptr<Tables>& 
   sizes[kBlob] = used_ + kPadding;
   sizes[kIds] = sorted.size() * sizeof(uint32_t);
   sizes[kTrie] = trie.size() * sizeof(TrieSlot);
-  sizes[kMergeOffsets] = kind_ == Tables::kMerges ? (sorted.size() + 1) * sizeof(uint32_t) : 0;
+  sizes[kMergeOffsets] = mergeOffsetsBytes(kind_, sorted.size());
   sizes[kMergeList] = words * sizeof(Merge);
   sizes[kDocument] = document.size();
   size_t starts[kSections], bytes = 0;
@@ -183,6 +186,9 @@ Status TableBuilder::finish(std::string_view document, std::shared_ptr<Tables>& 
   const auto at = [&](Section section) { return owner.get() + starts[section]; };
   auto& summary = *reinterpret_cast<Summary*>(at(kSummary));
   summary.kind = kind_;
+  summary.unit = unit_;
+  summary.mergesFallback = mergesFallback_ ? 1 : 0;
+  std::copy(std::begin(fallbackIds_), std::end(fallbackIds_), summary.fallbackIds);
   summary.vocabSize = static_cast<uint32_t>(vocabSize);
   summary.tokens = static_cast<uint32_t>(sorted.size());
   memcpy(at(kTrie), trie.data(), trie.size() * sizeof(TrieSlot));
@@ -194,6 +200,10 @@ Status TableBuilder::finish(std::string_view document, std::shared_ptr<Tables>& 
   for (uint32_t number = 0; number < sorted.size(); ++number) {
     ids[number] = tokens_[sorted[number].index].id;
     if (sorted[number].size == 1) summary.byteTokens[*sorted[number].bytes] = number;
+  }
+  if (kind_ == Tables::kScores) {
+    auto* priorities = reinterpret_cast<uint32_t*>(at(kMergeOffsets));
+    for (uint32_t number = 0; number < sorted.size(); ++number) priorities[number] = priorities_[sorted[number].index];
   }
   auto* offsets = reinterpret_cast<uint32_t*>(at(kOffsets));
   uint8_t* blob = at(kBlob);

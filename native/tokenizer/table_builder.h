@@ -19,7 +19,7 @@ namespace quipu::tokenizer {
 class TableBuilder {
  public:
   // For tokens of at most `bytes` together. May throw std::bad_alloc, as do all of its functions.
-  TableBuilder(Tables::Kind kind, size_t bytes);
+  TableBuilder(Tables::Kind kind, size_t bytes, Unit unit = Unit::kByte);
 
   // Where the bytes of the next token are to be written, and the end of the room for them.
   uint8_t* next() { return blob_.get() + used_; }
@@ -60,6 +60,13 @@ class TableBuilder {
   void addMerge(size_t leftBytes, uint32_t merged) { merges_.push_back({static_cast<uint32_t>(leftBytes), merged}); }
   void reserveMerges(size_t count) { merges_.reserve(count); }
 
+  // Of scores: the priority with which two tokens become each, by index.
+  void setPriorities(std::vector<uint32_t> priorities) { priorities_ = std::move(priorities); }
+
+  // Of characters: the id that stands for a byte; and that a merge names one of those.
+  void setFallback(uint8_t byte, uint32_t id) { fallbackIds_[byte] = id; }
+  void setMergesFallback() { mergesFallback_ = true; }
+
   Status finish(std::string_view document, std::shared_ptr<Tables>& out);
 
  private:
@@ -88,12 +95,16 @@ class TableBuilder {
   void fillMerges(std::span<const TrieEntry> sorted, uint32_t* offsets, Merge* list) const;
 
   Tables::Kind kind_;
+  Unit unit_;
+  uint32_t fallbackIds_[256];
+  bool mergesFallback_ = false;
   Freed<uint8_t> blob_;
   size_t capacity_, used_ = 0;
   std::vector<Token> tokens_;
   std::vector<TokenSlot> slots_;
   std::vector<uint32_t> tokenOfId_;  // index + 1
   std::vector<ListedMerge> merges_;
+  std::vector<uint32_t> priorities_;
   std::future<Trie> trie_;  // last: it reads the others until it is done
 };
 

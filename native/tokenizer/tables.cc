@@ -19,6 +19,7 @@ Tables::Tables(std::shared_ptr<const void> owner, const Sections& sections)
   kind_ = static_cast<Kind>(summary.kind);
   vocabSize_ = summary.vocabSize;
   tokens_ = summary.tokens;
+  ofCharacters_ = summary.unit == Unit::kCharacter;
   byteTokens_ = summary.byteTokens;
   hasAllBytes_ = true;
   for (const uint32_t token : summary.byteTokens) hasAllBytes_ = hasAllBytes_ && token != kNoToken;
@@ -27,8 +28,31 @@ Tables::Tables(std::shared_ptr<const void> owner, const Sections& sections)
   ids_ = startOf<uint32_t>(sections[kIds]);
   trie_ = startOf<TrieSlot>(sections[kTrie]);
   mergeOffsets_ = startOf<uint32_t>(sections[kMergeOffsets]);
+  priorities_ = kind_ == kScores ? mergeOffsets_ : ids_;
   merges_ = startOf<Merge>(sections[kMergeList]);
   document_ = {startOf<char>(sections[kDocument]), sections[kDocument].size()};
+}
+
+bool Tables::hasFallback() const {
+  for (uint32_t byte = 0; byte < 256; ++byte) {
+    const bool inUtf8 = byte < 0xc0 || (byte > 0xc1 && byte < 0xf5);
+    if (inUtf8 && summary().fallbackIds[byte] == kNoToken) return false;
+  }
+  return true;
+}
+
+bool Tables::isMerged(uint32_t token) const {
+  const auto part = bytesOf(idOf(token));
+  for (uint32_t other = 0; other < tokens_; ++other) {
+    const auto whole = bytesOf(idOf(other));
+    if (whole.size() <= part.size()) continue;
+    const size_t rest = whole.size() - part.size();
+    const bool first = memcmp(whole.data(), part.data(), part.size()) == 0;
+    const bool last = memcmp(whole.data() + rest, part.data(), part.size()) == 0;
+    if (first && priorityOf(other, part.size(), whole.size()) != kNever) return true;
+    if (last && priorityOf(other, rest, whole.size()) != kNever) return true;
+  }
+  return false;
 }
 
 uint32_t Tables::priorityOfLong(uint32_t merged, size_t leftBytes) const {

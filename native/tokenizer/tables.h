@@ -4,6 +4,9 @@
 // Two kinds of vocabulary differ in which pair of tokens merges first:
 //   ranks    (tiktoken) two tokens merge where their bytes together are a token, lower ids first
 //   merges   (tokenizer.json) two tokens merge where the list says so, earlier entries first
+//   scores   (SentencePiece) two tokens merge where their text together is a piece, better scores first
+//
+// Merging begins with bytes, or with characters: then every token is text, and so is every part of one.
 //
 // Tokens have numbers of their own here, in the order of their bytes: those of one script are then neighbours in every
 // table, and text in it works in a few kilobytes. Ids, which are in the order of learning, are looked up at the end.
@@ -40,23 +43,31 @@ struct Merge {
 };
 constexpr size_t kMaxLeft = 255;
 
+// kMergeOffsets: of merges, where the ways to each token begin in kMergeList; of scores, the priority of each.
 enum Section : uint32_t { kSummary, kOffsets, kBlob, kIds, kTrie, kMergeOffsets, kMergeList, kDocument, kSections };
 
-constexpr uint32_t kTablesVersion = 6;  // of what lies in the sections
+constexpr uint32_t kTablesVersion = 7;  // of what lies in the sections
 
 // Each aligned to 64 bytes. kBlob has kPadding bytes behind the last token's.
 using Sections = std::array<std::span<const uint8_t>, kSections>;
+
+// What merging begins with.
+enum class Unit : uint32_t { kByte, kCharacter };
 
 // What is in kSummary.
 struct Summary {
   uint32_t kind;  // Tables::Kind
   uint32_t vocabSize, tokens;
+  Unit unit;
+  uint32_t mergesFallback;  // whether a merge names one of fallbackIds
   uint32_t byteTokens[256];
+  uint32_t fallbackIds[256];  // for each byte the id of the token <0x00> to <0xFF>, by which a character that is no
+                              // token can be written; kNoToken where there is none, as where merging begins with bytes
 };
 
 class Tables {
  public:
-  enum Kind : uint32_t { kRanks, kMerges };
+  enum Kind : uint32_t { kRanks, kMerges, kScores };
   static constexpr uint32_t kNoChildren = 0;  // no slot fits
   static constexpr uint32_t kRootChildren = 1;
 
@@ -64,6 +75,7 @@ class Tables {
   Tables(std::shared_ptr<const void> owner, const Sections& sections);
 
   Kind kind() const { return kind_; }
+  bool ofCharacters() const { return ofCharacters_; }
   uint32_t vocabSize() const { return vocabSize_; }
   const Sections& sections() const { return sections_; }
   // What the source says besides vocabulary and merges.
@@ -84,6 +96,15 @@ class Tables {
   // The token of one byte, or kNoToken: some vocabularies lack bytes.
   uint32_t byteToken(uint8_t byte) const { return byteTokens_[byte]; }
   bool hasAllBytes() const { return hasAllBytes_; }
+  // The token of the character at p, of `bytes` bytes, or kNoToken.
+  uint32_t characterToken(const uint8_t* p, size_t bytes) const {
+    return bytes == 1 ? byteTokens_[*p] : find(p, bytes);
+  }
+  const Summary& summary() const { return *reinterpret_cast<const Summary*>(sections_[kSummary].data()); }
+  // Whether every byte of UTF-8 can be written by one of Summary::fallbackIds.
+  bool hasFallback() const;
+  // Whether a merge names that token as a part.
+  bool isMerged(uint32_t token) const;
 
   TrieSlot childOf(uint32_t children, uint8_t byte) const { return trie_[children + byte]; }
 
@@ -118,7 +139,7 @@ class Tables {
 
   // The priority with which two tokens, the left of `leftBytes`, become `merged`, of `bytes`; or kNever.
   uint32_t priorityOf(uint32_t merged, size_t leftBytes, size_t bytes) const {
-    if (kind_ == kRanks) return ids_[merged];
+    if (kind_ != kMerges) return priorities_[merged];
     if (bytes > kMaxLeft) return priorityOfLong(merged, leftBytes);
     for (uint32_t at = mergeOffsets_[merged]; at < mergeOffsets_[merged + 1]; ++at) {
       if (merges_[at].leftBytes == leftBytes) return merges_[at].priority;
@@ -133,15 +154,22 @@ class Tables {
   Sections sections_;
   Kind kind_;
   uint32_t vocabSize_, tokens_;
-  bool hasAllBytes_;
+  bool ofCharacters_, hasAllBytes_;
   const uint32_t* offsets_;
   const uint8_t* blob_;
   const uint32_t* ids_;
   const uint32_t* byteTokens_;
   const TrieSlot* trie_;
+  const uint32_t* priorities_;  // of tokens, where it is theirs and not that of a way to them
   const uint32_t* mergeOffsets_;
   const Merge* merges_;
   std::string_view document_;
 };
+
+// Bytes of the section kMergeOffsets.
+inline size_t mergeOffsetsBytes(Tables::Kind kind, size_t tokens) {
+  if (kind == Tables::kRanks) return 0;
+  return (kind == Tables::kMerges ? tokens + 1 : tokens) * sizeof(uint32_t);
+}
 
 }  // namespace quipu::tokenizer

@@ -24,7 +24,7 @@ TextTokenizer::Lease::Lease(const TextTokenizer& tokenizer, const std::atomic<bo
     }
   }
   if (encoder_ == nullptr) {
-    encoder_ = std::make_unique<Encoder>(tokenizer.tables_, tokenizer.wholePieces_);
+    encoder_ = std::make_unique<Encoder>(tokenizer.tables_, tokenizer.encoding_);
     const std::lock_guard lock(tokenizer.mutex_);
     tokenizer.idle_.reserve(++tokenizer.encoders_);  // so that giving it back takes no memory
   }
@@ -36,13 +36,14 @@ TextTokenizer::Lease::~Lease() {
   tokenizer_.idle_.push_back(std::move(encoder_));
 }
 
-TextTokenizer::TextTokenizer(std::shared_ptr<const Tables> tables, std::optional<Pattern> pattern, bool wholePieces,
-                             Normalizer normalizer, std::vector<AddedToken> added)
+TextTokenizer::TextTokenizer(std::shared_ptr<const Tables> tables, TextTokenizerParts parts)
     : tables_(std::move(tables)),
-      pattern_(pattern),
-      wholePieces_(wholePieces),
-      normalizer_(std::move(normalizer)),
-      added_(std::move(added), normalizer_),
+      pattern_(parts.pattern),
+      prepends_(parts.prepends),
+      hasSpaces_(parts.marks && parts.marks->spaces),
+      encoding_(parts.encoding),
+      normalizer_(std::move(parts.normalizer)),
+      added_(std::move(parts.added), normalizer_),
       all_(added_.list().size(), 1),
       vocabSize_(tables_->vocabSize()) {
   for (const AddedToken& token : added_.list()) vocabSize_ = std::max(vocabSize_, token.id + 1);
@@ -52,14 +53,37 @@ TextTokenizer::TextTokenizer(std::shared_ptr<const Tables> tables, std::optional
     const uint32_t size = offsets[id + 1] - offsets[id];
     if (size <= kPadding && offsets[id] < 1 << 24) shortBytes_[id] = offsets[id] << 8 | size;
   }
+  if (parts.marks) {
+    MarkCuts::Options& marks = *parts.marks;
+    const auto* const mark = reinterpret_cast<const uint8_t*>(marks.mark.data());
+    const Unknown& unknown = encoding_.unknown;
+    // What is left out is no longer beside the mark, nor is it between what it was between; unknown characters in a row
+    // may be one, of which the mark is one; and a token that is all of a piece must be looked for in all of it.
+    const bool leavesOut = !unknown.id && !(unknown.asBytes && tables_->hasFallback());
+    marks.never = !marks.everywhere &&
+                  (encoding_.wholePieces || leavesOut || tables_->characterToken(mark, marks.mark.size()) == kNoToken);
+    marks_.emplace(*tables_, marks);
+  }
   addedOfId_.reserve(added_.list().size());
   for (const AddedToken& token : added_.list()) {
     addedOfId_[token.id] = &token;
     shortBytes_[token.id] = kNotShort;
   }
+  if (parts.decoding) {
+    Decoding decoding(std::move(*parts.decoding));
+    for (uint32_t id = 0; id < vocabSize_; ++id) decoding.add(bytesOf(id));
+    decoding_ = std::move(decoding);
+  }
+}
+
+std::string TextTokenizer::firstBytesOf(uint32_t id) const {
+  if (decoding_) return decoding_->firstBytesOf(id);
+  const auto bytes = bytesOf(id);
+  return {bytes.begin(), bytes.end()};
 }
 
 std::span<const uint8_t> TextTokenizer::bytesOf(uint32_t id) const {
+  if (decoding_) return decoding_->bytesOf(id);
   if (const auto added = addedOfId_.find(id); added != addedOfId_.end()) {
     const std::string& text = added->second->text;
     return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
@@ -77,6 +101,7 @@ Status TextTokenizer::check(uint32_t token, const EncodeOptions& options, std::o
 Status TextTokenizer::parts(Text text, const EncodeOptions& options, const Progress& progress, EachPart each) const {
   Status status;
   GrowingBuffer<uint8_t> normalized;
+  Normalizer::Stretch normalization(normalizer_);
   const auto sought = soughtBy(options);
   const auto take = [&](const uint8_t* of, const Segment& part, std::optional<uint64_t> place) {
     if (status.ok() && part.token != Segment::kText) status = check(part.token, options, place);
@@ -90,7 +115,7 @@ Status TextTokenizer::parts(Text text, const EncodeOptions& options, const Progr
     size_t bytes = segment.end - segment.start;
     if (!isAsIs) {
       normalized.clear();
-      normalizer_.apply(start, bytes, normalized);
+      normalization.push(start, bytes, false, normalized);
       start = normalized.contents().data(), bytes = normalized.size();
     }
     added_.split(AddedTokens::kNormalized, {start, bytes, false, passed.before, passed.from}, sought,
@@ -108,34 +133,42 @@ Status TextTokenizer::parts(Text text, const EncodeOptions& options, const Progr
 }
 
 void TextTokenizer::encodeSegment(Encoder& encoder, const uint8_t* text, const Segment& segment, size_t stop,
-                                  IdSink& out) const {
+                                  Place place, IdSink& out) const {
   if (segment.token < Segment::kOpenText) return out.push(added_.list()[segment.token].id);
-  encoder.encode(*pattern_, {text + segment.start, text + stop, text + segment.end}, out);
+  const Encoder::Range range{text + segment.start, text + stop, text + segment.end};
+  if (pattern_) return encoder.encode(*pattern_, range, out);
+  if (!hasSpaces_) return encoder.encode(*marks_, range, out);
+  const bool prepends = prepends_ == Prepends::kEveryText || (prepends_ == Prepends::kBeginning && place.beginsText);
+  encoder.encodeSpaced(*marks_, range, prepends && !place.goesOn, out);
 }
 
 Status TextTokenizer::encode(Text text, const EncodeOptions& options, const Progress& progress, Encoder& encoder,
                              IdSink& out) const {
-  if (!pattern_) return Status::error(ErrorCode::kInternal, "text of an unknown pattern must come in pieces");
+  if (!cutsText()) return Status::error(ErrorCode::kInternal, "text of an unknown pattern must come in pieces");
   const size_t valid = text.isUtf8 ? text.bytes : validUtf8(text.data, text.bytes);
   if (options.beginning) out.push(*options.beginning);
   if (valid < text.bytes) return encodeInvalid(text, valid, options, progress, encoder, out);
   const auto sought = soughtBy(options);
   const bool isPlain = sought.empty() || memchr(sought.data(), 1, sought.size()) == nullptr;
   if (isPlain && normalizer_.isIdentity()) {  // most texts: short ones would feel the rest
-    encodeSegment(encoder, text.data, {0, text.bytes, Segment::kText}, text.bytes, out);
+    encodeSegment(encoder, text.data, {0, text.bytes, Segment::kText}, text.bytes, {!progress.begun}, out);
     return {};
   }
-  return parts(text, options, progress,
-               [&](const uint8_t* of, const Segment& part) { encodeSegment(encoder, of, part, part.end, out); });
+  bool begun = progress.begun;
+  return parts(text, options, progress, [&](const uint8_t* of, const Segment& part) {
+    encodeSegment(encoder, of, part, part.end, {!begun}, out);
+    begun = true;
+  });
 }
 
 // openai/tiktoken, src/lib.rs, _encode_bytes: the last piece of the valid text is joined with what follows. If its
 // first token is white space, so are those of white space before it.
 Status TextTokenizer::encodeInvalid(Text text, size_t valid, const EncodeOptions& options, const Progress& progress,
                                     Encoder& encoder, IdSink& out) const {
-  if (!normalizer_.isIdentity()) {
-    return Status::error(ErrorCode::kUsage, "not valid UTF-8 at byte " + std::to_string(progress.bytes + valid) +
-                                                ": this tokenizer normalizes its text, and can only take text");
+  if (!normalizer_.isIdentity() || !pattern_) {
+    const char* const why = pattern_ ? ": this tokenizer normalizes its text, and can only take text"
+                                     : ": the tokens of this tokenizer are text, and it can only take text";
+    return Status::error(ErrorCode::kUsage, "not valid UTF-8 at byte " + std::to_string(progress.bytes + valid) + why);
   }
   size_t last = valid;  // where the last piece begins
   size_t tokens = 0;    // how many ids go up to the last added token
@@ -147,7 +180,7 @@ Status TextTokenizer::encodeInvalid(Text text, size_t valid, const EncodeOptions
       for (size_t at = part.start; at < part.end; at = pieceEnd(*pattern_, of, at, part.end)) stop = at;
       last = start + stop;
     }
-    encodeSegment(encoder, of, part, stop, ids);
+    encodeSegment(encoder, of, part, stop, {false}, ids);
     if (part.token != Segment::kText) tokens = ids.count();
   });
   if (!status.ok()) return status;
@@ -185,6 +218,7 @@ Status TextTokenizer::encodePieces(Text text, std::span<const int32_t> ends, IdS
 // Where the last piece of text[start, end) ends that does not depend on what follows `end`. A piece depends on the run
 // of white space or of letters and marks after it and a little more (an apostrophe and two letters).
 size_t TextTokenizer::finishedIn(const uint8_t* text, size_t start, size_t end) const {
+  if (marks_) return static_cast<size_t>(marks_->lastCut(text + start, text + end) - text);
   constexpr size_t kMore = 8;
   size_t finished = start;
   size_t runEnd = start;  // of the run that was met last: pieces may end at every letter of it
@@ -201,9 +235,10 @@ size_t TextTokenizer::finishedIn(const uint8_t* text, size_t start, size_t end) 
   return finished;
 }
 
-size_t TextTokenizer::encodeStretch(const Stretch& stretch, const EncodeOptions& options, Passed& passed,
+size_t TextTokenizer::encodeStretch(const Stretch& stretch, const EncodeOptions& options, Progress& progress,
                                     Encoder& encoder, IdSink& out, Status& status) const {
   const auto& [text, bytes, goesOn, place] = stretch;
+  Passed& passed = progress.normalized;
   size_t done = 0;
   const auto take = [&](const Segment& part) {
     if (status.ok() && part.token < Segment::kOpenText) {
@@ -212,7 +247,12 @@ size_t TextTokenizer::encodeStretch(const Stretch& stretch, const EncodeOptions&
     if (!status.ok()) return;
     const bool open = part.token == Segment::kOpenText;
     const size_t stop = open ? finishedIn(text, part.start, part.end) : part.end;
-    if (stop > part.start) encodeSegment(encoder, text, part, stop, out);
+    if (stop > part.start) {
+      const bool continues = part.start == 0 && passed.inText;
+      encodeSegment(encoder, text, part, stop, {!progress.begun, continues}, out);
+      progress.begun = true;
+      passed.inText = open;
+    }
     done = stop;
   };
   const size_t from = added_.split(AddedTokens::kNormalized, {text, bytes, goesOn, passed.before, passed.from},
@@ -226,7 +266,27 @@ size_t TextTokenizer::encodeStretch(const Stretch& stretch, const EncodeOptions&
   return done;
 }
 
-Status TextTokenizer::decode(std::span<const int32_t> ids, bool special, GrowingBuffer<uint8_t>& out) const {
+Status TextTokenizer::outside(int32_t id) const {
+  return Status::error(ErrorCode::kUsage,
+                       "ids: expected ids from 0 to " + std::to_string(vocabSize_ - 1) + ", got " + std::to_string(id));
+}
+
+bool TextTokenizer::isLeftOut(uint32_t id, bool special) const {
+  const auto added = addedOfId_.find(id);
+  return added != addedOfId_.end() && added->second->special && !special;
+}
+
+Status TextTokenizer::decode(std::span<const int32_t> ids, bool special, bool lossy,
+                             GrowingBuffer<uint8_t>& out) const {
+  if (decoding_) {
+    Decoding::Text text(*decoding_, lossy, out);
+    for (const int32_t id : ids) {
+      if (static_cast<uint32_t>(id) >= vocabSize_) return outside(id);
+      if (!isLeftOut(static_cast<uint32_t>(id), special)) text.add(static_cast<uint32_t>(id));
+    }
+    text.end();
+    return {};
+  }
   constexpr size_t kTogether = 256;
   const uint8_t* blob = tables_->blob();
   while (!ids.empty()) {
@@ -235,19 +295,14 @@ Status TextTokenizer::decode(std::span<const int32_t> ids, bool special, Growing
     uint8_t *to = out.room(some.size() * kPadding), *start = to;
     for (const int32_t signedId : some) {
       const auto id = static_cast<uint32_t>(signedId);
-      if (id >= vocabSize_) {
-        return Status::error(ErrorCode::kUsage, "ids: expected ids from 0 to " + std::to_string(vocabSize_ - 1) +
-                                                    ", got " + std::to_string(signedId));
-      }
+      if (id >= vocabSize_) return outside(signedId);
       const uint32_t place = shortBytes_[id];
       if ((place & 0xff) != kNotShort) {
         memcpy(to, blob + (place >> 8), kPadding);
         to += place & 0xff;
         continue;
       }
-      if (const auto added = addedOfId_.find(id); added != addedOfId_.end() && added->second->special && !special) {
-        continue;
-      }
+      if (isLeftOut(id, special)) continue;
       const auto bytes = bytesOf(id);
       out.advance(static_cast<size_t>(to - start));
       start = to = out.room(bytes.size() + kTogether * kPadding);

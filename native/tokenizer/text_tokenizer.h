@@ -12,8 +12,10 @@
 
 #include "core/error.h"
 #include "tokenizer/added_tokens.h"
+#include "tokenizer/decoding.h"
 #include "tokenizer/encoder.h"
 #include "tokenizer/growing_buffer.h"
+#include "tokenizer/mark_cuts.h"
 #include "tokenizer/normalizer.h"
 
 namespace quipu::tokenizer {
@@ -31,28 +33,43 @@ struct Text {
   bool isUtf8 = false;  // known to be valid
 };
 
-// Of a text in parts: what a pass over added tokens has to know of what came before (AddedTokens::Scan).
+// Of a text in parts: what a pass over added tokens has to know of what came before (AddedTokens::Scan), and whether
+// the text goes on that was there last.
 struct Passed {
   uint8_t before = 0;
   size_t from = 0;
+  bool inText = false;
 };
 
 // Where a text in parts has come to.
 struct Progress {
   Passed raw, normalized;
   uint64_t bytes = 0;  // that came before
+  bool begun = false;  // a token or text came before
+};
+
+// What a mark is put in front of, of text whose spaces become marks and that does not begin with one (tokenizers,
+// pre_tokenizers/metaspace.rs).
+enum class Prepends : uint8_t { kNothing, kBeginning, kEveryText };
+
+struct TextTokenizerParts {
+  std::optional<Pattern> pattern;          // how text is cut:
+  std::optional<MarkCuts::Options> marks;  // in front of marks; neither: by the caller (encodePieces)
+  Prepends prepends = Prepends::kNothing;
+  EncoderOptions encoding;
+  Normalizer normalizer;
+  std::vector<AddedToken> added;
+  std::optional<Decoding::Steps> decoding;  // nothing: text is the bytes of tokens
 };
 
 class TextTokenizer {
  public:
-  // No pattern: texts are cut by the caller (encodePieces).
-  TextTokenizer(std::shared_ptr<const Tables> tables, std::optional<Pattern> pattern, bool wholePieces,
-                Normalizer normalizer, std::vector<AddedToken> added);
+  TextTokenizer(std::shared_ptr<const Tables> tables, TextTokenizerParts parts);
 
   const Tables& tables() const { return *tables_; }
   const Normalizer& normalizer() const { return normalizer_; }
   const AddedTokens& added() const { return added_; }
-  std::optional<Pattern> pattern() const { return pattern_; }
+  bool cutsText() const { return pattern_ || marks_; }
   uint32_t vocabSize() const { return vocabSize_; }
 
   // An encoder from the pool. It remembers what it met, so a thread keeps one for all of its texts.
@@ -71,8 +88,8 @@ class TextTokenizer {
   };
 
   // Ids of any bytes, of a text or of the end of one that has come to `progress`. What is not valid UTF-8 is encoded as
-  // tiktoken does: text up to its last piece as text, the rest as one piece; with a normalizer it is ERR_USAGE. May
-  // throw std::bad_alloc, as do the others.
+  // tiktoken does: text up to its last piece as text, the rest as one piece; with a normalizer, or where tokens are
+  // text, it is ERR_USAGE. May throw std::bad_alloc, as do the others.
   Status encode(Text text, const EncodeOptions& options, const Progress& progress, Encoder& encoder, IdSink& out) const;
   Status encode(Text text, const EncodeOptions& options, IdSink& out) const {
     Lease encoder(*this);
@@ -93,8 +110,8 @@ class TextTokenizer {
     bool goesOn;                    // more text may follow: what that could change is left
     std::optional<uint64_t> place;  // of its beginning in the whole text, where that is not normalized
   };
-  // Returns how much is encoded, from where `passed` then tells.
-  size_t encodeStretch(const Stretch& stretch, const EncodeOptions& options, Passed& passed, Encoder& encoder,
+  // Returns how much is encoded, from where `progress.normalized` then tells.
+  size_t encodeStretch(const Stretch& stretch, const EncodeOptions& options, Progress& progress, Encoder& encoder,
                        IdSink& out, Status& status) const;
 
   // Which added tokens are looked for.
@@ -104,24 +121,37 @@ class TextTokenizer {
   // ERR_USAGE for a special token that the options refuse; `place` is where it is.
   Status check(uint32_t token, const EncodeOptions& options, std::optional<uint64_t> place) const;
 
-  // ERR_USAGE for an id outside the vocabulary.
-  Status decode(std::span<const int32_t> ids, bool special, GrowingBuffer<uint8_t>& out) const;
+  // Into an empty buffer; `lossy` as in Decoding. ERR_USAGE for an id outside the vocabulary.
+  Status decode(std::span<const int32_t> ids, bool special, bool lossy, GrowingBuffer<uint8_t>& out) const;
+  // Of an id in a text, or at its beginning.
   std::span<const uint8_t> bytesOf(uint32_t id) const;
+  std::string firstBytesOf(uint32_t id) const;
 
  private:
   Status encodeInvalid(Text text, size_t valid, const EncodeOptions& options, const Progress& progress,
                        Encoder& encoder, IdSink& out) const;
-  // Encodes the pieces of a segment that begin before `stop`.
-  void encodeSegment(Encoder& encoder, const uint8_t* text, const Segment& segment, size_t stop, IdSink& out) const;
+  // Encodes the pieces of a segment that begin before `stop`. `beginsText`: of the whole text, at its beginning;
+  // `goesOn`: the beginning of the segment came before.
+  struct Place {
+    bool beginsText, goesOn = false;
+  };
+  void encodeSegment(Encoder& encoder, const uint8_t* text, const Segment& segment, size_t stop, Place place,
+                     IdSink& out) const;
   size_t finishedIn(const uint8_t* text, size_t start, size_t end) const;
+  Status outside(int32_t id) const;
+  bool isLeftOut(uint32_t id, bool special) const;
 
   std::shared_ptr<const Tables> tables_;
   std::optional<Pattern> pattern_;
-  bool wholePieces_;
+  std::optional<MarkCuts> marks_;
+  Prepends prepends_;
+  bool hasSpaces_;  // which become marks
+  EncoderOptions encoding_;
   Normalizer normalizer_;
   AddedTokens added_;
   std::vector<uint8_t> all_;  // allows every added token
   uint32_t vocabSize_;
+  std::optional<Decoding> decoding_;
   std::vector<uint32_t> shortBytes_;  // of each id: where its bytes are in the tables << 8 | how many; see kNotShort
   std::unordered_map<uint32_t, const AddedToken*> addedOfId_;
   mutable std::mutex mutex_;

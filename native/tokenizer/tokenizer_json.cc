@@ -5,6 +5,7 @@
 
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/json_reader.h"
+#include "tokenizer/pre_tokenizer_unit.h"
 #include "tokenizer/table_builder.h"
 #include "tokenizer/unicode.h"
 
@@ -22,9 +23,15 @@ bool isUtf8(std::string_view text) {
   return validUtf8(reinterpret_cast<const uint8_t*>(text.data()), text.size()) == text.size();
 }
 
+// Whether it has the form of a token by which a byte is written.
+bool isFallback(const TableBuilder::Query& token) {
+  return token.size == 6 && memcmp(token.bytes, "<0x", 3) == 0 && token.bytes[5] == '>';
+}
+
 class Reader {
  public:
-  Reader(std::string_view file, TokenizerJson& out) : file_(file), out_(out), builder_(Tables::kMerges, file.size()) {}
+  Reader(std::string_view file, Unit unit, TokenizerJson& out)
+      : file_(file), out_(out), unit_(unit), builder_(Tables::kMerges, file.size(), unit) {}
 
   // `checked`: what was taken out of the file is known to be valid UTF-8.
   Status read(bool& checked);
@@ -35,6 +42,8 @@ class Reader {
   bool readVocab(JsonReader& json);
   bool readMerges(JsonReader& json);
   bool readToken(JsonReader& json, std::string_view& raw, const uint8_t*& end, bool& encodes, std::string& storage);
+  bool readText(JsonReader& json, std::string_view& raw, const uint8_t*& end, std::string& storage);
+  void findFallback();
   bool readId(JsonReader& json, std::string_view raw, uint32_t& id);
   bool readPlainMerge(JsonReader& json, size_t rank);
   bool readMerge(JsonReader& json, size_t rank);
@@ -52,6 +61,7 @@ class Reader {
 
   std::string_view file_;
   TokenizerJson& out_;
+  const Unit unit_;
   TableBuilder builder_;
   bool hasVocab_ = false;
   size_t mergesAt_ = 0;  // of a list that comes before the vocabulary
@@ -140,6 +150,11 @@ bool Reader::readModel(JsonReader& json) {
 bool Reader::readToken(JsonReader& json, std::string_view& raw, const uint8_t*& end, bool& encodes,
                        std::string& storage) {
   if (json.peek() != '"') return false;
+  if (unit_ == Unit::kCharacter) {
+    if (!readText(json, raw, end, storage)) return false;
+    encodes = end > builder_.next();
+    return true;
+  }
   const size_t quote = json.at();
   const AlphabetText read = readAlphabet(file_, quote + 1, builder_.next(), builder_.full());
   raw = file_.substr(quote + 1, read.at - quote - 1);
@@ -163,6 +178,31 @@ bool Reader::readToken(JsonReader& json, std::string_view& raw, const uint8_t*& 
     }
   }
   return true;
+}
+
+// A token that is text.
+bool Reader::readText(JsonReader& json, std::string_view& raw, const uint8_t*& end, std::string& storage) {
+  checked_ = false;
+  if (!json.string(raw)) return false;
+  std::string_view text = raw;
+  if (!unescaped(text, storage)) return false;
+  memcpy(builder_.next(), text.data(), text.size());
+  end = builder_.next() + text.size();
+  return true;
+}
+
+// The tokens by which bytes are written.
+void Reader::findFallback() {
+  constexpr char kHex[] = "0123456789ABCDEF";
+  for (uint32_t byte = 0; byte < 256; ++byte) {
+    uint8_t name[6 + kPadding] = {'<', '0', 'x', 0, 0, '>'};
+    name[3] = static_cast<uint8_t>(kHex[byte / 16]);
+    name[4] = static_cast<uint8_t>(kHex[byte % 16]);
+    TableBuilder::Query query = builder_.prefetch(name, 6);
+    builder_.find({&query, 1});
+    if (query.index != TableBuilder::kNoIndex)
+      builder_.setFallback(static_cast<uint8_t>(byte), builder_.idOf(query.index));
+  }
 }
 
 bool Reader::readId(JsonReader& json, std::string_view raw, uint32_t& id) {
@@ -208,14 +248,23 @@ bool Reader::readVocab(JsonReader& json) {
     const std::string id = std::to_string(builder_.idOf(twice.index));
     fail(twice.sameId ? "model.vocab: id " + id + " has two tokens"
                       : "model.vocab: the token of id " + id + " is there twice");
+  } else if (unit_ == Unit::kCharacter) {
+    findFallback();
   }
   return true;
 }
 
 void Reader::addMerge(size_t rank, std::string_view whole, std::string_view first, std::string_view second) {
+  uint8_t* const to = batchBytes_ + batchUsed_;
+  if (unit_ == Unit::kCharacter) {
+    if (first.empty() || second.empty() || first.size() + second.size() > kMaxTokenBytes) return failMerge(rank, whole);
+    memcpy(to, first.data(), first.size());
+    memcpy(to + first.size(), second.data(), second.size());
+    const auto from = static_cast<size_t>(whole.data() - file_.data());
+    return addMerge(rank, from, from + whole.size(), first.size(), second.size());
+  }
   std::string together(first);
   together += second;
-  uint8_t* const to = batchBytes_ + batchUsed_;
   if (together.size() <= kMaxTokenBytes && writeAlphabet(together, to) != nullptr) {
     const auto left = static_cast<size_t>(writeAlphabet(first, to) - to);
     const auto right = static_cast<size_t>(writeAlphabet(second, to + left) - to) - left;
@@ -263,6 +312,7 @@ void Reader::flushMerges() {
     }
     if (found && left.index != TableBuilder::kNoIndex && right.index != TableBuilder::kNoIndex) {
       builder_.addMerge(left.size, static_cast<uint32_t>(lastMerged_));
+      if (isFallback(left) || isFallback(right)) builder_.setMergesFallback();
     } else {
       failMerge(batch_[i].rank, file_.substr(batch_[i].from, batch_[i].to - batch_[i].from));
     }
@@ -276,6 +326,7 @@ void Reader::failMerge(size_t rank, std::string_view whole) {
 
 // A merge of two parts of the alphabet; false, and nothing read, where it is something else.
 bool Reader::readPlainMerge(JsonReader& json, size_t rank) {
+  if (unit_ == Unit::kCharacter) return false;
   const size_t from = json.at();
   const auto fail = [&] {
     json.seek(from);
@@ -302,13 +353,13 @@ bool Reader::readMerge(JsonReader& json, size_t rank) {
   const char first = json.peek();
   const size_t from = json.at();
   checked_ = false;
-  std::string storage[2];
+  std::string storage[2];  // of no memory where nothing is escaped
   std::string_view left, right;
   bool two = false;
   if (first == '"') {
     if (!json.string(left) || !unescaped(left, storage[0])) return false;
     const size_t space = left.find(' ');
-    two = space != std::string_view::npos;
+    two = space != std::string_view::npos && left.find(' ', space + 1) == std::string_view::npos;
     if (two) right = left.substr(space + 1), left = left.substr(0, space);
   } else if (first == '[') {
     json.take('[');
@@ -364,7 +415,7 @@ Status Reader::read(bool& checked) {
 Status readTokenizerJson(std::string_view file, TokenizerJson& out) {
   if (file.starts_with("\xef\xbb\xbf")) file.remove_prefix(3);  // a byte order mark
   bool checked;
-  Status status = Reader(file, out).read(checked);
+  Status status = Reader(file, unitOf(file), out).read(checked);
   if (!checked && !isUtf8(file)) return Status::error(ErrorCode::kTokenizerInvalid, "not valid UTF-8");
   return status;
 }

@@ -54,6 +54,19 @@ inline uint32_t codeAt(const uint8_t* p) {
   return (lead & 0x07) << 18 | (p[1] & 0x3fu) << 12 | (p[2] & 0x3fu) << 6 | (p[3] & 0x3fu);
 }
 
+// Bytes of the character that begins with `lead`, in valid UTF-8.
+inline size_t characterBytes(uint8_t lead) { return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4; }
+
+// Writes a character, of at most four bytes, and returns its end.
+inline uint8_t* writeCode(uint32_t code, uint8_t* to) {
+  const auto put = [&](uint32_t byte) { *to++ = static_cast<uint8_t>(byte); };
+  if (code < 0x80) return put(code), to;
+  if (code < 0x800) return put(0xc0 | code >> 6), put(0x80 | (code & 0x3f)), to;
+  if (code < 0x10000) return put(0xe0 | code >> 12), put(0x80 | (code >> 6 & 0x3f)), put(0x80 | (code & 0x3f)), to;
+  put(0xf0 | code >> 18), put(0x80 | (code >> 12 & 0x3f)), put(0x80 | (code >> 6 & 0x3f)), put(0x80 | (code & 0x3f));
+  return to;
+}
+
 // Where the character before `at` begins.
 inline size_t characterBefore(const uint8_t* text, size_t at) {
   do --at;

@@ -51,11 +51,11 @@ bool isSound(const Sections& sections, Tables::Kind kind) {
   const auto offsetsOf = [](uint64_t count) { return (count + 1) * sizeof(uint32_t); };
   if (sections[kOffsets].size() != offsetsOf(summary.vocabSize)) return false;
   const uint32_t blobBytes = reinterpret_cast<const uint32_t*>(sections[kOffsets].data())[summary.vocabSize];
-  return summary.kind == kind && summary.vocabSize <= kNoToken && summary.tokens <= summary.vocabSize &&
-         sections[kBlob].size() == uint64_t{blobBytes} + kPadding &&
+  return summary.kind == kind && summary.unit <= Unit::kCharacter && summary.vocabSize <= kNoToken &&
+         summary.tokens <= summary.vocabSize && sections[kBlob].size() == uint64_t{blobBytes} + kPadding &&
          sections[kIds].size() == summary.tokens * sizeof(uint32_t) && sections[kTrie].size() % sizeof(TrieSlot) == 0 &&
          sections[kMergeList].size() % sizeof(Merge) == 0 &&
-         sections[kMergeOffsets].size() == (kind == Tables::kMerges ? offsetsOf(summary.tokens) : 0);
+         sections[kMergeOffsets].size() == mergeOffsetsBytes(kind, summary.tokens);
 }
 
 // The description comes before the sections of the tables.

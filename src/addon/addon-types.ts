@@ -99,8 +99,18 @@ export interface NativeDeviceAddon {
   CancelFlag: new () => NativeCancelFlag;
 }
 
+/** What the modules of devices export besides whose programs can be planned: all but the tests' reference. */
+export interface NativePlanningAddon extends NativeDeviceAddon {
+  /**
+   * Bytes that runs of a program take of a device beside its buffers, by their kinds: of the CPU's with so many threads arena, scratch and
+   * shared workspace, of a GPU arena, workspace and what a run comes to. `buffers` has three numbers for each of the program's: bytes, index
+   * bound, and 0 where it is read-only. Nothing is allocated, and no device need be there.
+   */
+  workspaceOf(target: string, threads: number, stream: Uint32Array, buffers: Float64Array): number[];
+}
+
 /** What the module of the CUDA device exports besides. */
-export interface NativeCudaAddon extends NativeDeviceAddon {
+export interface NativeCudaAddon extends NativePlanningAddon {
   /** The CUDA version of the driver and of the build, then every GPU that the driver shows; throws where there is none. */
   gpus(): [driver: string, build: string, ...gpus: [name: string, capability: string, bytes: number, free: number][]];
 }
@@ -115,6 +125,14 @@ export interface NativeVocabulary {
   tokens(): number;
   /** Whether every byte is a token. */
   hasAllBytes(): boolean;
+  /** Whether tokens are text and not bytes. */
+  ofCharacters(): boolean;
+  /** The id of a token that text can become, or −1. */
+  find(text: string): number;
+  /** Whether a merge names that token as a part. */
+  isMerged(text: string): boolean;
+  /** Whether every byte of UTF-8 has a token <0x00> to <0xFF>, and whether a merge names one of those. */
+  fallback(): [isThere: boolean, isMerged: boolean];
   /** Whether it came from a prepared table. */
   prepared(): boolean;
 }
@@ -139,7 +157,8 @@ export interface NativeTokenizer {
   ): Promise<{ places: ArrayBuffer; ids?: readonly ArrayBuffer[] }>;
   decode(ids: Int32Array, special: boolean): string;
   decodeBytes(ids: Int32Array, special: boolean): ArrayBuffer;
-  bytesOf(id: number): ArrayBuffer;
+  /** `first`: at the beginning of a text. */
+  bytesOf(id: number, first: boolean): ArrayBuffer;
 }
 
 /** One call at a time; a promise where much is held. */
@@ -171,7 +190,7 @@ export interface NativeTokenizerTrainer {
 }
 
 /** What quipu.node exports: the CPU device, and what is no device's. */
-export interface NativeAddon extends NativeDeviceAddon {
+export interface NativeAddon extends NativePlanningAddon {
   Vocabulary: {
     /** `description` goes into a prepared table that is made. */
     new (
@@ -181,16 +200,30 @@ export interface NativeAddon extends NativeDeviceAddon {
       description?: string,
     ): NativeVocabulary;
     new (format: "packed", ranks: string): NativeVocabulary;
+    /** Of SentencePiece, by id: texts that end at `ends`, priorities and kinds (native/tokenizer/scored_pieces.h). */
+    new (
+      format: "pieces",
+      texts: Uint8Array,
+      ends: Uint32Array,
+      priorities: Uint32Array,
+      kinds: Uint8Array,
+    ): NativeVocabulary;
   };
   Tokenizer: new (
     vocabulary: NativeVocabulary,
     /** An index of native/tokenizer/pretokenizer.h, or −1. */
     pattern: number,
     wholePieces: boolean,
-    /** The normal form, by its number in native/tokenizer/normalizer.h; -1 for none. */
-    form: number,
+    /** A kind of native/tokenizer/normalizer.h and two values for each step, one after another. */
+    normalizer: (string | number | boolean)[],
     /** id, text, flags of each added token, one after another. */
     added: (number | string)[],
+    /** Where tokens are text and the engine cuts: mark, everywhere, spaces, prepends (native/tokenizer/mark_cuts.h). */
+    marks: (string | number | boolean)[] | null,
+    /** What becomes of characters that are no tokens: their bytes, an id or −1, fused (native/tokenizer/encoder.h). */
+    unknown: (number | boolean)[],
+    /** Where tokens are text: bytes, stripped, strips, droppedInFirst, and two texts for each replacement (native/tokenizer/decoding.h). */
+    decoding: (string | number | boolean)[] | null,
   ) => NativeTokenizer;
   EncodeStream: new (tokenizer: NativeTokenizer, ...options: NativeEncodeOptions) => NativeEncodeStream;
   /** `folder` is where counts go that do not fit `memory`; `runs` are files of counts made before. */
@@ -208,16 +241,6 @@ export interface NativeAddon extends NativeDeviceAddon {
   describePrepared(path: string, most: number): [kind: string, version: number, description: string] | null;
   /** "" where this descriptor has the lock of its file now (flock), "held" where another has it, else what the system says. */
   tryLock(fd: number): string;
-  /**
-   * Bytes of arena, scratch and shared workspace that runs of a program take, of a device with so many threads. `buffers` has three numbers for
-   * each of the program's: bytes, index bound, and 0 where it is read-only. Nothing is allocated.
-   */
-  workspaceOf(
-    target: string,
-    threads: number,
-    stream: Uint32Array,
-    buffers: Float64Array,
-  ): [arena: number, scratch: number, shared: number];
   /** Instruction sets with kernels that this machine can run, slowest first. */
   targets(): string[];
   /** What compiled it, as "g++ 12.2.0", and with the headers of which glibc, as "2.36"; "" for another C library. */

@@ -11,21 +11,24 @@ import { type ExpectedSpeed, expectSpeed } from "./speed.js";
 export interface PlanOptions
   extends Pick<
     LoadOptions,
-    "batchSize" | "cacheTokens" | "contextLength" | "fuse" | "kvCache" | "quantize" | "slots" | "threads" | "signal"
+    | ("batchSize" | "cacheTokens" | "contextLength" | "device" | "fuse" | "kvCache" | "quantize" | "slots" | "threads")
+    | "signal"
   > {
-  /** Whether to measure this machine for what speed to expect, seconds a format; default true. */
+  /** Whether to measure this machine for what speed to expect, seconds a format; default true. Of a GPU nothing is measured. */
   readonly speed?: boolean | undefined;
   /** Told how many of the formats are measured, and of how many. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
+/** Why no speed is expected of a GPU. */
+const OF_GPUS = "nothing is measured of a GPU by a plan; a benchmark of the loaded model tells its speed.";
 /** A measurement that the system gives no memory, or no thread. */
 const REFUSED = ["ERR_OUT_OF_MEMORY", "ERR_DEVICE_UNAVAILABLE"];
 
-const { batchSize, cacheTokens, contextLength, fuse, kvCache, quantize, slots, threads } = LOAD_OPTIONS;
+const { batchSize, cacheTokens, contextLength, device, fuse, kvCache, quantize, slots, threads } = LOAD_OPTIONS;
 
 export const PLAN_OPTIONS: Kinds<PlanOptions> = {
-  ...{ batchSize, cacheTokens, contextLength, fuse, kvCache, quantize, slots, threads },
+  ...{ batchSize, cacheTokens, contextLength, device, fuse, kvCache, quantize, slots, threads },
   ...{ speed: flag, onProgress: callback, signal: abortSignal },
 };
 
@@ -46,12 +49,13 @@ export interface ModelPlan extends Omit<CheckpointPlan, "loads"> {
 }
 
 /**
- * Plans the loads of a checkpoint on this machine: those with the format and the cache that the options name, of those that they do not
+ * Plans the loads of a checkpoint on this machine, or on one of its GPUs: those with the format and the cache that the options name, of those that they do not
  * name all. Weights are not read, but for a stored head beside a config that ties it, and that of a folder alone.
  *
  * @param from a folder (a path or a file URL), a name, nothing for the embedded storyteller, or a source of headers. Of "org/name" that
  *   the hub's cache does not have, the hub is asked for headers alone.
- * @throws {QuipuError} ERR_MODEL_NOT_FOUND, ERR_PULL, ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED, ERR_USAGE, ERR_ABORTED; what a source throws.
+ * @throws {QuipuError} ERR_MODEL_NOT_FOUND, ERR_PULL, ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED, ERR_USAGE, ERR_ABORTED,
+ *   ERR_DEVICE_UNAVAILABLE (no such GPU, or no module for it); what a source throws.
  *   That a load does not fit is no error.
  */
 export async function planModel(from?: string | URL | CheckpointSource, given?: PlanOptions): Promise<ModelPlan> {
@@ -62,6 +66,7 @@ export async function planModel(from?: string | URL | CheckpointSource, given?: 
   const machine = { cpu, target, threads: threadsFor(options.threads) };
   const measured = plan.loads.filter(({ kvCache, fits }) => fits && kvCache === (options.kvCache ?? "f16"));
   if (!speed || measured.length === 0) return { ...plan, ...machine };
+  if (plan.gpu !== undefined) return { ...plan, ...machine, speedProblem: OF_GPUS };
   onProgress?.(0, measured.length);
   let roofs: Roofs | undefined;
   let speedProblem: string | undefined;

@@ -54,6 +54,8 @@ export interface SafetensorsFile {
   /** Tells it, with what is in it, from other files: what the system says of it, and a hash of its header. */
   readonly identity: string;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** `__metadata__`: what the file says of itself. */
+  readonly metadata: ReadonlyMap<string, string>;
 }
 
 /**
@@ -67,8 +69,8 @@ export async function readSafetensors(path: string): Promise<SafetensorsFile> {
   const { file, size } = opened;
   try {
     const read = (first: number, last: number) => readAt(path, file, first, last - first, CODE);
-    const { tensors, hash } = await readHeader(path, size, read);
-    return { path, size, identity: `${identityOf(await file.stat({ bigint: true }))}:${hash}`, tensors };
+    const { hash, ...header } = await readHeader(path, size, read);
+    return { path, size, identity: `${identityOf(await file.stat({ bigint: true }))}:${hash}`, ...header };
   } finally {
     await file.close();
   }
@@ -86,8 +88,8 @@ export async function readSourceSafetensors(
     const { buffer, byteOffset, byteLength } = await readSource(source, name, first, Math.min(last, size), signal);
     return Buffer.from(buffer, byteOffset, byteLength);
   };
-  const { tensors, hash } = await readHeader(path, size, read);
-  return { path, size, identity: hash, tensors };
+  const { hash, ...header } = await readHeader(path, size, read);
+  return { path, size, identity: hash, ...header };
 }
 
 /** `read` gives the bytes [first, last) of the file, fewer at its end. */
@@ -95,7 +97,7 @@ async function readHeader(
   path: string,
   size: number,
   read: (first: number, last: number) => Promise<Buffer>,
-): Promise<{ tensors: Map<string, TensorInfo>; hash: string }> {
+): Promise<Pick<SafetensorsFile, "tensors" | "metadata"> & { hash: string }> {
   const name = basename(path);
   const fail = (what: string): never => {
     throw new QuipuError(CODE, `${name}: ${what}`);
@@ -118,14 +120,18 @@ async function readHeader(
   if (text[0] !== 0x7b) fail("the header does not begin with '{'. Is it a safetensors file?");
   const header = parseJsonObject(text, `${name}: header`, CODE);
   const hash = createHash("sha256").update(text).digest("hex");
-  return { tensors: tensorsOf(header, 8 + length, size, name), hash };
+  const { __metadata__: metadata = {}, ...tensors } = header;
+  return {
+    tensors: tensorsOf(tensors, 8 + length, size, name),
+    metadata: metadataOf(metadata, name),
+    hash,
+  };
 }
 
 function tensorsOf(header: JsonObject, dataStart: number, fileSize: number, fileName: string): Map<string, TensorInfo> {
   const tensors = new Map<string, TensorInfo>();
   for (const [name, entry] of Object.entries(header)) {
-    if (name === "__metadata__") checkMetadata(entry, fileName);
-    else tensors.set(name, readTensor(name, entry, dataStart, fileSize - dataStart, fileName));
+    tensors.set(name, readTensor(name, entry, dataStart, fileSize - dataStart, fileName));
   }
   let end = dataStart;
   let previous = "the header";
@@ -171,8 +177,10 @@ function readTensor(name: string, entry: unknown, dataStart: number, dataBytes: 
   return { name, dtype, shape, offset: dataStart + begin, bytes: end - begin };
 }
 
-function checkMetadata(entry: unknown, fileName: string): void {
-  if (isJsonObject(entry) && Object.values(entry).every((value) => typeof value === "string")) return;
+function metadataOf(entry: unknown, fileName: string): Map<string, string> {
+  if (isJsonObject(entry) && Object.values(entry).every((value) => typeof value === "string")) {
+    return new Map(Object.entries(entry) as [string, string][]);
+  }
   throw new QuipuError(
     "ERR_MODEL_INVALID",
     `${fileName}: __metadata__: expected texts by name, got ${shownJson(entry)}`,

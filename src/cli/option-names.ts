@@ -3,27 +3,39 @@ import { type Fitting, fittingSentence, type QuipuError } from "../errors.js";
 
 /** An option of the library, and the command line's; in an error that begins with its name. */
 const NAMES: Readonly<Record<string, string>> = {
+  batch: "--batch",
   batchSize: "--batch-size",
   bosToken: "--bos",
+  clip: "--clip",
+  coolDown: "--cool-down",
+  data: "--data",
   chatTemplate: "--chat-template",
   checkpoint: "--checkpoint",
   contextLength: "--ctx-size",
   continueFinalMessage: "--continue",
   depth: "--depth",
   device: "--device",
+  document: "--document",
   encoding: "--encoding",
   eosToken: "--eos",
+  evaluateEvery: "--evaluate-every",
+  evaluateTokens: "--evaluate-tokens",
   field: "--field",
   files: "files",
   format: "--format",
   frequencyPenalty: "--frequency-penalty",
   genTokens: "--gen-tokens",
+  heldOut: "--held-out",
+  holdOut: "--hold-out",
+  init: "--init",
+  keep: "--keep",
   include: "--include",
   kvCache: "--kv-cache",
   logitBias: "--logit-bias",
   logprobs: "--logprobs",
   maxTokens: "--max-tokens",
   memory: "--memory",
+  microBatch: "--micro-batch",
   minFrequency: "--min-frequency",
   minP: "--min-p",
   minPieceCount: "--min-piece-count",
@@ -34,22 +46,35 @@ const NAMES: Readonly<Record<string, string>> = {
   presencePenalty: "--presence-penalty",
   promptTokens: "--prompt-tokens",
   quantize: "--quantize",
+  ramp: "--ramp",
+  rate: "--lr",
+  recompute: "--recompute",
   repeatPenalty: "--repeat-penalty",
   repeats: "--repeats",
+  resume: "--resume",
+  saveEvery: "--save-every",
+  schedule: "--schedule",
+  seconds: "--time",
   seed: "--seed",
+  sequence: "--seq",
   special: "--special",
   specialTokens: "--special",
   stop: "--stop",
   stopIds: "--stop-id",
+  steps: "--steps",
   system: "--system",
   temperature: "--temp",
   templateVariables: "--template-var",
   threads: "--threads",
+  tokenizer: "--tokenizer",
+  tokens: "--tokens",
   tools: "--tools",
   top: "--top",
   topK: "--top-k",
   topP: "--top-p",
   vocabSize: "--vocab-size",
+  warmUp: "--warm-up",
+  weightDecay: "--weight-decay",
 };
 
 /** The options that help, where an error names none at its beginning. */
@@ -65,6 +90,7 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
   mmap: "without --no-mmap",
   nGpuLayers: "-ngl 0",
   onOverflow: "--ctx-size, --on-overflow truncate-head, truncate-middle or slide",
+  resume: "--resume, or another --out",
   raw: "without --chat, --system, --messages, --tools and --template-var; or with --chat-template",
   verify: "with --verify",
 };
@@ -81,5 +107,6 @@ export function inOptionNames({ message, option, fitting }: QuipuError): string 
 
 function withValue(option: string, value: Fitting[string]): string {
   if (option === "mmap" && value === true) return "without --no-mmap";
-  return `${NAMES[option] ?? option} ${value}`;
+  const name = NAMES[option] ?? option;
+  return value === true ? name : `${name} ${value}`;
 }

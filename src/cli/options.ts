@@ -32,10 +32,21 @@ export const KV_CACHE = (description = "storage of keys and values: f32, f16, in
   option("--kv-cache <type>", description).argParser(choice(["f32", "f16", "int8"]));
 export const QUANTIZE = (description = "q8, q4: weights of 8 or 4 bits, made at load (default: none, as they are)") =>
   option("-q, --quantize <type>", description).argParser(choice(["none", "q8", "q4"]));
+export const DEVICE = () =>
+  option("-d, --device <name>", "auto, cpu, cuda, or cuda:1 for the second GPU (default: auto, the cpu)").argParser(
+    deviceName,
+  );
 export const THREADS = () => whole("-t, --threads <n>", "threads (default: what the machine gives)", 1, 1024);
 export const BATCH_SIZE = () =>
   whole("-b, --batch-size <n>", "tokens of the prompt in one step (default: 512)", 1, 65536);
 export const JSON_OBJECT = () => option("--json", "one JSON object");
+export const FORMAT = () =>
+  option("--format <name>", "auto: *.jsonl and *.ndjson are JSON Lines (default: auto)").choices([
+    "auto",
+    "text",
+    "jsonl",
+  ]);
+export const FIELD = () => option("--field <name>", "member of a JSON line that holds its text (default: text)");
 
 const TOOLS = () =>
   option("--tools <file>", "tools for the chat template: a JSON list, as OpenAI writes them").conflicts("raw");
@@ -146,11 +157,7 @@ export function addModelOptions(command: Command): Command {
     .addOption(MODEL())
     .addOption(CONTEXT())
     .addOption(KV_CACHE())
-    .addOption(
-      option("-d, --device <name>", "auto, cpu, cuda, or cuda:1 for the second GPU (default: auto, the cpu)").argParser(
-        deviceName,
-      ),
-    )
+    .addOption(DEVICE())
     .addOption(whole("--n-gpu-layers <n>", "above 0: --device cuda", -1).hideHelp())
     .addOption(THREADS())
     .addOption(BATCH_SIZE())
@@ -296,14 +303,8 @@ export function addTrainOptions(command: Command): Command {
       "tokenizer.model",
     )
     .option("--force", "overwrite these files (default: refuse, before anything is read)")
-    .addOption(
-      new Option("--format <name>", "auto: *.jsonl and *.ndjson are JSON Lines (default: auto)").choices([
-        "auto",
-        "text",
-        "jsonl",
-      ]),
-    )
-    .option("--field <name>", "member of a JSON line that holds its text (default: text)")
+    .addOption(FORMAT())
+    .addOption(FIELD())
     .addOption(
       new Option("--min-frequency <n>", "do not merge pairs that are rarer (default: 1)").argParser(wholeNumber(1)),
     )

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { QuipuError } from "../errors.js";
 import { QuipuCommand } from "./command.js";
 import type { Context } from "./context.js";
+import { addDataCommand } from "./data-command.js";
 import { addModelsCommand } from "./models-command.js";
 import {
   addBenchmarkOptions,
@@ -19,12 +20,14 @@ import {
   addTrainOptions,
   BATCH_SIZE,
   CONTEXT,
+  DEVICE,
   JSON_OBJECT,
   KV_CACHE,
   MODEL,
   QUANTIZE,
   THREADS,
 } from "./options.js";
+import { addTrainCommand } from "./train-command.js";
 import { wholeNumber } from "./values.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
@@ -32,7 +35,7 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
 };
 
 /** Reserved command names: a later version has these commands. */
-export const LATER_COMMANDS = ["replay", "train", "data", "eval", "serve"];
+export const LATER_COMMANDS = ["replay", "eval", "serve"];
 
 const HELP_AFTER = `
 Text on stdin comes before the prompt: cat notes.txt | quipu "Summary:"
@@ -61,8 +64,9 @@ need -f: each is a text of its own, and stdin is then read only as '-'.
 const PLAN_HELP_AFTER = `
 Of org/name that is not here the hub is asked, for headers alone.
 Nothing is loaded: sizes are those that a load has, and speeds are measured on
-some layers of the model's shape with invented weights, seconds a format.
-Exit status 5 where what is asked for does not fit the memory of this process.`;
+some layers of the model's shape with invented weights, seconds a format; of a
+GPU none is. Exit status 5 where what is asked for does not fit the memory of
+this process, or of the GPU; 6 where there is no such GPU.`;
 
 const CACHE_HELP_AFTER = `
 Packed weights and the tables of vocabularies are kept in QUIPU_CACHE, else in
@@ -173,6 +177,7 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
     .addOption(QUANTIZE("q8, q4: weights of 8 or 4 bits; none: as they are (default: all three)"))
     .addOption(KV_CACHE("storage of keys and values: f32, f16, int8 (default: f16, and the sizes of all)"))
     .addOption(CONTEXT())
+    .addOption(DEVICE())
     .addOption(THREADS())
     .addOption(BATCH_SIZE())
     .option("--no-speed", "do not measure this machine for the speed to expect")
@@ -254,6 +259,10 @@ export function makeProgram(context: Context, print: (text: string) => void): Co
     const { tokenizerTrain } = await import("./commands/tokenizer-train.js");
     await tokenizerTrain(files, command.allOptions(), context);
   });
+
+  addDataCommand(sub("data", "data pack: texts to a file of tokens; data inspect: what is in one"), context);
+
+  addTrainCommand(sub("train", "train a model from tokens; train report: a page about a run"), context);
 
   for (const name of LATER_COMMANDS) {
     program

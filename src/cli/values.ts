@@ -45,6 +45,14 @@ export function byteSize(from: number): (text: string) => number {
   };
 }
 
+/** "90s", "30m", "2h": seconds. */
+export function duration(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)([smh])$/.exec(text) ?? [];
+  const seconds = Number(number) * { s: 1, m: 60, h: 3600 }[(unit ?? "s") as "s" | "m" | "h"];
+  if (seconds > 0) return seconds;
+  throw new InvalidArgumentError("Expected a time above 0, such as 90s, 30m or 2h.");
+}
+
 /** For options that may be given several times. */
 export function collect(text: string, previous: string[] | undefined): string[] {
   if (text === "") throw new InvalidArgumentError("Expected a text that is not empty.");

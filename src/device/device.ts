@@ -11,6 +11,7 @@ import type {
 } from "../addon/addon-types.js";
 import { checkArgument, type Kind, whole } from "../arguments.js";
 import { abortedError, isQuipuError, QuipuError } from "../errors.js";
+import { describeGpus, type Gpu } from "../machine/gpus.js";
 import { chooseTarget } from "../machine/machine.js";
 import type { PreparedFile } from "../machine/prepared-file.js";
 import { threadsFor } from "../machine/process-limits.js";
@@ -27,6 +28,17 @@ export const CUDA_NAME: Kind = {
   expected: '"cuda" or "cuda:<number>"',
   accepts: (value) => typeof value === "string" && cudaIndex(value) !== undefined,
 };
+
+/** Which kind of device a name is of. */
+export function kindOf(device: NonNullable<DeviceOptions["device"]>): DeviceKind {
+  if (device === "auto") return "cpu";
+  return device === "reference" || device === "simt" || device === "cpu" ? device : "cuda";
+}
+
+/** Whether devices of a kind have memory of their own, beside the host's. */
+export function hasOwnMemory(kind: DeviceKind): boolean {
+  return kind === "cuda" || kind === "simt";
+}
 
 /** The number of a GPU by its name; undefined for what is none. */
 function cudaIndex(name: string): number | undefined {
@@ -145,7 +157,7 @@ export class Device {
 
   /** Bytes that are free of its own memory; undefined where its memory is the host's. */
   ownMemory(): number | undefined {
-    return this.kind === "cuda" ? this.#native.freeMemory() : undefined;
+    return hasOwnMemory(this.kind) ? this.#native.freeMemory() : undefined;
   }
 
   /**
@@ -298,7 +310,7 @@ export function openDevice({ device = "auto", threads, target, fuse }: DeviceOpt
 
 /** The device that packs weights for another: itself, or where that has no kernel of it the CPU's, which the caller disposes of. */
 export function openPacker(device: Device, threads?: number): Device {
-  return device.kind === "cuda" || device.kind === "simt" ? openDevice({ device: "cpu", threads }) : device;
+  return hasOwnMemory(device.kind) ? openDevice({ device: "cpu", threads }) : device;
 }
 
 /** The module is loaded by who asks for it alone: it is built where it is wanted (`npm run build:cuda`). */
@@ -307,16 +319,27 @@ function openCuda(gpu: number, fuse: DeviceOptions["fuse"]): Device {
     return new Device("cuda", String(gpu), 1, { fusions: chooseFusions(fuse) });
   } catch (cause) {
     if (!isQuipuError(cause) || (cause.code !== "ERR_ADDON" && cause.code !== "ERR_DEVICE_UNAVAILABLE")) throw cause;
-    const what = cause.code === "ERR_ADDON" ? cause.message : `${cause.message}.`;
-    throw new QuipuError(
-      "ERR_DEVICE_UNAVAILABLE",
-      `device ${gpu === 0 ? "cuda" : `cuda:${gpu}`} is not available: ${what} Use the device cpu.`,
-      {
-        option: "device",
-        cause,
-      },
-    );
+    throw cudaUnavailable(gpu, cause.message, cause);
   }
+}
+
+/**
+ * The GPU that a device of that name would be opened on, and what of its memory is free now.
+ *
+ * @throws {QuipuError} ERR_DEVICE_UNAVAILABLE where there is none.
+ */
+export function describeCuda(name: CudaName): Gpu {
+  const index = cudaIndex(name)!;
+  const { gpus, problem } = describeGpus();
+  const gpu = gpus[index];
+  if (gpu !== undefined) return gpu;
+  throw cudaUnavailable(index, problem ?? `the driver shows ${gpus.length}, counted from 0`);
+}
+
+function cudaUnavailable(gpu: number, why: string, cause?: QuipuError): QuipuError {
+  const [name, what] = [gpu === 0 ? "cuda" : `cuda:${gpu}`, why.replace(/\.?$/, ".")];
+  const message = `device ${name} is not available: ${what} Use the device cpu.`;
+  return new QuipuError("ERR_DEVICE_UNAVAILABLE", message, { option: "device", cause });
 }
 
 function transfers(list: readonly Transfer[]): NativeTransfers {

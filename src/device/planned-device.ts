@@ -1,11 +1,11 @@
 // A device that is only planned: its tensors have sizes and no memory, its programs are measured and never run. What it says of
 // memory is what a device says that has run them, as the same code makes both.
-import { callNative } from "../addon/addon.js";
-import type { NativeBuffer, NativeProgram } from "../addon/addon-types.js";
+import { addonOf, type DeviceKind, withCodes } from "../addon/addon.js";
+import type { NativeBuffer, NativePlanningAddon, NativeProgram } from "../addon/addon-types.js";
 import { QuipuError } from "../errors.js";
 import { chooseTarget } from "../machine/machine.js";
 import { threadsFor } from "../machine/process-limits.js";
-import type { DeviceOptions, ProgramDevice } from "./device.js";
+import { type DeviceOptions, hasOwnMemory, kindOf, type ProgramDevice } from "./device.js";
 import { chooseFusions, type Fusion } from "./fusions.js";
 import { bytesOf, type DType, type Shape, type Tensor } from "./tensor.js";
 
@@ -22,15 +22,22 @@ class PlannedBuffer implements NativeBuffer {
 
 /** Nothing of it is ever given back: it is planned once. */
 export class PlannedDevice implements ProgramDevice {
+  readonly kind: DeviceKind;
   readonly fusions: readonly Fusion[];
   readonly #asked: Pick<DeviceOptions, "target" | "threads">;
   #state = 0;
-  /** Arena, scratch and shared workspace: each as large as the largest program wants it. */
-  #workspace: readonly number[] = [0, 0, 0];
+  /** Arena, and what kernels work in, by its kinds: of each as much as the program that wants most of it. */
+  #workspace: readonly number[] = [];
 
-  constructor({ fuse, ...asked }: Pick<DeviceOptions, "target" | "threads" | "fuse"> = {}) {
+  constructor({ device = "auto", fuse, ...asked }: DeviceOptions = {}) {
+    this.kind = kindOf(device);
     this.#asked = asked;
     this.fusions = chooseFusions(fuse);
+  }
+
+  /** Whether its memory is a GPU's, and not the host's. */
+  get hasOwnMemory(): boolean {
+    return hasOwnMemory(this.kind);
   }
 
   /** As Device.memory(), when every program that was made for it has run. */
@@ -52,7 +59,7 @@ export class PlannedDevice implements ProgramDevice {
 
   free(): void {}
 
-  /** @throws {QuipuError} ERR_DEVICE_UNAVAILABLE for kernels that this machine cannot run. */
+  /** @throws {QuipuError} ERR_DEVICE_UNAVAILABLE for kernels that this machine cannot run, ERR_ADDON where the device's module is not there. */
   load(stream: Uint32Array, buffers: NativeBuffer[]): NativeProgram {
     const { target, threads } = this.#asked;
     const sizes = (buffers as PlannedBuffer[]).flatMap(({ bytes, indexBound, isWritable }) => [
@@ -60,10 +67,11 @@ export class PlannedDevice implements ProgramDevice {
       indexBound,
       Number(isWritable),
     ]);
-    const wanted = callNative((addon) =>
-      addon.workspaceOf(chooseTarget(target), threadsFor(threads), stream, Float64Array.from(sizes)),
-    );
-    this.#workspace = this.#workspace.map((bytes, i) => Math.max(bytes, wanted[i]!));
+    // All GPUs of a build want the same.
+    const [kernels, count] = this.kind === "cpu" ? [chooseTarget(target), threadsFor(threads)] : ["0", 1];
+    const addon = addonOf(this.kind) as NativePlanningAddon;
+    const wanted = withCodes(() => addon.workspaceOf(kernels, count, stream, Float64Array.from(sizes)));
+    this.#workspace = wanted.map((bytes, i) => Math.max(bytes, this.#workspace[i] ?? 0));
     return { dispose() {} };
   }
 

@@ -1,13 +1,13 @@
 // What would fit where memory was refused: one option after another, as a load would have it.
+import { hasOwnMemory, kindOf } from "../device/device.js";
 import { type Fitting, isQuipuError, QuipuError } from "../errors.js";
-import { PAGE_KEYS } from "../graph/ops.js";
 import { availableAddressSpace, availableMemory } from "../machine/process-limits.js";
 import type { LlamaConfig } from "../model/config.js";
 import { KV_CACHE_TYPES } from "../model/kv-cache.js";
 import { QUANTIZATIONS } from "../model/quantization.js";
 import type { FoundTensors } from "../model/tensors.js";
 import { type LoadMemory, type MemoryOptions, planLoad } from "./load-memory.js";
-import { chooseShape } from "./shape.js";
+import { largestContext } from "./shape.js";
 
 /** Of what could be had, a part is left: what is free now may be less in a moment, and Node's own memory grows. */
 const MARGIN = 0.9;
@@ -34,6 +34,11 @@ export function budgetNow(): Budget {
   return { memory: Math.min(availableMemory(), addressSpace), addressSpace };
 }
 
+/** What a load can have of a device's own memory, of which so much is free: what the host maps does not count. */
+export function ownBudget(free: number): Budget {
+  return { memory: free, addressSpace: Number.POSITIVE_INFINITY };
+}
+
 export interface LoadOptionsForMemory extends MemoryOptions {
   readonly mmap?: boolean | undefined;
 }
@@ -46,33 +51,14 @@ export interface Headers {
   readonly fileBytes: number;
 }
 
-/**
- * The greatest context, up to `most`, whose bytes are at most `budget`: whole pages, or `most` itself. 0 where none is.
- *
- * @param bytesAt grows with the context, as a line does but for steps.
- */
-export function largestContext(bytesAt: (context: number) => number, most: number, budget: number): number {
-  const contextOf = (pages: number) => Math.min(pages * PAGE_KEYS, most);
-  const at = (pages: number) => ({ pages, bytes: bytesAt(contextOf(pages)) });
-  let [low, high] = [at(1), at(Math.ceil(most / PAGE_KEYS))];
-  if (high.bytes <= budget) return most;
-  if (low.bytes > budget) return 0;
-  while (high.pages - low.pages > 1) {
-    const share = Math.min(Math.max((budget - low.bytes) / (high.bytes - low.bytes), 0), 1);
-    const guess = low.pages + Math.floor(share * (high.pages - low.pages));
-    const middle = at(Math.min(Math.max(guess, low.pages + 1), high.pages - 1));
-    if (middle.bytes <= budget) low = middle;
-    else high = middle;
-  }
-  return contextOf(low.pages);
+function usesOwnMemory({ device = "auto" }: MemoryOptions): boolean {
+  return hasOwnMemory(kindOf(device));
 }
 
-/** What a load takes for sure: mapped weights need no memory, but room. */
-function needsOf(
-  { totalBytes, weights }: LoadMemory,
-  { quantize = "none", mmap = true }: LoadOptionsForMemory,
-  { fileBytes }: Headers,
-): Budget {
+/** What a load takes for sure: mapped weights need no memory, but room; those of a GPU are copied into its own. */
+function needsOf({ totalBytes, weights }: LoadMemory, options: LoadOptionsForMemory, { fileBytes }: Headers): Budget {
+  if (usesOwnMemory(options)) return { memory: totalBytes, addressSpace: 0 };
+  const { quantize = "none", mmap = true } = options;
   const packed = quantize === "none" ? 0 : weights.bytes;
   const beside = totalBytes - weights.bytes;
   return { memory: packed + (mmap ? 0 : fileBytes) + beside, addressSpace: packed + fileBytes + beside };
@@ -81,31 +67,35 @@ function needsOf(
 /** What would fit in place of what `options` ask for: each option by itself, the least change first. */
 export function whatFits(headers: Headers, options: LoadOptionsForMemory, budget: Budget): Fitting {
   const { config, found } = headers;
-  const needs = (changed: LoadOptionsForMemory) =>
-    needsOf(planLoad(config, found, changed, budget.memory), changed, headers);
+  const own = usesOwnMemory(options);
   const has: Budget = { memory: MARGIN * budget.memory, addressSpace: MARGIN * budget.addressSpace };
-  const asked = needs(options);
+  // A cache of which nothing was said takes a part of what is free: of a GPU's nearly all of it, so of what may be taken.
+  const planned = (changed: LoadOptionsForMemory, free: Budget) =>
+    planLoad(config, found, changed, own ? free.memory : budget.memory);
+  const { shape, ...memory } = planned(options, has);
+  const asked = needsOf({ shape, ...memory }, options, headers);
   // Where that should have fitted, others take memory too: then what takes clearly less does.
   const isUnexplained = asked.memory <= has.memory && asked.addressSpace <= has.addressSpace;
   const most: Budget = isUnexplained ? { memory: LESS * asked.memory, addressSpace: LESS * asked.addressSpace } : has;
   const excess = (changed: LoadOptionsForMemory) => {
-    const { memory, addressSpace } = needs(changed);
+    const { memory, addressSpace } = needsOf(planned(changed, most), changed, headers);
     return Math.max(memory - most.memory, addressSpace - most.addressSpace);
   };
-  const shape = chooseShape(config, options, budget.memory);
   const fitting: Record<string, string | number | boolean> = {};
   const first = <T extends string | number | boolean>(option: keyof LoadOptionsForMemory, values: readonly T[]) => {
     const value = values.find((each) => excess({ ...options, [option]: each }) <= 0);
     if (value !== undefined) fitting[option] = value;
   };
-  if (options.mmap === false) first("mmap", [true]);
+  if (options.mmap === false && !own) first("mmap", [true]);
   const option = options.cacheTokens === undefined ? "contextLength" : "cacheTokens";
   const positions = options.cacheTokens ?? shape.contextLength;
   const largest = largestContext((size) => excess({ ...options, [option]: size }), positions, 0);
   if (largest > 0 && largest < positions) fitting[option] = largest;
   first("kvCache", KV_CACHE_TYPES.slice(KV_CACHE_TYPES.indexOf(shape.type) + 1));
   const { quantize = "none" } = options;
-  first("quantize", quantize === "none" ? [] : [...QUANTIZATIONS.slice(QUANTIZATIONS.indexOf(quantize) + 1), "none"]);
+  const smaller = QUANTIZATIONS.slice(QUANTIZATIONS.indexOf(quantize) + 1);
+  if (own) first("quantize", smaller);
+  else first("quantize", quantize === "none" ? [] : [...smaller, "none"]); // those of the files are mapped
   first(
     "batchSize",
     BATCH_SIZES.filter((size) => size < shape.stepRows),

@@ -21,6 +21,8 @@ import { textOfToken } from "./stop-tokens.js";
 
 export interface GenerationRequest {
   readonly ids: Int32Array;
+  /** The answer goes on with the text of the prompt; it is not a message of its own. */
+  readonly goesOn: boolean;
   readonly droppedTokens: number;
   readonly droppedMessages: number;
   readonly warnings: readonly ModelWarning[];
@@ -68,7 +70,7 @@ export async function* runGeneration(
 ): AsyncGenerator<GenerateEvent, void, void> {
   const { ids, settings, eosIds, signal, logprobs, logitBias, promptCache, keeper, onPromptProgress } = request;
   const maxTokens = Math.min(settings.maxTokens < 0 ? Number.POSITIVE_INFINITY : settings.maxTokens, request.room);
-  const texts = tokenizer?.streamDecoder();
+  const texts = tokenizer?.streamDecoder({ goesOn: request.goesOn });
   const stops = new StopStrings(settings.stop);
   let reason: EndReason | undefined;
   let stoppedBy: StopCause | undefined;

@@ -16,7 +16,7 @@ import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import { inCheckpoint } from "../checkpoint/hub.js";
 import { CUDA_NAME, type CudaName, openDevice } from "../device/device.js";
 import { FUSIONS, type Fusion } from "../device/fusions.js";
-import { abortedError } from "../errors.js";
+import { abortedError, isQuipuError } from "../errors.js";
 import { readConfig } from "../model/config.js";
 import { readGenerationConfig } from "../model/generation-config.js";
 import type { KvCacheType } from "../model/kv-cache.js";
@@ -27,7 +27,8 @@ import { loadWeights } from "../model/weights.js";
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import { readEosTokens } from "../tokenizer/tokenizer-config.js";
 import { collectWarnings, type ModelWarning } from "../warnings.js";
-import { budgetNow, whatFits, withFitting } from "./fitting.js";
+import { budgetNow, ownBudget, whatFits, withFitting } from "./fitting.js";
+import { checkRoom, planLoad } from "./load-memory.js";
 import { Model, type ModelWithTokenizer } from "./model.js";
 import { wholeModelFolder } from "./model-folder.js";
 import { KV_CACHE } from "./option-kinds.js";
@@ -45,11 +46,12 @@ export interface LoadOptions {
    * all. The results are the same bits.
    */
   readonly fuse?: boolean | readonly Fusion[] | undefined;
-  /** Positions of a sequence; default: what the model supports, capped by half of the free memory. */
+  /** Positions of a sequence; default: what the model supports, capped by half of the free memory, or on a GPU as cacheTokens are. */
   readonly contextLength?: number | undefined;
   /**
    * Positions of all requests together, and of the beginnings of prompts that are kept for later ones; at least contextLength. Default:
-   * contextLength for each slot, within half of the free memory. Memory is taken as positions are used.
+   * contextLength for each slot, within half of the free memory; on a GPU, within nine tenths of what weights and steps leave of its memory.
+   * Memory of the host is taken as positions are used, that of a GPU by the load.
    */
   readonly cacheTokens?: number | undefined;
   /** Storage of the KV cache; default "f16". */
@@ -146,23 +148,26 @@ async function loadFolder(
   const stopTokens = stopTokensOf({ config, generationConfig, eosTokens, tokenizer, chatTemplate }, warn);
   checkAsked(config, options);
   const found = await findTensors(config, checkpoint, warn, signal);
-  const budget = budgetNow();
+  const host = budgetNow();
   const fileBytes = checkpoint.files.reduce((sum, file) => sum + file.size, 0);
   const device = openDevice({ device: options.device, threads, fuse: options.fuse });
   const own = device.ownMemory();
-  // Of a device's own memory the weights take a part first, and what steps need is left to it.
-  const free = Math.max(
-    0,
-    own === undefined ? Math.min(budget.memory, budget.addressSpace - fileBytes) : 0.9 * own - fileBytes,
-  );
-  const explained = (error: unknown) =>
-    own === undefined ? withFitting(error, () => whatFits({ config, found, fileBytes }, options, budget)) : error;
+  const budget = own === undefined ? host : ownBudget(own);
+  const explained = (error: unknown) => {
+    if (own !== undefined && isQuipuError(error) && error.option !== undefined) return error; // of the host's memory
+    return withFitting(error, () => whatFits({ config, found, fileBytes }, options, budget));
+  };
   try {
-    const shape = chooseShape(config, options, free);
-    checkFree(config, options, free);
+    const free = Math.max(0, Math.min(budget.memory, budget.addressSpace - fileBytes));
+    if (own === undefined) checkFree(config, options, free);
+    else checkRoom(planLoad(config, found, options, own), own); // before anything is copied to it
     const { quantize, onCacheWrite, onProgress } = options;
     const how = { found, mmap, quantize, threads, cache, warn, onCacheWrite, onProgress, signal };
     const loaded = await loadWeights(device, checkpoint, config, how);
+    const shape =
+      own === undefined
+        ? chooseShape(config, options, free)
+        : planLoad(config, found, options, device.ownMemory()! + loaded.bytes).shape; // what the weights have left
     const runtime = await Runtime.create(device, config, loaded.weights, shape);
     return new Model({
       device,

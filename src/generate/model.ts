@@ -22,7 +22,7 @@ import { Conversation } from "./conversation.js";
 import type { EffectiveSettings, GenerateEvent, GenerateOptions, Prompt, TokenLogprob } from "./events.js";
 import { type Holding, holdingOf, runGeneration, withText } from "./generate.js";
 import { GENERATE_OPTIONS } from "./option-kinds.js";
-import { encodePrompt, fitPrompt } from "./prompt.js";
+import { encodePrompt, fitPrompt, goesOnWithText } from "./prompt.js";
 import { resolveBias, resolveSettings } from "./sampling.js";
 import type { Scheduler } from "./scheduler.js";
 import { type FittedPrompt, slidePrompt } from "./slide.js";
@@ -164,6 +164,7 @@ export class Model {
     const { ids } = fitted;
     const request = {
       ...fitted,
+      goesOn: goesOnWithText(prompt, options, ids, tokenizer),
       warnings: this.warnings,
       settings,
       logitBias,

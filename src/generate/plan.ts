@@ -6,17 +6,19 @@ import { sameContents } from "../checkpoint/contents.js";
 import { withHubSource } from "../checkpoint/hub/source.js";
 import { inCheckpoint } from "../checkpoint/hub.js";
 import { type CheckpointSource, folderSource } from "../checkpoint/source.js";
+import { type CudaName, describeCuda, hasOwnMemory, kindOf } from "../device/device.js";
 import { type Fitting, isQuipuError } from "../errors.js";
+import type { Gpu } from "../machine/gpus.js";
 import { type LlamaConfig, readSourceConfig } from "../model/config.js";
 import { bytesPerPosition, KV_CACHE_TYPES, type KvCacheType } from "../model/kv-cache.js";
 import { QUANTIZATIONS, type Quantization } from "../model/quantization.js";
 import { type FoundTensors, findTensors } from "../model/tensors.js";
 import type { WeightFormat } from "../model/weights.js";
 import { collectWarnings, type ModelWarning, type Warn } from "../warnings.js";
-import { budgetNow, largestContext } from "./fitting.js";
+import { budgetNow, ownBudget } from "./fitting.js";
 import { type LoadMemory, type MemoryOptions, planLoad } from "./load-memory.js";
 import { wholeModelFolder } from "./model-folder.js";
-import { checkAsked } from "./shape.js";
+import { checkAsked, largestContext } from "./shape.js";
 
 export type { CheckpointSource };
 
@@ -39,7 +41,7 @@ export interface LoadPlan {
   readonly arenaBytes: number;
   /** All of these. */
   readonly totalBytes: number;
-  /** Whether the memory of this process has all of it at once. */
+  /** Whether the memory of this process, or of the GPU, has all of it at once. */
   readonly fits: boolean;
   /** The longest context of one request with which it has; 0: none. */
   readonly largestContext: number;
@@ -54,8 +56,10 @@ export interface CheckpointPlan {
   readonly parameters: number;
   /** The files of its weights. */
   readonly files: readonly { readonly name: string; readonly bytes: number }[];
-  /** Bytes that this process can take now. */
+  /** Bytes that this process can take now, or that are free of the GPU's memory. */
   readonly freeMemory: number;
+  /** Where it is a GPU that loads are planned for. */
+  readonly gpu?: Gpu;
   readonly loads: readonly LoadPlan[];
   readonly warnings: readonly ModelWarning[];
 }
@@ -70,7 +74,8 @@ export interface Planned {
  * Plans the loads of a checkpoint: those with the format and the cache that `options` name, of those that they do not name all.
  *
  * @param from a folder, a name (of org/name that is not here the hub is asked), or where else headers can be read.
- * @throws {QuipuError} ERR_MODEL_NOT_FOUND, ERR_PULL, ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED, ERR_USAGE, ERR_ABORTED; what the source throws.
+ * @throws {QuipuError} ERR_MODEL_NOT_FOUND, ERR_PULL, ERR_MODEL_INVALID, ERR_MODEL_UNSUPPORTED, ERR_USAGE, ERR_ABORTED,
+ *   ERR_DEVICE_UNAVAILABLE; what the source throws.
  */
 export async function planCheckpoint(
   from: string | URL | CheckpointSource | undefined,
@@ -110,7 +115,9 @@ async function planSource(
   const found = await findTensors(config, checkpoint, warn, signal, async (a, b) =>
     source.isLocal ? sameContents(checkpoint, a, b, signal) : undefined,
   );
-  const budget = budgetNow();
+  const { device = "auto" } = options;
+  const gpu = hasOwnMemory(kindOf(device)) ? describeCuda(device as CudaName) : undefined;
+  const budget = gpu === undefined ? budgetNow() : ownBudget(gpu.freeMemory);
   const fileBytes = checkpoint.files.reduce((sum, { size }) => sum + size, 0);
   const free = Math.max(0, Math.min(budget.memory, budget.addressSpace - fileBytes)); // as a load has it
   const planned = new Map<string, LoadMemory>();
@@ -154,6 +161,7 @@ async function planSource(
       parameters,
       files,
       freeMemory: budget.memory,
+      ...(gpu !== undefined && { gpu }),
       loads,
       warnings,
     },

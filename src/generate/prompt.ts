@@ -81,6 +81,19 @@ function encodeRaw(
   return idsOf("prompt", addsBos && ids[0] !== bosId ? [bosId!, ...ids] : ids, vocabSize);
 }
 
+/** Whether what follows the ids of a prompt goes on with its text, and is no message of its own. */
+export function goesOnWithText(
+  prompt: Prompt,
+  options: GenerateOptions,
+  ids: Int32Array,
+  tokenizer?: Tokenizer,
+): boolean {
+  const { raw = true, continueFinalMessage = false } = options;
+  if (typeof prompt === "string" ? !raw : isConversation(prompt)) return continueFinalMessage !== false;
+  const special = new Set(tokenizer?.specialTokens.values());
+  return ids.some((id) => !special.has(id));
+}
+
 /** The conversation that a prompt stands for, or undefined for plain text. */
 export function toMessages(prompt: Prompt, options: GenerateOptions): readonly ChatMessage[] | undefined {
   const { raw = true, system } = options;

@@ -1,4 +1,5 @@
-// How large a model's context, cache and steps are: what was asked for, and what fits the memory where nothing was.
+// How large a model's context, cache and steps are: what was asked for, and what fits the memory where nothing was. Of the host's memory, which
+// others use too, a cache that nobody asked for may have half; of a GPU's own all but a tenth of what weights and steps leave.
 import { wrongArgument } from "../arguments.js";
 import { QuipuError } from "../errors.js";
 import { PAGE_KEYS } from "../graph/ops.js";
@@ -20,25 +21,78 @@ export interface ShapeOptions {
   readonly batchSize?: number | undefined;
 }
 
+/** Of what weights and steps leave of a GPU's memory; its driver rounds up, and graphs of launches, logits of many rows and more best ids come later. */
+const CACHE_SHARE = 0.9;
+
+/**
+ * The greatest context, up to `most`, whose bytes are at most `budget`: whole pages, or `most` itself. 0 where none is.
+ *
+ * @param bytesAt grows with the context, as a line does but for steps.
+ */
+export function largestContext(bytesAt: (context: number) => number, most: number, budget: number): number {
+  const contextOf = (pages: number) => Math.min(pages * PAGE_KEYS, most);
+  const at = (pages: number) => ({ pages, bytes: bytesAt(contextOf(pages)) });
+  let [low, high] = [at(1), at(Math.ceil(most / PAGE_KEYS))];
+  if (high.bytes <= budget) return most;
+  if (low.bytes > budget) return 0;
+  while (high.pages - low.pages > 1) {
+    const share = Math.min(Math.max((budget - low.bytes) / (high.bytes - low.bytes), 0), 1);
+    const guess = low.pages + Math.floor(share * (high.pages - low.pages));
+    const middle = at(Math.min(Math.max(guess, low.pages + 1), high.pages - 1));
+    if (middle.bytes <= budget) low = middle;
+    else high = middle;
+  }
+  return contextOf(low.pages);
+}
+
 /**
  * The context that was asked for, or what the model supports; and a cache as large as was asked for, or with such a context for every
  * slot. What was not asked for stays within half of the `free` bytes.
  */
-export function chooseShape(
-  config: LlamaConfig,
-  { contextLength, cacheTokens, kvCache: type = "f16", ...given }: ShapeOptions,
-  free: number,
-): RuntimeShape {
-  const { slots = DEFAULT_SLOTS, batchSize = DEFAULT_BATCH_SIZE } = given;
-  const fits = Math.floor(free / 2 / bytesPerPosition(config, type));
-  const most = Math.min(config.maxPositions, cacheTokens ?? config.maxPositions);
-  const context = contextLength ?? Math.max(Math.min(most, 64), Math.min(most, fits));
+export function chooseShape(config: LlamaConfig, options: ShapeOptions, free: number): RuntimeShape {
+  const { contextLength, cacheTokens, kvCache = "f16", slots = DEFAULT_SLOTS } = options;
+  const fits = Math.floor(free / 2 / bytesPerPosition(config, kvCache));
+  const most = mostPositions(config, options);
+  const context = contextLength ?? Math.max(Math.min(most, PAGE_KEYS), Math.min(most, fits));
   const positions = wholePages(context);
-  return {
-    ...{ slots, type, contextLength: context },
-    cacheTokens: cacheTokens ?? Math.min(slots * positions, Math.max(positions, fits)),
-    stepRows: Math.min(batchSize, slots * context) + slots - 1, // rows of prompts, and who decodes beside
+  return shapeOf(options, context, cacheTokens ?? Math.min(slots * positions, Math.max(positions, fits)));
+}
+
+/** What a load of some shape takes, in bytes: of its cache, and in all. */
+export type Measure = (shape: RuntimeShape) => { readonly cacheBytes: number; readonly totalBytes: number };
+
+/**
+ * The same of a device with memory of its own, of which so much is free before the weights are there: what was not asked for takes
+ * {@link CACHE_SHARE} of what weights and steps leave, and no more than a whole context for every slot.
+ */
+export function fillShape(config: LlamaConfig, options: ShapeOptions, free: number, measure: Measure): RuntimeShape {
+  const { contextLength, cacheTokens, kvCache = "f16", slots = DEFAULT_SLOTS } = options;
+  const most = mostPositions(config, options);
+  const oneOf = (context: number) => shapeOf(options, context, cacheTokens ?? wholePages(context));
+  const bytesAt = (context: number) => {
+    const { totalBytes, cacheBytes } = measure(oneOf(context));
+    return totalBytes - cacheBytes + cacheBytes / CACHE_SHARE;
   };
+  const context = contextLength ?? Math.max(Math.min(most, PAGE_KEYS), largestContext(bytesAt, most, free));
+  if (cacheTokens !== undefined) return oneOf(context);
+  const more = Math.max(0, CACHE_SHARE * (free - bytesAt(context)));
+  const positions = wholePages(context);
+  const fits = positions + PAGE_KEYS * Math.floor(more / bytesPerPosition(config, kvCache) / PAGE_KEYS);
+  return shapeOf(options, context, Math.min(slots * positions, fits));
+}
+
+/** Of a context that was not asked for. */
+function mostPositions({ maxPositions }: LlamaConfig, { cacheTokens = maxPositions }: ShapeOptions): number {
+  return Math.min(maxPositions, cacheTokens);
+}
+
+function shapeOf(
+  { kvCache: type = "f16", slots = DEFAULT_SLOTS, batchSize = DEFAULT_BATCH_SIZE }: ShapeOptions,
+  contextLength: number,
+  cacheTokens: number,
+): RuntimeShape {
+  const stepRows = Math.min(batchSize, slots * contextLength) + slots - 1; // rows of prompts, and who decodes beside
+  return { slots, type, contextLength, cacheTokens, stepRows };
 }
 
 /** @throws {QuipuError} ERR_OUT_OF_MEMORY for a cache that was asked for and is larger than all that is free. */

@@ -113,7 +113,8 @@ function idOfToken(text: string, tokenizer: Tokenizer): number | undefined {
   return ids.length === 1 ? ids[0] : undefined;
 }
 
-/** A model's vocabulary may be padded beyond the tokenizer's. */
+/** Of a token in a text. A model's vocabulary may be padded beyond the tokenizer's. */
 export function textOfToken(id: number, tokenizer: Tokenizer | undefined): string {
-  return tokenizer !== undefined && id < tokenizer.vocabSize ? tokenizer.decode([id], { special: true }) : "";
+  if (tokenizer === undefined || id >= tokenizer.vocabSize) return "";
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(tokenizer.decodeSingleTokenBytes(id));
 }

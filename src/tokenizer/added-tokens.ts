@@ -22,12 +22,14 @@ export interface AddedToken {
   readonly singleWord?: boolean;
   /** Found after those that are not. */
   readonly normalized?: boolean;
+  /** Of those: found in normalized text as it is written. */
+  readonly verbatim?: boolean;
 }
 
 /** id, text and flags of each, as the native tokenizer takes them. */
 export function toNative(tokens: readonly AddedToken[]): (number | string)[] {
-  return tokens.flatMap(({ id, text, special, strip, singleWord, normalized }) => {
-    const flags = [special, strip?.left, strip?.right, singleWord, normalized];
+  return tokens.flatMap(({ id, text, special, strip, singleWord, normalized, verbatim }) => {
+    const flags = [special, strip?.left, strip?.right, singleWord, normalized, verbatim];
     return [id, text, flags.reduce((bits, flag, i) => bits | (flag ? 1 << i : 0), 0)];
   });
 }

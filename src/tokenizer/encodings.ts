@@ -53,6 +53,7 @@ export async function loadEncoding(encoding: string): Promise<Tokenizer> {
     wholePieces: true,
     addedTokens: Object.entries(specialTokens?.() ?? special_tokens).map(([text, id]) => ({ id, text, special: true })),
     bosId: undefined,
+    eosId: special_tokens["<|endoftext|>"],
     addsBos: false,
   });
 }

@@ -17,14 +17,23 @@ import {
 import { QuipuError } from "../errors.js";
 import { threadsFor } from "../machine/process-limits.js";
 import { type AddedToken, AllowedTokens, toNative } from "./added-tokens.js";
-import { BATCH_OPTIONS, DECODE_OPTIONS, ENCODE_OPTIONS, STREAM_OPTIONS } from "./option-kinds.js";
-import type { PreTokenizer } from "./pre-tokenizer.js";
-import { makeStreamDecoder, type StreamDecoder } from "./stream-decoder.js";
+import type { DecodingSteps } from "./decoder.js";
+import type { NormalizerStep } from "./normalizer.js";
+import {
+  BATCH_OPTIONS,
+  DECODE_OPTIONS,
+  ENCODE_OPTIONS,
+  STREAM_DECODER_OPTIONS,
+  STREAM_OPTIONS,
+} from "./option-kinds.js";
+import type { Pieces, PreTokenizer } from "./pre-tokenizer.js";
+import { makeStreamDecoder, type StreamDecoder, type Stripping } from "./stream-decoder.js";
 import { encodeChunks, encodingAborted, textParts } from "./stream-encoder.js";
 import type {
   BatchOptions,
   DecodeOptions,
   EncodeOptions,
+  StreamDecoderOptions,
   StreamOptions,
   Text,
   TokenizedText,
@@ -36,16 +45,29 @@ const CHUNKS = iterable("a stream of strings and Uint8Arrays");
 /** Bytes of pieces that are cut here, at a time; the event loop runs in between. */
 const ENCODED_TOGETHER = 2 ** 16;
 
+/** What becomes of characters that are no tokens; without either they are left out. */
+export interface UnknownCharacters {
+  /** The ids of their bytes, where all of them have one; */
+  readonly asBytes: boolean;
+  /** else this one, */
+  readonly id: number | undefined;
+  /** once for several in a row. */
+  readonly fused: boolean;
+}
+
 export interface TokenizerParts {
   readonly vocabulary: NativeVocabulary;
-  /** How text is cut: a pattern of the engine, or a function where it has none. */
-  readonly pieces: number | PreTokenizer;
-  /** The normal form that text is brought into first, as normalizer.ts numbers them; default none. */
-  readonly normalForm?: number | undefined;
+  readonly pieces: Pieces;
+  /** What is done to text first; default nothing. */
+  readonly normalizer?: readonly NormalizerStep[];
+  /** Where tokens are text: */
+  readonly unknown?: UnknownCharacters;
+  readonly decoding?: DecodingSteps;
   /** A piece that is a token becomes it even if merging would not lead there. */
   readonly wholePieces: boolean;
   readonly addedTokens: readonly AddedToken[];
   readonly bosId: number | undefined;
+  readonly eosId: number | undefined;
   readonly addsBos: boolean;
 }
 
@@ -53,23 +75,40 @@ export class EngineTokenizer implements Tokenizer {
   readonly vocabSize: number;
   readonly specialTokens: ReadonlyMap<string, number>;
   readonly bosId: number | undefined;
+  readonly eosId: number | undefined;
   readonly addsBos: boolean;
   readonly #native: NativeTokenizer;
   readonly #preTokenize: PreTokenizer | undefined;
   readonly #allowed: AllowedTokens;
   readonly #specialIds: ReadonlySet<number>;
+  readonly #strips: Stripping;
 
-  constructor({ vocabulary, pieces, normalForm = -1, wholePieces, addedTokens, bosId, addsBos }: TokenizerParts) {
+  constructor({ vocabulary, pieces, wholePieces, addedTokens, bosId, eosId, addsBos, ...parts }: TokenizerParts) {
     const pattern = typeof pieces === "number" ? pieces : -1;
-    this.#preTokenize = typeof pieces === "number" ? undefined : pieces;
-    const added = toNative(addedTokens);
-    this.#native = callNative((addon) => new addon.Tokenizer(vocabulary, pattern, wholePieces, normalForm, added));
+    this.#preTokenize = typeof pieces === "function" ? pieces : undefined;
+    const { normalizer = [], unknown, decoding } = parts;
+    const { asBytes, id = -1, fused } = unknown ?? { asBytes: false, fused: false };
+    this.#strips = { text: decoding?.stripped ?? "", most: decoding?.strips ?? 0 };
+    this.#native = callNative(
+      (addon) =>
+        new addon.Tokenizer(
+          vocabulary,
+          pattern,
+          wholePieces,
+          normalizer.flat(),
+          toNative(addedTokens),
+          typeof pieces === "object" ? [pieces.mark, pieces.everywhere, pieces.spaces, pieces.prepends] : null,
+          [asBytes, id, fused],
+          decoding === undefined ? null : toNativeSteps(decoding),
+        ),
+    );
     this.vocabSize = this.#native.vocabSize();
     const special = addedTokens.filter((token) => token.special);
     this.specialTokens = new Map(special.map(({ text, id }) => [text, id]));
     this.#specialIds = new Set(special.map(({ id }) => id));
     this.#allowed = new AllowedTokens(addedTokens);
     this.bosId = bosId;
+    this.eosId = eosId;
     this.addsBos = addsBos && bosId !== undefined;
   }
 
@@ -139,11 +178,11 @@ export class EngineTokenizer implements Tokenizer {
 
   decodeSingleTokenBytes(id: number): Uint8Array {
     checkArgument("id", id, whole(0, this.vocabSize - 1));
-    return new Uint8Array(callNative(() => this.#native.bytesOf(id)));
+    return new Uint8Array(callNative(() => this.#native.bytesOf(id, false)));
   }
 
   decodeTokensWithOffsets(ids: Iterable<number>): TokenizedText {
-    const decoder = makeStreamDecoder((id) => this.decodeSingleTokenBytes(id));
+    const decoder = makeStreamDecoder((id, first) => new Uint8Array(this.#native.bytesOf(id, first)), this.#strips);
     const offsets: number[] = [];
     let text = "";
     for (const id of idsOf("ids", ids, this.vocabSize)) {
@@ -153,13 +192,15 @@ export class EngineTokenizer implements Tokenizer {
     return { text: text + decoder.end(), offsets: Int32Array.from(offsets) };
   }
 
-  streamDecoder(): StreamDecoder {
+  streamDecoder(options?: StreamDecoderOptions): StreamDecoder {
+    const { goesOn = false } = readOptions<StreamDecoderOptions>("streamDecoder", options, STREAM_DECODER_OPTIONS);
     // A model's vocabulary may be padded beyond the tokenizer's: those ids have no text.
-    return makeStreamDecoder((id) => {
+    const bytesOf = (id: number, first: boolean) => {
       if (!(Number.isInteger(id) && id >= 0)) throw wrongArgument("id", "an id, a whole number", id);
-      if (id >= this.vocabSize || this.#specialIds.has(id)) return new Uint8Array();
-      return new Uint8Array(this.#native.bytesOf(id));
-    });
+      if (id >= this.vocabSize || this.#specialIds.has(id)) return undefined;
+      return new Uint8Array(this.#native.bytesOf(id, first && !goesOn));
+    };
+    return makeStreamDecoder(bytesOf, goesOn ? undefined : this.#strips);
   }
 
   #options(call: string, options: EncodeOptions | undefined): NativeEncodeOptions {
@@ -188,7 +229,7 @@ export class EngineTokenizer implements Tokenizer {
   *#cutParts(text: Text, options: NativeEncodeOptions, preTokenize: PreTokenizer): Iterable<Int32Array> {
     const given = typeof text === "string" ? Buffer.from(text) : Buffer.from(text.buffer, text.byteOffset, text.length);
     if (!isUtf8(given)) {
-      throw new QuipuError("ERR_USAGE", "text: bytes that are no UTF-8: this tokenizer's pattern can only cut text", {
+      throw new QuipuError("ERR_USAGE", "text: bytes that are no UTF-8: this tokenizer can only cut text", {
         option: "text",
       });
     }
@@ -199,7 +240,7 @@ export class EngineTokenizer implements Tokenizer {
     for (let i = 0; i < places.length; i += 3) {
       const [start, end, id] = places.subarray(i, i + 3) as unknown as [number, number, number];
       if (id >= 0) yield Int32Array.of(id);
-      else yield* this.#encodePieces(preTokenize(bytes.toString("utf8", start, end)));
+      else yield* this.#encodePieces(preTokenize(bytes.toString("utf8", start, end), i === 0));
     }
   }
 
@@ -248,6 +289,10 @@ export class EngineTokenizer implements Tokenizer {
       if (signal?.aborted) throw encodingAborted(signal);
     }
   }
+}
+
+function toNativeSteps({ bytes, stripped, strips, droppedInFirst, replacements }: DecodingSteps) {
+  return [bytes, stripped, strips, droppedInFirst, ...replacements.flat()];
 }
 
 function concatenated(parts: readonly Int32Array[]): Int32Array {

@@ -2,13 +2,15 @@
 import { basename, dirname, join } from "node:path";
 import { callNative } from "../addon/addon.js";
 import { callback, checkArgument, pathOf } from "../arguments.js";
-import { examine, fileSize } from "../checkpoint/file.js";
+import { examine, fileSize, readStart, readWhole } from "../checkpoint/file.js";
 import { checkpointFolder, inCheckpoint, namedCheckpoint } from "../checkpoint/hub.js";
-import { checkFile } from "../checkpoint/wrong-file.js";
+import { checkFile, WRONG_FILE_BYTES } from "../checkpoint/wrong-file.js";
 import { QuipuError } from "../errors.js";
 import { noteUse } from "../machine/cache-folder.js";
 import type { Warn } from "../warnings.js";
 import { preparedTable } from "./prepared-table.js";
+import { tokenizerOfPieces } from "./sentencepiece.js";
+import { isSentencePiece } from "./sentencepiece-file.js";
 import { tokenizerOfRanks } from "./tiktoken-file.js";
 import type { Tokenizer } from "./tokenizer.js";
 import { readTokenizerConfig } from "./tokenizer-config.js";
@@ -45,6 +47,9 @@ export async function loadTokenizer(pathOrUrl: string | URL, warn: Warn = () => 
   );
 }
 
+/** Of a SentencePiece model; Gemma's has four. */
+const MAX_MODEL_BYTES = 64 * 2 ** 20;
+
 function loadFile(path: string, warn: Warn): Promise<Tokenizer> {
   return inCheckpoint(dirname(path), () => readFile(path, warn));
 }
@@ -54,6 +59,10 @@ async function readFile(path: string, warn: Warn): Promise<Tokenizer> {
   checkFile(path, "ERR_TOKENIZER_INVALID");
   const table = preparedTable(path, fileSize(path, "ERR_TOKENIZER_INVALID") ?? 0);
   const isJson = path.endsWith(".json");
+  if (!isJson && isSentencePiece(readStart(path, WRONG_FILE_BYTES, "ERR_TOKENIZER_INVALID")!)) {
+    const file = await readWhole(path, MAX_MODEL_BYTES, "ERR_TOKENIZER_INVALID");
+    return tokenizerOfPieces(file!, config, basename(path));
+  }
   const format = isJson ? "tokenizer.json" : "ranks";
   const vocabulary = callNative((addon) => new addon.Vocabulary(format, path, table?.path ?? null, table?.description));
   if (table !== null && vocabulary.prepared()) noteUse(table.path);

@@ -1,6 +1,6 @@
 // What the options of tokenizers may be.
 import { abortSignal, either, flag, type Kinds, listOf, oneOf, string, whole } from "../arguments.js";
-import type { BatchOptions, DecodeOptions, EncodeOptions, StreamOptions } from "./tokenizer.js";
+import type { BatchOptions, DecodeOptions, EncodeOptions, StreamDecoderOptions, StreamOptions } from "./tokenizer.js";
 
 export const ENCODE_OPTIONS: Kinds<EncodeOptions> = {
   bos: flag,
@@ -12,3 +12,5 @@ export const STREAM_OPTIONS: Kinds<StreamOptions> = { ...ENCODE_OPTIONS, signal:
 export const BATCH_OPTIONS: Kinds<BatchOptions> = { ...ENCODE_OPTIONS, threads: whole(1, 1024) };
 
 export const DECODE_OPTIONS: Kinds<DecodeOptions> = { special: flag };
+
+export const STREAM_DECODER_OPTIONS: Kinds<StreamDecoderOptions> = { goesOn: flag };

@@ -7,11 +7,36 @@ export interface StreamDecoder {
   end(): string;
 }
 
-/** @param bytesOf the bytes of an id; none for one that has no text. */
-export function makeStreamDecoder(bytesOf: (id: number) => Uint8Array): StreamDecoder {
+/** What goes at the start of a text: as many of a character, if it begins with so many. */
+export interface Stripping {
+  readonly text: string;
+  readonly most: number;
+}
+
+/** @param bytesOf the bytes of an id, or of the first that has any; undefined for one that has no text. */
+export function makeStreamDecoder(
+  bytesOf: (id: number, first: boolean) => Uint8Array | undefined,
+  stripping: Stripping = { text: "", most: 0 },
+): StreamDecoder {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  let isFirst = true;
+  let left = stripping.most;
+  const stripped = (text: string): string => {
+    let rest = text;
+    while (left > 0 && rest.startsWith(stripping.text)) {
+      rest = rest.slice(stripping.text.length);
+      left -= 1;
+    }
+    if (rest !== "") left = 0;
+    return rest;
+  };
   return {
-    push: (id) => decoder.decode(bytesOf(id), { stream: true }),
-    end: () => decoder.decode(),
+    push: (id) => {
+      const bytes = bytesOf(id, isFirst);
+      if (bytes === undefined) return "";
+      isFirst = false;
+      return stripped(decoder.decode(bytes, { stream: true }));
+    },
+    end: () => stripped(decoder.decode()),
   };
 }

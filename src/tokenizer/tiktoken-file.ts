@@ -44,13 +44,14 @@ export function tokenizerOfRanks(vocabulary: NativeVocabulary, config: Tokenizer
     );
   }
   const addedTokens = declared.length > 0 ? declared : llama3SpecialTokens(vocabulary.tokens());
-  const bosToken = config.bosToken ?? "<|begin_of_text|>";
+  const idOf = (name: string) => addedTokens.find(({ text }) => text === name)?.id;
   return new EngineTokenizer({
     vocabulary,
     pieces: ENGINE_PATTERN.llama3,
     wholePieces: true,
     addedTokens,
-    bosId: addedTokens.find((token) => token.text === bosToken)?.id,
+    bosId: idOf(config.bosToken ?? "<|begin_of_text|>"),
+    eosId: idOf(config.eosToken ?? "<|end_of_text|>"),
     addsBos: config.addsBos ?? true,
   });
 }

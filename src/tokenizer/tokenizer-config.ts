@@ -11,6 +11,8 @@ export interface TokenizerConfig {
   readonly padToken: string | undefined;
   readonly unkToken: string | undefined;
   readonly addsBos: boolean | undefined;
+  /** transformers' `legacy`, of LlamaTokenizer. */
+  readonly legacy?: boolean | undefined;
   /** added_tokens_decoder: text by id. */
   readonly addedTokens: ReadonlyMap<number, { readonly text: string; readonly special: boolean }>;
 }
@@ -25,6 +27,7 @@ export async function readTokenizerConfig(dir: string, warn: Warn): Promise<Toke
     padToken: textOf(config.pad_token),
     unkToken: textOf(config.unk_token),
     addsBos: typeof config.add_bos_token === "boolean" ? config.add_bos_token : undefined,
+    legacy: typeof config.legacy === "boolean" ? config.legacy : undefined,
     addedTokens: new Map(
       added.flatMap(([id, token]) => {
         const text = textOf(token);

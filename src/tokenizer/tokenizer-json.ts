@@ -1,11 +1,12 @@
-// Hugging Face's tokenizer.json with a byte-level BPE model (SmolLM2, Llama 3): the engine reads vocabulary and
-// merges, the rest is read here. What the file asks for and this version does not do is refused by name.
+// Hugging Face's tokenizer.json with a BPE model, of bytes (SmolLM2, Llama 3) or of text (Llama 2, Mistral, Gemma): the engine reads
+// vocabulary and merges, the rest is read here. What the file asks for and this version does not do is refused by name.
 import type { NativeVocabulary } from "../addon/addon-types.js";
 import { isJsonObject, type JsonObject, parseJsonObject, shownJson } from "../checkpoint/json.js";
 import { QuipuError } from "../errors.js";
 import { type AddedToken, isId } from "./added-tokens.js";
+import { checkByteDecoder, parseTextDecoder } from "./decoder.js";
 import { EngineTokenizer } from "./engine-tokenizer.js";
-import { parseNormalizer } from "./normalizer.js";
+import { keepsBeginning, leavesNoSpaces, parseNormalizer } from "./normalizer.js";
 import { parsePreTokenizer } from "./pre-tokenizer.js";
 import type { TokenizerConfig } from "./tokenizer-config.js";
 
@@ -28,25 +29,58 @@ export function tokenizerOfJson(vocabulary: NativeVocabulary, config: TokenizerC
   if (!isJsonObject(model.vocab)) refuse("model.vocab: expected an object");
   if (!Array.isArray(model.merges)) refuse("model.merges: expected a list");
   if (vocabulary.problem() !== "") refuse(vocabulary.problem());
-  // Bytes that are no token would be others' ids; where every byte is one, these settings have nothing to do.
-  if (!vocabulary.hasAllBytes()) {
-    for (const name of ["byte_fallback", "unk_token"] as const) {
-      if (model[name])
-        refuse(`model.${name}: expected none, as the vocabulary lacks bytes, got ${shownJson(model[name])}`);
-    }
-  }
-  checkDecoder(file.decoder, refuse);
+  const normalizer = parseNormalizer(file.normalizer, what);
+  const normalized = { hasSpaces: !leavesNoSpaces(normalizer), keepsBeginning: keepsBeginning(normalizer) };
+  const { pieces, ofBytes } = parsePreTokenizer(file.pre_tokenizer, what, normalized);
+  if (ofBytes === vocabulary.ofCharacters())
+    refuse("pre_tokenizer: expected ByteLevel steps that are in no other step");
+  const text = ofBytes ? checkBytes(vocabulary, file, model, refuse) : textParts(vocabulary, file, model, refuse);
   const addedTokens = addedTokensOf(file.added_tokens, refuse);
   const bos = bosOf(file.post_processor, refuse);
   return new EngineTokenizer({
     vocabulary,
-    pieces: parsePreTokenizer(file.pre_tokenizer, what),
-    normalForm: parseNormalizer(file.normalizer, what),
+    pieces,
+    normalizer,
+    ...text,
     wholePieces: model.ignore_merges === true,
     addedTokens,
     bosId: bos ?? addedTokens.find(({ text }) => text === config.bosToken)?.id,
+    eosId: addedTokens.find(({ text }) => text === config.eosToken)?.id,
     addsBos: bos !== undefined,
   });
+}
+
+type Refuse = (problem: string) => never;
+
+/** What concerns tokens that are bytes: nothing is unknown where every byte is one. */
+function checkBytes(vocabulary: NativeVocabulary, file: JsonObject, model: JsonObject, refuse: Refuse) {
+  checkByteDecoder(file.decoder, refuse);
+  if (vocabulary.hasAllBytes()) return {};
+  for (const name of ["byte_fallback", "unk_token"] as const) {
+    // Bytes that are no token would be others' ids.
+    if (model[name])
+      refuse(`model.${name}: expected none, as the vocabulary lacks bytes, got ${shownJson(model[name])}`);
+  }
+  return {};
+}
+
+/** What concerns tokens that are text. What stands for unknown characters merges with nothing: it would not be known where it is from. */
+function textParts(vocabulary: NativeVocabulary, file: JsonObject, model: JsonObject, refuse: Refuse) {
+  const [hasFallback, isMerged] = vocabulary.fallback();
+  const asBytes = model.byte_fallback === true;
+  if (asBytes && isMerged) refuse("model.merges: expected none of the tokens that stand for bytes, <0x00> to <0xFF>");
+  const name = model.unk_token ?? undefined;
+  let id: number | undefined;
+  if (name !== undefined && !(asBytes && hasFallback)) {
+    id = typeof name === "string" ? vocabulary.find(name) : -1;
+    if (id < 0) refuse(`model.unk_token: expected a token of the vocabulary, got ${shownJson(name)}`);
+    if (vocabulary.isMerged(name as string))
+      refuse(`model.merges: expected none of model.unk_token, ${shownJson(name)}`);
+  }
+  return {
+    unknown: { asBytes, id, fused: model.fuse_unk === true },
+    decoding: parseTextDecoder(file.decoder, refuse),
+  };
 }
 
 function addedTokensOf(list: unknown, refuse: (problem: string) => never): AddedToken[] {
@@ -67,19 +101,6 @@ function addedTokensOf(list: unknown, refuse: (problem: string) => never): Added
       normalized: token.normalized === true,
     };
   });
-}
-
-/** Bytes become text as ByteLevel says; steps that change nothing may stand beside it. */
-function checkDecoder(decoder: unknown, refuse: (problem: string) => never): void {
-  if (decoder === undefined || decoder === null) return;
-  const step = isJsonObject(decoder) ? decoder : {};
-  if (step.type === "ByteLevel" || step.type === "Fuse") return;
-  if (step.type === "Sequence" && Array.isArray(step.decoders)) {
-    for (const part of step.decoders) checkDecoder(part, refuse);
-    return;
-  }
-  if (step.type === "Strip" && step.start === 0 && step.stop === 0) return;
-  refuse(`decoder: this version has ByteLevel; got ${shownJson(decoder, 120)}`);
 }
 
 /** The id that the post-processor puts before a text, if any. What it puts behind one is not for a text that is to go on. */

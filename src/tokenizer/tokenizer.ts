@@ -32,6 +32,14 @@ export interface DecodeOptions {
   readonly special?: boolean | undefined;
 }
 
+export interface StreamDecoderOptions {
+  /**
+   * The ids go on with a text: what would begin one is not left out (the space that some tokenizers put before a text). Default
+   * false.
+   */
+  readonly goesOn?: boolean | undefined;
+}
+
 export interface TokenizedText {
   readonly text: string;
   /** Where in `text` each token's first character begins, in UTF-16 units; one that a token before began counts as its. */
@@ -45,6 +53,8 @@ export interface Tokenizer {
   /** Control tokens by their text. */
   readonly specialTokens: ReadonlyMap<string, number>;
   readonly bosId: number | undefined;
+  /** The id that ends a text, where the tokenizer names one. */
+  readonly eosId: number | undefined;
   /** Whether a text that is completed begins with the begin-of-text id. */
   readonly addsBos: boolean;
   encode(text: Text, options?: EncodeOptions): Int32Array;
@@ -66,6 +76,6 @@ export interface Tokenizer {
   decodeSingleTokenBytes(id: number): Uint8Array;
   /** The text of ids, special ones too, and where in it each begins. */
   decodeTokensWithOffsets(ids: Iterable<number>): TokenizedText;
-  /** Decodes ids as they come, never splitting a character. */
-  streamDecoder(): StreamDecoder;
+  /** Decodes ids as they come, never splitting a character; special tokens are left out. */
+  streamDecoder(options?: StreamDecoderOptions): StreamDecoder;
 }

@@ -6,9 +6,9 @@ import { basename, join, resolve } from "node:path";
 import { callNative, fromNative } from "../addon/addon.js";
 import type { NativeTokenizerTrainer } from "../addon/addon-types.js";
 import { QuipuError } from "../errors.js";
+import { refuseExisting } from "../machine/replace-file.js";
 import { CountCheckpoint, identify } from "./training/checkpoint.js";
 import { countCorpus } from "./training/count.js";
-import { refuseExisting } from "./training/files.js";
 import {
   settingsOf,
   type TrainingOptions,

@@ -55,6 +55,8 @@ test("docs/cli.md has the --help of every command", async () => {
     "pull",
     "models",
     "tokenizer",
+    "data",
+    "train",
     "inspect prompt",
     "cache list",
     "cache prune",
@@ -64,6 +66,9 @@ test("docs/cli.md has the --help of every command", async () => {
     "models remove",
     "models prune",
     "tokenizer train",
+    "data pack",
+    "data inspect",
+    "train report",
   ]);
   for (const command of all) expect(REFERENCE).toContain(`$ ${["npx quipu", ...command, "--help"].join(" ")}\n`);
 });

@@ -268,6 +268,7 @@ describe("6: device not available", () => {
     ["a benchmark with -ngl", ["benchmark", "-ngl", "99"], /^device cuda is not available.* \(-ngl 0\)\.$/],
     ["--n-gpu-layers=1", ["--n-gpu-layers=1", "hi"], /device cuda is not available/],
     ["a benchmark", ["benchmark", "-d", "cuda"], /device cuda is not available/],
+    ["a plan", ["plan", "-d", "cuda", "--no-speed"], /device cuda is not available/],
   ])("%s", async (_, args, message) => {
     await expectFailure(args, 6, message);
   });

@@ -8,6 +8,7 @@ import { PLAN_OPTIONS } from "#quipu/benchmark/plan.js";
 import { CHAT_OPTIONS } from "#quipu/chat/option-kinds.js";
 import { PRUNE_MODELS_OPTIONS } from "#quipu/checkpoint/hub/models.js";
 import { PULL_OPTIONS } from "#quipu/checkpoint/hub/pull-options.js";
+import { PACK_OPTIONS } from "#quipu/data/pack-options.js";
 import { PRUNE_OPTIONS } from "#quipu/generate/cache.js";
 import { INSPECT_OPTIONS } from "#quipu/generate/inspect.js";
 import { LOAD_OPTIONS } from "#quipu/generate/load.js";
@@ -17,6 +18,7 @@ import * as quipu from "#quipu/index.js";
 import { BATCH_OPTIONS, DECODE_OPTIONS, ENCODE_OPTIONS, STREAM_OPTIONS } from "#quipu/tokenizer/option-kinds.js";
 import { TRAIN_OPTIONS } from "#quipu/tokenizer/training/settings.js";
 import { SAVE_OPTIONS } from "#quipu/tokenizer/training/trained-tokenizer.js";
+import { TRAIN_MODEL_OPTIONS } from "#quipu/train/training-options.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 
 const MODEL = "models/storyteller";
@@ -59,6 +61,9 @@ const WRONG: readonly [string, unknown][] = [
 let model: quipu.ModelWithTokenizer;
 let tokenizer: quipu.Tokenizer;
 let trained: quipu.TrainedTokenizer;
+let tokens: quipu.TokenFile;
+const packing = { files: ["LICENSE"], tokenizer: MODEL, output: join(dir, "a.tokens"), force: true };
+const training = { data: packing.output, init: "x", output: join(dir, "run"), steps: 1 };
 let context: { tokenizer: never; chatTemplate: never; vocabSize: never };
 const template = new quipu.ChatTemplate("{{ messages[0].content }}", {}, "here");
 const message = [{ role: "user", content: "x" }];
@@ -66,9 +71,14 @@ beforeAll(async () => {
   model = await quipu.loadModel(MODEL, { threads: 1 });
   tokenizer = model.tokenizer;
   context = { tokenizer, chatTemplate: template, vocabSize: tokenizer.vocabSize } as never;
+  await quipu.packCorpus(packing);
+  tokens = await quipu.openTokens(packing.output);
   trained = await quipu.trainTokenizer({ files: ["LICENSE"], vocabSize: 300, threads: 1 });
 });
-afterAll(() => model.dispose());
+afterAll(async () => {
+  await tokens.close();
+  await model.dispose();
+});
 
 const all = async (events: AsyncIterable<unknown>) => {
   for await (const _ of events);
@@ -103,7 +113,17 @@ const ARGUMENTS: Record<string, Call> = {
   "runBenchmark pathOrName": { call: (v) => quipu.runBenchmark(v, {}) },
   "readConfig folder": { call: (v) => quipu.readConfig(v) },
   "loadTokenizer pathOrUrl": { call: (v) => quipu.loadTokenizer(v) },
-  "loadEncoding name": { call: (v) => quipu.loadEncoding(v) },
+  "packCorpus warn": { call: (v) => quipu.packCorpus(packing, v), takes: ["a function"] },
+  "trainModel warn": { call: (v) => all(quipu.trainModel(training, v)), takes: ["a function"] },
+  "trainingReport folder": { call: (v) => quipu.trainingReport(v) },
+  "openTokens path": { call: (v) => quipu.openTokens(v) },
+  "tokens.document document": { call: (v) => tokens.document(v) },
+  "tokens.starts first": { call: (v) => tokens.starts(v, 0) },
+  "tokens.starts count": { call: (v) => tokens.starts(0, v) },
+  "tokens.tokens start": { call: (v) => tokens.tokens(v, 1) },
+  "tokens.tokens end": { call: (v) => tokens.tokens(0, v) },
+  "tokens.checkTokenizer tokenizer": { call: (v) => tokens.checkTokenizer(v) },
+  "loadEncoding encoding": { call: (v) => quipu.loadEncoding(v) },
   "measureRoofs target": { call: (v) => quipu.measureRoofs(v, 1) },
   "measureRoofs threads": { call: (v) => quipu.measureRoofs("scalar", v) },
   "measureRoofs signal": { call: (v) => quipu.measureRoofs("scalar", 1, v) },
@@ -169,6 +189,8 @@ const OPTIONS: Record<string, [kinds: Readonly<Record<string, Kind>>, call: (opt
   encodeChat: [CHAT_OPTIONS, (o) => quipu.encodeChat(tokenizer, template, message, o)],
   encodePrompt: [GENERATE_OPTIONS, (o) => quipu.encodePrompt("x", o, context)],
   trainTokenizer: [TRAIN_OPTIONS, (o) => quipu.trainTokenizer(o)],
+  packCorpus: [PACK_OPTIONS, (o) => quipu.packCorpus(o)],
+  trainModel: [TRAIN_MODEL_OPTIONS, (o) => all(quipu.trainModel(o))],
   pullModel: [PULL_OPTIONS, (o) => quipu.pullModel("org/name", o)],
   pruneModels: [PRUNE_MODELS_OPTIONS, (o) => quipu.pruneModels(o)],
   pruneCache: [PRUNE_OPTIONS, (o) => quipu.pruneCache(o)],

@@ -167,6 +167,24 @@ const USES: Readonly<Record<string, string>> = {
   trainTokenizer: `
     const trained: quipu.TrainedTokenizer = await quipu.trainTokenizer({ files: ["x", new URL("file:///y")], vocabSize: 300 });
     export const paths: string[] = await trained.save("x", { force: true });`,
+  trainModel: `
+    const steps: quipu.TrainingStep[] = [];
+    const options: quipu.TrainOptions = { data: "x", init: "storyteller-2m", output: "y", tokens: 1e6, schedule: "linear" };
+    for await (const event of quipu.trainModel(options)) {
+      if (event.type === "step") steps.push(event);
+      if (event.type === "evaluation") console.log(event.bitsPerByte.toFixed(3));
+    }
+    export { steps };`,
+  trainingReport: `export const page: string = await quipu.trainingReport("x");`,
+  packCorpus: `
+    const corpus: quipu.PackedCorpus = await quipu.packCorpus({ files: ["x"], tokenizer: "y", output: "z", bosToken: false });
+    const held: quipu.PackedFile | undefined = corpus.heldOut;
+    export const eos: number | undefined = held?.eosId;`,
+  openTokens: `
+    const file: quipu.TokenFile = await quipu.openTokens(new URL("file:///x"));
+    const info: quipu.TokenFileInfo = file.info;
+    export const document: Int32Array = await file.document(info.documents - 1);
+    await file.close();`,
 };
 
 test("every export compiles in use, and what is wrong does not", () => {

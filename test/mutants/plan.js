@@ -1,5 +1,6 @@
 // Faults in what is told of a model before it is loaded, and of memory that was refused.
 const FITTING = "src/generate/fitting.ts";
+const SHAPE = "src/generate/shape.ts";
 const PLAN = "src/generate/plan.ts";
 const SPEED = "src/benchmark/speed.ts";
 const PLANNED = "src/device/planned-device.ts";
@@ -11,8 +12,8 @@ export const mutants = [
   {
     fault: "a plan has the workspace of the last program, not of the largest",
     file: PLANNED,
-    from: "Math.max(bytes, wanted[i]!)",
-    to: "wanted[i]!",
+    from: "Math.max(bytes, this.#workspace[i] ?? 0)",
+    to: "bytes",
     tests: ["library/plan"],
   },
   {
@@ -52,10 +53,38 @@ export const mutants = [
   },
   {
     fault: "the largest context is one page too long",
-    file: FITTING,
+    file: SHAPE,
     from: "return contextOf(low.pages);",
     to: "return contextOf(high.pages);",
     tests: ["unit/generate/fitting"],
+  },
+  {
+    fault: "a GPU's cache takes all that is left",
+    file: SHAPE,
+    from: "const CACHE_SHARE = 0.9;",
+    to: "const CACHE_SHARE = 1;",
+    tests: ["unit/generate/shape"],
+  },
+  {
+    fault: "a GPU's context leaves no room for weights and steps",
+    file: SHAPE,
+    from: "return totalBytes - cacheBytes + cacheBytes / CACHE_SHARE;",
+    to: "return cacheBytes / CACHE_SHARE;",
+    tests: ["unit/generate/shape"],
+  },
+  {
+    fault: "a GPU's cache is larger than a context for every slot",
+    file: SHAPE,
+    from: "Math.min(slots * positions, fits)",
+    to: "fits",
+    tests: ["unit/generate/shape"],
+  },
+  {
+    fault: "a GPU's cache is of one slot",
+    file: SHAPE,
+    from: "Math.min(slots * positions, fits)",
+    to: "positions",
+    tests: ["unit/generate/shape"],
   },
   {
     fault: "mapped weights are counted as memory",

@@ -38,6 +38,21 @@ __device__ __forceinline__ int32_t pageOf(const AttentionCall& call, uint32_t to
   return page;
 }
 
+// The sums of a page's rows in shared memory, in the place of the pages when they are done with. A warp stores eight
+// rows and four features 16 apart of each at a time (forEachSum): with a row an odd number of words long, and 8 words
+// more after every 32 features, they lie in 32 banks. What is read, neighbouring features of a row, does so anyway.
+template <int kSize>
+struct ChunkSums {
+  static constexpr uint32_t kRow = kSize + kSize / 32 * 8 + 1;
+  static_assert(kChunkPages * 16 * kRow * sizeof(float) <= kChunkPages * StagedPage<kSize>::kBytes);
+
+  float* sums;
+
+  __device__ __forceinline__ float& at(uint32_t page, uint32_t row, uint32_t c) const {
+    return sums[(page * 16 + row) * kRow + c + c / 32 * 8];
+  }
+};
+
 // A block: a chunk of a token and key/value head, sixteen query heads of it; a warp has a page.
 template <int kSize>
 __global__ __launch_bounds__(kChunkPages* kWarp) void chunkKernel(AttentionCall call, Partials partials,
@@ -62,7 +77,7 @@ __global__ __launch_bounds__(kChunkPages* kWarp) void chunkKernel(AttentionCall 
   if (int64_t(chunk) * kChunkKeys > position) return;
   const uint32_t firstBlock = chunk * kChunkPages, blocks = uint32_t(position) / kPageKeys + 1 - firstBlock;
   const uint32_t pages = blocks < kChunkPages ? blocks : kChunkPages;
-  auto* sums = reinterpret_cast<float*>(shared);  // [page][row][d], in the place of the pages when they are done with
+  const ChunkSums<kSize> sums = {reinterpret_cast<float*>(shared)};
   TileSums<kSize> tile;
   if (warp < pages) {
     const int32_t id = pageOf(call, token, slot, firstBlock + warp);
@@ -79,8 +94,8 @@ __global__ __launch_bounds__(kChunkPages* kWarp) void chunkKernel(AttentionCall 
   __syncthreads();
   if (warp < pages) {
     forEachSum(tile, lane, [&](uint32_t c, float low, float high) {
-      sums[(warp * 16 + lane / 4) * kSize + c] = low;
-      sums[(warp * 16 + lane / 4 + 8) * kSize + c] = high;
+      sums.at(warp, lane / 4, c) = low;
+      sums.at(warp, lane / 4 + 8, c) = high;
     });
     if (lane % 4 == 0) {
       masses[warp][lane / 4] = tile.low;
@@ -95,7 +110,7 @@ __global__ __launch_bounds__(kChunkPages* kWarp) void chunkKernel(AttentionCall 
     float sum = 0;
     for (uint32_t page = 0; page < pages; ++page) {
       const Factors by = join(mass, masses[page][row]);
-      sum = fmaf(sum, by.before, sums[(page * 16 + row) * kSize + c] * by.next);
+      sum = fmaf(sum, by.before, sums.at(page, row, c) * by.next);
     }
     if (whole) {
       call.out[queryOf(row) + c] = sum / mass.sum;

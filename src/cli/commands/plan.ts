@@ -11,6 +11,7 @@ export interface PlanCommandOptions {
   readonly ctxSize?: number;
   readonly quantize?: PlanOptions["quantize"];
   readonly kvCache?: PlanOptions["kvCache"];
+  readonly device?: PlanOptions["device"];
   readonly threads?: number;
   readonly batchSize?: number;
   readonly speed: boolean;
@@ -22,13 +23,13 @@ export interface PlanCommandOptions {
 const CONTEXTS = [2048, 8192, 32768, 131072];
 
 export async function plan(model: string | undefined, options: PlanCommandOptions, { signal }: Context): Promise<void> {
-  const { quantize, kvCache, threads, batchSize, speed, quiet = false } = options;
+  const { quantize, kvCache, device, threads, batchSize, speed, quiet = false } = options;
   if (model !== undefined && options.model !== undefined) {
     throw new QuipuError("ERR_USAGE", `plan: expected one model, got ${model} and -m ${options.model}`);
   }
   const progress = new Progress({ quiet });
   const planned = await planModel(model ?? options.model, {
-    ...{ quantize, kvCache, threads, batchSize, speed, signal },
+    ...{ quantize, kvCache, device, threads, batchSize, speed, signal },
     ...{ contextLength: options.ctxSize, slots: 1 }, // as the other commands load it
     onProgress: (done, total) => progress.draw("measuring", done, total),
   }).finally(() => progress.erase());
@@ -47,17 +48,14 @@ export async function plan(model: string | undefined, options: PlanCommandOption
 }
 
 export function describe(plan: ModelPlan, kvCache: LoadPlan["kvCache"]): string {
-  const { config, parameters, files, freeMemory, threads, target, cpu, roofs, loads } = plan;
+  const { config, parameters, files, roofs, loads } = plan;
   const shown = loads.filter((load) => load.kvCache === kvCache);
   const download = files.reduce((sum, { bytes }) => sum + bytes, 0);
   const count = files.length === 1 ? "1 file" : `${files.length} files`;
   const lines: [string, string][] = [
     ["model", plan.where],
     ["size", `${formatCount(parameters)} parameters in ${config.layers} layers; ${count} of ${formatBytes(download)}`],
-    [
-      "machine",
-      `${cpu}, ${target}, ${threads} ${threads === 1 ? "thread" : "threads"}; ${formatBytes(freeMemory)} free`,
-    ],
+    whereOf(plan),
   ];
   if (roofs !== undefined) {
     const [reads, peak, integerPeak] = [roofs.readBandwidth, roofs.peak, roofs.integerPeak].map((roof) =>
@@ -67,6 +65,13 @@ export function describe(plan: ModelPlan, kvCache: LoadPlan["kvCache"]): string 
   }
   const head = lines.map(([name, value]) => `${name.padEnd(11)}${value}\n`).join("");
   return `${head}\n${weightsTable(shown, config.maxPositions)}\n${cachesTable(plan)}`;
+}
+
+/** What it is planned for. */
+function whereOf({ cpu, target, threads, gpu, freeMemory }: ModelPlan): [string, string] {
+  const free = `${formatBytes(freeMemory)} free`;
+  if (gpu !== undefined) return ["gpu", `${gpu.name}, sm_${gpu.capability.replace(".", "")}; ${free}`];
+  return ["machine", `${cpu}, ${target}, ${threads} ${threads === 1 ? "thread" : "threads"}; ${free}`];
 }
 
 function weightsTable(loads: ModelPlan["loads"], most: number): string {

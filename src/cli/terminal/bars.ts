@@ -1,7 +1,7 @@
 // Progress of several files on a terminal's stderr: a bar for each that is on its way and a line for all, drawn over and erased in the
 // end. Where stderr is no terminal there are none.
 import { widthOf } from "./columns.js";
-import { formatBytes } from "./tables.js";
+import { formatBytes, formatTime } from "./tables.js";
 
 /** How far a file is. */
 export interface FileProgress {
@@ -107,9 +107,4 @@ function barOf({ path, done, size }: FileProgress, width: number): string {
   const name = plain.length > room ? `…${plain.slice(plain.length - room + 1)}` : plain.padEnd(room);
   const filled = Math.floor(BAR * share);
   return `${name} ${"█".repeat(filled)}${"░".repeat(BAR - filled)}  ${far}`;
-}
-
-function formatTime(seconds: number): string {
-  if (seconds < 90) return `${Math.ceil(seconds)} s`;
-  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }

@@ -42,6 +42,12 @@ export function formatBytes(bytes: number): string {
   return power === 0 ? `${bytes} B` : `${(bytes / 1024 ** power).toFixed(1)} ${units[power]}`;
 }
 
+/** "40 s", "12 min", "2.5 h". */
+export function formatTime(seconds: number): string {
+  if (seconds < 90) return `${Math.ceil(seconds)} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
 /** "q8 and bf16, 8.72 bits a weight, 136.4 MiB a token". */
 export function formatWeights(formats: readonly { format: string }[], bitsPerWeight: number, perToken: number): string {
   const names = formats.map(({ format }) => format).join(" and ");

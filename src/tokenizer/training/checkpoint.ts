@@ -6,7 +6,7 @@ import { readWhole, systemError } from "../../checkpoint/file.js";
 import { isJsonObject, MAX_JSON_BYTES, parseJsonObject } from "../../checkpoint/json.js";
 import { QuipuError } from "../../errors.js";
 import { makeFolder } from "../../machine/make-folder.js";
-import { replaceFile } from "./files.js";
+import { replaceFile } from "../../machine/replace-file.js";
 
 /** What must be the same for counts to go on. */
 export interface CountedCorpus {

@@ -3,8 +3,8 @@ import { basename } from "node:path";
 import { fromNative } from "../../addon/addon.js";
 import type { NativeTokenizerTrainer } from "../../addon/addon-types.js";
 import { QuipuError } from "../../errors.js";
+import { type Place, readCorpus } from "../corpus.js";
 import type { CountCheckpoint, Progress } from "./checkpoint.js";
-import { type Place, readCorpus } from "./corpus.js";
 import { BatchCounter } from "./counter.js";
 import type { TrainingOptions, TrainingSettings } from "./settings.js";
 

@@ -18,8 +18,8 @@ import {
 } from "../../arguments.js";
 import { QuipuError } from "../../errors.js";
 import { threadsFor } from "../../machine/process-limits.js";
+import type { CorpusFormat } from "../corpus.js";
 import { llama3SpecialTokens } from "../tiktoken-file.js";
-import type { CorpusFormat } from "./corpus.js";
 import { TRAINING_PATTERNS, type TrainingPattern } from "./patterns.js";
 
 export interface TrainTokenizerOptions {

@@ -3,8 +3,8 @@
 import { dirname, join } from "node:path";
 import { flag, type Kinds, pathOf, readOptions } from "../../arguments.js";
 import { makeFolder } from "../../machine/make-folder.js";
+import { refuseExisting, replaceFile } from "../../machine/replace-file.js";
 import { CHARACTER_OF_BYTE } from "../byte-alphabet.js";
-import { refuseExisting, replaceFile } from "./files.js";
 import { preTokenizerOf, type TrainingPattern } from "./patterns.js";
 
 /** What a vocabulary was learned from. */

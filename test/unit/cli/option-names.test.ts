@@ -4,11 +4,13 @@ import { join } from "node:path";
 import { BENCHMARK_OPTIONS } from "#quipu/benchmark/benchmark.js";
 import { inOptionNames } from "#quipu/cli/option-names.js";
 import { makeProgram } from "#quipu/cli/program.js";
+import { PACK_OPTIONS } from "#quipu/data/pack-options.js";
 import { QuipuError } from "#quipu/errors.js";
 import { LOAD_OPTIONS } from "#quipu/generate/load.js";
 import { NEXT_OPTIONS } from "#quipu/generate/model.js";
 import { GENERATE_OPTIONS } from "#quipu/generate/option-kinds.js";
 import { TRAIN_OPTIONS } from "#quipu/tokenizer/training/settings.js";
+import { TRAIN_MODEL_OPTIONS } from "#quipu/train/training-options.js";
 
 /** Options that the command line gives only good values, or never. */
 const SET_BY_THE_COMMAND_LINE = [
@@ -41,7 +43,15 @@ test("every option of the library that a user of the command line can get wrong 
   const program = makeProgram({ signal: new AbortController().signal, divertInterrupt: () => () => {} }, () => {});
   const commands = [program, ...program.commands, ...program.commands.flatMap((command) => command.commands)];
   const flags = new Set(commands.flatMap((command) => command.options.map(({ long }) => long)));
-  const all = { ...LOAD_OPTIONS, ...NEXT_OPTIONS, ...GENERATE_OPTIONS, ...BENCHMARK_OPTIONS, ...TRAIN_OPTIONS };
+  const all = {
+    ...LOAD_OPTIONS,
+    ...NEXT_OPTIONS,
+    ...GENERATE_OPTIONS,
+    ...BENCHMARK_OPTIONS,
+    ...TRAIN_OPTIONS,
+    ...PACK_OPTIONS,
+    ...TRAIN_MODEL_OPTIONS,
+  };
   for (const option of Object.keys(all).filter((name) => !SET_BY_THE_COMMAND_LINE.includes(name))) {
     const [flag, rest] = said(`${option}: no`, option).split(": ");
     expect([option, option === "files" || flags.has(flag!), rest]).toEqual([option, true, "no"]);
@@ -57,10 +67,10 @@ test("ways out are put behind what names no option; other messages are left alon
 });
 
 test("what would fit is called by its names here", () => {
-  const fitting = { contextLength: 640, kvCache: "int8", quantize: "q4", batchSize: 16, mmap: true };
+  const fitting = { contextLength: 640, kvCache: "int8", quantize: "q4", batchSize: 16, recompute: true, mmap: true };
   const error = new QuipuError("ERR_OUT_OF_MEMORY", "too large.", { fitting });
   expect(inOptionNames(error)).toBe(
-    "too large. What fits: --ctx-size 640, or --kv-cache int8, or --quantize q4, or --batch-size 16, or without --no-mmap.",
+    "too large. What fits: --ctx-size 640, or --kv-cache int8, or --quantize q4, or --batch-size 16, or --recompute, or without --no-mmap.",
   );
 });
 

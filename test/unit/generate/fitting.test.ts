@@ -1,7 +1,8 @@
 // What would fit: found by planning, for budgets that no test machine needs to have.
 import { QuipuError } from "#quipu/errors.js";
-import { type Budget, largestContext, whatFits, withFitting } from "#quipu/generate/fitting.js";
+import { type Budget, whatFits, withFitting } from "#quipu/generate/fitting.js";
 import { type MemoryOptions, planLoad } from "#quipu/generate/load-memory.js";
+import { largestContext } from "#quipu/generate/shape.js";
 import { parseConfig } from "#quipu/model/config.js";
 import { expectedTensors } from "#quipu/model/tensors.js";
 

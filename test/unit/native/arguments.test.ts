@@ -11,7 +11,10 @@ type Any = any;
 const addon = nativeAddon() as Any;
 const packed = `! 0 ${Array.from({ length: 256 }, (_, byte) => Buffer.from([byte]).toString("base64")).join(" ")}`;
 const vocabulary = new addon.Vocabulary("packed", packed);
-const tokenizer = new addon.Tokenizer(vocabulary, 0, true, -1, [256, "<s>", 1]);
+const UNKNOWN = [false, -1, false];
+const tokenizer = new addon.Tokenizer(vocabulary, 0, true, [], [256, "<s>", 1], null, UNKNOWN, null);
+const pieces: readonly unknown[] = [Buffer.from("ab"), Uint32Array.of(1, 2), Uint32Array.of(0, 1), Uint8Array.of(0, 0)];
+const ofText = new addon.Vocabulary("pieces", ...pieces);
 const trainer = () => new addon.TokenizerTrainer("gpt2", 1, 2 ** 20, tmpdir(), []);
 const counting = trainer();
 const training = trainer();
@@ -37,9 +40,16 @@ const OTHERS: readonly unknown[] = [undefined, null, 1.5, -7, "x", true, {}, [1]
 const CALLS: Readonly<Record<string, { call: (...args: Any[]) => unknown; args: readonly unknown[]; from?: number }>> =
   {
     "new Vocabulary(format, source)": { call: (...a) => new addon.Vocabulary(...a), args: ["packed", packed] },
-    "new Tokenizer(vocabulary, pattern, wholePieces, form, added)": {
+    "new Vocabulary(format, texts, ends, priorities, kinds)": {
+      call: (...a) => new addon.Vocabulary(...a),
+      args: ["pieces", ...pieces],
+      from: 1,
+    },
+    "find(text)": { call: (...a) => vocabulary.find(...a), args: ["a"] },
+    "isMerged(text)": { call: (...a) => vocabulary.isMerged(...a), args: ["a"] },
+    "new Tokenizer(vocabulary, pattern, wholePieces, normalizer, added, marks, unknown, decoding)": {
       call: (...a) => new addon.Tokenizer(...a),
-      args: [vocabulary, 0, true, -1, []],
+      args: [ofText, -1, true, [], [], null, UNKNOWN, null],
     },
     "encode(text, allowed, refusesOthers, beginning)": {
       call: (...a) => tokenizer.encode(...a),
@@ -68,7 +78,7 @@ const CALLS: Readonly<Record<string, { call: (...args: Any[]) => unknown; args: 
     "tryLock(fd)": { call: (...a) => addon.tryLock(...a), args: [99] },
     "decode(ids, special)": { call: (...a) => tokenizer.decode(...a), args: [Int32Array.of(1), true] },
     "decodeBytes(ids, special)": { call: (...a) => tokenizer.decodeBytes(...a), args: [Int32Array.of(1), true] },
-    "bytesOf(id)": { call: (...a) => tokenizer.bytesOf(...a), args: [1] },
+    "bytesOf(id, first)": { call: (...a) => tokenizer.bytesOf(...a), args: [1, false] },
     "new EncodeStream(tokenizer, allowed, refusesOthers, beginning)": {
       call: (...a) => new addon.EncodeStream(...a),
       args: [tokenizer, one, false, -1],
@@ -101,6 +111,17 @@ const CALLS: Readonly<Record<string, { call: (...args: Any[]) => unknown; args: 
         }
       },
       args: [new Uint32Array(), []],
+    },
+    "workspaceOf(target, threads, stream, buffers)": {
+      call: (...a) => {
+        try {
+          return addon.workspaceOf(...a);
+        } catch (error) {
+          if (!String(error).includes("native call")) return; // the stream: arguments were read
+          throw error;
+        }
+      },
+      args: ["scalar", 1, new Uint32Array(), new Float64Array(3)],
     },
     "run(program, writes, reads, cancel, byRow, rows, wanted)": {
       call: (...a) => device.run(...a),
@@ -153,16 +174,26 @@ describe.each(Object.entries(CALLS))("%s", (written, { call, args, from = 0 }) =
 });
 
 test("what is of its kind and wrong all the same is named too", () => {
+  const tokenizerWith = (changes: object) =>
+    new addon.Tokenizer(...Object.assign([ofText, -1, true, [], [], null, UNKNOWN, null], changes));
   const stop = Int32Array.of(1);
   const cases: readonly [() => unknown, RegExp][] = [
     [
       () => new addon.Vocabulary("gguf", packed),
-      /new Vocabulary\(.*\): format: expected packed, ranks or tokenizer.json/,
+      /new Vocabulary\(.*\): format: expected packed, pieces, ranks or tokenizer.json/,
     ],
-    [() => new addon.Tokenizer(vocabulary, 99, true, -1, []), /: pattern: expected a whole number from -1 to \d/],
-    [() => new addon.Tokenizer(vocabulary, 0, true, -1, [2 ** 24, "x", 0]), /: added: expected an id of 24 bits/],
+    [() => tokenizerWith({ 1: 99 }), /: pattern: expected a whole number from -1 to \d/],
+    [() => tokenizerWith({ 3: [1, "", "a"] }), /: normalizer: expected a kind of step/],
+    [() => tokenizerWith({ 4: [2 ** 24, "x", 0] }), /: added: expected an id of 24 bits/],
+    [() => tokenizerWith({ 5: ["ab", false, false, 0] }), /: marks: expected a character/],
+    [
+      () => tokenizerWith({ 0: vocabulary, 5: ["a", false, false, 0] }),
+      /: marks: expected nothing, as tokens are bytes/,
+    ],
+    [() => tokenizerWith({ 7: [false, "", 0, "", "", "x"] }), /: decoding: expected a flag/],
+    [() => new addon.Vocabulary("pieces", pieces[0], pieces[1], pieces[2], one), /: kinds: expected a number for each/],
     [() => tokenizer.encode("a", new Uint8Array(7), false, -1), /encode\(.*\): allowed: expected a byte for each/],
-    [() => tokenizer.bytesOf(4096), /bytesOf\(id\): id: expected an id of the vocabulary/],
+    [() => tokenizer.bytesOf(4096, false), /bytesOf\(id, first\): id: expected an id of the vocabulary/],
     [() => counting.count(one, Uint32Array.of(2)), /count\(bytes, ends\): ends: expected ascending places/],
     [() => counting.merges(new Uint32Array(2), new Float64Array()), /: pairs: expected two elements a merge/],
     [
@@ -174,6 +205,11 @@ test("what is of its kind and wrong all the same is named too", () => {
       /: reads: expected a buffer, an offset and a typed/,
     ],
     [() => device.program(new Uint32Array(), [file]), /program\(stream, buffers\): buffers: expected buffers/],
+    [
+      () => addon.workspaceOf("scalar", 1, new Uint32Array(), new Float64Array(2)),
+      /workspaceOf\(.*\): buffers: expected three numbers for each buffer/,
+    ],
+    [() => addon.workspaceOf("scalar", 1, new Uint32Array(), Float64Array.of(-1, 0, 1)), /: buffers: expected whole/],
     [() => device.place(file, 0, 1, 0), /: alignment: expected a whole number from 1 /],
     [() => device.buffer(2 ** 54, 0, false), /buffer\(.*\): bytes: expected a whole number/],
     [() => device.buffer(4, 2 ** 31, false), /: indexBound: expected a whole number from 0 to 2147483647/],

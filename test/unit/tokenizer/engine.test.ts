@@ -42,9 +42,10 @@ const CL100K_PATTERN = LLAMA3_PATTERN.replace("\\s*[\\r\\n]+", "\\s+\\z|\\s*[\\r
 
 /** js-tiktoken cutting by our translation of the pattern: its own lacks 'ſ, and has JavaScript's \s. */
 async function oracle(name: string): Promise<(text: string) => number[]> {
-  const { default: ranks } = await import(`js-tiktoken/ranks/${name}`);
+  const packaged = name === "o200k_harmony" ? "o200k_base" : name; // they differ in special tokens alone
+  const { default: ranks } = await import(`js-tiktoken/ranks/${packaged}`);
   const patterns: Record<string, string> = { cl100k_base: CL100K_PATTERN, o200k_base: O200K_PATTERN };
-  const pat_str = compileSplitPattern(patterns[name] ?? GPT2_PATTERN, name).expression.source;
+  const pat_str = compileSplitPattern(patterns[packaged] ?? GPT2_PATTERN, packaged).expression.source;
   const tiktoken = new Tiktoken({ ...ranks, pat_str });
   return (text) => tiktoken.encode(text, [], []);
 }
@@ -59,7 +60,7 @@ describe.each(ENCODING_NAMES)("%s", (name) => {
         expect([...ids]).toEqual(expected(text));
         expect(tokenizer.count(text)).toBe(ids.length);
       }),
-      { numRuns: exhaustive ? 20_000 : 1000 },
+      { numRuns: exhaustive ? 4000 : 600 },
     );
     expect([...tokenizer.encode("<|endoftext|>", { special: true })]).toEqual([
       tokenizer.specialTokens.get("<|endoftext|>"),

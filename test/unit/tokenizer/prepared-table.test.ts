@@ -190,11 +190,11 @@ describe("a file that is damaged, or of something else, is made anew", () => {
   });
 
   test("whatever its tables say of their sizes, with checksums that fit", () => {
-    const [SUMMARY_KIND, VOCABULARY, TOKENS] = [0, 4, 8];
-    for (const at of [SUMMARY_KIND, VOCABULARY, TOKENS]) {
+    const [SUMMARY_KIND, VOCABULARY, TOKENS, UNIT] = [0, 4, 8, 12];
+    for (const at of [SUMMARY_KIND, VOCABULARY, TOKENS, UNIT]) {
       const said = whole.readUInt32LE(start() + at);
-      for (const other of [said + 1, said - 1, 2 ** 24, 2 ** 31, 2 ** 32 - 1]) {
-        if (other < 0) continue;
+      for (const other of [said + (at === UNIT ? 2 : 1), said - 1, 2 ** 24, 2 ** 31, 2 ** 32 - 1]) {
+        if (other < 0 || (at === UNIT && other < 2)) continue;
         expectMadeAnew(
           changed((bytes) => bytes.writeUInt32LE(other, start() + at)),
           `${other} at ${at}`,

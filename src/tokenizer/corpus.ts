@@ -1,12 +1,12 @@
-// The texts that a vocabulary is trained on: plain files (one text each), JSON Lines (one text a line), either of them
+// The texts of a corpus: plain files (one text each), JSON Lines (one text a line), either of them
 // gzipped, or stdin. Read in constant memory; what is no UTF-8 is refused with its place.
 import { isUtf8 } from "node:buffer";
 import { createReadStream } from "node:fs";
 import { addAbortSignal, pipeline, Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
-import { isJsonObject } from "../../checkpoint/json.js";
-import { QuipuError } from "../../errors.js";
-import { incompleteEnd, invalidAt } from "../../utf8.js";
+import { isJsonObject } from "../checkpoint/json.js";
+import { abortedError, QuipuError } from "../errors.js";
+import { incompleteEnd, invalidAt } from "../utf8.js";
 
 export type CorpusFormat = "auto" | "text" | "jsonl";
 
@@ -83,7 +83,7 @@ async function* contentOf(path: string, name: string, options: CorpusOptions): A
     pipeline(Readable.from(whole(), { objectMode: false }), unpacked, () => {}); // its error comes out of the loop below
     for await (const chunk of unpacked) yield chunk as Buffer;
   } catch (cause) {
-    if (options.signal?.aborted) throw new QuipuError("ERR_ABORTED", "the training was aborted", { cause });
+    if (options.signal?.aborted) throw abortedError(options.signal);
     const why = (cause as Error).message;
     const damaged = packed && (cause as NodeJS.ErrnoException).code?.startsWith("Z_") === true;
     throw new QuipuError("ERR_USAGE", `${name}: ${damaged ? "damaged gzip data" : "cannot be read"}: ${why}`, {

@@ -1,6 +1,6 @@
 // Files that appear whole or not at all.
 import { access, open, rename, rm } from "node:fs/promises";
-import { QuipuError } from "../../errors.js";
+import { QuipuError } from "../errors.js";
 
 /** Writes `text` under another name and renames it, so that no reader sees half of it. */
 export async function replaceFile(path: string, text: string): Promise<void> {

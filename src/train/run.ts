@@ -1,0 +1,205 @@
+// The loop of a training: batches, steps, evaluations, checkpoints; all that a step needs is in the state of the one before it.
+import { join } from "node:path";
+import type { JsonObject } from "../checkpoint/json.js";
+import type { TokenFile } from "../data/token-file.js";
+import { abortedError } from "../errors.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import { BatchReader, type BatchShape, BEGINNING, evaluationBatches } from "./batches.js";
+import { type SavedFiles, saveCheckpoint, saveModel, type TrainingState } from "./checkpoint.js";
+import type { TrainingEvaluation, TrainingEvent, TrainingStep } from "./events.js";
+import { Guard } from "./guard.js";
+import { TrainingLog } from "./log.js";
+import { microBatchesAt, rateAt } from "./schedule.js";
+import type { Length, TrainingSettings } from "./training-options.js";
+import type { TrainingMemory, TrainingRuntime } from "./training-runtime.js";
+
+export interface RunParts {
+  /** What is used of a {@link TrainingRuntime}. */
+  readonly runtime: Pick<TrainingRuntime, "shapes" | "read" | "write" | "accumulate" | "step" | "evaluate">;
+  readonly memory: TrainingMemory;
+  readonly data: TokenFile;
+  readonly heldOut: TokenFile | undefined;
+  readonly tokenizer: Tokenizer;
+  readonly files: SavedFiles;
+  readonly settings: TrainingSettings;
+  /** The settings as a checkpoint keeps them, with what tells the data. */
+  readonly recorded: JsonObject;
+  /** The folder of the run. */
+  readonly output: string;
+  readonly maxDocuments: number;
+  readonly evaluateEvery: number | undefined;
+  readonly evaluateTokens: number;
+  readonly saveEvery: number | undefined;
+  readonly keep: number;
+  /** A text by the checkpoint in a folder; undefined where documents begin with nothing that one could begin with. */
+  readonly sample: ((folder: string) => Promise<string>) | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Steps left out one after another that end a run. */
+const MOST_SKIPPED = 5;
+/** Evaluations and checkpoints of a run, where nothing else is said. */
+const PARTS = 20;
+const LEAST_EVERY = 10;
+
+/** Runs until the end, or until it is interrupted: then it saves and throws ERR_ABORTED. @param from a checkpoint's. */
+export async function* run(parts: RunParts, from: TrainingState | undefined): AsyncGenerator<TrainingEvent> {
+  const log = await TrainingLog.open(join(parts.output, "log.jsonl"), from?.step ?? 0);
+  try {
+    for await (const event of new Loop(parts, from).events()) {
+      if (event.type !== "start" && event.type !== "end") await log.write(event);
+      yield event;
+    }
+  } finally {
+    await log.close();
+  }
+}
+
+class Loop {
+  readonly #parts: RunParts;
+  readonly #reader: BatchReader;
+  readonly #shape: BatchShape;
+  readonly #guard: Guard;
+  #step: number;
+  #tokens: number;
+  #longDocuments: number;
+  readonly #secondsBefore: number;
+  readonly #started = performance.now();
+  #savedAt: number | undefined;
+
+  constructor(parts: RunParts, from: TrainingState | undefined) {
+    const { microBatch, sequence, seed } = parts.settings;
+    this.#parts = parts;
+    this.#shape = { batchTokens: microBatch, maxDocuments: parts.maxDocuments, sequence };
+    this.#reader = new BatchReader(parts.data, this.#shape, seed, from?.position ?? BEGINNING);
+    this.#guard = new Guard(MOST_SKIPPED, from?.guard);
+    this.#step = from?.step ?? 0;
+    this.#tokens = from?.tokens ?? 0;
+    this.#longDocuments = from?.longDocuments ?? 0;
+    this.#secondsBefore = from?.seconds ?? 0;
+    this.#savedAt = from?.step;
+  }
+
+  async *events(): AsyncGenerator<TrainingEvent> {
+    const { runtime, data, settings, signal, output, files, memory } = this.#parts;
+    const { documents, tokens } = data.info;
+    yield { type: "start", ...memory, documents, tokens, step: this.#step };
+    const every = defaultEvery(settings);
+    const evaluateEvery = this.#parts.evaluateEvery ?? every;
+    const saveEvery = this.#parts.saveEvery ?? evaluateEvery;
+    while (this.#progress(settings.length) < 1) {
+      yield await this.#train();
+      const isLast = this.#progress(settings.length) >= 1;
+      if (isLast || this.#step % evaluateEvery === 0) {
+        const evaluation = await this.#evaluate();
+        if (evaluation !== undefined) yield evaluation;
+      }
+      const isInterrupted = signal?.aborted === true;
+      if (isLast || isInterrupted || this.#step % saveEvery === 0) yield* this.#save(!isInterrupted);
+      if (isInterrupted && !isLast) throw abortedError(signal);
+    }
+    const model = join(output, "model");
+    await saveModel(model, runtime, files);
+    const [steps, seen, longDocuments] = [this.#step, this.#tokens, this.#longDocuments];
+    yield { type: "end", steps, tokens: seen, seconds: this.#seconds(), longDocuments, model };
+  }
+
+  async #train(): Promise<TrainingStep> {
+    const { runtime, settings, data } = this.#parts;
+    const before = this.#progress(settings.length);
+    const started = performance.now();
+    const micro = microBatchesAt(settings.batch / settings.microBatch, settings.ramp, before);
+    const accumulated: Promise<unknown>[] = [];
+    let tokens = 0;
+    for (let i = 0; i < micro; i++) {
+      const { batch, counts } = await this.#reader.next();
+      tokens += counts.tokens;
+      this.#longDocuments += counts.longDocuments;
+      const accumulating = runtime.accumulate(batch);
+      accumulating.catch(() => {}); // it is met below
+      accumulated.push(accumulating);
+    }
+    this.#step += 1;
+    this.#tokens += tokens;
+    const progress = this.#progress(settings.length);
+    const rate = rateAt(settings.schedule, progress);
+    const { weightDecay, clip } = settings;
+    const stepping = runtime.step({
+      step: this.#guard.state.steps + 1,
+      rate,
+      weightDecay,
+      clip,
+      skipAbove: this.#guard.skipAbove,
+    });
+    stepping.catch(() => {});
+    await Promise.all(accumulated);
+    const result = await stepping;
+    this.#guard.note(this.#step, result);
+    const { epoch, document } = this.#reader.position;
+    return {
+      ...{ type: "step", step: this.#step, ...result, rate, tokens: this.#tokens },
+      tokensPerSecond: (1000 * tokens) / (performance.now() - started),
+      ...{ seconds: this.#seconds(), progress, epochs: epoch + document / data.info.documents },
+    };
+  }
+
+  async #evaluate(): Promise<TrainingEvaluation | undefined> {
+    const { runtime, heldOut, evaluateTokens } = this.#parts;
+    if (heldOut === undefined) return undefined;
+    let [loss, weight, bytes] = [0, 0, 0];
+    for await (const batch of evaluationBatches(heldOut, this.#shape, evaluateTokens)) {
+      const result = await runtime.evaluate(batch);
+      loss += result.loss;
+      weight += result.weight;
+      for (const id of batch.targets) bytes += this.#bytesOf(id);
+    }
+    return { type: "evaluation", step: this.#step, loss: loss / weight, bitsPerByte: loss / Math.LN2 / bytes };
+  }
+
+  readonly #textBytes = new Map<number, number>();
+
+  /** Of the text of an id: special ones have none. */
+  #bytesOf(id: number): number {
+    const { tokenizer } = this.#parts;
+    let bytes = this.#textBytes.get(id);
+    if (bytes === undefined) {
+      bytes = tokenizer.decodeBytes([id]).length;
+      this.#textBytes.set(id, bytes);
+    }
+    return bytes;
+  }
+
+  /** @param samples whether there is time for one. */
+  async *#save(samples: boolean): AsyncGenerator<TrainingEvent> {
+    if (this.#savedAt === this.#step) return;
+    const { runtime, output, files, keep, recorded, sample } = this.#parts;
+    const path = await saveCheckpoint(output, runtime, files, this.#state(recorded), keep);
+    this.#savedAt = this.#step;
+    yield { type: "checkpoint", step: this.#step, path };
+    if (samples && sample !== undefined) yield { type: "sample", step: this.#step, text: await sample(path) };
+  }
+
+  #state(settings: JsonObject): TrainingState {
+    return {
+      ...{ step: this.#step, tokens: this.#tokens, longDocuments: this.#longDocuments, seconds: this.#seconds() },
+      ...{ position: this.#reader.position, guard: this.#guard.state, settings },
+    };
+  }
+
+  #seconds(): number {
+    return this.#secondsBefore + (performance.now() - this.#started) / 1000;
+  }
+
+  /** Share of the run that is done, at most 1. There is a step, however short the time. */
+  #progress(length: Length): number {
+    if (this.#step === 0) return 0;
+    if ("steps" in length) return Math.min(1, this.#step / length.steps);
+    return Math.min(1, "tokens" in length ? this.#tokens / length.tokens : this.#seconds() / length.seconds);
+  }
+}
+
+/** In steps. A run that is measured in seconds has as many as come in them: a hundred is a guess that suits small models. */
+function defaultEvery({ length, batch }: TrainingSettings): number {
+  const steps = "steps" in length ? length.steps : "tokens" in length ? length.tokens / batch : PARTS * 100;
+  return Math.max(LEAST_EVERY, Math.ceil(steps / PARTS));
+}

