@@ -83,11 +83,10 @@ static constexpr Target makeTarget(const char* name) {
   set(OpCode::kAttention, {{{attentionTasks, attention}, {attentionMergeTasks, attentionMerge}},
                            attentionScratchBytes,
                            attentionSharedBytes});
-  set(OpCode::kAttentionBackward, {{{backwardBlockTasks, backwardTranspose},
-                                    {backwardBlockTasks, backwardRows},
-                                    {backwardBlockTasks, backwardKeys}},
-                                   attentionBackwardScratchBytes,
-                                   attentionBackwardSharedBytes});
+  set(OpCode::kAttentionBackward,
+      {{{backwardBlockTasks, backwardTranspose}, {backwardQueryTasks, backwardRows}, {backwardKeyTasks, backwardKeys}},
+       attentionBackwardScratchBytes,
+       attentionBackwardSharedBytes});
   set(OpCode::kClipNorm, {{{oneTask, clipNormRun}}});
   set(OpCode::kCrossEntropy, {{{crossEntropyTasks, crossEntropyRows}}});
   set(OpCode::kGatherNorm, {{{gatherNormTasks, gatherNorm}}});

@@ -217,3 +217,10 @@ test("without held-out documents nothing is measured; without a first id there i
   const { events } = await training({ heldOut: undefined, sample: undefined, keep: 1, saveEvery: 20 });
   expect(events.map(({ type }) => type).filter((type) => type !== "step")).toEqual(["start", "checkpoint", "end"]);
 });
+
+test("a length in seconds ends with the step in which they are over", async () => {
+  const settings = { ...SETTINGS, length: { seconds: 1e-9 } };
+  const { events } = await training({ settings, recorded: { ...settings } });
+  expect(events.map(({ type }) => type)).toEqual(["start", "step", "evaluation", "checkpoint", "sample", "end"]);
+  expect(steps({ events })[0]).toMatchObject({ step: 1, progress: 1 });
+});
