@@ -64,6 +64,7 @@ export type {
   DecodeOptions,
   EncodeOptions,
   SpecialText,
+  StreamDecoderOptions,
   StreamOptions,
   Text,
   TokenizedText,

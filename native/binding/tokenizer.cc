@@ -267,7 +267,8 @@ Napi::Value VocabularyWrap::ofCharacters(const Napi::CallbackInfo& info) {
 Napi::Value VocabularyWrap::find(const Napi::CallbackInfo& info) {
   const auto [text] = Arguments(info, "find(text)").read<std::string>();
   const uint32_t token = tokenOf(text);
-  return Napi::Number::New(info.Env(), token == tokenizer::kNoToken ? -1 : vocabulary_.tables->idOf(token));
+  const double id = token == tokenizer::kNoToken ? -1.0 : vocabulary_.tables->idOf(token);
+  return Napi::Number::New(info.Env(), id);
 }
 
 // isMerged(text): whether that is a token that a merge names as a part

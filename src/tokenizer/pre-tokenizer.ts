@@ -2,6 +2,7 @@
 import { isJsonObject, type JsonObject, shownJson } from "../checkpoint/json.js";
 import { QuipuError } from "../errors.js";
 import { bytesOfAlphabet, textInAlphabet } from "./byte-alphabet.js";
+import { characterStep } from "./character-steps.js";
 import { literalPattern } from "./code-points.js";
 import { ENGINE_STEPS, GPT2_PATTERN, knownSplit } from "./published-patterns.js";
 import { isBehavior, type SplitBehavior, splitInto } from "./split-behavior.js";
@@ -133,6 +134,13 @@ function stepsOf(value: unknown, what: string): ParsedStep[] {
     }
     case "ByteLevel":
       return byteLevelSteps(step, what);
+    case "Whitespace":
+    case "WhitespaceSplit":
+    case "Punctuation": {
+      const parsed = characterStep(step);
+      if (parsed !== undefined) return [{ name: step.type, makesBytes: false, ...parsed }];
+      break;
+    }
     case "Metaspace": {
       const parsed = metaspaceStep(step);
       if (parsed !== undefined) return [parsed];
@@ -141,7 +149,7 @@ function stepsOf(value: unknown, what: string): ParsedStep[] {
   }
   throw new QuipuError(
     "ERR_TOKENIZER_INVALID",
-    `${what}: pre_tokenizer: this version has Sequence, Split, Digits, Metaspace and ByteLevel; got ${shownJson(value, 120)}`,
+    `${what}: pre_tokenizer: this version has Sequence, Split, Digits, Whitespace, WhitespaceSplit, Punctuation, Metaspace and ByteLevel; got ${shownJson(value, 120)}`,
   );
 }
 

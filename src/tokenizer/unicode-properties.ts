@@ -7,7 +7,8 @@ type Category = keyof typeof CATEGORIES;
 
 const cache = new Map<string, CodePoints>();
 
-function decoded(numbers: string): CodePoints {
+/** A set as unicode-data.ts writes it. */
+export function decoded(numbers: string): CodePoints {
   const found = cache.get(numbers);
   if (found !== undefined) return found;
   const values = numbers.split(" ").map((number) => Number.parseInt(number, 36));

@@ -132,7 +132,7 @@ const USES: Readonly<Record<string, string>> = {
     const tokenizer: quipu.Tokenizer = await quipu.loadTokenizer("x");
     const special: quipu.SpecialText = ["</s>"];
     export const parts: Int32Array[] = await tokenizer.encodeBatch(["x", new Uint8Array()], { special, threads: 2 });
-    export const text: string = tokenizer.decode([1, 2], { special: true }) + tokenizer.streamDecoder().push(1);
+    export const text: string = tokenizer.decode([1, 2], { special: true }) + tokenizer.streamDecoder({ goesOn: true }).push(1);
     for await (const some of tokenizer.encodeStream(["x"])) console.log(some.length);`,
   loadEncoding: `
     const name: quipu.EncodingName | undefined = quipu.ENCODING_NAMES[0];

@@ -4,7 +4,7 @@ test/unit/tokenizer/normalizers.test.ts.
     pip install tokenizers==0.23.3
     python3 test/reference/normalizers.py
 
-`blocks`: for each form the first 16 hex digits of the sha256 of the ids (i32, little-endian) of texts that hold every character, 4096 to
+`blocks`: for each form, and for Lowercase and StripAccents, the first 16 hex digits of the sha256 of the ids (i32, little-endian) of texts that hold every character, 4096 to
 a text, between letters and marks. `sets`: random added tokens and normalizers, texts, and their ids with special tokens as plain text
 and as tokens.
 """
@@ -77,7 +77,7 @@ def sets(count, texts):
         count -= 1
 
 
-golden = {"blocks": {form: list(blocks(form)) for form in FORMS}, "sets": list(sets(150, 12))}
+golden = {"blocks": {form: list(blocks(form)) for form in [*FORMS, "Lowercase", "StripAccents"]}, "sets": list(sets(150, 12))}
 out = ROOT / "test/reference/normalizers.golden.json"
 out.write_text("{\"blocks\":%s,\n\"sets\":[\n%s\n]}\n" % (json.dumps(golden["blocks"]), ",\n".join(json.dumps(s, separators=(",", ":")) for s in golden["sets"])))
 print(out, out.stat().st_size)

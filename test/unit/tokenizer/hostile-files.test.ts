@@ -131,6 +131,88 @@ describe("tokenizer.json", () => {
   });
 });
 
+describe("tokenizer.json of text", () => {
+  const names = ["<unk>", "a", "b", "ab", "\u2581", "<0x0A>", "<0x0A>a", "<unk>a"];
+  const textFile = () => ({
+    normalizer: null,
+    pre_tokenizer: null,
+    decoder: { type: "Fuse" },
+    model: {
+      type: "BPE",
+      unk_token: "<unk>" as unknown,
+      byte_fallback: false,
+      vocab: Object.fromEntries(names.map((name, id) => [name, id])),
+      merges: [["a", "b"]] as unknown[],
+    },
+  });
+
+  // biome-ignore lint/suspicious/noExplicitAny: hostile files have any form
+  const cases: [string, (file: any) => void, string][] = [
+    ["an unknown token that is none", (f) => (f.model.unk_token = "<none>"), "model.unk_token"],
+    ["an unknown token that is a number", (f) => (f.model.unk_token = 0), "model.unk_token"],
+    ["a merge of the unknown token", (f) => f.model.merges.push(["<unk>", "a"]), "none of model.unk_token"],
+    [
+      "a merge of a byte",
+      (f) => {
+        f.model.byte_fallback = true;
+        f.model.merges.push(["<0x0A>", "a"]);
+      },
+      "<0x00> to",
+    ],
+    ["a merge of what is no token", (f) => f.model.merges.push(["b", "a"]), "the vocabulary lacks"],
+    ["a merge of nothing", (f) => f.model.merges.push(["", "a"]), "the vocabulary lacks"],
+    ["an old merge of three", (f) => (f.model.merges = ["a b b"]), "the vocabulary lacks"],
+    ["no decoder", (f) => (f.decoder = null), "decoder"],
+    ["a decoder of bytes", (f) => (f.decoder = { type: "ByteLevel" }), "decoder: ByteLevel"],
+    ["a decoder that strips the end", (f) => (f.decoder = { type: "Strip", content: " ", start: 0, stop: 1 }), "Strip"],
+    ["a mark of two characters", (f) => (f.pre_tokenizer = { type: "Metaspace", replacement: "ab" }), "Metaspace"],
+    [
+      "a scheme that is none",
+      (f) => (f.pre_tokenizer = { type: "Metaspace", replacement: "_", prepend_scheme: "x" }),
+      "Metaspace",
+    ],
+    [
+      "schemes that differ",
+      (f) => (f.pre_tokenizer = { type: "Metaspace", replacement: "_", add_prefix_space: false }),
+      "Metaspace",
+    ],
+    [
+      "a beginning that is cut off before it is looked for",
+      (f) => {
+        f.normalizer = { type: "Strip", strip_left: true, strip_right: true };
+        f.pre_tokenizer = { type: "Metaspace", replacement: "\u2581", prepend_scheme: "first" };
+      },
+      "prepend_scheme first",
+    ],
+    [
+      "a regular expression in a normalizer",
+      (f) => (f.normalizer = { type: "Replace", pattern: { Regex: "a" }, content: "" }),
+      "Replace",
+    ],
+    ["nothing that comes first", (f) => (f.normalizer = { type: "Prepend", prepend: "" }), "Prepend"],
+  ];
+  test.each(cases)("%s", async (_, change, said) => {
+    const file = textFile();
+    change(file);
+    expect(await refusalOf("tokenizer.json", JSON.stringify(file))).toContain(said);
+  });
+
+  test("the model may come first, and ByteLevel in a text makes no bytes of it", async () => {
+    const { model, ...rest } = textFile();
+    const pre_tokenizer = { type: "Split", pattern: { String: "ByteLevel" }, behavior: "Isolated", invert: false };
+    writeFileSync(join(dir, "tokenizer.json"), JSON.stringify({ model, ...rest, pre_tokenizer }));
+    const tokenizer = await loadTokenizer(dir);
+    expect([...tokenizer.encode("ab\u2581")]).toEqual([3, 4]);
+    expect(() => tokenizer.encode(Uint8Array.of(0x61, 0xff))).toThrow(/no UTF-8/);
+  });
+
+  test("bytes that are no UTF-8 are named by their place", async () => {
+    writeFileSync(join(dir, "tokenizer.json"), JSON.stringify(textFile()));
+    const tokenizer = await loadTokenizer(dir);
+    expect(() => tokenizer.encode(Uint8Array.of(0x61, 0xff))).toThrow(/byte 1: the tokens of this tokenizer are text/);
+  });
+});
+
 describe("a pattern that is not the engine's", () => {
   const withPattern = async (pattern: object) => {
     writeFileSync(join(dir, "tokenizer.json"), JSON.stringify({ ...storyteller(), pre_tokenizer: cutBy(pattern) }));

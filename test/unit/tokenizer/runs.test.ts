@@ -1,6 +1,7 @@
 // Runs of one byte or of two, whatever the byte: no table takes a value for "nothing here", so work grows with the length.
 import { loadEncoding } from "#quipu/tokenizer/encodings.js";
 import type { Tokenizer } from "#quipu/tokenizer/tokenizer.js";
+import { ofText } from "./text-vocabulary.js";
 import { namedTokenizer } from "./tokenizers.js";
 
 const SMALL = 2_000;
@@ -22,7 +23,8 @@ function work(tokenizer: Tokenizer, bytes: Uint8Array, passes: number): number {
 }
 
 function expectLinear(tokenizer: Tokenizer, unit: readonly number[]): void {
-  const run = (length: number) => Uint8Array.from({ length }, (_, i) => unit[i % unit.length]!);
+  const whole = (length: number) => length - (length % unit.length); // no part of a character
+  const run = (length: number) => Uint8Array.from({ length: whole(length) }, (_, i) => unit[i % unit.length]!);
   const large = run(LARGE);
   if (work(tokenizer, large, 1) < NOTHING) return;
   // Measured again before it is believed: the machine may have had something else to do.
@@ -30,6 +32,13 @@ function expectLinear(tokenizer: Tokenizer, unit: readonly number[]): void {
   if (after < NOTHING || after < MOST * Math.max(before, 50)) return;
   expect({ unit, before, after }).toEqual({ unit, before, after: `less than ${MOST} × before` });
 }
+
+test("a vocabulary of text: runs of letters, of marks and of what is no token", async () => {
+  const tokenizer = await ofText();
+  for (const unit of ["a", "ab", "aab", " ", "\u2581", "a ", "  a", "é", "日本", "x", "x a", "\0"]) {
+    expectLinear(tokenizer, [...Buffer.from(unit)]);
+  }
+});
 
 const bytes = Array.from({ length: 256 }, (_, byte) => byte);
 
