@@ -29,7 +29,10 @@ Encoder::Encoder(std::shared_ptr<const Tables> tables, const EncoderOptions& opt
       cacheOfLong_(zeroed<CachedLongPiece>(kCachedLong)) {}
 
 void Encoder::encode(Pattern pattern, const Range& range, IdSink& out) {
-  withPattern(pattern, [&]<Pattern P>() { encodeBy(pieceOf<P>, range, out); });
+  // A function of its own type for each, so that it is inlined.
+  withPattern(pattern, [&]<Pattern P>() {
+    encodeBy([](const uint8_t* start, const uint8_t* end) { return pieceOf<P>(start, end); }, range, out);
+  });
 }
 
 void Encoder::encode(const MarkCuts& cuts, const Range& range, IdSink& out) {

@@ -4,7 +4,9 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { temporaryFolder } from "../checkpoint-writer.js";
+import { describeWhere } from "../where.js";
 import { bash, eventsOf, finish, handlesSignals, quipu, startQuipu } from "./run-cli.js";
+import { hasTerminal, NO_TERMINAL, quipuOnTerminal } from "./terminal.js";
 
 const TOKENIZER = resolve("models/storyteller");
 const dir = temporaryFolder();
@@ -148,6 +150,19 @@ test("goes on from a checkpoint of another kind: weights alone", async () => {
   // The embedded model knows these stories better than one that was just drawn.
   const [, loss] = /held out: loss (\d+\.\d+)/.exec(stderr)!;
   expect(Number(loss)).toBeLessThan(5);
+});
+
+describeWhere(hasTerminal, NO_TERMINAL)("a terminal", () => {
+  test("has a line that is drawn over, with the loss as a curve, and erased in the end", async () => {
+    const args = ["train", ...SMALL, "--steps", "5", "--out", folder()];
+    const { status, terminal } = await quipuOnTerminal(args, { terminal: ["stderr"] });
+    expect(status).toBe(0);
+    const drawn = terminal.split("\r\x1b[K");
+    expect(drawn.some((text) => /^step \d+ {2}\d+ % {2}loss \d\.\d{4} [▁-█]+ {2}rate /.test(text))).toBe(true);
+    const lines = terminal.split("\r\n").map((line) => line.split("\r\x1b[K").at(-1)!);
+    expect(lines.filter((line) => line.includes("tokens/s"))).toEqual([]);
+    expect(lines.filter((line) => line.startsWith("step 5 "))).toHaveLength(3);
+  });
 });
 
 describe("usage", () => {

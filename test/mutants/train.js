@@ -9,9 +9,9 @@ const RUNTIME = "src/train/training-runtime.ts";
 export const mutants = [
   {
     fault: "a sum over rows forgets what was there",
-    file: PANEL,
-    from: "begin == 0 && !adds",
-    to: "begin == 0 && (!adds || MUTANT)",
+    file: `${KERNELS}/matmul_over_rows.h`,
+    from: "worker.scratch), call[matmul_over_rows::kSum].as<float>() + share.first, width,\n              true,",
+    to: "worker.scratch), call[matmul_over_rows::kSum].as<float>() + share.first, width,\n              !MUTANT,",
     tests: ["kernels/matmul-over-rows"],
   },
   {

@@ -9,6 +9,8 @@
 #include "cpu/kernels/cache_codes.h"
 //
 #include "cpu/kernels/attention_page.h"
+// as above
+#include "cpu/kernels/attention_backward_tile.h"
 #include "cpu/kernels/matmul_dot.h"
 #include "cpu/kernels/matmul_panel.h"
 #include "cpu/kernels/matmul_tile.h"

@@ -88,11 +88,11 @@ static void packTransposedColumns(const float* a, size_t pitch, size_t first, si
                                   float* packed) {
   const size_t steps = stepsOf(begin, depth), width = last - first;
   for (size_t step = 0; step < steps; ++step) {
-    const bool whole = (steps - step) * width >= 16;  // as above
+    const bool hasRoom = (steps - step) * width >= 16;  // for a whole store, as above
     for (size_t lane = 0; lane < 16; ++lane) {
       const size_t k = begin + step * 16 + lane;
       float* to = packed + (kChainOfLane[lane] * steps + step) * width;
-      if (whole && k + 16 < depth) {  // what lies behind the last column are the rows behind
+      if (hasRoom && k + 16 < depth) {  // what lies behind the last column are the rows behind
         store(to, load(a + k * pitch + first));
       } else {
         storePart(to, k < depth ? loadPart(a + k * pitch + first, width) : zero(), width);

@@ -44,6 +44,18 @@ test.each(Object.entries(golden))("%s", async (_, { model, cases }) => {
   }
 });
 
+test("a stream of ids begins a text, or goes on with one", async () => {
+  const tokenizer = await load(Buffer.from(golden["as Llama's"]!.model, "base64"));
+  const ids = [...tokenizer.encode("the tokens"), ...tokenizer.encode(" é")];
+  const decoded = (options?: { goesOn: boolean }) => {
+    const decoder = tokenizer.streamDecoder(options);
+    return ids.map((id) => decoder.push(id)).join("") + decoder.end();
+  };
+  expect(decoded()).toBe("the tokens  é");
+  expect(decoded({ goesOn: false })).toBe(tokenizer.decode(ids));
+  expect(decoded({ goesOn: true })).toBe(" the tokens  é");
+});
+
 describe("tokenizer_config.json", () => {
   const llama = () => Buffer.from(golden["as Llama's"]!.model, "base64");
   const textsOf = (tokenizer: Tokenizer, text: string) =>
