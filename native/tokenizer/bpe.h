@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "tokenizer/tables.h"
@@ -56,6 +57,7 @@ class Bpe {
 
   size_t encodeShort(const uint8_t* p, size_t bytes, bool whole, uint32_t* out);
   size_t encodeLong(const uint8_t* p, size_t bytes, bool whole, uint32_t* out);
+  size_t repeatCycle(std::span<const uint8_t> piece, size_t seen, size_t& at, uint32_t* out, size_t count) const;
   // Whether a token is the encoding of its own bytes.
   bool encodesItself(uint32_t token) { return historyOf(token).kind != History::kOther; }
   // Whether a, which encodes itself, and b are the encoding of their bytes. `tokenAt(start, end)` is the token with
@@ -76,12 +78,14 @@ class Bpe {
   size_t mergeAll(const uint8_t* p, size_t bytes, Each each);
 
   const Tables& tables_;
+  size_t longest_ = 1;  // bytes of a token
   TokenMatches matches_;
   static constexpr uint32_t kKnownBits = 15, kMostTagBits = 30;
   uint32_t tokenBits_, knownBits_;
   std::vector<uint32_t> known_;  // what fits() found out: direct-mapped, tags and answers
   std::vector<History> history_;
-  std::vector<uint64_t> dead_;  // a bit for each position of a piece from which no encoding goes on
+  std::vector<Tables::Match> untried_;  // tokens that begin at a place of a long piece, the longest last
+  std::vector<uint64_t> dead_;          // a bit for each position of a piece from which no encoding goes on
   Symbols symbols_;
   const std::atomic<bool>* stop_ = nullptr;
 };

@@ -113,18 +113,17 @@ class Tables {
     uint32_t bytes;
   };
 
-  // The longest token at p of at most `limit` bytes, or kNoToken and 0.
-  Match longest(const uint8_t* p, size_t limit) const {
-    Match match{kNoToken, 0};
+  // Calls `each` for the tokens at p of at most `limit` bytes, the shortest first.
+  template <typename Each>
+  void eachAt(const uint8_t* p, size_t limit, Each each) const {
     uint32_t children = kRootChildren;
     for (uint32_t i = 0; i < limit; ++i) {
       const TrieSlot node = childOf(children, p[i]);
       if (node.byteAndToken >> 24 != p[i]) break;
       const uint32_t token = node.byteAndToken & kNoToken;
-      if (token != kNoToken) match = {token, i + 1};
+      if (token != kNoToken) each(Match{token, i + 1});
       children = node.children;
     }
-    return match;
   }
 
   // The token with these bytes, at least one, or kNoToken.

@@ -58,4 +58,18 @@ export const mutants = [
     to: "(MUTANT || !cutsCased(here.kinds, next.kinds, at(q + here.bytes + next.bytes).kinds));",
     tests: PATTERNS,
   },
+  {
+    fault: "a run of a character tries every token at each place",
+    file: "native/tokenizer/bpe.cc",
+    from: "if (seen > at + kMostTokens * longest_) return 0;",
+    to: "if (seen > at + kMostTokens * longest_ || MUTANT) return 0;",
+    tests: ["unit/tokenizer/engine"],
+  },
+  {
+    fault: "tokens of a run are repeated up to its end, where others fit",
+    file: "native/tokenizer/bpe.cc",
+    from: "const size_t repeats = (same - seen) / period,",
+    to: "const size_t repeats = (same - (MUTANT ? at : seen)) / period,",
+    tests: ["unit/tokenizer/engine"],
+  },
 ];

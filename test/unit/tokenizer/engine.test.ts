@@ -149,6 +149,33 @@ test("tokens of up to 4096 bytes, with several ways to each", async () => {
   rmSync(dir, { recursive: true });
 });
 
+test("repeats of short units are encoded as a plain encoder does, and take time as prose does", async () => {
+  const tokenizer = await loadEncoding("o200k_base");
+  const expected = await oracle("o200k_base");
+  const unit = fc.stringMatching(/^[-/*#=.:_~!]{1,5}$/);
+  const repeats = fc.array(fc.tuple(unit, fc.integer({ min: 1, max: 120 })), { minLength: 1, maxLength: 3 });
+  fc.assert(
+    fc.property(repeats, (parts) => {
+      const text = parts.map(([unit, count]) => unit.repeat(count)).join("");
+      expect({ text, ids: [...tokenizer.encode(text)] }).toEqual({ text, ids: expected(text) });
+    }),
+    { numRuns: exhaustive ? 2000 : 150 },
+  );
+  const llama3 = (await namedTokenizer("llama3"))!;
+  const milliseconds = (text: string) => {
+    const started = process.cpuUsage();
+    llama3.count(text);
+    return processorTime(started);
+  };
+  const prose = "plain words of a long text, ".repeat(2 ** 16);
+  milliseconds(prose);
+  // Each place of such a run begins dozens of tokens; trying all of them takes some 400 times as long as prose.
+  for (const unit of ["/", "--", "*", "##", "="]) {
+    const [run, usual] = [milliseconds(unit.repeat(prose.length / unit.length)), milliseconds(prose)];
+    expect([unit, run < 30 * usual + 100]).toEqual([unit, true]);
+  }
+});
+
 test("a pattern of no published tokenizer is cut by a regular expression", async () => {
   const dir = mkdtempSync(join(tmpdir(), "quipu-pattern-"));
   const vocab = Object.fromEntries([...CHARACTER_OF_BYTE, "ab", "Ġa"].map((token, id) => [token, id]));
