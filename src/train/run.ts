@@ -190,8 +190,9 @@ class Loop {
     return this.#secondsBefore + (performance.now() - this.#started) / 1000;
   }
 
-  /** Share of the run that is done, at most 1. */
+  /** Share of the run that is done, at most 1. There is a step, however short the time. */
   #progress(length: Length): number {
+    if (this.#step === 0) return 0;
     if ("steps" in length) return Math.min(1, this.#step / length.steps);
     return Math.min(1, "tokens" in length ? this.#tokens / length.tokens : this.#seconds() / length.seconds);
   }

@@ -6,9 +6,10 @@ const kernels = (names) => names.map((name) => `test/kernels/${name}`);
 /** Those of ops, but sample-distribution, whose draws take the emulator more than four minutes. */
 export const OPS = kernels([
   ...["add.test", "advance", "append-kv", "attention.test", "capacity", "gather", "matmul-"],
-  ...["matmul.test", "norm-", "placed", "resume", "rope", "sample.test", "swiglu"],
+  ...["matmul.test", "norm-", "placed", "resume", "rms-norm.test", "rope.test", "rope-angles"],
+  ...["sample.test", "swiglu.test"],
 ]);
 /** Those of whole models. */
 export const MODELS = ["test/model/cuda"];
 /** Those of ops whose threads exchange the most. */
-export const EXCHANGING = kernels(["append-kv", "attention.test", "norm-qkv", "rms-norm", "sample.test"]);
+export const EXCHANGING = kernels(["append-kv", "attention.test", "norm-qkv", "rms-norm.test", "sample.test"]);

@@ -1,9 +1,12 @@
 // quipu train, as a user runs it: a small model on few steps.
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { temporaryFolder } from "../checkpoint-writer.js";
+import { describeWhere } from "../where.js";
 import { bash, eventsOf, finish, handlesSignals, quipu, startQuipu } from "./run-cli.js";
+import { hasTerminal, NO_TERMINAL, quipuOnTerminal } from "./terminal.js";
 
 const TOKENIZER = resolve("models/storyteller");
 const dir = temporaryFolder();
@@ -63,13 +66,17 @@ test("the same by two threads, and by another who is killed and goes on", async 
   await train("--steps", "20", "--out", threads, "-t", "2");
   expect(weightsOf(threads).equals(weightsOf(whole))).toBe(true);
 
+  // By itself, so that it is certain when: behind the second checkpoint, with a step begun.
   const output = folder();
-  const child = startQuipu(["train", ...SMALL, "--steps", "20", "--out", output, "--json"]);
-  child.stdin!.end();
-  let said = "";
-  while (!said.includes('"type":"checkpoint","step":10')) said += (await once(child.stdout!, "data"))[0];
-  child.kill("SIGKILL");
-  await finish(child);
+  const script = `
+    import { trainModel } from ${JSON.stringify(resolve("dist/index.js"))};
+    const options = { data: ${JSON.stringify(DATA)}, tokenizer: ${JSON.stringify(TOKENIZER)}, init: "storyteller-260k", threads: 1 };
+    const how = { steps: 20, batch: 128, microBatch: 64, sequence: 32, evaluateEvery: 5, rate: 0.01 };
+    for await (const event of trainModel({ ...options, ...how, output: ${JSON.stringify(output)} })) {
+      if (event.type === "step" && event.step === 12) process.kill(process.pid, "SIGKILL");
+    }`;
+  const killed = spawnSync(process.execPath, ["--input-type=module", "-e", script]);
+  expect(killed.signal).toBe("SIGKILL");
   expect(existsSync(join(output, "model"))).toBe(false);
   const { status } = await train("--steps", "20", "--out", output, "--resume");
   expect(status).toBe(0);
@@ -83,18 +90,41 @@ test("the same by two threads, and by another who is killed and goes on", async 
 
 test("Ctrl-C saves and exits with 130, and the run goes on from there", async () => {
   const output = folder();
-  const child = startQuipu(["train", ...SMALL, "--steps", "20", "--out", output, "--json"]);
-  child.stdin!.end();
-  await handlesSignals(child);
-  let said = "";
-  while (!said.includes('"type":"step","step":2')) said += (await once(child.stdout!, "data"))[0];
-  child.kill("SIGINT");
-  const { status, stderr } = await finish(child);
-  expect(status).toBe(130);
-  expect(stderr).toContain(`quipu: saved in ${output}: the same command with --resume goes on from there\n`);
-  const again = await train("--steps", "20", "--out", output, "--resume");
-  expect(again.status).toBe(0);
-  expect(weightsOf(output).equals(weightsOf(whole))).toBe(true);
+  const endless = [
+    "train",
+    ...SMALL,
+    "--steps",
+    "1000000",
+    "--save-every",
+    "1000000",
+    "--evaluate-every",
+    "1000000",
+    "--out",
+    output,
+  ];
+  const events = async (args: string[], text: string) => {
+    const child = startQuipu([...endless, ...args, "--json"]);
+    child.stdin!.end();
+    await handlesSignals(child);
+    let said = "";
+    child.stdout!.on("data", (chunk) => {
+      said += chunk;
+    });
+    while (!said.includes(text)) await once(child.stdout!, "data");
+    child.kill("SIGINT");
+    const { status, stderr } = await finish(child);
+    return { status, stderr, said };
+  };
+  const first = await events([], '"type":"step","step":2');
+  expect(first.status).toBe(130);
+  expect(first.stderr).toMatch(
+    /^quipu: ends after this step and saves; Ctrl-C again ends at once\nquipu: saved in \S+: the same command with --resume goes on from there\n$/,
+  );
+  const [, step] = /"type":"checkpoint","step":(\d+)/.exec(first.said)!;
+  expect(readdirSync(output).sort()).toEqual(["log.jsonl", `step-${step!.padStart(8, "0")}`]);
+  const second = await events(["--resume"], `"type":"step","step":${Number(step) + 1},`);
+  expect(second.status).toBe(130);
+  expect(second.said).toMatch(new RegExp(`^\\{"type":"start".*"step":${step}\\}\n`));
 });
 
 test("goes on from a checkpoint of another kind: weights alone", async () => {
@@ -120,6 +150,19 @@ test("goes on from a checkpoint of another kind: weights alone", async () => {
   // The embedded model knows these stories better than one that was just drawn.
   const [, loss] = /held out: loss (\d+\.\d+)/.exec(stderr)!;
   expect(Number(loss)).toBeLessThan(5);
+});
+
+describeWhere(hasTerminal, NO_TERMINAL)("a terminal", () => {
+  test("has a line that is drawn over, with the loss as a curve, and erased in the end", async () => {
+    const args = ["train", ...SMALL, "--steps", "5", "--out", folder()];
+    const { status, terminal } = await quipuOnTerminal(args, { terminal: ["stderr"] });
+    expect(status).toBe(0);
+    const drawn = terminal.split("\r\x1b[K");
+    expect(drawn.some((text) => /^step \d+ {2}\d+ % {2}loss \d\.\d{4} [▁-█]+ {2}rate /.test(text))).toBe(true);
+    const lines = terminal.split("\r\n").map((line) => line.split("\r\x1b[K").at(-1)!);
+    expect(lines.filter((line) => line.includes("tokens/s"))).toEqual([]);
+    expect(lines.filter((line) => line.startsWith("step 5 "))).toHaveLength(3);
+  });
 });
 
 describe("usage", () => {

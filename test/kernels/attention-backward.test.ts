@@ -165,6 +165,15 @@ test.each<[string, Shape, number[]]>([
   }
 });
 
+test("a run longer than those that are taken whole", async () => {
+  const [cpu, reference] = await runOnEveryTrainer(inputsOf({ G: 1, n: 1, d: 2 }, run(1040, 0)), record(2));
+  for (const [i, name] of ["dQ", "dK", "dV"].entries()) {
+    const exact = Float64Array.from(reference!.outputs[i]!);
+    const greatest = exact.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    expectWithin(cpu!.outputs[i]!, exact, () => 1e-5 * greatest, name); // some ten roundings of what adds up to it
+  }
+});
+
 test("a run has the same gradients wherever it lies", async () => {
   const shape = { G: 2, n: 2, d: 12 };
   const alone = inputsOf(shape, run(75, 0));

@@ -36,8 +36,8 @@ describeWhere(OTHER_DEVICES.includes("simt"), "the check of a GPU: QUIPU_TEST_DE
     }
 
     test("all of it: every part has rows that are right, and what cannot run is said", () => {
-      const { status, stderr, report, markdown } = check("all", ["--minutes", "4.5"]);
-      expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+      const { status, stdout, stderr, report, markdown } = check("all", ["--minutes", "4.5"]);
+      expect({ status, stderr, said: status === 0 ? "" : stdout }).toEqual({ status: 0, stderr: "", said: "" });
       const { ok, device, gpu, parts } = report();
       expect({ ok, device }).toEqual({ ok: true, device: "simt" });
       expect(gpu).toMatchObject({ capability: "9.0", driver: "13.0" });

@@ -122,6 +122,14 @@ describeEmulated("the memory of a GPU", () => {
       expect(arenas.size).toBe(2);
     });
 
+    test("attention over a longer context has a larger workspace", async () => {
+      const arenaAt = async (contextLength: number) => {
+        const options = { device: "cuda", quantize: "none", kvCache: "int8", slots: 1, batchSize: 16 } as const;
+        return (await planModel(wide, { ...options, contextLength, speed: false })).loads[0]!.arenaBytes;
+      };
+      expect(await arenaAt(16_384)).toBeGreaterThan(await arenaAt(1024));
+    });
+
     test("state is what a device holds for it", async () => {
       const { folder, vocabSize } = loadTiny("gqa-f32");
       const options = { contextLength: 128, slots: 2, batchSize: 32, kvCache: "f16" } as const;

@@ -63,8 +63,8 @@ export const mutants = [
   {
     fault: "of the blocks of a long row the last counts",
     file: PANEL,
-    from: "begin == 0);\n",
-    to: "begin == 0 || MUTANT);\n",
+    from: "begin == 0 && !adds",
+    to: "(begin == 0 || MUTANT) && !adds",
     tests: ["kernels/matmul"],
   },
   {

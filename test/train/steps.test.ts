@@ -141,6 +141,11 @@ test.each<[string, Partial<Record<keyof TrainingBatch, number[]>>, RegExp]>([
   ["a document's end alone", { positions: [1, 2] }, /row 0 .*expected the position 0, .*got 1/],
   ["a position left out", { positions: [0, 2] }, /row 1 .*expected the position 1, .*got 2/],
   ["a slot too many", { slots: [4, 4] }, /row 0 .*expected a slot below 4/],
+  [
+    "a slot that comes again",
+    { ids: [1, 2, 3], targets: [-1, 2, 1], weights: [1, 1, 1], slots: [0, 1, 0], positions: [0, 0, 0] },
+    /row 2 .*the rows of one adjacent, got 0/,
+  ],
   ["arrays of two lengths", { weights: [1] }, /expected arrays of one length of at most 96/],
 ])("%s is refused", async (_, change, why) => {
   const runtime = await tinyRuntime(device, TINY);

@@ -9,6 +9,8 @@
 #include "cpu/kernels/cache_codes.h"
 //
 #include "cpu/kernels/attention_page.h"
+// as above
+#include "cpu/kernels/attention_backward_tile.h"
 #include "cpu/kernels/matmul_dot.h"
 #include "cpu/kernels/matmul_panel.h"
 #include "cpu/kernels/matmul_tile.h"
@@ -83,11 +85,10 @@ static constexpr Target makeTarget(const char* name) {
   set(OpCode::kAttention, {{{attentionTasks, attention}, {attentionMergeTasks, attentionMerge}},
                            attentionScratchBytes,
                            attentionSharedBytes});
-  set(OpCode::kAttentionBackward, {{{backwardBlockTasks, backwardTranspose},
-                                    {backwardBlockTasks, backwardRows},
-                                    {backwardBlockTasks, backwardKeys}},
-                                   attentionBackwardScratchBytes,
-                                   attentionBackwardSharedBytes});
+  set(OpCode::kAttentionBackward,
+      {{{backwardBlockTasks, backwardTranspose}, {backwardQueryTasks, backwardRows}, {backwardKeyTasks, backwardKeys}},
+       attentionBackwardScratchBytes,
+       attentionBackwardSharedBytes});
   set(OpCode::kClipNorm, {{{oneTask, clipNormRun}}});
   set(OpCode::kCrossEntropy, {{{crossEntropyTasks, crossEntropyRows}}});
   set(OpCode::kGatherNorm, {{{gatherNormTasks, gatherNorm}}});

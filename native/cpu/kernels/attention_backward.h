@@ -1,16 +1,22 @@
 // attentionBackward: the gradients of q, k and v of causal attention within the rows (FlashAttention-2,
-// arXiv:2307.08691 §3.1: probabilities are computed again, tile by tile), in the order of docs/numerics.md. 14 d flops
-// a query head and visible key, where forward has 4: bound by arithmetic. In three phases:
+// arXiv:2307.08691 §3.1: probabilities are computed again, tile by tile), in the order of docs/numerics.md. 10 d flops
+// a query head and visible key, where forward has 4: bound by arithmetic. Two ways to share the work, with the same
+// bits; in both the first phase lays k and v with the rows across the lanes, in shared: a task is a key/value head of
+// 64 rows.
 //
-//   transpose   a task is a key/value head of 64 rows: k and v with the rows across the lanes, in shared
-//   queries     a task is a key/value head of 64 rows: dQ, and of each row and query head what its probabilities are
-//               made of (RowSoftmax), in shared
-//   keys        a task is a key/value head of 64 keys: dK and dV, from all rows that see them
+//   runs    runs of up to kWholeRun rows, enough of them for the threads: a task is a run and a key/value head, chunk
+//           after chunk of rows. Scores are computed once.
+//   blocks  a task of the second phase is a key/value head of 64 rows: dQ, and of each row and query head what its
+//           probabilities are made of (RowSoftmax), in shared; one of the third a key/value head of 64 keys: dK and
+//           dV, from all rows that see them, whose scores are computed once more: 14 d flops.
 //
-//   scratch     scores and their gradients: of six rows against all keys, then of 64 keys against 48 rows
+//   scratch    scores and their gradients: of a chunk against a run's keys, of six rows against all, of a chunk against
+//              64 keys
 
-static constexpr size_t kBackwardRows = 64;   // of a task
-static constexpr size_t kBackwardChunk = 48;  // rows that keys of a task meet at a time: a multiple of kQueries
+static constexpr size_t kBackwardRows = 64;   // of a block
+static constexpr size_t kBackwardChunk = 48;  // rows that keys meet at a time: a multiple of kQueries
+static constexpr size_t kWholeRun = 1024;
+static constexpr size_t kRunTasks = 2;  // tasks a thread below which runs are too few
 
 // What a row's probabilities are made of, p = exp(s − greatest) · inverse, and Σ dOut · out.
 struct RowSoftmax {
@@ -27,9 +33,10 @@ struct BackwardShape {
   size_t blocks() const { return (rows + kBackwardRows - 1) / kBackwardRows; }
   size_t keyFloats() const { return keyWidth * pitch(); }
   size_t sharedBytes() const { return 2 * keyFloats() * sizeof(float) + rows * heads * group * sizeof(RowSoftmax); }
+  size_t runPitch() const { return (rows < kWholeRun ? rows : kWholeRun) + 80; }
   size_t scratchFloats() const {
-    const size_t queries = kQueries * pitch(), keys = kBackwardChunk * kPageKeys;
-    return queries > keys ? queries : keys;
+    const size_t queries = kQueries * pitch(), run = kBackwardChunk * runPitch();
+    return queries > run ? queries : run;
   }
 };
 
@@ -89,111 +96,37 @@ QUIPU_INLINE void eachSegment(const int32_t* slots, size_t block, size_t rows, S
   }
 }
 
-// Calls tile(first, count) for `count` things in tiles of sizes that there are kernels of.
-template <typename Tile>
-QUIPU_INLINE void eachTile(size_t count, Tile tile) {
-  size_t i = 0;
-  for (; i + kQueries <= count; i += kQueries) tile.template operator()<kQueries>(i);
-  if constexpr (kQueries > 4) {
-    for (; i + 4 <= count; i += 4) tile.template operator()<4>(i);
-    for (; i + 3 <= count; i += 3) tile.template operator()<3>(i);
-  }
-  for (; i < count; ++i) tile.template operator()<1>(i);
-}
-
-// products[i · pitch + j] = Σ_c rows[i · width + c] · keys[c · keyPitch + j], c ascending in one chain, for j < count,
-// and for more up to a whole tile.
-template <size_t Q>
-static void productTile(const float* rows, size_t width, const float* keys, size_t keyPitch, size_t count, size_t size,
-                        float* products, size_t pitch) {
-  constexpr size_t V = kTileVectors<Q>;
-  for (size_t j = 0; j < count; j += 16 * V) {
-    f32x16 acc[Q][V];
-    for (size_t i = 0; i < Q; ++i) {
-      for (size_t v = 0; v < V; ++v) acc[i][v] = zero();
-    }
-    const float* at = keys + j;
-    for (size_t c = 0; c < size; ++c, at += keyPitch) {
-      f32x16 key[V];
-      for (size_t v = 0; v < V; ++v) key[v] = load(at + 16 * v);
-      for (size_t i = 0; i < Q; ++i) {
-        const f32x16 feature = broadcast(rows[i * width + c]);
-        for (size_t v = 0; v < V; ++v) acc[i][v] = fma(feature, key[v], acc[i][v]);
-      }
-    }
-    for (size_t i = 0; i < Q; ++i) {
-      for (size_t v = 0; v < V; ++v) store(products + i * pitch + j + 16 * v, acc[i][v]);
-    }
-  }
-}
-
-// Weights of `Q` results: of result i and term j at weights[i · ofResult + j · ofTerm], for the terms begin[i] …
-// end[i].
-template <size_t Q>
-struct Terms {
-  const float* weights;
-  size_t ofResult, ofTerm;
-  size_t begin[Q], end[Q];
-};
-
-// out[i · outWidth + c] += Σ_j weight · rows[j · width + c], j ascending in one chain, for the features of V vectors
-// from `first`, the last of `last` lanes, which are sixteen where it is whole.
-template <size_t Q, size_t V, bool kWhole>
-QUIPU_INLINE void mixFeatures(const Terms<Q>& terms, const float* rows, size_t width, size_t first, size_t last,
-                              float* out, size_t outWidth) {
-  f32x16 acc[Q][V];
-  size_t begin = 0, end = SIZE_MAX;
-  const auto lanes = [&](size_t v) { return kWhole || v + 1 < V ? size_t{16} : last; };
-  for (size_t i = 0; i < Q; ++i) {
-    begin = terms.begin[i] > begin ? terms.begin[i] : begin;
-    end = terms.end[i] < end ? terms.end[i] : end;
-    for (size_t v = 0; v < V; ++v) acc[i][v] = loadFirst(out + i * outWidth + first + 16 * v, lanes(v));
-  }
-  const auto alone = [&](size_t i, size_t from, size_t to) {
-    for (size_t j = from; j < to; ++j) {
-      const f32x16 weight = broadcast(terms.weights[i * terms.ofResult + j * terms.ofTerm]);
-      for (size_t v = 0; v < V; ++v) {
-        acc[i][v] = fma(weight, loadFirst(rows + j * width + first + 16 * v, lanes(v)), acc[i][v]);
-      }
-    }
-  };
-  if (begin >= end) {  // they have no terms in common
-    for (size_t i = 0; i < Q; ++i) alone(i, terms.begin[i], terms.end[i]);
-  } else {
-    for (size_t i = 0; i < Q; ++i) alone(i, terms.begin[i], begin);
-    for (size_t j = begin; j < end; ++j) {
-      f32x16 row[V];
-      for (size_t v = 0; v < V; ++v) row[v] = loadFirst(rows + j * width + first + 16 * v, lanes(v));
-      for (size_t i = 0; i < Q; ++i) {
-        const f32x16 weight = broadcast(terms.weights[i * terms.ofResult + j * terms.ofTerm]);
-        for (size_t v = 0; v < V; ++v) acc[i][v] = fma(weight, row[v], acc[i][v]);
-      }
-    }
-    for (size_t i = 0; i < Q; ++i) alone(i, end, terms.end[i]);
-  }
-  for (size_t i = 0; i < Q; ++i) {
-    for (size_t v = 0; v < V; ++v) storeFirst(out + i * outWidth + first + 16 * v, acc[i][v], lanes(v));
-  }
-}
-
-template <size_t Q>
-static void mixTile(const Terms<Q>& terms, const float* rows, size_t width, size_t size, float* out, size_t outWidth) {
-  constexpr size_t V = kTileVectors<Q>;
-  size_t c = 0;
-  for (; c + 16 * V <= size; c += 16 * V) mixFeatures<Q, V, true>(terms, rows, width, c, 16, out, outWidth);
-  for (; c + 16 <= size; c += 16) mixFeatures<Q, 1, true>(terms, rows, width, c, 16, out, outWidth);
-  if (c < size) mixFeatures<Q, 1, false>(terms, rows, width, c, size - c, out, outWidth);
-}
-
-// Of scores · scale and Σ dOut · value of a row and keys, in their place: probabilities, and the gradients of the
-// scores before they are scaled.
-QUIPU_INLINE void scoreGradients(const RowSoftmax& softmax, float scale, f32x16 score, float* probabilities,
+// Probabilities of a row's weights exp(s − greatest), and in place of Σ dOut · value the gradients of the scores before
+// they are scaled.
+QUIPU_INLINE void scoreGradients(const RowSoftmax& softmax, float scale, f32x16 weight, float* probabilities,
                                  float* gradients) {
-  const f32x16 below = min(zero(), sub(score, broadcast(softmax.greatest)));  // above it is only what is not seen
-  const f32x16 p = mul(expOfDifference(below), broadcast(softmax.inverse));
+  const f32x16 p = mul(weight, broadcast(softmax.inverse));
   const f32x16 slope = mul(p, sub(load(gradients), broadcast(softmax.along)));
   store(probabilities, p);
   store(gradients, mul(slope, broadcast(scale)));
+}
+
+// How the work is shared out. A run is rows of one slot, or of padding.
+struct RunCounts {
+  size_t runs, longest;
+};
+
+QUIPU_INLINE RunCounts countRuns(const int32_t* slots, size_t rows) {
+  RunCounts counts = {};
+  for (size_t row = 0; row < rows;) {
+    const size_t end = runEnd(slots, row, rows);
+    ++counts.runs;
+    if (end - row > counts.longest && slots[row] >= 0) counts.longest = end - row;
+    row = end;
+  }
+  return counts;
+}
+
+// Tasks by runs; 0: it is shared out by blocks.
+QUIPU_INLINE size_t tasksByRuns(const OpCall& call, const BackwardShape& shape, uint32_t threads) {
+  const RunCounts counts = countRuns(call[attention_backward::kSlots].as<int32_t>(), shape.rows);
+  const size_t tasks = counts.runs * shape.heads;
+  return counts.longest <= kWholeRun && (threads == 1 || tasks >= kRunTasks * threads) ? tasks : 0;
 }
 
 // --- transpose -------------------------------------------------------------------------------------------------------
@@ -243,7 +176,8 @@ QUIPU_INLINE float alongOf(const float* dOut, const float* out, size_t size) {
   return sum(products);
 }
 
-// What the probabilities of a row that sees so many keys are made of, and its scores, scaled.
+// The weights exp(s − greatest) of a row that sees so many keys, in place of its scores, and what makes probabilities
+// of them.
 QUIPU_INLINE RowSoftmax softmaxOf(float* scores, size_t visible, float scale) {
   const f32x16 hidden = broadcast(-__builtin_inff());
   f32x16 greatest = hidden, total = zero();
@@ -255,23 +189,25 @@ QUIPU_INLINE RowSoftmax softmaxOf(float* scores, size_t visible, float scale) {
   }
   const float most = maximum(greatest);
   for (size_t j = 0; j < visible; j += 16) {
-    total = add(total, expOfDifference(sub(load(scores + j), broadcast(most))));
+    const f32x16 weight = expOfDifference(sub(load(scores + j), broadcast(most)));
+    total = add(total, weight);
+    store(scores + j, weight);
   }
   return {most, 1.0f / sum(total), 0.0f};
 }
 
-// Rows [first, first + Q) of a query head, whose run begins at `begin`.
+// Rows [first, first + Q) of a query head, whose run begins at `begin`: their dQ, and from there on their probabilities
+// and score gradients, `pitch` to a row.
 template <size_t Q>
-static void backwardQueries(const OpCall& call, const BackwardShape& shape, const BackwardMemory& memory, size_t head,
-                            size_t query, size_t begin, size_t first, float* scratch) {
-  const size_t size = shape.size, at = first * shape.width + query * size, pitch = shape.pitch();
-  const size_t count = first + Q - begin, headAt = head * size;
-  const float *q = call[attention_backward::kQ].as<float>() + at,
-              *out = call[attention_backward::kOut].as<float>() + at;
-  const float* dOut = call[attention_backward::kDOut].as<float>() + at;
-  float *scores = scratch, *gradients = scratch + shape.scratchFloats();
-  productTile<Q>(q, shape.width, memory.keys + headAt * pitch + begin, pitch, count, size, scores, pitch);
-  productTile<Q>(dOut, shape.width, memory.values + headAt * pitch + begin, pitch, count, size, gradients, pitch);
+static void backwardQueries(const OpCall& call, const BackwardShape& shape, const BackwardMemory& memory, size_t query,
+                            size_t begin, size_t first, float* scores, float* gradients, size_t pitch) {
+  const size_t size = shape.size, at = first * shape.width + query * size, rowPitch = shape.pitch();
+  const size_t count = first + Q - begin, headAt = query / shape.group * size;
+  const float* q = call[attention_backward::kQ].as<float>() + at;
+  const float *out = call[attention_backward::kOut].as<float>() + at,
+              *dOut = call[attention_backward::kDOut].as<float>() + at;
+  productTile<Q>(q, shape.width, memory.keys + headAt * rowPitch + begin, rowPitch, count, size, scores, pitch);
+  productTile<Q>(dOut, shape.width, memory.values + headAt * rowPitch + begin, rowPitch, count, size, gradients, pitch);
   Terms<Q> terms = {gradients, pitch, 1, {}, {}};
   float* dQ = call[attention_backward::kDQ].as<float>() + at;
   for (size_t i = 0; i < Q; ++i) {
@@ -280,8 +216,8 @@ static void backwardQueries(const OpCall& call, const BackwardShape& shape, cons
     softmax.along = alongOf(dOut + i * shape.width, out + i * shape.width, size);
     memory.softmax[query * shape.rows + first + i] = softmax;
     for (size_t j = 0; j < visible; j += 16) {
-      float* score = scores + i * pitch + j;
-      scoreGradients(softmax, shape.scale, load(score), score, gradients + i * pitch + j);
+      float* weights = scores + i * pitch + j;
+      scoreGradients(softmax, shape.scale, load(weights), weights, gradients + i * pitch + j);
     }
     terms.end[i] = visible;
     clear(dQ + i * shape.width, size);
@@ -290,22 +226,96 @@ static void backwardQueries(const OpCall& call, const BackwardShape& shape, cons
              dQ, shape.width);
 }
 
+// Adds to dK and dV of keys [key, last) what rows [first, first + count) of a query head have for them, of which row r
+// sees those up to r: their probabilities and score gradients from `key` on, `pitch` to a row.
+static void addToKeys(const OpCall& call, const BackwardShape& shape, size_t query, size_t key, size_t last,
+                      size_t first, size_t count, const float* probabilities, const float* gradients, size_t pitch) {
+  const size_t size = shape.size, width = shape.width, headAt = query / shape.group * size;
+  const float* q = call[attention_backward::kQ].as<float>() + first * width + query * size;
+  const float* dOut = call[attention_backward::kDOut].as<float>() + first * width + query * size;
+  float* dK = call[attention_backward::kDK].as<float>() + key * shape.keyWidth + headAt;
+  float* dV = call[attention_backward::kDV].as<float>() + key * shape.keyWidth + headAt;
+  eachTile(last - key, [&]<size_t Q>(size_t i) {
+    Terms<Q> terms = {gradients + i, 1, pitch, {}, {}};
+    for (size_t r = 0; r < Q; ++r) {
+      terms.begin[r] = atMost(key + i + r > first ? key + i + r - first : 0, count);
+      terms.end[r] = count;
+    }
+    mixTile<Q>(terms, q, width, size, dK + i * shape.keyWidth, shape.keyWidth);
+    terms.weights = probabilities + i;
+    mixTile<Q>(terms, dOut, width, size, dV + i * shape.keyWidth, shape.keyWidth);
+  });
+}
+
+// Sets what rows of a key/value head have for a gradient to 0.
+static void clearQueries(const OpCall& call, const BackwardShape& shape, size_t head, size_t first, size_t last) {
+  const size_t features = shape.group * shape.size;
+  for (size_t row = first; row < last; ++row) {
+    clear(call[attention_backward::kDQ].as<float>() + row * shape.width + head * features, features);
+  }
+}
+
+static void clearKeys(const OpCall& call, const BackwardShape& shape, size_t head, size_t first, size_t last) {
+  for (size_t row = first; row < last; ++row) {
+    const size_t at = row * shape.keyWidth + head * shape.size;
+    clear(call[attention_backward::kDK].as<float>() + at, shape.size);
+    clear(call[attention_backward::kDV].as<float>() + at, shape.size);
+  }
+}
+
+// A key/value head of a run.
+static void backwardRun(const OpCall& call, const BackwardShape& shape, const BackwardMemory& memory, size_t head,
+                        size_t begin, size_t end, float* scratch) {
+  const size_t pitch = (end - begin + 63) / 64 * 64 + 16;  // at most runPitch()
+  float *scores = scratch, *gradients = scratch + shape.scratchFloats();
+  for (size_t query = head * shape.group; query < (head + 1) * shape.group; ++query) {
+    for (size_t first = begin; first < end; first += kBackwardChunk) {
+      const size_t count = atMost(end - first, kBackwardChunk);
+      eachTile(count, [&]<size_t Q>(size_t i) {
+        backwardQueries<Q>(call, shape, memory, query, begin, first + i, scores + i * pitch, gradients + i * pitch,
+                           pitch);
+      });
+      addToKeys(call, shape, query, begin, first + count, first, count, scores, gradients, pitch);
+    }
+  }
+}
+
+static void backwardRuns(const OpCall& call, Worker& worker, const BackwardShape& shape, const BackwardMemory& memory) {
+  const int32_t* slots = call[attention_backward::kSlots].as<int32_t>();
+  for (size_t task; worker.next(task);) {
+    const size_t head = task % shape.heads;
+    size_t begin = 0, end = runEnd(slots, 0, shape.rows);
+    for (size_t run = 0; run < task / shape.heads; ++run) {
+      begin = end;
+      end = runEnd(slots, begin, shape.rows);
+    }
+    clearKeys(call, shape, head, begin, end);
+    if (slots[begin] < 0) {
+      clearQueries(call, shape, head, begin, end);
+    } else {
+      backwardRun(call, shape, memory, head, begin, end, reinterpret_cast<float*>(worker.scratch));
+    }
+  }
+}
+
+static size_t backwardQueryTasks(const OpCall& call, uint32_t threads) {
+  const BackwardShape shape = backwardShape(call);
+  const size_t runs = shape.size == 0 ? 0 : tasksByRuns(call, shape, threads);
+  return runs > 0 ? runs : backwardBlockTasks(call, threads);
+}
+
 static void backwardRows(const OpCall& call, Worker& worker) {
   const BackwardShape shape = backwardShape(call);
   const BackwardMemory memory(shape, worker.shared);
-  auto* scratch = reinterpret_cast<float*>(worker.scratch);
+  if (tasksByRuns(call, shape, worker.threads) > 0) return backwardRuns(call, worker, shape, memory);
+  float *scores = reinterpret_cast<float*>(worker.scratch), *gradients = scores + shape.scratchFloats();
   for (size_t task; worker.next(task);) {
     const size_t head = task % shape.heads;
     const auto segment = [&](size_t first, size_t last, size_t begin, size_t end) {
+      if (begin == end) return clearQueries(call, shape, head, first, last);
       for (size_t query = head * shape.group; query < (head + 1) * shape.group; ++query) {
-        if (begin == end) {
-          for (size_t row = first; row < last; ++row) {
-            clear(call[attention_backward::kDQ].as<float>() + row * shape.width + query * shape.size, shape.size);
-          }
-          continue;
-        }
         eachTile(last - first, [&]<size_t Q>(size_t i) {
-          backwardQueries<Q>(call, shape, memory, head, query, begin, first + i, scratch);
+          backwardQueries<Q>(call, shape, memory, query, begin, first + i, scores, gradients, shape.pitch());
         });
       }
     };
@@ -313,40 +323,35 @@ static void backwardRows(const OpCall& call, Worker& worker) {
   }
 }
 
-// --- keys ------------------------------------------------------------------------------------------------------------
+// --- keys, by blocks -------------------------------------------------------------------------------------------------
 
-// Rows [first, first + count) of a query head against keys [key, last), of which row r sees those up to r: their
-// probabilities and score gradients, kPageKeys to a row of scratch, added to dK and dV.
+// Rows [first, first + count) of a query head against keys [key, last), which are of one run.
 static void backwardChunk(const OpCall& call, const BackwardShape& shape, const BackwardMemory& memory, size_t query,
                           size_t key, size_t last, size_t first, size_t count, float* scratch) {
-  const size_t size = shape.size, pitch = shape.pitch(), width = shape.width, headAt = query / shape.group * size;
-  const float* q = call[attention_backward::kQ].as<float>() + first * width + query * size;
-  const float* dOut = call[attention_backward::kDOut].as<float>() + first * width + query * size;
+  const size_t pitch = shape.pitch(), width = shape.width, keys = last - key;
+  const size_t at = query / shape.group * shape.size * pitch + key;
+  const float* q = call[attention_backward::kQ].as<float>() + first * width + query * shape.size;
+  const float* dOut = call[attention_backward::kDOut].as<float>() + first * width + query * shape.size;
   float *scores = scratch, *gradients = scratch + shape.scratchFloats();
-  const size_t keys = last - key, at = headAt * pitch + key;
   eachTile(count, [&]<size_t Q>(size_t i) {
     float *to = scores + i * kPageKeys, *toGradients = gradients + i * kPageKeys;
-    productTile<Q>(q + i * width, width, memory.keys + at, pitch, keys, size, to, kPageKeys);
-    productTile<Q>(dOut + i * width, width, memory.values + at, pitch, keys, size, toGradients, kPageKeys);
+    productTile<Q>(q + i * width, width, memory.keys + at, pitch, keys, shape.size, to, kPageKeys);
+    productTile<Q>(dOut + i * width, width, memory.values + at, pitch, keys, shape.size, toGradients, kPageKeys);
     for (size_t r = 0; r < Q; ++r) {
       const RowSoftmax& softmax = memory.softmax[query * shape.rows + first + i + r];
       for (size_t j = r * kPageKeys; j < r * kPageKeys + keys; j += 16) {
-        scoreGradients(softmax, shape.scale, mul(load(to + j), broadcast(shape.scale)), to + j, toGradients + j);
+        const f32x16 score = mul(load(to + j), broadcast(shape.scale));
+        const f32x16 below = min(zero(), sub(score, broadcast(softmax.greatest)));  // above it is only what is not seen
+        scoreGradients(softmax, shape.scale, expOfDifference(below), to + j, toGradients + j);
       }
     }
   });
-  float* dK = call[attention_backward::kDK].as<float>() + key * shape.keyWidth + headAt;
-  float* dV = call[attention_backward::kDV].as<float>() + key * shape.keyWidth + headAt;
-  eachTile(keys, [&]<size_t Q>(size_t i) {
-    Terms<Q> terms = {gradients + i, 1, kPageKeys, {}, {}};
-    for (size_t r = 0; r < Q; ++r) {
-      terms.begin[r] = atMost(key + i + r > first ? key + i + r - first : 0, count);
-      terms.end[r] = count;
-    }
-    mixTile<Q>(terms, q, width, size, dK + i * shape.keyWidth, shape.keyWidth);
-    terms.weights = scores + i;
-    mixTile<Q>(terms, dOut, width, size, dV + i * shape.keyWidth, shape.keyWidth);
-  });
+  addToKeys(call, shape, query, key, last, first, count, scores, gradients, kPageKeys);
+}
+
+static size_t backwardKeyTasks(const OpCall& call, uint32_t threads) {
+  const BackwardShape shape = backwardShape(call);
+  return shape.size > 0 && tasksByRuns(call, shape, threads) > 0 ? 0 : backwardBlockTasks(call, threads);
 }
 
 static void backwardKeys(const OpCall& call, Worker& worker) {
@@ -356,10 +361,7 @@ static void backwardKeys(const OpCall& call, Worker& worker) {
   for (size_t task; worker.next(task);) {
     const size_t head = task % shape.heads;
     const auto segment = [&](size_t first, size_t last, size_t begin, size_t end) {
-      for (size_t row = first; row < last; ++row) {
-        clear(call[attention_backward::kDK].as<float>() + row * shape.keyWidth + head * shape.size, shape.size);
-        clear(call[attention_backward::kDV].as<float>() + row * shape.keyWidth + head * shape.size, shape.size);
-      }
+      clearKeys(call, shape, head, first, last);
       if (begin == end) return;
       for (size_t query = head * shape.group; query < (head + 1) * shape.group; ++query) {
         for (size_t row = first; row < end; row += kBackwardChunk) {

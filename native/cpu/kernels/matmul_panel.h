@@ -17,6 +17,8 @@ static constexpr int kPanelVectors = kWideRegisters >= 32 ? 2 : 1;
 static constexpr size_t kPanelRows = 16 * kPanelVectors;
 static constexpr int kPanelColumns = kWideRegisters >= 32 ? 12 : 6;
 static constexpr size_t kPanelsPerTask = 4;
+// Rows that are fetched ahead where a side lies transposed: they are so far apart that the hardware does not see them.
+static constexpr size_t kPackAhead = 16;
 
 static constexpr uint8_t kChainOfLane[16] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
 
@@ -86,10 +88,15 @@ static void packTransposedColumns(const float* a, size_t pitch, size_t first, si
                                   float* packed) {
   const size_t steps = stepsOf(begin, depth), width = last - first;
   for (size_t step = 0; step < steps; ++step) {
+    const bool hasRoom = (steps - step) * width >= 16;  // for a whole store, as above
     for (size_t lane = 0; lane < 16; ++lane) {
       const size_t k = begin + step * 16 + lane;
       float* to = packed + (kChainOfLane[lane] * steps + step) * width;
-      storePart(to, k < depth ? loadPart(a + k * pitch + first, width) : zero(), width);
+      if (hasRoom && k + 16 < depth) {  // what lies behind the last column are the rows behind
+        store(to, load(a + k * pitch + first));
+      } else {
+        storePart(to, k < depth ? loadPart(a + k * pitch + first, width) : zero(), width);
+      }
     }
   }
 }
@@ -98,13 +105,15 @@ static void packTransposedColumns(const float* a, size_t pitch, size_t first, si
 static void packTransposedPanel(const float* b, size_t pitch, size_t firstRow, size_t rowCount, size_t begin,
                                 size_t depth, float* packed) {
   const size_t steps = stepsOf(begin, depth);
-  for (int v = 0; v < kPanelVectors; ++v) {
-    const size_t row = firstRow + v * 16, valid = row < rowCount ? atMost(rowCount - row, 16) : 0;
-    for (size_t step = 0; step < steps; ++step) {
-      for (size_t lane = 0; lane < 16; ++lane) {
-        const size_t k = begin + step * 16 + lane;
-        const f32x16 values = k < depth && valid > 0 ? loadFirst(b + k * pitch + row, valid) : zero();
-        store(packed + (kChainOfLane[lane] * steps + step) * kPanelRows + v * 16, values);
+  for (size_t step = 0; step < steps; ++step) {
+    for (size_t lane = 0; lane < 16; ++lane) {
+      const size_t k = begin + step * 16 + lane;
+      float* to = packed + (kChainOfLane[lane] * steps + step) * kPanelRows;
+      const float* from = b + k * pitch;
+      __builtin_prefetch(from + kPackAhead * pitch + firstRow);
+      for (int v = 0; v < kPanelVectors; ++v) {
+        const size_t row = firstRow + v * 16, valid = row < rowCount ? atMost(rowCount - row, 16) : 0;
+        store(to + v * 16, k < depth && valid > 0 ? loadFirst(from + row, valid) : zero());
       }
     }
   }

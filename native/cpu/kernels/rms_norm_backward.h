@@ -1,10 +1,10 @@
 // rmsNormBackward: with s = 1 / √(mean x² + ε) of a row, dX = s · (dOut · weight) − x · (s³ · Σ dOut · weight · x / D)
 // and dWeight = Σ dOut · (x · s) over the rows. Moves 20 T D bytes: bound by memory. In two phases:
 //
-//   rows      a task is a row: dX, and s, which stays in shared [T]
+//   rows      a task is some rows: dX, and s, which stays in shared [T]
 //   features  a task is a run of features: dWeight, in the order of sums over rows (docs/numerics.md)
 
-static constexpr size_t kNormFeatures = 64;  // of a task
+static constexpr size_t kNormRows = 8, kNormFeatures = 64;  // of a task
 
 template <typename E>
 QUIPU_INLINE float normBackwardRow(const float* x, const E* weight, const float* dOut, float* dX, size_t width,
@@ -31,18 +31,23 @@ static size_t normBackwardSharedBytes(const OpCall& call) {
   return size_t(call[rms_norm_backward::kX].dims[0]) * sizeof(float);
 }
 
-static size_t normBackwardTasks(const OpCall& call, uint32_t) { return call[rms_norm_backward::kX].dims[0]; }
+static size_t normBackwardTasks(const OpCall& call, uint32_t) {
+  return (size_t(call[rms_norm_backward::kX].dims[0]) + kNormRows - 1) / kNormRows;
+}
 
 static void normBackwardRows(const OpCall& call, Worker& worker) {
   const View& x = call[rms_norm_backward::kX];
   const size_t width = x.dims[1];
   auto* scales = reinterpret_cast<float*>(worker.shared);
-  for (size_t row; worker.next(row);) {
+  const float* dOut = call[rms_norm_backward::kDOut].as<float>();
+  float* dX = call[rms_norm_backward::kDX].as<float>();
+  for (size_t task; worker.next(task);) {
+    const size_t last = atMost((task + 1) * kNormRows, x.dims[0]);
     withElements(call[rms_norm_backward::kWeight], [&](auto weight) {
-      scales[row] =
-          normBackwardRow(x.as<float>() + row * width, weight, call[rms_norm_backward::kDOut].as<float>() + row * width,
-                          call[rms_norm_backward::kDX].as<float>() + row * width, width,
-                          call.floatAttribute(rms_norm_backward::kEpsilon));
+      for (size_t row = task * kNormRows; row < last; ++row) {
+        scales[row] = normBackwardRow(x.as<float>() + row * width, weight, dOut + row * width, dX + row * width, width,
+                                      call.floatAttribute(rms_norm_backward::kEpsilon));
+      }
     });
   }
 }

@@ -151,7 +151,14 @@ describe("tokenizer.json of text", () => {
     ["an unknown token that is none", (f) => (f.model.unk_token = "<none>"), "model.unk_token"],
     ["an unknown token that is a number", (f) => (f.model.unk_token = 0), "model.unk_token"],
     ["a merge of the unknown token", (f) => f.model.merges.push(["<unk>", "a"]), "none of model.unk_token"],
-    ["a merge of a byte", (f) => ((f.model.byte_fallback = true), f.model.merges.push(["<0x0A>", "a"])), "<0x00> to"],
+    [
+      "a merge of a byte",
+      (f) => {
+        f.model.byte_fallback = true;
+        f.model.merges.push(["<0x0A>", "a"]);
+      },
+      "<0x00> to",
+    ],
     ["a merge of what is no token", (f) => f.model.merges.push(["b", "a"]), "the vocabulary lacks"],
     ["a merge of nothing", (f) => f.model.merges.push(["", "a"]), "the vocabulary lacks"],
     ["an old merge of three", (f) => (f.model.merges = ["a b b"]), "the vocabulary lacks"],

@@ -209,6 +209,8 @@ test("spikes are left out and told, and too many of them end the run with its ch
       .filter(({ skipped }) => skipped)
       .map(({ step }) => step),
   ).toEqual([25, 26, 33, 34, 35, 36]);
+  // The optimizer's moments are corrected by how often they were written.
+  expect(runtime.steps.slice(23, 28).map(({ step }) => step)).toEqual([24, 25, 25, 25, 26]);
   expect(error).toMatchObject({ code: "ERR_NOT_A_NUMBER", message: expect.stringMatching(/^step 37: 5 steps/) });
   expect(readdirSync(output).filter((name) => name.startsWith("step-"))).toEqual(["step-00000030", "step-00000035"]);
 });
@@ -216,4 +218,11 @@ test("spikes are left out and told, and too many of them end the run with its ch
 test("without held-out documents nothing is measured; without a first id there is no sample", async () => {
   const { events } = await training({ heldOut: undefined, sample: undefined, keep: 1, saveEvery: 20 });
   expect(events.map(({ type }) => type).filter((type) => type !== "step")).toEqual(["start", "checkpoint", "end"]);
+});
+
+test("a length in seconds ends with the step in which they are over", async () => {
+  const settings = { ...SETTINGS, length: { seconds: 1e-9 } };
+  const { events } = await training({ settings, recorded: { ...settings } });
+  expect(events.map(({ type }) => type)).toEqual(["start", "step", "evaluation", "checkpoint", "sample", "end"]);
+  expect(steps({ events })[0]).toMatchObject({ step: 1, progress: 1 });
 });

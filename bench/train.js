@@ -1,0 +1,96 @@
+// Training: tokens a second of a micro-batch and its step, forward, backward and AdamW, for models of 0.26 to 15 million parameters in
+// sequences of 256, beside transformers' LlamaForCausalLM on PyTorch (SDPA, fused AdamW), in turn in one run.
+//
+//   node bench/run.js train                        QUIPU_BENCH_THREADS: default 2
+//
+// PyTorch by a Python that QUIPU_BENCH_PYTHON names, with torch and transformers installed; without it quipu is measured alone.
+import { spawnSync } from "node:child_process";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { openDevice } from "../dist/device/device.js";
+import { createTrainingRuntime } from "../dist/train/training-runtime.js";
+import { markdown } from "./measure.js";
+
+const [TOKENS, SEQUENCE, ROUNDS, STEPS] = [2048, 256, 3, 5];
+const THREADS = Number(process.env.QUIPU_BENCH_THREADS ?? 2);
+/** Vocabulary, hidden, feed-forward, layers, heads, key/value heads; all tied. */
+const MODELS = {
+  "0.26 M": [512, 64, 172, 5, 8, 4],
+  "2 M": [2048, 192, 512, 4, 6, 3],
+  "7 M": [4096, 288, 768, 6, 6, 6],
+  "15 M": [4096, 384, 1024, 8, 6, 6],
+};
+
+const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+
+/** Rows that predict the row behind them. */
+function batchOf(vocabSize) {
+  const each = (of) => Int32Array.from({ length: TOKENS }, (_, i) => of(i));
+  return {
+    ids: each((i) => (i * 7919) % vocabSize),
+    targets: each((i) => ((i + 1) * 7919) % vocabSize),
+    weights: new Float32Array(TOKENS).fill(1),
+    slots: each((i) => Math.floor(i / SEQUENCE)),
+    positions: each((i) => i % SEQUENCE),
+  };
+}
+
+/** Seconds of a step, and bytes. */
+async function quipu([vocabSize, hiddenSize, intermediateSize, layers, heads, kvHeads]) {
+  const device = openDevice({ threads: THREADS });
+  const config = {
+    ...{ modelType: "llama", vocabSize, hiddenSize, intermediateSize, layers, heads, kvHeads, normEps: 1e-5 },
+    ...{
+      headSize: hiddenSize / heads,
+      maxPositions: SEQUENCE,
+      tiedEmbeddings: true,
+      rope: { theta: 10000 },
+      eosIds: [],
+    },
+  };
+  const shape = { batchTokens: TOKENS, maxDocuments: TOKENS / SEQUENCE, contextLength: SEQUENCE };
+  const runtime = await createTrainingRuntime(device, config, shape);
+  await runtime.initialise(1);
+  const batch = batchOf(vocabSize);
+  const times = [];
+  for (let step = 1; step <= STEPS + 2; step++) {
+    const started = performance.now();
+    runtime.accumulate(batch);
+    await runtime.step({ step, rate: 1e-3, weightDecay: 0.1 });
+    if (step > 2) times.push((performance.now() - started) / 1000);
+  }
+  const { state, arena } = device.memory();
+  runtime.dispose();
+  await device.dispose();
+  return { seconds: median(times), bytes: state + arena };
+}
+
+function pytorch(python, model) {
+  const script = join(dirname(fileURLToPath(import.meta.url)), "train_pytorch.py");
+  const settings = JSON.stringify({ model, tokens: TOKENS, sequence: SEQUENCE, steps: STEPS, threads: THREADS });
+  const { status, stdout, stderr } = spawnSync(python, [script, settings], { encoding: "utf8" });
+  if (status !== 0) throw new Error(`${python} ${script}: exit status ${status}\n${stderr}`);
+  return JSON.parse(stdout);
+}
+
+export async function measure() {
+  const python = process.env.QUIPU_BENCH_PYTHON;
+  const rows = [];
+  for (const [name, model] of Object.entries(MODELS)) {
+    const [ours, theirs] = [[], []];
+    for (let round = 0; round < ROUNDS; round++) {
+      ours.push(await quipu(model));
+      if (python !== undefined) theirs.push(pytorch(python, model));
+    }
+    const rate = (list) => TOKENS / median(list.map(({ seconds }) => seconds));
+    const mebibytes = (list) => (median(list.map(({ bytes }) => bytes)) / 2 ** 20).toFixed(0);
+    const beside =
+      python === undefined
+        ? ["not measured", "", ""]
+        : [rate(theirs).toFixed(0), mebibytes(theirs), (rate(ours) / rate(theirs)).toFixed(2)];
+    rows.push([name, rate(ours).toFixed(0), mebibytes(ours), ...beside]);
+  }
+  const head = ["parameters", "tokens/s", "MiB", "PyTorch: tokens/s", "MiB beyond its start", "ratio"];
+  return markdown(head, rows);
+}
