@@ -120,6 +120,23 @@ void TableBuilder::find(std::span<Query> queries) const {
   }
 }
 
+void TableBuilder::findFallback() {
+  constexpr char kHex[] = "0123456789ABCDEF";
+  for (uint32_t byte = 0; byte < 256; ++byte) {
+    uint8_t name[6 + kPadding] = {'<', '0', 'x', 0, 0, '>'};
+    name[3] = static_cast<uint8_t>(kHex[byte / 16]);
+    name[4] = static_cast<uint8_t>(kHex[byte % 16]);
+    Query query = prefetch(name, 6);
+    find({&query, 1});
+    if (query.index != kNoIndex) fallbackIds_[byte] = idOf(query.index);
+  }
+}
+
+void TableBuilder::notePart(const Query& token) {
+  const bool isFallback = token.size == 6 && memcmp(token.bytes, "<0x", 3) == 0 && token.bytes[5] == '>';
+  mergesFallback_ = mergesFallback_ || isFallback;
+}
+
 TableBuilder::Trie TableBuilder::makeTrie() const {
   Trie trie;
   trie.sorted.reserve(tokens_.size());

@@ -63,9 +63,11 @@ class TableBuilder {
   // Of scores: the priority with which two tokens become each, by index.
   void setPriorities(std::vector<uint32_t> priorities) { priorities_ = std::move(priorities); }
 
-  // Of characters: the id that stands for a byte; and that a merge names one of those.
+  // Of characters: the id that stands for a byte, or those of the tokens named <0x00> to <0xFF>, after indexTokens().
   void setFallback(uint8_t byte, uint32_t id) { fallbackIds_[byte] = id; }
-  void setMergesFallback() { mergesFallback_ = true; }
+  void findFallback();
+  // A merge names that token.
+  void notePart(const Query& token);
 
   Status finish(std::string_view document, std::shared_ptr<Tables>& out);
 

@@ -23,11 +23,6 @@ bool isUtf8(std::string_view text) {
   return validUtf8(reinterpret_cast<const uint8_t*>(text.data()), text.size()) == text.size();
 }
 
-// Whether it has the form of a token by which a byte is written.
-bool isFallback(const TableBuilder::Query& token) {
-  return token.size == 6 && memcmp(token.bytes, "<0x", 3) == 0 && token.bytes[5] == '>';
-}
-
 class Reader {
  public:
   Reader(std::string_view file, Unit unit, TokenizerJson& out)
@@ -43,7 +38,6 @@ class Reader {
   bool readMerges(JsonReader& json);
   bool readToken(JsonReader& json, std::string_view& raw, const uint8_t*& end, bool& encodes, std::string& storage);
   bool readText(JsonReader& json, std::string_view& raw, const uint8_t*& end, std::string& storage);
-  void findFallback();
   bool readId(JsonReader& json, std::string_view raw, uint32_t& id);
   bool readPlainMerge(JsonReader& json, size_t rank);
   bool readMerge(JsonReader& json, size_t rank);
@@ -191,20 +185,6 @@ bool Reader::readText(JsonReader& json, std::string_view& raw, const uint8_t*& e
   return true;
 }
 
-// The tokens by which bytes are written.
-void Reader::findFallback() {
-  constexpr char kHex[] = "0123456789ABCDEF";
-  for (uint32_t byte = 0; byte < 256; ++byte) {
-    uint8_t name[6 + kPadding] = {'<', '0', 'x', 0, 0, '>'};
-    name[3] = static_cast<uint8_t>(kHex[byte / 16]);
-    name[4] = static_cast<uint8_t>(kHex[byte % 16]);
-    TableBuilder::Query query = builder_.prefetch(name, 6);
-    builder_.find({&query, 1});
-    if (query.index != TableBuilder::kNoIndex)
-      builder_.setFallback(static_cast<uint8_t>(byte), builder_.idOf(query.index));
-  }
-}
-
 bool Reader::readId(JsonReader& json, std::string_view raw, uint32_t& id) {
   const char first = json.peek();
   const size_t from = json.at();
@@ -249,7 +229,7 @@ bool Reader::readVocab(JsonReader& json) {
     fail(twice.sameId ? "model.vocab: id " + id + " has two tokens"
                       : "model.vocab: the token of id " + id + " is there twice");
   } else if (unit_ == Unit::kCharacter) {
-    findFallback();
+    builder_.findFallback();
   }
   return true;
 }
@@ -312,7 +292,7 @@ void Reader::flushMerges() {
     }
     if (found && left.index != TableBuilder::kNoIndex && right.index != TableBuilder::kNoIndex) {
       builder_.addMerge(left.size, static_cast<uint32_t>(lastMerged_));
-      if (isFallback(left) || isFallback(right)) builder_.setMergesFallback();
+      builder_.notePart(left), builder_.notePart(right);
     } else {
       failMerge(batch_[i].rank, file_.substr(batch_[i].from, batch_[i].to - batch_[i].from));
     }

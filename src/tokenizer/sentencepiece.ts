@@ -107,7 +107,10 @@ function addedTokensOf(
 function vocabularyOf({ pieces }: SentencePieces, what: string, refuse: Refuse): NativeVocabulary {
   const texts = pieces.map(({ text }) => Buffer.from(text));
   let end = 0;
-  const ends = Uint32Array.from(texts, ({ length }) => (end += length));
+  const ends = Uint32Array.from(texts, ({ length }) => {
+    end += length;
+    return end;
+  });
   const scores = Float64Array.from(new Set(pieces.map(({ score }) => score))).sort();
   const rankOf = new Map(Array.from(scores, (score, i) => [score, scores.length - 1 - i]));
   const priorities = Uint32Array.from(pieces, ({ score }) => rankOf.get(score)!);

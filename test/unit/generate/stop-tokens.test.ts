@@ -25,7 +25,7 @@ const SPECIAL = [
 const tokenizer = {
   ...{ vocabSize: 30, bosId: 0, specialTokens: new Map(SPECIAL.map((text, id) => [text, id])) },
   encode: (text: string) => Int32Array.from(text === "stop" ? [20] : [21, 22]),
-  decode: ([id]: number[]) => SPECIAL[id!] ?? "stop",
+  decodeSingleTokenBytes: (id: number) => Buffer.from(SPECIAL[id] ?? "stop"),
 } as unknown as Tokenizer;
 
 async function stopsOf({ config = {}, generation = {}, template, files = {} }: Sources, withTokenizer = true) {
