@@ -52,7 +52,7 @@ inline Bytes deepSeekV3Part(Bytes p, Character first, Bytes end) {
   }
   const Bytes symbols = *p == ' ' ? next : p;
   if (const Bytes after = runWithin<KanaOrHan>(kSymbol, symbols, end); after != symbols) {
-    return lineBreaks(after, end, false);
+    return KanaOrHan ? after : lineBreaks(after, end, false);  // a line break ends a run of the second split
   }
   if (first.classes & kSpace) {
     const WhiteSpace run = whiteSpace(p, end);

@@ -280,7 +280,7 @@ describe("usage", () => {
     const command = `quipu train --data ${DATA} --tokenizer ${TOKENIZER} --init llama-3.2-1b-shape --steps 1 --out ${join(dir, "big")}`;
     const { stderr } = await bash(`ulimit -v ${24 * 2 ** 20}; ${command}; echo "status $?" >&2`);
     expect(stderr).toMatch(
-      /^quipu: training takes \d+\.\d GiB \((19|2\d)\.\d GiB for 1235814400 parameters with their gradients and moments, [\d.]+ GiB for a micro-batch\), and there are \d+\.\d GiB\.\nstatus 5\n$/,
+      /^quipu: training takes \d+\.\d GiB \((19|2\d)\.\d GiB for 1235814400 parameters with their gradients and moments, [\d.]+ GiB for a micro-batch\), and there are \d+\.\d GiB\.( What fits: --micro-batch \d+\.)?\nstatus 5\n$/,
     );
     expect(existsSync(join(dir, "big"))).toBe(false);
   });

@@ -20,5 +20,5 @@ export function pairTokenizer(pretokenizers: readonly object[]): string {
 
 export const isolated = (Regex: string) => ({ type: "Split", pattern: { Regex }, behavior: "Isolated" });
 
-/** A step that cuts nothing of texts without U+E00F, and that the engine has no machine for. */
-export const NO_CUT = { type: "Split", pattern: { String: "\ue00f" }, behavior: "Isolated" };
+/** A step that cuts nothing of texts without U+E00F and U+E00E behind it, and that the engine has no machine for. */
+export const NO_CUT = { type: "Split", pattern: { String: "\ue00f\ue00e" }, behavior: "Isolated" };

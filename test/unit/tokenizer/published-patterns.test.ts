@@ -141,6 +141,17 @@ describe.each(NAMES)("%s", (name) => {
     expectSame(together);
   });
 
+  test("symbols that end a run of the script before them", () => {
+    for (const c of ["・", "゠", "゛", "。", "_", "a", "\u3099"]) {
+      for (const after of ["\r\n", "\n\n", "!\n", " \n", "  a"]) {
+        expectSame(`${c}${after}`);
+        expectSame(`日${c}${after}`);
+        expectSame(`${c}日${after}`);
+        expectSame(`1${c}${c}${after}1`);
+      }
+    }
+  });
+
   test("long streams byte by byte", async () => {
     const sample = fc.sample(text, { numRuns: 60, seed: 5 }).join("");
     const bytes = Array.from(Buffer.from(sample), (byte) => Uint8Array.of(byte));
