@@ -90,6 +90,7 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
   mmap: "without --no-mmap",
   nGpuLayers: "-ngl 0",
   onOverflow: "--ctx-size, --on-overflow truncate-head, truncate-middle or slide",
+  output: "another --out",
   resume: "--resume, or another --out",
   raw: "without --chat, --system, --messages, --tools and --template-var; or with --chat-template",
   verify: "with --verify",

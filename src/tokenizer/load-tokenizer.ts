@@ -26,6 +26,11 @@ import { tokenizerOfJson } from "./tokenizer-json.js";
 export async function loadTokenizer(pathOrUrl: string | URL, warn: Warn = () => {}): Promise<Tokenizer> {
   const path = pathOf("pathOrUrl", pathOrUrl);
   checkArgument("warn", warn, callback);
+  return loadFile(tokenizerFile(path, warn), warn);
+}
+
+/** The file that {@link loadTokenizer} reads the vocabulary from. @throws {QuipuError} as it does, but for what is in the file. */
+export function tokenizerFile(path: string, warn: Warn): string {
   const found = examine(path, "ERR_MODEL_NOT_FOUND");
   if (found.kind === "unreadable") throw new QuipuError("ERR_MODEL_NOT_FOUND", `${path} ${found.problem}`);
   const named = found.kind === "absent" ? namedCheckpoint(path, false) : undefined;
@@ -35,11 +40,11 @@ export async function loadTokenizer(pathOrUrl: string | URL, warn: Warn = () => 
       `${path}: no such file or folder: expected a tokenizer or a checkpoint folder`,
     );
   }
-  if (found.kind === "file") return loadFile(path, warn);
+  if (found.kind === "file") return path;
   const dir = named ?? checkpointFolder(path, warn);
   for (const name of ["tokenizer.json", "tokenizer.model"]) {
     const file = join(dir, name);
-    if (examine(file, "ERR_TOKENIZER_INVALID").kind !== "absent") return loadFile(file, warn);
+    if (examine(file, "ERR_TOKENIZER_INVALID").kind !== "absent") return file;
   }
   throw new QuipuError(
     "ERR_MODEL_NOT_FOUND",

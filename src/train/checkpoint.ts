@@ -2,8 +2,8 @@
 // weights. A folder is written under another name and renamed when all of it is on the disk: whatever ends the process leaves
 // those before it as they were.
 import { closeSync, fsyncSync, openSync } from "node:fs";
-import { copyFile, mkdir, open, readdir, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { openFile, readAt, systemError } from "../checkpoint/file.js";
 import { isJsonObject, type JsonObject, readJsonFile } from "../checkpoint/json.js";
 import { readSafetensors } from "../checkpoint/safetensors.js";
@@ -33,8 +33,14 @@ export interface TrainingState {
 export interface SavedFiles {
   readonly config: JsonObject;
   readonly generationConfig: JsonObject;
-  /** Paths of the tokenizer's files. */
-  readonly tokenizer: readonly string[];
+  readonly tokenizer: readonly TokenizerFile[];
+}
+
+/** A file of the tokenizer, or of its chat templates, as it was when the run began. */
+export interface TokenizerFile {
+  /** Where it lies in a checkpoint. */
+  readonly name: string;
+  readonly bytes: Uint8Array;
 }
 
 type Weights = Pick<TrainingRuntime, "shapes" | "read" | "write">;
@@ -44,7 +50,7 @@ const OPTIMIZER = "optimizer.safetensors";
 const STATE = "training.json";
 const VERSION = 1;
 const NAME = /^step-(\d{8,})$/;
-const PART = /^\.step-\d+\.\d+\.part$/;
+const PART = /^(?:\.step-\d+|model|log\.jsonl)\.\d+\.part$/;
 const MOMENTS = ["momentum", "variance"] as const;
 
 /** The checkpoints of a run, the first step's first. */
@@ -61,7 +67,7 @@ export async function listCheckpoints(dir: string): Promise<{ readonly step: num
     .sort((a, b) => a.step - b.step);
 }
 
-/** Removes what runs that were killed have left of a checkpoint. */
+/** Removes what runs that were killed have left of a checkpoint, the model or the log. */
 export async function removeParts(dir: string): Promise<void> {
   for (const name of await readdir(dir))
     if (PART.test(name)) await rm(join(dir, name), { recursive: true, force: true });
@@ -103,16 +109,22 @@ export async function saveCheckpoint(
   return path;
 }
 
-/** Writes the model alone, in bf16, as models are published. @throws {QuipuError} ERR_WRITE */
-export async function saveModel(path: string, runtime: Weights, files: SavedFiles): Promise<void> {
+/**
+ * Writes the model alone, in bf16, as models are published.
+ *
+ * @param replaces whether one that is there is of this run, and makes room.
+ * @throws {QuipuError} ERR_WRITE
+ */
+export async function saveModel(path: string, runtime: Weights, files: SavedFiles, replaces: boolean): Promise<void> {
   const part = `${path}.${process.pid}.part`;
   try {
     await mkdir(part);
     await writeSafetensors(join(part, WEIGHTS), tensorsOf(runtime, "BF16", [undefined]));
     await writeModelFiles(part, files, "bfloat16");
     syncFolder(part);
-    await rm(path, { recursive: true, force: true });
+    if (replaces) await rm(path, { recursive: true, force: true });
     await rename(part, path);
+    syncFolder(dirname(path));
   } catch (cause) {
     await rm(part, { recursive: true, force: true });
     throw cause instanceof QuipuError ? cause : writeFailure(path, cause);
@@ -141,13 +153,22 @@ async function writeModelFiles(
   const { dtype: _, ...others } = config;
   await writeJson(join(dir, "config.json"), { ...others, torch_dtype: dtype });
   await writeJson(join(dir, "generation_config.json"), generationConfig);
-  for (const file of tokenizer) await copyFile(file, join(dir, file.slice(file.lastIndexOf("/") + 1)));
+  for (const { name, bytes } of tokenizer) {
+    const path = join(dir, name);
+    await mkdir(dirname(path), { recursive: true });
+    await writeSynced(path, bytes);
+    if (dirname(path) !== dir) syncFolder(dirname(path));
+  }
 }
 
 async function writeJson(path: string, value: unknown): Promise<void> {
+  await writeSynced(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+async function writeSynced(path: string, content: string | Uint8Array): Promise<void> {
   const file = await open(path, "w");
   try {
-    await file.writeFile(`${JSON.stringify(value, null, 2)}\n`);
+    await file.writeFile(content);
     await file.sync();
   } finally {
     await file.close();

@@ -9,8 +9,8 @@ import { type SavedFiles, saveCheckpoint, saveModel, type TrainingState } from "
 import type { TrainingEvaluation, TrainingEvent, TrainingStep } from "./events.js";
 import { Guard } from "./guard.js";
 import { TrainingLog } from "./log.js";
-import { microBatchesAt, rateAt } from "./schedule.js";
-import type { Length, TrainingSettings } from "./training-options.js";
+import { type Length, microBatchesAt, progressOf, rateAt } from "./schedule.js";
+import type { TrainingSettings } from "./training-options.js";
 import type { TrainingMemory, TrainingRuntime } from "./training-runtime.js";
 
 export interface RunParts {
@@ -36,6 +36,10 @@ export interface RunParts {
   readonly signal: AbortSignal | undefined;
 }
 
+/** What a run leaves in its folder beside checkpoints. */
+export const LOG = "log.jsonl";
+export const MODEL = "model";
+
 /** Steps left out one after another that end a run. */
 const MOST_SKIPPED = 5;
 /** Evaluations and checkpoints of a run, where nothing else is said. */
@@ -44,7 +48,7 @@ const LEAST_EVERY = 10;
 
 /** Runs until the end, or until it is interrupted: then it saves and throws ERR_ABORTED. @param from a checkpoint's. */
 export async function* run(parts: RunParts, from: TrainingState | undefined): AsyncGenerator<TrainingEvent> {
-  const log = await TrainingLog.open(join(parts.output, "log.jsonl"), from?.step ?? 0);
+  const log = await TrainingLog.open(join(parts.output, LOG), from?.step ?? 0);
   try {
     for await (const event of new Loop(parts, from).events()) {
       if (event.type !== "start" && event.type !== "end") await log.write(event);
@@ -87,6 +91,7 @@ class Loop {
     const every = defaultEvery(settings);
     const evaluateEvery = this.#parts.evaluateEvery ?? every;
     const saveEvery = this.#parts.saveEvery ?? evaluateEvery;
+    const wasOver = this.#progress(settings.length) >= 1;
     while (this.#progress(settings.length) < 1) {
       yield await this.#train();
       const isLast = this.#progress(settings.length) >= 1;
@@ -98,8 +103,8 @@ class Loop {
       if (isLast || isInterrupted || this.#step % saveEvery === 0) yield* this.#save(!isInterrupted);
       if (isInterrupted && !isLast) throw abortedError(signal);
     }
-    const model = join(output, "model");
-    await saveModel(model, runtime, files);
+    const model = join(output, MODEL);
+    await saveModel(model, runtime, files, wasOver);
     const [steps, seen, longDocuments] = [this.#step, this.#tokens, this.#longDocuments];
     yield { type: "end", steps, tokens: seen, seconds: this.#seconds(), longDocuments, model };
   }
@@ -190,11 +195,8 @@ class Loop {
     return this.#secondsBefore + (performance.now() - this.#started) / 1000;
   }
 
-  /** Share of the run that is done, at most 1. There is a step, however short the time. */
   #progress(length: Length): number {
-    if (this.#step === 0) return 0;
-    if ("steps" in length) return Math.min(1, this.#step / length.steps);
-    return Math.min(1, "tokens" in length ? this.#tokens / length.tokens : this.#seconds() / length.seconds);
+    return progressOf(length, { step: this.#step, tokens: this.#tokens, seconds: this.#seconds() });
   }
 }
 

@@ -16,6 +16,9 @@ export interface Schedule {
   readonly coolDown: number;
 }
 
+/** How long a run is. */
+export type Length = { readonly steps: number } | { readonly tokens: number } | { readonly seconds: number };
+
 const LEAST_OF_COSINE = 0.1;
 
 /** The rate of a step. @param progress the share of the run that is done when the step is: above 0, at most 1. */
@@ -35,4 +38,14 @@ export function rateAt({ kind, rate, warmUp, coolDown }: Schedule, progress: num
 export function microBatchesAt(most: number, ramp: number, progress: number): number {
   if (progress >= ramp) return most;
   return Math.min(most, 1 + Math.floor((progress / ramp) * most));
+}
+
+/** The share of a run that is done, at most 1. There is a step, however short the time. */
+export function progressOf(
+  length: Length,
+  done: { readonly step: number; readonly tokens: number; readonly seconds: number },
+): number {
+  if (done.step === 0) return 0;
+  if ("steps" in length) return Math.min(1, done.step / length.steps);
+  return Math.min(1, "tokens" in length ? done.tokens / length.tokens : done.seconds / length.seconds);
 }

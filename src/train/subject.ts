@@ -1,15 +1,15 @@
 // What is trained: a configuration, from a preset, a file or a checkpoint, with the tokenizer that its data was packed with.
 import { dirname, join } from "node:path";
-import { examine } from "../checkpoint/file.js";
+import { examine, listFolder, readWhole } from "../checkpoint/file.js";
 import { checkpointFolder, namedCheckpoint } from "../checkpoint/hub.js";
-import { type JsonObject, readJsonFile } from "../checkpoint/json.js";
+import { type JsonObject, MAX_JSON_BYTES, readJsonFile } from "../checkpoint/json.js";
 import type { TokenFile } from "../data/token-file.js";
 import { type LlamaConfig, parseConfig } from "../model/config.js";
 import { nearest } from "../nearest.js";
-import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
+import { loadTokenizer, tokenizerFile } from "../tokenizer/load-tokenizer.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { Warn } from "../warnings.js";
-import type { SavedFiles } from "./checkpoint.js";
+import type { SavedFiles, TokenizerFile } from "./checkpoint.js";
 import { COMMON, PRESET_NAMES, presetNamed, readConfigFile } from "./presets.js";
 import { type CheckedTrainOptions, usage } from "./training-options.js";
 
@@ -21,7 +21,9 @@ export interface Subject {
   readonly files: SavedFiles;
 }
 
-const TOKENIZER_FILES = ["tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json"];
+/** What may lie beside a tokenizer and belongs to it. */
+const COMPANIONS = ["tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "chat_template.json"];
+const TEMPLATES = "additional_chat_templates";
 
 /** @throws {QuipuError} ERR_USAGE for what cannot be trained; what {@link loadTokenizer} and {@link parseConfig} throw. */
 export async function subjectOf(
@@ -35,7 +37,8 @@ export async function subjectOf(
   const from = named ?? weights;
   if (from === undefined)
     throw usage("tokenizer", "expected the tokenizer that the data was packed with: a folder, or its file");
-  const tokenizer = await loadTokenizer(from, warn);
+  const file = tokenizerFile(from, warn);
+  const tokenizer = await loadTokenizer(file, warn);
   data.checkTokenizer(tokenizer);
   const { bosId, eosId } = data.info;
   const ends = { bos_token_id: bosId ?? null, eos_token_id: eosId ?? null };
@@ -56,7 +59,7 @@ export async function subjectOf(
     throw usage("sequence", `expected at most the model's ${config.maxPositions} positions, got ${sequence}`);
   }
   const generation = Object.fromEntries(Object.entries(ends).filter(([, id]) => id !== null));
-  const files = { config: json, generationConfig: generation, tokenizer: filesOf(from, warn) };
+  const files = { config: json, generationConfig: generation, tokenizer: await filesOf(file) };
   return { config, weights, tokenizer, files };
 }
 
@@ -75,9 +78,26 @@ function checkpointOf(init: string, warn: Warn): string | undefined {
   );
 }
 
-function filesOf(tokenizer: string, warn: Warn): string[] {
-  const { kind } = examine(tokenizer, "ERR_USAGE");
-  const named = kind === "absent" ? namedCheckpoint(tokenizer, false) : undefined;
-  const folder = kind === "file" ? dirname(tokenizer) : (named ?? checkpointFolder(tokenizer, warn));
-  return TOKENIZER_FILES.map((name) => join(folder, name)).filter((file) => examine(file, "ERR_USAGE").kind === "file");
+/**
+ * The files of a tokenizer as a checkpoint has them: the one that was loaded, under the name that loaders look for, and what its folder
+ * has of settings and chat templates; no other tokenizer that lies there.
+ */
+async function filesOf(file: string): Promise<TokenizerFile[]> {
+  const folder = dirname(file);
+  const templates = join(folder, TEMPLATES);
+  const ofTemplates = examine(templates, "ERR_USAGE").kind === "folder" ? await listFolder(templates) : [];
+  const others = [
+    ...COMPANIONS,
+    ...ofTemplates.filter((name) => name.endsWith(".jinja")).map((name) => `${TEMPLATES}/${name}`),
+  ];
+  const files: TokenizerFile[] = [];
+  for (const [name, path] of [
+    [file.endsWith(".json") ? "tokenizer.json" : "tokenizer.model", file],
+    ...others.map((name) => [name, join(folder, name)] as const),
+  ] as const) {
+    if (examine(path, "ERR_USAGE").kind !== "file") continue;
+    const bytes = await readWhole(path, MAX_JSON_BYTES, "ERR_USAGE");
+    if (bytes !== undefined) files.push({ name, bytes });
+  }
+  return files;
 }

@@ -1,5 +1,6 @@
 // trainModel: a file of tokens and a configuration to a model, with checkpoints on the way.
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { callback, checkArgument } from "../arguments.js";
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import type { JsonObject } from "../checkpoint/json.js";
@@ -17,7 +18,8 @@ import { listCheckpoints, readState, removeParts, restore, type TrainingState } 
 import type { TrainingEvent } from "./events.js";
 import { checkMemory } from "./memory.js";
 import { presetNamed } from "./presets.js";
-import { run } from "./run.js";
+import { LOG, MODEL, run } from "./run.js";
+import { progressOf } from "./schedule.js";
 import { subjectOf } from "./subject.js";
 import {
   type CheckedTrainOptions,
@@ -71,6 +73,7 @@ async function* trainOn(
   const recorded = recordedSettings(settings, data);
   const last = await lastCheckpoint(options);
   const state = last === undefined ? undefined : await stateOf(last, recorded);
+  if (state !== undefined) checkModel(output, state, settings);
   const threads = threadsFor(options.threads);
   const maxDocuments = documentsOf(data, settings);
   const shape = {
@@ -128,12 +131,27 @@ function recordedSettings(settings: TrainingSettings, { info }: TokenFile): Json
 async function lastCheckpoint({ output, resume }: CheckedTrainOptions): Promise<string | undefined> {
   const last = (await listCheckpoints(output)).at(-1)?.path;
   if (resume && last === undefined) throw usage("resume", `${output} has no checkpoint to go on from`);
-  if (!resume && last !== undefined) {
+  if (resume) return last;
+  if (last !== undefined) {
     throw new QuipuError("ERR_USAGE", `${output} has checkpoints: go on from the last, or name another folder`, {
       option: "resume",
     });
   }
-  return last;
+  for (const name of [LOG, MODEL]) {
+    if (!existsSync(join(output, name))) continue;
+    throw new QuipuError("ERR_USAGE", `${output} has ${name} already: name another folder, or move it away`, {
+      option: "output",
+    });
+  }
+  return undefined;
+}
+
+/** A run has a model when it is over. @throws {QuipuError} ERR_USAGE for one that is there before. */
+function checkModel(output: string, state: TrainingState, { length }: TrainingSettings): void {
+  const path = join(output, MODEL);
+  if (progressOf(length, state) === 1 || !existsSync(path)) return;
+  const problem = `${path} is not of this run, which is at step ${state.step} and has no model yet: move it away`;
+  throw new QuipuError("ERR_USAGE", problem, { option: "resume" });
 }
 
 async function stateOf(path: string, recorded: JsonObject): Promise<TrainingState> {

@@ -13,7 +13,7 @@ import {
 } from "../arguments.js";
 import type { JsonObject } from "../checkpoint/json.js";
 import { QuipuError } from "../errors.js";
-import type { Schedule, ScheduleKind } from "./schedule.js";
+import type { Length, Schedule, ScheduleKind } from "./schedule.js";
 
 export interface TrainOptions {
   /** The token file to train on. */
@@ -100,9 +100,6 @@ export const TRAIN_MODEL_OPTIONS: Kinds<TrainOptions> = {
   resume: flag,
   signal: abortSignal,
 };
-
-/** How long a run is. */
-export type Length = { readonly steps: number } | { readonly tokens: number } | { readonly seconds: number };
 
 /** What decides the bits of a run, beside its data and its first weights. */
 export interface TrainingSettings {

@@ -1,8 +1,9 @@
 // quipu train, as a user runs it: a small model on few steps.
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { trainModel } from "#quipu/index.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { describeWhere } from "../where.js";
 import { bash, eventsOf, finish, handlesSignals, quipu, startQuipu } from "./run-cli.js";
@@ -152,6 +153,37 @@ test("goes on from a checkpoint of another kind: weights alone", async () => {
   expect(Number(loss)).toBeLessThan(5);
 });
 
+test("saves the tokenizer that was loaded, with its templates, and no other", async () => {
+  const [tokenizer, output] = [join(dir, "named"), folder()];
+  mkdirSync(join(tokenizer, "additional_chat_templates"), { recursive: true });
+  copyFileSync(join(TOKENIZER, "tokenizer.json"), join(tokenizer, "mine.json"));
+  const beside = {
+    ...{ "tokenizer.json": "of another", "tokenizer.model": "of another", "chat_template.jinja": "{{ 1 }}" },
+    ...{ "additional_chat_templates/tools.jinja": "{{ 2 }}", "README.md": "" },
+  };
+  for (const [name, text] of Object.entries(beside)) writeFileSync(join(tokenizer, name), text);
+  // It is read at the beginning: what becomes of it later is nothing to the run.
+  const options = {
+    ...{ data: DATA, tokenizer: join(tokenizer, "mine.json"), init: "storyteller-260k", threads: 1, output },
+    ...{ steps: 1, batch: 64, sequence: 32 },
+  };
+  for await (const event of trainModel(options)) {
+    if (event.type === "start") rmSync(tokenizer, { recursive: true });
+  }
+  const model = join(output, "model");
+  expect(readdirSync(model).sort()).toEqual([
+    "additional_chat_templates",
+    "chat_template.jinja",
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+  ]);
+  const original = readFileSync(join(TOKENIZER, "tokenizer.json"));
+  expect(readFileSync(join(model, "tokenizer.json")).equals(original)).toBe(true);
+  expect(readFileSync(join(model, "additional_chat_templates", "tools.jinja"), "utf8")).toBe("{{ 2 }}");
+});
+
 describeWhere(hasTerminal, NO_TERMINAL)("a terminal", () => {
   test("has a line that is drawn over, with the loss as a curve, and erased in the end", async () => {
     const args = ["train", ...SMALL, "--steps", "5", "--out", folder()];
@@ -166,6 +198,11 @@ describeWhere(hasTerminal, NO_TERMINAL)("a terminal", () => {
 });
 
 describe("usage", () => {
+  const occupied = (name: string) => {
+    const output = folder();
+    mkdirSync(join(output, name), { recursive: true });
+    return output;
+  };
   const config = (name: string, changes: object) => {
     const path = join(dir, `${name}.json`);
     const json = JSON.parse(readFileSync(join(TOKENIZER, "config.json"), "utf8"));
@@ -245,6 +282,18 @@ describe("usage", () => {
       /has checkpoints: .* \(--resume, or another --out\)\.$/m,
     ],
     [
+      "a folder with the log of something",
+      () => [...SMALL, "--steps", "1", "--out", occupied("log.jsonl")],
+      2,
+      /has log\.jsonl already: name another folder, or move it away \(another --out\)\.$/m,
+    ],
+    [
+      "a folder with a model",
+      () => [...SMALL, "--steps", "1", "--out", occupied("model")],
+      2,
+      /has model already: name another folder/,
+    ],
+    [
       "other settings",
       () => [...SMALL, "--steps", "20", "--out", whole, "--resume", "--seed", "2"],
       2,
@@ -297,6 +346,7 @@ test("a full disk ends the run, and the last checkpoint stays", async () => {
   const output = folder();
   mkdirSync(output);
   await train("--steps", "5", "--out", output);
+  rmSync(join(output, "model"), { recursive: true }); // the run is to be longer
   // No file may be larger than 64 KiB, the weights are.
   const args = SMALL.map((word) => `'${word}'`).join(" ");
   writeFileSync(

@@ -1,6 +1,6 @@
 // Checkpoints: what is in them, who reads them, and what is left when one cannot be written or read.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openCheckpoint } from "#quipu/checkpoint/checkpoint.js";
 import { toBf16 } from "#quipu/checkpoint/save.js";
@@ -13,6 +13,7 @@ import {
   restore,
   saveCheckpoint,
   saveModel,
+  type TokenizerFile,
   type TrainingState,
 } from "#quipu/train/checkpoint.js";
 import { safetensorsBytes, TINY_CONFIG, temporaryFolder } from "../../checkpoint-writer.js";
@@ -52,10 +53,13 @@ function memory(names = NAMES) {
     },
   };
 }
-const files = (extra: string[] = []) => ({
+const files = (extra: TokenizerFile[] = []) => ({
   ...{ config: { ...TINY_CONFIG, dtype: "float16" }, generationConfig: { eos_token_id: 3 } },
-  tokenizer: ["models/storyteller/tokenizer.json", ...extra],
+  tokenizer: [{ name: "tokenizer.json", bytes: readFileSync("models/storyteller/tokenizer.json") }, ...extra],
 });
+
+/** config.json is a file. */
+const PLACELESS: TokenizerFile = { name: "config.json/more", bytes: new Uint8Array(1) };
 
 test("is a folder in Hugging Face layout, and gives back every bit", async () => {
   const [output, weights] = [folder(), memory()];
@@ -88,8 +92,12 @@ test("is a folder in Hugging Face layout, and gives back every bit", async () =>
 
 test("the model alone is in bf16, the nearest numbers", async () => {
   const [output, weights] = [folder(), memory()];
-  await saveModel(join(output, "model"), weights, files());
-  await saveModel(join(output, "model"), weights, files()); // over one that is there
+  await saveModel(join(output, "model"), weights, files(), false);
+  await saveModel(join(output, "model"), weights, files(), true); // over one that is there
+  writeFileSync(join(output, "model", "notes"), "of somebody");
+  await expect(saveModel(join(output, "model"), weights, files(), false)).rejects.toMatchObject({ code: "ERR_WRITE" });
+  expect(readFileSync(join(output, "model", "notes"), "utf8")).toBe("of somebody");
+  rmSync(join(output, "model", "notes"));
   expect(readdirSync(output)).toEqual(["model"]);
   const { tensors } = await openCheckpoint(join(output, "model"));
   expect([...tensors.values()].every(({ dtype }) => dtype === "BF16")).toBe(true);
@@ -120,17 +128,19 @@ test("one that is there is replaced; what a killed process left goes; other file
   mkdirSync(join(output, ".step-00000009.123.part"));
   writeFileSync(join(output, ".step-00000009.123.part", "model.safetensors"), "x");
   writeFileSync(join(output, "step-notes"), "");
+  mkdirSync(join(output, "model.123.part"));
+  writeFileSync(join(output, "log.jsonl.123.part"), "");
   await removeParts(output);
   expect(readdirSync(output).sort()).toEqual(["step-00000007", "step-notes"]);
   expect(await listCheckpoints(join(output, "none"))).toEqual([]);
 });
 
 describe("what cannot be written leaves those before it as they were", () => {
-  test("a file of the tokenizer that is gone", async () => {
+  test("a file of the tokenizer that has no place", async () => {
     const [output, weights] = [folder(), memory()];
     const path = await saveCheckpoint(output, weights, files(), STATE, 1);
-    const failing = saveCheckpoint(output, weights, files([join(dir, "gone.json")]), { ...STATE, step: 8 }, 1);
-    await expect(failing).rejects.toMatchObject({ code: "ERR_WRITE", message: expect.stringContaining("gone.json") });
+    const failing = saveCheckpoint(output, weights, files([PLACELESS]), { ...STATE, step: 8 }, 1);
+    await expect(failing).rejects.toMatchObject({ code: "ERR_WRITE", message: expect.stringContaining("config.json") });
     expect(readdirSync(output)).toEqual(["step-00000007"]);
     await restore(path, memory());
   });
