@@ -27,7 +27,9 @@ export type WarningCode =
   /** A file of packed weights is damaged; it is made anew. */
   | "WARN_CACHE_DAMAGED"
   /** Packed weights cannot be kept in the cache folder; they are packed at every load. */
-  | "WARN_CACHE_UNUSABLE";
+  | "WARN_CACHE_UNUSABLE"
+  /** A training could not take a sample of what the model writes; it goes on. */
+  | "WARN_SAMPLE_FAILED";
 
 export interface ModelWarning {
   readonly code: WarningCode;

@@ -86,6 +86,7 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
   field: "--field",
   force: "--force, --output",
   format: "--format",
+  init: "--init <out>/step-N, another --out, a lower --lr",
   memory: "--memory, --min-piece-count",
   mmap: "without --no-mmap",
   nGpuLayers: "-ngl 0",

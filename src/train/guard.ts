@@ -1,5 +1,6 @@
 // What keeps a few bad steps from spoiling a run: gradients that are no numbers, or far larger than those before, are left out.
 import { QuipuError } from "../errors.js";
+import type { StepResult } from "./training-runtime.js";
 
 export interface GuardState {
   /** Steps that were not left out. */
@@ -37,8 +38,7 @@ export class Guard {
     return steps < LEAST_STEPS ? Number.POSITIVE_INFINITY : SPIKE * meanNorm;
   }
 
-  /** @throws {QuipuError} ERR_NOT_A_NUMBER where too many were left out one after another. */
-  note(step: number, { loss, gradientNorm, skipped }: { loss: number; gradientNorm: number; skipped: boolean }): void {
+  note({ gradientNorm, skipped }: Pick<StepResult, "gradientNorm" | "skipped">): void {
     const { steps, meanNorm } = this.#state;
     if (!skipped) {
       const weight = Math.max(WEIGHT, 1 / (steps + 1));
@@ -46,11 +46,20 @@ export class Guard {
       return;
     }
     this.#state = { steps, meanNorm, skipped: this.#state.skipped + 1 };
-    if (this.#state.skipped < this.#most) return;
+  }
+
+  /**
+   * @param last the step that was noted last.
+   * @throws {QuipuError} ERR_NOT_A_NUMBER where too many were left out one after another.
+   */
+  check({ step, loss, gradientNorm }: StepResult & { readonly step: number }): void {
+    const { meanNorm, skipped } = this.#state;
+    if (skipped < this.#most) return;
     const number = (value: number) => (Number.isFinite(value) ? value.toPrecision(4) : String(value));
     throw new QuipuError(
       "ERR_NOT_A_NUMBER",
-      `step ${step}: ${this.#most} steps one after another were left out: loss ${number(loss)}, norm of the gradient ${number(gradientNorm)}, of those before ${number(meanNorm)}. Go on from the last checkpoint with a lower rate, or look at the data.`,
+      `step ${step}: ${this.#most} steps one after another were left out: loss ${number(loss)}, norm of the gradient ${number(gradientNorm)}, of those before ${number(meanNorm)}. Begin a run with another output and a lower rate from the last checkpoint of this one (init: its folder), or look at the data.`,
+      { option: "init" },
     );
   }
 }

@@ -37,16 +37,16 @@ export async function trainingReport(folder: string | URL): Promise<string> {
   const held: Line = {
     name: "held out",
     colour: "#c2410c",
-    points: evaluations.map(({ step, loss }) => [step, loss] as const),
+    points: evaluations.filter(({ loss }) => Number.isFinite(loss)).map(({ step, loss }) => [step, loss] as const),
   };
   const facts: [string, string][] = [
     ["steps", String(last.step)],
     ["tokens", `${last.tokens}, ${last.epochs.toFixed(2)} passes over the data`],
     ["time", `${(last.seconds / 60).toFixed(1)} min, ${Math.round(last.tokens / last.seconds)} tokens a second`],
-    ["loss", last.loss.toFixed(4)],
+    ["loss", decimals(last.loss)],
     ...(measured === undefined
       ? []
-      : ([["held out", `loss ${measured.loss.toFixed(4)}, ${measured.bitsPerByte.toFixed(4)} bits per byte`]] as [
+      : ([["held out", `loss ${decimals(measured.loss)}, ${decimals(measured.bitsPerByte)} bits per byte`]] as [
           string,
           string,
         ][])),
@@ -132,6 +132,11 @@ function smoothed({ points, ...line }: Line): Line {
 function thinned<T>(points: readonly T[]): readonly T[] {
   const every = Math.ceil(points.length / MOST_POINTS);
   return every <= 1 ? points : points.filter((_, i) => i % every === 0 || i === points.length - 1);
+}
+
+/** JSON has null for what is no number. */
+function decimals(value: number | null): string {
+  return value === null ? "no number" : value.toFixed(4);
 }
 
 function escaped(text: string): string {

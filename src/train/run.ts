@@ -4,6 +4,7 @@ import type { JsonObject } from "../checkpoint/json.js";
 import type { TokenFile } from "../data/token-file.js";
 import { abortedError } from "../errors.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import type { Warn } from "../warnings.js";
 import { BatchReader, type BatchShape, BEGINNING, evaluationBatches } from "./batches.js";
 import { type SavedFiles, saveCheckpoint, saveModel, type TrainingState } from "./checkpoint.js";
 import type { TrainingEvaluation, TrainingEvent, TrainingStep } from "./events.js";
@@ -33,6 +34,7 @@ export interface RunParts {
   readonly keep: number;
   /** A text by the checkpoint in a folder; undefined where documents begin with nothing that one could begin with. */
   readonly sample: ((folder: string) => Promise<string>) | undefined;
+  readonly warn: Warn;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -93,15 +95,18 @@ class Loop {
     const saveEvery = this.#parts.saveEvery ?? evaluateEvery;
     const wasOver = this.#progress(settings.length) >= 1;
     while (this.#progress(settings.length) < 1) {
-      yield await this.#train();
+      const step = await this.#train();
+      yield step;
+      this.#guard.check(step);
       const isLast = this.#progress(settings.length) >= 1;
       if (isLast || this.#step % evaluateEvery === 0) {
         const evaluation = await this.#evaluate();
         if (evaluation !== undefined) yield evaluation;
       }
-      const isInterrupted = signal?.aborted === true;
-      if (isLast || isInterrupted || this.#step % saveEvery === 0) yield* this.#save(!isInterrupted);
-      if (isInterrupted && !isLast) throw abortedError(signal);
+      if (isLast || signal?.aborted || this.#step % saveEvery === 0) yield* this.#save();
+      if (isLast || !signal?.aborted) continue;
+      yield* this.#save(); // where the signal came since
+      throw abortedError(signal);
     }
     const model = join(output, MODEL);
     await saveModel(model, runtime, files, wasOver);
@@ -139,7 +144,7 @@ class Loop {
     stepping.catch(() => {});
     await Promise.all(accumulated);
     const result = await stepping;
-    this.#guard.note(this.#step, result);
+    this.#guard.note(result);
     const { epoch, document } = this.#reader.position;
     return {
       ...{ type: "step", step: this.#step, ...result, rate, tokens: this.#tokens },
@@ -174,14 +179,28 @@ class Loop {
     return bytes;
   }
 
-  /** @param samples whether there is time for one. */
-  async *#save(samples: boolean): AsyncGenerator<TrainingEvent> {
+  /** Saves, where that is not done yet, and takes a sample, where there is time for one. */
+  async *#save(): AsyncGenerator<TrainingEvent> {
     if (this.#savedAt === this.#step) return;
-    const { runtime, output, files, keep, recorded, sample } = this.#parts;
+    const { runtime, output, files, keep, recorded } = this.#parts;
     const path = await saveCheckpoint(output, runtime, files, this.#state(recorded), keep);
     this.#savedAt = this.#step;
     yield { type: "checkpoint", step: this.#step, path };
-    if (samples && sample !== undefined) yield { type: "sample", step: this.#step, text: await sample(path) };
+    const text = await this.#sample(path);
+    if (text !== undefined) yield { type: "sample", step: this.#step, text };
+  }
+
+  /** A run does not end for want of a sample: what it learned is worth more. */
+  async #sample(path: string): Promise<string | undefined> {
+    const { sample, signal, warn } = this.#parts;
+    if (sample === undefined || signal?.aborted) return undefined;
+    try {
+      return await sample(path);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      if (!signal?.aborted) warn("WARN_SAMPLE_FAILED", `step ${this.#step}: no sample: ${why}`);
+      return undefined;
+    }
   }
 
   #state(settings: JsonObject): TrainingState {

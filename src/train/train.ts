@@ -101,8 +101,8 @@ async function* trainOn(
     yield* run(
       {
         ...{ runtime, memory, data, heldOut, tokenizer, files, settings, recorded, output, maxDocuments },
-        ...{ evaluateEvery, saveEvery, evaluateTokens, keep, signal },
-        sample: begin === undefined ? undefined : (folder) => sampleOf(folder, begin, settings, threads),
+        ...{ evaluateEvery, saveEvery, evaluateTokens, keep, warn, signal },
+        sample: begin === undefined ? undefined : (folder) => sampleOf(folder, begin, settings, threads, signal),
       },
       state,
     );
@@ -176,12 +176,14 @@ async function sampleOf(
   begin: number,
   { sequence }: TrainingSettings,
   threads: number,
+  signal: AbortSignal | undefined,
 ): Promise<string> {
-  const model = await loadModel(folder, { threads, kvCache: "f32", contextLength: Math.max(2, sequence), slots: 1 });
+  const contextLength = Math.min(sequence, 1 + SAMPLE_TOKENS);
+  const model = await loadModel(folder, { threads, kvCache: "f32", contextLength, slots: 1, signal });
   try {
     let text = "";
-    const maxTokens = Math.min(SAMPLE_TOKENS, sequence - 1);
-    for await (const event of model.generate([begin], { maxTokens, temperature: 0.8, topP: 0.95, seed: 1 })) {
+    const options = { maxTokens: contextLength - 1, temperature: 0.8, topP: 0.95, seed: 1, signal };
+    for await (const event of model.generate([begin], options)) {
       if (event.type === "token") text += event.text;
     }
     return text;

@@ -346,13 +346,19 @@ test("a full disk ends the run, and the last checkpoint stays", async () => {
   const output = folder();
   mkdirSync(output);
   await train("--steps", "5", "--out", output);
-  rmSync(join(output, "model"), { recursive: true }); // the run is to be longer
   // No file may be larger than 64 KiB, the weights are.
   const args = SMALL.map((word) => `'${word}'`).join(" ");
   writeFileSync(
     join(output, "step-00000005", "training.json"),
     readFileSync(join(output, "step-00000005", "training.json"), "utf8").replace(/("length": \{\s*"steps": )5/, "$110"),
   );
+  // The run is longer now: a model cannot be its own.
+  const refused = await train("--steps", "10", "--out", output, "--resume");
+  expect(refused).toMatchObject({
+    status: 2,
+    stderr: expect.stringMatching(/model is not of this run, which is at step 5 and has no model yet/),
+  });
+  rmSync(join(output, "model"), { recursive: true });
   const { stderr } = await bash(
     `ulimit -f 64; quipu train ${args} --steps 10 --out ${output} --resume; echo "status $?" >&2`,
   );

@@ -77,6 +77,22 @@ test("has curves, numbers and samples, and nothing of another address", async ()
   expect(curves[2]).toHaveLength(2);
 });
 
+test("a run whose last numbers are none has a page", async () => {
+  const run = join(dir, "none");
+  mkdirSync(run);
+  const events = [
+    ...EVENTS.slice(0, 20),
+    OTHERS[3],
+    { ...EVENTS[20], loss: null, gradientNorm: null, skipped: true },
+    { type: "evaluation", step: 21, loss: null, bitsPerByte: null },
+  ];
+  writeFileSync(join(run, "log.jsonl"), events.map((event) => `${JSON.stringify(event)}\n`).join(""));
+  const page = await trainingReport(run);
+  expect(page).toContain("<th>loss</th><td>no number</td>");
+  expect(page).toContain("<th>held out</th><td>loss no number, no number bits per byte</td>");
+  expect(page).not.toMatch(/NaN|null/);
+});
+
 test("a run of one step has a page; a folder without a log is refused", async () => {
   const run = join(dir, "one");
   mkdirSync(run);
@@ -85,7 +101,7 @@ test("a run of one step has a page; a folder without a log is refused", async ()
   elementsOf(page.replace("<!doctype html>", ""));
   expect(page).not.toContain("NaN");
   expect(page).toContain("<p>None.</p>");
-  for (const none of [dir, join(dir, "none")]) {
+  for (const none of [dir, join(dir, "absent")]) {
     await expect(trainingReport(none)).rejects.toMatchObject({
       code: "ERR_USAGE",
       message: expect.stringContaining("log.jsonl: no step of a training"),

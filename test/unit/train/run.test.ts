@@ -1,6 +1,7 @@
 // The loop: what it tells, that an interrupted run goes on as the same bits, and what bad steps and full disks leave.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { jest } from "@jest/globals";
 import type { TokenFile } from "#quipu/data/token-file.js";
 import { readState, restore } from "#quipu/train/checkpoint.js";
 import type { TrainingEvent, TrainingStep } from "#quipu/train/events.js";
@@ -73,6 +74,7 @@ async function training(
     files: { config: { model_type: "llama" }, generationConfig: {}, tokenizer: [] },
     ...{ evaluateEvery: 5, evaluateTokens: 1e9, saveEvery: 5, keep: 2, signal: undefined },
     sample: async (folder) => `by ${folder.slice(-8)}`,
+    warn: () => {},
     ...changed,
   };
   let error: unknown;
@@ -190,6 +192,31 @@ test("a signal has the step ended and saved, and the run goes on from there", as
   expect(await bits(second.runtime)).toEqual(await bits(whole.runtime));
 });
 
+test("a sample that fails is told, and the run goes on", async () => {
+  const warn = jest.fn();
+  const sample = async (folder: string) => {
+    if (folder.endsWith("10")) throw new Error("no memory");
+    return "text";
+  };
+  const { events, error } = await training({ sample, warn });
+  expect(error).toBeUndefined();
+  expect(events.flatMap((event) => (event.type === "sample" ? [event.step] : []))).toEqual([5, 15, 20]);
+  expect(warn.mock.calls).toEqual([["WARN_SAMPLE_FAILED", "step 10: no sample: no memory"]]);
+});
+
+test("a signal while a sample is taken ends the run at the checkpoint", async () => {
+  const controller = new AbortController();
+  const warn = jest.fn();
+  const sample = async () => {
+    controller.abort();
+    throw new Error("aborted");
+  };
+  const { events, error } = await training({ sample, warn, signal: controller.signal });
+  expect(error).toMatchObject({ code: "ERR_ABORTED" });
+  expect(events.at(-1)).toMatchObject({ type: "checkpoint", step: 5 });
+  expect(warn).not.toHaveBeenCalled();
+});
+
 test("a run that was over is over", async () => {
   const whole = await training();
   rmSync(join(whole.output, "model"), { recursive: true });
@@ -208,7 +235,7 @@ test("spikes are left out and told, and too many of them end the run with its ch
     steps({ events })
       .filter(({ skipped }) => skipped)
       .map(({ step }) => step),
-  ).toEqual([25, 26, 33, 34, 35, 36]);
+  ).toEqual([25, 26, 33, 34, 35, 36, 37]);
   // The optimizer's moments are corrected by how often they were written.
   expect(runtime.steps.slice(23, 28).map(({ step }) => step)).toEqual([24, 25, 25, 25, 26]);
   expect(error).toMatchObject({ code: "ERR_NOT_A_NUMBER", message: expect.stringMatching(/^step 37: 5 steps/) });
