@@ -1,5 +1,6 @@
 // Packing a corpus: texts to a token file (token-format.ts), in constant memory.
-import { stat } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { rm, stat } from "node:fs/promises";
 import { dirname, format, parse } from "node:path";
 import { callback, checkArgument } from "../arguments.js";
 import { abortedError, QuipuError } from "../errors.js";
@@ -12,6 +13,7 @@ import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import type { Warn } from "../warnings.js";
 import { DocumentEncoder } from "./document-encoder.js";
 import { type CheckedPackOptions, documentEnds, type PackOptions, packOptions, usage } from "./pack-options.js";
+import { openTokens } from "./token-file.js";
 import type { TokenFileInfo } from "./token-format.js";
 import { TokenWriter } from "./token-writer.js";
 import { vocabularyHash } from "./vocabulary-hash.js";
@@ -26,6 +28,8 @@ export interface PackedCorpus {
   readonly packed: PackedFile;
   /** undefined where nothing was to be held out. */
   readonly heldOut: PackedFile | undefined;
+  /** The held-out file of an earlier pack, where nothing was to be held out now: documents of it may be among those packed. */
+  readonly removed: string | undefined;
   /** Documents without text, which are left out. */
   readonly emptyDocuments: number;
   /** Tokens of the longest document. */
@@ -71,9 +75,10 @@ export async function packCorpus(given: PackOptions, warn: Warn = () => {}): Pro
     const files = [];
     for (const writer of writers) files.push(await writer.finish());
     if (signal?.aborted) throw abortedError(signal);
+    const removed = holdOut > 0 ? undefined : await removeHeldOut(output);
     for (const writer of writers.toReversed()) await writer.commit();
     const { emptyDocuments, longestDocument } = encoder;
-    return { packed: files[0]!, heldOut: files[1], emptyDocuments, longestDocument };
+    return { packed: files[0]!, heldOut: files[1], removed, emptyDocuments, longestDocument };
   } catch (error) {
     throw signal?.aborted ? abortedError(signal) : error;
   } finally {
@@ -87,6 +92,21 @@ export async function packCorpus(given: PackOptions, warn: Warn = () => {}): Pro
 export function heldOutPath(path: string): string {
   const { dir, name, ext } = parse(path);
   return format({ dir, name: `${name}.held-out`, ext });
+}
+
+/** Removes what was held out of a token file that is to be overwritten; its path, where there was one. */
+async function removeHeldOut(output: string): Promise<string | undefined> {
+  const path = heldOutPath(output);
+  if (!existsSync(output) || !existsSync(path)) return undefined;
+  const file = await openTokens(path).catch(() => undefined);
+  if (file === undefined) return undefined; // something of another kind
+  await file.close();
+  try {
+    await rm(path);
+  } catch (cause) {
+    throw writeFailure(path, cause);
+  }
+  return path;
 }
 
 async function readAll(

@@ -12,7 +12,8 @@ import { loadModel } from "../generate/load.js";
 import { makeFolder } from "../machine/make-folder.js";
 import { threadsFor } from "../machine/process-limits.js";
 import { writeFailure } from "../machine/write-failure.js";
-import { loadWeights } from "../model/weights.js";
+import type { LlamaConfig } from "../model/config.js";
+import { disposeWeights, loadWeights } from "../model/weights.js";
 import type { Warn } from "../warnings.js";
 import { listCheckpoints, readState, removeParts, restore, type TrainingState } from "./checkpoint.js";
 import type { TrainingEvent } from "./events.js";
@@ -49,11 +50,12 @@ export async function* trainModel(given: TrainOptions, warn: Warn = () => {}): A
   const data = await openTokens(options.data);
   let heldOut: TokenFile | undefined;
   try {
-    if (data.info.tokens <= data.info.documents) {
-      throw usage("data", `${data.path}: no document has two tokens, one to learn from and one to learn`);
-    }
+    checkPairs("data", data);
     heldOut = await openHeldOut(options);
-    if (heldOut !== undefined) checkSameVocabulary(data, heldOut);
+    if (heldOut !== undefined) {
+      checkPairs("heldOut", heldOut);
+      checkSameVocabulary(data, heldOut);
+    }
     yield* trainOn(options, data, heldOut, warn);
   } finally {
     await heldOut?.close();
@@ -70,7 +72,7 @@ async function* trainOn(
   const { output } = options;
   const settings = trainingSettings(options, presetNamed(options.init)?.rate);
   const { config, files, tokenizer, weights } = await subjectOf(options, settings.sequence, data, warn);
-  const recorded = recordedSettings(settings, data);
+  const recorded = await recordedSettings(settings, config, data);
   const last = await lastCheckpoint(options);
   const state = last === undefined ? undefined : await stateOf(last, recorded);
   if (state !== undefined) checkModel(output, state, settings);
@@ -96,7 +98,11 @@ async function* trainOn(
     else if (weights === undefined) await runtime.initialise(settings.seed);
     else {
       const loaded = await loadWeights(device, await openCheckpoint(weights), config, { mmap: true, warn, signal });
-      await runtime.load(loaded.weights);
+      try {
+        await runtime.load(loaded.weights);
+      } finally {
+        disposeWeights(device, loaded.weights);
+      }
     }
     yield* run(
       {
@@ -116,15 +122,20 @@ async function openHeldOut({ data, heldOut }: CheckedTrainOptions): Promise<Toke
   return heldOut === undefined && !existsSync(path) ? undefined : openTokens(path);
 }
 
+function checkPairs(option: "data" | "heldOut", { path, info }: TokenFile): void {
+  if (info.tokens > info.documents) return;
+  throw usage(option, `${path}: no document has two tokens, one to learn from and one to learn`);
+}
+
 function checkSameVocabulary(data: TokenFile, heldOut: TokenFile): void {
   if (data.info.vocabularyHash === heldOut.info.vocabularyHash) return;
   throw usage("heldOut", `${heldOut.path}: packed with another tokenizer than ${data.path}: pack both with one`);
 }
 
 /** What a run must have in common with the one that it goes on from. */
-function recordedSettings(settings: TrainingSettings, { info }: TokenFile): JsonObject {
-  const { documents, tokens, vocabularyHash } = info;
-  return { ...settings, data: { documents, tokens, vocabularyHash } };
+async function recordedSettings(settings: TrainingSettings, model: LlamaConfig, data: TokenFile): Promise<JsonObject> {
+  const { documents, tokens, vocabularyHash } = data.info;
+  return { ...settings, model, data: { documents, tokens, vocabularyHash, contentHash: await data.contentHash() } };
 }
 
 /** The checkpoint that is gone on from. @throws {QuipuError} ERR_USAGE */

@@ -11,7 +11,7 @@ import {
   real,
   whole,
 } from "../arguments.js";
-import type { JsonObject } from "../checkpoint/json.js";
+import { isJsonObject, type JsonObject } from "../checkpoint/json.js";
 import { QuipuError } from "../errors.js";
 import type { Length, Schedule, ScheduleKind } from "./schedule.js";
 
@@ -175,10 +175,16 @@ function partOf(batch: number): number {
 }
 
 /** What differs, where settings of a checkpoint are not those of the run that is to go on from it. */
-export function differenceOf(before: JsonObject, now: JsonObject): string | undefined {
-  for (const name of Object.keys(now)) {
-    const [was, is] = [before[name], now[name]].map((value) => JSON.stringify(value));
-    if (was !== is) return `${name} was ${was ?? "not there"}, and is ${is}`;
+export function differenceOf(before: JsonObject, now: JsonObject, within = ""): string | undefined {
+  for (const name of new Set([...Object.keys(now), ...Object.keys(before)])) {
+    const [was, is] = [before[name], now[name]];
+    if (isJsonObject(was) && isJsonObject(is)) {
+      const difference = differenceOf(was, is, `${within}${name}.`);
+      if (difference !== undefined) return difference;
+      continue;
+    }
+    const [said, saidNow] = [was, is].map((value) => JSON.stringify(value) ?? "not there");
+    if (said !== saidNow) return `${within}${name} was ${said}, and is ${saidNow}`;
   }
   return undefined;
 }

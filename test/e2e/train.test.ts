@@ -12,6 +12,8 @@ import { hasTerminal, NO_TERMINAL, quipuOnTerminal } from "./terminal.js";
 const TOKENIZER = resolve("models/storyteller");
 const dir = temporaryFolder();
 const DATA = join(dir, "stories.tokens");
+/** The documents of DATA, the last first. */
+const REVERSED = join(dir, "reversed.tokens");
 const SMALL = [
   ...["--data", DATA, "--tokenizer", TOKENIZER, "--init", "storyteller-260k", "-t", "1"],
   ...["--batch", "128", "--micro-batch", "64", "--seq", "32", "--evaluate-every", "5", "--lr", "0.01"],
@@ -26,9 +28,14 @@ beforeAll(async () => {
     (_, i) => `Once upon a time there was a ${["cat", "dog", "bird"][i % 3]} that had ${i} hats.`,
   );
   const texts = join(dir, "stories.jsonl");
-  writeFileSync(texts, stories.map((text) => `${JSON.stringify({ text })}\n`).join(""));
-  const packed = await quipu(["data", "pack", "--tokenizer", TOKENIZER, "--hold-out", "0.2", texts, "-o", DATA]);
-  expect(packed).toMatchObject({ status: 0, stderr: "" });
+  for (const [documents, output] of [
+    [stories, DATA],
+    [stories.toReversed(), REVERSED],
+  ] as const) {
+    writeFileSync(texts, documents.map((text) => `${JSON.stringify({ text })}\n`).join(""));
+    const packed = await quipu(["data", "pack", "--tokenizer", TOKENIZER, "--hold-out", "0.2", texts, "-o", output]);
+    expect(packed).toMatchObject({ status: 0, stderr: "" });
+  }
 });
 
 const weightsOf = (output: string) => readFileSync(join(output, "model", "model.safetensors"));
@@ -198,6 +205,13 @@ describeWhere(hasTerminal, NO_TERMINAL)("a terminal", () => {
 });
 
 describe("usage", () => {
+  /** The model of `whole`, but for the base of its rotations. */
+  const rotated = () => {
+    const path = join(dir, "rotated.json");
+    const json = JSON.parse(readFileSync(join(whole, "model", "config.json"), "utf8"));
+    writeFileSync(path, JSON.stringify({ ...json, rope_theta: 20000 }));
+    return path;
+  };
   const occupied = (name: string) => {
     const output = folder();
     mkdirSync(join(output, name), { recursive: true });
@@ -303,7 +317,19 @@ describe("usage", () => {
       "another shape",
       () => [...SMALL, "--steps", "20", "--out", whole, "--resume", "--init", "storyteller-2m"],
       2,
-      /expected F32 \[2048, 192\], as the model has it, got F32 \[2048, 64\]/,
+      /^quipu: --resume: .* other settings: model\.hiddenSize was 64, and is 192/,
+    ],
+    [
+      "another model of the same shape",
+      () => [...SMALL, "--steps", "20", "--out", whole, "--resume", "--init", rotated()],
+      2,
+      /other settings: model\.rope\.theta was 10000, and is 20000\. Give those of before, or name another output/,
+    ],
+    [
+      "other data with as many documents and tokens",
+      () => [...SMALL, "--steps", "20", "--out", whole, "--resume", "--data", REVERSED],
+      2,
+      /other settings: data\.contentHash was "[0-9a-f]{64}", and is /,
     ],
     ["a command that is none", () => ["repor", whole], 2, /unknown command 'train repor'. Did you mean report\?/],
     ["no run to report on", () => ["report", dir], 2, /log\.jsonl: no step of a training/],
@@ -322,6 +348,11 @@ describe("usage", () => {
     expect({ status, stderr }).toEqual({
       status: 2,
       stderr: expect.stringMatching(/^quipu: --data: .*no document has two tokens/),
+    });
+    const held = await train("--steps", "1", "--out", "x", "--held-out", data);
+    expect(held).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/^quipu: --held-out: .*no document has two tokens/),
     });
   });
 

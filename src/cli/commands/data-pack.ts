@@ -51,14 +51,15 @@ function specialToken(text: string | undefined): string | false | undefined {
   return text === "none" ? false : text;
 }
 
-function summaryOf({ packed, heldOut, emptyDocuments, longestDocument }: PackedCorpus): string {
+function summaryOf({ packed, heldOut, removed, emptyDocuments, longestDocument }: PackedCorpus): string {
   const textBytes = packed.textBytes + (heldOut?.textBytes ?? 0);
   const documents = packed.documents + (heldOut?.documents ?? 0);
   const empty = emptyDocuments === 0 ? "" : `; ${emptyDocuments} without text left out`;
+  const gone = removed === undefined ? "" : `removed   ${removed}: held out by an earlier pack\n`;
   const line = (what: string, { path, bytes, tokens, documents }: PackedFile) =>
     `${what.padEnd(10)}${path}: ${count(documents, "document")}, ${count(tokens, "token")}, ${formatBytes(bytes)}\n`;
   return `read      ${count(documents, "document")}, ${formatBytes(textBytes)} of text, the longest ${count(longestDocument, "token")}${empty}
-${line("written", packed)}${heldOut === undefined ? "" : line("held out", heldOut)}`;
+${line("written", packed)}${heldOut === undefined ? "" : line("held out", heldOut)}${gone}`;
 }
 
 function count(number: number, what: string): string {

@@ -102,6 +102,21 @@ test("a file is a safetensors file of the documents' ids, and says what it is", 
   expect(packed).toMatchObject({ documents: 4, tokens, textBytes, bytes: readFileSync(packed.path).length });
 });
 
+test("what an earlier pack held out goes where nothing is held out now, and nothing else", async () => {
+  const texts = file("held.jsonl", lines(Array.from({ length: 40 }, (_, i) => `a cat and ${i} hats`)));
+  const first = await pack([texts], { holdOut: 0.3 });
+  const { output, heldOut } = { output: first.packed.path, heldOut: first.heldOut!.path };
+  const options = { files: [texts], tokenizer: MODEL, output };
+  expect(await packCorpus({ ...options, holdOut: 0.3, force: true })).toMatchObject({ removed: undefined });
+  await expect(packCorpus({ ...options, files: [file("none.jsonl", "")], force: true })).rejects.toThrow("no document");
+  expect(readdirSync(first.dir).sort()).toEqual(["corpus.held-out.tokens", "corpus.tokens"]);
+  expect(await packCorpus({ ...options, force: true })).toMatchObject({ removed: heldOut, heldOut: undefined });
+  expect(readdirSync(first.dir)).toEqual(["corpus.tokens"]);
+  writeFileSync(heldOut, "of another kind");
+  expect(await packCorpus({ ...options, force: true })).toMatchObject({ removed: undefined });
+  expect(readFileSync(heldOut, "utf8")).toBe("of another kind");
+});
+
 test("any texts come back as they were, read by ranges", async () => {
   await fc.assert(
     fc.asyncProperty(

@@ -7,6 +7,7 @@ import { vocabularyHash } from "#quipu/data/vocabulary-hash.js";
 import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
 import { safetensorsBytes, temporaryFolder } from "../../checkpoint-writer.js";
 import { TOKENIZER_FILES } from "../tokenizer/tokenizers.js";
+import { tokenFile } from "../train/token-files.js";
 
 const dir = temporaryFolder();
 const path = join(dir, "a.tokens");
@@ -146,4 +147,38 @@ test("a vocabulary is the same in both forms of file, and another is told from i
   }
   expect(new Set(hashes).size).toBe(3);
   await tokens.close();
+});
+
+test("the content hash is of the content, not of the place, and of a small file whole", async () => {
+  const hashOf = async (bytes: Uint8Array, name: string) => {
+    writeFileSync(join(dir, name), bytes);
+    const file = await openTokens(join(dir, name));
+    const hash = await file.contentHash();
+    await file.close();
+    return hash;
+  };
+  const hash = await hashOf(packed, "b.tokens");
+  expect(hash).toMatch(/^[0-9a-f]{64}$/);
+  expect(await hashOf(packed, "c.tokens")).toBe(hash);
+  const other = Buffer.from(packed);
+  other[1024 + 2]! ^= 1; // of the second token
+  expect(await hashOf(other, "b.tokens")).not.toBe(hash);
+  expect(await hashOf(withIndex(1, 3), "b.tokens")).not.toBe(hash);
+  const renamed = altered('"text_bytes":"15"', '"text_bytes":"16"');
+  expect(await hashOf(renamed, "b.tokens")).not.toBe(hash);
+});
+
+test("the content hash of a large file is over pieces from its beginning to its end", async () => {
+  const ids = (changed: number) => {
+    const all = new Int32Array(1 << 20).fill(7);
+    if (changed >= 0) all[changed] = 8;
+    return all;
+  };
+  const hashes = new Map<string, string>();
+  for (const [name, at] of Object.entries({ same: -1, first: 0, last: 2 ** 20 - 1 })) {
+    const file = await tokenFile(join(dir, `${name}.tokens`), [ids(at) as never]);
+    hashes.set(name, await file.contentHash());
+    await file.close();
+  }
+  expect(new Set(hashes.values()).size).toBe(3);
 });
