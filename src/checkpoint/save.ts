@@ -11,18 +11,16 @@ export interface SavedTensor {
   readonly read: () => Promise<Float32Array>;
 }
 
+/** What loaders of Hugging Face ask for. */
+const METADATA = { format: "pt" };
 const BYTES = { F32: 4, BF16: 2 } as const;
 
 /** Writes all of a file, to the disk. @throws {QuipuError} ERR_WRITE */
-export async function writeSafetensors(
-  path: string,
-  tensors: readonly SavedTensor[],
-  metadata: Readonly<Record<string, string>> = { format: "pt" },
-): Promise<void> {
+export async function writeSafetensors(path: string, tensors: readonly SavedTensor[]): Promise<void> {
   let file: FileHandle | undefined;
   try {
     file = await open(path, "w");
-    await file.writeFile(headerOf(tensors, metadata));
+    await file.writeFile(headerOf(tensors));
     for (const { dtype, read } of tensors) {
       const values = await read();
       const elements = dtype === "F32" ? values : toBf16(values);
@@ -36,14 +34,14 @@ export async function writeSafetensors(
   }
 }
 
-function headerOf(tensors: readonly SavedTensor[], metadata: Readonly<Record<string, string>>): Buffer {
+function headerOf(tensors: readonly SavedTensor[]): Buffer {
   let end = 0;
   const entries = tensors.map(({ name, dtype, shape }): [string, unknown] => {
     const begin = end;
     end += shape.reduce((product, dim) => product * dim, BYTES[dtype]);
     return [name, { dtype, shape, data_offsets: [begin, end] }];
   });
-  const json = Buffer.from(JSON.stringify({ __metadata__: metadata, ...Object.fromEntries(entries) }));
+  const json = Buffer.from(JSON.stringify({ __metadata__: METADATA, ...Object.fromEntries(entries) }));
   const header = Buffer.alloc(8 + Math.ceil(json.length / 8) * 8, " ");
   header.writeBigUInt64LE(BigInt(header.length - 8));
   header.set(json, 8);

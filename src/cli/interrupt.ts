@@ -2,13 +2,15 @@
 
 const STATUS = { SIGINT: 130, SIGTERM: 143 } as const;
 
+export type InterruptSignal = keyof typeof STATUS;
+
 /** Milliseconds of grace for an orderly end; what takes longer (a blocked reader, a measurement) ends with the process. */
 const GRACE = 250;
 
 export class Interrupt {
   readonly #controller = new AbortController();
   #status: number | undefined;
-  #diverted: (() => void) | undefined;
+  #diverted: { readonly handler: () => void; readonly signals: readonly InterruptSignal[] } | undefined;
 
   constructor() {
     process.on("SIGINT", this.#onSignal);
@@ -24,11 +26,15 @@ export class Interrupt {
     return this.#status;
   }
 
-  /** Has Ctrl-C call `handler` in place of ending the work, until what this returns is called. */
-  divert(handler: () => void): () => void {
-    this.#diverted = handler;
+  /**
+   * Has Ctrl-C, or each of `signals`, call `handler` in place of ending the work, until what this returns is called. The process is to
+   * end behind a SIGTERM all the same, with its status: one more signal ends it at once.
+   */
+  divert(handler: () => void, signals: readonly InterruptSignal[] = ["SIGINT"]): () => void {
+    const diverted = { handler, signals };
+    this.#diverted = diverted;
     return () => {
-      if (this.#diverted === handler) this.#diverted = undefined;
+      if (this.#diverted === diverted) this.#diverted = undefined;
     };
   }
 
@@ -38,8 +44,11 @@ export class Interrupt {
     process.off("SIGTERM", this.#onSignal);
   }
 
-  readonly #onSignal = (signal: "SIGINT" | "SIGTERM") => {
-    if (signal === "SIGINT" && this.#status === undefined && this.#diverted !== undefined) return this.#diverted();
+  readonly #onSignal = (signal: InterruptSignal) => {
+    if (this.#status === undefined && this.#diverted?.signals.includes(signal)) {
+      if (signal === "SIGTERM") this.#status = STATUS.SIGTERM;
+      return this.#diverted.handler();
+    }
     if (this.#status !== undefined) process.exit(this.#status);
     const status = STATUS[signal];
     this.#status = status;

@@ -3,6 +3,7 @@ import { CommanderError } from "commander";
 import { EXIT_CODES, isQuipuError } from "../errors.js";
 import { normalizeAliases } from "./aliases.js";
 import { checkArguments } from "./byte-input.js";
+import type { Context } from "./context.js";
 import { normalizeHelpWords } from "./help-words.js";
 import { Interrupt } from "./interrupt.js";
 import { inOptionNames } from "./option-names.js";
@@ -25,7 +26,10 @@ export async function main(args: readonly string[]): Promise<void> {
 
 async function run(args: readonly string[], interrupt: Interrupt): Promise<void> {
   let help = "";
-  const context = { signal: interrupt.signal, divertInterrupt: (handler: () => void) => interrupt.divert(handler) };
+  const context: Context = {
+    signal: interrupt.signal,
+    divertInterrupt: (handler, signals) => interrupt.divert(handler, signals),
+  };
   const program = makeProgram(context, (text) => {
     help += text;
   });

@@ -16,7 +16,7 @@ Presets: storyteller-260k, storyteller-2m, storyteller-15m, llama-3.2-1b-shape.
   quipu train --data corpus.tokens --tokenizer tok --init storyteller-2m \\
     --tokens 20000000 --out run
   quipu -m run/model "Once upon a time"
-Ctrl-C ends after the step at hand, saves, and exits with 130.`;
+Ctrl-C or SIGTERM ends after the step at hand, saves, and exits with 130 or 143.`;
 
 /** Puts them below `train`. */
 export function addTrainCommand(train: Command, context: Context): void {
@@ -37,9 +37,9 @@ export function addTrainCommand(train: Command, context: Context): void {
     .addOption(whole("--tokens <n>", "tokens"))
     .addOption(option("--time <t>", "time, as 90s, 30m or 2h").argParser(duration))
     .optionsGroup("How:")
-    .addOption(whole("--batch <n>", "tokens of a step (default: 8192)"))
-    .addOption(whole("--micro-batch <n>", "tokens computed at once (default: --batch, at most 4096)"))
-    .addOption(whole("--seq <n>", "longest document; longer ones are split (default: 256)"))
+    .addOption(whole("--batch <n>", "tokens of a step (default: 8192)", 2))
+    .addOption(whole("--micro-batch <n>", "tokens computed at once (default: --batch, at most 4096)", 2))
+    .addOption(whole("--seq <n>", "longest document; longer ones are split (default: 256, at most --micro-batch)", 2))
     .addOption(real("--ramp <share>", "share of the run in which the tokens of a step grow (default: 0)", 0, 1))
     .addOption(real("--lr <x>", "peak of the learning rate (default: the preset's, else 3e-4)", 0, 10, true))
     .addOption(
@@ -56,7 +56,12 @@ export function addTrainCommand(train: Command, context: Context): void {
     .option("--recompute", "less memory for a third more work")
     .addOption(THREADS())
     .optionsGroup("On the way:")
-    .addOption(whole("--evaluate-every <n>", "steps between evaluations (default: a twentieth of the run)"))
+    .addOption(
+      whole(
+        "--evaluate-every <n>",
+        "steps between evaluations (default: a twentieth of the run, at least 10; with --time 100)",
+      ),
+    )
     .addOption(whole("--evaluate-tokens <n>", "held-out tokens to measure on (default: 100000)"))
     .addOption(whole("--save-every <n>", "steps between checkpoints (default: --evaluate-every)"))
     .addOption(whole("--keep <n>", "checkpoints that are kept (default: 2)"))

@@ -26,7 +26,6 @@ export interface BatchPosition {
 export interface BatchCounts {
   /** Rows with a target. */
   readonly tokens: number;
-  readonly documents: number;
   /** Documents longer than a sequence. */
   readonly longDocuments: number;
 }
@@ -68,7 +67,7 @@ export class BatchReader {
   async next(): Promise<{ readonly batch: TrainingBatch; readonly counts: BatchCounts }> {
     const { batchTokens, maxDocuments, sequence } = this.#shape;
     const rows = new BatchRows(batchTokens);
-    let [documents, longDocuments] = [0, 0];
+    let longDocuments = 0;
     for (let slot = 0; slot < maxDocuments && rows.length < batchTokens; slot++) {
       const open = await this.#current();
       const last = open.ids.length - 1;
@@ -76,11 +75,10 @@ export class BatchReader {
       rows.add(open.ids, open.row, length, slot);
       open.row += length;
       if (open.row < last) continue;
-      documents += 1;
       if (last > sequence) longDocuments += 1;
       this.#advance();
     }
-    return { batch: rows.batch(), counts: { tokens: rows.length, documents, longDocuments } };
+    return { batch: rows.batch(), counts: { tokens: rows.length, longDocuments } };
   }
 
   /** The document that the next row is of; one of a single token has none. */

@@ -20,18 +20,10 @@ export function checkMemory(
   const memory = planned({});
   if (bytesOf(memory) <= free) return memory;
   const fitting: Record<string, number | boolean> = {};
-  for (let rows = options.batchTokens / 2; Number.isInteger(rows) && batch % rows === 0; rows /= 2) {
+  const least = options.contextLength ?? 1;
+  for (let rows = options.batchTokens / 2; Number.isInteger(rows) && rows >= least && batch % rows === 0; rows /= 2) {
     const documents = Math.max(1, Math.ceil((options.maxDocuments * rows) / options.batchTokens));
-    if (
-      bytesOf(
-        planned({
-          batchTokens: rows,
-          maxDocuments: documents,
-          contextLength: Math.min(rows, options.contextLength ?? rows),
-        }),
-      ) > free
-    )
-      continue;
+    if (bytesOf(planned({ batchTokens: rows, maxDocuments: documents })) > free) continue;
     fitting.microBatch = rows;
     break;
   }

@@ -3,7 +3,6 @@ import { join } from "node:path";
 import type { JsonObject } from "../checkpoint/json.js";
 import type { TokenFile } from "../data/token-file.js";
 import { abortedError } from "../errors.js";
-import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { Warn } from "../warnings.js";
 import { BatchReader, type BatchShape, BEGINNING, evaluationBatches } from "./batches.js";
 import { type SavedFiles, saveCheckpoint, saveModel, type TrainingState } from "./checkpoint.js";
@@ -11,6 +10,7 @@ import type { TrainingEvaluation, TrainingEvent, TrainingStep } from "./events.j
 import { Guard } from "./guard.js";
 import { TrainingLog } from "./log.js";
 import { type Length, microBatchesAt, progressOf, rateAt } from "./schedule.js";
+import { TextBytes, type TextTokenizer } from "./text-bytes.js";
 import type { TrainingSettings } from "./training-options.js";
 import type { TrainingMemory, TrainingRuntime } from "./training-runtime.js";
 
@@ -20,7 +20,7 @@ export interface RunParts {
   readonly memory: TrainingMemory;
   readonly data: TokenFile;
   readonly heldOut: TokenFile | undefined;
-  readonly tokenizer: Tokenizer;
+  readonly tokenizer: TextTokenizer;
   readonly files: SavedFiles;
   readonly settings: TrainingSettings;
   /** The settings as a checkpoint keeps them, with what tells the data. */
@@ -66,6 +66,7 @@ class Loop {
   readonly #reader: BatchReader;
   readonly #shape: BatchShape;
   readonly #guard: Guard;
+  readonly #textBytes: TextBytes;
   #step: number;
   #tokens: number;
   #longDocuments: number;
@@ -79,6 +80,7 @@ class Loop {
     this.#shape = { batchTokens: microBatch, maxDocuments: parts.maxDocuments, sequence };
     this.#reader = new BatchReader(parts.data, this.#shape, seed, from?.position ?? BEGINNING);
     this.#guard = new Guard(MOST_SKIPPED, from?.guard);
+    this.#textBytes = new TextBytes(parts.tokenizer);
     this.#step = from?.step ?? 0;
     this.#tokens = from?.tokens ?? 0;
     this.#longDocuments = from?.longDocuments ?? 0;
@@ -93,6 +95,7 @@ class Loop {
     const every = defaultEvery(settings);
     const evaluateEvery = this.#parts.evaluateEvery ?? every;
     const saveEvery = this.#parts.saveEvery ?? evaluateEvery;
+    if (signal?.aborted) throw abortedError(signal); // there is nothing to save
     const wasOver = this.#progress(settings.length) >= 1;
     while (this.#progress(settings.length) < 1) {
       const step = await this.#train();
@@ -103,9 +106,9 @@ class Loop {
         const evaluation = await this.#evaluate();
         if (evaluation !== undefined) yield evaluation;
       }
-      if (isLast || signal?.aborted || this.#step % saveEvery === 0) yield* this.#save();
+      if (isLast || this.#step % saveEvery === 0) yield* this.#save();
       if (isLast || !signal?.aborted) continue;
-      yield* this.#save(); // where the signal came since
+      yield* this.#save();
       throw abortedError(signal);
     }
     const model = join(output, MODEL);
@@ -161,22 +164,9 @@ class Loop {
       const result = await runtime.evaluate(batch);
       loss += result.loss;
       weight += result.weight;
-      for (const id of batch.targets) bytes += this.#bytesOf(id);
+      for (const [row, id] of batch.targets.entries()) bytes += this.#textBytes.of(id, batch.ids[row]!);
     }
     return { type: "evaluation", step: this.#step, loss: loss / weight, bitsPerByte: loss / Math.LN2 / bytes };
-  }
-
-  readonly #textBytes = new Map<number, number>();
-
-  /** Of the text of an id: special ones have none. */
-  #bytesOf(id: number): number {
-    const { tokenizer } = this.#parts;
-    let bytes = this.#textBytes.get(id);
-    if (bytes === undefined) {
-      bytes = tokenizer.decodeBytes([id]).length;
-      this.#textBytes.set(id, bytes);
-    }
-    return bytes;
   }
 
   /** Saves, where that is not done yet, and takes a sample, where there is time for one. */

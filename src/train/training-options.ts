@@ -34,7 +34,7 @@ export interface TrainOptions {
   readonly batch?: number | undefined;
   /** Tokens that are computed at once; default: batch, at most 4096. */
   readonly microBatch?: number | undefined;
-  /** The longest document; longer ones are split. Default 256. */
+  /** The longest document, at least 2; longer ones are split. Default 256, or microBatch where that is less. */
   readonly sequence?: number | undefined;
   /** Share of the run in which the tokens of a step grow from microBatch to batch; default 0. */
   readonly ramp?: number | undefined;
@@ -48,9 +48,9 @@ export interface TrainOptions {
   readonly weightDecay?: number | undefined;
   /** The greatest norm of a gradient; default 1. */
   readonly clip?: number | undefined;
-  /** Of the first weights and the order of the documents; default 1. */
+  /** Of the first weights and the order of the documents, below 2³²; default 1. */
   readonly seed?: number | undefined;
-  /** Steps from one evaluation to the next; default: a twentieth of the run, at least 10. */
+  /** Steps from one evaluation to the next; default: a twentieth of the run, at least 10; of a run in seconds 100. */
   readonly evaluateEvery?: number | undefined;
   /** Tokens to measure on; default 100,000. */
   readonly evaluateTokens?: number | undefined;
@@ -80,9 +80,9 @@ export const TRAIN_MODEL_OPTIONS: Kinds<TrainOptions> = {
   steps: whole(1),
   tokens: whole(1),
   seconds: real(0, 1e9, true),
-  batch: whole(1, MOST_TOKENS),
-  microBatch: whole(1, MOST_TOKENS),
-  sequence: whole(1, MOST_TOKENS),
+  batch: whole(2, MOST_TOKENS),
+  microBatch: whole(2, MOST_TOKENS),
+  sequence: whole(2, MOST_TOKENS),
   ramp: share,
   rate: real(0, 10, true),
   schedule: oneOf("cosine", "linear"),
@@ -90,7 +90,7 @@ export const TRAIN_MODEL_OPTIONS: Kinds<TrainOptions> = {
   coolDown: real(0, 1, true),
   weightDecay: real(0, 10),
   clip: real(0, Number.POSITIVE_INFINITY, true),
-  seed: whole(0),
+  seed: whole(0, 2 ** 32 - 1),
   evaluateEvery: whole(1),
   evaluateTokens: whole(1),
   saveEvery: whole(1),
@@ -156,7 +156,13 @@ export function trainingSettings(options: CheckedTrainOptions, rate = 3e-4): Tra
   if (batch % microBatch !== 0) {
     throw usage("microBatch", `expected a part of batch (${batch}) that goes into it without rest, got ${microBatch}`);
   }
-  const sequence = options.sequence ?? Math.min(DEFAULT_SEQUENCE, microBatch);
+  const sequence = options.sequence ?? Math.min(DEFAULT_SEQUENCE, options.microBatch ?? batch);
+  if (options.microBatch === undefined && sequence > microBatch && sequence <= batch) {
+    throw usage(
+      "microBatch",
+      `the largest part of batch (${batch}) up to ${MOST_AT_ONCE} is ${microBatch}, and a sequence has ${sequence}: name a larger one, or another batch`,
+    );
+  }
   if (sequence > microBatch) throw usage("sequence", `expected at most microBatch (${microBatch}), got ${sequence}`);
   const { warmUp = 0.02, coolDown = 0.4 } = options;
   return {

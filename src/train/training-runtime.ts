@@ -56,10 +56,6 @@ export interface StepSettings {
   readonly rate: number;
   /** Of matrices, a step: rate · weightDecay. */
   readonly weightDecay: number;
-  /** Default 0.9, 0.95, 1e-8. */
-  readonly beta1?: number | undefined;
-  readonly beta2?: number | undefined;
-  readonly epsilon?: number | undefined;
   /** The greatest norm of the mean gradient; a longer one is scaled to it. Default 1; Infinity: none. */
   readonly clip?: number | undefined;
   /** The norm above which the step is left out. Default Infinity. */
@@ -85,6 +81,8 @@ export interface TrainingMemory {
   readonly arena: number;
 }
 
+/** Of AdamW. */
+const [BETA1, BETA2, EPSILON] = [0.9, 0.95, 1e-8] as const;
 const INITIAL_DEVIATION = 0.02;
 
 /** What training would take; nothing is allocated. @throws {QuipuError} ERR_DEVICE_UNAVAILABLE */
@@ -229,11 +227,11 @@ export class TrainingRuntime {
     if (!(weight > 0))
       throw new QuipuError("ERR_INTERNAL", "a step of no losses: accumulate a micro-batch with targets first");
     const { state, step } = this.#programs;
-    const { beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, clip = 1, skipAbove = Number.POSITIVE_INFINITY } = settings;
+    const { clip = 1, skipAbove = Number.POSITIVE_INFINITY } = settings;
     const adamW = (decay: number): Record<(typeof ADAMW_SETTINGS)[number], number> => ({
-      ...{ rate: settings.rate, keep: 1 - settings.rate * decay, epsilon },
-      ...{ beta1, gain1: 1 - beta1, correction1: 1 - wholePower(beta1, settings.step) },
-      ...{ beta2, gain2: 1 - beta2, correction2: 1 - wholePower(beta2, settings.step) },
+      ...{ rate: settings.rate, keep: 1 - settings.rate * decay, epsilon: EPSILON },
+      ...{ beta1: BETA1, gain1: 1 - BETA1, correction1: 1 - wholePower(BETA1, settings.step) },
+      ...{ beta2: BETA2, gain2: 1 - BETA2, correction2: 1 - wholePower(BETA2, settings.step) },
     });
     const limits: Record<(typeof CLIP_SETTINGS)[number], number> = {
       scale: 1 / weight,

@@ -96,7 +96,7 @@ test("the same by two threads, and by another who is killed and goes on", async 
   expect(steps(output)).toEqual(steps(whole));
 });
 
-test("Ctrl-C saves and exits with 130, and the run goes on from there", async () => {
+test("Ctrl-C saves and exits with 130, SIGTERM with 143, and the run goes on from there", async () => {
   const output = folder();
   const endless = [
     "train",
@@ -110,7 +110,7 @@ test("Ctrl-C saves and exits with 130, and the run goes on from there", async ()
     "--out",
     output,
   ];
-  const events = async (args: string[], text: string) => {
+  const events = async (args: string[], text: string, signal: NodeJS.Signals) => {
     const child = startQuipu([...endless, ...args, "--json"]);
     child.stdin!.end();
     await handlesSignals(child);
@@ -119,19 +119,23 @@ test("Ctrl-C saves and exits with 130, and the run goes on from there", async ()
       said += chunk;
     });
     while (!said.includes(text)) await once(child.stdout!, "data");
-    child.kill("SIGINT");
+    child.kill(signal);
     const { status, stderr } = await finish(child);
     return { status, stderr, said };
   };
-  const first = await events([], '"type":"step","step":2');
+  const first = await events([], '"type":"step","step":2', "SIGINT");
   expect(first.status).toBe(130);
   expect(first.stderr).toMatch(
     /^quipu: ends after this step and saves; Ctrl-C again ends at once\nquipu: saved in \S+: the same command with --resume goes on from there\n$/,
   );
   const [, step] = /"type":"checkpoint","step":(\d+)/.exec(first.said)!;
   expect(readdirSync(output).sort()).toEqual(["log.jsonl", `step-${step!.padStart(8, "0")}`]);
-  const second = await events(["--resume"], `"type":"step","step":${Number(step) + 1},`);
-  expect(second.status).toBe(130);
+  const second = await events(["--resume"], `"type":"step","step":${Number(step) + 1},`, "SIGTERM");
+  expect(second.status).toBe(143);
+  expect(second.stderr).toBe(first.stderr);
+  const saved = Array.from(second.said.matchAll(/"type":"checkpoint","step":(\d+)/g), ([, at]) => at);
+  expect(saved).toHaveLength(1);
+  expect(readdirSync(output)).toContain(`step-${saved[0]!.padStart(8, "0")}`);
   expect(second.said).toMatch(new RegExp(`^\\{"type":"start".*"step":${step}\\}\n`));
 });
 

@@ -2,6 +2,8 @@
 const RUN = "src/train/run.ts";
 const BATCHES = "src/train/batches.ts";
 const CHECKPOINT = "src/train/checkpoint.ts";
+const TEXT = "src/train/text-bytes.ts";
+const TRAIN = "src/train/train.ts";
 const GUARD = "src/train/guard.ts";
 const LOOP = ["unit/train/run"];
 const ROWS = ["unit/train/batches"];
@@ -40,16 +42,107 @@ export const mutants = [
   {
     fault: "a signal ends the run without a checkpoint",
     file: RUN,
-    from: "if (isLast || isInterrupted || this.#step",
-    to: "if (isLast || this.#step",
+    from: "yield* this.#save();\n      throw",
+    to: "throw",
     tests: LOOP,
   },
   {
     fault: "the text of special tokens has bytes",
-    file: RUN,
-    from: "tokenizer.decodeBytes([id]).length",
-    to: "3",
+    file: TEXT,
+    from: "if (this.#special.has(id)) return 0;",
+    to: "",
     tests: LOOP,
+  },
+  {
+    fault: "each token loses the space that begins it",
+    file: TEXT,
+    from: "this.#tokenizer.decodeSingleTokenBytes(id).length",
+    to: "this.#tokenizer.decodeBytes([id]).length",
+    tests: ["unit/train/text-bytes"],
+  },
+  {
+    fault: "the space that is put before a text counts",
+    file: TEXT,
+    from: "if (this.#special.has(before)) return this.#tokenizer.decodeBytes([id]).length;",
+    to: "",
+    tests: ["unit/train/text-bytes"],
+  },
+  {
+    fault: "a sample that fails ends the run",
+    file: RUN,
+    from: "if (!signal?.aborted) warn(",
+    to: "if (!signal?.aborted) throw error; warn(",
+    tests: LOOP,
+  },
+  {
+    fault: "the last step that was left out is not told",
+    file: RUN,
+    from: "yield step;\n      this.#guard.check(step);",
+    to: "this.#guard.check(step);\n      yield step;",
+    tests: LOOP,
+  },
+  {
+    fault: "a model that is of no run is replaced",
+    file: RUN,
+    from: "saveModel(model, runtime, files, wasOver)",
+    to: "saveModel(model, runtime, files, true)",
+    tests: LOOP,
+  },
+  {
+    fault: "a folder with a log is a new run's",
+    file: TRAIN,
+    from: "for (const name of [LOG, MODEL]) {",
+    to: "for (const name of [MODEL]) {",
+    tests: COMMAND,
+  },
+  {
+    fault: "a run goes on with another model of the same shape",
+    file: TRAIN,
+    from: "return { ...settings, model, data",
+    to: "return { ...settings, data",
+    tests: COMMAND,
+  },
+  {
+    fault: "a tokenizer has the name of its file",
+    file: "src/train/subject.ts",
+    from: '[file.endsWith(".json") ? "tokenizer.json" : "tokenizer.model", file],',
+    to: "[file.slice(folder.length + 1), file],",
+    tests: COMMAND,
+  },
+  {
+    fault: "the end of a file of tokens is not looked at",
+    file: "src/data/token-file.ts",
+    from: "Math.floor((i * (bytes - length)) / (count - 1))",
+    to: "i * length",
+    tests: ["unit/data/token-file"],
+  },
+  {
+    fault: "what an earlier pack held out stays",
+    file: "src/data/pack.ts",
+    from: "await rm(path);",
+    to: "",
+    tests: ["unit/data/pack"],
+  },
+  {
+    fault: "parts of a batch are too short for a sequence",
+    file: "src/train/training-options.ts",
+    from: "sequence > microBatch && sequence <= batch",
+    to: "false",
+    tests: ["unit/train/training-options"],
+  },
+  {
+    fault: "what was not saved is said to be",
+    file: "src/cli/commands/train.ts",
+    from: "&& isSaved && !quiet",
+    to: "&& !quiet",
+    tests: ["unit/cli/train"],
+  },
+  {
+    fault: "SIGTERM that is diverted has no status",
+    file: "src/cli/interrupt.ts",
+    from: 'if (signal === "SIGTERM") this.#status = STATUS.SIGTERM;',
+    to: "",
+    tests: ["unit/cli/interrupt"],
   },
   {
     fault: "there is no ramp",
@@ -180,8 +273,8 @@ export const mutants = [
   {
     fault: "Ctrl-C ends with the process",
     file: "src/cli/commands/train.ts",
-    from: "ending.abort();\n  });\n  try",
-    to: "});\n  try",
+    from: "    ending.abort();\n  };",
+    to: "  };",
     tests: COMMAND,
   },
 ];

@@ -24,15 +24,16 @@ export async function train(options: TrainCommandOptions, context: Context): Pro
   for (const [name, value] of Object.entries({ data, init, out })) {
     if (value === undefined) throw new QuipuError("ERR_USAGE", `--${name}: expected ${EXPECTED[name]}`);
   }
-  // The first Ctrl-C has the step ended and saved, however long that takes; a second one ends the process.
+  // The first signal has the step ended and saved, however long that takes; a second one ends the process.
   const ending = new AbortController();
-  context.signal.addEventListener("abort", () => ending.abort());
   const view = new TrainingView({ quiet });
-  const release = context.divertInterrupt(() => {
+  const onSignal = () => {
     release();
     view.print("quipu: ends after this step and saves; Ctrl-C again ends at once");
     ending.abort();
-  });
+  };
+  const release = context.divertInterrupt(onSignal, ["SIGINT", "SIGTERM"]);
+  let isSaved = false;
   try {
     const events = trainModel(
       {
@@ -42,12 +43,13 @@ export async function train(options: TrainCommandOptions, context: Context): Pro
       warningPrinter({ quiet }),
     );
     for await (const event of events) {
+      isSaved ||= event.type === "checkpoint" || (event.type === "start" && event.step > 0);
       if (json) await write(`${JSON.stringify(event)}\n`);
       else await show(event, view, quiet);
     }
   } catch (error) {
     view.erase();
-    if (isQuipuError(error) && error.code === "ERR_ABORTED" && !quiet) {
+    if (isQuipuError(error) && error.code === "ERR_ABORTED" && isSaved && !quiet) {
       process.stderr.write(`quipu: saved in ${out}: the same command with --resume goes on from there\n`);
     }
     throw error;

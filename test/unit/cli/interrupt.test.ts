@@ -40,6 +40,20 @@ test("SIGINT that is diverted ends nothing, and SIGTERM still does", () => {
   interrupt.release();
 });
 
+test("SIGTERM that is diverted has its status, and one more signal ends the process", () => {
+  const interrupt = new Interrupt();
+  const handler = jest.fn();
+  interrupt.divert(handler, ["SIGINT", "SIGTERM"]);
+  process.emit("SIGTERM", "SIGTERM");
+  expect({ status: interrupt.status, aborted: interrupt.signal.aborted }).toEqual({ status: 143, aborted: false });
+  jest.runAllTimers();
+  expect(exit).not.toHaveBeenCalled();
+  process.emit("SIGINT", "SIGINT");
+  expect(exit).toHaveBeenCalledWith(143);
+  expect(handler).toHaveBeenCalledTimes(1);
+  interrupt.release();
+});
+
 test("what is no longer diverted ends the work", () => {
   const interrupt = new Interrupt();
   interrupt.divert(() => {})();

@@ -79,17 +79,15 @@ test("all rows are used while there are slots", async () => {
   for (let i = 0; i < 40; i++) expect((await reader.next()).batch.ids).toHaveLength(50);
 });
 
-test("documents and those longer than a sequence are counted once, where they end", async () => {
+test("documents longer than a sequence are counted once, where they end", async () => {
   const shape = { batchTokens: 11, maxDocuments: 11, sequence: 10 };
   const reader = new BatchReader(file, shape, 1);
-  let [documents, long] = [0, 0];
+  let long = 0;
   while (reader.position.epoch === 0) {
     const { counts } = await reader.next();
-    documents += counts.documents;
     long += counts.longDocuments;
   }
   // The last batch may have begun the next pass.
-  expect(documents - reader.position.document).toBe(60);
   expect(Math.abs(long - DOCUMENTS.filter(({ length }) => length - 1 > 10).length)).toBeLessThanOrEqual(
     reader.position.document,
   );

@@ -70,7 +70,14 @@ async function training(
       output,
       maxDocuments: 32,
     },
-    tokenizer: { decodeBytes: ([id]: number[]) => new Uint8Array(id! > 1 ? 3 : 0) } as never,
+    tokenizer: {
+      specialTokens: new Map([
+        ["<begin>", 0],
+        ["<end>", 1],
+      ]),
+      decodeBytes: () => new Uint8Array(2), // without a space that begins a text
+      decodeSingleTokenBytes: () => new Uint8Array(3),
+    },
     files: { config: { model_type: "llama" }, generationConfig: {}, tokenizer: [] },
     ...{ evaluateEvery: 5, evaluateTokens: 1e9, saveEvery: 5, keep: 2, signal: undefined },
     sample: async (folder) => `by ${folder.slice(-8)}`,
@@ -136,7 +143,7 @@ test("what is measured is the mean over tokens, and by the bytes of their text",
     const result = await runtime.evaluate({ ids: Int32Array.from(ids.slice(0, -1)), targets } as never);
     loss += result.loss;
     weight += result.weight;
-    bytes += 3 * (ids.length - 2);
+    bytes += Math.max(0, 3 * (ids.length - 2) - 1);
   }
   expect(evaluation.loss).toBeCloseTo(loss / weight, 10);
   expect(evaluation.bitsPerByte).toBeCloseTo(loss / Math.LN2 / bytes, 10);
@@ -215,6 +222,24 @@ test("a signal while a sample is taken ends the run at the checkpoint", async ()
   expect(error).toMatchObject({ code: "ERR_ABORTED" });
   expect(events.at(-1)).toMatchObject({ type: "checkpoint", step: 5 });
   expect(warn).not.toHaveBeenCalled();
+});
+
+test("a model that comes while the run goes on stays", async () => {
+  const output = join(dir, `run${folders++}`);
+  const { error, events } = await training(
+    {},
+    {
+      output,
+      each: (event) => {
+        if (event.type !== "step" || event.step !== 7) return;
+        mkdirSync(join(output, "model"));
+        writeFileSync(join(output, "model", "notes"), "of somebody");
+      },
+    },
+  );
+  expect(error).toMatchObject({ code: "ERR_WRITE" });
+  expect(events.at(-1)).toMatchObject({ type: "sample", step: 20 });
+  expect(readdirSync(join(output, "model"))).toEqual(["notes"]);
 });
 
 test("a run that was over is over", async () => {
