@@ -68,26 +68,31 @@ size_t Bpe::encodeShort(const uint8_t* p, size_t bytes, bool whole, uint32_t* ou
   }
 }
 
-// Where the text goes on as it did since a token that is the last one too, so do its tokens: the pairs are the same.
-// All that was tried on the way looked at bytes before `seen`, and what it found holds for each repeat whose shifted
-// view is still the same. Returns how many tokens it adds at out[count], and moves `at`. Without it, each place of a
-// long run of a character tries every length of tokens of it.
-size_t Bpe::repeatCycle(std::span<const uint8_t> piece, size_t seen, size_t& at, uint32_t* out, size_t count) const {
-  constexpr size_t kMostTokens = 4;
-  if (seen > at + kMostTokens * longest_) return 0;  // else looking for the same again could take the square
+// Where the text goes on as it did since a token that is the last one too, so do its tokens, and all that is tried on
+// the way: the pairs are the same, as far as the bytes are that were looked at. They are those before `farthest` and
+// the longest token's behind it, and in each repeat those one period on; so `farthest` goes along. Without this, each
+// place of a long run of a character tries every length of tokens of it.
+void Bpe::repeatCycle(Progress& progress) const {
+  auto& [piece, out, count, at, farthest, differences] = progress;
+  const size_t seen = farthest + longest_;
   size_t period = 0;
-  for (size_t cycle = 1; cycle <= kMostTokens && cycle < count; ++cycle) {
+  for (size_t cycle = 1; cycle <= Progress::kMostCycle && cycle < count; ++cycle) {
     period += tables_.bytesOf(tables_.idOf(out[count - cycle])).size();
     if (out[count - 1 - cycle] != out[count - 1]) continue;
-    size_t same = at;
-    while (same < piece.size() && piece[same] == piece[same - period]) ++same;
+    auto& [knownPeriod, same] = differences[cycle];
+    if (knownPeriod != period || same < at) {
+      knownPeriod = period;
+      same = at;
+      while (same < piece.size() && piece[same] == piece[same - period]) ++same;
+    }
     if (same < seen + period) continue;
     const size_t repeats = (same - seen) / period, added = repeats * cycle;
     for (size_t i = 0; i < added; ++i) out[count + i] = out[count + i - cycle];
+    count += added;
     at += repeats * period;
-    return added;
+    farthest += repeats * period;
+    return;
   }
-  return 0;
 }
 
 size_t Bpe::encodeLong(const uint8_t* p, size_t bytes, bool whole, uint32_t* out) {
@@ -102,7 +107,8 @@ size_t Bpe::encodeLong(const uint8_t* p, size_t bytes, bool whole, uint32_t* out
     return 1;
   }
   dead_.assign(bytes / 64 + 1, 0);
-  size_t count = 0, at = 0, farthest = 0;
+  Progress progress{{p, bytes}, out};
+  auto& [piece, tokens, count, at, farthest, differences] = progress;
   const auto lastBytes = [&] { return tables_.bytesOf(tables_.idOf(out[count - 1])).size(); };
   for (size_t steps = 1;; ++steps) {
     if (steps % kStepsUnwatched == 0 && stop_ != nullptr && stop_->load(std::memory_order_relaxed)) break;
@@ -127,8 +133,7 @@ size_t Bpe::encodeLong(const uint8_t* p, size_t bytes, bool whole, uint32_t* out
     at = end;
     if (at == bytes) break;
     farthest = std::max(farthest, at);
-    count += repeatCycle({p, bytes}, farthest + longest_, at, out, count);
-    farthest = std::max(farthest, at);
+    repeatCycle(progress);
     lookAt(at, bytes - at);
   }
   return count;

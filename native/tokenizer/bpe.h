@@ -57,7 +57,20 @@ class Bpe {
 
   size_t encodeShort(const uint8_t* p, size_t bytes, bool whole, uint32_t* out);
   size_t encodeLong(const uint8_t* p, size_t bytes, bool whole, uint32_t* out);
-  size_t repeatCycle(std::span<const uint8_t> piece, size_t seen, size_t& at, uint32_t* out, size_t count) const;
+  // Where the encoding of a long piece stands: its tokens so far, up to `at`, and how far bytes have been tokens on any
+  // way that was tried.
+  struct Progress {
+    std::span<const uint8_t> piece;
+    uint32_t* tokens;
+    size_t count = 0, at = 0, farthest = 0;
+    // The first byte that differs from the one `period` before it, by how many tokens ago that is.
+    struct Difference {
+      size_t period = 0, place = 0;
+    };
+    static constexpr size_t kMostCycle = 4;
+    Difference differences[kMostCycle + 1] = {};
+  };
+  void repeatCycle(Progress& progress) const;
   // Whether a token is the encoding of its own bytes.
   bool encodesItself(uint32_t token) { return historyOf(token).kind != History::kOther; }
   // Whether a, which encodes itself, and b are the encoding of their bytes. `tokenAt(start, end)` is the token with

@@ -1,6 +1,7 @@
 // The decoder of tokenizer.json: how tokens become text. Where they are bytes they are joined; where they are text, the engine does these
 // steps (native/tokenizer/decoding.h).
 import { isJsonObject, type JsonObject, shownJson } from "../checkpoint/json.js";
+import { checkSteps } from "./steps.js";
 
 /** As the engine does them. */
 export interface DecodingSteps {
@@ -44,6 +45,7 @@ export function parseTextDecoder(decoder: unknown, refuse: (problem: string) => 
       `decoder: this version has Sequence, Replace (of a String), ByteFallback, Fuse, Strip (at the start) in this order, and Metaspace; got ${shownJson(decoder, 160)}`,
     );
   if (steps.length === 0) return unknown(); // tokenizers would put spaces between tokens
+  checkSteps("decoder", steps, refuse);
   const [first] = steps;
   if (first?.type === "Metaspace") {
     return steps.slice(1).every(({ type }) => type === "Fuse") ? (metaspaceSteps(first) ?? unknown()) : unknown();

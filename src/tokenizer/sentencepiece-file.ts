@@ -7,6 +7,8 @@ export const PIECE_TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, u
 
 /** The largest published models have 262,144. */
 const MOST_PIECES = 2 ** 20;
+/** Of a message; the engine's tokens have 4096. */
+const MOST_PIECE_BYTES = 8192;
 const MODEL_TYPES = ["", "Unigram", "BPE", "Word", "Char"];
 
 export interface SentencePieces {
@@ -35,13 +37,13 @@ export function readSentencePieces(file: Uint8Array, what: string): SentencePiec
   const refuse = (problem: string): never => {
     throw new QuipuError("ERR_TOKENIZER_INVALID", `${what}: ${problem}`);
   };
-  const model = new Message(file, refuse);
-  const trainer = model.message(2);
-  const normalizer = model.message(3);
+  const model = new Message(file, { name: "the model", fields: [1, 2, 3], start: file.byteOffset, refuse });
+  const trainer = model.message(2, "trainer_spec", [3, 24, 35, 41, 42]);
+  const normalizer = model.message(3, "normalizer_spec", [1, 2, 3, 4, 5]);
   const type = trainer.number(3, 1);
   if (type !== 2) {
     refuse(
-      `trainer_spec.model_type: this version has BPE; got ${MODEL_TYPES[type] || type} (a tokenizer.json of it may load)`,
+      `trainer_spec.model_type: this version has BPE; got ${MODEL_TYPES[type] || type}. No other file of such a model loads either`,
     );
   }
   if (trainer.flag(24, false)) refuse("trainer_spec.treat_whitespace_as_suffix: this version puts it before words");
@@ -52,7 +54,10 @@ export function readSentencePieces(file: Uint8Array, what: string): SentencePiec
     );
   }
   const pieces = model.each(1).map((bytes, id) => {
-    const piece = new Message(bytes, refuse);
+    if (bytes.length > MOST_PIECE_BYTES) {
+      refuse(`piece ${id}: expected at most ${MOST_PIECE_BYTES} bytes, got ${bytes.length}`);
+    }
+    const piece = new Message(bytes, { name: `piece ${id}`, fields: [1, 2, 3], start: file.byteOffset, refuse });
     const [text, score, pieceType] = [piece.text(1), piece.float(2), piece.number(3, PIECE_TYPE.normal)];
     if (text === "") refuse(`piece ${id}: expected a text`);
     if (!Number.isFinite(score))
@@ -72,21 +77,31 @@ export function readSentencePieces(file: Uint8Array, what: string): SentencePiec
   };
 }
 
-type Refuse = (problem: string) => never;
 type Field = number | Uint8Array;
+
+interface MessageParts {
+  /** For errors. */
+  readonly name: string;
+  /** Those that are read: of all others nothing is kept. */
+  readonly fields: readonly number[];
+  /** Where the file begins in its memory. */
+  readonly start: number;
+  readonly refuse: (problem: string) => never;
+}
 
 const EMPTY = new Uint8Array();
 
 /** The fields of a message: varints as numbers (of 32 bits, as those that are read), all else as bytes. */
 class Message {
-  readonly #fields = new Map<number, Field[]>();
-  readonly #refuse: Refuse;
+  readonly #fields: ReadonlyMap<number, Field[]>;
+  readonly #parts: MessageParts;
 
-  constructor(bytes: Uint8Array, refuse: Refuse) {
-    this.#refuse = refuse;
+  constructor(bytes: Uint8Array, parts: MessageParts) {
+    this.#parts = parts;
+    this.#fields = new Map(parts.fields.map((field) => [field, []]));
     let at = 0;
     const damaged = () =>
-      refuse(`not a SentencePiece model, or damaged: no field that can be read at byte ${at} of ${bytes.length}`);
+      this.#refuse(`not a SentencePiece model, or damaged at byte ${bytes.byteOffset - parts.start + at}`);
     const varint = (): number => {
       let value = 0;
       for (let shift = 0; shift < 64; shift += 7) {
@@ -105,17 +120,15 @@ class Message {
       const tag = varint();
       const value =
         [varint, () => take(8), () => take(varint()), damaged, damaged, () => take(4)][tag & 7]?.() ?? damaged();
-      const number = Math.floor(tag / 8);
-      const known = this.#fields.get(number);
-      if (known === undefined) this.#fields.set(number, [value]);
-      else if (known.length === MOST_PIECES) refuse(`more than ${MOST_PIECES} pieces: this version takes no more`);
-      else known.push(value);
+      const known = this.#fields.get(Math.floor(tag / 8));
+      if (known?.length === MOST_PIECES) this.#refuse(`more than ${MOST_PIECES} pieces: this version takes no more`);
+      known?.push(value);
     }
   }
 
   number(field: number, otherwise: number): number {
     const value = this.#last(field) ?? otherwise;
-    return typeof value === "number" ? value : this.#refuse(`field ${field}: expected a number`);
+    return typeof value === "number" ? value : this.#refuse(`its field ${field}: expected a number`);
   }
 
   flag(field: number, otherwise: boolean): boolean {
@@ -125,36 +138,41 @@ class Message {
   float(field: number): number {
     const value = this.#last(field);
     if (value === undefined) return 0;
-    if (typeof value === "number" || value.length !== 4) return this.#refuse(`field ${field}: expected a score`);
+    if (typeof value === "number" || value.length !== 4) return this.#refuse(`its field ${field}: expected a score`);
     return new DataView(value.buffer, value.byteOffset).getFloat32(0, true);
   }
 
   bytes(field: number): Uint8Array {
     const value = this.#last(field) ?? EMPTY;
-    return typeof value === "number" ? this.#refuse(`field ${field}: expected bytes`) : value;
+    return typeof value === "number" ? this.#refuse(`its field ${field}: expected bytes`) : value;
   }
 
   text(field: number): string {
     try {
       return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(this.bytes(field));
     } catch {
-      return this.#refuse(`field ${field}: expected text, got bytes that are no UTF-8`);
+      return this.#refuse(`its field ${field}: expected text, got bytes that are no UTF-8`);
     }
   }
 
-  message(field: number): Message {
-    return new Message(this.bytes(field), this.#refuse);
+  message(field: number, name: string, fields: readonly number[]): Message {
+    const bytes = this.bytes(field);
+    return new Message(bytes, { ...this.#parts, name, fields, start: bytes === EMPTY ? 0 : this.#parts.start });
   }
 
   each(field: number): Uint8Array[] {
     const values = this.#fields.get(field) ?? [];
     return values.map((value) =>
-      typeof value === "number" ? this.#refuse(`field ${field}: expected a message`) : value,
+      typeof value === "number" ? this.#refuse(`its field ${field}: expected a message`) : value,
     );
   }
 
   /** Of several the last counts. */
   #last(field: number): Field | undefined {
     return this.#fields.get(field)?.at(-1);
+  }
+
+  #refuse(problem: string): never {
+    return this.#parts.refuse(`${this.#parts.name}: ${problem}`);
   }
 }

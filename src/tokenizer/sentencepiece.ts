@@ -97,12 +97,15 @@ function addedTokensOf(
   }
   for (const [id, token] of config.addedTokens) {
     if (!isId(id)) refuse(`tokenizer_config.json: added_tokens_decoder: expected an id as its name, got ${id}`);
-    if (tokens.has(id) || pieces[id] === undefined || pieces[id].text === token.text) continue;
+    if (pieces[id] === undefined || pieces[id].text === token.text || tokens.get(id)?.text === token.text) continue;
     refuse(`tokenizer_config.json: added_tokens_decoder: ${id}: expected its piece ${JSON.stringify(pieces[id].text)}`);
   }
   for (const [id, token] of config.addedTokens) if (!tokens.has(id)) tokens.set(id, { id, ...token });
   return [...tokens.values()];
 }
+
+/** What SentencePiece's trainer makes has 16 at most. */
+const MOST_UNUSED = 64;
 
 function vocabularyOf({ pieces }: SentencePieces, what: string, refuse: Refuse): NativeVocabulary {
   const texts = pieces.map(({ text }) => Buffer.from(text));
@@ -117,6 +120,11 @@ function vocabularyOf({ pieces }: SentencePieces, what: string, refuse: Refuse):
   const merging = new Set(pieces.flatMap(({ text, type }) => (isMerging(type) ? [text] : [])));
   const kinds = Uint8Array.from(pieces, ({ text, type }) => {
     if (type === PIECE_TYPE.byte) return KIND.byte;
+    if (type === PIECE_TYPE.unused && text.length > MOST_UNUSED) {
+      refuse(
+        `piece ${JSON.stringify(text.slice(0, 40))}…: its type: this version has no unused pieces of more than ${MOST_UNUSED} characters`,
+      );
+    }
     if (type === PIECE_TYPE.unused && isMade(text, merging)) {
       // SentencePiece takes such a piece apart again as it was put together last, wherever that was in the text.
       refuse(`piece ${JSON.stringify(text)}: its type: this version has no unused pieces that others make`);

@@ -72,4 +72,11 @@ export const mutants = [
     to: "const size_t repeats = (same - (MUTANT ? at : seen)) / period,",
     tests: ["unit/tokenizer/engine"],
   },
+  {
+    fault: "how far failed ways have looked does not go along with repeats",
+    file: "native/tokenizer/bpe.cc",
+    from: "    farthest += repeats * period;\n",
+    to: "",
+    tests: ["unit/tokenizer/engine"],
+  },
 ];

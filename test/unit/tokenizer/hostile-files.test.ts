@@ -131,6 +131,8 @@ describe("tokenizer.json", () => {
   });
 });
 
+const replace = (from: string, content: string) => ({ type: "Replace", pattern: { String: from }, content });
+
 describe("tokenizer.json of text", () => {
   const names = ["<unk>", "a", "b", "ab", "\u2581", "<0x0A>", "<0x0A>a", "<unk>a"];
   const textFile = () => ({
@@ -164,6 +166,21 @@ describe("tokenizer.json of text", () => {
     ["an old merge of three", (f) => (f.model.merges = ["a b b"]), "the vocabulary lacks"],
     ["no decoder", (f) => (f.decoder = null), "decoder"],
     ["a decoder of bytes", (f) => (f.decoder = { type: "ByteLevel" }), "decoder: ByteLevel"],
+    [
+      "a decoder that doubles again and again",
+      (f) => (f.decoder = { type: "Sequence", decoders: Array(8).fill(replace("a", "a".repeat(16))) }),
+      "decoder: its Replace steps can make a text 4294967296 times as long",
+    ],
+    [
+      "a normalizer that does",
+      (f) => (f.normalizer = { type: "Sequence", normalizers: Array(7).fill(replace("a", "aa")) }),
+      "normalizer: its Replace steps can make a text 128 times as long",
+    ],
+    [
+      "ten thousand steps",
+      (f) => (f.decoder = { type: "Sequence", decoders: Array(10_000).fill(replace("a", "b")) }),
+      "decoder: expected at most 64 steps, got 10000",
+    ],
     ["a decoder that strips the end", (f) => (f.decoder = { type: "Strip", content: " ", start: 0, stop: 1 }), "Strip"],
     ["a mark of two characters", (f) => (f.pre_tokenizer = { type: "Metaspace", replacement: "ab" }), "Metaspace"],
     [

@@ -164,6 +164,8 @@ test.each([
   ["a piece that is no UTF-8", modelOf([...SOME, { text: Uint8Array.of(0xff) }]), "no UTF-8"],
   ["a piece twice", modelOf([...SOME, { text: "ab" }]), "piece 4: its text is that of another"],
   ["a piece of 5000 bytes", modelOf([...SOME, { text: "a".repeat(5000) }]), "at most 4096 bytes"],
+  ["a piece of a megabyte", modelOf([...SOME, { text: "a".repeat(2 ** 20) }]), "piece 4: expected at most 8192 bytes"],
+  ["a long unused piece", modelOf([...SOME, { text: "a".repeat(4000), type: 5 }]), "no unused pieces of more than 64"],
   ["a type that is none", modelOf([...SOME, { text: "c", type: 9 }]), "expected 1 to 6, got 9"],
   ["no unknown piece", modelOf(SOME.slice(1)), "of the type unknown"],
   ["an unused piece that others make", modelOf([...SOME, { text: "ba", type: 5 }]), 'piece "ba"'],
