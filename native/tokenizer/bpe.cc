@@ -75,6 +75,7 @@ size_t Bpe::encodeShort(const uint8_t* p, size_t bytes, bool whole, uint32_t* ou
 void Bpe::repeatCycle(Progress& progress) const {
   auto& [piece, out, count, at, farthest, differences] = progress;
   const size_t seen = farthest + longest_;
+  if (seen > at + Progress::kMostCycle * longest_) return;  // else looking for the same again could take the square
   size_t period = 0;
   for (size_t cycle = 1; cycle <= Progress::kMostCycle && cycle < count; ++cycle) {
     period += tables_.bytesOf(tables_.idOf(out[count - cycle])).size();

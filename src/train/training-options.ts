@@ -69,6 +69,8 @@ export interface TrainOptions {
 const DEFAULT_SEQUENCE = 256;
 const MOST_AT_ONCE = 4096;
 const MOST_TOKENS = 2 ** 24;
+/** Of a micro-batch: its program has an op for every few hundred rows of logits. */
+const MOST_ROWS = 2 ** 16;
 const share = real(0, 1);
 
 export const TRAIN_MODEL_OPTIONS: Kinds<TrainOptions> = {
@@ -81,8 +83,8 @@ export const TRAIN_MODEL_OPTIONS: Kinds<TrainOptions> = {
   tokens: whole(1),
   seconds: real(0, 1e9, true),
   batch: whole(2, MOST_TOKENS),
-  microBatch: whole(2, MOST_TOKENS),
-  sequence: whole(2, MOST_TOKENS),
+  microBatch: whole(2, MOST_ROWS),
+  sequence: whole(2, MOST_ROWS),
   ramp: share,
   rate: real(0, 10, true),
   schedule: oneOf("cosine", "linear"),

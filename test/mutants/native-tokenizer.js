@@ -61,8 +61,8 @@ export const mutants = [
   {
     fault: "a run of a character tries every token at each place",
     file: "native/tokenizer/bpe.cc",
-    from: "if (seen > at + kMostTokens * longest_) return 0;",
-    to: "if (seen > at + kMostTokens * longest_ || MUTANT) return 0;",
+    from: "if (seen > at + Progress::kMostCycle * longest_) return;",
+    to: "if (seen > at + Progress::kMostCycle * longest_ || MUTANT) return;",
     tests: ["unit/tokenizer/engine"],
   },
   {

@@ -259,7 +259,7 @@ export const mutants = [
   {
     fault: "a run with other settings goes on",
     file: "src/train/training-options.ts",
-    from: "if (was !== is)",
+    from: "if (said !== saidNow)",
     to: "if (false)",
     tests: COMMAND,
   },
