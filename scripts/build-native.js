@@ -1,5 +1,5 @@
 // Builds the native addon from its sources with cmake-js: build/Release/quipu.node. In a clone `npm install` runs it; where the
-// package is installed a user may (`npm --prefix <package> run build:native`), and the packages that only builds take are fetched
+// package is installed a user may (`node <package>/scripts/build-native.js`), and the packages that only builds take are fetched
 // then. What else is missing is explained.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -28,12 +28,12 @@ if (missing.length > 0) {
   console.error("quipu: the native addon cannot be built on this machine. Missing:");
   for (const tool of missing)
     console.error(`  - ${tool.what} (looked for: ${tool.commands.join(", ")}): ${tool.install}`);
-  console.error("Install what is missing, then run: npm run build:native");
+  console.error("Install what is missing, then run the same command again.");
   process.exit(1);
 }
 
 if (!provideBuildPackages()) {
-  console.error("After mending that, run: npm run build:native");
+  console.error("After mending that, run the same command again.");
   process.exit(1);
 }
 const built = cmake(join(root, "build"));
@@ -42,6 +42,6 @@ if (built.status !== 0 || !existsSync(addon)) {
   process.stderr.write(built.stderr ?? "");
   console.error("\nquipu: building the native addon failed; the compiler's messages are above.");
   console.error("It needs a C++20 compiler (g++ 11 or clang 14, or newer), CMake 3.18 or newer, and make or ninja.");
-  console.error("After mending that, run: npm run build:native");
+  console.error("After mending that, run the same command again.");
   process.exit(1);
 }

@@ -1,6 +1,6 @@
 // The one call of cmake-js, which configures and compiles CMakeLists.txt with the headers of Node-API.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
@@ -22,8 +22,10 @@ export function provideBuildPackages() {
   const wanted = BUILD_PACKAGES.map((name) => `${name}@${devDependencies[name]}`);
   console.error(`quipu: fetching what the build takes, into ${FETCHED}: ${wanted.join(", ")}`);
   mkdirSync(FETCHED, { recursive: true });
-  const args = ["install", "--prefix", FETCHED, "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", ...wanted];
-  return spawnSync("npm", args, { stdio: ["ignore", "ignore", "inherit"] }).status === 0;
+  // A folder of its own, as npm sees it. With --prefix npm would leave the machine's npmrc out, with its registry and certificates.
+  writeFileSync(join(FETCHED, "package.json"), "{}\n");
+  const args = ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", ...wanted];
+  return spawnSync("npm", args, { cwd: FETCHED, stdio: ["ignore", "ignore", "inherit"] }).status === 0;
 }
 
 /** Undefined where the package is not there. */

@@ -180,6 +180,11 @@ export function wrongArgument(name: string, expected: string, got: unknown, wher
   return new QuipuError("ERR_USAGE", `${name}: expected ${expected}, got ${shown(got)}${where}`, { option: name });
 }
 
+/** What is wrong with an option, where that is more than its own value. */
+export function usageError(option: string, problem: string): QuipuError {
+  return new QuipuError("ERR_USAGE", `${option}: ${problem}`, { option });
+}
+
 export function isObject(value: unknown): value is Readonly<Record<PropertyKey, unknown>> {
   return typeof value === "object" && value !== null;
 }

@@ -131,6 +131,7 @@ tokenizer::TextTokenizerParts tokenizerParts(const Arguments& arguments, bool of
       arguments
           .read<Whole<-1, tokenizer::kPatterns - 1>, bool, List, List, std::optional<List>, List, std::optional<List>>(
               1);
+  if (pattern >= 0 && ofCharacters) arguments.wrong(1, "-1, as tokens are text");
   if (marks && !ofCharacters) arguments.wrong(5, "nothing, as tokens are bytes");
   tokenizer::TextTokenizerParts parts{
       .normalizer = tokenizer::Normalizer(

@@ -19,6 +19,9 @@ Status invalid(size_t id, const std::string& problem) {
 
 Status tablesOf(const ScoredPieces& pieces, std::shared_ptr<Tables>& out) {
   TableBuilder builder(Tables::kScores, pieces.texts.size(), Unit::kCharacter);
+  for (const uint32_t priority : pieces.priorities) {
+    if (priority >= kMaxMerges) return Status::error(ErrorCode::kInternal, "a priority beyond those of merges");
+  }
   size_t start = 0;
   for (uint32_t id = 0; id < pieces.ends.size(); ++id) {
     const size_t end = pieces.ends[id];

@@ -16,7 +16,6 @@ enum class PieceKind : uint8_t {
   kOther,   // it does not
   kByte,    // it stands for a byte, <0x00> to <0xFF>: text does not become it
 };
-constexpr uint8_t kPieceKinds = 3;
 
 // One after another, by id: texts that end at `ends`, valid UTF-8; for each a priority below kMaxMerges and a kind.
 struct ScoredPieces {

@@ -209,6 +209,9 @@ Status TextTokenizer::encodePieces(Text text, std::span<const int32_t> ends, IdS
       return Status::error(ErrorCode::kInternal, "pieces out of order");
     }
     const auto bytes = static_cast<size_t>(end) - at;
+    if (tables_->ofCharacters() && validUtf8(text.data + at, bytes) < bytes) {
+      return Status::error(ErrorCode::kInternal, "a piece that is cut within a character");
+    }
     (*encoder).encodePiece(text.data + at, bytes, out);
     at = static_cast<size_t>(end);
   }

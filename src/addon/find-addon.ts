@@ -19,8 +19,12 @@ const FOLDER = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "
 /** Where `npm run build:native` and the like put what they build. */
 export const BUILD_FOLDER = join(FOLDER, "build", "Release");
 
-/** The command that builds the addon from its sources. */
-export const BUILD_COMMAND = `npm --prefix ${/^[\w@./+-]+$/.test(FOLDER) ? FOLDER : JSON.stringify(FOLDER)} run build:native`;
+/** The command that builds the addon from its sources. `npm --prefix` would leave the machine's npmrc out, with its registry and certificates. */
+export const BUILD_COMMAND = `node ${shellWord(join(FOLDER, "scripts", "build-native.js"))}`;
+
+function shellWord(text: string): string {
+  return /^[\w@./+-]+$/.test(text) ? text : JSON.stringify(text);
+}
 
 /** @throws {QuipuError} ERR_ADDON where there is none: what is supported, or what is missing, and the next step. */
 export function findAddon(): AddonFile {

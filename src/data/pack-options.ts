@@ -15,9 +15,9 @@ import {
   readOptions,
   real,
   string,
+  usageError,
   whole,
 } from "../arguments.js";
-import { QuipuError } from "../errors.js";
 import type { CorpusFormat } from "../tokenizer/corpus.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 
@@ -77,8 +77,8 @@ export function packOptions(given: PackOptions): CheckedPackOptions {
   const options = readOptions<PackOptions>("packCorpus", given, PACK_OPTIONS);
   const { files, tokenizer, output } = options;
   for (const name of ["files", "tokenizer", "output"] as const) checkArgument(name, options[name], PACK_OPTIONS[name]);
-  if (files.length === 0) throw usage("files", "expected files of text, or - for stdin, got none");
-  if (files.filter((file) => file === "-").length > 1) throw usage("files", "- (stdin) can be read once");
+  if (files.length === 0) throw usageError("files", "expected files of text, or - for stdin, got none");
+  if (files.filter((file) => file === "-").length > 1) throw usageError("files", "- (stdin) can be read once");
   return {
     ...options,
     files: files.map((file) => pathOf("files", file)),
@@ -97,13 +97,13 @@ export function documentEnds(
     if (token === false) return undefined;
     const id = specialTokens.get(token);
     if (id !== undefined) return id;
-    throw usage(
+    throw usageError(
       option,
       `expected a special token of the tokenizer (${listed(specialTokens)}), got ${JSON.stringify(token)}`,
     );
   };
   if (eosToken === undefined && eosId === undefined) {
-    throw usage(
+    throw usageError(
       "eosToken",
       `the tokenizer names no token that ends a text: expected one of its special tokens (${listed(specialTokens)}), or none`,
     );
@@ -117,8 +117,4 @@ export function documentEnds(
 function listed(tokens: ReadonlyMap<string, number>): string {
   const some = Array.from(tokens.keys()).slice(0, 8);
   return some.length === 0 ? "it has none" : `${some.join(", ")}${tokens.size > some.length ? " …" : ""}`;
-}
-
-export function usage(option: string, problem: string): QuipuError {
-  return new QuipuError("ERR_USAGE", `${option}: ${problem}`, { option });
 }

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { rm, stat } from "node:fs/promises";
 import { dirname, format, parse } from "node:path";
-import { callback, checkArgument } from "../arguments.js";
+import { callback, checkArgument, usageError } from "../arguments.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { makeFolder } from "../machine/make-folder.js";
 import { threadsFor } from "../machine/process-limits.js";
@@ -12,7 +12,7 @@ import { type Block, type CorpusOptions, readCorpus } from "../tokenizer/corpus.
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import type { Warn } from "../warnings.js";
 import { DocumentEncoder } from "./document-encoder.js";
-import { type CheckedPackOptions, documentEnds, type PackOptions, packOptions, usage } from "./pack-options.js";
+import { type CheckedPackOptions, documentEnds, type PackOptions, packOptions } from "./pack-options.js";
 import { openTokens } from "./token-file.js";
 import type { TokenFileInfo } from "./token-format.js";
 import { TokenWriter } from "./token-writer.js";
@@ -170,13 +170,16 @@ function refuseEmpty(
   const documents = packed.documents + (heldOut?.documents ?? 0);
   if (documents === 0) {
     const empty = emptyDocuments === 0 ? "no document" : "no document that is not empty";
-    throw usage(
+    throw usageError(
       "files",
       `${empty} in ${files.slice(0, 4).join(", ")}${files.length > 4 ? " …" : ""}: nothing is written`,
     );
   }
   const [which, other] = packed.documents === 0 ? ["all", "smaller"] : ["none", "larger"];
   if (packed.documents === 0 || heldOut?.documents === 0) {
-    throw usage("holdOut", `${holdOut} holds out ${which} of ${documents} documents: expected a ${other} share, or 0`);
+    throw usageError(
+      "holdOut",
+      `${holdOut} holds out ${which} of ${documents} documents: expected a ${other} share, or 0`,
+    );
   }
 }

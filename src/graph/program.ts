@@ -45,6 +45,9 @@ export function encode(recording: Recording, plan: MemoryPlan, places: ReadonlyM
     const offset = tensor === undefined ? plan.offsets.get(value.id) : tensor.offset;
     if (offset === undefined) throw new QuipuError("ERR_INTERNAL", `${value.name} (value ${value.id}) has no place`);
     const dims = [...value.shape, 1, 1, 1, 1].slice(0, 4);
+    if (dims.some((size) => size >= 2 ** 32)) {
+      throw new QuipuError("ERR_INTERNAL", `${value.name} [${value.shape.join(", ")}]: expected sizes below 2³²`);
+    }
     tensorWords.push(buffer, offset % 2 ** 32, Math.floor(offset / 2 ** 32));
     const leading = value.leading === undefined ? 0 : LEADING_CODES[value.leading];
     tensorWords.push(FORMATS[value.dtype].code, value.shape.length, leading, ...dims);

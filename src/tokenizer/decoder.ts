@@ -1,7 +1,7 @@
 // The decoder of tokenizer.json: how tokens become text. Where they are bytes they are joined; where they are text, the engine does these
 // steps (native/tokenizer/decoding.h).
 import { isJsonObject, type JsonObject, shownJson } from "../checkpoint/json.js";
-import { checkSteps } from "./steps.js";
+import { checkGrowth, checkSteps } from "./steps.js";
 
 /** As the engine does them. */
 export interface DecodingSteps {
@@ -45,13 +45,15 @@ export function parseTextDecoder(decoder: unknown, refuse: (problem: string) => 
       `decoder: this version has Sequence, Replace (of a String), ByteFallback, Fuse, Strip (at the start) in this order, and Metaspace; got ${shownJson(decoder, 160)}`,
     );
   if (steps.length === 0) return unknown(); // tokenizers would put spaces between tokens
-  checkSteps("decoder", steps, refuse);
+  checkSteps("decoder", steps.length, refuse);
   const [first] = steps;
   if (first?.type === "Metaspace") {
     return steps.slice(1).every(({ type }) => type === "Fuse") ? (metaspaceSteps(first) ?? unknown()) : unknown();
   }
   const done: DecodingSteps & { fuses: boolean } = { ...NO_DECODING, fuses: false };
-  return steps.reduce((before, step) => next(before, step) ?? unknown(), done);
+  const all = steps.reduce((before, step) => next(before, step) ?? unknown(), done);
+  checkGrowth("decoder", all.replacements, refuse);
+  return all;
 }
 
 function next(before: DecodingSteps & { fuses: boolean }, step: JsonObject) {

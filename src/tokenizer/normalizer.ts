@@ -2,7 +2,7 @@
 // (native/tokenizer/normalizer.h); steps that change nothing are left out, and normal forms one after another are one.
 import { isJsonObject, type JsonObject, shownJson } from "../checkpoint/json.js";
 import { QuipuError } from "../errors.js";
-import { checkSteps } from "./steps.js";
+import { checkGrowth, checkSteps } from "./steps.js";
 
 /** The forms of Unicode that the engine knows, by its numbers: 1 is decomposed, 2 is compatible. */
 const FORMS: Readonly<Record<string, number>> = { NFC: 0, NFD: 1, NFKC: 2, NFKD: 3 };
@@ -34,12 +34,14 @@ export const squeezeStep = (mark: string): NormalizerStep => [KIND.squeezeSpaces
 export function parseNormalizer(value: unknown, what: string): NormalizerStep[] {
   const steps: NormalizerStep[] = [];
   const all = stepsOf(value, what);
-  const replacing = all.flatMap(([kind, from, to]) =>
-    kind === KIND.replace ? [{ pattern: { String: from }, content: to }] : [{}],
-  );
-  checkSteps("normalizer", replacing, (problem) => {
+  const refuse = (problem: string): never => {
     throw new QuipuError("ERR_TOKENIZER_INVALID", `${what}: ${problem}`);
-  });
+  };
+  checkSteps("normalizer", all.length, refuse);
+  const replacements = all.flatMap(([kind, from, to]) =>
+    kind === KIND.replace ? [[String(from), String(to)] as const] : [],
+  );
+  checkGrowth("normalizer", replacements, refuse);
   for (const step of all) {
     const before = steps.at(-1);
     if (step[0] === KIND.form && before?.[0] === KIND.form) steps[steps.length - 1] = inTurn(before, step);

@@ -26,7 +26,7 @@ export class Parameters {
   readonly #device: ProgramDevice;
   readonly #views = new Map<string, Readonly<Record<Part, Tensor>>>();
 
-  /** @throws {QuipuError} ERR_OUT_OF_MEMORY */
+  /** @throws {QuipuError} ERR_MODEL_UNSUPPORTED for more than a size can say, ERR_OUT_OF_MEMORY. */
   constructor(device: ProgramDevice, config: LlamaConfig) {
     this.#device = device;
     const expected = expectedTensors(config);
@@ -44,6 +44,12 @@ export class Parameters {
     };
     this.matrixElements = lay(expected.filter(isMatrix));
     lay(expected.filter((tensor) => !isMatrix(tensor)));
+    if (end >= 2 ** 32) {
+      throw new QuipuError(
+        "ERR_MODEL_UNSUPPORTED",
+        `the model has ${this.count} parameters: this version trains models of fewer than 4.29 billion`,
+      );
+    }
     const made: Tensor[] = [];
     const allocate = (part: Part) => {
       const tensor = device.allocate(part, "f32", [end]);

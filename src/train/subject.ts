@@ -1,5 +1,6 @@
 // What is trained: a configuration, from a preset, a file or a checkpoint, with the tokenizer that its data was packed with.
 import { dirname, join } from "node:path";
+import { usageError } from "../arguments.js";
 import { examine, listFolder, readWhole } from "../checkpoint/file.js";
 import { checkpointFolder, namedCheckpoint } from "../checkpoint/hub.js";
 import { type JsonObject, MAX_JSON_BYTES, readJsonFile } from "../checkpoint/json.js";
@@ -11,7 +12,7 @@ import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { Warn } from "../warnings.js";
 import type { SavedFiles, TokenizerFile } from "./checkpoint.js";
 import { COMMON, PRESET_NAMES, presetNamed, readConfigFile } from "./presets.js";
-import { type CheckedTrainOptions, usage } from "./training-options.js";
+import type { CheckedTrainOptions } from "./training-options.js";
 
 export interface Subject {
   readonly config: LlamaConfig;
@@ -36,7 +37,7 @@ export async function subjectOf(
   const weights = preset === undefined ? checkpointOf(init, warn) : undefined;
   const from = named ?? weights;
   if (from === undefined)
-    throw usage("tokenizer", "expected the tokenizer that the data was packed with: a folder, or its file");
+    throw usageError("tokenizer", "expected the tokenizer that the data was packed with: a folder, or its file");
   const file = tokenizerFile(from, warn);
   const tokenizer = await loadTokenizer(file, warn);
   data.checkTokenizer(tokenizer);
@@ -50,13 +51,13 @@ export async function subjectOf(
         : ((await readJsonFile(join(weights, "config.json"), "ERR_MODEL_INVALID", warn)) ?? {});
   const config = parseConfig(json, warn);
   if (config.vocabSize < tokenizer.vocabSize) {
-    throw usage(
+    throw usageError(
       "init",
       `its vocabulary has ${config.vocabSize} ids, that of the tokenizer and the data ${tokenizer.vocabSize}: expected as many, or more`,
     );
   }
   if (config.maxPositions < sequence) {
-    throw usage("sequence", `expected at most the model's ${config.maxPositions} positions, got ${sequence}`);
+    throw usageError("sequence", `expected at most the model's ${config.maxPositions} positions, got ${sequence}`);
   }
   const generation = Object.fromEntries(Object.entries(ends).filter(([, id]) => id !== null));
   const files = { config: json, generationConfig: generation, tokenizer: await filesOf(file) };
@@ -72,7 +73,7 @@ function checkpointOf(init: string, warn: Warn): string | undefined {
   if (named !== undefined) return named;
   const near = nearest(init, PRESET_NAMES);
   const instead = near === undefined ? "" : `. Did you mean ${near}?`;
-  throw usage(
+  throw usageError(
     "init",
     `expected a preset (${PRESET_NAMES.join(", ")}), a config.json or a checkpoint folder, got ${JSON.stringify(init)}${instead}`,
   );

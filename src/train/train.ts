@@ -1,14 +1,15 @@
 // trainModel: a file of tokens and a configuration to a model, with checkpoints on the way.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { callback, checkArgument } from "../arguments.js";
+import { callback, checkArgument, usageError } from "../arguments.js";
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import type { JsonObject } from "../checkpoint/json.js";
 import { heldOutPath } from "../data/pack.js";
 import { openTokens, type TokenFile } from "../data/token-file.js";
-import { openDevice } from "../device/device.js";
+import { type Device, openDevice } from "../device/device.js";
 import { abortedError, QuipuError } from "../errors.js";
 import { loadModel } from "../generate/load.js";
+import { tryLock } from "../machine/file-lock.js";
 import { makeFolder } from "../machine/make-folder.js";
 import { threadsFor } from "../machine/process-limits.js";
 import { writeFailure } from "../machine/write-failure.js";
@@ -29,11 +30,12 @@ import {
   type TrainOptions,
   trainingSettings,
   trainOptions,
-  usage,
 } from "./training-options.js";
 import { createTrainingRuntime } from "./training-runtime.js";
 
 const SAMPLE_TOKENS = 120;
+/** In the folder of a run, of the process that is at it. */
+const LOCK = ".lock";
 
 /**
  * Trains a model, and tells how it goes. `output` gets checkpoints, log.jsonl, and in the end the model, in bf16. The same options,
@@ -83,16 +85,12 @@ async function* trainOn(
     recompute: options.recompute ?? false,
   };
   const memory = checkMemory(config, shape, threads, settings.batch);
-  try {
-    makeFolder(output);
-    await removeParts(output);
-  } catch (cause) {
-    throw writeFailure(output, cause);
-  }
+  const release = await takeFolder(output);
   const { evaluateEvery, saveEvery, evaluateTokens = 100_000, keep = 2, signal } = options;
   const begin = data.info.bosId ?? data.info.eosId;
-  const device = openDevice({ threads });
+  let device: Device | undefined;
   try {
+    device = openDevice({ threads });
     const runtime = await createTrainingRuntime(device, config, shape);
     if (last !== undefined) await restore(last, runtime);
     else if (weights === undefined) await runtime.initialise(settings.seed);
@@ -113,8 +111,33 @@ async function* trainOn(
       state,
     );
   } finally {
-    await device.dispose();
+    await device?.dispose();
+    release();
   }
+}
+
+/** Makes the folder of the run this process's own, until the function that is returned is called. @throws {QuipuError} ERR_USAGE, ERR_WRITE */
+async function takeFolder(output: string): Promise<() => void> {
+  let lock: ReturnType<typeof tryLock>;
+  try {
+    makeFolder(output);
+    lock = tryLock(join(output, LOCK));
+  } catch (cause) {
+    throw writeFailure(output, cause);
+  }
+  if (lock === "held") {
+    throw new QuipuError("ERR_USAGE", `another process trains in ${output}: wait for it, or end it`, {
+      option: "output",
+    });
+  }
+  const release = lock === "unsupported" ? () => {} : lock.release;
+  try {
+    await removeParts(output);
+  } catch (cause) {
+    release();
+    throw writeFailure(output, cause);
+  }
+  return release;
 }
 
 async function openHeldOut({ data, heldOut }: CheckedTrainOptions): Promise<TokenFile | undefined> {
@@ -124,12 +147,12 @@ async function openHeldOut({ data, heldOut }: CheckedTrainOptions): Promise<Toke
 
 function checkPairs(option: "data" | "heldOut", { path, info }: TokenFile): void {
   if (info.tokens > info.documents) return;
-  throw usage(option, `${path}: no document has two tokens, one to learn from and one to learn`);
+  throw usageError(option, `${path}: no document has two tokens, one to learn from and one to learn`);
 }
 
 function checkSameVocabulary(data: TokenFile, heldOut: TokenFile): void {
   if (data.info.vocabularyHash === heldOut.info.vocabularyHash) return;
-  throw usage("heldOut", `${heldOut.path}: packed with another tokenizer than ${data.path}: pack both with one`);
+  throw usageError("heldOut", `${heldOut.path}: packed with another tokenizer than ${data.path}: pack both with one`);
 }
 
 /** What a run must have in common with the one that it goes on from. */
@@ -141,7 +164,7 @@ async function recordedSettings(settings: TrainingSettings, model: LlamaConfig, 
 /** The checkpoint that is gone on from. @throws {QuipuError} ERR_USAGE */
 async function lastCheckpoint({ output, resume }: CheckedTrainOptions): Promise<string | undefined> {
   const last = (await listCheckpoints(output)).at(-1)?.path;
-  if (resume && last === undefined) throw usage("resume", `${output} has no checkpoint to go on from`);
+  if (resume && last === undefined) throw usageError("resume", `${output} has no checkpoint to go on from`);
   if (resume) return last;
   if (last !== undefined) {
     throw new QuipuError("ERR_USAGE", `${output} has checkpoints: go on from the last, or name another folder`, {
@@ -169,7 +192,7 @@ async function stateOf(path: string, recorded: JsonObject): Promise<TrainingStat
   const state = await readState(path);
   const difference = differenceOf(state.settings, recorded);
   if (difference === undefined) return state;
-  throw usage(
+  throw usageError(
     "resume",
     `${path} is of a run with other settings: ${difference}. Give those of before, or name another output`,
   );

@@ -9,10 +9,10 @@ import {
   pathOf,
   readOptions,
   real,
+  usageError,
   whole,
 } from "../arguments.js";
 import { isJsonObject, type JsonObject } from "../checkpoint/json.js";
-import { QuipuError } from "../errors.js";
 import type { Length, Schedule, ScheduleKind } from "./schedule.js";
 
 export interface TrainOptions {
@@ -149,23 +149,27 @@ export function trainingSettings(options: CheckedTrainOptions, rate = 3e-4): Tra
   const { steps, tokens, seconds, batch = 8192, schedule = "cosine" } = options;
   const lengths = [steps, tokens, seconds].filter((length) => length !== undefined);
   if (lengths.length !== 1) {
-    throw usage(
+    throw usageError(
       "steps",
       `expected one of steps, tokens and seconds, got ${lengths.length === 0 ? "none" : lengths.length}`,
     );
   }
   const microBatch = options.microBatch ?? partOf(batch);
   if (batch % microBatch !== 0) {
-    throw usage("microBatch", `expected a part of batch (${batch}) that goes into it without rest, got ${microBatch}`);
+    throw usageError(
+      "microBatch",
+      `expected a part of batch (${batch}) that goes into it without rest, got ${microBatch}`,
+    );
   }
   const sequence = options.sequence ?? Math.min(DEFAULT_SEQUENCE, options.microBatch ?? batch);
   if (options.microBatch === undefined && sequence > microBatch && sequence <= batch) {
-    throw usage(
+    throw usageError(
       "microBatch",
       `the largest part of batch (${batch}) up to ${MOST_AT_ONCE} is ${microBatch}, and a sequence has ${sequence}: name a larger one, or another batch`,
     );
   }
-  if (sequence > microBatch) throw usage("sequence", `expected at most microBatch (${microBatch}), got ${sequence}`);
+  if (sequence > microBatch)
+    throw usageError("sequence", `expected at most microBatch (${microBatch}), got ${sequence}`);
   const { warmUp = 0.02, coolDown = 0.4 } = options;
   return {
     length: steps !== undefined ? { steps } : tokens !== undefined ? { tokens } : { seconds: seconds! },
@@ -195,8 +199,4 @@ export function differenceOf(before: JsonObject, now: JsonObject, within = ""): 
     if (said !== saidNow) return `${within}${name} was ${said}, and is ${saidNow}`;
   }
   return undefined;
-}
-
-export function usage(option: string, problem: string): QuipuError {
-  return new QuipuError("ERR_USAGE", `${option}: ${problem}`, { option });
 }

@@ -1,6 +1,6 @@
 // README.md, docs/cli.md and docs/library.md against the program: what they show it print, what they name, what they tell to run.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { ALIASES } from "#quipu/cli/aliases.js";
@@ -9,7 +9,7 @@ import { LATER_COMMANDS } from "#quipu/cli/program.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { HubServer, useHub } from "../hub.js";
 import { testWhere } from "../where.js";
-import { quipu, ROOT } from "./run-cli.js";
+import { bash, quipu, ROOT } from "./run-cli.js";
 import { hasTerminal, NO_TERMINAL, quipuOnTerminal } from "./terminal.js";
 
 const read = (file: string) => readFileSync(join(ROOT, file), "utf8");
@@ -167,6 +167,26 @@ withSmollm2("README's pull prints what it shows, of a hub that serves the folder
   } finally {
     await server.close();
   }
+});
+
+test("README's commands train a model, of this tree's own documents and for two steps", async () => {
+  const [, section = ""] = README.split("\n## Train a model\n");
+  const lines = /```sh\n([\s\S]*?)```/.exec(section)![1]!.trim().split("\n");
+  expect(lines).toHaveLength(4);
+  const folder = join(dir, "training");
+  mkdirSync(folder);
+  const documents = [
+    README,
+    REFERENCE,
+    LIBRARY,
+    ...readdirSync(join(ROOT, "docs/decisions")).map((name) => read(`docs/decisions/${name}`)),
+  ];
+  const texts = documents.flatMap((text) => text.split("\n\n")).map((text) => JSON.stringify({ text }));
+  writeFileSync(join(folder, "stories.jsonl"), `${texts.join("\n")}\n`);
+  const script = lines.join(" && ").replaceAll("npx quipu", "quipu").replace("--tokens 20000000", "--tokens 16000");
+  const { status, stdout } = await bash(`${script} -n 12`, { cwd: folder });
+  expect({ status, isText: stdout.length > 0 }).toEqual({ status: 0, isText: true });
+  expect(readdirSync(join(folder, "run"))).toEqual([".lock", "log.jsonl", "model", "step-00000002"]);
 });
 
 test("README's two commands are those that CI runs first", () => {

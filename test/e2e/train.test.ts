@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { trainModel } from "#quipu/index.js";
+import { tryLock } from "#quipu/machine/file-lock.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { describeWhere } from "../where.js";
 import { bash, eventsOf, finish, handlesSignals, quipu, startQuipu } from "./run-cli.js";
@@ -54,7 +55,7 @@ test("trains a model that generates, with a log, checkpoints and a report", asyn
   expect(
     lines.filter((line) => /^step \d+ {2}held out: loss \d+\.\d{4}, \d+\.\d{4} bits per byte$/.test(line)),
   ).toHaveLength(4);
-  expect(readdirSync(whole).sort()).toEqual(["log.jsonl", "model", "step-00000015", "step-00000020"]);
+  expect(readdirSync(whole).sort()).toEqual([".lock", "log.jsonl", "model", "step-00000015", "step-00000020"]);
   const log = eventsOf(readFileSync(join(whole, "log.jsonl"), "utf8"));
   const losses = log.filter(({ type }) => type === "step").map(({ loss }) => loss);
   expect(losses[0]).toBeGreaterThan(7); // ln 2048 is 7.6
@@ -129,7 +130,7 @@ test("Ctrl-C saves and exits with 130, SIGTERM with 143, and the run goes on fro
     /^quipu: ends after this step and saves; Ctrl-C again ends at once\nquipu: saved in \S+: the same command with --resume goes on from there\n$/,
   );
   const [, step] = /"type":"checkpoint","step":(\d+)/.exec(first.said)!;
-  expect(readdirSync(output).sort()).toEqual(["log.jsonl", `step-${step!.padStart(8, "0")}`]);
+  expect(readdirSync(output).sort()).toEqual([".lock", "log.jsonl", `step-${step!.padStart(8, "0")}`]);
   const second = await events(["--resume"], `"type":"step","step":${Number(step) + 1},`, "SIGTERM");
   expect(second.status).toBe(143);
   expect(second.stderr).toBe(first.stderr);
@@ -221,6 +222,15 @@ describe("usage", () => {
     mkdirSync(join(output, name), { recursive: true });
     return output;
   };
+  const busy = join(dir, "busy");
+  let held: ReturnType<typeof tryLock>;
+  beforeAll(() => {
+    mkdirSync(busy);
+    held = tryLock(join(busy, ".lock"));
+  });
+  afterAll(() => {
+    if (typeof held === "object") held.release();
+  });
   const config = (name: string, changes: object) => {
     const path = join(dir, `${name}.json`);
     const json = JSON.parse(readFileSync(join(TOKENIZER, "config.json"), "utf8"));
@@ -292,6 +302,12 @@ describe("usage", () => {
       () => [...SMALL, "--steps", "1", "--out", join(dir, "none"), "--resume"],
       2,
       /^quipu: --resume: .*none has no checkpoint/,
+    ],
+    [
+      "a run that another process is at",
+      () => [...SMALL, "--steps", "20", "--out", busy],
+      2,
+      /^quipu: another process trains in .*busy: wait for it, or end it \(another --out\)\.$/m,
     ],
     [
       "a run that is there",

@@ -90,7 +90,7 @@ test("a prebuilt addon that was not installed: which, why that may be, and the c
     stderr:
       `quipu: the prebuilt addon is not installed: there is no package @quipu-llm/linux-${process.arch}, which npm leaves out with ` +
       "--omit=optional or a lock file of another platform. Install quipu-llm anew, or build the addon from its sources: " +
-      `\`npm --prefix ${installed} run build:native\`.\n`,
+      `\`node ${installed}/scripts/build-native.js\`.\n`,
   });
 });
 
@@ -100,7 +100,7 @@ test("a clone without a build is told to build", () => {
   expect({ status, stderr }).toMatchObject({
     status: 6,
     stderr: expect.stringMatching(
-      /^quipu: the native addon is not built: .*quipu\.node does not exist\. Build it: `npm --prefix \S+ run build:native`\.\n$/,
+      /^quipu: the native addon is not built: .*quipu\.node does not exist\. Build it: `node \S+\/scripts\/build-native\.js`\.\n$/,
     ),
   });
 });
@@ -122,7 +122,9 @@ test("one that cannot be loaded: which, why, and the command that builds it", ()
   providePrebuilt("no module");
   expect(quipu(["x"])).toMatchObject({
     status: 6,
-    stderr: expect.stringMatching(/^quipu: the native addon \S+quipu\.node cannot be loaded: .*run build:native`\.\n$/),
+    stderr: expect.stringMatching(
+      /^quipu: the native addon \S+quipu\.node cannot be loaded: .*scripts\/build-native\.js`\.\n$/,
+    ),
   });
 });
 

@@ -105,6 +105,16 @@ test("weights scale the gradients of their rows, and rows without a target have 
   await device.dispose();
 });
 
+test("more parameters than a size can say are refused, before any memory is taken", () => {
+  const huge = { ...TINY, layers: 32, hiddenSize: 4096, intermediateSize: 14336, heads: 32, headSize: 128, kvHeads: 8 };
+  expect(() => planTraining(huge, { batchTokens: 16, maxDocuments: 1 }, { threads: 1 })).toThrow(
+    expect.objectContaining({
+      code: "ERR_MODEL_UNSUPPORTED",
+      message: expect.stringMatching(/the model has \d{10} parameters: .* fewer than 4\.29 billion/),
+    }),
+  );
+});
+
 describe("what it takes", () => {
   const plan = (options: object) =>
     planTraining(TINY, { batchTokens: 512, maxDocuments: 8, ...options }, { threads: 1 });

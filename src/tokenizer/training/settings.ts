@@ -14,9 +14,9 @@ import {
   pathOf,
   readOptions,
   string,
+  usageError,
   whole,
 } from "../../arguments.js";
-import { QuipuError } from "../../errors.js";
 import { threadsFor } from "../../machine/process-limits.js";
 import type { CorpusFormat } from "../corpus.js";
 import { llama3SpecialTokens } from "../tiktoken-file.js";
@@ -124,16 +124,16 @@ export function trainingOptions(given: TrainTokenizerOptions): TrainingOptions {
 /** @throws {QuipuError} ERR_USAGE naming the option. */
 export function settingsOf(options: TrainingOptions): TrainingSettings {
   const { files, pattern = "llama3", format = "auto", field = "text", vocabSize } = options;
-  if (files.length === 0) throw usage("files", "expected files of text, or - for stdin, got none");
+  if (files.length === 0) throw usageError("files", "expected files of text, or - for stdin, got none");
   const stdins = files.filter((file) => file === "-").length;
-  if (stdins > 1) throw usage("files", "- (stdin) can be read once");
+  if (stdins > 1) throw usageError("files", "- (stdin) can be read once");
   if (stdins > 0 && options.checkpoint !== undefined) {
-    throw usage("checkpoint", "stdin (-) cannot be read again from where an interruption left it: give files");
+    throw usageError("checkpoint", "stdin (-) cannot be read again from where an interruption left it: give files");
   }
   const specialTokens = specialTokensOf(options.specialTokens);
   const fixed = BYTES + specialTokens.length;
   if (vocabSize < fixed) {
-    throw usage(
+    throw usageError(
       "vocabSize",
       `expected at least ${fixed} (256 bytes and ${specialTokens.length} special tokens), got ${vocabSize}`,
     );
@@ -157,7 +157,7 @@ function specialTokensOf(list: readonly string[] | "llama3" | undefined): readon
   if (list === "llama3") return llama3SpecialTokens(0).map(({ text }) => text);
   const tokens = list ?? [DEFAULT_BOS, DEFAULT_EOS];
   const twice = tokens.find((text, i) => tokens.indexOf(text) !== i);
-  if (twice !== undefined) throw usage("specialTokens", `${JSON.stringify(twice)} is there twice`);
+  if (twice !== undefined) throw usageError("specialTokens", `${JSON.stringify(twice)} is there twice`);
   return tokens;
 }
 
@@ -168,7 +168,7 @@ function namedToken(
   tokens: readonly string[],
 ): string | undefined {
   if (text !== undefined && !tokens.includes(text)) {
-    throw usage(name, `expected one of the special tokens, got ${JSON.stringify(text)}`);
+    throw usageError(name, `expected one of the special tokens, got ${JSON.stringify(text)}`);
   }
   return text ?? (tokens.includes(otherwise) ? otherwise : undefined);
 }
@@ -178,8 +178,4 @@ function defaultMemory(): number {
   const constrained = process.constrainedMemory();
   const all = constrained > 0 ? Math.min(totalmem(), constrained) : totalmem();
   return Math.max(MIN_MEMORY, Math.floor(all / 2));
-}
-
-function usage(option: string, problem: string): QuipuError {
-  return new QuipuError("ERR_USAGE", `${option}: ${problem}`, { option });
 }

@@ -183,6 +183,12 @@ test("what is of its kind and wrong all the same is named too", () => {
       /new Vocabulary\(.*\): format: expected packed, pieces, ranks or tokenizer.json/,
     ],
     [() => tokenizerWith({ 1: 99 }), /: pattern: expected a whole number from -1 to \d/],
+    [() => tokenizerWith({ 1: 0 }), /: pattern: expected -1, as tokens are text/],
+    [() => tokenizerWith({}).encodePieces("é", Int32Array.of(1, 2)), /a piece that is cut within a character/],
+    [
+      () => new addon.Vocabulary("pieces", pieces[0], pieces[1], Uint32Array.of(0, 2 ** 24), pieces[3]),
+      /a priority beyond those of merges/,
+    ],
     [() => tokenizerWith({ 3: [1, "", "a"] }), /: normalizer: expected a kind of step/],
     [() => tokenizerWith({ 4: [2 ** 24, "x", 0] }), /: added: expected an id of 24 bits/],
     [() => tokenizerWith({ 5: ["ab", false, false, 0] }), /: marks: expected a character/],
