@@ -28,5 +28,5 @@ test("nothing is said to be saved where nothing is", async () => {
   said.mockRestore();
   expect(lines.join("")).toContain("ends after this step");
   expect(lines.join("")).not.toContain("saved in");
-  expect(readdirSync(out)).toEqual(["log.jsonl"]);
+  expect(readdirSync(out).sort()).toEqual([".lock", "log.jsonl"]);
 });
