@@ -49,8 +49,11 @@
 #include "cpu/kernels/cross_entropy.h"
 #include "cpu/kernels/gather_norm.h"
 #include "cpu/kernels/matmul_add.h"
-#include "cpu/kernels/matmul_over_rows.h"
+#include "cpu/kernels/matmul_chain.h"
+// as above
 #include "cpu/kernels/matmul_plain.h"
+// as above
+#include "cpu/kernels/matmul_over_rows.h"
 #include "cpu/kernels/matmul_swiglu.h"
 #include "cpu/kernels/norm_products.h"
 //
@@ -98,9 +101,9 @@ static constexpr Target makeTarget(const char* name) {
   set(OpCode::kMatmulAdd,
       {{{productPackTasks, productPack}, {productTasks, matmulAddRun}}, productScratchBytes, productSharedBytes});
   set(OpCode::kMatmulOverRows,
-      {{{overRowsPackTasks, overRowsPack}, {overRowsTasks, overRowsRun}}, plainScratchBytes, overRowsSharedBytes});
+      {{{overRowsPackTasks, overRowsPack}, {overRowsTasks, overRowsRun}}, chainScratchBytes, overRowsSharedBytes});
   set(OpCode::kMatmulPlain,
-      {{{plainPackTasks, plainPack}, {plainTasks, plainRun}}, plainScratchBytes, plainSharedBytes});
+      {{{plainPackTasks, plainPack}, {plainTasks, plainRun}}, chainScratchBytes, plainSharedBytes});
   set(OpCode::kMatmulSample,
       {{{productPackTasks, productPack}, {productTasks, headRun}, {matmulSampleTasks, matmulSampleRows}},
        matmulSampleScratchBytes,
