@@ -50,7 +50,7 @@ export type { StopToken } from "./generate/stop-tokens.js";
 export { cacheFolder } from "./machine/cache-folder.js";
 export { describeGpus, type Gpu, type Gpus } from "./machine/gpus.js";
 export { describeHost, describeMachine, type Host, type Machine } from "./machine/machine.js";
-export { measureRoofs, type Roofs } from "./machine/roofs.js";
+export { measurePeak, measureRoofs, type Roofs } from "./machine/roofs.js";
 export { type LlamaConfig, readConfig } from "./model/config.js";
 export type { GenerationConfig } from "./model/generation-config.js";
 export type { KvCacheType } from "./model/kv-cache.js";

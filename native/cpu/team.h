@@ -68,6 +68,9 @@ class Team {
 
   static constexpr uint32_t kMaxThreads = 1024;
   static constexpr uint32_t kMaxClaims = UINT32_MAX;
+  // Of a phase, a thread: where tasks are more, a claim is of several. A claim that two threads want takes longer than
+  // a row of 64 features.
+  static constexpr uint32_t kThreadClaims = 64;
 
   // `maxClaims` of a phase: tests make it small, so that a claim covers several tasks.
   explicit Team(uint32_t maxClaims = kMaxClaims) : maxClaims_(maxClaims), seats_(new Seat[kMaxThreads]) {}
@@ -154,7 +157,7 @@ class Team {
     for (phase_ += 1; phase_ < phases_ && !stops(); phase_ += 1) {
       tasks_ = work_->tasks(phase_);
       if (tasks_ == 0) continue;
-      tasksPerClaim_ = (tasks_ - 1) / maxClaims_ + 1;
+      tasksPerClaim_ = (tasks_ - 1) / std::min(maxClaims_, threads_ * kThreadClaims) + 1;
       claims_ = static_cast<uint32_t>((tasks_ - 1) / tasksPerClaim_ + 1);
       done_.store(0, std::memory_order_relaxed);
       claims.hold(0);

@@ -67,6 +67,12 @@ const OpKernels* kernelsOf(OpCode code) {
     case OpCode::kSumSquares:
     case OpCode::kClipNorm:
     case OpCode::kAdamW:
+    case OpCode::kNesterov:
+    case OpCode::kDivideByNorm:
+    case OpCode::kCombine:
+    case OpCode::kTranspose:
+    case OpCode::kNorMuon:
+    case OpCode::kMovingAverage:
       return nullptr;  // models are trained on the CPU
   }
   return nullptr;

@@ -119,6 +119,13 @@ void tokenLogprobs(const Call& call, const Fail& fail);
 void sumSquares(const Call& call, const Fail& fail);
 void clipNorm(const Call& call, const Fail& fail);
 void adamW(const Call& call, const Fail& fail);
+// muon.cc
+void nesterov(const Call& call, const Fail& fail);
+void divideByNorm(const Call& call, const Fail& fail);
+void combine(const Call& call, const Fail& fail);
+void transpose(const Call& call, const Fail& fail);
+void norMuon(const Call& call, const Fail& fail);
+void movingAverage(const Call& call, const Fail& fail);
 // sample.cc
 void sample(const Call& call, const Fail& fail);
 void advance(const Call& call, const Fail& fail);

@@ -148,6 +148,18 @@ Kernel kernelOf(OpCode code) {
       return clipNorm;
     case OpCode::kAdamW:
       return adamW;
+    case OpCode::kNesterov:
+      return nesterov;
+    case OpCode::kDivideByNorm:
+      return divideByNorm;
+    case OpCode::kCombine:
+      return combine;
+    case OpCode::kTranspose:
+      return transpose;
+    case OpCode::kNorMuon:
+      return norMuon;
+    case OpCode::kMovingAverage:
+      return movingAverage;
   }
   return nullptr;
 }

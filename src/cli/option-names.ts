@@ -3,6 +3,7 @@ import { type Fitting, fittingSentence, type QuipuError } from "../errors.js";
 
 /** An option of the library, and the command line's; in an error that begins with its name. */
 const NAMES: Readonly<Record<string, string>> = {
+  average: "--average",
   batch: "--batch",
   batchSize: "--batch-size",
   bosToken: "--bos",
@@ -39,7 +40,9 @@ const NAMES: Readonly<Record<string, string>> = {
   minFrequency: "--min-frequency",
   minP: "--min-p",
   minPieceCount: "--min-piece-count",
+  muonRate: "--muon-lr",
   onOverflow: "--on-overflow",
+  optimizer: "--optimizer",
   output: "--output",
   pathOrName: "--model",
   pattern: "--pattern",

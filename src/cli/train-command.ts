@@ -44,6 +44,13 @@ export function addTrainCommand(train: Command, context: Context): void {
     .addOption(real("--lr <x>", "peak of the learning rate (default: the preset's, else 3e-4)", 0, 10, true))
     .addOption(
       option(
+        "--optimizer <name>",
+        "adamw; muon: Muon for the matrices of the layers, AdamW for the rest (default: adamw)",
+      ).argParser(choice(["adamw", "muon"])),
+    )
+    .addOption(real("--muon-lr <x>", "peak of Muon's rate; --lr is AdamW's (default: 0.02)", 0, 10, true))
+    .addOption(
+      option(
         "--schedule <name>",
         "cosine: to a tenth; linear: at the peak, then to zero over the cool-down (default: cosine)",
       ).argParser(choice(["cosine", "linear"])),
@@ -51,6 +58,14 @@ export function addTrainCommand(train: Command, context: Context): void {
     .addOption(real("--warm-up <share>", "share of the run in which the rate rises (default: 0.02)", 0, 1))
     .addOption(real("--cool-down <share>", "of linear: share in which it falls (default: 0.4)", 0, 1, true))
     .addOption(real("--weight-decay <x>", "of matrices (default: 0.1)", 0, 10))
+    .addOption(
+      real(
+        "--average <share>",
+        "of the run, at its end, over which the model's weights are averaged (default: 0)",
+        0,
+        1,
+      ),
+    )
     .addOption(real("--clip <x>", "greatest norm of the gradient (default: 1)", 0, 1e9, true))
     .addOption(whole("--seed <n>", "of the first weights and the order of documents (default: 1)", 0))
     .option("--recompute", "less memory for a third more work")

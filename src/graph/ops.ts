@@ -16,58 +16,11 @@
 //
 // A dim is a product of letters and numbers, such as n*G*d: of its letters one may be known by this dim alone, and is then what
 // is left by exact division. 64 is the page (PAGE_KEYS).
-import type { DType } from "../device/tensor.js";
+import type { Operands, OpRow } from "./op-row.js";
+import { TRAINING_OPS } from "./training-ops.js";
 
 /** Keys in a page of the cache, which is also the key block of the attention order (docs/numerics.md). */
 export const PAGE_KEYS = 64;
-
-/** Element types that an operand of each kind may have. */
-export const KINDS = {
-  f32: ["f32"],
-  i32: ["i32"],
-  weight: ["f32", "f16", "bf16"],
-  packed: ["q8", "q6", "q4"],
-  matrix: ["f32", "f16", "bf16", "q8", "q6", "q4"],
-  cache: ["f32", "f16", "i8"],
-  index: ["i32"],
-} as const satisfies Readonly<Record<string, readonly DType[]>>;
-
-/**
- * What an operand may be: one of {@link KINDS}, or
- * "like keys": of the dtype that the operand keys has ·
- * "index 64*B": i32 contents that the op uses as addresses, in [−1, 64 · B) by the declared bound of their buffer ·
- * "index": i32 contents with a declared bound, whatever it is.
- */
-export type OperandKind = keyof typeof KINDS | `like ${string}` | `index ${string}`;
-
-/** "table: [N, D] matrix" is written `table: ["N D", "matrix"]`. */
-type Operands = Readonly<Record<string, readonly [dims: string, kind: OperandKind]>>;
-
-export interface OpRow {
-  /** Number in the program stream: its place in the table. */
-  readonly code: number;
-  /** In the order of the stream. */
-  readonly operands: Operands;
-  /** New values, in the order of the stream, after the operands. */
-  readonly results: Readonly<Record<string, readonly [dims: string, dtype: "f32" | "i32"]>>;
-  /** Operands that are there exactly when another one has a certain dtype; after the results in the stream. */
-  readonly optional?: { readonly when: readonly [operand: string, dtype: DType]; readonly operands: Operands };
-  /**
-   * State operands that the op writes in place; each yields a new version of that state as a result of the op. Where one is an
-   * index, the kernel promises to keep the bound of its buffer: nothing else may write one.
-   */
-  readonly updates?: readonly string[];
-  /** Of each result, the operands whose memory it may take over: the kernel may write it over exactly their bytes. */
-  readonly inPlace?: Readonly<Record<string, readonly string[]>>;
-  /** Attributes: what a model fixes once. What changes from step to step is contents of operands. */
-  readonly attributes?: Readonly<Record<string, "f32" | "u32">>;
-  /** The least that a letter may be, where that is not 0. */
-  readonly least?: Readonly<Record<string, number>>;
-  /** A letter that a letter may not exceed. */
-  readonly most?: Readonly<Record<string, string>>;
-  /** Names of what lies in the last dim of operands with fixed contents, for kernels: kTemperature … kFloatSettings. */
-  readonly fields?: Readonly<Record<string, readonly string[]>>;
-}
 
 const CACHE = {
   keys: ["pages G d 64", "cache"],
@@ -93,14 +46,6 @@ export const SAMPLE_FLOATS = [
   "frequencyPenalty",
 ] as const;
 export const SAMPLE_INTS = ["topK", "promptLength", "seedLow", "seedHigh"] as const;
-
-/** Settings of `clipNorm` and `adamW` in their operand `settings`. */
-export const CLIP_SETTINGS = ["scale", "greatest", "limit"] as const;
-export const ADAMW_SETTINGS = [
-  ...(["rate", "keep", "epsilon"] as const),
-  ...(["beta1", "gain1", "correction1"] as const),
-  ...(["beta2", "gain2", "correction2"] as const),
-] as const;
 
 /** What `sample` reads beside logits, and what it gives. */
 const REQUESTS = {
@@ -301,118 +246,7 @@ export const OPS = {
     ...SAMPLED,
     least: { ...SAMPLED.least, K: 1 },
   },
-  /** a · b: as matmul, with b's columns for its rows. What a loss's gradient is handed back through a matmul by. */
-  matmulPlain: {
-    code: 19,
-    operands: { a: ["T N", "f32"], b: ["N K", "f32"] },
-    results: { out: ["T K", "f32"] },
-    least: { N: 1 },
-  },
-  /** sum + aᵀ · b, over the rows: the gradient of matmul's b. */
-  matmulOverRows: {
-    code: 20,
-    operands: { a: ["T N", "f32"], b: ["T K", "f32"], sum: ["N K", "f32"] },
-    results: {},
-    updates: ["sum"],
-  },
-  /** sum + value: what gradients add up in. */
-  accumulate: {
-    code: 21,
-    operands: { value: ["N D", "f32"], sum: ["N D", "f32"] },
-    results: {},
-    updates: ["sum"],
-  },
-  /** out[n] = Σ rows[t] over the t with ids[t] = n; ids that are no row of out are left out. The gradient of gatherRows's table. */
-  scatterAddRows: {
-    code: 22,
-    operands: { rows: ["T D", "f32"], ids: ["T", "i32"] },
-    results: { out: ["N D", "f32"] },
-  },
-  /** The gradients of rmsNorm's x and weight, the latter summed over the rows. */
-  rmsNormBackward: {
-    code: 23,
-    operands: { x: ["T D", "f32"], weight: ["D", "weight"], dOut: ["T D", "f32"] },
-    results: { dX: ["T D", "f32"], dWeight: ["1 D", "f32"] },
-    attributes: { epsilon: "f32" },
-    least: { D: 1 },
-  },
-  /** The gradient of rope's x: turned back by the row's angles, and stretched as before. */
-  ropeBackward: {
-    code: 24,
-    operands: { dOut: ["T n*2*half", "f32"], angles: ["T half 2", "f32"] },
-    results: { dX: ["T n*2*half", "f32"] },
-    inPlace: { dX: ["dOut"] },
-    least: { half: 1 },
-  },
-  /** The gradients of swiglu's gate and up. */
-  swigluBackward: {
-    code: 25,
-    operands: { gate: ["T F", "f32"], up: ["T F", "f32"], dOut: ["T F", "f32"] },
-    results: { dGate: ["T F", "f32"], dUp: ["T F", "f32"] },
-    inPlace: { dGate: ["gate", "up", "dOut"], dUp: ["gate", "up", "dOut"] },
-  },
-  /**
-   * The gradients of q, k and v of causal attention within the rows: a row sees those of its run, the adjacent rows of its slot, up to
-   * itself. Rows whose slot is −1 are padding. headSize is d: W = G · d, and its n query heads to a key/value head.
-   */
-  attentionBackward: {
-    code: 26,
-    operands: {
-      ...({ q: ["T n*W", "f32"], k: ["T W", "f32"], v: ["T W", "f32"] } as const),
-      ...({ out: ["T n*W", "f32"], dOut: ["T n*W", "f32"], slots: ["T", "i32"] } as const),
-    },
-    results: { dQ: ["T n*W", "f32"], dK: ["T W", "f32"], dV: ["T W", "f32"] },
-    attributes: { scale: "f32", headSize: "u32" },
-    least: { n: 1, W: 1 },
-  },
-  /**
-   * losses = weights · −log softmax(logits)[targets], and the gradient of their sum. A row whose target is no id of the vocabulary has no
-   * loss.
-   */
-  crossEntropy: {
-    code: 27,
-    operands: { logits: ["R V", "f32"], targets: ["R", "i32"], weights: ["R", "f32"] },
-    results: { losses: ["R", "f32"], dLogits: ["R V", "f32"] },
-    inPlace: { dLogits: ["logits"] },
-    least: { V: 1 },
-  },
-  /** log softmax(logits)[targets], 0 where the target is no id of the vocabulary. */
-  tokenLogprobs: {
-    code: 28,
-    operands: { logits: ["R V", "f32"], targets: ["R", "i32"] },
-    results: { logprobs: ["R", "f32"] },
-    least: { V: 1 },
-  },
-  /** Σ x². */
-  sumSquares: {
-    code: 29,
-    operands: { x: ["E", "f32"] },
-    results: { out: ["1", "f32"] },
-  },
-  /**
-   * The norm of gradients that are `scale` times the sum that `squares` is of, and what to multiply that sum by: `scale`, less where the
-   * norm is above `greatest`, and 0, which says that no step is made, where it is above `limit` or no number.
-   */
-  clipNorm: {
-    code: 30,
-    operands: { squares: ["1", "f32"], settings: [`${CLIP_SETTINGS.length}`, "f32"] },
-    results: { norm: ["1", "f32"], factor: ["1", "f32"] },
-    fields: { clipSettings: CLIP_SETTINGS },
-  },
-  /**
-   * A step of AdamW (arXiv:1711.05101) by the gradient factor · gradient, which is 0 afterwards; with a factor of 0 nothing else is. Of the
-   * settings, keep = 1 − rate · decay, gain = 1 − beta, correction = 1 − betaᵗ in step t.
-   */
-  adamW: {
-    code: 31,
-    operands: {
-      ...({ parameter: ["E", "f32"], gradient: ["E", "f32"], momentum: ["E", "f32"], variance: ["E", "f32"] } as const),
-      ...({ factor: ["1", "f32"], settings: [`${ADAMW_SETTINGS.length}`, "f32"] } as const),
-    },
-    results: {},
-    updates: ["parameter", "gradient", "momentum", "variance"],
-    fields: { adamWSettings: ADAMW_SETTINGS },
-  },
+  ...TRAINING_OPS,
 } as const satisfies Readonly<Record<string, OpRow>>;
 
 export type OpName = keyof typeof OPS;

@@ -119,6 +119,11 @@ export class Recorder {
     return this.#record("matmul", { a, b }).out;
   }
 
+  /** a · b, of a [T, N] and b [N, K]. */
+  matmulPlain(a: Input, b: Input): Value {
+    return this.#record("matmulPlain", { a, b }).out;
+  }
+
   add(a: Value, b: Value): Value {
     return this.#record("add", { a, b }).out;
   }
@@ -170,6 +175,30 @@ export class Recorder {
 
   adamW(operands: OperandsOf<"adamW", Input>): ResultsOf<"adamW", Value> {
     return this.#record("adamW", operands);
+  }
+
+  nesterov(operands: OperandsOf<"nesterov", Input>, beta: number): ResultsOf<"nesterov", Value> {
+    return this.#record("nesterov", operands, { beta });
+  }
+
+  divideByNorm(x: Input, epsilon: number): Value {
+    return this.#record("divideByNorm", { x }, { epsilon }).out;
+  }
+
+  combine(alpha: number, a: Input, beta: number, b: Input): Value {
+    return this.#record("combine", { a, b }, { alpha, beta }).out;
+  }
+
+  transpose(x: Input): Value {
+    return this.#record("transpose", { x }).out;
+  }
+
+  norMuon(operands: OperandsOf<"norMuon", Input>): ResultsOf<"norMuon", Value> {
+    return this.#record("norMuon", operands);
+  }
+
+  movingAverage(operands: OperandsOf<"movingAverage", Input>): ResultsOf<"movingAverage", Value> {
+    return this.#record("movingAverage", operands);
   }
 
   resume(rows: OperandsOf<"resume", Input>): ResultsOf<"resume", Value> {

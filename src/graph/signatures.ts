@@ -6,7 +6,8 @@
 // alone; a row that leaves a letter without one is refused.
 import type { DType } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";
-import { KINDS, type OpName, type OpRow, opRow } from "./ops.js";
+import { KINDS, type OpRow } from "./op-row.js";
+import { type OpName, opRow } from "./ops.js";
 
 export interface Dim {
   /** As the row writes it: "n*2*half". */

@@ -30,6 +30,23 @@ export function readBytes(caches = lastLevelCacheBytes() ?? 2 ** 30, free = avai
 }
 
 /**
+ * f32 operations per second that this CPU can do, as {@link Roofs.peak}: a fifth of a second.
+ *
+ * @param target one of `describeMachine().targets`.
+ * @param threads more than `describeMachine().threads` are cut to those.
+ * @throws {QuipuError} ERR_OUT_OF_MEMORY, ERR_USAGE.
+ */
+export async function measurePeak(target: string, threads: number): Promise<number> {
+  checkArgument("target", target, oneOf(...availableTargets()));
+  checkArgument("threads", threads, whole(1, 1024));
+  try {
+    return await nativeAddon().measureOperations(target, threadsFor(threads), false, new Int32Array(1));
+  } catch (error) {
+    throw fromNative(error);
+  }
+}
+
+/**
  * Measures the roofs of this CPU: one to two seconds, 512 MiB of memory (1 GiB where caches are large).
  *
  * @param target one of `describeMachine().targets`.

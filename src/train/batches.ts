@@ -32,9 +32,10 @@ export interface BatchCounts {
 
 export const BEGINNING: BatchPosition = { epoch: 0, document: 0, row: 0 };
 
-/** What is left of a document: its rows are ids[row] → ids[row + 1]. */
+/** What is left of a document: tokens [start, end) of the file, whose rows are token → next token. What a batch takes is read, no more. */
 interface OpenDocument {
-  readonly ids: Int32Array;
+  readonly start: number;
+  readonly end: number;
   row: number;
 }
 
@@ -70,9 +71,10 @@ export class BatchReader {
     let longDocuments = 0;
     for (let slot = 0; slot < maxDocuments && rows.length < batchTokens; slot++) {
       const open = await this.#current();
-      const last = open.ids.length - 1;
+      const last = open.end - open.start - 1;
       const length = Math.min(sequence, last - open.row, batchTokens - rows.length);
-      rows.add(open.ids, open.row, length, slot);
+      const first = open.start + open.row;
+      rows.add(await this.#file.tokens(first, first + length + 1), slot);
       open.row += length;
       if (open.row < last) continue;
       if (last > sequence) longDocuments += 1;
@@ -84,8 +86,8 @@ export class BatchReader {
   /** The document that the next row is of; one of a single token has none. */
   async #current(): Promise<OpenDocument> {
     while (this.#open === undefined) {
-      const ids = await this.#file.document(this.#order.at(this.#document));
-      if (ids.length > 1) this.#open = { ids, row: this.#row };
+      const [start, end] = await this.#file.starts(this.#order.at(this.#document), 1);
+      if (end! - start! > 1) this.#open = { start: start!, end: end!, row: this.#row };
       else this.#advance();
     }
     return this.#open;
@@ -113,17 +115,17 @@ export async function* evaluationBatches(
   let slot = 0;
   let tokens = 0;
   for (let document = 0; document < file.info.documents && tokens < most; document++) {
-    const ids = await file.document(document);
-    for (let row = 0; row < ids.length - 1; ) {
+    const [start, end] = await file.starts(document, 1);
+    for (let first = start!; first < end! - 1; ) {
       // Documents are not cut where a batch ends, so that a loss does not depend on how large batches are.
-      const length = Math.min(sequence, ids.length - 1 - row);
+      const length = Math.min(sequence, end! - 1 - first);
       if (rows.length + length > batchTokens || slot === maxDocuments) {
         yield rows.batch();
         rows = new BatchRows(batchTokens);
         slot = 0;
       }
-      rows.add(ids, row, length, slot++);
-      row += length;
+      rows.add(await file.tokens(first, first + length + 1), slot++);
+      first += length;
       tokens += length;
     }
   }
@@ -144,11 +146,11 @@ class BatchRows {
     this.#positions = new Int32Array(capacity);
   }
 
-  /** Rows [row, row + length) of a document, whose positions begin at 0. */
-  add(ids: Int32Array, row: number, length: number, slot: number): void {
-    const at = this.length;
-    this.#ids.set(ids.subarray(row, row + length), at);
-    this.#targets.set(ids.subarray(row + 1, row + length + 1), at);
+  /** A row for each of the ids but the last, whose positions begin at 0. */
+  add(ids: Int32Array, slot: number): void {
+    const [at, length] = [this.length, ids.length - 1];
+    this.#ids.set(ids.subarray(0, length), at);
+    this.#targets.set(ids.subarray(1), at);
     this.#slots.fill(slot, at, at + length);
     for (let i = 0; i < length; i++) this.#positions[at + i] = i;
     this.length += length;

@@ -12,6 +12,7 @@ import { QuipuError } from "../errors.js";
 import { writeFailure } from "../machine/write-failure.js";
 import type { BatchPosition } from "./batches.js";
 import type { GuardState } from "./guard.js";
+import type { Part } from "./parameters.js";
 import type { TrainingRuntime } from "./training-runtime.js";
 
 /** What a run is at the end of a step, beside its weights and the optimizer's state. */
@@ -26,6 +27,8 @@ export interface TrainingState {
   readonly seconds: number;
   readonly position: BatchPosition;
   readonly guard: GuardState;
+  /** What the steps whose weights are averaged weigh together; 0: there are none yet. */
+  readonly averaged: number;
   /** What must be the same for the run to go on. */
   readonly settings: JsonObject;
 }
@@ -43,7 +46,7 @@ export interface TokenizerFile {
   readonly bytes: Uint8Array;
 }
 
-type Weights = Pick<TrainingRuntime, "shapes" | "read" | "write">;
+type Weights = Pick<TrainingRuntime, "shapes" | "parts" | "shapeOf" | "read" | "write">;
 
 const WEIGHTS = "model.safetensors";
 const OPTIMIZER = "optimizer.safetensors";
@@ -51,7 +54,6 @@ const STATE = "training.json";
 const VERSION = 1;
 const NAME = /^step-(\d{8,})$/;
 const PART = /^(?:\.step-\d+|model|log\.jsonl)\.\d+\.part$/;
-const MOMENTS = ["momentum", "variance"] as const;
 
 /** The checkpoints of a run, the first step's first. */
 export async function listCheckpoints(dir: string): Promise<{ readonly step: number; readonly path: string }[]> {
@@ -90,8 +92,8 @@ export async function saveCheckpoint(
   const [path, part] = [join(dir, name), join(dir, `.${name}.${process.pid}.part`)];
   try {
     await mkdir(part);
-    await writeSafetensors(join(part, WEIGHTS), tensorsOf(runtime, "F32", [undefined]));
-    await writeSafetensors(join(part, OPTIMIZER), tensorsOf(runtime, "F32", MOMENTS));
+    await writeSafetensors(join(part, WEIGHTS), tensorsOf(runtime, "F32", ["parameter"]));
+    await writeSafetensors(join(part, OPTIMIZER), tensorsOf(runtime, "F32", momentsOf(runtime)));
     await writeModelFiles(part, files, "float32");
     await writeJson(join(part, STATE), { version: VERSION, ...state });
     syncFolder(part);
@@ -119,7 +121,7 @@ export async function saveModel(path: string, runtime: Weights, files: SavedFile
   const part = `${path}.${process.pid}.part`;
   try {
     await mkdir(part);
-    await writeSafetensors(join(part, WEIGHTS), tensorsOf(runtime, "BF16", [undefined]));
+    await writeSafetensors(join(part, WEIGHTS), tensorsOf(runtime, "BF16", ["parameter"]));
     await writeModelFiles(part, files, "bfloat16");
     syncFolder(part);
     if (replaces) await rm(path, { recursive: true, force: true });
@@ -131,17 +133,22 @@ export async function saveModel(path: string, runtime: Weights, files: SavedFile
   }
 }
 
-function tensorsOf(
-  runtime: Weights,
-  dtype: SavedTensor["dtype"],
-  kinds: readonly (undefined | (typeof MOMENTS)[number])[],
-): SavedTensor[] {
-  return kinds.flatMap((kind) =>
-    Array.from(runtime.shapes, ([name, shape]) => ({
-      ...{ name: kind === undefined ? name : `${kind}.${name}`, dtype, shape },
-      read: () => runtime.read(name, kind ?? "parameter"),
+/** What a step leaves for the next beside the parameters. */
+function momentsOf({ parts }: Weights): Part[] {
+  return parts.filter((part) => part !== "parameter" && part !== "gradient");
+}
+
+function tensorsOf(runtime: Weights, dtype: SavedTensor["dtype"], parts: readonly Part[]): SavedTensor[] {
+  return parts.flatMap((part) =>
+    Array.from(runtime.shapes.keys(), (name) => ({
+      ...{ name: nameOf(name, part), dtype, shape: runtime.shapeOf(name, part) },
+      read: () => runtime.read(name, part),
     })),
   );
+}
+
+function nameOf(name: string, part: Part): string {
+  return part === "parameter" ? name : `${part}.${name}`;
 }
 
 async function writeModelFiles(
@@ -195,20 +202,19 @@ export async function readState(path: string): Promise<TrainingState> {
   );
 }
 
-const SAVED: readonly [file: string, kinds: readonly (undefined | (typeof MOMENTS)[number])[]][] = [
-  [WEIGHTS, [undefined]],
-  [OPTIMIZER, MOMENTS],
-];
-
 /**
  * Puts the weights of a checkpoint and the optimizer's state into a runtime.
  *
  * @throws {QuipuError} ERR_USAGE for one of another shape, before anything is written.
  */
 export async function restore(path: string, runtime: Weights): Promise<void> {
-  const headers = await Promise.all(SAVED.map(([name]) => readSafetensors(join(path, name))));
-  for (const [i, [, kinds]] of SAVED.entries()) {
-    for (const { name, shape } of tensorsOf(runtime, "F32", kinds)) {
+  const saved: readonly [file: string, parts: readonly Part[]][] = [
+    [WEIGHTS, ["parameter"]],
+    [OPTIMIZER, momentsOf(runtime)],
+  ];
+  const headers = await Promise.all(saved.map(([name]) => readSafetensors(join(path, name))));
+  for (const [i, [, parts]] of saved.entries()) {
+    for (const { name, shape } of tensorsOf(runtime, "F32", parts)) {
       const found = headers[i]!.tensors.get(name);
       const got = found === undefined ? "nothing" : `${found.dtype} [${found.shape.join(", ")}]`;
       const expected = `F32 [${shape.join(", ")}]`;
@@ -219,17 +225,17 @@ export async function restore(path: string, runtime: Weights): Promise<void> {
       );
     }
   }
-  for (const [i, [, kinds]] of SAVED.entries()) {
+  for (const [i, [, parts]] of saved.entries()) {
     const { path: file, tensors } = headers[i]!;
     const opened = await openFile(file, "ERR_USAGE");
     if (opened === undefined) throw new QuipuError("ERR_USAGE", `${file}: no such file`);
     try {
-      for (const kind of kinds) {
+      for (const part of parts) {
         for (const name of runtime.shapes.keys()) {
-          const { offset, bytes } = tensors.get(kind === undefined ? name : `${kind}.${name}`)!;
+          const { offset, bytes } = tensors.get(nameOf(name, part))!;
           const data = await readAt(file, opened.file, offset, bytes, "ERR_USAGE");
           if (data.length < bytes) throw new QuipuError("ERR_USAGE", `${file}: ended while it was read`);
-          await runtime.write(name, new Float32Array(data.buffer, data.byteOffset, bytes / 4), kind ?? "parameter");
+          await runtime.write(name, new Float32Array(data.buffer, data.byteOffset, bytes / 4), part);
         }
       }
     } finally {

@@ -7,6 +7,11 @@ export interface TrainingStart {
   /** Bytes of the parameters, their gradients and the optimizer, and of what a micro-batch takes beside them. */
   readonly state: number;
   readonly arena: number;
+  /** f32 operations that the products of a token take, forward and back: six a weight of a matrix, attention left out. */
+  readonly flopsPerToken: number;
+  /** Where it is computed: an instruction set of `describeMachine().targets`, and threads. */
+  readonly target: string;
+  readonly threads: number;
   /** Documents and tokens of the data. */
   readonly documents: number;
   readonly tokens: number;
@@ -20,7 +25,7 @@ export interface TrainingStep {
   readonly step: number;
   /** Mean over the step's tokens, in nats. */
   readonly loss: number;
-  /** The learning rate. */
+  /** The learning rate; AdamW's, where Muon has one of its own. */
   readonly rate: number;
   /** Of the mean gradient, before it is clipped. */
   readonly gradientNorm: number;
@@ -44,6 +49,8 @@ export interface TrainingEvaluation {
   readonly loss: number;
   /** The same by the bytes of their text: comparable across tokenizers. */
   readonly bitsPerByte: number;
+  /** Of the mean of the weights at the end of the run, which the model gets. */
+  readonly averaged?: true;
 }
 
 export interface TrainingCheckpoint {

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { JsonObject } from "../checkpoint/json.js";
 import type { TokenFile } from "../data/token-file.js";
+import { elementsOf, type Shape } from "../device/tensor.js";
 import { abortedError } from "../errors.js";
 import type { Warn } from "../warnings.js";
 import { BatchReader, type BatchShape, BEGINNING, evaluationBatches } from "./batches.js";
@@ -14,9 +15,15 @@ import { TextBytes, type TextTokenizer } from "./text-bytes.js";
 import type { TrainingSettings } from "./training-options.js";
 import type { TrainingMemory, TrainingRuntime } from "./training-runtime.js";
 
+type RuntimeMember =
+  | ("shapes" | "parts" | "shapeOf" | "read" | "write")
+  | ("accumulate" | "step" | "average" | "evaluate");
+
 export interface RunParts {
   /** What is used of a {@link TrainingRuntime}. */
-  readonly runtime: Pick<TrainingRuntime, "shapes" | "read" | "write" | "accumulate" | "step" | "evaluate">;
+  readonly runtime: Pick<TrainingRuntime, RuntimeMember> & {
+    readonly device: Pick<TrainingRuntime["device"], "target" | "threads">;
+  };
   readonly memory: TrainingMemory;
   readonly data: TokenFile;
   readonly heldOut: TokenFile | undefined;
@@ -70,6 +77,7 @@ class Loop {
   #step: number;
   #tokens: number;
   #longDocuments: number;
+  #averaged: number;
   readonly #secondsBefore: number;
   readonly #started = performance.now();
   #savedAt: number | undefined;
@@ -84,6 +92,7 @@ class Loop {
     this.#step = from?.step ?? 0;
     this.#tokens = from?.tokens ?? 0;
     this.#longDocuments = from?.longDocuments ?? 0;
+    this.#averaged = from?.averaged ?? 0;
     this.#secondsBefore = from?.seconds ?? 0;
     this.#savedAt = from?.step;
   }
@@ -91,7 +100,9 @@ class Loop {
   async *events(): AsyncGenerator<TrainingEvent> {
     const { runtime, data, settings, signal, output, files, memory } = this.#parts;
     const { documents, tokens } = data.info;
-    yield { type: "start", ...memory, documents, tokens, step: this.#step };
+    const { target, threads } = runtime.device;
+    const flopsPerToken = 6 * productWeights(runtime.shapes);
+    yield { type: "start", ...memory, flopsPerToken, target, threads, documents, tokens, step: this.#step };
     const every = defaultEvery(settings);
     const evaluateEvery = this.#parts.evaluateEvery ?? every;
     const saveEvery = this.#parts.saveEvery ?? evaluateEvery;
@@ -110,6 +121,11 @@ class Loop {
       if (isLast || !signal?.aborted) continue;
       yield* this.#save();
       throw abortedError(signal);
+    }
+    if (this.#averaged > 0) {
+      await this.#takeAverage();
+      const evaluation = wasOver ? undefined : await this.#evaluate();
+      if (evaluation !== undefined) yield { ...evaluation, averaged: true };
     }
     const model = join(output, MODEL);
     await saveModel(model, runtime, files, wasOver);
@@ -135,11 +151,12 @@ class Loop {
     this.#step += 1;
     this.#tokens += tokens;
     const progress = this.#progress(settings.length);
-    const rate = rateAt(settings.schedule, progress);
-    const { weightDecay, clip } = settings;
+    const { schedule, muonRate, weightDecay, clip } = settings;
+    const rate = rateAt(schedule, progress);
     const stepping = runtime.step({
       step: this.#guard.state.steps + 1,
       rate,
+      muonRate: rateAt({ ...schedule, rate: muonRate }, progress),
       weightDecay,
       clip,
       skipAbove: this.#guard.skipAbove,
@@ -148,12 +165,27 @@ class Loop {
     await Promise.all(accumulated);
     const result = await stepping;
     this.#guard.note(result);
+    await this.#average(before, progress);
     const { epoch, document } = this.#reader.position;
     return {
       ...{ type: "step", step: this.#step, ...result, rate, tokens: this.#tokens },
       tokensPerSecond: (1000 * tokens) / (performance.now() - started),
       ...{ seconds: this.#seconds(), progress, epochs: epoch + document / data.info.documents },
     };
+  }
+
+  /** Adds the weights to their mean at the end of a run, whose memory of them fades with a quarter of that end. */
+  async #average(before: number, progress: number): Promise<void> {
+    const { average } = this.#parts.settings;
+    if (progress <= 1 - average) return;
+    this.#averaged = 1 + this.#averaged / (1 + (4 * (progress - before)) / average);
+    await this.#parts.runtime.average(1 / this.#averaged);
+  }
+
+  /** Puts the mean in the parameters' place. */
+  async #takeAverage(): Promise<void> {
+    const { runtime } = this.#parts;
+    for (const name of runtime.shapes.keys()) await runtime.write(name, await runtime.read(name, "average"));
   }
 
   async #evaluate(): Promise<TrainingEvaluation | undefined> {
@@ -196,7 +228,7 @@ class Loop {
   #state(settings: JsonObject): TrainingState {
     return {
       ...{ step: this.#step, tokens: this.#tokens, longDocuments: this.#longDocuments, seconds: this.#seconds() },
-      ...{ position: this.#reader.position, guard: this.#guard.state, settings },
+      ...{ position: this.#reader.position, guard: this.#guard.state, averaged: this.#averaged, settings },
     };
   }
 
@@ -207,6 +239,15 @@ class Loop {
   #progress(length: Length): number {
     return progressOf(length, { step: this.#step, tokens: this.#tokens, seconds: this.#seconds() });
   }
+}
+
+/** Weights that a token is multiplied by: those of matrices, of the embedding only where it is the head too. */
+function productWeights(shapes: ReadonlyMap<string, Shape>): number {
+  const isHeadApart = shapes.has("lm_head.weight");
+  let sum = 0;
+  for (const [name, shape] of shapes)
+    if (shape.length === 2 && !(isHeadApart && name === "model.embed_tokens.weight")) sum += elementsOf(shape);
+  return sum;
 }
 
 /** In steps. A run that is measured in seconds has as many as come in them: a hundred is a guess that suits small models. */

@@ -83,6 +83,7 @@ async function* trainOn(
   const shape = {
     ...{ batchTokens: settings.microBatch, maxDocuments, contextLength: settings.sequence },
     recompute: options.recompute ?? false,
+    ...{ optimizer: settings.optimizer, averages: settings.average > 0 },
   };
   const memory = checkMemory(config, shape, threads, settings.batch);
   const release = await takeFolder(output);

@@ -13,6 +13,7 @@ import {
   whole,
 } from "../arguments.js";
 import { isJsonObject, type JsonObject } from "../checkpoint/json.js";
+import { OPTIMIZERS, type Optimizer } from "./parameters.js";
 import type { Length, Schedule, ScheduleKind } from "./schedule.js";
 
 export interface TrainOptions {
@@ -40,12 +41,18 @@ export interface TrainOptions {
   readonly ramp?: number | undefined;
   /** The peak of the learning rate; default: the preset's, else 3e-4. */
   readonly rate?: number | undefined;
+  /** "adamw"; "muon": Muon for the matrices of the layers, AdamW for embedding, head and norms. Default "adamw". */
+  readonly optimizer?: Optimizer | undefined;
+  /** The peak of Muon's rate; default 0.02. */
+  readonly muonRate?: number | undefined;
   readonly schedule?: ScheduleKind | undefined;
   /** Shares of the run; default 0.02, 0.4. */
   readonly warmUp?: number | undefined;
   readonly coolDown?: number | undefined;
   /** Of matrices; default 0.1. */
   readonly weightDecay?: number | undefined;
+  /** Share of the run, at its end, over which weights are averaged for the model, later ones weighing more; default 0: none are. */
+  readonly average?: number | undefined;
   /** The greatest norm of a gradient; default 1. */
   readonly clip?: number | undefined;
   /** Of the first weights and the order of the documents, below 2³²; default 1. */
@@ -67,6 +74,7 @@ export interface TrainOptions {
 }
 
 const DEFAULT_SEQUENCE = 256;
+const DEFAULT_MUON_RATE = 0.02;
 const MOST_AT_ONCE = 4096;
 const MOST_TOKENS = 2 ** 24;
 /** Of a micro-batch: its program has an op for every few hundred rows of logits. */
@@ -87,10 +95,13 @@ export const TRAIN_MODEL_OPTIONS: Kinds<TrainOptions> = {
   sequence: whole(2, MOST_ROWS),
   ramp: share,
   rate: real(0, 10, true),
+  optimizer: oneOf(...OPTIMIZERS),
+  muonRate: real(0, 10, true),
   schedule: oneOf("cosine", "linear"),
   warmUp: share,
   coolDown: real(0, 1, true),
   weightDecay: real(0, 10),
+  average: share,
   clip: real(0, Number.POSITIVE_INFINITY, true),
   seed: whole(0, 2 ** 32 - 1),
   evaluateEvery: whole(1),
@@ -110,7 +121,12 @@ export interface TrainingSettings {
   readonly microBatch: number;
   readonly sequence: number;
   readonly ramp: number;
+  readonly optimizer: Optimizer;
+  /** `rate` is AdamW's. */
   readonly schedule: Schedule;
+  /** The peak of Muon's rate. */
+  readonly muonRate: number;
+  readonly average: number;
   readonly weightDecay: number;
   readonly clip: number;
   readonly seed: number;
@@ -170,11 +186,14 @@ export function trainingSettings(options: CheckedTrainOptions, rate = 3e-4): Tra
   }
   if (sequence > microBatch)
     throw usageError("sequence", `expected at most microBatch (${microBatch}), got ${sequence}`);
-  const { warmUp = 0.02, coolDown = 0.4 } = options;
+  const { warmUp = 0.02, coolDown = 0.4, optimizer = "adamw" } = options;
+  if (optimizer !== "muon" && options.muonRate !== undefined)
+    throw usageError("muonRate", `Muon's rate, and the optimizer is ${optimizer}`);
   return {
     length: steps !== undefined ? { steps } : tokens !== undefined ? { tokens } : { seconds: seconds! },
     ...{ batch, microBatch, sequence, ramp: options.ramp ?? 0 },
     schedule: { kind: schedule, rate: options.rate ?? rate, warmUp, coolDown },
+    ...{ optimizer, muonRate: options.muonRate ?? DEFAULT_MUON_RATE, average: options.average ?? 0 },
     ...{ weightDecay: options.weightDecay ?? 0.1, clip: options.clip ?? 1, seed: options.seed ?? 1 },
   };
 }

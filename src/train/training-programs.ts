@@ -1,22 +1,24 @@
 // The programs that train a model: one adds the gradients of a micro-batch to what there is, one makes a step of them, one only
-// measures losses. What changes from run to run, rates and the step's number included, is contents.
+// measures losses, and one keeps a mean of the parameters. What changes from run to run, rates and the step's number included, is contents.
 //
 // A micro-batch is rows of documents one after another. A document is a slot whose positions begin at 0, so that documents do not see
 // each other; rows without one have the slot −1. The head and its losses go through the rows in chunks, so that so many rows of logits
 // are there at once.
 import type { ProgramDevice } from "../device/device.js";
 import { bytesOf, type Tensor } from "../device/tensor.js";
-import { ADAMW_SETTINGS, CLIP_SETTINGS, PAGE_KEYS } from "../graph/ops.js";
+import { PAGE_KEYS } from "../graph/ops.js";
 import { differentiate } from "../graph/passes/differentiate.js";
 import { fuse } from "../graph/passes/fuse.js";
 import { compile, type Program } from "../graph/program.js";
 import { Recorder } from "../graph/recorder.js";
 import type { Value } from "../graph/recording.js";
+import { ADAMW_SETTINGS, CLIP_SETTINGS, MUON_SETTINGS } from "../graph/training-ops.js";
 import type { LlamaConfig } from "../model/config.js";
 import { KvCache } from "../model/kv-cache.js";
 import { type LlamaWeights, recordEmbedding, recordLayers, recordLogits } from "../model/llama.js";
 import { weightsOf } from "../model/weights.js";
-import { Parameters } from "./parameters.js";
+import { recordMuon } from "./muon.js";
+import { type Optimizer, Parameters, type Part } from "./parameters.js";
 
 export interface TrainingShape {
   /** Rows of a micro-batch, T. */
@@ -29,6 +31,9 @@ export interface TrainingShape {
   readonly lossRows: number;
   /** Computes the activations of the layers again in the backward half, in place of keeping them. */
   readonly recompute: boolean;
+  readonly optimizer: Optimizer;
+  /** Keeps a mean of the parameters. */
+  readonly averages: boolean;
 }
 
 /** What a run is given, and where it leaves what it found. */
@@ -42,9 +47,12 @@ export interface TrainingState {
   /** The weighted losses of a micro-batch, or the logprobs of its targets [T]. */
   readonly losses: Tensor;
   readonly clip: Tensor;
-  /** AdamW's settings for matrices, and for norms. */
+  /** AdamW's settings for matrices, and for norms, and Muon's. */
   readonly decayed: Tensor;
   readonly undecayed: Tensor;
+  readonly muon: Tensor;
+  /** What a parameter weighs in the mean of its values. */
+  readonly share: Tensor;
   /** Of the last step: the norm of its gradients, and 0 where it was left out, [1] each. */
   readonly norm: Tensor;
   readonly factor: Tensor;
@@ -60,6 +68,8 @@ export class TrainingPrograms {
   readonly accumulate: Program;
   readonly evaluate: Program;
   readonly step: Program;
+  /** Where a mean of the parameters is kept. */
+  readonly average: Program | undefined;
   readonly #device: ProgramDevice;
   readonly #config: LlamaConfig;
   readonly #shape: TrainingShape;
@@ -71,7 +81,7 @@ export class TrainingPrograms {
     this.#config = config;
     this.#shape = shape;
     try {
-      this.parameters = this.#keep(new Parameters(device, config));
+      this.parameters = this.#keep(new Parameters(device, config, shape));
       this.weights = weightsOf(device, config, (name) => this.parameters.part(name, "parameter"));
       this.#own(this.weights.inverseFrequencies);
       const { batchTokens, maxDocuments, contextLength } = shape;
@@ -84,6 +94,7 @@ export class TrainingPrograms {
       this.accumulate = this.#keep(this.#compileAccumulate());
       this.evaluate = this.#keep(this.#compileEvaluate());
       this.step = this.#keep(this.#compileStep());
+      this.average = shape.averages ? this.#keep(this.#compileAverage()) : undefined;
     } catch (error) {
       this.dispose();
       throw error;
@@ -120,6 +131,8 @@ export class TrainingPrograms {
       clip: allocate("clip", "f32", CLIP_SETTINGS.length),
       decayed: allocate("decayed", "f32", ADAMW_SETTINGS.length),
       undecayed: allocate("undecayed", "f32", ADAMW_SETTINGS.length),
+      muon: allocate("muon", "f32", MUON_SETTINGS.length),
+      share: allocate("share", "f32", 1),
       norm: allocate("norm", "f32", 1),
       factor: allocate("factor", "f32", 1),
     };
@@ -167,7 +180,7 @@ export class TrainingPrograms {
   }
 
   #compileStep(): Program {
-    const { clip, decayed, undecayed, norm, factor } = this.state;
+    const { clip, decayed, undecayed, muon, norm, factor } = this.state;
     const { parameters } = this;
     const r = new Recorder();
     const clipped = r.clipNorm(r.sumSquares(parameters.all.gradient), clip);
@@ -183,7 +196,20 @@ export class TrainingPrograms {
       });
     };
     learn(0, parameters.matrixElements, decayed);
-    learn(parameters.matrixElements, parameters.elements, undecayed);
+    learn(parameters.matrixElements, parameters.adamWElements, undecayed);
+    for (const name of parameters.ofMuon) {
+      const part = (of: Part) => parameters.part(name, of);
+      const [parameter, gradient] = [part("parameter"), part("gradient")];
+      const matrix = { parameter, gradient, momentum: part("momentum"), variance: part("variance") };
+      recordMuon(r, matrix, clipped.factor, muon);
+    }
     return compile(this.#device, r.finish(), { places });
+  }
+
+  #compileAverage(): Program {
+    const { parameter, average } = this.parameters.all;
+    const r = new Recorder();
+    r.movingAverage({ value: parameter, average: average!, share: this.state.share });
+    return compile(this.#device, r.finish());
   }
 }

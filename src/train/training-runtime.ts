@@ -3,17 +3,18 @@ import type { Device, Transfer } from "../device/device.js";
 import { PlannedDevice } from "../device/planned-device.js";
 import { elementsOf, type Shape, type Tensor } from "../device/tensor.js";
 import { QuipuError } from "../errors.js";
-import { ADAMW_SETTINGS, CLIP_SETTINGS, PAGE_KEYS } from "../graph/ops.js";
+import { PAGE_KEYS } from "../graph/ops.js";
 import { compile } from "../graph/program.js";
 import { Recorder } from "../graph/recorder.js";
 import type { Value } from "../graph/recording.js";
+import { ADAMW_SETTINGS, CLIP_SETTINGS, MUON_SETTINGS } from "../graph/training-ops.js";
 import type { LlamaConfig } from "../model/config.js";
 import { wholePower } from "../model/elementary.js";
 import type { LlamaWeights } from "../model/llama.js";
 import { inverseFrequencies } from "../model/rope.js";
 import { namedWeights } from "../model/weights.js";
 import { NormalNumbers } from "./normal-numbers.js";
-import { PARTS, type Part } from "./parameters.js";
+import type { Optimizer, Part } from "./parameters.js";
 import { TrainingPrograms, type TrainingShape } from "./training-programs.js";
 
 export interface TrainingOptions {
@@ -27,6 +28,10 @@ export interface TrainingOptions {
   readonly lossRows?: number | undefined;
   /** Activations of the layers are computed again for their gradients: less memory, about a third more time. Default false. */
   readonly recompute?: boolean | undefined;
+  /** Default "adamw". */
+  readonly optimizer?: Optimizer | undefined;
+  /** Keeps a mean of the parameters, which {@link TrainingRuntime.average} adds to. Default false. */
+  readonly averages?: boolean | undefined;
 }
 
 /** Rows of documents one after another: arrays of one length, at most `batchTokens`. */
@@ -54,7 +59,9 @@ export interface StepSettings {
   /** 1, 2, 3 …: how often the moments have been written with this step, which they are corrected by. */
   readonly step: number;
   readonly rate: number;
-  /** Of matrices, a step: rate · weightDecay. */
+  /** The rate of the matrices that Muon has. Default: `rate`. */
+  readonly muonRate?: number | undefined;
+  /** Of matrices, a step: the rate · weightDecay. */
   readonly weightDecay: number;
   /** The greatest norm of the mean gradient; a longer one is scaled to it. Default 1; Infinity: none. */
   readonly clip?: number | undefined;
@@ -83,6 +90,8 @@ export interface TrainingMemory {
 
 /** Of AdamW. */
 const [BETA1, BETA2, EPSILON] = [0.9, 0.95, 1e-8] as const;
+/** Of Muon's variance of rows. */
+const [MUON_BETA, MUON_EPSILON] = [0.95, 1e-8] as const;
 const INITIAL_DEVIATION = 0.02;
 
 /** What training would take; nothing is allocated. @throws {QuipuError} ERR_DEVICE_UNAVAILABLE */
@@ -118,11 +127,10 @@ export async function createTrainingRuntime(
   }
 }
 
-function shapeOf({ batchTokens, maxDocuments, contextLength, lossRows, recompute }: TrainingOptions): TrainingShape {
-  return {
-    ...{ batchTokens, maxDocuments, contextLength: contextLength ?? batchTokens },
-    ...{ lossRows: lossRows ?? 256, recompute: recompute ?? false },
-  };
+function shapeOf(options: TrainingOptions): TrainingShape {
+  const { batchTokens, maxDocuments, contextLength = batchTokens, lossRows = 256, recompute = false } = options;
+  const { optimizer = "adamw", averages = false } = options;
+  return { batchTokens, maxDocuments, contextLength, lossRows, recompute, optimizer, averages };
 }
 
 /** Runs are done in the order in which they were asked for. */
@@ -238,10 +246,16 @@ export class TrainingRuntime {
       greatest: clip,
       limit: skipAbove,
     };
+    const { muonRate = settings.rate } = settings;
+    const muon: Record<(typeof MUON_SETTINGS)[number], number> = {
+      ...{ rate: muonRate, keep: 1 - muonRate * settings.weightDecay, epsilon: MUON_EPSILON },
+      ...{ beta: MUON_BETA, gain: 1 - MUON_BETA },
+    };
     const writes: Transfer[] = [
       [state.clip, inOrder(CLIP_SETTINGS, limits)],
       [state.decayed, inOrder(ADAMW_SETTINGS, adamW(settings.weightDecay))],
       [state.undecayed, inOrder(ADAMW_SETTINGS, adamW(0))],
+      [state.muon, inOrder(MUON_SETTINGS, muon)],
     ];
     const [norm, factor] = [new Float32Array(1), new Float32Array(1)];
     await step.run({
@@ -254,6 +268,13 @@ export class TrainingRuntime {
     return { loss: loss / weight, gradientNorm: norm[0]!, skipped: factor[0] === 0 };
   }
 
+  /** Moves the mean of the parameters to what they are now, by a share of 0 to 1 of the way. */
+  async average(share: number): Promise<void> {
+    const { average, state } = this.#programs;
+    if (average === undefined) throw new QuipuError("ERR_INTERNAL", "a mean of parameters: ask for one by `averages`");
+    await average.run({ writes: [[state.share, Float32Array.of(share)]] });
+  }
+
   /** The losses of a micro-batch, without gradients. */
   async evaluate(batch: TrainingBatch): Promise<BatchLoss> {
     const writes = this.#writesOf(batch);
@@ -261,6 +282,16 @@ export class TrainingRuntime {
     const logprobs = new Float32Array(batch.ids.length);
     await this.#programs.evaluate.run({ writes, reads: [[this.#programs.state.losses, logprobs]] });
     return { loss: sumOver(batch, (row) => -logprobs[row]!), weight };
+  }
+
+  /** What there is of each parameter. */
+  get parts(): readonly Part[] {
+    return this.#programs.parameters.parts;
+  }
+
+  /** The shape of a part. */
+  shapeOf(name: string, part: Part): Shape {
+    return this.#programs.parameters.part(name, part).shape;
   }
 
   /** A parameter, or what there is of it beside. A vector's gradient is of its length. */
@@ -286,9 +317,12 @@ export class TrainingRuntime {
   }
 
   async #forget(): Promise<void> {
-    for (const part of PARTS) {
+    const { parameters } = this.#programs;
+    for (const part of parameters.parts) {
       if (part === "parameter") continue;
-      for (const [name, shape] of this.shapes) await this.write(name, new Float32Array(elementsOf(shape)), part);
+      for (const name of this.shapes.keys()) {
+        await this.write(name, new Float32Array(elementsOf(parameters.part(name, part).shape)), part);
+      }
     }
   }
 

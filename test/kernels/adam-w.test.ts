@@ -1,6 +1,6 @@
-import { ADAMW_SETTINGS } from "#quipu/graph/ops.js";
 import type { Recorder } from "#quipu/graph/recorder.js";
 import type { Value } from "#quipu/graph/recording.js";
+import { ADAMW_SETTINGS } from "#quipu/graph/training-ops.js";
 import { fma, fround } from "./canonical.js";
 import { f32, randomF32, randomNumbers } from "./contents.js";
 import { expectSameBits, expectWithin, runOnEveryTrainer } from "./run-op.js";

@@ -153,6 +153,9 @@ test.each<[string, Shape, number[]]>([
   ["a run over blocks", { G: 1, n: 3, d: 17 }, [...run(5, 1), ...run(70, 0)]],
   ["runs of all lengths", { G: 3, n: 2, d: 8 }, Array.from({ length: 12 }, (_, i) => run(i + 1, i % 5)).flat()],
   ["a long run", { G: 1, n: 1, d: 64 }, [...run(131, 2), ...run(60, 1)]],
+  ["a long run of few features", { G: 1, n: 2, d: 8 }, [...run(131, 2), ...run(60, 1)]],
+  ["three vectors of features and a part", { G: 1, n: 1, d: 52 }, run(20, 0)],
+  ["two vectors of features", { G: 1, n: 1, d: 32 }, run(20, 0)],
 ])("%s: %j", async (_, shape, slots) => {
   const inputs = inputsOf(shape, slots);
   const all = await runOnEveryTrainer(inputs, record(shape.d));

@@ -115,7 +115,7 @@ const GROUPS = [
 
 describe.each(CACHE_DTYPES)("attention over a cache of %s", (dtype) => {
   test.each(
-    [2, 16, 40, 64, 128].flatMap((size, i) =>
+    [2, 16, 56, 64, 128].flatMap((size, i) =>
       (process.env.QUIPU_EXHAUSTIVE ? GROUPS : [GROUPS[i % 4]!, GROUPS[(i + 2) % 4]!]).map((group) => ({
         size,
         ...group,

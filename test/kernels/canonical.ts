@@ -56,6 +56,24 @@ export function dot(
   return total;
 }
 
+/** The same in one chain, k ascending. */
+export function chain(
+  a: ArrayLike<number>,
+  aAt: number,
+  b: ArrayLike<number>,
+  bAt: number,
+  count: number,
+  block: number,
+): number {
+  let total = 0;
+  for (let begin = 0; begin < count; begin += block) {
+    let sum = 0;
+    for (let k = begin; k < min(begin + block, count); k++) sum = fma(a[aAt + k]!, b[bAt + k]!, sum);
+    total = begin === 0 ? sum : fround(total + sum);
+  }
+  return total;
+}
+
 /** To the nearest whole number, ties to even; |x| < 2⁵¹. */
 export function rint(x: number): number {
   return x + 1.5 * 2 ** 52 - 1.5 * 2 ** 52;

@@ -33,7 +33,8 @@ export const OTHER_DEVICES: readonly OtherDevice[] = [
 export const CPU_OPS: ReadonlySet<OpName> = new Set<OpName>([
   ...(["quantize", "matmulPlain", "matmulOverRows", "accumulate", "scatterAddRows", "rmsNormBackward"] as const),
   ...(["ropeBackward", "swigluBackward", "attentionBackward", "crossEntropy", "tokenLogprobs"] as const),
-  ...(["sumSquares", "clipNorm", "adamW"] as const),
+  ...(["sumSquares", "clipNorm", "adamW", "nesterov", "divideByNorm", "combine", "transpose"] as const),
+  ...(["norMuon", "movingAverage"] as const),
 ]);
 
 /** Whether a device runs the kernels of native/cuda: on a GPU, or on the emulator of one. */

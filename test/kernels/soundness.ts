@@ -1,7 +1,8 @@
 // Whether a program of one op is sound, by the words of its row in the op table: the rule that native/core/op_table.cc is held
 // to, in whole numbers without end, and without a thought for speed or order.
 import { FORMATS, type FormatRow } from "#quipu/device/formats.js";
-import { KINDS, type OperandKind, type OpName, type OpRow, opRow } from "#quipu/graph/ops.js";
+import { KINDS, type OperandKind, type OpRow } from "#quipu/graph/op-row.js";
+import { type OpName, opRow } from "#quipu/graph/ops.js";
 import type { RowCounts } from "#quipu/graph/recording.js";
 import type { Operand } from "./hand-made.js";
 

@@ -95,6 +95,7 @@ const USES: Readonly<Record<string, string>> = {
   runBenchmark: `
     const measured: quipu.BenchmarkResult = await quipu.runBenchmark(undefined, { threads: 1 }, { sampling: { topK: 3 } });
     export const row: quipu.BenchmarkRow | undefined = measured.rows[0];`,
+  measurePeak: `export const peak: number = await quipu.measurePeak(quipu.describeMachine().target, 1);`,
   measureRoofs: `export const roofs: quipu.Roofs = await quipu.measureRoofs(quipu.describeMachine().target, 1);`,
   describeGpus:
     "const { gpus, problem }: quipu.Gpus = quipu.describeGpus(); const names: string[] = gpus.map(({ name }) => name);",

@@ -27,8 +27,8 @@ export const mutants = [
   {
     fault: "a key that is not visible yet counts",
     file: PAGE,
-    from: "firstLanes(visible > 16 * v ? visible - 16 * v : 0)",
-    to: "firstLanes(visible > 16 * v ? visible + (MUTANT && visible % 16 < 15) - 16 * v : 0)",
+    from: "return end - first < 16 ? end - first : 16;",
+    to: "return end - first < 16 ? end - first + (MUTANT && end - first < 15) : 16;",
     tests: ["kernels/attention"],
   },
   {

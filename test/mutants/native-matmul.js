@@ -63,8 +63,8 @@ export const mutants = [
   {
     fault: "of the blocks of a long row the last counts",
     file: PANEL,
-    from: "begin == 0 && !adds",
-    to: "(begin == 0 || MUTANT) && !adds",
+    from: "begin == 0);",
+    to: "begin == 0 || MUTANT);",
     tests: ["kernels/matmul"],
   },
   {

@@ -1,6 +1,6 @@
 // Faults in what trains: gradients, the loss, the optimizer.
 const KERNELS = "native/cpu/kernels";
-const PANEL = `${KERNELS}/matmul_panel.h`;
+const CHAIN = `${KERNELS}/matmul_chain.h`;
 const ATTENTION = `${KERNELS}/attention_backward.h`;
 const DIFFERENTIATE = "src/graph/passes/differentiate.ts";
 const VJPS = "src/graph/passes/vjps.ts";
@@ -9,17 +9,38 @@ const RUNTIME = "src/train/training-runtime.ts";
 export const mutants = [
   {
     fault: "a sum over rows forgets what was there",
-    file: `${KERNELS}/matmul_over_rows.h`,
-    from: "worker.scratch), call[matmul_over_rows::kSum].as<float>() + share.first, width,\n              true,",
-    to: "worker.scratch), call[matmul_over_rows::kSum].as<float>() + share.first, width,\n              !MUTANT,",
+    file: CHAIN,
+    from: "adds || begin > 0);",
+    to: "(adds && !MUTANT) || begin > 0);",
     tests: ["kernels/matmul-over-rows"],
   },
   {
-    fault: "rows past the end of a transposed side count",
-    file: PANEL,
-    from: "k < depth && valid > 0 ? loadFirst",
-    to: "(k < depth || (MUTANT && k > 0 && k % 16 == 15)) && valid > 0 ? loadFirst",
+    fault: "the last row of a block is left out of a product of gradients",
+    file: CHAIN,
+    from: "for (size_t k = 0; k < count; ++k) {\n    f32x16 columns",
+    to: "for (size_t k = 0; k < count - (MUTANT && count == kChainBlock); ++k) {\n    f32x16 columns",
     tests: ["kernels/matmul-over-rows", "kernels/matmul-plain"],
+  },
+  {
+    fault: "a task that packs its own panels keeps those of the first block",
+    file: CHAIN,
+    from: "packPanels(right, shape.width, firstPanel, lastPanel, begin, count, own);",
+    to: "packPanels(right, shape.width, firstPanel, lastPanel, MUTANT ? 0 : begin, count, own);",
+    tests: ["kernels/matmul-plain"],
+  },
+  {
+    fault: "of few features a row has nothing for its own key",
+    file: `${KERNELS}/attention_backward_tile.h`,
+    from: "const size_t seen = size_t(ptrdiff_t(j) + 1 + ahead);",
+    to: "const size_t seen = size_t(ptrdiff_t(j) + (MUTANT ? 0 : 1) + ahead);",
+    tests: ["kernels/attention-backward"],
+  },
+  {
+    fault: "what a row does not see counts in the sum of its weights",
+    file: `${KERNELS}/attention_page.h`,
+    from: "select(firstLanes(n), below, zero())), zero());",
+    to: "select(firstLanes(n), below, zero())), broadcast(MUTANT ? 1.0f : 0.0f));",
+    tests: ["kernels/attention-backward", "kernels/attention.test"],
   },
   {
     fault: "a row of attention's gradients sees the one behind it",

@@ -46,14 +46,23 @@
 #include "cpu/kernels/adam_w.h"
 #include "cpu/kernels/attention_backward.h"
 #include "cpu/kernels/clip_norm.h"
+#include "cpu/kernels/combine.h"
 #include "cpu/kernels/cross_entropy.h"
 #include "cpu/kernels/gather_norm.h"
 #include "cpu/kernels/matmul_add.h"
-#include "cpu/kernels/matmul_over_rows.h"
+#include "cpu/kernels/matmul_chain.h"
+// as above
 #include "cpu/kernels/matmul_plain.h"
+// as above
+#include "cpu/kernels/matmul_over_rows.h"
 #include "cpu/kernels/matmul_swiglu.h"
+#include "cpu/kernels/moving_average.h"
+#include "cpu/kernels/nesterov.h"
 #include "cpu/kernels/norm_products.h"
+#include "cpu/kernels/sum_squares.h"
 //
+#include "cpu/kernels/divide_by_norm.h"
+#include "cpu/kernels/nor_muon.h"
 #include "cpu/kernels/norm_matmul_swiglu.h"
 #include "cpu/kernels/norm_qkv.h"
 #include "cpu/kernels/quantize.h"
@@ -64,9 +73,9 @@
 #include "cpu/kernels/rope_backward.h"
 #include "cpu/kernels/sample.h"
 #include "cpu/kernels/scatter_add_rows.h"
-#include "cpu/kernels/sum_squares.h"
 #include "cpu/kernels/swiglu_backward.h"
 #include "cpu/kernels/token_logprobs.h"
+#include "cpu/kernels/transpose.h"
 //
 #include "cpu/kernels/matmul_sample.h"
 
@@ -90,7 +99,11 @@ static constexpr Target makeTarget(const char* name) {
        attentionBackwardScratchBytes,
        attentionBackwardSharedBytes});
   set(OpCode::kClipNorm, {{{oneTask, clipNormRun}}});
+  set(OpCode::kCombine, {{{combineTasks, combineRun}}});
   set(OpCode::kCrossEntropy, {{{crossEntropyTasks, crossEntropyRows}}});
+  set(OpCode::kDivideByNorm, {{{divideByNormTasks, divideByNormSquares}, {divideByNormTasks, divideByNormRun}},
+                              nullptr,
+                              divideByNormSharedBytes});
   set(OpCode::kGatherNorm, {{{gatherNormTasks, gatherNorm}}});
   set(OpCode::kGatherRows, {{{gatherTasks, gatherRows}}});
   set(OpCode::kMatmul,
@@ -98,9 +111,9 @@ static constexpr Target makeTarget(const char* name) {
   set(OpCode::kMatmulAdd,
       {{{productPackTasks, productPack}, {productTasks, matmulAddRun}}, productScratchBytes, productSharedBytes});
   set(OpCode::kMatmulOverRows,
-      {{{overRowsPackTasks, overRowsPack}, {overRowsTasks, overRowsRun}}, plainScratchBytes, overRowsSharedBytes});
+      {{{overRowsPackTasks, overRowsPack}, {overRowsTasks, overRowsRun}}, chainScratchBytes, overRowsSharedBytes});
   set(OpCode::kMatmulPlain,
-      {{{plainPackTasks, plainPack}, {plainTasks, plainRun}}, plainScratchBytes, plainSharedBytes});
+      {{{plainPackTasks, plainPack}, {plainTasks, plainRun}}, chainScratchBytes, plainSharedBytes});
   set(OpCode::kMatmulSample,
       {{{productPackTasks, productPack}, {productTasks, headRun}, {matmulSampleTasks, matmulSampleRows}},
        matmulSampleScratchBytes,
@@ -108,6 +121,12 @@ static constexpr Target makeTarget(const char* name) {
   set(OpCode::kMatmulSwiglu, {{{productPackTasks, productPack}, {productTasks, matmulSwigluRun}},
                               matmulSwigluScratchBytes,
                               productSharedBytes});
+  set(OpCode::kMovingAverage, {{{movingAverageTasks, movingAverageRun}}});
+  set(OpCode::kNesterov, {{{nesterovTasks, nesterovRun}}});
+  set(OpCode::kNorMuon,
+      {{{norMuonTasks, norMuonSquares}, {norMuonFactorTasks, norMuonFactors}, {norMuonTasks, norMuonStep}},
+       nullptr,
+       norMuonSharedBytes});
   set(OpCode::kNormMatmulSwiglu,
       {{{swigluNormTasks, swigluNorm}, {swigluPanelTasks, swigluPanels}, {normMatmulSwigluTasks, normMatmulSwigluRun}},
        normMatmulSwigluScratchBytes,
@@ -131,6 +150,7 @@ static constexpr Target makeTarget(const char* name) {
   set(OpCode::kSwiglu, {{{swigluTasks, swigluRun}}});
   set(OpCode::kSwigluBackward, {{{swigluBackwardTasks, swigluBackwardRun}}});
   set(OpCode::kTokenLogprobs, {{{tokenLogprobsTasks, tokenLogprobsRows}}});
+  set(OpCode::kTranspose, {{{transposeTasks, transposeRun}}});
   return target;
 }
 

@@ -11,7 +11,7 @@
 //           dV, from all rows that see them, whose scores are computed once more: 14 d flops.
 //
 //   scratch    scores and their gradients: of a chunk against a run's keys, of six rows against all, of a chunk against
-//              64 keys
+//              64 keys; of heads of few features the sums for a run's keys or for 64, with the keys across the lanes
 
 static constexpr size_t kBackwardRows = 64;   // of a block
 static constexpr size_t kBackwardChunk = 48;  // rows that keys meet at a time: a multiple of kQueries
@@ -38,6 +38,8 @@ struct BackwardShape {
     const size_t queries = kQueries * pitch(), run = kBackwardChunk * runPitch();
     return queries > run ? queries : run;
   }
+  // Floats from a feature of the sums for keys to the next.
+  size_t acrossPitch() const { return ((rows < kWholeRun ? rows : kWholeRun) + 63) / 64 * 64 + 16; }
 };
 
 // With a size of 0 where headSize does not divide the width.
@@ -70,7 +72,9 @@ struct BackwardMemory {
 static size_t attentionBackwardSharedBytes(const OpCall& call) { return backwardShape(call).sharedBytes(); }
 
 static size_t attentionBackwardScratchBytes(const OpCall& call) {
-  return 2 * backwardShape(call).scratchFloats() * sizeof(float);
+  const BackwardShape shape = backwardShape(call);
+  const size_t across = hasFewFeatures(shape.size) ? 2 * shape.size * shape.acrossPitch() : 0;
+  return (2 * shape.scratchFloats() + across) * sizeof(float);
 }
 
 // Where the run of a row begins, and where it ends.
@@ -183,13 +187,12 @@ QUIPU_INLINE RowSoftmax softmaxOf(float* scores, size_t visible, float scale) {
   f32x16 greatest = hidden, total = zero();
   for (size_t j = 0; j < visible; j += 16) {
     const f32x16 score = mul(load(scores + j), broadcast(scale));
-    const f32x16 seen = visible - j >= 16 ? score : select(firstLanes(visible - j), score, hidden);
-    greatest = max(seen, greatest);
-    store(scores + j, seen);
+    greatest = max(visible - j >= 16 ? score : select(firstLanes(visible - j), score, hidden), greatest);
+    store(scores + j, score);
   }
   const float most = maximum(greatest);
   for (size_t j = 0; j < visible; j += 16) {
-    const f32x16 weight = expOfDifference(sub(load(scores + j), broadcast(most)));
+    const f32x16 weight = weightsOfScores(load(scores + j), most, lanesBelow(visible, j));
     total = add(total, weight);
     store(scores + j, weight);
   }
@@ -226,13 +229,42 @@ static void backwardQueries(const OpCall& call, const BackwardShape& shape, cons
              dQ, shape.width);
 }
 
-// Adds to dK and dV of keys [key, last) what rows [first, first + count) of a query head have for them, of which row r
-// sees those up to r: their probabilities and score gradients from `key` on, `pitch` to a row.
-static void addToKeys(const OpCall& call, const BackwardShape& shape, size_t query, size_t key, size_t last,
+// The sums for keys from `first` on, [d, pitch] each: of heads of few features in scratch, with the keys across the
+// lanes, until all rows are in them.
+struct KeySums {
+  float *keys, *values;
+  size_t first, pitch;
+};
+
+QUIPU_INLINE KeySums keySums(const BackwardShape& shape, size_t first, size_t count, float* scratch) {
+  const size_t pitch = shape.acrossPitch();
+  float* keys = scratch + 2 * shape.scratchFloats();
+  if (hasFewFeatures(shape.size)) {
+    for (size_t c = 0; c < 2 * shape.size; ++c) clear(keys + c * pitch, (count + 63) / 64 * 64);
+  }
+  return {keys, keys + shape.size * pitch, first, pitch};
+}
+
+// Adds to dK and dV of keys [sums.first, last), or to `sums`, what rows [first, first + count) of a query head have for
+// them, of which row r sees those up to r: their probabilities and score gradients from the first key on, `pitch` to a
+// row.
+static void addToKeys(const OpCall& call, const BackwardShape& shape, size_t query, const KeySums& sums, size_t last,
                       size_t first, size_t count, const float* probabilities, const float* gradients, size_t pitch) {
-  const size_t size = shape.size, width = shape.width, headAt = query / shape.group * size;
+  const size_t size = shape.size, width = shape.width, headAt = query / shape.group * size, key = sums.first;
   const float* q = call[attention_backward::kQ].as<float>() + first * width + query * size;
   const float* dOut = call[attention_backward::kDOut].as<float>() + first * width + query * size;
+  if (hasFewFeatures(size)) {
+    constexpr size_t kTile = 16 * kVectorsAcross;
+    for (size_t i = 0; i < last - key; i += kTile) {
+      // The first row that sees a key of the tile, and the first that sees all of them.
+      const size_t begin = atMost(key + i > first ? key + i - first : 0, count);
+      const size_t whole = atMost(key + i + kTile - 1 > first ? key + i + kTile - 1 - first : 0, count);
+      const ptrdiff_t ahead = ptrdiff_t(first) - ptrdiff_t(key + i);
+      mixAcross(gradients + i, pitch, q, width, size, begin, whole, count, ahead, sums.keys + i, sums.pitch);
+      mixAcross(probabilities + i, pitch, dOut, width, size, begin, whole, count, ahead, sums.values + i, sums.pitch);
+    }
+    return;
+  }
   float* dK = call[attention_backward::kDK].as<float>() + key * shape.keyWidth + headAt;
   float* dV = call[attention_backward::kDV].as<float>() + key * shape.keyWidth + headAt;
   eachTile(last - key, [&]<size_t Q>(size_t i) {
@@ -245,6 +277,24 @@ static void addToKeys(const OpCall& call, const BackwardShape& shape, size_t que
     terms.weights = probabilities + i;
     mixTile<Q>(terms, dOut, width, size, dV + i * shape.keyWidth, shape.keyWidth);
   });
+}
+
+// Lays the sums of keys up to `last` into dK and dV, where they are not there yet.
+static void storeKeys(const OpCall& call, const BackwardShape& shape, size_t head, const KeySums& sums, size_t last) {
+  if (!hasFewFeatures(shape.size)) return;
+  const size_t at = sums.first * shape.keyWidth + head * shape.size, count = last - sums.first;
+  const auto rowsOf = [&](const float* across, float* to) {
+    for (size_t key = 0; key < count; key += 16) {
+      f32x16 lanes[16];
+      for (size_t c = 0; c < 16; ++c) lanes[c] = c < shape.size ? load(across + c * sums.pitch + key) : zero();
+      transpose(lanes);
+      for (size_t i = 0; i < atMost(count - key, 16); ++i) {
+        storeFirst(to + (key + i) * shape.keyWidth, lanes[i], shape.size);
+      }
+    }
+  };
+  rowsOf(sums.keys, call[attention_backward::kDK].as<float>() + at);
+  rowsOf(sums.values, call[attention_backward::kDV].as<float>() + at);
 }
 
 // Sets what rows of a key/value head have for a gradient to 0.
@@ -268,6 +318,7 @@ static void backwardRun(const OpCall& call, const BackwardShape& shape, const Ba
                         size_t begin, size_t end, float* scratch) {
   const size_t pitch = (end - begin + 63) / 64 * 64 + 16;  // at most runPitch()
   float *scores = scratch, *gradients = scratch + shape.scratchFloats();
+  const KeySums sums = keySums(shape, begin, end - begin, scratch);
   for (size_t query = head * shape.group; query < (head + 1) * shape.group; ++query) {
     for (size_t first = begin; first < end; first += kBackwardChunk) {
       const size_t count = atMost(end - first, kBackwardChunk);
@@ -275,9 +326,10 @@ static void backwardRun(const OpCall& call, const BackwardShape& shape, const Ba
         backwardQueries<Q>(call, shape, memory, query, begin, first + i, scores + i * pitch, gradients + i * pitch,
                            pitch);
       });
-      addToKeys(call, shape, query, begin, first + count, first, count, scores, gradients, pitch);
+      addToKeys(call, shape, query, sums, first + count, first, count, scores, gradients, pitch);
     }
   }
+  storeKeys(call, shape, head, sums, end);
 }
 
 static void backwardRuns(const OpCall& call, Worker& worker, const BackwardShape& shape, const BackwardMemory& memory) {
@@ -327,8 +379,8 @@ static void backwardRows(const OpCall& call, Worker& worker) {
 
 // Rows [first, first + count) of a query head against keys [key, last), which are of one run.
 static void backwardChunk(const OpCall& call, const BackwardShape& shape, const BackwardMemory& memory, size_t query,
-                          size_t key, size_t last, size_t first, size_t count, float* scratch) {
-  const size_t pitch = shape.pitch(), width = shape.width, keys = last - key;
+                          const KeySums& sums, size_t last, size_t first, size_t count, float* scratch) {
+  const size_t pitch = shape.pitch(), width = shape.width, key = sums.first, keys = last - key;
   const size_t at = query / shape.group * shape.size * pitch + key;
   const float* q = call[attention_backward::kQ].as<float>() + first * width + query * shape.size;
   const float* dOut = call[attention_backward::kDOut].as<float>() + first * width + query * shape.size;
@@ -346,7 +398,7 @@ static void backwardChunk(const OpCall& call, const BackwardShape& shape, const 
       }
     }
   });
-  addToKeys(call, shape, query, key, last, first, count, scores, gradients, kPageKeys);
+  addToKeys(call, shape, query, sums, last, first, count, scores, gradients, kPageKeys);
 }
 
 static size_t backwardKeyTasks(const OpCall& call, uint32_t threads) {
@@ -363,11 +415,13 @@ static void backwardKeys(const OpCall& call, Worker& worker) {
     const auto segment = [&](size_t first, size_t last, size_t begin, size_t end) {
       clearKeys(call, shape, head, first, last);
       if (begin == end) return;
+      const KeySums sums = keySums(shape, first, last - first, scratch);
       for (size_t query = head * shape.group; query < (head + 1) * shape.group; ++query) {
         for (size_t row = first; row < end; row += kBackwardChunk) {
-          backwardChunk(call, shape, memory, query, first, last, row, atMost(end - row, kBackwardChunk), scratch);
+          backwardChunk(call, shape, memory, query, sums, last, row, atMost(end - row, kBackwardChunk), scratch);
         }
       }
+      storeKeys(call, shape, head, sums, last);
     };
     eachSegment(call[attention_backward::kSlots].as<int32_t>(), task / shape.heads, shape.rows, segment);
   }

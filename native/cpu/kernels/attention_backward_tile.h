@@ -93,6 +93,63 @@ static void mixTile(const Terms<Q>& terms, const float* rows, size_t width, size
   constexpr size_t V = kTileVectors<Q>;
   size_t c = 0;
   for (; c + 16 * V <= size; c += 16 * V) mixFeatures<Q, V, true>(terms, rows, width, c, 16, out, outWidth);
+  if constexpr (V > 3) {
+    for (; c + 48 <= size; c += 48) mixFeatures<Q, 3, true>(terms, rows, width, c, 16, out, outWidth);
+    for (; c + 32 <= size; c += 32) mixFeatures<Q, 2, true>(terms, rows, width, c, 16, out, outWidth);
+  }
   for (; c + 16 <= size; c += 16) mixFeatures<Q, 1, true>(terms, rows, width, c, 16, out, outWidth);
   if (c < size) mixFeatures<Q, 1, false>(terms, rows, width, c, size - c, out, outWidth);
+}
+
+// Where heads have so few features, results lie across the lanes in place of features, which would leave lanes idle.
+static constexpr size_t kFewFeatures = 16, kFeaturesAcross = 4;
+static constexpr size_t kVectorsAcross = kWideRegisters >= 32 ? 4 : 1;
+static_assert(kQueries == 1 || kVectorsAcross == kTileVectors<kQueries>);
+
+QUIPU_INLINE bool hasFewFeatures(size_t size) { return size <= kFewFeatures && size % kFeaturesAcross == 0; }
+
+// out[c · outPitch + i] += Σ_j weights[j · pitch + i] · rows[j · width + c], j ascending in one chain, for c < size and
+// the results i of a tile of kVectorsAcross vectors: of them term j has those below j + 1 + `ahead`, all from `whole`
+// on.
+static void mixAcross(const float* weights, size_t pitch, const float* rows, size_t width, size_t size, size_t begin,
+                      size_t whole, size_t end, ptrdiff_t ahead, float* out, size_t outPitch) {
+  constexpr size_t V = kVectorsAcross, F = kFeaturesAcross;
+  for (size_t c = 0; c < size; c += F) {
+    f32x16 acc[F][V];
+#pragma GCC unroll 4
+    for (size_t f = 0; f < F; ++f) {
+#pragma GCC unroll 4
+      for (size_t v = 0; v < V; ++v) acc[f][v] = load(out + (c + f) * outPitch + 16 * v);
+    }
+    for (size_t j = begin; j < whole; ++j) {
+      const size_t seen = size_t(ptrdiff_t(j) + 1 + ahead);
+#pragma GCC unroll 4
+      for (size_t v = 0; v < V; ++v) {
+        const size_t n = lanesBelow(seen, 16 * v);
+        if (n == 0) break;
+        const m16 lanes = firstLanes(n);
+        const f32x16 weight = load(weights + j * pitch + 16 * v);
+#pragma GCC unroll 4
+        for (size_t f = 0; f < F; ++f) {
+          acc[f][v] = select(lanes, fma(broadcast(rows[j * width + c + f]), weight, acc[f][v]), acc[f][v]);
+        }
+      }
+    }
+    for (size_t j = whole; j < end; ++j) {
+      f32x16 weight[V];
+#pragma GCC unroll 4
+      for (size_t v = 0; v < V; ++v) weight[v] = load(weights + j * pitch + 16 * v);
+#pragma GCC unroll 4
+      for (size_t f = 0; f < F; ++f) {
+        const f32x16 feature = broadcast(rows[j * width + c + f]);
+#pragma GCC unroll 4
+        for (size_t v = 0; v < V; ++v) acc[f][v] = fma(feature, weight[v], acc[f][v]);
+      }
+    }
+#pragma GCC unroll 4
+    for (size_t f = 0; f < F; ++f) {
+#pragma GCC unroll 4
+      for (size_t v = 0; v < V; ++v) store(out + (c + f) * outPitch + 16 * v, acc[f][v]);
+    }
+  }
 }

@@ -121,28 +121,43 @@ QUIPU_INLINE void scoreCodes(const PageQuery* queries, const Page<int8_t>& page,
   }
 }
 
+// Of the sixteen things from `first` on those that are below `end`.
+QUIPU_INLINE size_t lanesBelow(size_t end, size_t first) {
+  if (end <= first) return 0;
+  return end - first < 16 ? end - first : 16;
+}
+
+// exp(score − most) of the first n scores and 0 for the others, whose exp is not taken: to round to 0 by way of a
+// denormal number is what processors need a hundred cycles for.
+QUIPU_INLINE f32x16 weightsOfScores(f32x16 scores, float most, size_t n) {
+  const f32x16 below = sub(scores, broadcast(most));
+  if (n == 16) return expOfDifference(below);
+  return select(firstLanes(n), expOfDifference(select(firstLanes(n), below, zero())), zero());
+}
+
 // Turns scores into exp(score − maximum), 0 for the keys that a query does not see.
 template <size_t Q>
 QUIPU_INLINE void weighScores(const PageQuery* queries, float (*scores)[kPageKeys], float (&maxima)[Q],
                               float (&sums)[Q]) {
   const f32x16 hidden = broadcast(-__builtin_inff());
   for (size_t i = 0; i < Q; ++i) {
-    const size_t visible = queries[i].visible;
-    for (size_t v = visible / 16; v < kPageKeys / 16; ++v) {
-      float* at = scores[i] + 16 * v;
-      store(at, select(firstLanes(visible > 16 * v ? visible - 16 * v : 0), load(at), hidden));
-    }
     f32x16 greatest = hidden;
-    for (size_t v = 0; v < kPageKeys; v += 16) greatest = max(load(scores[i] + v), greatest);
+    for (size_t key = 0; key < kPageKeys; key += 16) {
+      const size_t seen = lanesBelow(queries[i].visible, key);
+      if (seen == 0) break;
+      const f32x16 score = load(scores[i] + key);
+      greatest = max(seen == 16 ? score : select(firstLanes(seen), score, hidden), greatest);
+    }
     maxima[i] = maximum(greatest);
   }
   f32x16 total[Q];
   for (size_t i = 0; i < Q; ++i) {
     total[i] = zero();
-    for (size_t v = 0; v < kPageKeys; v += 16) {
-      const f32x16 weight = expOfDifference(sub(load(scores[i] + v), broadcast(maxima[i])));
+    for (size_t key = 0; key < kPageKeys; key += 16) {
+      const size_t seen = lanesBelow(queries[i].visible, key);
+      const f32x16 weight = seen == 0 ? zero() : weightsOfScores(load(scores[i] + key), maxima[i], seen);
       total[i] = add(total[i], weight);
-      store(scores[i] + v, weight);
+      store(scores[i] + key, weight);
     }
   }
   for (size_t i = 0; i < Q; ++i) sums[i] = sum(total[i]);
@@ -255,6 +270,10 @@ QUIPU_INLINE void attendTile(PageQuery* queries, const Page<E>& page, size_t siz
   }
   size_t c = 0;
   for (; c + 16 * V <= size; c += 16 * V) valueTile<Q, V, kMerges>(queries, page, scores, factors, c, 16, size);
+  if constexpr (V > 3) {
+    for (; c + 48 <= size; c += 48) valueTile<Q, 3, kMerges>(queries, page, scores, factors, c, 16, size);
+    for (; c + 32 <= size; c += 32) valueTile<Q, 2, kMerges>(queries, page, scores, factors, c, 16, size);
+  }
   for (; c < size; c += 16) {
     valueTile<Q, 1, kMerges>(queries, page, scores, factors, c, size - c < 16 ? size - c : 16, size);
   }

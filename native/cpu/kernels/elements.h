@@ -25,6 +25,9 @@ QUIPU_INLINE void storeFirst(float* p, f32x16 v, size_t n) {
   storePart(p, v, n);
 }
 
+// Of a matrix.
+QUIPU_INLINE size_t elementsOf(const View& view) { return size_t(view.dims[0]) * view.dims[1]; }
+
 QUIPU_INLINE void copyFloats(const float* from, float* to, size_t count) {
   __builtin_memcpy(to, from, count * sizeof(float));
 }

@@ -93,7 +93,7 @@ QUIPU_INLINE void multiplyRows(const View& a, const View& b, size_t first, size_
           packPanel(weights, row, b.dims[0], begin, depth, to);
         };
         return panelRows(reinterpret_cast<const float*>(worker.shared), columns, depth, pack, first, last,
-                         reinterpret_cast<float*>(worker.scratch), sums, pitch, false, finish);
+                         reinterpret_cast<float*>(worker.scratch), sums, pitch, finish);
       }
     }
     if constexpr (kHasTiles) {

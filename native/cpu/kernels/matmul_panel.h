@@ -1,6 +1,5 @@
 // matmul for many rows of activations (a prompt chunk): weight rows across the lanes, register tiles of kPanelRows
-// weight rows × kPanelColumns activation rows. 2 T N K flops: bound by arithmetic. Either side may lie transposed, k
-// after k: then the rows of the product are that side's columns (matmul_plain.h, matmul_over_rows.h).
+// weight rows × kPanelColumns activation rows. 2 T N K flops: bound by arithmetic.
 //
 // The sixteen lanes of docs/numerics.md are here sixteen chains, one after another, of all k of a block with the same
 // k mod 16. Chains go in the bit-reversed order 0 8 4 12 2 …: then the halving tree is a stack of at most four tiles of
@@ -17,8 +16,6 @@ static constexpr int kPanelVectors = kWideRegisters >= 32 ? 2 : 1;
 static constexpr size_t kPanelRows = 16 * kPanelVectors;
 static constexpr int kPanelColumns = kWideRegisters >= 32 ? 12 : 6;
 static constexpr size_t kPanelsPerTask = 4;
-// Rows that are fetched ahead where a side lies transposed: they are so far apart that the hardware does not see them.
-static constexpr size_t kPackAhead = 16;
 
 static constexpr uint8_t kChainOfLane[16] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
 
@@ -78,42 +75,6 @@ static void packPanel(const E* b, size_t firstRow, size_t rowCount, size_t begin
 #pragma GCC unroll 16
       for (size_t lane = 0; lane < 16; ++lane) {
         store(packed + (kChainOfLane[lane] * steps + step) * kPanelRows + v * 16, lanes[lane]);
-      }
-    }
-  }
-}
-
-// The same of a side that lies transposed, row k at a + k · pitch: columns [first, last).
-static void packTransposedColumns(const float* a, size_t pitch, size_t first, size_t last, size_t begin, size_t depth,
-                                  float* packed) {
-  const size_t steps = stepsOf(begin, depth), width = last - first;
-  for (size_t step = 0; step < steps; ++step) {
-    const bool hasRoom = (steps - step) * width >= 16;  // for a whole store, as above
-    for (size_t lane = 0; lane < 16; ++lane) {
-      const size_t k = begin + step * 16 + lane;
-      float* to = packed + (kChainOfLane[lane] * steps + step) * width;
-      if (hasRoom && k + 16 < depth) {  // what lies behind the last column are the rows behind
-        store(to, load(a + k * pitch + first));
-      } else {
-        storePart(to, k < depth ? loadPart(a + k * pitch + first, width) : zero(), width);
-      }
-    }
-  }
-}
-
-// Up to kPanelRows columns of it, zeros for columns past the end.
-static void packTransposedPanel(const float* b, size_t pitch, size_t firstRow, size_t rowCount, size_t begin,
-                                size_t depth, float* packed) {
-  const size_t steps = stepsOf(begin, depth);
-  for (size_t step = 0; step < steps; ++step) {
-    for (size_t lane = 0; lane < 16; ++lane) {
-      const size_t k = begin + step * 16 + lane;
-      float* to = packed + (kChainOfLane[lane] * steps + step) * kPanelRows;
-      const float* from = b + k * pitch;
-      __builtin_prefetch(from + kPackAhead * pitch + firstRow);
-      for (int v = 0; v < kPanelVectors; ++v) {
-        const size_t row = firstRow + v * 16, valid = row < rowCount ? atMost(rowCount - row, 16) : 0;
-        store(to + v * 16, k < depth && valid > 0 ? loadFirst(from + row, valid) : zero());
       }
     }
   }
@@ -214,13 +175,13 @@ QUIPU_INLINE Shares panelShares(size_t rowCount, uint32_t threads) {
   return {rowCount, kPanelRows, perTask, perTask, threads};
 }
 
-// Weight rows [first, last), at most kPanelsPerTask panels, against the packed activations: stored to or added to
-// sums[column · pitch + row − first]. Calls pack(row, begin, to) for the panel that begins with a row, of the block of
+// Weight rows [first, last), at most kPanelsPerTask panels, against the packed activations: sums[column · pitch
+// + row − first]. Calls pack(row, begin, to) for the panel that begins with a row, of the block of
 // k that begins there, and finish(first column, end, first, last) when the sums of a tile's columns are whole: behind
 // all panels, as runs of one panel's rows made prompts a percent slower.
 template <typename Pack, typename Finish>
 static void panelRows(const float* packed, size_t columns, size_t depth, Pack pack, size_t first, size_t last,
-                      float* panels, float* sums, size_t pitch, bool adds, Finish finish) {
+                      float* panels, float* sums, size_t pitch, Finish finish) {
   static constexpr PanelTiles kTiles;
   const Tiling tiling = tilingOf(columns);
   for (size_t begin = 0; begin < depth; begin += kBlock) {
@@ -232,8 +193,7 @@ static void panelRows(const float* packed, size_t columns, size_t depth, Pack pa
       const size_t column = tiling.begin(tile), end = tiling.begin(tile + 1);
       for (size_t row = first; row < last; row += kPanelRows) {
         kTiles.ofWidth[end - column](panels + (row - first) * kBlock, packed + begin * columns + column * steps * 16,
-                                     steps, sums + column * pitch + row - first, pitch, last - row,
-                                     begin == 0 && !adds);
+                                     steps, sums + column * pitch + row - first, pitch, last - row, begin == 0);
       }
       if (begin + kBlock >= depth) finish(column, end, first, last);
     }

@@ -1,5 +1,12 @@
 // quipu train: a model from tokens.
-import { isQuipuError, QuipuError, type TrainingEvent, type TrainOptions, trainModel } from "../../index.js";
+import {
+  isQuipuError,
+  measurePeak,
+  QuipuError,
+  type TrainingEvent,
+  type TrainOptions,
+  trainModel,
+} from "../../index.js";
 import type { Context } from "../context.js";
 import { warningPrinter } from "../model-options.js";
 import { write } from "../terminal/output.js";
@@ -7,20 +14,24 @@ import { formatBytes, formatCount, formatTime } from "../terminal/tables.js";
 import { TrainingView } from "../terminal/training-view.js";
 
 export interface TrainCommandOptions
-  extends Omit<TrainOptions, "data" | "init" | "output" | "seconds" | "sequence" | "rate" | "heldOut" | "signal"> {
+  extends Omit<
+    TrainOptions,
+    "data" | "init" | "output" | "seconds" | "sequence" | "rate" | "muonRate" | "heldOut" | "signal"
+  > {
   readonly data?: string;
   readonly init?: string;
   readonly out?: string;
   readonly time?: number;
   readonly seq?: number;
   readonly lr?: number;
+  readonly muonLr?: number;
   readonly heldOut?: string;
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
 
 export async function train(options: TrainCommandOptions, context: Context): Promise<void> {
-  const { data, init, out, time, seq, lr, json = false, quiet = false, ...rest } = options;
+  const { data, init, out, time, seq, lr, muonLr, json = false, quiet = false, ...rest } = options;
   for (const [name, value] of Object.entries({ data, init, out })) {
     if (value === undefined) throw new QuipuError("ERR_USAGE", `--${name}: expected ${EXPECTED[name]}`);
   }
@@ -38,7 +49,8 @@ export async function train(options: TrainCommandOptions, context: Context): Pro
     const events = trainModel(
       {
         ...rest,
-        ...{ data: data!, init: init!, output: out!, seconds: time, sequence: seq, rate: lr, signal: ending.signal },
+        ...{ data: data!, init: init!, output: out!, seconds: time, sequence: seq, rate: lr, muonRate: muonLr },
+        signal: ending.signal,
       },
       warningPrinter({ quiet }),
     );
@@ -68,7 +80,8 @@ const EXPECTED: Readonly<Record<string, string>> = {
 async function show(event: TrainingEvent, view: TrainingView, quiet: boolean): Promise<void> {
   switch (event.type) {
     case "start": {
-      const { parameters, state, arena, documents, tokens, step } = event;
+      const { parameters, state, arena, documents, tokens, step, flopsPerToken, target, threads } = event;
+      if (!quiet) view.measures(flopsPerToken, await measurePeak(target, threads));
       const from = step === 0 ? "" : `, from step ${step}`;
       return view.print(
         `${formatCount(parameters)} parameters, ${documents} documents of ${tokens} tokens; memory ${formatBytes(state)} + ${formatBytes(arena)}${from}`,
@@ -78,7 +91,7 @@ async function show(event: TrainingEvent, view: TrainingView, quiet: boolean): P
       return view.step(event);
     case "evaluation":
       return view.print(
-        `step ${event.step}  held out: loss ${event.loss.toFixed(4)}, ${event.bitsPerByte.toFixed(4)} bits per byte`,
+        `step ${event.step}  ${event.averaged ? "averaged, " : ""}held out: loss ${event.loss.toFixed(4)}, ${event.bitsPerByte.toFixed(4)} bits per byte`,
       );
     case "checkpoint":
       return view.print(`step ${event.step}  saved ${event.path}`);

@@ -17,9 +17,15 @@ export class TrainingView {
   #drawn = false;
   #last = 0;
   #said = Number.NEGATIVE_INFINITY;
+  #shareOfToken = 0;
 
   constructor({ quiet }: { quiet: boolean }) {
     this.#quiet = quiet;
+  }
+
+  /** @param flopsPerToken of products. @param peak operations a second that the machine can do. */
+  measures(flopsPerToken: number, peak: number): void {
+    this.#shareOfToken = flopsPerToken / peak;
   }
 
   step(event: TrainingStep): void {
@@ -56,7 +62,9 @@ export class TrainingView {
 
   #line({ step, loss, rate, gradientNorm, tokensPerSecond, progress, seconds }: TrainingStep, drawing: string): string {
     const left = progress < 1 ? `, ${formatTime((seconds / progress) * (1 - progress))} left` : "";
-    return `step ${step}  ${Math.floor(100 * progress)} %  loss ${loss.toFixed(4)} ${drawing} rate ${rate.toExponential(2)}  norm ${gradientNorm.toPrecision(3)}  ${Math.round(tokensPerSecond)} tokens/s  ${formatBytes(process.memoryUsage.rss())}${left}`;
+    const speed = Math.round(tokensPerSecond);
+    const share = this.#shareOfToken === 0 ? "" : ` (${Math.round(100 * this.#shareOfToken * speed)} % of peak)`;
+    return `step ${step}  ${Math.floor(100 * progress)} %  loss ${loss.toFixed(4)} ${drawing} rate ${rate.toExponential(2)}  norm ${gradientNorm.toPrecision(3)}  ${speed} tokens/s${share}  ${formatBytes(process.memoryUsage.rss())}${left}`;
   }
 }
 

@@ -1,4 +1,5 @@
-import { type OpRow, SAMPLE_FLOATS } from "#quipu/graph/ops.js";
+import type { OpRow } from "#quipu/graph/op-row.js";
+import { SAMPLE_FLOATS } from "#quipu/graph/ops.js";
 import { parseRow, signatureOf } from "#quipu/graph/signatures.js";
 
 const row = (operands: OpRow["operands"], rest: Partial<OpRow> = {}): OpRow => ({

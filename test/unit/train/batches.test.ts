@@ -1,5 +1,6 @@
 // Documents to batches: what is in them, that a pass has everything once, and that they go on from anywhere.
 import { join } from "node:path";
+import { jest } from "@jest/globals";
 import type { TokenFile } from "#quipu/data/token-file.js";
 import { BatchReader, evaluationBatches } from "#quipu/train/batches.js";
 import { Permutation } from "#quipu/train/permutation.js";
@@ -91,6 +92,18 @@ test("documents longer than a sequence are counted once, where they end", async 
   expect(Math.abs(long - DOCUMENTS.filter(({ length }) => length - 1 > 10).length)).toBeLessThanOrEqual(
     reader.position.document,
   );
+});
+
+test("of a long document no more is read than a batch takes", async () => {
+  const long = await tokenFile(join(dir, "long.tokens"), [Array.from({ length: 5000 }, (_, i) => i % 50)]);
+  const read = jest.spyOn(long, "tokens");
+  const shape = { batchTokens: 64, maxDocuments: 64, sequence: 16 };
+  const reader = new BatchReader(long, shape, 1);
+  for (let i = 0; i < 100; i++) await reader.next();
+  expect(reader.position.epoch).toBe(1);
+  for await (const _ of evaluationBatches(long, shape, 1e9));
+  expect(Math.max(...read.mock.calls.map(([start, end]) => end - start))).toBe(17);
+  await long.close();
 });
 
 test("documents of one token are passed over", async () => {

@@ -28,7 +28,7 @@ const folder = () => {
 const NAMES = expectedTensors(parseConfig(TINY_CONFIG));
 const STATE: TrainingState = {
   ...{ step: 7, tokens: 900, longDocuments: 1, seconds: 2.5, position: { epoch: 1, document: 3, row: 9 } },
-  ...{ guard: { steps: 7, meanNorm: 0.1 + 0.2, skipped: 0 }, settings: { seed: 1 } },
+  ...{ guard: { steps: 7, meanNorm: 0.1 + 0.2, skipped: 0 }, averaged: 0.5, settings: { seed: 1 } },
 };
 
 /** Weights whose every element is another number. */
@@ -36,7 +36,8 @@ function memory(names = NAMES) {
   const data = new Map<string, Float32Array>();
   const key = (name: string, of: string) => `${of} ${name}`;
   let next = 1;
-  for (const of of ["parameter", "momentum", "variance"]) {
+  const parts = ["parameter", "momentum", "variance"] as const;
+  for (const of of parts) {
     for (const { name, shape } of names) {
       const size = shape.reduce((a, b) => a * b, 1);
       data.set(
@@ -46,7 +47,8 @@ function memory(names = NAMES) {
     }
   }
   return {
-    ...{ shapes: new Map(names.map(({ name, shape }) => [name, shape])), data },
+    ...{ shapes: new Map(names.map(({ name, shape }) => [name, shape])), data, parts },
+    shapeOf: (name: string) => names.find((tensor) => tensor.name === name)!.shape,
     read: async (name: string, of = "parameter") => data.get(key(name, of))!,
     write: async (name: string, values: Float32Array, of = "parameter") => {
       data.set(key(name, of), Float32Array.from(values));
@@ -152,7 +154,7 @@ describe("what cannot be written leaves those before it as they were", () => {
     const script = `
       import { saveCheckpoint } from ${JSON.stringify(join(process.cwd(), "dist/train/checkpoint.js"))};
       const shapes = new Map([["w", [4096]]]);
-      const weights = { shapes, read: async () => new Float32Array(4096), write: async () => {} };
+      const weights = { shapes, parts: ["parameter"], shapeOf: () => [4096], read: async () => new Float32Array(4096), write: async () => {} };
       const files = { config: {}, generationConfig: {}, tokenizer: [] };
       const state = { ...${JSON.stringify(STATE)}, step: 8 };
       await saveCheckpoint(${JSON.stringify(output)}, weights, files, state, 1).catch((error) => console.log(error.code, error.message));`;

@@ -1,13 +1,17 @@
 // A runtime whose model is small enough to compute here: the next id's logits are a row of a table, chosen by the id before it.
 // AdamW and all sums are in f32, so that a run that goes on differently is another one bit by bit.
-import type { StepSettings, TrainingBatch, TrainingRuntime } from "#quipu/train/training-runtime.js";
+import type { RunParts } from "#quipu/train/run.js";
+import type { StepSettings, TrainingBatch } from "#quipu/train/training-runtime.js";
 
-type Kind = "parameter" | "momentum" | "variance";
+const PARTS = ["parameter", "momentum", "variance", "average"] as const;
+type Kind = (typeof PARTS)[number];
 
-export class FakeRuntime
-  implements Pick<TrainingRuntime, "shapes" | "read" | "write" | "accumulate" | "step" | "evaluate">
-{
+type Runtime = RunParts["runtime"];
+
+export class FakeRuntime implements Runtime {
   readonly shapes;
+  readonly parts = PARTS;
+  readonly device = { target: "scalar", threads: 1 };
   readonly steps: StepSettings[] = [];
   readonly #vocabSize: number;
   readonly #state: Record<Kind, Float32Array>;
@@ -20,9 +24,18 @@ export class FakeRuntime
   constructor(vocabSize: number) {
     this.#vocabSize = vocabSize;
     this.shapes = new Map([["table.weight", [vocabSize, vocabSize] as const]]);
-    const [parameter, momentum, variance, gradient] = Array.from({ length: 4 }, () => new Float32Array(vocabSize ** 2));
-    this.#state = { parameter: parameter!, momentum: momentum!, variance: variance! };
-    this.#gradient = gradient!;
+    const zeros = () => new Float32Array(vocabSize ** 2);
+    this.#state = { parameter: zeros(), momentum: zeros(), variance: zeros(), average: zeros() };
+    this.#gradient = zeros();
+  }
+
+  shapeOf() {
+    return this.shapes.get("table.weight")!;
+  }
+
+  async average(share: number): Promise<void> {
+    const { parameter, average } = this.#state;
+    for (let i = 0; i < average.length; i++) average[i]! += share * (parameter[i]! - average[i]!);
   }
 
   async initialise(seed: number): Promise<void> {

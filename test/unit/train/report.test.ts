@@ -3,33 +3,9 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { trainingReport } from "#quipu/train/report.js";
 import { temporaryFolder } from "../../checkpoint-writer.js";
+import { EVENTS, OTHERS } from "./a-run.js";
 
 const dir = temporaryFolder();
-const STEPS = 4000;
-const EVENTS = Array.from({ length: STEPS }, (_, i) => ({
-  ...{
-    type: "step",
-    step: i + 1,
-    loss: 8 / Math.sqrt(1 + i),
-    rate: 1e-3 * (1 - i / STEPS),
-    gradientNorm: i === 9 ? null : 1 + (i % 3),
-  },
-  ...{
-    skipped: i === 9,
-    tokens: 100 * (i + 1),
-    tokensPerSecond: 500,
-    seconds: (i + 1) / 5,
-    progress: (i + 1) / STEPS,
-    epochs: i / 1000,
-  },
-}));
-const OTHERS = [
-  { type: "evaluation", step: 2000, loss: 1.25, bitsPerByte: 0.8125 },
-  { type: "checkpoint", step: 2000, path: "x" },
-  { type: "sample", step: 2000, text: 'A cat <script>alert("&")</script>\nsat.' },
-  { type: "evaluation", step: 4000, loss: 1.125, bitsPerByte: 0.75 },
-];
-
 /** Elements of the page, as a parser of XML would have them: the page is written so that both agree. */
 function elementsOf(page: string): Map<string, number> {
   const open: string[] = [];

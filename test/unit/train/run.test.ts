@@ -2,6 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { jest } from "@jest/globals";
+import { readSafetensors } from "#quipu/checkpoint/safetensors.js";
 import type { TokenFile } from "#quipu/data/token-file.js";
 import { readState, restore } from "#quipu/train/checkpoint.js";
 import type { TrainingEvent, TrainingStep } from "#quipu/train/events.js";
@@ -25,7 +26,7 @@ afterAll(() => Promise.all([data.close(), heldOut.close()]));
 const SETTINGS: TrainingSettings = {
   ...{ length: { steps: 20 }, batch: 128, microBatch: 32, sequence: 16, ramp: 0.5 },
   schedule: { kind: "cosine", rate: 0.05, warmUp: 0.1, coolDown: 0.4 },
-  ...{ weightDecay: 0.1, clip: 1, seed: 3 },
+  ...{ weightDecay: 0.1, clip: 1, seed: 3, optimizer: "adamw", muonRate: 0.5, average: 0 },
 };
 
 interface Run {
@@ -42,7 +43,7 @@ async function training(
     output = join(dir, `run${folders++}`),
     resume = false,
     runtime = new FakeRuntime(50),
-    each = (_: TrainingEvent) => {},
+    each = (_: TrainingEvent): void | Promise<void> => {},
   } = {},
 ): Promise<Run> {
   mkdirSync(output, { recursive: true });
@@ -88,12 +89,25 @@ async function training(
   try {
     for await (const event of run(parts, state)) {
       events.push(event);
-      each(event);
+      await each(event);
     }
   } catch (caught) {
     error = caught;
   }
   return { runtime, output, events, error };
+}
+
+/** Of the only tensor. */
+async function readWeights(folder: string): Promise<number[]> {
+  const { tensors, path } = await readSafetensors(join(folder, "model.safetensors"));
+  const { offset, bytes, dtype } = tensors.get("table.weight")!;
+  const data = readFileSync(path).subarray(offset, offset + bytes);
+  if (dtype === "F32") return Array.from({ length: bytes / 4 }, (_, i) => data.readFloatLE(4 * i));
+  const wide = new DataView(new ArrayBuffer(4));
+  return Array.from({ length: bytes / 2 }, (_, i) => {
+    wide.setUint16(0, data.readUInt16LE(2 * i));
+    return wide.getFloat32(0);
+  });
 }
 
 const steps = ({ events }: Pick<Run, "events">) =>
@@ -103,7 +117,7 @@ const timeless = (events: readonly TrainingEvent[]) =>
   events.map((event) => ({ ...event, seconds: 0, tokensPerSecond: 0, path: undefined, model: undefined }));
 const bits = async (runtime: FakeRuntime) =>
   Promise.all(
-    (["parameter", "momentum", "variance"] as const).map(async (of) =>
+    (["parameter", "momentum", "variance", "average"] as const).map(async (of) =>
       Buffer.from((await runtime.read("", of)).buffer).toString("hex"),
     ),
   );
@@ -177,6 +191,45 @@ test.each([
   expect(timeless(log!)).toEqual(timeless(expected!));
   const weights = [output, whole.output].map((folder) => readFileSync(join(folder, "model", "model.safetensors")));
   expect(weights[0]!.equals(weights[1]!)).toBe(true);
+});
+
+test("weights are averaged over the end of a run, later ones weighing more; the model has their mean, checkpoints have not", async () => {
+  const settings = { ...SETTINGS, ramp: 0, average: 0.25 };
+  const seen: Float32Array[] = [];
+  const runtime = new FakeRuntime(50);
+  const each = async (event: TrainingEvent) => {
+    if (event.type === "step") seen.push(await runtime.read("", "parameter"));
+  };
+  const whole = await training({ settings, recorded: { ...settings } }, { runtime, each });
+  // Of the last five of twenty steps: a quarter of that end is 1.25 steps.
+  const weights = [4, 3, 2, 1, 0].map((ago) => (1 + 1 / 1.25) ** -ago);
+  const total = weights.reduce((a, b) => a + b);
+  const mean = (i: number) => weights.reduce((sum, weight, k) => sum + (weight / total) * seen[15 + k]![i]!, 0);
+  const model = await readWeights(join(whole.output, "model"));
+  const last = await readWeights(join(whole.output, "step-00000020"));
+  for (let i = 0; i < 2500; i++) {
+    expect(Math.abs(model[i]! - mean(i))).toBeLessThan(2 ** -7 * Math.abs(mean(i)) + 1e-6); // bf16
+    expect(last[i]).toBe(seen[19]![i]);
+  }
+  expect(whole.events.slice(-3)).toMatchObject([
+    { type: "sample", step: 20 },
+    { type: "evaluation", step: 20, averaged: true },
+    { type: "end" },
+  ]);
+  // Interrupted within that end.
+  const output = join(dir, `run${folders++}`);
+  const controller = new AbortController();
+  const interrupt = (event: TrainingEvent) => {
+    if (event.type === "step" && event.step === 18) controller.abort();
+  };
+  await training({ settings, recorded: { ...settings }, signal: controller.signal }, { output, each: interrupt });
+  const second = await training({ settings, recorded: { ...settings } }, { output, resume: true });
+  expect(await bits(second.runtime)).toEqual(await bits(runtime));
+});
+
+test("both optimizers' rates rise and fall together", async () => {
+  const { runtime } = await training();
+  expect(runtime.steps.map(({ rate, muonRate }) => muonRate! / rate)).toEqual(Array(20).fill(expect.closeTo(10, 9)));
 });
 
 test("a signal has the step ended and saved, and the run goes on from there", async () => {

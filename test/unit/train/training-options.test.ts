@@ -26,6 +26,9 @@ test.each<[Partial<TrainOptions>, string, RegExp]>([
   [{ batch: 64, sequence: 65 }, "sequence", /^sequence: expected at most microBatch \(64\), got 65$/],
   [{ sequence: 1 }, "sequence", /^sequence: expected a whole number from 2 to/],
   [{ batch: 1 }, "batch", /from 2 to/],
+  [{ muonRate: 0.02 }, "muonRate", /^muonRate: Muon's rate, and the optimizer is adamw$/],
+  [{ optimizer: "sgd" as never }, "optimizer", /^optimizer: expected one of adamw, muon, got "sgd"$/],
+  [{ average: 1.5 }, "average", /^average: expected .* from 0 to 1, got 1.5$/],
   [{ seed: 2 ** 32 }, "seed", /from 0 to 4294967295, got 4294967296/],
 ])("%j is refused", (options, option, message) => {
   expect(() => settingsOf(options)).toThrow(
