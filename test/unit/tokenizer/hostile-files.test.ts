@@ -202,9 +202,9 @@ describe("tokenizer.json of text", () => {
       "prepend_scheme first",
     ],
     [
-      "a regular expression in a normalizer",
-      (f) => (f.normalizer = { type: "Replace", pattern: { Regex: "a" }, content: "" }),
-      "Replace",
+      "an anchor in a normalizer's pattern that is not translated",
+      (f) => (f.normalizer = { type: "Replace", pattern: { Regex: "\\Ga" }, content: "" }),
+      "normalizer: the pattern uses \\G",
     ],
     ["nothing that comes first", (f) => (f.normalizer = { type: "Prepend", prepend: "" }), "Prepend"],
   ];
@@ -246,7 +246,10 @@ describe("a pattern that is not the engine's", () => {
   test("one whose matches need more stack than there is", async () => {
     const tokenizer = await withPattern({ Regex: "(?:a|bc)+" });
     expect(() => tokenizer.encode("a".repeat(3e7))).toThrow(
-      expect.objectContaining({ code: "ERR_TOKENIZER_INVALID", message: expect.stringContaining("cannot cut") }),
+      expect.objectContaining({
+        code: "ERR_TOKENIZER_INVALID",
+        message: expect.stringContaining("cannot be sought in"),
+      }),
     );
   });
 });
@@ -323,7 +326,7 @@ describe("split patterns", () => {
       const refused = expect.objectContaining({
         code: "ERR_TOKENIZER_INVALID",
         message: expect.stringMatching(
-          /pattern cannot cut this text behind 0 characters, at "\.aaa.*tries too many ways/,
+          /pattern cannot be sought in this text behind 0 characters, at "\.aaa.*tries too many ways/,
         ),
       });
       expect(() => tokenizer.encode(text)).toThrow(refused);
