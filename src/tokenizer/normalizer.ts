@@ -84,7 +84,10 @@ export function normalizationBy(steps: readonly AnyStep[]): Normalization {
       return stages.reduce((before, stage) => stage(before), text);
     } catch (cause) {
       if (!(cause instanceof RangeError)) throw cause; // V8's, which has no string of 2²⁹ characters
-      throw new QuipuError("ERR_USAGE", "text: too long once it is normalized: take it in parts", { cause, option: "text" });
+      throw new QuipuError("ERR_USAGE", "text: too long once it is normalized: take it in parts", {
+        cause,
+        option: "text",
+      });
     }
   };
 }
