@@ -20,6 +20,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   define(exports, classes->encodeStream, "EncodeStream", EncodeStreamWrap::define(env));
   define(exports, classes->trainer, "TokenizerTrainer", TrainerWrap::define(env));
   env.SetInstanceData<Classes>(classes);
+  exports.Set("normalize", Napi::Function::New(env, guardedFunction<normalize>, "normalize"));
   exports.Set("openPrepared", Napi::Function::New(env, guardedFunction<openPrepared>, "openPrepared"));
   exports.Set("makePrepared", Napi::Function::New(env, guardedFunction<makePrepared>, "makePrepared"));
   exports.Set("describePrepared", Napi::Function::New(env, guardedFunction<describePrepared>, "describePrepared"));

@@ -1,10 +1,11 @@
-"""tiktoken and tokenizers on the corpora of run.js: MB/s of the best pass, on one thread. Prints one JSON object."""
+"""tiktoken, tokenizers and sentencepiece on the corpora of run.js: MB/s of the best pass, on one thread. Prints one JSON object."""
 
 import base64
 import json
 import sys
 import time
 
+import sentencepiece
 import tiktoken
 from tokenizers import Tokenizer
 
@@ -23,9 +24,12 @@ def best(size, run):
             return size / fastest / 1e6
 
 
-with open(settings["ranks"], "rb") as file:
-    ranks = {base64.b64decode(token): int(rank) for token, rank in (line.split() for line in file)}
-ours = tiktoken.Encoding("bench", pat_str=settings["pattern"], mergeable_ranks=ranks, special_tokens={})
+ours = None
+if settings["ranks"]:
+    with open(settings["ranks"], "rb") as file:
+        ranks = {base64.b64decode(token): int(rank) for token, rank in (line.split() for line in file)}
+    ours = tiktoken.Encoding("bench", pat_str=settings["pattern"], mergeable_ranks=ranks, special_tokens={})
+pieces = sentencepiece.SentencePieceProcessor(model_file=settings["model"]) if settings["model"] else None
 theirs = Tokenizer.from_file(settings["json"]) if settings["json"] else None
 
 
@@ -39,6 +43,11 @@ def with_tiktoken(texts):
         ours.encode_ordinary(text)
 
 
+def with_sentencepiece(texts):
+    for text in texts:
+        pieces.encode(text)
+
+
 encode = {}
 for name, corpus in settings["corpora"].items():
     texts, size = corpus["texts"], corpus["bytes"]
@@ -50,9 +59,10 @@ for name, corpus in settings["corpora"].items():
         few.append(text)
         some += len(text.encode())
     encode[name] = {
-        "tiktoken": best(size, lambda: with_tiktoken(texts)),
+        "tiktoken": best(size, lambda: with_tiktoken(texts)) if ours else None,
+        "sentencepiece": best(size, lambda: with_sentencepiece(texts)) if pieces else None,
         "tokenizers": best(some, lambda: with_tokenizers(few)) if theirs else None,
     }
 whole = "\n".join(settings["corpora"]["prose"]["texts"])
-ids = ours.encode_ordinary(whole)
-print(json.dumps({"encode": encode, "decode": best(len(whole.encode()), lambda: ours.decode(ids))}))
+ids = ours.encode_ordinary(whole) if ours else None
+print(json.dumps({"encode": encode, "decode": best(len(whole.encode()), lambda: ours.decode(ids)) if ours else None}))

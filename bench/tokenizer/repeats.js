@@ -2,9 +2,10 @@
 //
 //   node bench/tokenizer/repeats.js [--sampled 20000] [tokenizer.json …]
 //
-// All units of one and two bytes, whether UTF-8 or not, and some of three and four; through Llama 3's tokenizer.json and o200k,
-// or through the files that are named. Those that look slow are measured again, in turn with prose, and the least of passes counts.
+// All units of one and two bytes, whether UTF-8 or not (where tokens are text: those that are), and some of three and four; through Llama
+// 3's tokenizer.json and o200k, or through the files that are named. Those that look slow are measured again, in turn with prose, and the least of passes counts.
 // Ends with exit status 1 where one takes more than three times prose.
+import { isUtf8 } from "node:buffer";
 import { cpus } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,7 +14,7 @@ import { loadEncoding, loadTokenizer } from "../../dist/index.js";
 import { corporaOf } from "./corpora.js";
 
 const MOST = 3;
-const [SHORT, LONG] = [2 ** 14, 2 ** 18];
+const [SHORT, LONG] = [12 * 1024, 12 * 2 ** 14]; // of whole units of up to four bytes
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const { values, positionals } = parseArgs({
   options: { sampled: { type: "string", default: "20000" } },
@@ -58,12 +59,22 @@ function* units() {
   }
 }
 
+function takesBytes(tokenizer) {
+  try {
+    return tokenizer.count(Uint8Array.of(0xff)) > 0;
+  } catch {
+    return false;
+  }
+}
+
 function measure(name, tokenizer) {
   inTurn(tokenizer, [prose], 3);
   const [usual] = inTurn(tokenizer, [prose], 5);
   const suspects = [];
   let count = 0;
+  const isText = !takesBytes(tokenizer);
   for (const unit of units()) {
+    if (isText && !isUtf8(run(unit, SHORT))) continue;
     count++;
     const [once] = inTurn(tokenizer, [run(unit, SHORT)], 1);
     if (once > 2 * usual) suspects.push(unit);

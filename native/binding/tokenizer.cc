@@ -78,6 +78,14 @@ tokenizer::EncodeOptions encodeOptions(const Arguments& arguments, size_t at, co
   return options;
 }
 
+// normalize(text, steps) → string
+Napi::Value normalize(const Napi::CallbackInfo& info) {
+  const Arguments arguments(info, "normalize(text, steps)");
+  const auto [text, steps] = arguments.read<std::string, Napi::Array>();
+  const std::string normalized = normalizerOf(arguments, 1, steps).apply(text);
+  return toString(info.Env(), {reinterpret_cast<const uint8_t*>(normalized.data()), normalized.size()});
+}
+
 Napi::Function VocabularyWrap::define(Napi::Env env) {
   return DefineClass(env, "Vocabulary",
                      {method<&VocabularyWrap::document>("document"), method<&VocabularyWrap::problem>("problem"),
@@ -235,12 +243,14 @@ Napi::Value TokenizerWrap::count(const Napi::CallbackInfo& info) {
   });
 }
 
-// parts(text, allowed, refusesOthers, beginning) → { text?: ArrayBuffer, parts: ArrayBuffer of (start, end, id or -1)
+// parts(text, passes, allowed, refusesOthers, beginning) → { text?: ArrayBuffer, parts: ArrayBuffer of (start, end, id
+// or -1)
 // }: places in bytes, of the text that was given or of the one that it is normalized to
 Napi::Value TokenizerWrap::parts(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
-    const Arguments arguments(info, "parts(text, allowed, refusesOthers, beginning)");
+    const Arguments arguments(info, "parts(text, passes, allowed, refusesOthers, beginning)");
+    const auto [passes] = arguments.read<Whole<0, 2>>(1);
     std::vector<int32_t> parts;
     tokenizer::GrowingBuffer<uint8_t> normalized;
     const bool isAsIs = tokenizer_->normalizer().isIdentity();
@@ -260,7 +270,8 @@ Napi::Value TokenizerWrap::parts(const Napi::CallbackInfo& info) {
       parts.push_back(static_cast<int32_t>(start + bytes));
       parts.push_back(isText ? -1 : static_cast<int32_t>(tokenizer_->added().list()[part.token].id));
     };
-    check(env, tokenizer_->parts(text, encodeOptions(arguments, 1, *tokenizer_), {}, each));
+    check(env, tokenizer_->parts(text, encodeOptions(arguments, 2, *tokenizer_), {}, each,
+                                 static_cast<tokenizer::TextTokenizer::Passes>(passes)));
     auto value = Napi::Object::New(env);
     value.Set("parts", toArrayBuffer(env, parts.data(), parts.size() * sizeof(int32_t)));
     if (!isAsIs) value.Set("text", toArrayBuffer(env, normalized.contents().data(), normalized.size()));
@@ -306,11 +317,12 @@ Napi::Value TokenizerWrap::decodeBytes(const Napi::CallbackInfo& info) {
   });
 }
 
-// bytesOf(id, first) → ArrayBuffer; `first`: at the beginning of a text
+// bytesOf(id, first) → ArrayBuffer, null for an id without a token; `first`: at the beginning of a text
 Napi::Value TokenizerWrap::bytesOf(const Napi::CallbackInfo& info) {
   const Arguments arguments(info, "bytesOf(id, first)");
   const auto [id, first] = arguments.read<Size, bool>();
   if (id >= tokenizer_->vocabSize()) arguments.wrong(0, "an id of the vocabulary");
+  if (!tokenizer_->isThere(static_cast<uint32_t>(id))) return info.Env().Null();
   if (first) {
     const std::string text = tokenizer_->firstBytesOf(static_cast<uint32_t>(id));
     return toArrayBuffer(info.Env(), text.data(), text.size());

@@ -16,6 +16,8 @@
 
 namespace quipu::binding {
 
+Napi::Value normalize(const Napi::CallbackInfo& info);
+
 class VocabularyWrap : public Wrapped<VocabularyWrap> {
  public:
   static constexpr napi_type_tag kTag = {0x71756970755f0007, 0x766f636162000000};

@@ -74,15 +74,16 @@ std::vector<tokenizer::NormalizerStep> normalizerSteps(Elements list) {
   return steps;
 }
 
-// [id, text, flags] of each.
+// [id, text, flags, what is sought or null] of each.
 std::vector<tokenizer::AddedToken> addedTokens(Elements list) {
   std::vector<tokenizer::AddedToken> added;
   while (list.areLeft()) {
     const auto id = static_cast<uint32_t>(list.next<Id>());
     auto text = list.next<std::string>();
-    const auto flags = list.next<Whole<0, 63>>();
+    const auto flags = list.next<Whole<0, 31>>();
     const auto has = [flags](size_t bit) { return (flags >> bit & 1) != 0; };
-    added.push_back({id, std::move(text), has(0), has(1), has(2), has(3), has(4), has(5)});
+    added.push_back({id, std::move(text), has(0), has(1), has(2), has(3), has(4)});
+    added.back().sought = list.next<std::optional<std::string>>();
   }
   return added;
 }
@@ -109,13 +110,16 @@ tokenizer::Unknown unknownOf(Elements list) {
   return unknown;
 }
 
-// [bytes, stripped, strips, droppedInFirst], then from and to of each replacement
+// [bytes, stripped, strips, droppedInFirst, onlyPrefix, untilText, keepsValid], then from and to of each replacement
 tokenizer::Decoding::Steps decodingSteps(Elements list) {
   tokenizer::Decoding::Steps steps;
   steps.bytes = list.next<bool>();
   steps.stripped = list.next<std::string>();
   steps.strips = static_cast<uint32_t>(list.next<Whole<0, UINT16_MAX>>());
   steps.droppedInFirst = list.next<std::string>();
+  steps.onlyPrefix = list.next<bool>();
+  steps.untilText = list.next<bool>();
+  steps.keepsValid = list.next<bool>();
   while (list.areLeft()) {
     auto from = list.next<std::string>();
     steps.replacements.emplace_back(std::move(from), list.next<std::string>());
@@ -126,6 +130,10 @@ tokenizer::Decoding::Steps decodingSteps(Elements list) {
 
 }  // namespace
 
+tokenizer::Normalizer normalizerOf(const Arguments& arguments, size_t index, Napi::Array list) {
+  return tokenizer::Normalizer(normalizerSteps({arguments, index, list, "a kind of step and two values for it each"}));
+}
+
 tokenizer::TextTokenizerParts tokenizerParts(const Arguments& arguments, bool ofCharacters) {
   const auto [pattern, wholePieces, normalizer, added, marks, unknown, decoding] =
       arguments
@@ -134,16 +142,15 @@ tokenizer::TextTokenizerParts tokenizerParts(const Arguments& arguments, bool of
   if (pattern >= 0 && ofCharacters) arguments.wrong(1, "-1, as tokens are text");
   if (marks && !ofCharacters) arguments.wrong(5, "nothing, as tokens are bytes");
   tokenizer::TextTokenizerParts parts{
-      .normalizer = tokenizer::Normalizer(
-          normalizerSteps({arguments, 3, normalizer, "a kind of step and two values for it each"})),
-      .added = addedTokens({arguments, 4, added, "an id of 24 bits, a text and six flags each"})};
+      .normalizer = normalizerOf(arguments, 3, normalizer),
+      .added = addedTokens({arguments, 4, added, "an id of 24 bits, a text, five flags, and a text or null each"})};
   if (pattern >= 0) parts.pattern = static_cast<tokenizer::Pattern>(pattern);
   if (marks) readMarks({arguments, 5, *marks, "a character, two flags and a number up to 2"}, parts);
   parts.encoding.wholePieces = wholePieces;
   parts.encoding.unknown = unknownOf({arguments, 6, unknown, "a flag, an id or -1, and a flag"});
   if (decoding) {
     parts.decoding = decodingSteps(
-        {arguments, 7, *decoding, "a flag, a text, a number, a text, and two texts for each replacement"});
+        {arguments, 7, *decoding, "a flag, a text, a number, a text, three flags, and two texts for each replacement"});
   }
   return parts;
 }

@@ -10,4 +10,7 @@ namespace quipu::binding {
 // `pattern` is -1 for none; `marks` and `decoding` may be nothing. `ofCharacters`: the vocabulary's tokens are text.
 tokenizer::TextTokenizerParts tokenizerParts(const Arguments& arguments, bool ofCharacters);
 
+// The steps of a list, which is argument number `index`.
+tokenizer::Normalizer normalizerOf(const Arguments& arguments, size_t index, Napi::Array list);
+
 }  // namespace quipu::binding

@@ -27,7 +27,8 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalizer& norma
   for (uint32_t i = 0; i < tokens_.size(); ++i) last[tokens_[i].text] = i;
   std::vector<std::string> texts;  // by which they are found
   for (const AddedToken& token : tokens_) {
-    texts.push_back(token.normalized && !token.verbatim ? normalizer.apply(token.text) : token.text);
+    const bool isSought = token.normalized && !token.sought;
+    texts.push_back(isSought ? normalizer.apply(token.text) : token.sought.value_or(token.text));
   }
   for (const Pass pass : {kRaw, kNormalized}) {
     std::vector<std::pair<std::string_view, uint32_t>> sorted;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,7 +23,7 @@ struct AddedToken {
   bool stripRight = false;  // white space after it belongs to it
   bool singleWord = false;  // not beside a character of a word
   bool normalized = false;
-  bool verbatim = false;  // of those: found in normalized text as it is, not normalized itself
+  std::optional<std::string> sought = {};  // of those: what is found in normalized text; default `text`, normalized
 };
 
 // A part of a text: plain text, or an added token, as an index into the list.

@@ -50,15 +50,18 @@ std::string_view textOf(std::span<const uint8_t> bytes) {
 
 }  // namespace
 
+std::string Decoding::inText(std::string_view token) const {
+  std::string text(token);
+  for (const auto& [from, to] : steps_.replacements) {
+    if (text.find(from) != std::string::npos) text = replaced(text, from, to);
+  }
+  return text;
+}
+
 void Decoding::add(std::span<const uint8_t> token) {
   const auto id = static_cast<uint32_t>(tokens_.size());
-  std::string_view text = textOf(token);
-  std::string storage;
-  for (const auto& [from, to] : steps_.replacements) {
-    if (text.find(from) == std::string_view::npos) continue;
-    storage = replaced(text, from, to);
-    text = storage;
-  }
+  const std::string_view written = textOf(token);
+  const std::string text = inText(written);
   const auto byte = steps_.bytes ? byteOf(text) : std::nullopt;
   tokens_.push_back({static_cast<uint32_t>(blob_.size()), 0, byte.has_value(), !token.empty()});
   if (byte) {
@@ -68,8 +71,11 @@ void Decoding::add(std::span<const uint8_t> token) {
   }
   tokens_.back().bytes = static_cast<uint32_t>(blob_.size()) - tokens_.back().start;
   const std::string& dropped = steps_.droppedInFirst;
-  if (!dropped.empty() && textOf(token).find(dropped) != std::string_view::npos) {
-    firsts_.emplace_back(id, replaced(textOf(token), dropped, {}));
+  if (dropped.empty()) return;
+  if (steps_.onlyPrefix) {
+    if (written.starts_with(dropped)) firsts_.emplace_back(id, inText(written.substr(dropped.size())));
+  } else if (written.find(dropped) != std::string_view::npos) {
+    firsts_.emplace_back(id, replaced(written, dropped, {}));
   }
 }
 
@@ -98,14 +104,21 @@ void Decoding::Text::add(uint32_t id) {
       append(textOf(decoding_.bytesOf(id)), out_);
     }
   }
-  isFirst_ = false;
+  isFirst_ = isFirst_ && decoding_.steps_.untilText && out_.size() == 0;
 }
 
 void Decoding::Text::endRun() {
   const auto bytes = out_.contents().subspan(run_);
   if (lossy_ && validUtf8(bytes.data(), bytes.size()) < bytes.size()) {
+    const std::string run(textOf(bytes));
+    const auto* const p = reinterpret_cast<const uint8_t*>(run.data());
     out_.truncate(run_);
-    for (size_t i = 0; i < bytes.size(); ++i) append("\xef\xbf\xbd", out_);
+    for (size_t at = 0; at < run.size(); ++at) {
+      const size_t valid = decoding_.steps_.keepsValid ? validUtf8(p + at, run.size() - at) : 0;
+      append(std::string_view(run).substr(at, valid), out_);
+      at += valid;
+      if (at < run.size()) append("\xef\xbf\xbd", out_);
+    }
   }
   run_ = kNone;
 }

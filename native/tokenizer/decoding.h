@@ -17,9 +17,12 @@ class Decoding {
   struct Steps {
     std::vector<std::pair<std::string, std::string>> replacements;  // in each token, one after the other
     bool bytes = false;                                             // tokens <0x00> to <0xFF> are bytes
+    bool keepsValid = false;                                        // those that are UTF-8, where others beside are not
     std::string stripped;                                           // a character,
     uint32_t strips = 0;                                            // as many of which go at the start of the text
-    std::string droppedInFirst;  // a character that goes wherever it is in the first token
+    std::string droppedInFirst;  // a character that goes wherever it is in the first token,
+    bool onlyPrefix = false;     // or only where that begins with it, once;
+    bool untilText = false;      // and, as long as that leaves no text, in the next, too
   };
 
   explicit Decoding(Steps steps) : steps_(std::move(steps)) {}
@@ -30,9 +33,11 @@ class Decoding {
   // Its bytes in a text, or at its beginning.
   std::span<const uint8_t> bytesOf(uint32_t id) const;
   std::string firstBytesOf(uint32_t id) const;
+  // Whether there is a token: of text, which may be none.
+  bool isThere(uint32_t id) const { return tokens_[id].isThere; }
 
-  // Appends text: begin(), each id, end(). `lossy`: bytes that are no UTF-8 become U+FFFD, one for each byte of the
-  // run of tokens that they are of, as in tokenizers.
+  // Appends text: begin(), each id, end(). `lossy`: bytes that are no UTF-8 become U+FFFD, one for each byte, as in
+  // SentencePiece; without `keepsValid` for each of the run of tokens that they are of, as in tokenizers.
   class Text {
    public:
     Text(const Decoding& decoding, bool lossy, GrowingBuffer<uint8_t>& out)
@@ -51,6 +56,8 @@ class Decoding {
   };
 
  private:
+  std::string inText(std::string_view token) const;
+
   struct Token {
     uint32_t start, bytes;  // of what it is in a text
     bool isByte, isThere;

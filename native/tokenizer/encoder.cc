@@ -10,7 +10,7 @@ namespace quipu::tokenizer {
 
 namespace {
 
-constexpr uint32_t kIdBits = 24;
+constexpr uint32_t kIdBits = 24, kId = (1u << kIdBits) - 1;
 
 template <typename T>
 Freed<T> zeroed(size_t count) {
@@ -19,13 +19,21 @@ Freed<T> zeroed(size_t count) {
   return memory;
 }
 
+// The first place for a T at p or behind it.
+template <typename T>
+T* aligned(uint8_t* p) {
+  const auto address = reinterpret_cast<uintptr_t>(p);
+  return reinterpret_cast<T*>(p + (-address & (alignof(T) - 1)));
+}
+
 }  // namespace
 
 Encoder::Encoder(std::shared_ptr<const Tables> tables, const EncoderOptions& options)
     : tables_(std::move(tables)),
       options_(options),
       bpe_(*tables_),
-      cache_(zeroed<CachedPiece>(kCached)),
+      cacheMemory_(zeroed<uint8_t>((kCached + 1) * sizeof(Cached))),
+      cache_(aligned<Cached>(cacheMemory_.get())),
       cacheOfLong_(zeroed<CachedLongPiece>(kCachedLong)) {}
 
 void Encoder::encode(Pattern pattern, const Range& range, IdSink& out) {
@@ -74,7 +82,7 @@ void Encoder::encodeBy(PieceEnd pieceEnd, const Range& range, IdSink& sink) {
   constexpr size_t kTogether = 32;
   const uint8_t *text = range.start, *starts[kTogether + 1];
   Key keys[kTogether];
-  CachedPiece* places[kTogether];
+  Cached* places[kTogether];
   while (text < range.stop) {
     size_t count = 0;
     starts[0] = text;
@@ -104,23 +112,38 @@ void Encoder::encodePiece(const uint8_t* piece, size_t bytes, IdSink& sink) {
 }
 
 // Writes up to `bytes` ids, and may write kCachedIds at `out` in any case.
-inline uint32_t* Encoder::encodeCut(Key key, CachedPiece& cached, const uint8_t* piece, size_t bytes, uint32_t* out) {
-  if (cached.key == key) {
-    memcpy(out, cached.ids, sizeof cached.ids);
-    out[0] &= (1u << kIdBits) - 1;
-    return out + (cached.ids[0] >> kIdBits);
+inline uint32_t* Encoder::encodeCut(Key key, Cached& cached, const uint8_t* piece, size_t bytes, uint32_t* out) {
+  if (cached.few[0].key == key) {
+    const uint32_t first = cached.many.ids[0], count = first >> kIdBits;
+    memcpy(out, cached.few[0].ids, sizeof cached.few[0].ids);
+    out[0] = first & kId;
+    if (count > kFewIds) memcpy(out, cached.many.ids, sizeof cached.many.ids), out[0] = first & kId;
+    return out + count;
   }
   return bytes <= kShort ? encodeShort(key, cached, piece, bytes, out) : encodeLong(piece, bytes, out);
 }
 
-uint32_t* Encoder::encodeShort(Key key, CachedPiece& cached, const uint8_t* piece, size_t bytes, uint32_t* out) {
+uint32_t* Encoder::encodeShort(Key key, Cached& cached, const uint8_t* piece, size_t bytes, uint32_t* out) {
+  auto& [first, second] = cached.few;
+  if (second.key == key) {
+    std::swap(first, second);
+    memcpy(out, first.ids, sizeof first.ids);
+    out[0] &= kId;
+    return out + (first.ids[0] >> kIdBits);
+  }
   uint32_t* const end = encodeUncached(piece, bytes, out);
   const auto count = static_cast<uint32_t>(end - out);
-  if (count >= 1 && count <= kCachedIds) {
-    cached.key = key;
-    memcpy(cached.ids, out, count * sizeof(uint32_t));
-    cached.ids[0] |= count << kIdBits;
+  if (count == 0 || count > kCachedIds) return end;
+  const uint32_t before = first.ids[0] >> kIdBits;
+  uint32_t* ids = second.ids;
+  if (count > kFewIds || before > kFewIds || before == 0) {
+    first.key = key;
+    ids = cached.many.ids;
+  } else {
+    second.key = key;
   }
+  memcpy(ids, out, count * sizeof(uint32_t));
+  ids[0] |= count << kIdBits;
   return end;
 }
 

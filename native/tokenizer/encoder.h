@@ -59,16 +59,27 @@ class Encoder {
  private:
   // Text in many languages, or much text in one, has more than a hundred thousand words.
   static constexpr size_t kCached = 1 << 17;
-  static constexpr size_t kCachedIds = 4;
+  static constexpr size_t kFewIds = 4, kCachedIds = 12;
 
-  // A piece of at most kShort bytes and its 1 to 4 ids; the count is in the upper bits of the first.
-  struct CachedPiece {
+  // A piece of at most kShort bytes and its ids; the count is in the upper bits of the first.
+  struct FewIds {
+    Key key;
+    uint32_t ids[kFewIds];
+  };
+  struct ManyIds {
     Key key;
     uint32_t ids[kCachedIds];
   };
+  // What is known at a place, in one line of memory: two pieces of few ids each, the one that was asked for last first,
+  // or one of many. Where the second's key would be, that has ids of 24 bits, which are no key, as those end with a
+  // length.
+  union alignas(64) Cached {
+    FewIds few[2];
+    ManyIds many;
+  };
 
   // A longer one: words of scripts that take two or three bytes a letter.
-  static constexpr size_t kLong = 46, kLongIds = 16, kCachedLong = 1 << 13;
+  static constexpr size_t kLong = 46, kLongIds = 16, kCachedLong = 1 << 14;
   struct CachedLongPiece {
     uint64_t hash;
     uint8_t size, count;
@@ -78,7 +89,7 @@ class Encoder {
 
  public:
   // Bytes of the caches. They are zeroed lazily: pages take memory once they are touched.
-  static constexpr size_t kCacheBytes = kCached * sizeof(CachedPiece) + kCachedLong * sizeof(CachedLongPiece);
+  static constexpr size_t kCacheBytes = kCached * sizeof(Cached) + kCachedLong * sizeof(CachedLongPiece);
 
  private:
   // `pieceEnd(start, end)` is where the piece ends that begins at `start`.
@@ -88,18 +99,19 @@ class Encoder {
   static Key keyOf(const uint8_t* piece, size_t bytes) {
     return bytes <= kShort ? shortKey(piece, bytes) : Key{~0ull, ~0ull};
   }
-  CachedPiece& placeOf(Key key) { return cache_[hashOf(key) & (kCached - 1)]; }
-  uint32_t* encodeCut(Key key, CachedPiece& cached, const uint8_t* piece, size_t bytes, uint32_t* out);
+  Cached& placeOf(Key key) { return cache_[hashOf(key) & (kCached - 1)]; }
+  uint32_t* encodeCut(Key key, Cached& cached, const uint8_t* piece, size_t bytes, uint32_t* out);
   uint32_t* encodeUncached(const uint8_t* piece, size_t bytes, uint32_t* out);
   uint32_t* encodeCharacters(const uint8_t* piece, size_t bytes, uint32_t* out);
   uint32_t* encodeLong(const uint8_t* piece, size_t bytes, uint32_t* out);
-  uint32_t* encodeShort(Key key, CachedPiece& cached, const uint8_t* piece, size_t bytes, uint32_t* out);
+  uint32_t* encodeShort(Key key, Cached& cached, const uint8_t* piece, size_t bytes, uint32_t* out);
 
   std::shared_ptr<const Tables> tables_;
   EncoderOptions options_;
   Bpe bpe_;
   // Lazily committed: short texts touch few of their pages.
-  Freed<CachedPiece> cache_;
+  Freed<uint8_t> cacheMemory_;
+  Cached* cache_;  // in it, aligned
   Freed<CachedLongPiece> cacheOfLong_;
   std::vector<uint8_t> kept_;  // a piece without the units that the vocabulary lacks
   GrowingBuffer<uint8_t> spaced_;

@@ -39,12 +39,27 @@ const uint8_t* find(const uint8_t* p, const uint8_t* end, const std::string& fro
                                                       : memmem(p, left, from.data(), from.size()));
 }
 
-// How many bytes at the end of text could begin a `from` that goes on behind it.
-size_t beginningAtEnd(const uint8_t* text, size_t bytes, const std::string& from) {
-  for (size_t size = std::min(bytes, from.size() - 1); size > 0; --size) {
-    if (memcmp(text + bytes - size, from.data(), size) == 0) return size;
+// Knuth, Morris and Pratt's: for each beginning of `from`, the longest other one that it ends with.
+std::vector<uint32_t> bordersOf(const std::string& from) {
+  std::vector<uint32_t> borders(from.size());
+  for (size_t i = 1, size = 0; i < from.size(); ++i) {
+    while (size > 0 && from[i] != from[size]) size = borders[size - 1];
+    if (from[i] == from[size]) ++size;
+    borders[i] = static_cast<uint32_t>(size);
   }
-  return 0;
+  return borders;
+}
+
+// How many bytes at the end of a text without a `from` could begin one that goes on behind it.
+size_t beginningAtEnd(const uint8_t* text, size_t bytes, const NormalizerStep& step) {
+  const std::string& from = step.from;
+  size_t size = 0;
+  for (size_t at = bytes - std::min(bytes, from.size() - 1); at < bytes; ++at) {
+    const auto byte = static_cast<char>(text[at]);
+    while (size > 0 && byte != from[size]) size = step.borders[size - 1];
+    if (byte == from[size]) ++size;
+  }
+  return size;
 }
 
 size_t replace(const NormalizerStep& step, const Part& part, Out& out) {
@@ -57,7 +72,7 @@ size_t replace(const NormalizerStep& step, const Part& part, Out& out) {
     p = found + step.from.size();
   }
   const auto left = static_cast<size_t>(end - p);
-  const size_t held = part.goesOn ? beginningAtEnd(p, left, step.from) : 0;
+  const size_t held = part.goesOn ? beginningAtEnd(p, left, step) : 0;
   append(p, left - held, out);
   return part.bytes - held;
 }
@@ -152,7 +167,25 @@ size_t applyStep(const NormalizerStep& step, const Part& part, bool& begun, Out&
 
 }  // namespace
 
+Normalizer::Normalizer(std::vector<NormalizerStep> steps) : steps_(std::move(steps)) {
+  for (NormalizerStep& step : steps_) step.borders = bordersOf(step.from);
+}
+
+// In parts, so that what each step makes of a long text is not all there at the same time. A part of which little is
+// taken is too short for what it holds.
 size_t Normalizer::Stretch::push(const uint8_t* text, size_t bytes, bool goesOn, Out& out) {
+  size_t done = 0, most = kLongPiece;
+  while (bytes - done > most) {
+    size_t end = done + most;
+    while ((text[end] & 0xc0) == 0x80) --end;
+    const size_t taken = pushPart(text + done, end - done, true, out);
+    done += taken;
+    most = taken < most / 2 ? 2 * most : kLongPiece;
+  }
+  return done + pushPart(text + done, bytes - done, goesOn, out);
+}
+
+size_t Normalizer::Stretch::pushPart(const uint8_t* text, size_t bytes, bool goesOn, Out& out) {
   const size_t last = steps_.size() - 1;
   const auto madeBy = [&](size_t i) -> Out& { return i == last ? out : states_[i + 1].held; };
   const size_t taken = applyStep(steps_[0], {text, bytes, goesOn}, states_[0].begun, madeBy(0));

@@ -29,11 +29,12 @@ struct NormalizerStep {
   Form form = Form::kNfc;
   std::string from = {}, to = {};
   bool left = false, right = false;
+  std::vector<uint32_t> borders = {};  // of kReplace: of each beginning of `from`, how much of it is also its end
 };
 
 class Normalizer {
  public:
-  explicit Normalizer(std::vector<NormalizerStep> steps) : steps_(std::move(steps)) {}
+  explicit Normalizer(std::vector<NormalizerStep> steps);
 
   // Whether text stays as it is.
   bool isIdentity() const { return steps_.empty(); }
@@ -51,6 +52,8 @@ class Normalizer {
     size_t heldBytes() const;
 
    private:
+    size_t pushPart(const uint8_t* text, size_t bytes, bool goesOn, GrowingBuffer<uint8_t>& out);
+
     struct State {
       bool begun = false;           // something has been taken
       GrowingBuffer<uint8_t> held;  // of what the step before has made

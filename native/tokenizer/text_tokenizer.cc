@@ -98,7 +98,8 @@ Status TextTokenizer::check(uint32_t token, const EncodeOptions& options, std::o
                                               ": allow it, or encode it as plain text (special: false)");
 }
 
-Status TextTokenizer::parts(Text text, const EncodeOptions& options, const Progress& progress, EachPart each) const {
+Status TextTokenizer::parts(Text text, const EncodeOptions& options, const Progress& progress, EachPart each,
+                            Passes passes) const {
   Status status;
   GrowingBuffer<uint8_t> normalized;
   Normalizer::Stretch normalization(normalizer_);
@@ -109,7 +110,8 @@ Status TextTokenizer::parts(Text text, const EncodeOptions& options, const Progr
   };
   const bool isAsIs = normalizer_.isIdentity();
   const auto stretch = [&](const Segment& segment) {
-    if (isAsIs && added_.isEmpty(AddedTokens::kNormalized)) return take(text.data, segment, std::nullopt);
+    const bool isWhole = passes == Passes::kRaw || (isAsIs && added_.isEmpty(AddedTokens::kNormalized));
+    if (isWhole) return take(text.data, segment, std::nullopt);
     const Passed passed = segment.start == 0 ? progress.normalized : Passed{};
     const uint8_t* start = text.data + segment.start;
     size_t bytes = segment.end - segment.start;
@@ -121,9 +123,13 @@ Status TextTokenizer::parts(Text text, const EncodeOptions& options, const Progr
     added_.split(AddedTokens::kNormalized, {start, bytes, false, passed.before, passed.from}, sought,
                  [&](const Segment& part) {
                    const uint64_t place = progress.bytes + segment.start + part.start;
-                   take(start, part, isAsIs ? std::optional(place) : std::nullopt);
+                   take(start, part, isAsIs && passes == Passes::kBoth ? std::optional(place) : std::nullopt);
                  });
   };
+  if (passes == Passes::kNormalized) {
+    if (text.bytes > 0) stretch({0, text.bytes, Segment::kText});
+    return status;
+  }
   added_.split(AddedTokens::kRaw, {text.data, text.bytes, false, progress.raw.before, progress.raw.from}, sought,
                [&](const Segment& segment) {
                  if (segment.token == Segment::kText) return stretch(segment);
@@ -291,15 +297,17 @@ Status TextTokenizer::decode(std::span<const int32_t> ids, bool special, bool lo
     return {};
   }
   constexpr size_t kTogether = 256;
-  const uint8_t* blob = tables_->blob();
+  // Known here, as the bytes that are written could be those of this object.
+  const uint8_t* const blob = tables_->blob();
+  const uint32_t *const places = shortBytes_.data(), vocabSize = vocabSize_;
   while (!ids.empty()) {
     const auto some = ids.first(std::min(ids.size(), kTogether));
     ids = ids.subspan(some.size());
     uint8_t *to = out.room(some.size() * kPadding), *start = to;
     for (const int32_t signedId : some) {
       const auto id = static_cast<uint32_t>(signedId);
-      if (id >= vocabSize_) return outside(signedId);
-      const uint32_t place = shortBytes_[id];
+      if (id >= vocabSize) return outside(signedId);
+      const uint32_t place = places[id];
       if ((place & 0xff) != kNotShort) {
         memcpy(to, blob + (place >> 8), kPadding);
         to += place & 0xff;

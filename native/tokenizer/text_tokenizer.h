@@ -97,9 +97,12 @@ class TextTokenizer {
   }
 
   // The parts of valid UTF-8, for callers that cut text: `each` gets what a part is of, the text or one that is
-  // normalized, there as long as the call.
+  // normalized, there as long as the call. Callers that normalize text themselves ask for the passes over added tokens
+  // (AddedTokens::Pass) one by one: kRaw in a whole text, kNormalized in each part that is text, normalized.
   using EachPart = FunctionRef<void(const uint8_t* text, const Segment& part)>;
-  Status parts(Text text, const EncodeOptions& options, const Progress& progress, EachPart each) const;
+  enum class Passes : uint8_t { kBoth, kRaw, kNormalized };
+  Status parts(Text text, const EncodeOptions& options, const Progress& progress, EachPart each,
+               Passes passes = Passes::kBoth) const;
   // Pieces of `text` that end at `ends`.
   Status encodePieces(Text text, std::span<const int32_t> ends, IdSink& out) const;
 
@@ -126,6 +129,8 @@ class TextTokenizer {
   // Of an id in a text, or at its beginning.
   std::span<const uint8_t> bytesOf(uint32_t id) const;
   std::string firstBytesOf(uint32_t id) const;
+  // Whether an id has a token.
+  bool isThere(uint32_t id) const { return decoding_ ? decoding_->isThere(id) : !bytesOf(id).empty(); }
 
  private:
   Status encodeInvalid(Text text, size_t valid, const EncodeOptions& options, const Progress& progress,

@@ -145,8 +145,15 @@ export interface NativeTokenizer {
   vocabSize(): number;
   encode(text: string | Uint8Array, ...options: NativeEncodeOptions): ArrayBuffer;
   count(text: string | Uint8Array, ...options: NativeEncodeOptions): number;
-  /** (start, end, id or −1) of each part of UTF-8 text, in bytes: of the text given, or of what it is normalized to. */
-  parts(text: string | Uint8Array, ...options: NativeEncodeOptions): { text?: ArrayBuffer; parts: ArrayBuffer };
+  /**
+   * (start, end, id or −1) of each part of UTF-8 text, in bytes: of the text given, or of what it is normalized to. `passes` over added
+   * tokens: 0 both; 1 those that are not `normalized`, 2 the others, for who normalizes the text in between.
+   */
+  parts(
+    text: string | Uint8Array,
+    passes: 0 | 1 | 2,
+    ...options: NativeEncodeOptions
+  ): { text?: ArrayBuffer; parts: ArrayBuffer };
   encodePieces(text: Uint8Array, ends: Int32Array): ArrayBuffer;
   /** For each text the buffer of its ids, where they begin in it and their count (f64); the buffers if `keep`. */
   encodeAll(
@@ -157,8 +164,8 @@ export interface NativeTokenizer {
   ): Promise<{ places: ArrayBuffer; ids?: readonly ArrayBuffer[] }>;
   decode(ids: Int32Array, special: boolean): string;
   decodeBytes(ids: Int32Array, special: boolean): ArrayBuffer;
-  /** `first`: at the beginning of a text. */
-  bytesOf(id: number, first: boolean): ArrayBuffer;
+  /** Null for an id without a token. `first`: at the beginning of a text. */
+  bytesOf(id: number, first: boolean): ArrayBuffer | null;
 }
 
 /** One call at a time; a promise where much is held. */
@@ -216,16 +223,21 @@ export interface NativeAddon extends NativePlanningAddon {
     wholePieces: boolean,
     /** A kind of native/tokenizer/normalizer.h and two values for each step, one after another. */
     normalizer: (string | number | boolean)[],
-    /** id, text, flags of each added token, one after another. */
-    added: (number | string)[],
+    /** id, text, flags of each added token, and what is sought in normalized text if that is said; one after another. */
+    added: (number | string | null)[],
     /** Where tokens are text and the engine cuts: mark, everywhere, spaces, prepends (native/tokenizer/mark_cuts.h). */
     marks: (string | number | boolean)[] | null,
     /** What becomes of characters that are no tokens: their bytes, an id or −1, fused (native/tokenizer/encoder.h). */
     unknown: (number | boolean)[],
-    /** Where tokens are text: bytes, stripped, strips, droppedInFirst, and two texts for each replacement (native/tokenizer/decoding.h). */
+    /**
+     * Where tokens are text: bytes, stripped, strips, droppedInFirst, onlyPrefix, untilText, keepsValid, and two texts for each replacement
+     * (native/tokenizer/decoding.h).
+     */
     decoding: (string | number | boolean)[] | null,
   ) => NativeTokenizer;
   EncodeStream: new (tokenizer: NativeTokenizer, ...options: NativeEncodeOptions) => NativeEncodeStream;
+  /** `text` after steps as a Tokenizer's `normalizer` has them. */
+  normalize(text: string, steps: (string | number | boolean)[]): string;
   /** `folder` is where counts go that do not fit `memory`; `runs` are files of counts made before. */
   TokenizerTrainer: new (
     pattern: string,

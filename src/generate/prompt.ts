@@ -89,7 +89,12 @@ export function goesOnWithText(
   tokenizer?: Tokenizer,
 ): boolean {
   const { raw = true, continueFinalMessage = false } = options;
-  if (typeof prompt === "string" ? !raw : isConversation(prompt)) return continueFinalMessage !== false;
+  if (typeof prompt === "string" ? !raw : isConversation(prompt)) {
+    if (continueFinalMessage === false) return false;
+    const name = continueFinalMessage === true ? "content" : continueFinalMessage;
+    const last = typeof prompt === "string" ? { content: prompt } : (prompt as readonly ChatMessage[]).at(-1);
+    return (last as Readonly<Record<string, unknown>> | undefined)?.[name] !== ""; // an empty one has no text to go on with
+  }
   const special = new Set(tokenizer?.specialTokens.values());
   return ids.some((id) => !special.has(id));
 }

@@ -22,15 +22,15 @@ export interface AddedToken {
   readonly singleWord?: boolean;
   /** Found after those that are not. */
   readonly normalized?: boolean;
-  /** Of those: found in normalized text as it is written. */
-  readonly verbatim?: boolean;
+  /** What of those is found in normalized text: default `text`, normalized by the engine. */
+  readonly sought?: string;
 }
 
-/** id, text and flags of each, as the native tokenizer takes them. */
-export function toNative(tokens: readonly AddedToken[]): (number | string)[] {
-  return tokens.flatMap(({ id, text, special, strip, singleWord, normalized, verbatim }) => {
-    const flags = [special, strip?.left, strip?.right, singleWord, normalized, verbatim];
-    return [id, text, flags.reduce((bits, flag, i) => bits | (flag ? 1 << i : 0), 0)];
+/** id, text, flags and what is sought of each, as the native tokenizer takes them. */
+export function toNative(tokens: readonly AddedToken[]): (number | string | null)[] {
+  return tokens.flatMap(({ id, text, special, strip, singleWord, normalized, sought }) => {
+    const flags = [special, strip?.left, strip?.right, singleWord, normalized];
+    return [id, text, flags.reduce((bits, flag, i) => bits | (flag ? 1 << i : 0), 0), sought ?? null];
   });
 }
 

@@ -1,7 +1,7 @@
 // The decoder of tokenizer.json: how tokens become text. Where they are bytes they are joined; where they are text, the engine does these
 // steps (native/tokenizer/decoding.h).
 import { isJsonObject, type JsonObject, shownJson } from "../checkpoint/json.js";
-import { checkGrowth, checkSteps } from "./steps.js";
+import { checkGrowth, checkSteps, growthOf } from "./steps.js";
 
 /** As the engine does them. */
 export interface DecodingSteps {
@@ -9,19 +9,28 @@ export interface DecodingSteps {
   readonly replacements: readonly (readonly [from: string, to: string])[];
   /** The tokens <0x00> to <0xFF> are bytes. */
   readonly bytes: boolean;
+  /** Of bytes that are no UTF-8 those that are stay, else all in a row become U+FFFD. */
+  readonly keepsValid: boolean;
   /** A character, as many of which go at the start of a text. */
   readonly stripped: string;
   readonly strips: number;
   /** A character that goes wherever it is in the first token; "" for none. */
   readonly droppedInFirst: string;
+  /** It goes only where the token begins with it, once; */
+  readonly onlyPrefix: boolean;
+  /** and as long as that leaves no text, in the next token too. */
+  readonly untilText: boolean;
 }
 
 export const NO_DECODING: DecodingSteps = {
   replacements: [],
   bytes: false,
+  keepsValid: false,
   stripped: "",
   strips: 0,
   droppedInFirst: "",
+  onlyPrefix: false,
+  untilText: false,
 };
 
 /** Steps of tokens that are bytes: ByteLevel, and what changes nothing. */
@@ -52,7 +61,11 @@ export function parseTextDecoder(decoder: unknown, refuse: (problem: string) => 
   }
   const done: DecodingSteps & { fuses: boolean } = { ...NO_DECODING, fuses: false };
   const all = steps.reduce((before, step) => next(before, step) ?? unknown(), done);
-  checkGrowth("decoder", all.replacements, refuse);
+  checkGrowth(
+    "decoder",
+    all.replacements.map(([from, to]) => growthOf(from, to)),
+    refuse,
+  );
   return all;
 }
 

@@ -1,6 +1,5 @@
-// Text to ids and back by the native engine (native/tokenizer), from the parts that the file formats fill in. Where a file cuts text
-// by a pattern that the engine does not know, text is cut here, by a regular expression, and the engine gets the pieces.
-import { isUtf8 } from "node:buffer";
+// Text to ids and back by the native engine (native/tokenizer), from the parts that the file formats fill in. Where a file asks for a
+// pattern that the engine does not know, that is sought in JavaScript (cut-encoder.ts).
 import { setImmediate } from "node:timers/promises";
 import { callNative, fromNative } from "../addon/addon.js";
 import type { NativeEncodeOptions, NativeTokenizer, NativeVocabulary } from "../addon/addon-types.js";
@@ -14,11 +13,11 @@ import {
   whole,
   wrongArgument,
 } from "../arguments.js";
-import { QuipuError } from "../errors.js";
 import { threadsFor } from "../machine/process-limits.js";
 import { type AddedToken, AllowedTokens, toNative } from "./added-tokens.js";
-import type { DecodingSteps } from "./decoder.js";
-import type { NormalizerStep } from "./normalizer.js";
+import { CutEncoder } from "./cut-encoder.js";
+import { type DecodingSteps, NO_DECODING } from "./decoder.js";
+import type { Normalization } from "./normalizer.js";
 import {
   BATCH_OPTIONS,
   DECODE_OPTIONS,
@@ -26,7 +25,7 @@ import {
   STREAM_DECODER_OPTIONS,
   STREAM_OPTIONS,
 } from "./option-kinds.js";
-import type { Pieces, PreTokenizer } from "./pre-tokenizer.js";
+import type { Pieces } from "./pre-tokenizer.js";
 import { makeStreamDecoder, type StreamDecoder, type Stripping } from "./stream-decoder.js";
 import { encodeChunks, encodingAborted, textParts } from "./stream-encoder.js";
 import type {
@@ -42,9 +41,6 @@ import type {
 
 const CHUNKS = iterable("a stream of strings and Uint8Arrays");
 
-/** Bytes of pieces that are cut here, at a time; the event loop runs in between. */
-const ENCODED_TOGETHER = 2 ** 16;
-
 /** What becomes of characters that are no tokens; without either they are left out. */
 export interface UnknownCharacters {
   /** The ids of their bytes, where all of them have one; */
@@ -59,7 +55,7 @@ export interface TokenizerParts {
   readonly vocabulary: NativeVocabulary;
   readonly pieces: Pieces;
   /** What is done to text first; default nothing. */
-  readonly normalizer?: readonly NormalizerStep[];
+  readonly normalizer?: Normalization;
   /** Where tokens are text: */
   readonly unknown?: UnknownCharacters;
   readonly decoding?: DecodingSteps;
@@ -78,30 +74,37 @@ export class EngineTokenizer implements Tokenizer {
   readonly eosId: number | undefined;
   readonly addsBos: boolean;
   readonly #native: NativeTokenizer;
-  readonly #preTokenize: PreTokenizer | undefined;
+  /** Where the engine does not do all of it. */
+  readonly #cut: CutEncoder | undefined;
   readonly #allowed: AllowedTokens;
   readonly #specialIds: ReadonlySet<number>;
   readonly #strips: Stripping;
 
   constructor({ vocabulary, pieces, wholePieces, addedTokens, bosId, eosId, addsBos, ...parts }: TokenizerParts) {
     const pattern = typeof pieces === "number" ? pieces : -1;
-    this.#preTokenize = typeof pieces === "function" ? pieces : undefined;
     const { normalizer = [], unknown, decoding } = parts;
+    const normalize = typeof normalizer === "function" ? normalizer : undefined;
+    const sought = normalize === undefined ? addedTokens : addedTokens.map((token) => normalizedBy(normalize, token));
     const { asBytes, id = -1, fused } = unknown ?? { asBytes: false, fused: false };
-    this.#strips = { text: decoding?.stripped ?? "", most: decoding?.strips ?? 0 };
+    const { stripped: text, strips: most, untilText } = decoding ?? NO_DECODING;
+    this.#strips = { text, most, untilText };
     this.#native = callNative(
       (addon) =>
         new addon.Tokenizer(
           vocabulary,
           pattern,
           wholePieces,
-          normalizer.flat(),
-          toNative(addedTokens),
+          typeof normalizer === "function" ? [] : normalizer.flat(),
+          toNative(sought),
           typeof pieces === "object" ? [pieces.mark, pieces.everywhere, pieces.spaces, pieces.prepends] : null,
           [asBytes, id, fused],
           decoding === undefined ? null : toNativeSteps(decoding),
         ),
     );
+    const preTokenize = typeof pieces === "function" ? pieces : undefined;
+    if (preTokenize !== undefined || normalize !== undefined) {
+      this.#cut = new CutEncoder(this.#native, { preTokenize, normalize, added: addedTokens.length });
+    }
     this.vocabSize = this.#native.vocabSize();
     const special = addedTokens.filter((token) => token.special);
     this.specialTokens = new Map(special.map(({ text, id }) => [text, id]));
@@ -115,12 +118,12 @@ export class EngineTokenizer implements Tokenizer {
   encode(text: Text, options?: EncodeOptions): Int32Array {
     if (typeof text !== "string") checkArgument("text", text, textOrBytes);
     const native = this.#options("encode", options);
-    if (this.#preTokenize !== undefined) return this.#encodeCut(text, native, this.#preTokenize);
+    if (this.#cut !== undefined) return concatenated([...this.#cut.encode(text, native)]);
     return new Int32Array(callNative(() => this.#native.encode(text, ...native)));
   }
 
   count(text: Text, options?: EncodeOptions): number {
-    if (this.#preTokenize !== undefined) return this.encode(text, options).length;
+    if (this.#cut !== undefined) return this.encode(text, options).length;
     if (typeof text !== "string") checkArgument("text", text, textOrBytes);
     const native = this.#options("count", options);
     return callNative(() => this.#native.count(text, ...native));
@@ -135,7 +138,7 @@ export class EngineTokenizer implements Tokenizer {
 
   async countAsync(text: Text, options?: EncodeOptions): Promise<number> {
     checkArgument("text", text, textOrBytes);
-    if (this.#preTokenize !== undefined) return (await this.encodeAsync(text, options)).length;
+    if (this.#cut !== undefined) return (await this.encodeAsync(text, options)).length;
     const { places } = await this.#encodeAll([text], false, 1, this.#options("countAsync", options));
     const [, , count] = new Float64Array(places);
     return count!;
@@ -144,7 +147,7 @@ export class EngineTokenizer implements Tokenizer {
   async encodeBatch(texts: readonly Text[], given?: BatchOptions): Promise<Int32Array[]> {
     checkArgument("texts", texts, listOf(textOrBytes, "a list of strings and Uint8Arrays"));
     const { threads, ...options } = readOptions<BatchOptions>("encodeBatch", given, BATCH_OPTIONS);
-    if (this.#preTokenize !== undefined) return this.#encodeEach(texts, options);
+    if (this.#cut !== undefined) return this.#encodeEach(texts, options);
     const most = Math.min(threadsFor(threads), texts.length);
     const { places, ids } = await this.#encodeAll(texts, true, most, this.#options("encodeBatch", options));
     const numbers = new Float64Array(places);
@@ -158,7 +161,7 @@ export class EngineTokenizer implements Tokenizer {
     checkArgument("chunks", chunks, CHUNKS);
     const { signal, ...options } = readOptions<StreamOptions>("encodeStream", given, STREAM_OPTIONS);
     const native = this.#options("encodeStream", options);
-    if (this.#preTokenize !== undefined) return this.#encodeWhole(chunks, native, this.#preTokenize, signal);
+    if (this.#cut !== undefined) return encodeWhole(this.#cut, chunks, native, signal);
     return encodeChunks(
       callNative((addon) => new addon.EncodeStream(this.#native, ...native)),
       chunks,
@@ -178,11 +181,11 @@ export class EngineTokenizer implements Tokenizer {
 
   decodeSingleTokenBytes(id: number): Uint8Array {
     checkArgument("id", id, whole(0, this.vocabSize - 1));
-    return new Uint8Array(callNative(() => this.#native.bytesOf(id, false)));
+    return this.#bytesOf(id, false) ?? new Uint8Array();
   }
 
   decodeTokensWithOffsets(ids: Iterable<number>): TokenizedText {
-    const decoder = makeStreamDecoder((id, first) => new Uint8Array(this.#native.bytesOf(id, first)), this.#strips);
+    const decoder = makeStreamDecoder((id, first) => this.#bytesOf(id, first), this.#strips);
     const offsets: number[] = [];
     let text = "";
     for (const id of idsOf("ids", ids, this.vocabSize)) {
@@ -198,9 +201,14 @@ export class EngineTokenizer implements Tokenizer {
     const bytesOf = (id: number, first: boolean) => {
       if (!(Number.isInteger(id) && id >= 0)) throw wrongArgument("id", "an id, a whole number", id);
       if (id >= this.vocabSize || this.#specialIds.has(id)) return undefined;
-      return new Uint8Array(this.#native.bytesOf(id, first && !goesOn));
+      return this.#bytesOf(id, first && !goesOn);
     };
     return makeStreamDecoder(bytesOf, goesOn ? undefined : this.#strips);
+  }
+
+  #bytesOf(id: number, first: boolean): Uint8Array | undefined {
+    const bytes = callNative(() => this.#native.bytesOf(id, first));
+    return bytes === null ? undefined : new Uint8Array(bytes);
   }
 
   #options(call: string, options: EncodeOptions | undefined): NativeEncodeOptions {
@@ -221,45 +229,6 @@ export class EngineTokenizer implements Tokenizer {
     return ArrayBuffer.isView(ids) && ids instanceof Int32Array ? ids : idsOf("ids", ids, this.vocabSize);
   }
 
-  #encodeCut(text: Text, options: NativeEncodeOptions, preTokenize: PreTokenizer): Int32Array {
-    return concatenated([...this.#cutParts(text, options, preTokenize)]);
-  }
-
-  /** The ids of a text that is cut here, some pieces at a time. */
-  *#cutParts(text: Text, options: NativeEncodeOptions, preTokenize: PreTokenizer): Iterable<Int32Array> {
-    const given = typeof text === "string" ? Buffer.from(text) : Buffer.from(text.buffer, text.byteOffset, text.length);
-    if (!isUtf8(given)) {
-      throw new QuipuError("ERR_USAGE", "text: bytes that are no UTF-8: this tokenizer can only cut text", {
-        option: "text",
-      });
-    }
-    const { text: normalized, parts } = callNative(() => this.#native.parts(given, ...options));
-    const bytes = normalized === undefined ? given : Buffer.from(normalized);
-    const places = new Int32Array(parts);
-    if (options[2] >= 0) yield Int32Array.of(options[2]);
-    for (let i = 0; i < places.length; i += 3) {
-      const [start, end, id] = places.subarray(i, i + 3) as unknown as [number, number, number];
-      if (id >= 0) yield Int32Array.of(id);
-      else yield* this.#encodePieces(preTokenize(bytes.toString("utf8", start, end), i === 0));
-    }
-  }
-
-  *#encodePieces(pieces: Iterable<Uint8Array>): Iterable<Int32Array> {
-    let together: Uint8Array[] = [];
-    let ends: number[] = [];
-    const encoded = () =>
-      new Int32Array(callNative(() => this.#native.encodePieces(Buffer.concat(together), Int32Array.from(ends))));
-    for (const piece of pieces) {
-      together.push(piece);
-      ends.push((ends.at(-1) ?? 0) + piece.length);
-      if (ends.at(-1)! < ENCODED_TOGETHER) continue;
-      yield encoded();
-      together = [];
-      ends = [];
-    }
-    if (ends.length > 0) yield encoded();
-  }
-
   /** On this thread, as patterns are, with the event loop in between. */
   async #encodeEach(texts: readonly Text[], options: EncodeOptions): Promise<Int32Array[]> {
     const all: Int32Array[] = [];
@@ -270,29 +239,35 @@ export class EngineTokenizer implements Tokenizer {
     }
     return all;
   }
+}
 
-  /** Any pattern may look any distance ahead, so nothing is known before the end. */
-  async *#encodeWhole(
-    chunks: Iterable<Text> | AsyncIterable<Text>,
-    options: NativeEncodeOptions,
-    preTokenize: PreTokenizer,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<Int32Array> {
-    const chunksOfBytes: Buffer[] = [];
-    for await (const part of textParts(chunks)) {
-      if (signal?.aborted) throw encodingAborted(signal);
-      chunksOfBytes.push(Buffer.from(part as string));
-    }
-    for (const ids of this.#cutParts(Buffer.concat(chunksOfBytes), options, preTokenize)) {
-      if (ids.length > 0) yield ids;
-      await setImmediate();
-      if (signal?.aborted) throw encodingAborted(signal);
-    }
+/** A token whose text is sought in what `normalize` makes. */
+function normalizedBy(normalize: (text: string) => string, token: AddedToken): AddedToken {
+  return token.normalized ? { ...token, sought: token.sought ?? normalize(token.text) } : token;
+}
+
+/** Any pattern may look any distance ahead, so nothing is known before the end. */
+async function* encodeWhole(
+  encoder: CutEncoder,
+  chunks: Iterable<Text> | AsyncIterable<Text>,
+  options: NativeEncodeOptions,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Int32Array> {
+  const chunksOfBytes: Buffer[] = [];
+  for await (const part of textParts(chunks)) {
+    if (signal?.aborted) throw encodingAborted(signal);
+    chunksOfBytes.push(Buffer.from(part as string));
+  }
+  for (const ids of encoder.encode(Buffer.concat(chunksOfBytes), options)) {
+    if (ids.length > 0) yield ids;
+    await setImmediate();
+    if (signal?.aborted) throw encodingAborted(signal);
   }
 }
 
-function toNativeSteps({ bytes, stripped, strips, droppedInFirst, replacements }: DecodingSteps) {
-  return [bytes, stripped, strips, droppedInFirst, ...replacements.flat()];
+function toNativeSteps({ replacements, ...steps }: DecodingSteps) {
+  const { bytes, stripped, strips, droppedInFirst, onlyPrefix, untilText, keepsValid } = steps;
+  return [bytes, stripped, strips, droppedInFirst, onlyPrefix, untilText, keepsValid, ...replacements.flat()];
 }
 
 function concatenated(parts: readonly Int32Array[]): Int32Array {

@@ -57,7 +57,7 @@ const QUANTIFIER = /[*+?]|\{(\d+)\}|\{(\d*),(\d+)\}|\{(\d+),\}/y;
 const FOLDED_PAIRS = new Set(["ss", "ff", "fi", "fl", "st"]);
 
 /** @throws {UnsupportedPattern} */
-export function translateOniguruma(pattern: string): { readonly source: string; readonly effort: Effort } {
+export function translateOniguruma(pattern: string): Pick<Term, "source" | "effort" | "nullable"> {
   return new Translator(pattern).translate();
 }
 

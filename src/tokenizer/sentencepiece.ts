@@ -25,6 +25,7 @@ export function tokenizerOfPieces(file: Uint8Array, config: TokenizerConfig, wha
   const model = readSentencePieces(file, what);
   const unknown = model.pieces.findIndex(({ type }) => type === PIECE_TYPE.unknown);
   if (unknown < 0) refuse("expected a piece of the type unknown, got none");
+  checkTexts(model, refuse);
   checkBytePieces(model, refuse);
   const bosToken = config.bosToken ?? model.pieces[model.bosId]?.text;
   const eosToken = config.eosToken ?? model.pieces[model.eosId]?.text;
@@ -39,9 +40,13 @@ export function tokenizerOfPieces(file: Uint8Array, config: TokenizerConfig, wha
     unknown: { asBytes: model.byteFallback, id: unknown, fused: true },
     decoding: {
       ...NO_DECODING,
-      replacements: model.escapesSpaces ? [[WORD_MARK, " "]] : [],
+      replacements: [[WORD_MARK, " "]],
       bytes: model.byteFallback,
-      ...strippedBy(model),
+      keepsValid: true,
+      // The mark that was put first goes, where the first piece begins with one; where spaces are left out, those of more pieces do.
+      droppedInFirst: model.addsPrefix || model.removesSpaces ? WORD_MARK : "",
+      onlyPrefix: true,
+      untilText: model.removesSpaces,
     },
     wholePieces: false,
     addedTokens,
@@ -62,10 +67,15 @@ function normalizerOf({ removesSpaces, addsPrefix, escapesSpaces }: SentencePiec
   return steps;
 }
 
-/** What goes at the start of decoded text: the space that was put first, or all, where a text begins with none. */
-function strippedBy({ removesSpaces, addsPrefix }: SentencePieces) {
-  if (removesSpaces) return { stripped: " ", strips: 2 ** 16 - 1 };
-  return addsPrefix ? { stripped: " ", strips: 1 } : {};
+/** SentencePiece refuses two pieces of a text, but for one that is found in texts and one that is not: it then takes either for the other. */
+function checkTexts({ pieces }: SentencePieces, refuse: Refuse): void {
+  const ids = new Map<string, number>();
+  for (const [id, { text }] of pieces.entries()) {
+    const other = ids.get(text);
+    if (other !== undefined)
+      refuse(`piece ${id}: expected another text than that of piece ${other}, ${JSON.stringify(text)}`);
+    ids.set(text, id);
+  }
 }
 
 const byteName = (byte: number) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
@@ -75,6 +85,10 @@ function checkBytePieces({ pieces, byteFallback }: SentencePieces, refuse: Refus
   const wanted = Array.from({ length: byteFallback ? 256 : 0 }, (_, byte) => byteName(byte));
   const missing = wanted.find((name) => !names.delete(name));
   if (missing !== undefined) refuse(`byte_fallback: expected a piece ${missing} of the type byte`);
+  for (const { text, type } of byteFallback ? pieces : []) {
+    if (type === PIECE_TYPE.byte || !/^<0x[0-9A-Fa-f]{2}>$/.test(text)) continue;
+    refuse(`piece ${JSON.stringify(text)}: its type: this version takes pieces of such a name for bytes, got ${type}`);
+  }
   for (const name of names) {
     if (byteFallback || !/^<0x[0-9A-F]{2}>$/.test(name)) {
       refuse(`expected pieces of the type byte to be <0x00> to <0xFF>, got ${JSON.stringify(name)}`);
@@ -93,7 +107,7 @@ function addedTokensOf(
   for (const [id, { text: written, type }] of pieces.entries()) {
     const text = type === PIECE_TYPE.userDefined && escapedLater ? written.replaceAll(WORD_MARK, " ") : written;
     if (type === PIECE_TYPE.control || type === PIECE_TYPE.unknown) tokens.set(id, { id, text, special: true });
-    if (type === PIECE_TYPE.userDefined) tokens.set(id, { id, text, special: false, normalized: true, verbatim: true });
+    if (type === PIECE_TYPE.userDefined) tokens.set(id, { id, text, special: false, normalized: true, sought: text });
   }
   for (const [id, token] of config.addedTokens) {
     if (!isId(id)) refuse(`tokenizer_config.json: added_tokens_decoder: expected an id as its name, got ${id}`);

@@ -47,6 +47,14 @@ export function* splitInto(
   }
 }
 
+/** `text` with `content` in the place of each match (tokenizers, NormalizedString::replace). */
+export function replaceMatches(pattern: SplitPattern, content: string, text: string): string {
+  let replaced = "";
+  if (text === "") return replaced; // where nothing is sought
+  for (const part of partsOf(pattern, text, false)) replaced += part.isMatch ? content : part.text;
+  return replaced;
+}
+
 /** Matches and what lies between them, one after another. */
 function* partsOf(pattern: SplitPattern, text: string, invert: boolean): Iterable<Part> {
   let end = 0;
@@ -66,7 +74,9 @@ function* partsOf(pattern: SplitPattern, text: string, invert: boolean): Iterabl
     if (cause instanceof QuipuError) throw cause;
     // Only now V8 says that a pattern is too large, or that a match needs more stack than it has.
     const why = (cause as Error).message.slice(-120);
-    throw new QuipuError("ERR_TOKENIZER_INVALID", `the tokenizer's pattern cannot cut this text: ${why}`, { cause });
+    throw new QuipuError("ERR_TOKENIZER_INVALID", `the tokenizer's pattern cannot be sought in this text: ${why}`, {
+      cause,
+    });
   }
   if (end < text.length) yield { text: text.slice(end), isMatch: invert };
 }
@@ -87,7 +97,7 @@ function* matchesOf({ expression, mostSteps }: SplitPattern, text: string): Iter
       const problem = "it tries too many ways (a repetition in a repetition, or several that take the same)";
       throw new QuipuError(
         "ERR_TOKENIZER_INVALID",
-        `the tokenizer's pattern cannot cut this text behind ${start} characters, at ${shown}: ${problem}`,
+        `the tokenizer's pattern cannot be sought in this text behind ${start} characters, at ${shown}: ${problem}`,
       );
     }
     yield found.matches;

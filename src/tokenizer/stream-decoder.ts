@@ -11,12 +11,14 @@ export interface StreamDecoder {
 export interface Stripping {
   readonly text: string;
   readonly most: number;
+  /** Tokens are first ones as long as there is no text. */
+  readonly untilText: boolean;
 }
 
-/** @param bytesOf the bytes of an id, or of the first that has any; undefined for one that has no text. */
+/** @param bytesOf the bytes of an id, or of a first one; undefined for one that has no text. */
 export function makeStreamDecoder(
   bytesOf: (id: number, first: boolean) => Uint8Array | undefined,
-  stripping: Stripping = { text: "", most: 0 },
+  stripping: Stripping = { text: "", most: 0, untilText: false },
 ): StreamDecoder {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let isFirst = true;
@@ -34,7 +36,7 @@ export function makeStreamDecoder(
     push: (id) => {
       const bytes = bytesOf(id, isFirst);
       if (bytes === undefined) return "";
-      isFirst = false;
+      isFirst &&= stripping.untilText && bytes.length === 0;
       return stripped(decoder.decode(bytes, { stream: true }));
     },
     end: () => stripped(decoder.decode()),

@@ -13,6 +13,8 @@ export interface TokenizerConfig {
   readonly addsBos: boolean | undefined;
   /** transformers' `legacy`, of LlamaTokenizer. */
   readonly legacy?: boolean | undefined;
+  readonly tokenizerClass?: string | undefined;
+  readonly addsPrefixSpace?: boolean | undefined;
   /** added_tokens_decoder: text by id. */
   readonly addedTokens: ReadonlyMap<number, { readonly text: string; readonly special: boolean }>;
 }
@@ -26,8 +28,10 @@ export async function readTokenizerConfig(dir: string, warn: Warn): Promise<Toke
     eosToken: textOf(config.eos_token),
     padToken: textOf(config.pad_token),
     unkToken: textOf(config.unk_token),
-    addsBos: typeof config.add_bos_token === "boolean" ? config.add_bos_token : undefined,
-    legacy: typeof config.legacy === "boolean" ? config.legacy : undefined,
+    addsBos: flagOf(config.add_bos_token),
+    legacy: flagOf(config.legacy),
+    tokenizerClass: textOf(config.tokenizer_class),
+    addsPrefixSpace: flagOf(config.add_prefix_space),
     addedTokens: new Map(
       added.flatMap(([id, token]) => {
         const text = textOf(token);
@@ -55,6 +59,10 @@ export async function readEosTokens(dir: string, warn: Warn = () => {}): Promise
     return text === undefined ? [] : [{ file, text }];
   });
   return (await Promise.all(read)).flat();
+}
+
+function flagOf(value: unknown): boolean | undefined {
+  return typeof value === "boolean" ? value : undefined;
 }
 
 /** A token is written as its text, or as an object with its `content`. */

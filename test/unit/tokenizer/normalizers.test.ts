@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { loadTokenizer } from "#quipu/tokenizer/load-tokenizer.js";
-import { parseNormalizer } from "#quipu/tokenizer/normalizer.js";
+import { type NormalizerStep, parseNormalizer } from "#quipu/tokenizer/normalizer.js";
 import type { Text, Tokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { TOKENIZER_FILES } from "./tokenizers.js";
 
@@ -14,11 +14,13 @@ interface GoldenSet {
   added_tokens: { content: string; normalized: boolean }[];
   /** The text, its ids with special tokens as plain text, and as tokens. */
   cases: [string, number[], number[]][];
+  /** By which text is cut, if not as the storyteller's. */
+  pre_tokenizer?: unknown;
 }
-const golden: { blocks: Record<string, string[]>; sets: GoldenSet[] } = JSON.parse(
+const golden: { blocks: Record<string, string[]>; sets: GoldenSet[]; patterns: GoldenSet[] } = JSON.parse(
   readFileSync("test/reference/normalizers.golden.json", "utf8"),
 );
-const storyteller = JSON.parse(readFileSync(TOKENIZER_FILES["storyteller.json"]!, "utf8"));
+const storyteller = JSON.parse(readFileSync(TOKENIZER_FILES["stories.json"]!, "utf8"));
 const exhaustive = process.env.QUIPU_EXHAUSTIVE !== undefined;
 
 async function tokenizerWith(changes: object): Promise<Tokenizer> {
@@ -31,7 +33,7 @@ async function tokenizerWith(changes: object): Promise<Tokenizer> {
 
 async function streamed(tokenizer: Tokenizer, chunks: Iterable<Text>, special: boolean): Promise<number[]> {
   const ids: number[] = [];
-  for await (const part of tokenizer.encodeStream(chunks, { special })) ids.push(...part);
+  for await (const part of tokenizer.encodeStream(chunks, { special })) for (const id of part) ids.push(id);
   return ids;
 }
 
@@ -89,6 +91,50 @@ test.each(golden.sets.map((set, index) => [index, set] as const))("set %i of tok
   }
 });
 
+test.each(golden.patterns.map((set, index) => [index, set] as const))("patterns %i of tokenizers", async (_, set) => {
+  const { cases, ...file } = set;
+  const tokenizer = await tokenizerWith(file);
+  for (const [text, ...expected] of cases) {
+    for (const special of [false, true]) {
+      const ids = expected[special ? 1 : 0]!;
+      expectSame(tokenizer.encode(text, { special }), ids, { text, special });
+      const bytes = Buffer.from(text);
+      const halves = [bytes.subarray(0, bytes.length / 2), bytes.subarray(bytes.length / 2)];
+      expectSame(await streamed(tokenizer, halves, special), ids, { text, special });
+      const [batched, counted] = [
+        (await tokenizer.encodeBatch([text], { special }))[0]!,
+        tokenizer.count(text, { special }),
+      ];
+      expectSame(batched, ids, { text, special });
+      expect(counted).toBe(ids.length);
+    }
+  }
+});
+
+describe("Replace of a Regex", () => {
+  const replacing = (...steps: [pattern: string, content: string][]) => ({
+    type: "Sequence",
+    normalizers: steps.map(([Regex, content]) => ({ type: "Replace", pattern: { Regex }, content })),
+  });
+
+  test.each([
+    ["a reference", replacing(["(a)\\1", "b"]), /normalizer: the pattern uses \\1, which/],
+    ["content that makes text a hundred times as long", replacing(["a", "b".repeat(100)]), /100 times as long/],
+    ["a pattern that may match nothing", replacing(["a*", "b"]), /a Regex that matches a character or more, got "a\*"/],
+    ["what is nothing but an end", replacing(["$", "b"]), /a Regex that matches a character or more/],
+  ])("%s is refused", async (_, normalizer, problem) => {
+    await expect(tokenizerWith({ normalizer })).rejects.toMatchObject({
+      code: "ERR_TOKENIZER_INVALID",
+      message: expect.stringMatching(problem),
+    });
+  });
+
+  test("a pattern that tries ways without end on a text is an error", async () => {
+    const tokenizer = await tokenizerWith({ normalizer: replacing(["(?:a+)+b", "c"]) });
+    expect(() => tokenizer.encode("a".repeat(3000))).toThrow(/cannot be sought in this text behind 0 characters/);
+  });
+});
+
 const FORMS = ["NFC", "NFD", "NFKC", "NFKD"] as const;
 test.each(FORMS.flatMap((first) => FORMS.map((second) => [first, second] as const)))(
   "%s and then %s is one form",
@@ -96,7 +142,7 @@ test.each(FORMS.flatMap((first) => FORMS.map((second) => [first, second] as cons
     const normalizers = [{ type: first }, { type: "Sequence", normalizers: [] }, { type: second }];
     const steps = parseNormalizer({ type: "Sequence", normalizers }, "tokenizer.json");
     expect(steps).toEqual([[0, expect.any(Number), 0]]);
-    const form = FORMS[steps[0]![1] as number]!;
+    const form = FORMS[(steps[0] as NormalizerStep)[1] as number]!;
     for (let code = 0; code < 0x30000; code++) {
       const character = String.fromCodePoint(code);
       const text = `a${character}\u0345\u0334\u0301${character}\u3099\u1161`;
@@ -137,3 +183,48 @@ test("any added tokens, any text and any cuts: a stream gives the ids of the who
     { numRuns: exhaustive ? 300 : 100 },
   );
 }, 1_800_000); // each run makes a tokenizer and some forty streams: minutes, and ten times that beside neighbours
+
+describe("a long text", () => {
+  const replace = (from: string, content: string) => ({ type: "Replace", pattern: { String: from }, content });
+
+  test("goes through many steps in parts, with the same result", async () => {
+    const normalizers = [
+      replace("ab", "ba"),
+      { type: "NFC" },
+      replace("  ", " "),
+      { type: "Strip", strip_left: true, strip_right: true },
+    ];
+    const tokenizer = await tokenizerWith({ normalizer: { type: "Sequence", normalizers }, added_tokens: [] });
+    const plain = await tokenizerWith({ normalizer: null, added_tokens: [] });
+    const unit = `abab e\u0301${" ".repeat(7)}日本`;
+    const text = ` ${unit.repeat(20_000)}${" ".repeat(300_000)}`;
+    const normalized = text.replaceAll("ab", "ba").normalize("NFC").replaceAll("  ", " ").trim();
+    expect(tokenizer.encode(text)).toEqual(plain.encode(normalized));
+  });
+
+  test("is sought for what begins within itself, wherever it is cut", async () => {
+    const plain = await tokenizerWith({ normalizer: null, added_tokens: [] });
+    for (const from of ["aab", "abab", "aabaaa", "abaabab"]) {
+      const tokenizer = await tokenizerWith({ normalizer: replace(from, "c"), added_tokens: [] });
+      const letters = fc.array(fc.constantFrom("a", "b", from.slice(0, 2), from), { maxLength: 40 });
+      const property = fc.asyncProperty(letters, fc.array(fc.nat(), { maxLength: 6 }), async (parts, cuts) => {
+        const text = parts.join("");
+        const expected = plain.encode(text.replaceAll(from, "c"));
+        expectSame(await streamed(tokenizer, cut(Buffer.from(text), cuts), false), [...expected], { from, text, cuts });
+      });
+      await fc.assert(property, { numRuns: exhaustive ? 3000 : 150 });
+    }
+  });
+
+  test("is sought for what is long itself, in parts", async () => {
+    // What could begin a megabyte is held: to compare every length of it would take a trillion steps.
+    const long = `${"a".repeat(2 ** 20)}b`;
+    const tokenizer = await tokenizerWith({ normalizer: replace(long, "c"), added_tokens: [] });
+    const [text, expected] = [`${"a".repeat(2 ** 19)}${long}x`, `${"a".repeat(2 ** 19)}cx`];
+    const plain = await tokenizerWith({ normalizer: null, added_tokens: [] });
+    const parts = Array.from({ length: 13 }, (_, i) =>
+      text.slice((i * text.length) / 13, ((i + 1) * text.length) / 13),
+    );
+    expect(await streamed(tokenizer, parts, false)).toEqual([...plain.encode(expected)]);
+  });
+});

@@ -33,6 +33,18 @@ async function load(file: object): Promise<Tokenizer> {
   }
 }
 
+/** What a folder with these two files has. */
+async function loadWith(file: object, config: object): Promise<Tokenizer> {
+  const dir = mkdtempSync(join(tmpdir(), "quipu-text-tokens-"));
+  writeFileSync(join(dir, "tokenizer.json"), JSON.stringify(file));
+  writeFileSync(join(dir, "tokenizer_config.json"), JSON.stringify(config));
+  try {
+    return await loadTokenizer(dir);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}
+
 async function streamed(tokenizer: Tokenizer, chunks: Iterable<Uint8Array>, special: boolean): Promise<number[]> {
   const ids: number[] = [];
   for await (const part of tokenizer.encodeStream(chunks, { special })) ids.push(...part);
@@ -151,3 +163,46 @@ test("any merges, any text: what plain merging makes, and streams the same", asy
     { numRuns: exhaustive ? 1000 : 40 },
   );
 }, 600_000);
+
+describe("legacy of tokenizer_config.json", () => {
+  const MARK = "\u2581";
+  const replace = (from: string, content: string) => ({ type: "Replace", pattern: { String: from }, content });
+  const normalizers = [{ type: "Prepend", prepend: MARK }, replace(" ", MARK)];
+  const tokens = ["<unk>", "<s>", ...BYTE_TOKENS, "a", "b", MARK, `${MARK}a`];
+  const file = {
+    added_tokens: [{ id: 1, content: "<s>", special: true, normalized: false }],
+    normalizer: { type: "Sequence", normalizers },
+    pre_tokenizer: null,
+    decoder: { type: "Sequence", decoders: [replace(MARK, " "), { type: "ByteFallback" }, { type: "Fuse" }] },
+    model: { type: "BPE", byte_fallback: true, vocab: vocabularyOf(tokens), merges: [[MARK, "a"]] },
+  };
+  const encoded = (tokenizer: Tokenizer, text: string) =>
+    Array.from(tokenizer.encode(text, { special: true }), (id) => tokens[id]);
+
+  // What transformers' LlamaTokenizer makes of the vocabulary: Metaspace, always or first; the mark is put before no text that begins with it.
+  test.each([
+    [{ tokenizer_class: "LlamaTokenizer" }, "a<s>a", [`${MARK}a`, "<s>", `${MARK}a`], " a"],
+    [{ legacy: false }, " a<s>a", [MARK, `${MARK}a`, "<s>", `${MARK}a`], "  a"],
+    [{ legacy: true, tokenizer_class: "LlamaTokenizer" }, " a<s>a", [`${MARK}a`, "<s>", `${MARK}a`], "a"],
+    [{ legacy: false, tokenizer_class: "LlamaTokenizer" }, "a<s>a", [`${MARK}a`, "<s>", "a"], "a"],
+    [{ legacy: false, tokenizer_class: "LlamaTokenizerFast" }, "<s>a a", ["<s>", "a", `${MARK}a`], "a a"],
+    [{ legacy: false, tokenizer_class: "LlamaTokenizer", add_prefix_space: false }, "a a", ["a", `${MARK}a`], "a a"],
+    [{ legacy: false, tokenizer_class: "PreTrainedTokenizerFast" }, "<s>a", ["<s>", `${MARK}a`], " a"],
+  ])("%j: %j", async (config, text, expected, decoded) => {
+    const tokenizer = await loadWith(file, config);
+    expect(encoded(tokenizer, text)).toEqual(expected);
+    const ids = tokenizer.encode(text, { special: true }).filter((id) => id !== 1);
+    expect(tokenizer.decode(ids.slice(0, decoded.length === 1 ? 1 : undefined)).startsWith(decoded)).toBe(true);
+  });
+});
+
+test("an id without a token leaves the next the first", async () => {
+  const mark = "\u2581";
+  const tokenizer = await load({
+    decoder: { type: "Metaspace", replacement: mark, prepend_scheme: "always" },
+    model: { type: "BPE", vocab: { a: 0, [`${mark}a`]: 5, [mark]: 6 }, merges: [] },
+  });
+  expect(tokenizer.decode([3, 5, 5])).toBe("a a");
+  expect(decodedInParts(tokenizer, [3, 5, 5])).toBe("a a");
+  expect([...tokenizer.decodeTokensWithOffsets([3, 6, 5]).offsets]).toEqual([0, 0, 0]);
+});
