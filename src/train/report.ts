@@ -62,7 +62,7 @@ export async function trainingReport(folder: string | URL): Promise<string> {
 <style>
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 760px; margin: 2em auto; padding: 0 1em; color: #1c1917; background: #fff }
 td, th { text-align: left; padding: 0 1.5em 0 0; font-weight: normal } th { color: #57534e }
-svg { width: 100%; height: auto } svg text { font-size: 11px; fill: #57534e } pre { white-space: pre-wrap; background: #f5f5f4; padding: .8em }
+svg { width: 100%; height: auto } pre { white-space: pre-wrap; background: #f5f5f4; padding: .8em }
 </style>
 </head>
 <body>
@@ -99,7 +99,8 @@ function chart(title: string, lines: readonly Line[]): string {
   });
   const steps = ticks.map((share) => {
     const value = Math.round(x0 + share * (x1 - x0));
-    return `<text x="${x(value).toFixed(1)}" y="${HEIGHT - 8}" text-anchor="middle">${value}</text>`;
+    const anchor = share === 1 ? "end" : "middle"; // the last one would leave the picture
+    return `<text x="${x(value).toFixed(1)}" y="${HEIGHT - 8}" text-anchor="${anchor}">${value}</text>`;
   });
   const drawn = lines
     .filter((line) => line.points.length > 0)
@@ -112,18 +113,18 @@ function chart(title: string, lines: readonly Line[]): string {
     .map(({ name, colour }) => `<span style="color:${colour}">━</span> ${name}`)
     .join(" &nbsp; ");
   return `<h2>${title}</h2>
-<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${title} by step">${rules.join("")}${steps.join("")}${drawn.join("")}</svg>
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${title} by step" font-family="system-ui, sans-serif" font-size="11" fill="#57534e">${rules.join("")}${steps.join("")}${drawn.join("")}</svg>
 <p>${legend}</p>`;
 }
 
 /** Each value a mean of those of late. */
 function smoothed({ points, ...line }: Line): Line {
   const weight = Math.min(1, 20 / Math.max(1, points.length));
-  let mean = points[0]?.[1] ?? 0;
+  let mean = 0;
   return {
     ...line,
-    points: points.map(([step, value]) => {
-      mean += weight * (value - mean);
+    points: points.map(([step, value], i) => {
+      mean += Math.max(weight, 1 / (i + 1)) * (value - mean);
       return [step, mean] as const;
     }),
   };

@@ -11,7 +11,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 root = Path(__file__).parents[2]
-base = json.loads((root / "models/storyteller/tokenizer.json").read_text())
+base = json.loads((root / "test/reference/stories-tokenizer/tokenizer.json").read_text())
 vocab = base["model"]["vocab"]
 
 

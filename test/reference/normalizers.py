@@ -18,7 +18,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 ROOT = Path(__file__).parents[2]
-BASE = json.loads((ROOT / "models/storyteller/tokenizer.json").read_text())
+BASE = json.loads((ROOT / "test/reference/stories-tokenizer/tokenizer.json").read_text())
 VOCAB = BASE["model"]["vocab"]
 FORMS = ["NFC", "NFD", "NFKC", "NFKD"]
 BLOCK = 4096

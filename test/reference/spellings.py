@@ -4,7 +4,7 @@ test/unit/tokenizer/spellings.test.ts.
     pip install tokenizers==0.23.3
     python3 test/reference/spellings.py
 
-A case is [changes to models/storyteller/tokenizer.json, whether it must load, ids of each text]; changes are an object for the file with one
+A case is [changes to test/reference/stories-tokenizer/tokenizer.json, whether it must load, ids of each text]; changes are an object for the file with one
 for its model. What need not load must be refused by name, or have these ids.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 ROOT = Path(__file__).parents[2]
-BASE = json.loads((ROOT / "models/storyteller/tokenizer.json").read_text())
+BASE = json.loads((ROOT / "test/reference/stories-tokenizer/tokenizer.json").read_text())
 TEXTS = ["Once upon a time, Tom's dog ran 12345 steps.\n\n  It's “naïve” 日本 ½ ²٣!", "hello", " a  b\t\r\nc ", "I'LL don't 'S x_y-z 😀e\u0301 ﬁ\x00\ufeff"]
 
 LLAMA3 = BASE["pre_tokenizer"]["pretokenizers"][0]

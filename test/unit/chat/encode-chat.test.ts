@@ -15,7 +15,7 @@ const CONTROL = ["<s>", "</s>", "<think>", "</think>", "<|im_end|>", "[SEP]", "x
 let tokenizer: Tokenizer;
 beforeAll(async () => {
   const dir = mkdtempSync(join(tmpdir(), "quipu-control-"));
-  const storyteller = JSON.parse(readFileSync(TOKENIZER_FILES["storyteller.json"]!, "utf8"));
+  const storyteller = JSON.parse(readFileSync(TOKENIZER_FILES["stories.json"]!, "utf8"));
   const added_tokens = CONTROL.map((content, i) => ({
     ...{ id: 9000 + i, content, special: true },
     ...{ rstrip: content === "</s>", lstrip: content === "[SEP]", single_word: false, normalized: false },

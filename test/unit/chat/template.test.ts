@@ -76,7 +76,7 @@ describe.each(Object.keys(SOURCES))("%s", (name) => {
 });
 
 test("a template that begins with begin-of-text twice", async () => {
-  const tokenizer = (await namedTokenizer("storyteller.json"))!;
+  const tokenizer = (await namedTokenizer("stories.json"))!;
   const tokens = { bos_token: "<|begin_of_text|>" };
   const template = new ChatTemplate("{{ bos_token }}{{ bos_token }}{{ messages[0].content }}", tokens, "here");
   expect(() =>

@@ -115,7 +115,7 @@ test("a document that is not there is refused", async () => {
 
 test("a vocabulary is the same in both forms of file, and another is told from it", async () => {
   const [json, ranks, llama3] = await Promise.all(
-    ["storyteller.json", "storyteller.model", "llama3"].map((name) => loadTokenizer(TOKENIZER_FILES[name]!)),
+    ["stories.json", "stories.model", "llama3"].map((name) => loadTokenizer(TOKENIZER_FILES[name]!)),
   );
   const tokens = await openTokens(path);
   expect(vocabularyHash(json!)).toBe(tokens.info.vocabularyHash);
@@ -125,7 +125,7 @@ test("a vocabulary is the same in both forms of file, and another is told from i
   );
 
   const other = join(dir, "other");
-  const file = JSON.parse(readFileSync(TOKENIZER_FILES["storyteller.json"]!, "utf8"));
+  const file = JSON.parse(readFileSync(TOKENIZER_FILES["stories.json"]!, "utf8"));
   const hashes = [vocabularyHash(json!)];
   for (const change of [
     () => {

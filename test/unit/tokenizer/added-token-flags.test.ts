@@ -18,7 +18,7 @@ interface Added {
   readonly normalized: boolean;
 }
 
-const storyteller = JSON.parse(readFileSync(TOKENIZER_FILES["storyteller.json"]!, "utf8"));
+const storyteller = JSON.parse(readFileSync(TOKENIZER_FILES["stories.json"]!, "utf8"));
 const dir = mkdtempSync(join(tmpdir(), "quipu-flags-"));
 afterAll(() => rmSync(dir, { recursive: true }));
 

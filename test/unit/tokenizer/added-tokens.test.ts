@@ -10,7 +10,7 @@ import { namedTokenizer, TOKENIZER_FILES } from "./tokenizers.js";
 const golden: { added_tokens: object[]; texts: string[]; ids: Record<"true" | "false", number[][]> }[] = JSON.parse(
   readFileSync("test/reference/added_tokens.golden.json", "utf8"),
 );
-const storyteller = JSON.parse(readFileSync(TOKENIZER_FILES["storyteller.json"]!, "utf8"));
+const storyteller = JSON.parse(readFileSync(TOKENIZER_FILES["stories.json"]!, "utf8"));
 
 test.each(golden.map((set, index) => [index, set] as const))("set %i of tokenizers", async (_, set) => {
   const dir = mkdtempSync(join(tmpdir(), "quipu-added-"));

@@ -354,7 +354,7 @@ describe("a stream cut anywhere", () => {
       0,
       2000,
     );
-  test.each(["llama3", "storyteller.json", "cl100k_base", "o200k_base"])("%s", async (name) => {
+  test.each(["llama3", "stories.json", "cl100k_base", "o200k_base"])("%s", async (name) => {
     const tokenizer = name in TOKENIZER_FILES ? (await namedTokenizer(name))! : await loadEncoding(name);
     for (const whole of [text.toWellFormed(), Buffer.from(text)]) {
       const expected = [...tokenizer.encode(whole, { special: true, bos: true })];

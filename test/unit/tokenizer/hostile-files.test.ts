@@ -26,7 +26,7 @@ async function refusalOf(name: string, content: string | Uint8Array): Promise<st
   return error.message;
 }
 
-const storyteller = () => JSON.parse(readFileSync(TOKENIZER_FILES["storyteller.json"]!, "utf8"));
+const storyteller = () => JSON.parse(readFileSync(TOKENIZER_FILES["stories.json"]!, "utf8"));
 
 const REPLACE = { type: "Replace", pattern: { String: "a" }, content: "" };
 
@@ -255,7 +255,7 @@ describe("a pattern that is not the engine's", () => {
 });
 
 test("spellings that mean the same are read the same", async () => {
-  const expected = await loadTokenizer(TOKENIZER_FILES["storyteller.json"]!);
+  const expected = await loadTokenizer(TOKENIZER_FILES["stories.json"]!);
   const file = storyteller();
   const { vocab, merges, ...model } = file.model;
   const escaped = (value: unknown) =>
@@ -285,7 +285,7 @@ test("spellings that mean the same are read the same", async () => {
 });
 
 describe("rank files", () => {
-  const lines = () => readFileSync(TOKENIZER_FILES["storyteller.model"]!, "latin1").split("\n");
+  const lines = () => readFileSync(TOKENIZER_FILES["stories.model"]!, "latin1").split("\n");
   test.each<[string, (list: string[]) => string[], string]>([
     ["an empty file", () => [], "is empty: its download is incomplete"],
     ["a line without rank", (list) => [...list.slice(0, 5), "abcd", ...list.slice(5)], "line 6"],
@@ -302,7 +302,7 @@ describe("rank files", () => {
 
 test.each(["abc", "-1", "1.5", "1e9", "__proto__"])("an added token of a rank file with the id %s", async (id) => {
   writeFileSync(join(dir, "tokenizer_config.json"), `{"added_tokens_decoder": {"${id}": {"content": "<x>"}}}`);
-  expect(await refusalOf("tokenizer.model", readFileSync(TOKENIZER_FILES["storyteller.model"]!))).toContain(
+  expect(await refusalOf("tokenizer.model", readFileSync(TOKENIZER_FILES["stories.model"]!))).toContain(
     "added_tokens_decoder: <x>: expected an id",
   );
 });

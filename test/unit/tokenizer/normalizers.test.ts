@@ -20,7 +20,7 @@ interface GoldenSet {
 const golden: { blocks: Record<string, string[]>; sets: GoldenSet[]; patterns: GoldenSet[] } = JSON.parse(
   readFileSync("test/reference/normalizers.golden.json", "utf8"),
 );
-const storyteller = JSON.parse(readFileSync(TOKENIZER_FILES["storyteller.json"]!, "utf8"));
+const storyteller = JSON.parse(readFileSync(TOKENIZER_FILES["stories.json"]!, "utf8"));
 const exhaustive = process.env.QUIPU_EXHAUSTIVE !== undefined;
 
 async function tokenizerWith(changes: object): Promise<Tokenizer> {

@@ -42,7 +42,7 @@ test("a vocabulary of text: runs of letters, of marks and of what is no token", 
 
 const bytes = Array.from({ length: 256 }, (_, byte) => byte);
 
-describe.each(["llama3", "storyteller.json", "storyteller.model", "o200k_base"])("%s", (name) => {
+describe.each(["llama3", "stories.json", "stories.model", "o200k_base"])("%s", (name) => {
   let tokenizer: Tokenizer;
   beforeAll(async () => {
     tokenizer = name === "o200k_base" ? await loadEncoding(name) : (await namedTokenizer(name))!;

