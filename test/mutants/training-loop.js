@@ -168,15 +168,15 @@ export const mutants = [
   {
     fault: "a target is the id of its own row",
     file: BATCHES,
-    from: "ids.subarray(row + 1, row + length + 1)",
-    to: "ids.subarray(row, row + length)",
+    from: "this.#targets.set(ids.subarray(1), at);",
+    to: "this.#targets.set(ids.subarray(0, length), at);",
     tests: ROWS,
   },
   {
     fault: "what is measured is cut where a batch ends",
     file: BATCHES,
-    from: "const length = Math.min(sequence, ids.length - 1 - row);",
-    to: "const length = Math.min(sequence, ids.length - 1 - row, batchTokens - rows.length || sequence);",
+    from: "const length = Math.min(sequence, end! - 1 - first);",
+    to: "const length = Math.min(sequence, end! - 1 - first, batchTokens - rows.length || sequence);",
     tests: ROWS,
   },
   {
@@ -217,15 +217,15 @@ export const mutants = [
   {
     fault: "a checkpoint has its name before it is whole",
     file: CHECKPOINT,
-    from: 'await mkdir(part);\n    await writeSafetensors(join(part, WEIGHTS), tensorsOf(runtime, "F32", [undefined]));',
-    to: 'await mkdir(path); await mkdir(part);\n    await writeSafetensors(join(part, WEIGHTS), tensorsOf(runtime, "F32", [undefined]));',
+    from: 'await mkdir(part);\n    await writeSafetensors(join(part, WEIGHTS), tensorsOf(runtime, "F32", ["parameter"]));',
+    to: 'await mkdir(path); await mkdir(part);\n    await writeSafetensors(join(part, WEIGHTS), tensorsOf(runtime, "F32", ["parameter"]));',
     tests: SAVED,
   },
   {
     fault: "the variance is not saved",
     file: CHECKPOINT,
-    from: 'const MOMENTS = ["momentum", "variance"] as const;',
-    to: 'const MOMENTS = ["momentum"] as const;',
+    from: 'part !== "parameter" && part !== "gradient"',
+    to: 'part !== "parameter" && part !== "gradient" && part !== "variance"',
     tests: LOOP,
   },
   {
