@@ -75,8 +75,8 @@ export const mutants = [
   {
     fault: "how far failed ways have looked does not go along with repeats",
     file: "native/tokenizer/bpe.cc",
-    from: "    farthest += repeats * period;\n",
-    to: "",
+    from: "farthest += repeats * period;",
+    to: "farthest += MUTANT ? 0 : repeats * period;",
     tests: ["unit/tokenizer/engine"],
   },
   {

@@ -1,6 +1,6 @@
 // Encodes documents for prove_tokenizer.py: reads (length, flags, content) from stdin, writes (count, ids, length, what they are
 // decoded to) to stdout; little-endian 32-bit words. Flags: 1 for bytes, where content is text otherwise; 2 where special tokens
-// are found. The ids of a stream that is cut anywhere must be the same. First it writes 0, once the tokenizer is loaded. What
+// are found; 4 for where each id begins in the decoded text (count, UTF-16 units), too. The ids of a stream that is cut anywhere must be the same. First it writes 0, once the tokenizer is loaded. What
 // cannot be done is said as a negative length and a message.
 //
 //   node test/reference/encode.js file <tokenizer.json | tokenizer.model>
@@ -25,6 +25,8 @@ function write(bytes) {
 }
 
 const word = (value) => Buffer.from(Int32Array.of(value).buffer);
+
+const words = (list) => [word(list.length), Buffer.from(list.buffer, list.byteOffset, list.byteLength)];
 
 function writeError(error) {
   const message = Buffer.from(String(error.message));
@@ -61,7 +63,8 @@ async function answer(tokenizer, content, flags) {
   const ids = tokenizer.encode(text, { special });
   await checkStream(tokenizer, text, ids, special);
   const back = tokenizer.decodeBytes(ids, { special: true });
-  return [word(ids.length), Buffer.from(ids.buffer, ids.byteOffset, ids.byteLength), word(back.length), back];
+  const said = [...words(ids), word(back.length), back];
+  return flags & 4 ? [...said, ...words(tokenizer.decodeTokensWithOffsets(ids).offsets)] : said;
 }
 
 const [kind, name] = process.argv.slice(2);

@@ -74,16 +74,20 @@ class Quipu:
             sys.exit("prove_tokenizer: quipu ended")
         return data
 
-    def encode(self, data, is_bytes=False, special=False):
-        """(ids, the bytes that they are decoded to)"""
-        self.process.stdin.write(struct.pack("<II", len(data), is_bytes + 2 * special) + data)
-        self.process.stdin.flush()
+    def words(self):
         (count,) = struct.unpack("<i", self.read(4))
         if count < 0:
             sys.exit(f"prove_tokenizer: quipu: {self.read(-count).decode()}")
-        ids = list(struct.unpack(f"<{count}i", self.read(4 * count)))
+        return list(struct.unpack(f"<{count}i", self.read(4 * count)))
+
+    def encode(self, data, is_bytes=False, special=False, offsets=False):
+        """(ids, the bytes that they are decoded to), and where in them each begins, in units of UTF-16, where that is asked for"""
+        self.process.stdin.write(struct.pack("<II", len(data), is_bytes + 2 * special + 4 * offsets) + data)
+        self.process.stdin.flush()
+        ids = self.words()
         (length,) = struct.unpack("<i", self.read(4))
-        return ids, self.read(length)
+        decoded = self.read(length)
+        return ids, decoded, self.words() if offsets else None
 
     def close(self):
         self.process.stdin.close()
@@ -116,11 +120,13 @@ class Tokenizers:
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         self.added = [token.content for token in self.tokenizer.get_added_tokens_decoder().values()]
+        self.has_offsets = "ByteLevel" not in str(self.tokenizer.decoder)  # whose offsets leave out spaces
 
     def encode(self, text, special):
         self.tokenizer.encode_special_tokens = not special
-        ids = self.tokenizer.encode(text, add_special_tokens=False).ids
-        return ids, self.tokenizer.decode(ids, skip_special_tokens=False).encode()
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        self.starts = [start for start, _ in encoding.offsets]
+        return encoding.ids, self.tokenizer.decode(encoding.ids, skip_special_tokens=False).encode()
 
 
 class SentencePiece:
@@ -215,10 +221,17 @@ def published_oracles(names):
 # --- comparing -----------------------------------------------------------------------------------------------------
 
 
+def in_utf16(text, starts):
+    units = [0]
+    for character in text:
+        units.append(units[-1] + 1 + (ord(character) > 0xFFFF))
+    return [units[start] for start in starts]
+
+
 class Comparison:
     def __init__(self, name, oracle, quipu):
         self.name, self.oracle, self.quipu = name, oracle, quipu
-        self.seen, self.differences, self.given_up = {}, [], 0
+        self.seen, self.differences, self.given_up, self.with_offsets = {}, [], 0, 0
 
     def compare(self, kind, text, data, special):
         is_bytes = isinstance(text, bytes)
@@ -231,10 +244,16 @@ class Comparison:
                 raise
             self.given_up += 1
             return
-        ids, decoded = self.quipu.encode(data, is_bytes, special)
+        of_text = not special and getattr(self.oracle, "has_offsets", False) and expected[1] == data
+        ids, decoded, offsets = self.quipu.encode(data, is_bytes, special, of_text)
         if self.oracle.decodes_to_text:  # ids of a vocabulary that lacks bytes are not all UTF-8
             decoded = decoded.decode("utf-8", "replace").encode()
         got = ids, decoded
+        if of_text and expected == got:
+            self.with_offsets += 1
+            starts = in_utf16(text, self.oracle.starts)
+            if starts != offsets:
+                self.differences.append((f"{kind}, offsets", text, (starts, data), (offsets, data)))
         documents_, bytes_ = self.seen.get(kind, (0, 0))
         self.seen[kind] = (documents_ + 1, bytes_ + len(data))
         if expected != got:
@@ -244,7 +263,8 @@ class Comparison:
         total = sum(bytes_ for _, bytes_ in self.seen.values())
         count = sum(n for n, _ in self.seen.values())
         given_up = f", {self.given_up} that the oracle fails on" if self.given_up else ""
-        print(f"{self.name:24}{total / 1e6:8.1f} MB{count:9} documents{len(self.differences):6} differences{given_up}", flush=True)
+        offsets = f", offsets of {self.with_offsets}" if self.with_offsets else ""
+        print(f"{self.name:24}{total / 1e6:8.1f} MB{count:9} documents{len(self.differences):6} differences{offsets}{given_up}", flush=True)
         if verbose:
             for kind, (n, bytes_) in self.seen.items():
                 print(f"  {kind}: {n} documents, {bytes_ / 1e6:.1f} MB")

