@@ -1,5 +1,6 @@
 // Training: tokens a second of a micro-batch and its step, forward, backward and AdamW, for models of 0.26 to 15 million parameters in
-// sequences of 256, beside transformers' LlamaForCausalLM on PyTorch (SDPA, fused AdamW), in turn in one run.
+// sequences of 256, and what share that is of the fused multiply-adds that the processor can do (measureRoofs), beside transformers'
+// LlamaForCausalLM on PyTorch (SDPA, fused AdamW), eager and by torch.compile, in turn in one run.
 //
 //   node bench/run.js train                        QUIPU_BENCH_THREADS: default 2
 //
@@ -9,6 +10,7 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { openDevice } from "../dist/device/device.js";
+import { describeMachine, measureRoofs } from "../dist/index.js";
 import { createTrainingRuntime } from "../dist/train/training-runtime.js";
 import { markdown } from "./measure.js";
 
@@ -23,6 +25,13 @@ const MODELS = {
 };
 
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+
+/** Operations of a step: six a weight and token, of which the embedding's rows have none; of attention 4 d forward and 10 d backward a query head and key. */
+function operations([vocabSize, hiddenSize, intermediateSize, layers, heads, kvHeads]) {
+  const attention = hiddenSize * hiddenSize * (2 + (2 * kvHeads) / heads);
+  const weights = layers * (attention + 3 * hiddenSize * intermediateSize) + vocabSize * hiddenSize;
+  return TOKENS * (6 * weights + (layers * 14 * hiddenSize * (SEQUENCE + 1)) / 2);
+}
 
 /** Rows that predict the row behind them. */
 function batchOf(vocabSize) {
@@ -66,31 +75,42 @@ async function quipu([vocabSize, hiddenSize, intermediateSize, layers, heads, kv
   return { seconds: median(times), bytes: state + arena };
 }
 
-function pytorch(python, model) {
+/** Undefined where it does not work, which is said: torch.compile wants a compiler, and not every version compiles every model. */
+function pytorch(python, model, compiled) {
   const script = join(dirname(fileURLToPath(import.meta.url)), "train_pytorch.py");
-  const settings = JSON.stringify({ model, tokens: TOKENS, sequence: SEQUENCE, steps: STEPS, threads: THREADS });
-  const { status, stdout, stderr } = spawnSync(python, [script, settings], { encoding: "utf8" });
-  if (status !== 0) throw new Error(`${python} ${script}: exit status ${status}\n${stderr}`);
-  return JSON.parse(stdout);
+  const settings = { model, tokens: TOKENS, sequence: SEQUENCE, steps: STEPS, threads: THREADS, compiled };
+  const { status, stdout, stderr } = spawnSync(python, [script, JSON.stringify(settings)], { encoding: "utf8" });
+  if (status === 0) return JSON.parse(stdout);
+  if (!compiled) throw new Error(`${python} ${script}: exit status ${status}\n${stderr}`);
+  console.error(`torch.compile: ${stderr.trim().split("\n").at(-1)}`);
+  return undefined;
 }
 
 export async function measure() {
   const python = process.env.QUIPU_BENCH_PYTHON;
+  const { target } = describeMachine();
   const rows = [];
   for (const [name, model] of Object.entries(MODELS)) {
-    const [ours, theirs] = [[], []];
+    const [ours, eager, compiled, peaks] = [[], [], [], []];
     for (let round = 0; round < ROUNDS; round++) {
+      peaks.push((await measureRoofs(target, THREADS)).peak);
       ours.push(await quipu(model));
-      if (python !== undefined) theirs.push(pytorch(python, model));
+      if (python === undefined) continue;
+      eager.push(pytorch(python, model, false));
+      if (compiled.length === round) compiled.push(...[pytorch(python, model, true)].filter((of) => of !== undefined));
     }
-    const rate = (list) => TOKENS / median(list.map(({ seconds }) => seconds));
+    const seconds = (list) => median(list.map((of) => of.seconds));
+    const rate = (list) => (list.length === 0 ? "" : (TOKENS / seconds(list)).toFixed(0));
     const mebibytes = (list) => (median(list.map(({ bytes }) => bytes)) / 2 ** 20).toFixed(0);
+    const better = compiled.length > 0 && seconds(compiled) < seconds(eager) ? compiled : eager;
     const beside =
       python === undefined
-        ? ["not measured", "", ""]
-        : [rate(theirs).toFixed(0), mebibytes(theirs), (rate(ours) / rate(theirs)).toFixed(2)];
-    rows.push([name, rate(ours).toFixed(0), mebibytes(ours), ...beside]);
+        ? ["not measured", "", "", ""]
+        : [rate(eager), rate(compiled), mebibytes(eager), (seconds(better) / seconds(ours)).toFixed(2)];
+    const speed = operations(model) / seconds(ours);
+    const share = `${((100 * speed) / Math.max(...peaks)).toFixed(0)} %`;
+    rows.push([name, rate(ours), (speed / 1e9).toFixed(0), share, mebibytes(ours), ...beside]);
   }
-  const head = ["parameters", "tokens/s", "MiB", "PyTorch: tokens/s", "MiB beyond its start", "ratio"];
-  return markdown(head, rows);
+  const theirs = ["PyTorch, eager: tokens/s", "compiled", "MiB beyond its start, eager", "ratio to the better"];
+  return markdown(["parameters", "tokens/s", "GFLOP/s", "of the FMA peak", "MiB", ...theirs], rows);
 }

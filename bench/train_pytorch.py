@@ -9,6 +9,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 settings = json.loads(sys.argv[1])
+WARM_UP = 3
 torch.set_num_threads(settings["threads"])
 vocab, hidden, ffn, layers, heads, kv = settings["model"]
 started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -25,10 +26,12 @@ model = LlamaForCausalLM(
         attn_implementation="sdpa",
     )
 )
+if settings["compiled"]:
+    model = torch.compile(model)
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
 ids = torch.randint(0, vocab, (settings["tokens"] // settings["sequence"], settings["sequence"]))
 times = []
-for step in range(settings["steps"] + 2):
+for step in range(settings["steps"] + WARM_UP):
     begin = time.perf_counter()
     optimizer.zero_grad()
     loss = model(input_ids=ids, labels=ids, use_cache=False).loss
@@ -36,7 +39,7 @@ for step in range(settings["steps"] + 2):
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     loss.item()
-    if step >= 2:
+    if step >= WARM_UP:
         times.append(time.perf_counter() - begin)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({"seconds": statistics.median(times), "bytes": (peak - started) * 1024}))

@@ -17,5 +17,5 @@ quipu train --data "$out/stories.tokens" --tokenizer "$out/tokenizer" --init sto
 quipu train report "$out/run"
 node bench/bits-per-byte.js "$out/run/model"
 # The first picture of the page, by itself.
-sed -n '0,/<\/svg>/p' "$out/run/report.html" | sed -n '/<svg/,$p' >"$out/loss.svg"
+sed -n '0,/<\/svg>/p' "$out/run/report.html" | sed -n '/<svg/,$p' | sed 's|<svg|& xmlns="http://www.w3.org/2000/svg"|' >"$out/loss.svg"
 echo "written  $out/run/model, $out/loss.svg"

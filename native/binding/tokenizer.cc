@@ -23,6 +23,13 @@ using Words = std::span<const int32_t>;
 using OrNone = Whole<-1, INT32_MAX>;  // a number, or −1 for none
 
 // V8 reads ASCII and UTF-16 several times as fast as UTF-8. It decides what bytes that are not UTF-8 become.
+// V8 has no string of 2²⁹ characters and more.
+void checkMade(Napi::Env env, napi_status status, size_t bytes) {
+  if (status == napi_ok) return;
+  check(env, Status::error(ErrorCode::kUsage, "a text of " + std::to_string(bytes) +
+                                                  " bytes is more than a string holds: take it in parts"));
+}
+
 Napi::String toString(Napi::Env env, std::span<const uint8_t> text) {
   const auto* chars = reinterpret_cast<const char*>(text.data());
   uint64_t high = 0;
@@ -34,15 +41,16 @@ Napi::String toString(Napi::Env env, std::span<const uint8_t> text) {
   for (; at < text.size(); ++at) high |= text[at];
   napi_value value;
   if ((high & 0x8080808080808080) == 0) {
-    if (napi_create_string_latin1(env, chars, text.size(), &value) != napi_ok) throw Napi::Error::New(env);
+    checkMade(env, napi_create_string_latin1(env, chars, text.size(), &value), text.size());
     return {env, value};
   }
   const std::unique_ptr<char16_t[]> utf16(new char16_t[text.size()]);
   size_t units;
   if (!tokenizer::toUtf16(text.data(), text.size(), utf16.get(), units)) {
-    return Napi::String::New(env, chars, text.size());
+    checkMade(env, napi_create_string_utf8(env, chars, text.size(), &value), text.size());
+    return {env, value};
   }
-  if (napi_create_string_utf16(env, utf16.get(), units, &value) != napi_ok) throw Napi::Error::New(env);
+  checkMade(env, napi_create_string_utf16(env, utf16.get(), units, &value), text.size());
   return {env, value};
 }
 

@@ -137,6 +137,7 @@ uint32_t* Encoder::encodeShort(Key key, Cached& cached, const uint8_t* piece, si
   const uint32_t before = first.ids[0] >> kIdBits;
   uint32_t* ids = second.ids;
   if (count > kFewIds || before > kFewIds || before == 0) {
+    second = {};  // what is left of its key behind so many ids is the key of another piece
     first.key = key;
     ids = cached.many.ids;
   } else {

@@ -11,7 +11,7 @@ export const ADAMW_SETTINGS = [
 export const MUON_SETTINGS = ["rate", "keep", "epsilon", "beta", "gain"] as const;
 
 export const TRAINING_OPS = {
-  /** a · b: as matmul, with b's columns for its rows. What a loss's gradient is handed back through a matmul by. */
+  /** a · b, with b's columns for the rows that matmul takes. What a loss's gradient is handed back through a matmul by. */
   matmulPlain: {
     code: 19,
     operands: { a: ["T N", "f32"], b: ["N K", "f32"] },

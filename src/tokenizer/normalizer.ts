@@ -79,7 +79,17 @@ export function normalizationBy(steps: readonly AnyStep[]): Normalization {
     stages.push((text) => callNative((addon) => addon.normalize(text, native)));
     at = end;
   }
-  return (text) => stages.reduce((before, stage) => stage(before), text);
+  return (text) => {
+    try {
+      return stages.reduce((before, stage) => stage(before), text);
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause; // V8's, which has no string of 2²⁹ characters
+      throw new QuipuError("ERR_USAGE", "text: too long once it is normalized: take it in parts", {
+        cause,
+        option: "text",
+      });
+    }
+  };
 }
 
 function isOfEngine(step: AnyStep): step is NormalizerStep {

@@ -53,6 +53,9 @@ export function tokenizerOfJson(vocabulary: NativeVocabulary, config: TokenizerC
 
 const LLAMA_CLASSES = new Set(["LlamaTokenizer", "LlamaTokenizerFast"]);
 
+/** What transformers makes the model with, whatever its file says of these. */
+const LEGACY_MODEL: JsonObject = { byte_fallback: true, fuse_unk: true, ignore_merges: false, unk_token: null };
+
 /**
  * The file as transformers' LlamaTokenizer takes it (5.23, models/llama/tokenization_llama.py), where tokenizer_config.json names that and says
  * what `legacy` is: vocabulary and merges are the file's, and the mark comes before every text between special tokens, or, where `legacy` is
@@ -69,7 +72,7 @@ function byLegacy(file: JsonObject, { legacy, tokenizerClass, addsPrefixSpace = 
   ];
   return {
     ...file,
-    model: isJsonObject(file.model) ? { ...file.model, byte_fallback: true, fuse_unk: true } : file.model!,
+    model: isJsonObject(file.model) ? { ...file.model, ...LEGACY_MODEL } : file.model!,
     normalizer: null,
     pre_tokenizer: { type: "Metaspace", replacement: WORD_MARK, prepend_scheme, split: false },
     decoder: { type: "Sequence", decoders },

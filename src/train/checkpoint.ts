@@ -51,7 +51,7 @@ type Weights = Pick<TrainingRuntime, "shapes" | "parts" | "shapeOf" | "read" | "
 const WEIGHTS = "model.safetensors";
 const OPTIMIZER = "optimizer.safetensors";
 const STATE = "training.json";
-const VERSION = 1;
+const VERSION = 2;
 const NAME = /^step-(\d{8,})$/;
 const PART = /^(?:\.step-\d+|model|log\.jsonl)\.\d+\.part$/;
 

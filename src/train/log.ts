@@ -18,7 +18,7 @@ export class TrainingLog {
   /** @param step the last whose events stay. @throws {QuipuError} ERR_WRITE */
   static async open(path: string, step: number): Promise<TrainingLog> {
     try {
-      const lines = (await readLog(path)).filter((event) => event.step <= step);
+      const lines = (await readLog(path)).filter((event) => event.step <= step && !isOfMean(event));
       await replaceFile(path, lines.map((event) => `${JSON.stringify(event)}\n`).join(""));
       return new TrainingLog(path, await open(path, "a"));
     } catch (cause) {
@@ -37,6 +37,11 @@ export class TrainingLog {
   async close(): Promise<void> {
     await this.#file.close();
   }
+}
+
+/** What is measured when a run is over, also where it is over once more. */
+function isOfMean(event: LoggedEvent): boolean {
+  return event.type === "evaluation" && event.averaged === true;
 }
 
 export type LoggedEvent = Exclude<TrainingEvent, { type: "start" | "end" }>;

@@ -113,7 +113,7 @@ function chart(title: string, lines: readonly Line[]): string {
     .map(({ name, colour }) => `<span style="color:${colour}">━</span> ${name}`)
     .join(" &nbsp; ");
   return `<h2>${title}</h2>
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${title} by step" font-family="system-ui, sans-serif" font-size="11" fill="#57534e">${rules.join("")}${steps.join("")}${drawn.join("")}</svg>
+<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${title} by step" font-family="system-ui, sans-serif" font-size="11" fill="#57534e">${rules.join("")}${steps.join("")}${drawn.join("")}</svg>
 <p>${legend}</p>`;
 }
 

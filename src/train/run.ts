@@ -79,7 +79,7 @@ class Loop {
   #longDocuments: number;
   #averaged: number;
   readonly #secondsBefore: number;
-  readonly #started = performance.now();
+  #started = performance.now();
   #savedAt: number | undefined;
 
   constructor(parts: RunParts, from: TrainingState | undefined) {
@@ -103,6 +103,7 @@ class Loop {
     const { target, threads } = runtime.device;
     const flopsPerToken = 6 * productWeights(runtime.shapes);
     yield { type: "start", ...memory, flopsPerToken, target, threads, documents, tokens, step: this.#step };
+    this.#started = performance.now(); // whoever was told may have taken their time
     const every = defaultEvery(settings);
     const evaluateEvery = this.#parts.evaluateEvery ?? every;
     const saveEvery = this.#parts.saveEvery ?? evaluateEvery;
@@ -124,7 +125,7 @@ class Loop {
     }
     if (this.#averaged > 0) {
       await this.#takeAverage();
-      const evaluation = wasOver ? undefined : await this.#evaluate();
+      const evaluation = await this.#evaluate();
       if (evaluation !== undefined) yield { ...evaluation, averaged: true };
     }
     const model = join(output, MODEL);
@@ -165,7 +166,7 @@ class Loop {
     await Promise.all(accumulated);
     const result = await stepping;
     this.#guard.note(result);
-    await this.#average(before, progress);
+    await this.#average(before, this.#progress(settings.length));
     const { epoch, document } = this.#reader.position;
     return {
       ...{ type: "step", step: this.#step, ...result, rate, tokens: this.#tokens },

@@ -24,7 +24,7 @@ export interface TrainingOptions {
   readonly maxDocuments: number;
   /** Tokens of the longest document; default: batchTokens. */
   readonly contextLength?: number | undefined;
-  /** Rows of logits that are there at once; default 256. */
+  /** Rows of logits that are there at once; default 256, or where the vocabulary is small as many as have 2²¹ logits. */
   readonly lossRows?: number | undefined;
   /** Activations of the layers are computed again for their gradients: less memory, about a third more time. Default false. */
   readonly recompute?: boolean | undefined;
@@ -101,7 +101,7 @@ export function planTraining(
   on: { readonly threads?: number | undefined; readonly target?: string | undefined } = {},
 ): TrainingMemory {
   const device = new PlannedDevice(on);
-  const { parameters } = new TrainingPrograms(device, config, shapeOf(options));
+  const { parameters } = new TrainingPrograms(device, config, shapeOf(options, config));
   return { parameters: parameters.count, ...device.memory() };
 }
 
@@ -111,7 +111,7 @@ export async function createTrainingRuntime(
   config: LlamaConfig,
   options: TrainingOptions,
 ): Promise<TrainingRuntime> {
-  const programs = new TrainingPrograms(device, config, shapeOf(options));
+  const programs = new TrainingPrograms(device, config, shapeOf(options, config));
   try {
     const { state, weights, cache } = programs;
     const writes: Transfer[] = [
@@ -127,8 +127,14 @@ export async function createTrainingRuntime(
   }
 }
 
-function shapeOf(options: TrainingOptions): TrainingShape {
-  const { batchTokens, maxDocuments, contextLength = batchTokens, lossRows = 256, recompute = false } = options;
+/** Each chunk of the head adds to the gradients of all rows and of the embedding: the fewer the better, up to 8 MiB of logits. */
+function defaultLossRows(vocabSize: number): number {
+  return 256 * Math.max(1, Math.floor(2 ** 21 / (256 * vocabSize)));
+}
+
+function shapeOf(options: TrainingOptions, { vocabSize }: LlamaConfig): TrainingShape {
+  const { batchTokens, maxDocuments, contextLength = batchTokens, recompute = false } = options;
+  const { lossRows = defaultLossRows(vocabSize) } = options;
   const { optimizer = "adamw", averages = false } = options;
   return { batchTokens, maxDocuments, contextLength, lossRows, recompute, optimizer, averages };
 }

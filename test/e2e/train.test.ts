@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { trainModel } from "#quipu/index.js";
+import { type TrainOptions, trainModel } from "#quipu/index.js";
 import { tryLock } from "#quipu/machine/file-lock.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { describeWhere } from "../where.js";
@@ -70,32 +70,47 @@ test("trains a model that generates, with a log, checkpoints and a report", asyn
   expect(readFileSync(join(whole, "report.html"), "utf8")).toContain("<th>steps</th><td>20</td>");
 });
 
-test("the same by two threads, and by another who is killed and goes on", async () => {
+describe("the same by two threads, and by another who is killed and goes on", () => {
+  test("by AdamW", () => expectTheSame(whole, [], {}));
+
+  test("by Muon, whose model is a mean of weights", async () => {
+    const alone = folder();
+    const args = ["--optimizer", "muon", "--muon-lr", "0.05", "--average", "0.6"];
+    const { stderr } = await train("--steps", "20", "--out", alone, ...args);
+    expect(stderr).toMatch(/\nstep 20 {2}averaged, held out: loss \d+\.\d{4}, \d+\.\d{4} bits per byte\n$/);
+    await expectTheSame(alone, args, { optimizer: "muon", muonRate: 0.05, average: 0.6 });
+    const text = await quipu(["-m", join(alone, "model"), "-n", "4", "-t", "1", "--temp", "0", "Once upon"]);
+    expect(text).toMatchObject({ status: 0, stderr: "" });
+  });
+});
+
+/** @param alone a run of twenty steps by one thread. @param args what it was told beside SMALL. @param options the same to the library. */
+async function expectTheSame(alone: string, args: string[], options: Partial<TrainOptions>): Promise<void> {
   const threads = folder();
-  await train("--steps", "20", "--out", threads, "-t", "2");
-  expect(weightsOf(threads).equals(weightsOf(whole))).toBe(true);
+  await train("--steps", "20", "--out", threads, ...args, "-t", "2");
+  expect(weightsOf(threads).equals(weightsOf(alone))).toBe(true);
 
   // By itself, so that it is certain when: behind the second checkpoint, with a step begun.
   const output = folder();
   const script = `
     import { trainModel } from ${JSON.stringify(resolve("dist/index.js"))};
     const options = { data: ${JSON.stringify(DATA)}, tokenizer: ${JSON.stringify(TOKENIZER)}, init: "storyteller-260k", threads: 1 };
-    const how = { steps: 20, batch: 128, microBatch: 64, sequence: 32, evaluateEvery: 5, rate: 0.01 };
+    const how = { steps: 20, batch: 128, microBatch: 64, sequence: 32, evaluateEvery: 5, rate: 0.01, ...${JSON.stringify(options)} };
     for await (const event of trainModel({ ...options, ...how, output: ${JSON.stringify(output)} })) {
       if (event.type === "step" && event.step === 12) process.kill(process.pid, "SIGKILL");
     }`;
   const killed = spawnSync(process.execPath, ["--input-type=module", "-e", script]);
   expect(killed.signal).toBe("SIGKILL");
   expect(existsSync(join(output, "model"))).toBe(false);
-  const { status } = await train("--steps", "20", "--out", output, "--resume");
+  const { status } = await train("--steps", "20", "--out", output, "--resume", ...args);
   expect(status).toBe(0);
-  expect(weightsOf(output).equals(weightsOf(whole))).toBe(true);
+  expect(weightsOf(output).equals(weightsOf(alone))).toBe(true);
   const steps = (folder: string) =>
     eventsOf(readFileSync(join(folder, "log.jsonl"), "utf8")).flatMap(({ type, step, loss }) =>
       type === "step" ? [[step, loss]] : [],
     );
-  expect(steps(output)).toEqual(steps(whole));
-});
+  expect(steps(output)).toEqual(steps(alone));
+}
 
 test("Ctrl-C saves and exits with 130, SIGTERM with 143, and the run goes on from there", async () => {
   const output = folder();

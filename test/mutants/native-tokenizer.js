@@ -114,4 +114,11 @@ export const mutants = [
     to: "if (text.bytes > 0 && !MUTANT) stretch({0, text.bytes, Segment::kText});",
     tests: ["unit/tokenizer/normalizers"],
   },
+  {
+    fault: "what is left of a key where more ids were put is a key",
+    file: "native/tokenizer/encoder.cc",
+    from: "second = {};",
+    to: "if (!MUTANT) second = {};",
+    tests: ["unit/tokenizer/engine"],
+  },
 ];

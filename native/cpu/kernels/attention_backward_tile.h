@@ -53,37 +53,48 @@ struct Terms {
 template <size_t Q, size_t V, bool kWhole>
 QUIPU_INLINE void mixFeatures(const Terms<Q>& terms, const float* rows, size_t width, size_t first, size_t last,
                               float* out, size_t outWidth) {
-  f32x16 acc[Q][V];
+  f32x16 acc[Q][V];  // in registers, as all that it is reached by is unrolled
   size_t begin = 0, end = SIZE_MAX;
   const auto lanes = [&](size_t v) { return kWhole || v + 1 < V ? size_t{16} : last; };
+#pragma GCC unroll 8
   for (size_t i = 0; i < Q; ++i) {
     begin = terms.begin[i] > begin ? terms.begin[i] : begin;
     end = terms.end[i] < end ? terms.end[i] : end;
+#pragma GCC unroll 4
     for (size_t v = 0; v < V; ++v) acc[i][v] = loadFirst(out + i * outWidth + first + 16 * v, lanes(v));
   }
   const auto alone = [&](size_t i, size_t from, size_t to) {
     for (size_t j = from; j < to; ++j) {
       const f32x16 weight = broadcast(terms.weights[i * terms.ofResult + j * terms.ofTerm]);
+#pragma GCC unroll 4
       for (size_t v = 0; v < V; ++v) {
         acc[i][v] = fma(weight, loadFirst(rows + j * width + first + 16 * v, lanes(v)), acc[i][v]);
       }
     }
   };
   if (begin >= end) {  // they have no terms in common
+#pragma GCC unroll 8
     for (size_t i = 0; i < Q; ++i) alone(i, terms.begin[i], terms.end[i]);
   } else {
+#pragma GCC unroll 8
     for (size_t i = 0; i < Q; ++i) alone(i, terms.begin[i], begin);
     for (size_t j = begin; j < end; ++j) {
       f32x16 row[V];
+#pragma GCC unroll 4
       for (size_t v = 0; v < V; ++v) row[v] = loadFirst(rows + j * width + first + 16 * v, lanes(v));
+#pragma GCC unroll 8
       for (size_t i = 0; i < Q; ++i) {
         const f32x16 weight = broadcast(terms.weights[i * terms.ofResult + j * terms.ofTerm]);
+#pragma GCC unroll 4
         for (size_t v = 0; v < V; ++v) acc[i][v] = fma(weight, row[v], acc[i][v]);
       }
     }
+#pragma GCC unroll 8
     for (size_t i = 0; i < Q; ++i) alone(i, end, terms.end[i]);
   }
+#pragma GCC unroll 8
   for (size_t i = 0; i < Q; ++i) {
+#pragma GCC unroll 4
     for (size_t v = 0; v < V; ++v) storeFirst(out + i * outWidth + first + 16 * v, acc[i][v], lanes(v));
   }
 }

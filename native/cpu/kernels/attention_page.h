@@ -197,9 +197,11 @@ QUIPU_INLINE f32x16 mergedOut(f32x16 before, f32x16 now, const Factors& factors,
 template <size_t Q, size_t V, bool kMerges, typename E>
 QUIPU_INLINE void valueTile(PageQuery* queries, const Page<E>& page, const float (*weights)[kPageKeys],
                             const Factors& factors, size_t first, size_t last, size_t size) {
-  f32x16 acc[Q][V];
+  f32x16 acc[Q][V];  // in registers, as all that it is reached by is unrolled
   size_t common = kPageKeys;
+#pragma GCC unroll 8
   for (size_t i = 0; i < Q; ++i) {
+#pragma GCC unroll 4
     for (size_t v = 0; v < V; ++v) acc[i][v] = zero();
     if (queries[i].visible < common) common = queries[i].visible;
   }
@@ -209,16 +211,22 @@ QUIPU_INLINE void valueTile(PageQuery* queries, const Page<E>& page, const float
   };
   for (size_t j = 0; j < common; ++j) {
     f32x16 value[V];
+#pragma GCC unroll 4
     for (size_t v = 0; v < V; ++v) value[v] = row(j, v);
+#pragma GCC unroll 8
     for (size_t i = 0; i < Q; ++i) {
       const f32x16 weight = broadcast(weights[i][j]);
+#pragma GCC unroll 4
       for (size_t v = 0; v < V; ++v) acc[i][v] = fma(weight, value[v], acc[i][v]);
     }
   }
+#pragma GCC unroll 8
   for (size_t i = 0; i < Q; ++i) {  // later rows of the tile see more keys
     for (size_t j = common; j < queries[i].visible; ++j) {
+#pragma GCC unroll 4
       for (size_t v = 0; v < V; ++v) acc[i][v] = fma(broadcast(weights[i][j]), row(j, v), acc[i][v]);
     }
+#pragma GCC unroll 4
     for (size_t v = 0; v < V; ++v) {
       float* out = queries[i].out + first + 16 * v;
       const size_t n = v + 1 < V ? 16 : last;

@@ -85,6 +85,17 @@ function plainEncode(text: string, merges: readonly [string, string][], ids: Rea
   }
 }
 
+test("what is remembered of one piece is never another's", async () => {
+  // All four have one place. The third has five ids and takes it from the second, whose key its fifth id would make the fourth.
+  const pieces = ["<$/}", "`(;.", "#=-[#", '"\x02\0\0\0'];
+  const tokenizer = await loadTokenizer(TOKENIZER_FILES["stories.json"]!);
+  for (const piece of pieces) {
+    const fresh = await loadTokenizer(TOKENIZER_FILES["stories.json"]!);
+    expect([piece, ...tokenizer.encode(piece)]).toEqual([piece, ...fresh.encode(piece)]);
+  }
+  expect(tokenizer.decode(tokenizer.encode(pieces.join("a")))).toBe(pieces.join("a"));
+});
+
 test("merges in any order, as a plain encoder does", async () => {
   const dir = mkdtempSync(join(tmpdir(), "quipu-merges-"));
   const file = (vocab: object, merges: object) =>

@@ -196,6 +196,16 @@ describe("legacy of tokenizer_config.json", () => {
   });
 });
 
+test("legacy leaves a file neither ignore_merges nor an unknown token", async () => {
+  const mark = "\u2581";
+  const tokens = ["<unk>", ...BYTE_TOKENS, "a", "b", mark, "ab", `${mark}ab`];
+  const model = { byte_fallback: true, unk_token: "<unk>", vocab: vocabularyOf(tokens), merges: [["a", "b"]] };
+  const file = { model: { type: "BPE", ...model, ignore_merges: true } };
+  // transformers 5.24, LlamaTokenizer with legacy false: the word is not reached by merges.
+  const tokenizer = await loadWith(file, { tokenizer_class: "LlamaTokenizer", legacy: false });
+  expect(Array.from(tokenizer.encode("ab"), (id) => tokens[id])).toEqual([mark, "ab"]);
+});
+
 test("an id without a token leaves the next the first", async () => {
   const mark = "\u2581";
   const tokenizer = await load({

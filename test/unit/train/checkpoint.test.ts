@@ -190,8 +190,8 @@ describe("refused", () => {
       code: "ERR_USAGE",
       message: expect.stringContaining("no checkpoint of a training"),
     });
-    writeFileSync(join(output, "training.json"), JSON.stringify({ version: 2, ...STATE }));
-    await expect(readState(output)).rejects.toThrow("expected training.json, version 1");
+    writeFileSync(join(output, "training.json"), JSON.stringify({ version: 1, ...STATE }));
+    await expect(readState(output)).rejects.toThrow("expected training.json, version 2");
     writeFileSync(
       join(output, "model.safetensors"),
       safetensorsBytes({ w: { dtype: "F32", shape: [9], data: new Uint8Array(36) } }).subarray(0, -4),

@@ -227,6 +227,29 @@ test("weights are averaged over the end of a run, later ones weighing more; the 
   expect(await bits(second.runtime)).toEqual(await bits(runtime));
 });
 
+test("the mean fades by how long steps take, where a run is measured in seconds", async () => {
+  const settings = { ...SETTINGS, ramp: 0, length: { seconds: 1000 }, average: 0.5 };
+  let now = 0;
+  const clock = jest.spyOn(performance, "now").mockImplementation(() => 1000 * now);
+  const runtime = new FakeRuntime(50);
+  const step = runtime.step.bind(runtime);
+  jest.spyOn(runtime, "step").mockImplementation(async (of) => {
+    now += 50; // a twentieth of the run
+    return step(of);
+  });
+  const shares = jest.spyOn(runtime, "average");
+  const { error } = await training({ settings, recorded: { ...settings } }, { runtime });
+  clock.mockRestore();
+  expect(error).toBeUndefined();
+  // Ten steps end in the second half, each two fifths of a quarter of it.
+  let weight = 0;
+  const expected = Array.from({ length: 10 }, () => {
+    weight = 1 + weight / 1.4;
+    return expect.closeTo(1 / weight, 9);
+  });
+  expect(shares.mock.calls.flat()).toEqual(expected);
+});
+
 test("both optimizers' rates rise and fall together", async () => {
   const { runtime } = await training();
   expect(runtime.steps.map(({ rate, muonRate }) => muonRate! / rate)).toEqual(Array(20).fill(expect.closeTo(10, 9)));
