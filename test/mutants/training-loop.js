@@ -28,7 +28,7 @@ export const mutants = [
   {
     fault: "what is gone on from stays in the log",
     file: "src/train/log.ts",
-    from: "filter((event) => event.step <= step)",
+    from: "filter((event) => event.step <= step && !isOfMean(event))",
     to: "filter(() => true)",
     tests: LOOP,
   },
