@@ -266,9 +266,9 @@ describe.each<DeviceOptions>([{ threads: 2 }, { device: "reference" }])("what be
     const program = compile(own, recording);
     const reads = Array.from({ length: 12 }, () => new Float32Array(4));
     const ended: number[] = [];
-    const slow = new Recorder(); // 50 ms or more on one thread, so that what comes behind waits
+    const slow = new Recorder(); // 17 GFLOP and 2 GB, so that what comes behind waits while all of it is queued
     const [a, b] = [own.allocate("a", "f32", [16, 1024]), own.allocate("b", "f32", [8192, 1024])];
-    slow.output(slow.matmul(a, b));
+    for (let i = 0; i < 64; i++) slow.output(slow.matmul(a, b));
     const before = compile(own, slow.finish());
     const first = before.run();
     const codes = await Promise.all(
