@@ -125,7 +125,7 @@ describe.each(NAMES)("%s", (name) => {
         const at = cut % (sample.length + 1);
         expect(await streamed(machine, [sample.slice(0, at), sample.slice(at)])).toEqual(expected);
       }),
-      { numRuns: exhaustive ? 4000 : 600 },
+      { numRuns: exhaustive ? 2000 : 600 },
     );
   });
 
