@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Trains the embedded model, as models/storyteller/README.md tells of it, from the stories of ../shared: vocabulary, tokens, model and
-# the page about the run, in a folder that is made. Half an hour on two cores; what it makes does not depend on the threads.
+# Trains a model of the embedded one's shape from the stories of ../shared: vocabulary, tokens, model, the page about the run, and its
+# bits per byte, in a folder that is made. What it makes does not depend on the threads.
 #
 #   scripts/train-storyteller.sh folder [seed]
 set -euo pipefail

@@ -201,7 +201,8 @@ bool Reader::readId(JsonReader& json, std::string_view raw, uint32_t& id) {
     if (!json.skip()) return false;
   }
   const std::string_view value = json.at() > from ? file_.substr(from, json.at() - from) : json.word();
-  fail("model.vocab: the id of \"" + quoted(raw) + "\": expected a whole number, got " + quoted(value));
+  fail("model.vocab: the id of \"" + quoted(raw) + "\": expected a whole number below " + std::to_string(kNoToken) +
+       ", got " + quoted(value));
   id = 0;
   return true;
 }

@@ -40,7 +40,7 @@ export async function measurePeak(target: string, threads: number): Promise<numb
   checkArgument("target", target, oneOf(...availableTargets()));
   checkArgument("threads", threads, whole(1, 1024));
   try {
-    return await nativeAddon().measureOperations(target, threadsFor(threads), false, new Int32Array(1));
+    return await measureOperations(target, threads, "f32", new Int32Array(1));
   } catch (error) {
     throw fromNative(error);
   }
@@ -62,11 +62,10 @@ export async function measureRoofs(target: string, threads: number, signal?: Abo
   const abort = () => Atomics.store(stop, 0, 1);
   signal?.addEventListener("abort", abort);
   try {
-    const operations = (codes: boolean) => nativeAddon().measureOperations(target, threadsFor(threads), codes, stop);
     return {
       readBandwidth: await measureReadBandwidth(target, threads, PASSES, stop),
-      peak: await operations(false),
-      integerPeak: await operations(true),
+      peak: await measureOperations(target, threads, "f32", stop),
+      integerPeak: await measureOperations(target, threads, "codes", stop),
     };
   } catch (error) {
     throw signal?.aborted ? abortedError(signal) : fromNative(error);
@@ -83,6 +82,11 @@ export function measureReadBandwidth(
   stop = new Int32Array(1),
 ): Promise<number> {
   return nativeAddon().measureReadBandwidth(target, threadsFor(threads), readBytes(), passes, stop);
+}
+
+/** Operations per second of products of f32, or of codes; a stop[0] other than 0 ends it. */
+function measureOperations(target: string, threads: number, of: "f32" | "codes", stop: Int32Array): Promise<number> {
+  return nativeAddon().measureOperations(target, threadsFor(threads), of === "codes", stop);
 }
 
 /** The higher one of each: what was reached once is no less of a bound when a machine is slower later. */

@@ -58,14 +58,14 @@ export const mutants = [
   },
   {
     fault: "runs of different slots see each other",
-    file: ATTENTION,
+    file: `${KERNELS}/attention_backward_shape.h`,
     from: "while (row > 0 && slots[row - 1] == slots[row]) --row;",
     to: "while (row > 0 && (slots[row - 1] == slots[row] || (MUTANT && slots[row - 1] >= 0))) --row;",
     tests: ["kernels/attention-backward"],
   },
   {
     fault: "a softmax's own gradient is left out",
-    file: ATTENTION,
+    file: `${KERNELS}/attention_backward_shape.h`,
     from: "sub(load(gradients), broadcast(softmax.along))",
     to: "sub(load(gradients), broadcast(MUTANT ? 0.0f : softmax.along))",
     tests: ["kernels/attention-backward"],

@@ -38,6 +38,7 @@
 #include "cpu/kernels/advance.h"
 #include "cpu/kernels/append_kv.h"
 #include "cpu/kernels/attention.h"
+#include "cpu/kernels/attention_backward_shape.h"
 #include "cpu/kernels/gather_rows.h"
 #include "cpu/kernels/rms_norm.h"
 #include "cpu/kernels/rope.h"

@@ -129,31 +129,17 @@ static void chainTile(const float* panel, const float* rows, size_t count, float
     panel += kPanelRows;
     rows += kColumns;
   }
-#pragma GCC unroll 16
-  for (int r = 0; r < kColumns; ++r) {
-#pragma GCC unroll 4
-    for (int v = 0; v < kPanelVectors; ++v) {
-      float* to = out + r * pitch + v * 16;
-      const size_t n = validColumns > size_t(v) * 16 ? atMost(validColumns - v * 16, 16) : 0;
-      if (n == 16) {
-        store(to, adds ? add(load(to), tile[r][v]) : tile[r][v]);
-      } else {
-        storePart(to, adds ? add(loadPart(to, n), tile[r][v]) : tile[r][v], n);
-      }
-    }
-  }
+  storeTile<kColumns>(tile, out, pitch, validColumns, adds);
 }
 
-using ChainTile = void (*)(const float*, const float*, size_t, float*, size_t, size_t, bool);
-
 template <int kColumns>
-static constexpr void fillChainTiles(ChainTile* tiles) {
+static constexpr void fillChainTiles(PanelTile* tiles) {
   tiles[kColumns] = chainTile<kColumns>;
   if constexpr (kColumns > 1) fillChainTiles<kColumns - 1>(tiles);
 }
 
 struct ChainTiles {
-  ChainTile ofHeight[kPanelColumns + 1] = {};
+  PanelTile ofHeight[kPanelColumns + 1] = {};
   constexpr ChainTiles() { fillChainTiles<kPanelColumns>(ofHeight); }
 };
 

@@ -80,6 +80,25 @@ static void packPanel(const E* b, size_t firstRow, size_t rowCount, size_t begin
   }
 }
 
+// Stores or adds the sums of a tile, of which so many of each column count.
+template <int kColumns>
+QUIPU_INLINE void storeTile(const f32x16 (&tile)[kColumns][kPanelVectors], float* out, size_t pitch, size_t valid,
+                            bool adds) {
+#pragma GCC unroll 16
+  for (int c = 0; c < kColumns; ++c) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kPanelVectors; ++v) {
+      float* to = out + c * pitch + v * 16;
+      const size_t n = valid > size_t(v) * 16 ? atMost(valid - v * 16, 16) : 0;
+      if (n == 16) {
+        store(to, adds ? add(load(to), tile[c][v]) : tile[c][v]);
+      } else {
+        storePart(to, adds ? add(loadPart(to, n), tile[c][v]) : tile[c][v], n);
+      }
+    }
+  }
+}
+
 // One tile: the sums of a block for kPanelRows × kColumns results, stored to or added to out[column][row].
 template <int kColumns>
 static void panelTile(const float* panel, const float* columns, size_t steps, float* out, size_t pitch,
@@ -122,19 +141,7 @@ static void panelTile(const float* panel, const float* columns, size_t steps, fl
     }
     ++height;
   }
-#pragma GCC unroll 16
-  for (int c = 0; c < kColumns; ++c) {
-#pragma GCC unroll 4
-    for (int v = 0; v < kPanelVectors; ++v) {
-      float* to = out + c * pitch + v * 16;
-      const size_t n = validRows > size_t(v) * 16 ? atMost(validRows - v * 16, 16) : 0;
-      if (n == 16) {
-        store(to, first ? tile[c][v] : add(load(to), tile[c][v]));
-      } else {
-        storePart(to, first ? tile[c][v] : add(loadPart(to, n), tile[c][v]), n);
-      }
-    }
-  }
+  storeTile<kColumns>(tile, out, pitch, validRows, !first);
 }
 
 using PanelTile = void (*)(const float*, const float*, size_t, float*, size_t, size_t, bool);
