@@ -68,6 +68,7 @@ class CpuExecutable final : public Executable, private ThreadTeam::Work {
   RowCounts counts_;  // that those have
   Workspace workspace_;
   size_t arenaBytes_, rows_;
+  bool isFilled_;  // every run has all rows
 };
 
 class CpuBackend final : public Backend {
