@@ -152,18 +152,20 @@ describe("under `ulimit -v`", () => {
   test("a plan whose measurement is refused memory is a plan without speeds, and says why", async () => {
     const { freeMemory } = JSON.parse((await limited(3_600_000, "plan -t 2 --no-speed --json")).stdout);
     const taken = 3_600_000 - freeMemory / 1024;
-    // What a process maps for itself differs from run to run by some 20 MiB.
-    let without = 0;
-    for (const left of [24, 40, 56, 72]) {
+    // What a process maps for itself differs from run to run by some 20 MiB, or by an arena of malloc's, which is 64: such a plan is
+    // searched for from the middle.
+    let without = false;
+    for (let step = 0; step < 24 && !without; step++) {
+      const left = 56 + Math.ceil(step / 2) * (step % 2 === 0 ? -8 : 8);
       const { stdout, stderr } = await limited(Math.round(taken + left * 1024), "plan -q none -t 2");
       if (/ needs \d+ MiB, \d+ MiB are free/.test(stderr) || stdout.includes("t/s")) continue;
-      without++;
+      without = true;
       expect(stderr).toMatch(
         /^quipu: no speed is expected: the system refused \d+ bytes of memory \(--no-speed leaves it out\)\nstatus 0\n$/,
       );
       expect(stdout).toMatch(/^none +16\.00 .* yes +\d+/m);
     }
-    expect(without).toBeGreaterThan(0);
+    expect(without).toBe(true);
   });
 
   test("a plan of which no layer can be measured is a plan without speeds, and says so", async () => {
