@@ -1,10 +1,12 @@
 // Text to ids where a part of the way is not the engine's: a pattern that it has no machine for, or a normalizer that seeks one. Each text
 // is held as a whole, and steps that are here and steps of the engine work on it in turn.
 import { isUtf8 } from "node:buffer";
+import { setImmediate } from "node:timers/promises";
 import { callNative } from "../addon/addon.js";
 import type { NativeEncodeOptions, NativeTokenizer } from "../addon/addon-types.js";
 import { QuipuError } from "../errors.js";
 import type { PreTokenizer } from "./pre-tokenizer.js";
+import { encodeChunks, encodingAborted } from "./stream-encoder.js";
 import type { Text } from "./tokenizer.js";
 
 /** Bytes of pieces that are cut here, at a time; the event loop runs in between. */
@@ -37,6 +39,37 @@ export class CutEncoder {
 
   /** The ids of a text, some pieces at a time. @throws {QuipuError} ERR_USAGE for what is no UTF-8. */
   *encode(text: Text, options: NativeEncodeOptions): Iterable<Int32Array> {
+    for (const part of this.#encodeParts(text, options)) {
+      yield typeof part === "string"
+        ? new Int32Array(callNative(() => this.#native.encode(part, ...this.#plain)))
+        : part;
+    }
+  }
+
+  /**
+   * The same, with the event loop in between; never an empty array.
+   *
+   * @throws {QuipuError} ERR_ABORTED when `signal` says so.
+   */
+  async *encodeInTurns(
+    text: Text,
+    options: NativeEncodeOptions,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Int32Array> {
+    for (const part of this.#encodeParts(text, options)) {
+      if (typeof part === "string") {
+        const stream = callNative((addon) => new addon.EncodeStream(this.#native, ...this.#plain));
+        yield* encodeChunks(stream, [part], signal);
+      } else if (part.length > 0) {
+        yield part;
+      }
+      await setImmediate();
+      if (signal?.aborted) throw encodingAborted(signal);
+    }
+  }
+
+  /** Ids, and normalized text that the engine cuts. */
+  *#encodeParts(text: Text, options: NativeEncodeOptions): Iterable<Int32Array | string> {
     const given = typeof text === "string" ? Buffer.from(text) : Buffer.from(text.buffer, text.byteOffset, text.length);
     if (!isUtf8(given)) {
       throw new QuipuError("ERR_USAGE", "text: bytes that are no UTF-8: this tokenizer can only cut text", {
@@ -47,7 +80,8 @@ export class CutEncoder {
     let isFirst = true;
     for (const part of this.#partsOf(given, options)) {
       if (typeof part === "number") yield Int32Array.of(part);
-      else yield* this.#encodeText(part, isFirst);
+      else if (this.#preTokenize === undefined) yield part;
+      else yield* this.#encodePieces(this.#preTokenize(part, isFirst));
       isFirst = false;
     }
   }
@@ -71,16 +105,12 @@ export class CutEncoder {
     }
   }
 
-  *#encodeText(text: string, begins: boolean): Iterable<Int32Array> {
-    if (this.#preTokenize === undefined) {
-      yield new Int32Array(callNative(() => this.#native.encode(text, ...this.#plain)));
-      return;
-    }
+  *#encodePieces(pieces: Iterable<Uint8Array>): Iterable<Int32Array> {
     let together: Uint8Array[] = [];
     let ends: number[] = [];
     const encoded = () =>
       new Int32Array(callNative(() => this.#native.encodePieces(Buffer.concat(together), Int32Array.from(ends))));
-    for (const piece of this.#preTokenize(text, begins)) {
+    for (const piece of pieces) {
       together.push(piece);
       ends.push((ends.at(-1) ?? 0) + piece.length);
       if (ends.at(-1)! < ENCODED_TOGETHER) continue;

@@ -1,6 +1,5 @@
 // Text to ids and back by the native engine (native/tokenizer), from the parts that the file formats fill in. Where a file asks for a
 // pattern that the engine does not know, that is sought in JavaScript (cut-encoder.ts).
-import { setImmediate } from "node:timers/promises";
 import { callNative, fromNative } from "../addon/addon.js";
 import type { NativeEncodeOptions, NativeTokenizer, NativeVocabulary } from "../addon/addon-types.js";
 import {
@@ -26,7 +25,13 @@ import {
   STREAM_OPTIONS,
 } from "./option-kinds.js";
 import type { Pieces } from "./pre-tokenizer.js";
-import { makeStreamDecoder, type StreamDecoder, type Stripping } from "./stream-decoder.js";
+import {
+  eachByteDecoder,
+  joiningDecoder,
+  makeStreamDecoder,
+  type StreamDecoder,
+  type Stripping,
+} from "./stream-decoder.js";
 import { encodeChunks, encodingAborted, textParts } from "./stream-encoder.js";
 import type {
   BatchOptions,
@@ -79,6 +84,7 @@ export class EngineTokenizer implements Tokenizer {
   readonly #allowed: AllowedTokens;
   readonly #specialIds: ReadonlySet<number>;
   readonly #strips: Stripping;
+  readonly #utf8: typeof joiningDecoder;
 
   constructor({ vocabulary, pieces, wholePieces, addedTokens, bosId, eosId, addsBos, ...parts }: TokenizerParts) {
     const pattern = typeof pieces === "number" ? pieces : -1;
@@ -88,6 +94,7 @@ export class EngineTokenizer implements Tokenizer {
     const { asBytes, id = -1, fused } = unknown ?? { asBytes: false, fused: false };
     const { stripped: text, strips: most, untilText } = decoding ?? NO_DECODING;
     this.#strips = { text, most, untilText };
+    this.#utf8 = decoding?.bytes === true ? eachByteDecoder : joiningDecoder;
     this.#native = callNative(
       (addon) =>
         new addon.Tokenizer(
@@ -185,7 +192,7 @@ export class EngineTokenizer implements Tokenizer {
   }
 
   decodeTokensWithOffsets(ids: Iterable<number>): TokenizedText {
-    const decoder = makeStreamDecoder((id, first) => this.#bytesOf(id, first), this.#strips);
+    const decoder = makeStreamDecoder((id, first) => this.#bytesOf(id, first), this.#utf8(), this.#strips);
     const offsets: number[] = [];
     let text = "";
     for (const id of idsOf("ids", ids, this.vocabSize)) {
@@ -203,7 +210,7 @@ export class EngineTokenizer implements Tokenizer {
       if (id >= this.vocabSize || this.#specialIds.has(id)) return undefined;
       return this.#bytesOf(id, first && !goesOn);
     };
-    return makeStreamDecoder(bytesOf, goesOn ? undefined : this.#strips);
+    return makeStreamDecoder(bytesOf, this.#utf8(), goesOn ? undefined : this.#strips);
   }
 
   #bytesOf(id: number, first: boolean): Uint8Array | undefined {
@@ -258,11 +265,7 @@ async function* encodeWhole(
     if (signal?.aborted) throw encodingAborted(signal);
     chunksOfBytes.push(Buffer.from(part as string));
   }
-  for (const ids of encoder.encode(Buffer.concat(chunksOfBytes), options)) {
-    if (ids.length > 0) yield ids;
-    await setImmediate();
-    if (signal?.aborted) throw encodingAborted(signal);
-  }
+  yield* encoder.encodeInTurns(Buffer.concat(chunksOfBytes), options, signal);
 }
 
 function toNativeSteps({ replacements, ...steps }: DecodingSteps) {

@@ -134,6 +134,23 @@ describe("Replace of a Regex", () => {
     const tokenizer = await tokenizerWith({ normalizer: replacing(["(?:a+)+b", "c"]) });
     expect(() => tokenizer.encode("a".repeat(3000))).toThrow(/cannot be sought in this text behind 0 characters/);
   });
+
+  test("a signal is heard in the middle of what it changed", async () => {
+    const tokenizer = await tokenizerWith({ normalizer: replacing(["a", "bb"]) });
+    const text = "Once upon a time. ".repeat(20_000);
+    const controller = new AbortController();
+    const ids: number[] = [];
+    const encode = async () => {
+      for await (const part of tokenizer.encodeStream([text], { signal: controller.signal })) {
+        ids.push(...part);
+        controller.abort();
+      }
+    };
+    await expect(encode()).rejects.toMatchObject({ code: "ERR_ABORTED" });
+    expect(ids.length).toBeGreaterThan(0);
+    expect(ids.length).toBeLessThan(tokenizer.encode(text).length / 2);
+    expect(ids).toEqual([...tokenizer.encode(text).subarray(0, ids.length)]);
+  });
 });
 
 const FORMS = ["NFC", "NFD", "NFKC", "NFKD"] as const;
