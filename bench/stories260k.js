@@ -122,6 +122,13 @@ export function stories260kEncoder() {
   return (text) => Int32Array.from(` ${text}`.match(/ [^ ]*/g).flatMap(ofWord));
 }
 
+/** The text of ids, without the space before it. */
+export function stories260kText(ids) {
+  const found = pieces();
+  const bytesOf = (id) => (id < FIRST_PIECE ? Buffer.of(id - FIRST_BYTE) : Buffer.from(found[id]));
+  return Buffer.concat(Array.from(ids, bytesOf)).toString().slice(1);
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   if (process.argv.length !== 3) {
     console.error("stories260k: expected a folder to write to");

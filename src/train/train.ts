@@ -193,10 +193,8 @@ async function stateOf(path: string, recorded: JsonObject): Promise<TrainingStat
   const state = await readState(path);
   const difference = differenceOf(state.settings, recorded);
   if (difference === undefined) return state;
-  throw usageError(
-    "resume",
-    `${path} is of a run with other settings: ${difference}. Give those of before, or name another output`,
-  );
+  const { option, name, was, is } = difference;
+  throw usageError(option, `${path} is of a run with ${name} ${was}, got ${is}. Give that of before, or name another output`);
 }
 
 /** Twice as many as come on average: where there are more, rows stay unused. */

@@ -205,17 +205,31 @@ function partOf(batch: number): number {
   return batch / parts;
 }
 
-/** What differs, where settings of a checkpoint are not those of the run that is to go on from it. */
-export function differenceOf(before: JsonObject, now: JsonObject, within = ""): string | undefined {
-  for (const name of new Set([...Object.keys(now), ...Object.keys(before)])) {
-    const [was, is] = [before[name], now[name]];
+/** A setting of a checkpoint that is another in the run that is to go on from it, and the option that says it. */
+export interface Difference {
+  readonly option: string;
+  readonly name: string;
+  readonly was: string;
+  readonly is: string;
+}
+
+export function differenceOf(before: JsonObject, now: JsonObject, within = ""): Difference | undefined {
+  for (const key of new Set([...Object.keys(now), ...Object.keys(before)])) {
+    const [was, is, name] = [before[key], now[key], `${within}${key}`];
     if (isJsonObject(was) && isJsonObject(is)) {
-      const difference = differenceOf(was, is, `${within}${name}.`);
+      const difference = differenceOf(was, is, `${name}.`);
       if (difference !== undefined) return difference;
       continue;
     }
-    const [said, saidNow] = [was, is].map((value) => JSON.stringify(value) ?? "not there");
-    if (said !== saidNow) return `${within}${name} was ${said}, and is ${saidNow}`;
+    const [said, saidNow] = [was, is].map((value) => JSON.stringify(value) ?? "nothing") as [string, string];
+    if (said !== saidNow) return { option: optionOf(name), name, was: said, is: saidNow };
   }
   return undefined;
+}
+
+/** The option behind a setting's name: settings are named like theirs, but those of a part of the options are behind a dot. */
+function optionOf(name: string): string {
+  if (name.startsWith("model.")) return "init";
+  if (name.startsWith("data.")) return "data";
+  return name === "schedule.kind" ? "schedule" : (name.split(".").at(-1) as string);
 }

@@ -244,8 +244,8 @@ describeWhere(hasTerminal, NO_TERMINAL)("on a terminal", () => {
       { after: "lazy dog", columns: 30 },
       { after: PROMPT, send: "\r" },
       { after: "\n ", columns: 50 },
-      ...new Array<Step>(10).fill({ after: "\n" }), // time for the process to hear of it, and to draw if it would
-      { after: "\n", send: "\x03" },
+      ...new Array<Step>(200).fill({ after: " " }), // time for the process to hear of it, and to draw if it would
+      { after: " ", send: "\x03" },
       LEAVE,
     ];
     const { status, terminal } = await session(LONG, steps);

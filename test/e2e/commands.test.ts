@@ -21,7 +21,7 @@ describe("next", () => {
   test("as a table", async () => {
     const lines = (await output(["next", "Once upon a"])).split("\n");
     expect(lines[0]).toMatch(/^rank +id +probability +logprob +text$/);
-    expect(lines[1]).toMatch(/^ +1 +397 +99.\d\d % +-0.\d{4} +" time"$/);
+    expect(lines[1]).toMatch(/^ +1 +\d+ +99.\d\d % +-0.\d{4} +" time"$/);
     expect(lines).toHaveLength(12); // header, ten, the end
   });
 

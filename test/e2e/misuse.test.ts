@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { loadTokenizer } from "#quipu/index.js";
 import { temporaryFolder } from "../checkpoint-writer.js";
 import { alteredStoryteller, alterJson } from "./models.js";
 import { bash, quipu } from "./run-cli.js";
@@ -184,10 +185,11 @@ describe("--special", () => {
 
   test("parses control tokens of a raw prompt, and begin-of-text stands first once", async () => {
     const text = "<|begin_of_text|>Once<|end_of_text|>";
-    expect(await idsOf("--special", text)).toEqual([2046, 429, 2047]);
-    expect(await idsOf("--special", "Once<|end_of_text|>")).toEqual([2046, 429, 2047]);
+    const [once] = (await loadTokenizer("models/storyteller")).encode("Once");
+    expect(await idsOf("--special", text)).toEqual([2046, once, 2047]);
+    expect(await idsOf("--special", "Once<|end_of_text|>")).toEqual([2046, once, 2047]);
     expect((await idsOf(text)).length).toBeGreaterThan(10);
-    expect(await idsOf("--special", "--raw", "-m", chat, text)).toEqual([2046, 429, 2047]);
+    expect(await idsOf("--special", "--raw", "-m", chat, text)).toEqual([2046, once, 2047]);
   });
 
   test.each([[[]], [["next"]], [["inspect", "prompt"]]])(

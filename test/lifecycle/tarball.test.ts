@@ -36,7 +36,7 @@ test("holds what runs, its types, what builds the addon, and documents", () => {
     /^dist\/.*\.d\.ts$/,
     /^(?:CMakeLists\.txt|scripts\/(?:build-cuda|build-native|cmake)\.js|native\/.*\.(?:cc|cu|h|inc))$/,
     /^models\/storyteller\//,
-    /^(?:package\.json|LICENSE|[A-Z]+\.md|docs\/.*\.md)$/,
+    /^(?:package\.json|LICENSE|[A-Z]+\.md|docs\/.*\.(?:md|svg))$/,
   ];
   expect(files.filter((file) => !kinds.some((kind) => kind.test(file)))).toEqual([]);
   expect(kinds.filter((kind) => !files.some((file) => kind.test(file)))).toEqual([]);
