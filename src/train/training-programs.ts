@@ -7,6 +7,7 @@
 import type { ProgramDevice } from "../device/device.js";
 import { bytesOf, type Tensor } from "../device/tensor.js";
 import { PAGE_KEYS } from "../graph/ops.js";
+import { chainProducts } from "../graph/passes/chain-products.js";
 import { differentiate } from "../graph/passes/differentiate.js";
 import { fuse } from "../graph/passes/fuse.js";
 import { compile, type Program } from "../graph/program.js";
@@ -146,14 +147,15 @@ export class TrainingPrograms {
       (name) => [this.parameters.part(name, "parameter"), this.parameters.part(name, "gradient")] as const,
     );
     const recompute = (region: string) => this.#shape.recompute && region.startsWith("layers.");
-    const passes = [differentiate([...places.keys()], new Map(named), { recompute }), fuse(this.#device.fusions)];
+    const differentiated = differentiate([...places.keys()], new Map(named), { recompute });
+    const passes = [differentiated, chainProducts, fuse(this.#device.fusions)];
     return compile(this.#device, r.finish(), { passes, places });
   }
 
   #compileEvaluate(): Program {
     const r = new Recorder();
     const places = this.#recordLosses(r, (logits, part) => r.tokenLogprobs(logits, part(this.state.targets)));
-    return compile(this.#device, r.finish(), { places });
+    return compile(this.#device, r.finish(), { passes: [chainProducts, fuse(this.#device.fusions)], places });
   }
 
   /** Records the model, and chunk after chunk of rows what `record` makes of their logits: one number a row, with its place in `losses`. */

@@ -5,10 +5,16 @@ import type { OpName } from "../ops.js";
 import { Recorder } from "../recorder.js";
 import { type RecordedOp, Recording, type Value } from "../recording.js";
 
-/** An op with operands of the recording that is walked; its results are those of the op that it takes the place of, by name, and `yields`. */
-export interface Replacement {
+/** An op that is recorded before one that reads its result, `out`: once in a region for the same operands. */
+export interface Step {
   readonly op: OpName;
   readonly operands: Readonly<Record<string, Value>>;
+}
+
+/** An op with operands of the recording that is walked, or steps of them; its results are those of the op that it takes the place of, by name, and `yields`. */
+export interface Replacement {
+  readonly op: OpName;
+  readonly operands: Readonly<Record<string, Value | Step>>;
   readonly attributes?: Readonly<Record<string, number>>;
   /** Letters that only its results have. */
   readonly given?: Readonly<Record<string, number>>;
@@ -33,14 +39,31 @@ export function rewrite(recording: Recording, rules: readonly Rule[]): Recording
   const copies = (values: Readonly<Record<string, Value>>) =>
     Object.fromEntries(Object.entries(values).map(([name, value]) => [name, anew.get(value.id)!]));
 
+  /** Results of steps of the region that is walked: those of the one before need no memory any more. */
+  const steps = new Map<string, Value>();
+  let walked = "";
+  const recorded = (region: string, { op, operands }: Step): Value => {
+    if (region !== walked) steps.clear();
+    walked = region;
+    const key = [op, ...Object.values(operands).map(({ id }) => id)].join(" ");
+    const made = steps.get(key) ?? r.record(op, copies(operands)).out!;
+    steps.set(key, made);
+    return made;
+  };
+
   /** The first replacement that may still read its operands here, recorded. */
   const replaced = (op: RecordedOp) => {
     for (const rule of rules) {
       const replacement = rule(op, recording);
-      const operands = replacement && copies(replacement.operands);
-      if (operands === undefined || !Object.values(operands).every((value) => r.isCurrent(value))) continue;
-      const { attributes, given, yields = {} } = replacement!;
-      const results = r.region(op.region, () => r.record(replacement!.op, operands, attributes, given));
+      if (replacement === undefined || !valuesOf(replacement).every(({ id }) => r.isCurrent(anew.get(id)!))) continue;
+      const { attributes, given, yields = {} } = replacement;
+      const results = r.region(op.region, () => {
+        const operands = Object.entries(replacement.operands).map(([name, operand]) => [
+          name,
+          "op" in operand ? recorded(op.region, operand) : anew.get(operand.id)!,
+        ]);
+        return r.record(replacement.op, Object.fromEntries(operands), attributes, given);
+      });
       for (const [name, { id }] of Object.entries(yields)) anew.set(id, results[name]!);
       return results;
     }
@@ -52,6 +75,11 @@ export function rewrite(recording: Recording, rules: readonly Rule[]): Recording
   }
   for (const value of recording.outputs) r.output(anew.get(value.id) ?? r.input(value.tensor!, value.leading));
   return withoutUnread(r.finish());
+}
+
+/** All that a replacement reads of the recording that is walked. */
+function valuesOf({ operands }: Replacement): Value[] {
+  return Object.values(operands).flatMap((operand) => ("op" in operand ? Object.values(operand.operands) : [operand]));
 }
 
 /** Leaves out ops that write no state and whose results nobody reads. */
