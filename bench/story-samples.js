@@ -30,7 +30,10 @@ const columns = [];
 for (const path of process.argv.slice(2)) {
   const model = await loadModel(path);
   const { tokenizer } = model;
-  columns.push([path, ...(await stories(model, tokenizer.encode(BEGINNING, { bos: true }), (ids) => tokenizer.decode(ids)))]);
+  columns.push([
+    path,
+    ...(await stories(model, tokenizer.encode(BEGINNING, { bos: true }), (ids) => tokenizer.decode(ids))),
+  ]);
   await model.dispose();
 }
 const folder = mkdtempSync(join(tmpdir(), "quipu-stories260k-"));

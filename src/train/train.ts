@@ -194,7 +194,10 @@ async function stateOf(path: string, recorded: JsonObject): Promise<TrainingStat
   const difference = differenceOf(state.settings, recorded);
   if (difference === undefined) return state;
   const { option, name, was, is } = difference;
-  throw usageError(option, `${path} is of a run with ${name} ${was}, got ${is}. Give that of before, or name another output`);
+  throw usageError(
+    option,
+    `${path} is of a run with ${name} ${was}, got ${is}. Give that of before, or name another output`,
+  );
 }
 
 /** Twice as many as come on average: where there are more, rows stay unused. */

@@ -115,7 +115,9 @@ test("a document that is not there is refused", async () => {
 
 test("a vocabulary is the same in both forms of file, and another is told from it", async () => {
   const [json, ranks, llama3] = await Promise.all(
-    ["stories.json", "stories.model", "llama3"].map((name) => loadTokenizer(TOKENIZER_FILES[name]!)),
+    ["models/storyteller/tokenizer.json", "models/storyteller/tokenizer.model", TOKENIZER_FILES.llama3!].map((file) =>
+      loadTokenizer(file),
+    ),
   );
   const tokens = await openTokens(path);
   expect(vocabularyHash(json!)).toBe(tokens.info.vocabularyHash);

@@ -14,7 +14,8 @@ const ops = (recording: Recording) => recording.ops.map(({ op, region }) => (reg
 const rows = device.allocate("rows", "f32", [ROWS, DEPTH]);
 const weights = device.allocate("weights", "f32", [WIDTH, DEPTH]);
 const number = (i: number) => ((Math.imul(i + 1, 0x9e3779b1) >>> 8) / 2 ** 23 - 1) / 8;
-const numbersOf = ({ shape: [height, width] }: Tensor) => Float32Array.from({ length: height! * width! }, (_, i) => number(i));
+const numbersOf = ({ shape: [height, width] }: Tensor) =>
+  Float32Array.from({ length: height! * width! }, (_, i) => number(i));
 
 test("products by f32 weights are of their transpose, which is made once", () => {
   const r = new Recorder();
