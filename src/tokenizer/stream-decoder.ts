@@ -1,5 +1,18 @@
 // Text from ids as they come: a character is given out when all its bytes are there, never in parts.
 
+const REPLACEMENT = Buffer.from("\ufffd");
+const OPEN = -1;
+
+type Range = readonly [low: number, high: number];
+/** What goes on with a character, and its second byte where the first narrows that (Unicode 17, table 3-7). */
+const ANY: Range = [0x80, 0xbf];
+const SECOND = new Map<number, Range>([
+  [0xe0, [0xa0, 0xbf]],
+  [0xed, [0x80, 0x9f]],
+  [0xf0, [0x90, 0xbf]],
+  [0xf4, [0x80, 0x8f]],
+]);
+
 export interface StreamDecoder {
   /** The text that is whole with this id. */
   push(id: number): string;
@@ -49,18 +62,7 @@ export function eachByteDecoder(): Utf8Decoder {
   };
 }
 
-const REPLACEMENT = Buffer.from("\ufffd");
-const OPEN = -1;
-const ANY: Range = [0x80, 0xbf];
-const SECOND = new Map<number, Range>([
-  [0xe0, [0xa0, 0xbf]],
-  [0xed, [0x80, 0x9f]],
-  [0xf0, [0x90, 0xbf]],
-  [0xf4, [0x80, 0x8f]],
-]);
-type Range = readonly [low: number, high: number];
-
-/** How many bytes the character at `at` has (Unicode 17, table 3-7): 0 for none, OPEN where more bytes may make one. */
+/** How many bytes the character at `at` has: 0 for none, OPEN where more bytes may make one. */
 function characterAt(bytes: Uint8Array, at: number): number {
   const first = bytes[at] as number;
   const length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;

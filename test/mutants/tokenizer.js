@@ -100,4 +100,32 @@ export const mutants = [
     to: 'legacy ? "always" : "always"',
     tests: ["unit/tokenizer/text-tokens"],
   },
+  {
+    fault: "a stream joins the bytes that are of no character",
+    file: "src/tokenizer/engine-tokenizer.ts",
+    from: "decoding?.bytes === true ? eachByteDecoder",
+    to: "decoding?.bytes === undefined ? eachByteDecoder",
+    tests: ["unit/tokenizer/sentencepiece"],
+  },
+  {
+    fault: "a surrogate's bytes are a character",
+    file: "src/tokenizer/stream-decoder.ts",
+    from: "[0xed, [0x80, 0x9f]],",
+    to: "[0xed, [0x80, 0xbf]],",
+    tests: ["unit/tokenizer/sentencepiece"],
+  },
+  {
+    fault: "what is left open at the end of a stream is one U+FFFD",
+    file: "src/tokenizer/stream-decoder.ts",
+    from: '"\\ufffd".repeat(open.length)',
+    to: '"\\ufffd".repeat(Math.min(open.length, 1))',
+    tests: ["unit/tokenizer/sentencepiece"],
+  },
+  {
+    fault: "no signal is heard in a text that a Replace of a Regex changed",
+    file: "src/tokenizer/cut-encoder.ts",
+    from: "yield* encodeChunks(stream, [part], signal);",
+    to: "yield* encodeChunks(stream, [part], undefined);",
+    tests: ["unit/tokenizer/normalizers"],
+  },
 ];

@@ -182,4 +182,32 @@ export const mutants = [
     to: "false",
     tests: ["train/steps"],
   },
+  {
+    fault: "a transposed weight is held through all regions",
+    file: "src/graph/passes/rewrite.ts",
+    from: "if (region !== walked) steps.clear();",
+    to: "if (region === undefined) steps.clear();",
+    tests: ["unit/graph/chain-products"],
+  },
+  {
+    fault: "a weight is transposed for each of its products",
+    file: "src/graph/passes/rewrite.ts",
+    from: "const made = steps.get(key) ?? r.record",
+    to: "const made = r.record",
+    tests: ["unit/graph/chain-products"],
+  },
+  {
+    fault: "products by weights of other types are by their transpose, too",
+    file: "src/graph/passes/chain-products.ts",
+    from: 'op !== "matmul" || b!.dtype !== "f32"',
+    to: 'op !== "matmul"',
+    tests: ["unit/graph/chain-products"],
+  },
+  {
+    fault: "another rate is named after its schedule",
+    file: "src/train/training-options.ts",
+    from: 'name.split(".").at(-1)',
+    to: 'name.split(".")[0]',
+    tests: ["e2e/train"],
+  },
 ];

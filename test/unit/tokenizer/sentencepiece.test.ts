@@ -67,6 +67,8 @@ test("a stream of bytes that are no character is the text that the whole is", as
   expect(decodedInParts(tokenizer, ids([0xe2, 0x82, ...dollar, ...euro]))).toBe("\ufffd\ufffd$€");
   const decoder = tokenizer.streamDecoder();
   expect(ids([0xe2, 0x82, 0xe2, 0x28]).map((id) => decoder.push(id))).toEqual(["", "", "\ufffd\ufffd", "\ufffd("]);
+  const surrogate = tokenizer.streamDecoder(); // no byte is held that can be of none
+  expect(ids([0xed, 0xa0]).map((id) => surrogate.push(id))).toEqual(["", "\ufffd\ufffd"]);
   const edges = [
     0x24, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xe0, 0xe1, 0xed, 0xf0, 0xf3, 0xf4, 0xf5, 0xff,
   ];
