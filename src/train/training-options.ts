@@ -205,7 +205,7 @@ function partOf(batch: number): number {
   return batch / parts;
 }
 
-/** A setting of a checkpoint that is another in the run that is to go on from it, and the option that says it. */
+/** A setting that is another than before, and the option that says it. */
 export interface Difference {
   readonly option: string;
   readonly name: string;
@@ -213,6 +213,7 @@ export interface Difference {
   readonly is: string;
 }
 
+/** The first in which settings of a checkpoint are not those of a run that is to go on from it. */
 export function differenceOf(before: JsonObject, now: JsonObject, within = ""): Difference | undefined {
   for (const key of new Set([...Object.keys(now), ...Object.keys(before)])) {
     const [was, is, name] = [before[key], now[key], `${within}${key}`];
