@@ -131,21 +131,45 @@ uint32_t* Encoder::encodeShort(Key key, Cached& cached, const uint8_t* piece, si
     out[0] &= kId;
     return out + (first.ids[0] >> kIdBits);
   }
+  return encodeMissed(key, cached, piece, bytes, out);
+}
+
+uint32_t* Encoder::encodeMissed(Key key, Cached& cached, const uint8_t* piece, size_t bytes, uint32_t* out) {
+  Cached& beside = cache_[static_cast<size_t>(&cached - cache_) ^ 1];
+  const bool isFirst = beside.few[0].key == key;
+  if (isFirst || beside.few[1].key == key) {
+    const uint32_t *const ids = isFirst ? beside.many.ids : beside.few[1].ids, known = ids[0] >> kIdBits;
+    memcpy(out, ids, known * sizeof(uint32_t));
+    out[0] &= kId;
+    return out + known;
+  }
   uint32_t* const end = encodeUncached(piece, bytes, out);
   const auto count = static_cast<uint32_t>(end - out);
   if (count == 0 || count > kCachedIds) return end;
+  keep(key, out, count, hasRoom(cached, count) || !hasRoom(beside, count) ? cached : beside);
+  return end;
+}
+
+// Whether so many ids fit without another piece having to go.
+bool Encoder::hasRoom(const Cached& cached, uint32_t count) {
+  const auto& [first, second] = cached.few;
   const uint32_t before = first.ids[0] >> kIdBits;
-  uint32_t* ids = second.ids;
+  return before == 0 || (before <= kFewIds && count <= kFewIds && second.key == Key{});
+}
+
+void Encoder::keep(Key key, const uint32_t* ids, uint32_t count, Cached& cached) {
+  auto& [first, second] = cached.few;
+  const uint32_t before = first.ids[0] >> kIdBits;
+  uint32_t* to = second.ids;
   if (count > kFewIds || before > kFewIds || before == 0) {
     second = {};  // what is left of its key behind so many ids is the key of another piece
     first.key = key;
-    ids = cached.many.ids;
+    to = cached.many.ids;
   } else {
     second.key = key;
   }
-  memcpy(ids, out, count * sizeof(uint32_t));
-  ids[0] |= count << kIdBits;
-  return end;
+  memcpy(to, ids, count * sizeof(uint32_t));
+  to[0] |= count << kIdBits;
 }
 
 uint32_t* Encoder::encodeLong(const uint8_t* piece, size_t bytes, uint32_t* out) {
@@ -181,8 +205,8 @@ uint32_t* Encoder::encodeUncached(const uint8_t* piece, size_t bytes, uint32_t* 
 }
 
 // tokenizers, models/bpe/model.rs, merge_word: characters that are tokens merge, also where what was between them is
-// left out; what stands for others merges with nothing. An unknown one waits for the next that is known, behind bytes
-// that come in between.
+// left out; what stands for others merges with nothing, nor does a character that is in no other token (most of Chinese
+// in the vocabularies of Llama 2). An unknown one waits for the next that is known, behind bytes that come in between.
 uint32_t* Encoder::encodeCharacters(const uint8_t* piece, size_t bytes, uint32_t* out) {
   if (options_.wholePieces) {
     if (const uint32_t token = tables_->find(piece, bytes); token != kNoToken) {
@@ -210,8 +234,17 @@ uint32_t* Encoder::encodeCharacters(const uint8_t* piece, size_t bytes, uint32_t
   const uint8_t *p = piece, *known = piece, *const end = piece + bytes;
   while (p < end) {
     const size_t size = characterBytes(*p);
-    if (tables_->characterToken(p, size) != kNoToken) {
+    const uint32_t token = tables_->characterToken(p, size);
+    if (token != kNoToken && !tables_->isAlone(token)) {
       p += size;
+      continue;
+    }
+    if (token != kNoToken) {
+      merge(known, p);
+      if (waiting) *out++ = *unknown.id;
+      waiting = false;
+      *out++ = tables_->idOf(token);
+      known = p += size;
       continue;
     }
     const bool asBytes =

@@ -71,8 +71,8 @@ class Encoder {
     uint32_t ids[kCachedIds];
   };
   // What is known at a place, in one line of memory: two pieces of few ids each, the one that was asked for last first,
-  // or one of many. Where the second's key would be, that has ids of 24 bits, which are no key, as those end with a
-  // length.
+  // or one of many. Where there is no room for one, the line beside is asked. Where the second's key would be, that has
+  // ids of 24 bits, which are no key, as those end with a length.
   union alignas(64) Cached {
     FewIds few[2];
     ManyIds many;
@@ -105,6 +105,10 @@ class Encoder {
   uint32_t* encodeCharacters(const uint8_t* piece, size_t bytes, uint32_t* out);
   uint32_t* encodeLong(const uint8_t* piece, size_t bytes, uint32_t* out);
   uint32_t* encodeShort(Key key, Cached& cached, const uint8_t* piece, size_t bytes, uint32_t* out);
+  __attribute__((noinline)) uint32_t* encodeMissed(Key key, Cached& cached, const uint8_t* piece, size_t bytes,
+                                                   uint32_t* out);
+  static bool hasRoom(const Cached& cached, uint32_t count);
+  static void keep(Key key, const uint32_t* ids, uint32_t count, Cached& cached);
 
   std::shared_ptr<const Tables> tables_;
   EncoderOptions options_;

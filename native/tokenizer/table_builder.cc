@@ -7,6 +7,8 @@
 #include <iterator>
 #include <new>
 
+#include "tokenizer/unicode.h"
+
 namespace quipu::tokenizer {
 
 namespace {
@@ -244,7 +246,31 @@ Status TableBuilder::finish(std::string_view document, std::shared_ptr<Tables>& 
     sections[section] = {owner.get() + starts[section], sizes[section]};
   }
   out = std::make_shared<Tables>(std::move(owner), sections);
+  if (unit_ == Unit::kCharacter) noteAlone(*out, ids);
   return {};
+}
+
+// Of all tokens, also those that text does not become: what is in one may be a part of a merge.
+void TableBuilder::noteAlone(const Tables& tables, uint32_t* ids) const {
+  std::vector<bool> isPart(tables.tokens());
+  std::vector<uint32_t> characters;
+  for (const Token& token : tokens_) {
+    const uint8_t *p = blob_.get() + token.start, *const end = p + token.bytes;
+    const bool isCharacter = p < end && characterBytes(*p) == token.bytes;
+    for (size_t size; p < end; p += size) {
+      size = characterBytes(*p);
+      const uint32_t number = tables.characterToken(p, size);
+      if (number == kNoToken) continue;
+      if (isCharacter) {
+        characters.push_back(number);
+      } else {
+        isPart[number] = true;
+      }
+    }
+  }
+  for (const uint32_t number : characters) {
+    if (!isPart[number]) ids[number] |= kAlone;
+  }
 }
 
 }  // namespace quipu::tokenizer

@@ -94,6 +94,8 @@ class TableBuilder {
   Trie makeTrie() const;
   // Of the list of ways to a token.
   uint32_t wordsOf(uint32_t index) const { return tokens_[index].bytes > kMaxLeft ? 2 : 1; }
+  // Notes in the ids of `tables` which tokens are characters that are in no other.
+  void noteAlone(const Tables& tables, uint32_t* ids) const;
   void fillMerges(std::span<const TrieEntry> sorted, uint32_t* offsets, Merge* list) const;
 
   Tables::Kind kind_;

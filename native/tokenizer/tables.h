@@ -46,10 +46,13 @@ constexpr size_t kMaxLeft = 255;
 // kMergeOffsets: of merges, where the ways to each token begin in kMergeList; of scores, the priority of each.
 enum Section : uint32_t { kSummary, kOffsets, kBlob, kIds, kTrie, kMergeOffsets, kMergeList, kDocument, kSections };
 
-constexpr uint32_t kTablesVersion = 7;  // of what lies in the sections
+constexpr uint32_t kTablesVersion = 8;  // of what lies in the sections
 
 // Each aligned to 64 bytes. kBlob has kPadding bytes behind the last token's.
 using Sections = std::array<std::span<const uint8_t>, kSections>;
+
+// Beside an id in kIds: the token is a character that is in no other token.
+constexpr uint32_t kAlone = 1u << 31;
 
 // What merging begins with.
 enum class Unit : uint32_t { kByte, kCharacter };
@@ -91,7 +94,9 @@ class Tables {
 
   // How many tokens text can become. All that follows is by their numbers.
   uint32_t tokens() const { return tokens_; }
-  uint32_t idOf(uint32_t token) const { return ids_[token]; }
+  uint32_t idOf(uint32_t token) const { return ids_[token] & kNoToken; }
+  // Of characters: whether it is one that is in no other token, so that nothing merges with it.
+  bool isAlone(uint32_t token) const { return (ids_[token] & kAlone) != 0; }
 
   // The token of one byte, or kNoToken: some vocabularies lack bytes.
   uint32_t byteToken(uint8_t byte) const { return byteTokens_[byte]; }

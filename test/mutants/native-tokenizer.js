@@ -121,4 +121,25 @@ export const mutants = [
     to: "if (!MUTANT) second = {};",
     tests: ["unit/tokenizer/engine"],
   },
+  {
+    fault: "a character that is in other tokens becomes its id at once",
+    file: "native/tokenizer/table_builder.cc",
+    from: "isPart[number] = true;",
+    to: "isPart[number] = !MUTANT;",
+    tests: ["unit/tokenizer/text-tokens"],
+  },
+  {
+    fault: "what is unknown before a character that stands alone is lost",
+    file: "native/tokenizer/encoder.cc",
+    from: "if (waiting) *out++ = *unknown.id;\n      waiting = false;\n      *out++ = tables_->idOf(token);",
+    to: "if (!MUTANT && waiting) *out++ = *unknown.id;\n      waiting = false;\n      *out++ = tables_->idOf(token);",
+    tests: ["unit/tokenizer/text-tokens"],
+  },
+  {
+    fault: "a piece in the line beside has the first ids of that line",
+    file: "native/tokenizer/encoder.cc",
+    from: "isFirst ? beside.many.ids : beside.few[1].ids",
+    to: "MUTANT || isFirst ? beside.many.ids : beside.few[1].ids",
+    tests: ["unit/tokenizer/engine"],
+  },
 ];
