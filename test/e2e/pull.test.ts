@@ -521,7 +521,8 @@ describeWhere(hasTerminal, NO_TERMINAL)("a terminal", () => {
   }
 
   test("has a bar for a file and a line for all, which are erased", async () => {
-    const steps = [{ after: "6 of 7 files, 2.4 MiB of 4.7 MiB", get: holdHalf() }]; // when no other is on its way
+    // When all that is held back is, and no other file is on its way.
+    const steps = [{ after: "50 % of 4.5 MiB\r\n6 of 7 files, 2.4 MiB of 4.7 MiB", get: holdHalf() }];
     const { status, terminal, stdout } = await quipuOnTerminal(["pull", REPO], { ...WITHOUT_STDOUT, env, steps });
     expect({ status, stdout }).toEqual({ status: 0, stdout: `${snapshot()}\n` });
     expect(terminal).toMatch(
