@@ -218,6 +218,10 @@ uint32_t* Encoder::encodeCharacters(const uint8_t* piece, size_t bytes, uint32_t
   const uint32_t* const fallback = tables_->summary().fallbackIds;
   bool waiting = false;
   kept_.clear();
+  const auto endUnknown = [&] {
+    if (waiting) *out++ = *unknown.id;
+    waiting = false;
+  };
   const auto merge = [&](const uint8_t* start, const uint8_t* end) {
     if (!kept_.empty()) {
       kept_.insert(kept_.end(), start, end);
@@ -226,8 +230,7 @@ uint32_t* Encoder::encodeCharacters(const uint8_t* piece, size_t bytes, uint32_t
       start = kept_.data(), end = start + count;
     }
     if (start == end) return;
-    if (waiting) *out++ = *unknown.id;
-    waiting = false;
+    endUnknown();
     out += bpe_.encode(start, static_cast<size_t>(end - start), false, out);
     kept_.clear();
   };
@@ -235,16 +238,14 @@ uint32_t* Encoder::encodeCharacters(const uint8_t* piece, size_t bytes, uint32_t
   while (p < end) {
     const size_t size = characterBytes(*p);
     const uint32_t token = tables_->characterToken(p, size);
-    if (token != kNoToken && !tables_->isAlone(token)) {
-      p += size;
-      continue;
-    }
     if (token != kNoToken) {
-      merge(known, p);
-      if (waiting) *out++ = *unknown.id;
-      waiting = false;
-      *out++ = tables_->idOf(token);
-      known = p += size;
+      if (tables_->isAlone(token)) {
+        merge(known, p);
+        endUnknown();
+        *out++ = tables_->idOf(token);
+        known = p + size;
+      }
+      p += size;
       continue;
     }
     const bool asBytes =
@@ -262,7 +263,7 @@ uint32_t* Encoder::encodeCharacters(const uint8_t* piece, size_t bytes, uint32_t
     known = p += size;
   }
   merge(known, end);
-  if (waiting) *out++ = *unknown.id;
+  endUnknown();
   return out;
 }
 

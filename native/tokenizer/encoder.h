@@ -105,6 +105,7 @@ class Encoder {
   uint32_t* encodeCharacters(const uint8_t* piece, size_t bytes, uint32_t* out);
   uint32_t* encodeLong(const uint8_t* piece, size_t bytes, uint32_t* out);
   uint32_t* encodeShort(Key key, Cached& cached, const uint8_t* piece, size_t bytes, uint32_t* out);
+  // What neither piece at its place is. Out of line: prose, whose pieces are known, is 5 to 8 % slower with it inside.
   __attribute__((noinline)) uint32_t* encodeMissed(Key key, Cached& cached, const uint8_t* piece, size_t bytes,
                                                    uint32_t* out);
   static bool hasRoom(const Cached& cached, uint32_t count);

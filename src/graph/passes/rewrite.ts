@@ -1,11 +1,11 @@
 // How a pass makes a new recording: it walks the old one and records anew. A rule that matches at the last op of a pattern
-// has one op recorded there that yields what the pattern's last op yields; everything else is copied; what nobody reads any
-// more is left out. So the new list is in order by construction, and the recorder checks it as it checks a model.
+// has one op recorded there, behind what that needs prepared, that yields what the pattern's last op yields; everything else
+// is copied; what nobody reads any more is left out. So the new list is in order by construction, and the recorder checks it as it checks a model.
 import type { OpName } from "../ops.js";
 import { Recorder } from "../recorder.js";
 import { type RecordedOp, Recording, type Value } from "../recording.js";
 
-/** An op that is recorded before one that reads its result, `out`: once in a region for the same operands. */
+/** An op that is recorded before one that reads its result, `out`: once for the same operands, as long as the ops are of one region. */
 export interface Step {
   readonly op: OpName;
   readonly operands: Readonly<Record<string, Value>>;
