@@ -159,7 +159,8 @@ function checkSameVocabulary(data: TokenFile, heldOut: TokenFile): void {
 /** What a run must have in common with the one that it goes on from. */
 async function recordedSettings(settings: TrainingSettings, model: LlamaConfig, data: TokenFile): Promise<JsonObject> {
   const { documents, tokens, vocabularyHash } = data.info;
-  return { ...settings, model, data: { documents, tokens, vocabularyHash, contentHash: await data.contentHash() } };
+  // What differs first is told: a preset has its own rate, too.
+  return { model, data: { documents, tokens, vocabularyHash, contentHash: await data.contentHash() }, ...settings };
 }
 
 /** The checkpoint that is gone on from. @throws {QuipuError} ERR_USAGE */

@@ -368,7 +368,7 @@ describe("usage", () => {
     ],
     [
       "another shape",
-      () => [...SMALL, "--steps", "20", "--out", whole, "--resume", "--init", "storyteller-2m"],
+      () => [...SMALL, "--steps", "20", "--out", whole, "--resume", "--init", "storyteller-2m", "--lr", "0.5"],
       2,
       /^quipu: --init: .* is of a run with model\.hiddenSize 64, got 192/,
     ],
