@@ -32,9 +32,9 @@ Encoder::Encoder(std::shared_ptr<const Tables> tables, const EncoderOptions& opt
     : tables_(std::move(tables)),
       options_(options),
       bpe_(*tables_),
-      cacheMemory_(zeroed<uint8_t>((kCached + 1) * sizeof(Cached))),
+      cacheMemory_(zeroed<uint8_t>(kCacheBytes + alignof(Cached))),
       cache_(aligned<Cached>(cacheMemory_.get())),
-      cacheOfLong_(zeroed<CachedLongPiece>(kCachedLong)) {}
+      cacheOfLong_(reinterpret_cast<CachedLongPiece*>(cache_ + kCached)) {}
 
 void Encoder::encode(Pattern pattern, const Range& range, IdSink& out) {
   // A function of its own type for each, so that it is inlined.
@@ -111,6 +111,15 @@ void Encoder::encodePiece(const uint8_t* piece, size_t bytes, IdSink& sink) {
   sink.advance(static_cast<size_t>(encodeCut(key, placeOf(key), piece, bytes, room) - room));
 }
 
+Key Encoder::keyOfLong(const uint8_t* piece, size_t bytes) const {
+  if (bytes > kLong) return {~0ull, ~0ull};
+  const uint64_t hash = hashLong(piece, bytes);
+  const CachedLongPiece& place = cacheOfLong_[hash & (kCachedLong - 1)];
+  __builtin_prefetch(&place);
+  __builtin_prefetch(place.ids);
+  return {hash, ~0ull};
+}
+
 // Writes up to `bytes` ids, and may write kCachedIds at `out` in any case.
 inline uint32_t* Encoder::encodeCut(Key key, Cached& cached, const uint8_t* piece, size_t bytes, uint32_t* out) {
   if (cached.few[0].key == key) {
@@ -120,7 +129,7 @@ inline uint32_t* Encoder::encodeCut(Key key, Cached& cached, const uint8_t* piec
     if (count > kFewIds) memcpy(out, cached.many.ids, sizeof cached.many.ids), out[0] = first & kId;
     return out + count;
   }
-  return bytes <= kShort ? encodeShort(key, cached, piece, bytes, out) : encodeLong(piece, bytes, out);
+  return bytes <= kShort ? encodeShort(key, cached, piece, bytes, out) : encodeLong(key.low, piece, bytes, out);
 }
 
 uint32_t* Encoder::encodeShort(Key key, Cached& cached, const uint8_t* piece, size_t bytes, uint32_t* out) {
@@ -172,9 +181,8 @@ void Encoder::keep(Key key, const uint32_t* ids, uint32_t count, Cached& cached)
   to[0] |= count << kIdBits;
 }
 
-uint32_t* Encoder::encodeLong(const uint8_t* piece, size_t bytes, uint32_t* out) {
+uint32_t* Encoder::encodeLong(uint64_t hash, const uint8_t* piece, size_t bytes, uint32_t* out) {
   if (bytes > kLong) return encodeUncached(piece, bytes, out);
-  const uint64_t hash = hashLong(piece, bytes);
   CachedLongPiece& cached = cacheOfLong_[hash & (kCachedLong - 1)];
   if (cached.hash == hash && cached.size == bytes && memcmp(cached.bytes, piece, bytes) == 0) {
     memcpy(out, cached.ids, cached.count * sizeof(uint32_t));
