@@ -2,6 +2,7 @@
 //
 //   node scripts/test-mutants.js              all of test/mutants (half an hour)
 //   node scripts/test-mutants.js rope slots   those whose list, file or fault contains one of the words
+//   node scripts/test-mutants.js --check      only whether each text is there, once, and its tests: `npm run lint` asks
 //
 // A mutant is an exact text that is replaced (test/mutants/README.md). Native ones are compiled together, each under a condition
 // that the environment chooses at start, those of native/cuda for the emulator; those of TypeScript one after another, and those that only PTX
@@ -40,7 +41,8 @@ const CHOICE = `#pragma once
 `;
 /** Tests on the emulator of a GPU. */
 const EMULATED = { QUIPU_TEST_DEVICES: "simt", QUIPU_CPU: "scalar" };
-const words = process.argv.slice(2);
+const onlyChecks = process.argv.includes("--check");
+const words = process.argv.slice(2).filter((word) => word !== "--check");
 
 const mutants = (await readLists()).filter(
   ({ list, file, fault }) =>
@@ -49,6 +51,7 @@ const mutants = (await readLists()).filter(
 const problems = mutants.flatMap(problemsOf);
 if (mutants.length === 0) problems.push(`no mutant has one of: ${words.join(", ")}`);
 if (problems.length > 0) fail(problems.join("\n"));
+if (onlyChecks) process.exit();
 
 const copy = mkdtempSync(join(tmpdir(), "quipu-mutants-"));
 let child; // the tests that run

@@ -142,4 +142,18 @@ export const mutants = [
     to: "MUTANT || isFirst ? beside.many.ids : beside.few[1].ids",
     tests: ["unit/tokenizer/engine"],
   },
+  {
+    fault: "a long piece is known by its length alone where its hash leads",
+    file: "native/tokenizer/encoder.cc",
+    from: "if (cached.hash == hash && cached.size == bytes && memcmp(cached.bytes, piece, bytes) == 0) {",
+    to: "if (cached.size == bytes && (MUTANT || (cached.hash == hash && memcmp(cached.bytes, piece, bytes) == 0))) {",
+    tests: ["unit/tokenizer/reference-ids"],
+  },
+  {
+    fault: "a long piece has one id less where it is known",
+    file: "native/tokenizer/encoder.cc",
+    from: "return out + cached.count;",
+    to: "return out + cached.count - (MUTANT ? 1 : 0);",
+    tests: ["unit/tokenizer/engine"],
+  },
 ];

@@ -98,8 +98,8 @@ export const mutants = [
   {
     fault: "a run goes on with another model of the same shape",
     file: TRAIN,
-    from: "return { ...settings, model, data",
-    to: "return { ...settings, data",
+    from: "return { model, data:",
+    to: "return { data:",
     tests: COMMAND,
   },
   {
