@@ -264,4 +264,25 @@ export const mutants = [
     to: "    if (!isValue || MUTANT) {",
     tests: ["kernels/norm-qkv"],
   },
+  {
+    fault: "sums are stored for the token whose place they have",
+    file: KERNEL,
+    from: "token = firstToken + tokenOf(place);",
+    to: "token = firstToken + (MUTANT ? place : tokenOf(place));",
+    tests: dense,
+  },
+  {
+    fault: "codes are loaded once for all blocks of a superblock",
+    file: KERNEL,
+    from: "if (index % Format::kLoaded == 0) codes",
+    to: "if (index % Format::kLoaded == 0 && !(MUTANT && Format::kPacked && index > 0)) codes",
+    tests: packed,
+  },
+  {
+    fault: "a gathered row of q8 is turned back with a difference the other way round",
+    file: "native/cuda/kernels/packed.h",
+    from: "x = (k & apart) == 0 ? x + other : other - x;",
+    to: "x = (k & apart) == 0 ? x + other : MUTANT ? x - other : other - x;",
+    tests: packed,
+  },
 ];

@@ -199,7 +199,8 @@ __device__ __forceinline__ float cacheElement(const View& of, size_t at) {
 }
 
 // A block: a chunk of a row and query head.
-__global__ __launch_bounds__(kPlainThreads) void plainKernel(AttentionCall call, Partials partials) {
+// (A number of blocks, as ptxas spills registers for one more without it.)
+__global__ __launch_bounds__(kPlainThreads, 1) void plainKernel(AttentionCall call, Partials partials) {
   DYNAMIC_SHARED(shared);
   using Words = float[kPlainThreads / kWarp];
   using Weights = float[kChunkKeys];

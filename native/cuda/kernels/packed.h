@@ -87,27 +87,17 @@ __device__ __forceinline__ float codedElement(const View& matrix, uint32_t row, 
   return scale * (float(nibbleOf(word, at) | upper << 4) - 32.0f);
 }
 
-// Element k of row `row` as docs/numerics.md counts it: of a whole block of q8 and q6 turned back, the sums of the
-// butterflies in their order.
-__device__ inline float packedElement(const View& matrix, uint32_t row, uint32_t k) {
-  const uint32_t first = k / 32 * 32;
-  if (matrix.dtype == DType::kQ4 || first + 32 > matrix.dims[1]) return codedElement(matrix, row, k);
-  float x[32];
-  for (uint32_t i = 0; i < 32; ++i) x[i] = codedElement(matrix, row, first + i);
+// Element k of row `row` as docs/numerics.md counts it. By all lanes of a warp that have the k of a block: of q8 and q6
+// a whole one is turned back, the sums of the butterflies in their order.
+__device__ __forceinline__ float packedElement(const View& matrix, uint32_t row, uint32_t k) {
+  float x = codedElement(matrix, row, k);
+  if (matrix.dtype == DType::kQ4 || k / 32 * 32 + 32 > matrix.dims[1]) return x;
 #pragma unroll
   for (uint32_t apart = 1; apart < 32; apart *= 2) {
-#pragma unroll
-    for (uint32_t i = 0; i < 32; ++i) {
-      if ((i & apart) != 0) continue;
-      const float a = x[i], b = x[i + apart];
-      x[i] = a + b;
-      x[i + apart] = a - b;
-    }
+    const float other = __shfl_xor_sync(kEveryLane, x, int(apart));
+    x = (k & apart) == 0 ? x + other : other - x;
   }
-  float chosen = 0;
-#pragma unroll
-  for (uint32_t i = 0; i < 32; ++i) chosen = i == k % 32 ? x[i] : chosen;
-  return chosen * 0.125f;
+  return x * 0.125f;
 }
 
 }  // namespace quipu::cuda

@@ -30,9 +30,9 @@ struct RowPair {
 };
 
 // A stage is what a warp fetches at a time: kStage k of its two octets, kStageBytes in shared memory. Side is what a
-// lane knows of a whole stage; multiply() adds what a step of it, of 32 k, gives with the lane's eight activations of a
-// token. Where kSummed, steps are added up by themselves, and finish() adds a stage's to the sums, with the lane's sums
-// of the token's blocks.
+// lane knows of a whole stage, Codes what it loads at once, for kLoaded steps of 32 k; multiply() adds what a step
+// gives with the lane's eight activations of a token. Where kSummed, steps are added up by themselves, and finish()
+// adds a stage's to the sums, with the lane's sums of the token's blocks.
 
 // Where octet `octet` of 8 k of row `row` of eight stands in the 512 bytes of 32 k, so that neither what a warp copies
 // there nor what ldmatrix reads meets in a bank.
@@ -45,7 +45,7 @@ __device__ __forceinline__ uint32_t swizzled(uint32_t row, uint32_t octet) {
 struct DenseFormat {
   static constexpr bool kPacked = false, kSummed = false;
   static constexpr Narrow kNarrow = Narrow::kHalf;
-  static constexpr uint32_t kStage = 64, kSteps = kStage / 32, kStageBytes = kSteps * 2 * kWarp * 16;
+  static constexpr uint32_t kStage = 64, kSteps = kStage / 32, kStageBytes = kSteps * 2 * kWarp * 16, kLoaded = 1;
 
   // [step][octet of rows], swizzled
   static __device__ __forceinline__ void copy(std::byte* stage, const RowPair& rows, uint32_t k, uint32_t lane,
@@ -68,13 +68,15 @@ struct DenseFormat {
   struct Step {
     uint32_t first[4], second[4];
   };
-  static __device__ __forceinline__ Step step(const std::byte* stage, const Side&, uint32_t index, uint32_t lane) {
+  using Codes = Step;
+  static __device__ __forceinline__ Codes codes(const std::byte* stage, uint32_t index, uint32_t lane) {
     const std::byte* rows = stage + (index * 2 + lane / 8 % 2) * kWarp * 16;
     Step step;
     ldmatrix4(step.first, rows + swizzled(lane % 8, lane / 16));
     ldmatrix4(step.second, rows + swizzled(lane % 8, lane / 16 + 2));
     return step;
   }
+  static __device__ __forceinline__ Step step(const Codes& codes, const Side&, uint32_t) { return codes; }
   static __device__ __forceinline__ void multiply(float (&sums)[4], const Step& step, const uint4& b) {
     const uint32_t lower[2] = {b.x, b.y}, upper[2] = {b.z, b.w};
     mmaHalf(sums, step.first, lower);
@@ -115,6 +117,7 @@ struct PackedFormat {
   static constexpr bool kPacked = true, kSummed = kType == DType::kQ4;
   static constexpr Narrow kNarrow = kSummed ? Narrow::kSummedHalf : Narrow::kRotatedHalf;
   static constexpr uint32_t kStage = kSuper, kSteps = kSuperBlocks, kStageBytes = 2 * superBytes(kType);
+  static constexpr uint32_t kLoaded = kType == DType::kQ8 ? 2 : 4;
 
   static __device__ __forceinline__ void copy(std::byte* stage, const RowPair& rows, uint32_t k, uint32_t lane,
                                               uint32_t) {
@@ -140,15 +143,23 @@ struct PackedFormat {
     return at == 0 ? words.x : at == 1 ? words.y : at == 2 ? words.z : words.w;
   }
 
-  // The scales of the lane's row of each octet.
+  // Of the lane's row of each octet its scales, and of q6 the lane's upper bits of all blocks.
   struct Side {
-    uint4 low, high;
+    uint4 low, high, lowUpper, highUpper;
   };
   static __device__ __forceinline__ Side side(const std::byte* stage, uint32_t lane) {
     const auto of = [&](uint32_t half) {
       return *reinterpret_cast<const uint4*>(octet(stage, half) + superCodes(kType) + lane / 4 * 16);
     };
-    return {of(0), of(1)};
+    if constexpr (kType != DType::kQ6) return {of(0), of(1), {}, {}};
+    return {of(0), of(1), piece(octet(stage, 0), 2, lane), piece(octet(stage, 1), 2, lane)};
+  }
+
+  struct Codes {
+    uint4 low, high;
+  };
+  static __device__ __forceinline__ Codes codes(const std::byte* stage, uint32_t block, uint32_t lane) {
+    return {piece(octet(stage, 0), block / kLoaded, lane), piece(octet(stage, 1), block / kLoaded, lane)};
   }
 
   // Four bytes of q8 as two pairs: raised by 128 they are whole numbers, and 1024 more as f16.
@@ -184,25 +195,20 @@ struct PackedFormat {
     uint32_t low[4], high[4];
     float lowScale, highScale;
   };
-  static __device__ __forceinline__ Step step(const std::byte* stage, const Side& side, uint32_t block, uint32_t lane) {
-    const std::byte *lowOctet = octet(stage, 0), *highOctet = octet(stage, 1);
-    constexpr uint32_t kPerPiece = kType == DType::kQ8 ? 2 : 4;
-    const uint4 lowWords = piece(lowOctet, block / kPerPiece, lane);
-    const uint4 highWords = piece(highOctet, block / kPerPiece, lane);
+  static __device__ __forceinline__ Step step(const Codes& codes, const Side& side, uint32_t block) {
+    const uint32_t at = block % kLoaded;
     Step step = {};
     if constexpr (kType == DType::kQ8) {
-      const uint32_t at = block % 2 * 2;
-      bytePairs(wordOf(lowWords, at), step.low[0], step.low[1]);
-      bytePairs(wordOf(lowWords, at + 1), step.low[2], step.low[3]);
-      bytePairs(wordOf(highWords, at), step.high[0], step.high[1]);
-      bytePairs(wordOf(highWords, at + 1), step.high[2], step.high[3]);
+      bytePairs(wordOf(codes.low, 2 * at), step.low[0], step.low[1]);
+      bytePairs(wordOf(codes.low, 2 * at + 1), step.low[2], step.low[3]);
+      bytePairs(wordOf(codes.high, 2 * at), step.high[0], step.high[1]);
+      bytePairs(wordOf(codes.high, 2 * at + 1), step.high[2], step.high[3]);
     } else if constexpr (kType == DType::kQ6) {
-      const uint4 lowUpper = piece(lowOctet, 2, lane), highUpper = piece(highOctet, 2, lane);
-      sixPairs(wordOf(lowWords, block % 4), wordOf(lowUpper, block / 2) >> (block % 2 * 8), step.low);
-      sixPairs(wordOf(highWords, block % 4), wordOf(highUpper, block / 2) >> (block % 2 * 8), step.high);
+      sixPairs(wordOf(codes.low, at), wordOf(side.lowUpper, block / 2) >> (block % 2 * 8), step.low);
+      sixPairs(wordOf(codes.high, at), wordOf(side.highUpper, block / 2) >> (block % 2 * 8), step.high);
     } else {
-      scaledPairs(wordOf(lowWords, block % 4), q4ScaleOf(side.low, block), step.low);
-      scaledPairs(wordOf(highWords, block % 4), q4ScaleOf(side.high, block), step.high);
+      scaledPairs(wordOf(codes.low, at), q4ScaleOf(side.low, block), step.low);
+      scaledPairs(wordOf(codes.high, at), q4ScaleOf(side.high, block), step.high);
     }
     if constexpr (!kSummed) {
       step.lowScale = scaleOf(side.low, block);

@@ -22,9 +22,14 @@ constexpr uint32_t kInlineTokens = 2;
 constexpr uint32_t kMediumTokens = 32;
 
 template <int kTiles>
-constexpr uint32_t kPartialStride = kTiles * 8 + 1;  // tokens, and one that spreads rows over the banks
+constexpr size_t kPartialBytes = sizeof(float) * kSections * 16 * kTiles * 8;
+// Where a section's sum of a row and a token stands: neither what a warp stores, eight rows by four places, nor what it
+// reads, likewise, meets in a bank. Of eight tokens the even ones come first, as a lane has one of each.
 template <int kTiles>
-constexpr size_t kPartialBytes = sizeof(float) * kSections * 16 * kPartialStride<kTiles>;
+__device__ __forceinline__ uint32_t partialAt(uint32_t section, uint32_t row, uint32_t place) {
+  return (section * 16 + row) * kTiles * 8 + (place ^ (row * kTiles / 4 % kTiles * 8 | (row & 4)));
+}
+__device__ __forceinline__ uint32_t tokenOf(uint32_t place) { return place / 8 * 8 + place % 4 * 2 + place / 4 % 2; }
 
 // What a block may have of shared memory on every GPU that is built for: 99 kB, of the smaller ones.
 constexpr size_t kSharedOfBlock = 99 * 1024;
@@ -44,9 +49,11 @@ struct ProductShape {
 
 // A block goes through tiles, every gridDim.x-th, a warp through its section of each: stages are fetched ahead from one
 // tile to the next.
+// Without a number of blocks ptxas spills registers for one more of them.
 template <typename Format, int kTiles, bool kInline, typename Op>
-__global__ __launch_bounds__(kRowThreads) void productKernel(Op op, Activations from, const std::byte* narrow,
-                                                             uint32_t depth, uint32_t tokens, uint32_t tiles) {
+__global__ __launch_bounds__(kRowThreads,
+                             kTiles <= 2 ? 2 : 1) void productKernel(Op op, Activations from, const std::byte* narrow,
+                                                                     uint32_t depth, uint32_t tokens, uint32_t tiles) {
   using Shape = ProductShape<Format, kTiles, kInline>;
   DYNAMIC_SHARED(shared);
   using Words = float[kSections];
@@ -133,9 +140,11 @@ __global__ __launch_bounds__(kRowThreads) void productKernel(Op op, Activations 
       const std::byte* stage = ring + slot * Shape::kStageBytes;
       const auto side = Format::side(stage, lane);
       float parts[Format::kSummed ? kTiles : 1][4] = {};
+      typename Format::Codes codes;
 #pragma unroll
       for (uint32_t index = 0; index < Format::kSteps; ++index) {
-        const typename Format::Step step = Format::step(stage, side, index, lane);
+        if (index % Format::kLoaded == 0) codes = Format::codes(stage, index, lane);
+        const typename Format::Step step = Format::step(codes, side, index);
 #pragma unroll
         for (uint32_t i = 0; i < kTiles; ++i) {
           uint4 b = {0, 0, 0, 0};
@@ -161,24 +170,20 @@ __global__ __launch_bounds__(kRowThreads) void productKernel(Op op, Activations 
       slot = slot + 1 == Shape::kStages ? 0 : slot + 1;
     }
 
-    // [section][row of 16][token]
-    constexpr uint32_t kStride = kPartialStride<kTiles>;
-    float* own = partials + (warp * 16 + lane / 4) * kStride + lane % 4 * 2;
 #pragma unroll
-    for (uint32_t i = 0; i < kTiles; ++i) {
-      own[i * 8] = sums[i][0];
-      own[i * 8 + 1] = sums[i][1];
-      own[8 * kStride + i * 8] = sums[i][2];
-      own[8 * kStride + i * 8 + 1] = sums[i][3];
+    for (uint32_t i = 0; i < kTiles * 2; ++i) {
+      float* low = partials + partialAt<kTiles>(warp, lane / 4, i * 4 + lane % 4);
+      low[0] = sums[i / 2][i % 2];
+      low[8 * kTiles * 8] = sums[i / 2][2 + i % 2];  // eight rows on
     }
     __syncthreads();
     for (uint32_t i = threadIdx.x; i < kTiles * 64; i += kRowThreads) {
-      const uint32_t at = i % 8, inTile = i / 8, token = firstToken + inTile;
+      const uint32_t at = i % 8, place = i / 8, token = firstToken + tokenOf(place);
       if (token >= tokens) continue;
-      float low = partials[at * kStride + inTile], high = partials[(at + 8) * kStride + inTile];
+      float low = partials[partialAt<kTiles>(0, at, place)], high = partials[partialAt<kTiles>(0, at + 8, place)];
       for (uint32_t s = 1; s < kSections && s * section < depth; ++s) {
-        low += partials[(s * 16 + at) * kStride + inTile];
-        high += partials[(s * 16 + at + 8) * kStride + inTile];
+        low += partials[partialAt<kTiles>(s, at, place)];
+        high += partials[partialAt<kTiles>(s, at + 8, place)];
       }
       const float scale = narrowScale(narrow + token * rowBytes, depth);
       op.store(tile, at, token, low * scale * lowScale, high * scale * highScale);

@@ -66,9 +66,11 @@ __global__ __launch_bounds__(kRowThreads) void wideKernel(Op op, const std::byte
     const std::byte* tokenStage = shared + slot * Shape::kStageBytes + kSections * Format::kStageBytes;
     const auto side = Format::side(stage, lane);
     float parts[Format::kSummed ? kTokenTiles : 1][4] = {};
+    typename Format::Codes codes;
 #pragma unroll
     for (uint32_t index = 0; index < Format::kSteps; ++index) {
-      const typename Format::Step step = Format::step(stage, side, index, lane);
+      if (index % Format::kLoaded == 0) codes = Format::codes(stage, index, lane);
+      const typename Format::Step step = Format::step(codes, side, index);
 #pragma unroll
       for (uint32_t i = 0; i < kTokenTiles; ++i) {
         const uint4 b =
