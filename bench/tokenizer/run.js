@@ -135,6 +135,11 @@ for (const [vocabulary, { ours, js }] of Object.entries(vocabularies)) {
 // Of files whose tokens are text: in turn with nothing, as their peers are.
 row("Llama 2", "json", "tokenizers", "× tokenizers", "model", "sentencepiece", "× sentencepiece");
 const [ofJson, ofModel] = [await loadTokenizer(pieces.json), await loadTokenizer(pieces.model)];
+const textTokens = (name, [asJson, tokenizers, asModel, sentencepiece]) => {
+  const cells = [asJson, tokenizers, asJson / tokenizers, asModel, sentencepiece, asModel / sentencepiece];
+  row(name, ...cells.map((value) => value.toFixed(1)));
+};
+const together = { bytes: 0, seconds: [0, 0, 0, 0] };
 for (const [name, { texts, bytes: size }] of Object.entries(corpora)) {
   const [asJson, asModel] = await inTurn(
     size,
@@ -143,9 +148,15 @@ for (const [name, { texts, bytes: size }] of Object.entries(corpora)) {
     }),
   );
   const { tokenizers, sentencepiece } = theirs.pieces.encode[name];
-  const rates = [asJson, tokenizers, asJson / tokenizers, asModel, sentencepiece, asModel / sentencepiece];
-  row(name, ...rates.map((value) => value.toFixed(1)));
+  const rates = [asJson, tokenizers, asModel, sentencepiece];
+  textTokens(name, rates);
+  together.bytes += size;
+  together.seconds = together.seconds.map((sum, i) => sum + size / rates[i]);
 }
+textTokens(
+  "together",
+  together.seconds.map((sum) => together.bytes / sum),
+);
 console.log();
 
 const { texts, bytes: size } = corpora.prose;

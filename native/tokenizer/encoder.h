@@ -112,6 +112,7 @@ class Encoder {
   __attribute__((noinline)) uint32_t* encodeMissed(Key key, Cached& cached, const uint8_t* piece, size_t bytes,
                                                    uint32_t* out);
   static bool hasRoom(const Cached& cached, uint32_t count);
+  static bool hasPieces(const Cached& cached);
   static void keep(Key key, const uint32_t* ids, uint32_t count, Cached& cached);
 
   std::shared_ptr<const Tables> tables_;
