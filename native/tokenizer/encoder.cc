@@ -151,7 +151,11 @@ uint32_t* Encoder::encodeMissed(Key key, Cached& cached, const uint8_t* piece, s
     memcpy(out, ids, known * sizeof(uint32_t));
     out[0] &= kId;
     // Nearer the next time: what repeats a piece that is here would take four times as long as prose.
-    if (hasPieces(cached) && hasPieces(beside)) std::swap(cached.few[1], beside.few[isFirst ? 0 : 1]);
+    if (hasPieces(cached) && hasPieces(beside)) {
+      std::swap(cached.few[1], beside.few[isFirst ? 0 : 1]);
+    } else {
+      std::swap(cached, beside);
+    }
     return out + known;
   }
   uint32_t* const end = encodeUncached(piece, bytes, out);

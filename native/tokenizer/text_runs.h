@@ -76,7 +76,7 @@ inline WhiteSpace whiteSpace(Bytes p, Bytes end) {
   while (run.end < end) {
 #if defined(__SSE2__)
     // Long runs are mostly of spaces.
-    if (end - run.end >= 16) {
+    if (*run.end == ' ' && end - run.end >= 16) {
       const int spaces = std::countr_one(rangeMask(run.end, ' ', 1));
       if (spaces > 0) run.last = run.end + spaces - 1;
       run.end += spaces;
