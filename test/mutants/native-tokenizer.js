@@ -156,4 +156,18 @@ export const mutants = [
     to: "return out + cached.count - (MUTANT ? 1 : 0);",
     tests: ["unit/tokenizer/engine"],
   },
+  {
+    fault: "of several bytes within sixteen only the first is replaced",
+    file: "native/tokenizer/normalizer.cc",
+    from: "found != 0; found &= found - 1)",
+    to: "found != 0; found &= MUTANT ? 0 : found - 1)",
+    tests: ["unit/tokenizer/normalizers"],
+  },
+  {
+    fault: "what lies behind a text is replaced like the text",
+    file: "native/tokenizer/normalizer.cc",
+    from: "uint32_t found = all & ((1u << (next - p)) - 1);",
+    to: "uint32_t found = MUTANT ? all : all & ((1u << (next - p)) - 1);",
+    tests: ["unit/tokenizer/normalizers", "unit/tokenizer/text-tokens"],
+  },
 ];
