@@ -209,7 +209,8 @@ function buildNative(group) {
   const cuda = isCuda(group[0]);
   const target = cuda ? "quipu-simt" : process.arch === "x64" ? "quipu-emulated" : "quipu";
   const started = Date.now();
-  const variables = cuda ? { QUIPU_SIMT: "ON" } : {};
+  // Once for all groups: a folder that was configured is not configured again.
+  const variables = mutants.some(isCuda) ? { QUIPU_SIMT: "ON" } : {};
   const { status } = cmake(join(copy, "build"), { root: copy, target, variables, stdio: "inherit" });
   if (status !== 0) process.exit(status ?? 1);
   console.log(`${group.length} native mutants compiled in ${seconds(started)}`);

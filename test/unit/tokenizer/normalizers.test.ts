@@ -234,6 +234,22 @@ describe("a long text", () => {
     }
   });
 
+  // One byte is sought sixteen at a time.
+  test.each(["▁", "", "b", "x".repeat(16), "x".repeat(17)])("has each space replaced by %j", async (content) => {
+    const plain = await tokenizerWith({ normalizer: null, added_tokens: [] });
+    const tokenizer = await tokenizerWith({ normalizer: replace(" ", content), added_tokens: [] });
+    const parts = fc.array(fc.constantFrom(" ", "a", "é", "word", " b ", " ".repeat(16), "c".repeat(15)), {
+      maxLength: 20,
+    });
+    const property = fc.asyncProperty(parts, fc.array(fc.nat(), { maxLength: 4 }), async (parts, cuts) => {
+      const text = parts.join("");
+      const expected = [...plain.encode(text.replaceAll(" ", content))];
+      expectSame(tokenizer.encode(text), expected, { content, text });
+      expectSame(await streamed(tokenizer, cut(Buffer.from(text), cuts), false), expected, { content, text, cuts });
+    });
+    await fc.assert(property, { numRuns: exhaustive ? 1000 : 100 });
+  });
+
   test("is sought for what is long itself, in parts", async () => {
     // What could begin it is held, and looked at again as more comes.
     const long = `${"a".repeat(2 ** 17)}b`;
