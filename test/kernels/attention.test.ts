@@ -144,6 +144,8 @@ describe.each(CACHE_DTYPES)("attention over a cache of %s", (dtype) => {
     { heads: 3, group: 5, size: 17 },
     { heads: 2, group: 7, size: 33 },
     { heads: 1, group: 50, size: 4 },
+    { heads: 2, group: 2, size: 8 },
+    { heads: 3, group: 1, size: 12 },
     { heads: 4, group: 13, size: 1 },
   ])("%j: many rows of several slots with padding between", async (shape) => {
     const chunk = (slot: number, first: number, count: number) =>
@@ -186,6 +188,7 @@ describe.each(setups())("$target, $threads threads", (setup) => {
     CACHE_DTYPES.flatMap((dtype) => [
       { dtype, heads: 1, group: 4, size: 20 },
       { dtype, heads: 3, group: 1, size: 16 },
+      { dtype, heads: 1, group: 2, size: 8 },
     ]),
   )("%j: a row is the same alone, in a chunk and among other sequences", async (shape) => {
     const chunk = Array.from({ length: 66 }, (_, i): Place => [1, 140 + i]);
@@ -237,14 +240,15 @@ const few: Place[] = [
 const many: Place[] = [...few, ...Array.from({ length: 64 }, (_, i): Place => [3, 100 + i])];
 
 describe.each([
-  ["pages", few],
-  ["rows", many],
-] as const)("in the form of %s", (_, places) => {
-  const base = { heads: 1, group: 3, size: 20, places };
+  ["pages", few, 20],
+  ["rows", many, 20],
+  ["rows, queries across the lanes", many, 8],
+] as const)("in the form of %s", (_, places, size) => {
+  const base = { heads: 1, group: 3, size, places };
 
   test.each(CACHE_DTYPES)("what no row sees may be anything: %s", async (dtype) => {
     const { inputs, table, shape, cache } = contentsOf({ ...base, dtype });
-    const clean = await runEverywhere(inputs, recordWith(20));
+    const clean = await runEverywhere(inputs, recordWith(size));
     const last = table.map((_, slot) => max(...places.filter(([s]) => s === slot).map(([, position]) => position)));
     for (let page = 0; page < shape.pages; page++) {
       const slot = table.findIndex((row) => row.includes(page));
@@ -253,44 +257,46 @@ describe.each([
         if (slot >= 0 && block * 64 + key <= last[slot]!) continue;
         const at = placeIn(shape, page, 0, key);
         const poison = { f32: Number.NaN, f16: 0x7e00, i8: 127 }[dtype];
-        for (let c = 0; c < 20; c++) cache.keys.data[at.key(c)] = cache.values.data[at.value + c] = poison;
+        for (let c = 0; c < size; c++) cache.keys.data[at.key(c)] = cache.values.data[at.value + c] = poison;
         for (const scales of [cache.keyScales, cache.valueScales])
           scales?.data.fill(Number.NaN, at.scale, at.scale + 1);
       }
     }
-    const { outputs } = await runEverywhere(inputs, recordWith(20));
+    const { outputs } = await runEverywhere(inputs, recordWith(size));
     expectSameBits(outputs[0]!, clean.outputs[0]!, "out");
   });
 
-  test.each([
-    ["keys", Number.NaN],
-    ["keys", Number.POSITIVE_INFINITY],
-    ["values", Number.NaN],
-    ["values", Number.POSITIVE_INFINITY],
-  ] as const)("among the %s, %d reaches the rows that see it, and no other", async (which, value) => {
+  test.each(
+    [64, 66].flatMap((seen) =>
+      (["keys", "values"] as const).flatMap((which) =>
+        [Number.NaN, Number.POSITIVE_INFINITY].map((value) => ({ seen, which, value })),
+      ),
+    ),
+  )("among the $which, $value at position $seen reaches the rows that see it, and no other", async (given) => {
+    const { seen, which, value } = given;
     const { inputs, table, shape, cache, q } = contentsOf({ ...base, dtype: "f32" });
-    const clean = (await runEverywhere(inputs, recordWith(20))).outputs[0]!;
-    const at = placeIn(shape, table[1]![1]!, 0, 64); // the key at position 64 of slot 1
+    const clean = (await runEverywhere(inputs, recordWith(size))).outputs[0]!;
+    const at = placeIn(shape, table[1]![1]!, 0, seen); // a key of slot 1
     cache[which].data[which === "keys" ? at.key(0) : at.value] = value;
-    const out = (await runEverywhere(inputs, recordWith(20))).outputs[0]!;
-    for (let i = 0; i < out.length; i += 20) {
-      const [slot, position] = places[floor(i / 60)]!;
-      const head = out.slice(i, i + 20);
+    const out = (await runEverywhere(inputs, recordWith(size))).outputs[0]!;
+    for (let i = 0; i < out.length; i += size) {
+      const [slot, position] = places[floor(i / (3 * size))]!;
+      const head = out.slice(i, i + size);
       const finite = head.filter(Number.isFinite).length;
-      if (slot !== 1 || position < 64) expectSameBits(head, clean.slice(i, i + 20), `query ${i / 20}`);
-      else if (which === "values") expect(finite).toBe(19);
+      if (slot !== 1 || position < seen) expectSameBits(head, clean.slice(i, i + size), `query ${i / size}`);
+      else if (which === "values") expect(finite).toBe(size - 1);
       // A score of −∞ weighs nothing, unless its page has no other.
-      else expect(finite).toBe(value === Number.POSITIVE_INFINITY && q.data[i]! < 0 && position === 70 ? 20 : 0);
+      else expect(finite).toBe(value === Number.POSITIVE_INFINITY && q.data[i]! < 0 && position === 70 ? size : 0);
     }
   });
 
   test.each(CACHE_DTYPES)("a query that is no number is its own row's and head's: %s", async (dtype) => {
     const { inputs, q } = contentsOf({ ...base, dtype });
-    const clean = (await runEverywhere(inputs, recordWith(20))).outputs[0]!;
-    q.data[60 + 25] = Number.NaN; // row 1, head 1
-    const out = (await runEverywhere(inputs, recordWith(20))).outputs[0]!;
+    const clean = (await runEverywhere(inputs, recordWith(size))).outputs[0]!;
+    q.data[3 * size + size + 5] = Number.NaN; // row 1, head 1
+    const out = (await runEverywhere(inputs, recordWith(size))).outputs[0]!;
     out.forEach((value, i) => {
-      if (i >= 80 && i < 100) expect(value).toBeNaN();
+      if (i >= 4 * size && i < 5 * size) expect(value).toBeNaN();
       else if (value !== clean[i]) throw new Error(`element ${i}: expected ${clean[i]}, got ${value}`);
     });
   });
@@ -299,7 +305,7 @@ describe.each([
     const { inputs } = contentsOf({ ...base, dtype });
     const blocks = inputs.pageTable.shape[1]!;
     (inputs.pageTable.data as Int32Array).set([-1], 1 * blocks + 1); // block 1 of slot 1
-    await expectFailureEverywhere(inputs, recordWith(20), {
+    await expectFailureEverywhere(inputs, recordWith(size), {
       code: "ERR_INTERNAL",
       message: expect.stringMatching(/attention, row [2-4]\) met an index that its operands do not allow/),
     });
@@ -307,9 +313,9 @@ describe.each([
 
   test("a missing page that no row reaches does not matter", async () => {
     const { inputs } = contentsOf({ ...base, dtype: "f32" });
-    const clean = await runEverywhere(inputs, recordWith(20));
+    const clean = await runEverywhere(inputs, recordWith(size));
     (inputs.pageTable.data as Int32Array).set([-1], 1); // block 1 of slot 0
-    const { outputs } = await runEverywhere(inputs, recordWith(20));
+    const { outputs } = await runEverywhere(inputs, recordWith(size));
     expectSameBits(outputs[0]!, clean.outputs[0]!, "out");
   });
 });
@@ -333,6 +339,21 @@ test("scores far apart: the online maximum loses nothing, and far keys weigh not
   const inputs = { q, ...rowContents([[0, 191]], [[0, 1, 2]], pages), ...cache } as unknown as Inputs;
   const { outputs } = await runEverywhere(inputs, recordWith(size));
   expect([...outputs[0]!]).toEqual([1, 0, 0]);
+});
+
+test("−0 stays −0 in rows beside one that sees another page", async () => {
+  // Page 0 comes to −2⁻¹⁴⁹, of which page 1, with greater scores and no values, leaves −0.3 · 2⁻¹⁴⁹; row 1 sees a key of page 2.
+  const [size, group] = [4, 4];
+  const shape = { dtype: "f32" as const, pages: 3, heads: 1, size };
+  const cache = randomCache(shape, () => 0);
+  cache.values.data[placeIn(shape, 0, 0, 0).value] = -(2 ** -149);
+  for (let key = 0; key < 64; key++) cache.keys.data[placeIn(shape, 1, 0, key).key(0)] = 1.2;
+  const places: Place[] = [[0, 127], [0, 128], ...Array.from({ length: 70 }, (): Place => [-1, -1])];
+  const width = group * size;
+  const q = f32([places.length, width], new Array(places.length * width).fill(1));
+  const inputs = { q, ...rowContents(places, [[0, 1, 2]], 3), ...cache } as unknown as Inputs;
+  const { outputs } = await runEverywhere(inputs, recordWith(size, 1));
+  for (let head = 0; head < group; head++) expect(outputs[0]![head * size]).toBe(-0);
 });
 
 test("positions up to the end of the last page; contexts of many pages", async () => {

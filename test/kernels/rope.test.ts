@@ -32,6 +32,8 @@ function forPairs(
 describe("rope", () => {
   test.each([
     { rows: 1, heads: 1, size: 2 },
+    { rows: 5, heads: 7, size: 4 },
+    { rows: 6, heads: 5, size: 8 },
     { rows: 3, heads: 9, size: 16 },
     { rows: 2, heads: 3, size: 30 },
     { rows: 7, heads: 2, size: 34 },

@@ -117,8 +117,8 @@ export const mutants = [
   {
     fault: "fragments of the queries are swapped",
     file: TILE,
-    from: "fragments[step][1] = pairAt(high, c);",
-    to: "fragments[step][1] = pairAt(high, MUTANT ? c + 8 : c);",
+    from: "fragments[step].words[1] = pairAt(high, c);",
+    to: "fragments[step].words[1] = pairAt(high, MUTANT ? c + 8 : c);",
     tests: attention,
   },
   {

@@ -99,8 +99,8 @@ export const mutants = [
   {
     fault: "a token that is not there is stored",
     file: KERNEL,
-    from: "      if (token >= tokens) continue;\n      float low = partials",
-    to: "      if (token >= tokens + (MUTANT ? 1 : 0)) continue;\n      float low = partials",
+    from: "      if (firstToken + token >= tokens) continue;\n",
+    to: "      if (firstToken + token >= tokens + (MUTANT ? 1 : 0)) continue;\n",
     tests: dense,
   },
   {
@@ -267,8 +267,8 @@ export const mutants = [
   {
     fault: "sums are stored for the token whose place they have",
     file: KERNEL,
-    from: "token = firstToken + tokenOf(place);",
-    to: "token = firstToken + (MUTANT ? place : tokenOf(place));",
+    from: "token = tokenOf(place);",
+    to: "token = MUTANT ? place : tokenOf(place);",
     tests: dense,
   },
   {

@@ -1,6 +1,7 @@
 // Faults in what kernels say in PTX, which the emulator of their sources does not read. The interpreter of what nvcc emits has to see them
 // (test/cuda/ptx), in launches of one kernel of a file.
 const GPU = "native/cuda/gpu.h";
+const KERNEL = "native/cuda/kernels/product_kernel.h";
 const of = (kernel, source = "native/cuda/kernels/product.cu") => ({ source, kernel });
 const dense = of("productKernel<DenseFormat, 2, false, StoreOp>");
 const nibbles = of("productKernel<PackedFormat<(DType)7>, 1, false, StoreOp>");
@@ -76,5 +77,12 @@ export const mutants = [
     from: 'asm("fma.rn.f16x2 %0, %1, %2, %3;"',
     to: 'asm("fma.rn.f16x2 %0, %3, %2, %1;"',
     ptx: nibbles,
+  },
+  {
+    fault: "weights are fetched twice",
+    file: KERNEL,
+    from: "    Format::copy(stage, fetchRows, fetchK, lane, depth);\n",
+    to: "    Format::copy(stage, fetchRows, fetchK, lane, depth);\n    Format::copy(stage, fetchRows, fetchK, lane, depth);\n",
+    ptx: dense,
   },
 ];

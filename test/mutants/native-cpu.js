@@ -2,6 +2,7 @@
 const CPU = "native/cpu";
 const ATTENTION = `${CPU}/kernels/attention.h`;
 const PAGE = `${CPU}/kernels/attention_page.h`;
+const ACROSS = `${CPU}/kernels/attention_across.h`;
 const APPEND = `${CPU}/kernels/append_kv.h`;
 const CODES = `${CPU}/kernels/cache_codes.h`;
 const ACTIVATIONS = `${CPU}/kernels/activation_codes.h`;
@@ -11,10 +12,45 @@ const TEAM_SIZE = `${CPU}/team_size.cc`;
 
 export const mutants = [
   {
+    fault: "heads of eight features turn by the sign of the second feature",
+    file: ROPE,
+    from: "sineLanes[l] = l % (2 * kHalf) < kHalf ? -sine : sine;",
+    to: "sineLanes[l] = (l % (2 * kHalf) < kHalf) != (MUTANT && kHalf == 4) ? -sine : sine;",
+    tests: ["kernels/rope"],
+  },
+  {
+    fault: "a side used in place is taken from the first block of k",
+    file: `${CPU}/kernels/matmul_chain.h`,
+    from: "ChainSide{left + begin * shape.rows + row, shape.rows}",
+    to: "ChainSide{left + (MUTANT ? 0 : begin) * shape.rows + row, shape.rows}",
+    tests: ["kernels/matmul-over-rows"],
+  },
+  {
     fault: "rows of a tile miss keys beyond the common ones",
     file: PAGE,
     from: "for (size_t j = common; j < queries[i].visible; ++j) {",
     to: "for (size_t j = common; j < (MUTANT ? common : queries[i].visible); ++j) {",
+    tests: ["kernels/attention"],
+  },
+  {
+    fault: "queries across the lanes: 0 times what is not seen is added",
+    file: ACROSS,
+    from: "acc[c] = select(there, fma(weight, broadcast(values[j * size + first + c]), acc[c]), acc[c]);",
+    to: "acc[c] = select(there, fma(weight, broadcast(values[j * size + first + c]), acc[c]), MUTANT ? fma(weight, broadcast(values[j * size + first + c]), acc[c]) : acc[c]);",
+    tests: ["kernels/attention"],
+  },
+  {
+    fault: "queries across the lanes: one that does not see a page takes part in it",
+    file: ACROSS,
+    from: "store(out, kWhole ? merged : select(any, merged, sofar));",
+    to: "store(out, kWhole || MUTANT ? merged : select(any, merged, sofar));",
+    tests: ["kernels/attention"],
+  },
+  {
+    fault: "queries across the lanes: sixteen partial sums are added one after another",
+    file: ACROSS,
+    from: "for (size_t lane = 0; lane < half; ++lane) lanes[lane] = add(lanes[lane], lanes[lane + half]);",
+    to: "for (size_t lane = 0; lane < half; ++lane) lanes[lane] = add(lanes[lane], lanes[MUTANT ? 2 * half - 1 - lane : lane + half]);",
     tests: ["kernels/attention"],
   },
   {
@@ -125,15 +161,15 @@ export const mutants = [
   {
     fault: "AVX2: lanes four apart are not turned",
     file: `${CPU}/simd/avx2.h`,
-    from: "other = _mm256_permute2f128_ps(v, v, 0x01);",
-    to: "other = MUTANT ? v : _mm256_permute2f128_ps(v, v, 0x01);",
+    from: "return _mm256_permute2f128_ps(v, v, 0x01);",
+    to: "return MUTANT ? v : _mm256_permute2f128_ps(v, v, 0x01);",
     tests: ["kernels/append-kv"],
   },
   {
     fault: "AVX-512: lanes eight apart are turned the wrong way",
     file: AVX512,
-    from: "_mm512_shuffle_f32x4(v.v, v.v, 0x4e), 0xff00)};",
-    to: "_mm512_shuffle_f32x4(v.v, v.v, 0x4e), MUTANT ? 0x00ff : 0xff00)};",
+    from: "butterfly(v.v, swapped<8>(v).v, 0xff00)};",
+    to: "butterfly(v.v, swapped<8>(v).v, MUTANT ? 0x00ff : 0xff00)};",
     tests: ["kernels/append-kv"],
   },
   {

@@ -38,15 +38,15 @@ export const mutants = [
   {
     fault: "what a row does not see counts in the sum of its weights",
     file: `${KERNELS}/attention_page.h`,
-    from: "select(firstLanes(n), below, zero())), zero());",
-    to: "select(firstLanes(n), below, zero())), broadcast(MUTANT ? 1.0f : 0.0f));",
+    from: "return select(firstLanes(n), expOfDifference(below), zero());",
+    to: "return select(firstLanes(n), expOfDifference(below), broadcast(MUTANT ? 1.0f : 0.0f));",
     tests: ["kernels/attention-backward", "kernels/attention.test"],
   },
   {
     fault: "a row of attention's gradients sees the one behind it",
     file: ATTENTION,
-    from: "const size_t visible = count - (Q - 1 - i);",
-    to: "const size_t visible = count - (MUTANT && Q > 1 ? 0 : Q - 1 - i);",
+    from: "terms.end[i] = count - (Q - 1 - i);",
+    to: "terms.end[i] = count - (MUTANT && Q > 1 ? 0 : Q - 1 - i);",
     tests: ["kernels/attention-backward"],
   },
   {

@@ -8,6 +8,7 @@
 // clang-format keeps the order
 #include "cpu/kernels/cache_codes.h"
 //
+#include "cpu/kernels/attention_across.h"
 #include "cpu/kernels/attention_page.h"
 // as above
 #include "cpu/kernels/attention_backward_tile.h"

@@ -36,8 +36,9 @@ struct AttentionShape {
   // The same and, for a run, the queries and their outputs side by side: rows lie so far apart that many of them would
   // want the same lines of L1.
   size_t runBytes() const {
-    const size_t queries = runRows() * group;
-    return queryBytes(queries) + 2 * queries * size * sizeof(float) + 64;
+    const size_t queries = runRows() * group, tiles = (queries + kAcrossQueries - 1) / kAcrossQueries;
+    const size_t across = !coded && hasFewFeatures(size) ? tiles * sizeof(AcrossTile) : 0;
+    return queryBytes(queries) + 2 * queries * size * sizeof(float) + 64 + across;
   }
   // Floats of a page's result: maximum, sum, then out [d], kept to whole cache lines.
   size_t partial() const { return (2 + size + 15) / 16 * 16; }
@@ -165,6 +166,52 @@ static void attendRun(const OpCall& call, Worker& worker, const AttentionShape& 
   }
 }
 
+// The same of heads of few features.
+template <typename E>
+static void attendRunAcross(const OpCall& call, Worker& worker, const AttentionShape& shape, const CachePlaces& places,
+                            size_t head, size_t first, size_t end) {
+  const size_t size = shape.size, count = (end - first) * shape.group;
+  const size_t tiles = (count + kAcrossQueries - 1) / kAcrossQueries;
+  auto* tile = reinterpret_cast<AcrossTile*>(worker.scratch);
+  const auto rowOf = [&](size_t query) { return first + query / shape.group; };
+  const auto at = [&](size_t query) {  // offset in q and in out
+    return rowOf(query) * shape.width + (head * shape.group + query % shape.group) * size;
+  };
+  for (size_t t = 0; t < tiles; ++t) {
+    const size_t begin = t * kAcrossQueries;
+    rowsToLanes(atMost(count - begin, kAcrossQueries), size, tile[t].q,
+                [&](size_t i) { return call[attention::kQ].as<float>() + at(begin + i); });
+    for (size_t c = 0; c < size; ++c) store(tile[t].out[c], zero());
+    store(tile[t].maximum, broadcast(-__builtin_inff()));
+    store(tile[t].sum, zero());
+    for (size_t i = 0; i < kAcrossQueries; ++i) {
+      tile[t].visible[i] = begin + i < count ? uint32_t(places.positions[rowOf(begin + i)]) + 1 : 0;
+    }
+  }
+  const auto last = uint32_t(places.positions[end - 1]);
+  for (size_t block = 0; block <= last / kPageKeys; ++block) {
+    const int64_t id = places.page(first, uint32_t(block));
+    if (id < 0) return worker.fail(ErrorCode::kInternal, uint32_t(first));
+    const Page<E> page = pageOf<E>(call, shape, size_t(id), head);
+    alignas(64) float keyRoom[kFewFeatures * kPageKeys], valueRoom[kFewFeatures * kPageKeys];
+    const float *keys = widened(page.keys, size * kPageKeys, keyRoom),
+                *values = widened(page.values, size * kPageKeys, valueRoom);
+    for (size_t t = 0; t < tiles; ++t) {
+      const AcrossSight sight = sightOf(tile[t], block);
+      if (sight.most > 0) attendAcross(tile[t], sight, keys, values, size, shape.scale);
+    }
+  }
+  for (size_t t = 0; t < tiles; ++t) {
+    const f32x16 sum = load(tile[t].sum);
+    f32x16 rows[16];
+    for (size_t c = 0; c < 16; ++c) rows[c] = c < size ? div(load(tile[t].out[c]), sum) : zero();
+    transpose(rows);
+    for (size_t i = 0; i < atMost(count - t * kAcrossQueries, kAcrossQueries); ++i) {
+      storeFirst(call[attention::kOut].as<float>() + at(t * kAcrossQueries + i), rows[i], size);
+    }
+  }
+}
+
 template <typename E>
 static void attentionByRows(const OpCall& call, Worker& worker, const AttentionShape& shape,
                             const CachePlaces& places) {
@@ -183,7 +230,12 @@ static void attentionByRows(const OpCall& call, Worker& worker, const AttentionS
                places.positions[next] >= places.positions[next - 1]) {
           ++next;
         }
-        attendRun<E>(call, worker, shape, places, head, first, next);
+        bool across = false;
+        if constexpr (sizeof(E) > 1) {
+          across = hasFewFeatures(shape.size) && (next - first) * shape.group >= kLeastAcross;
+          if (across) attendRunAcross<E>(call, worker, shape, places, head, first, next);
+        }
+        if (!across) attendRun<E>(call, worker, shape, places, head, first, next);
       }
       first = next;
     }

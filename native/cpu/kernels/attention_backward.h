@@ -60,23 +60,29 @@ QUIPU_INLINE float alongOf(const float* dOut, const float* out, size_t size) {
   return sum(products);
 }
 
-// The weights exp(s − greatest) of a row that sees so many keys, in place of its scores, and what makes probabilities
-// of them.
-QUIPU_INLINE RowSoftmax softmaxOf(float* scores, size_t visible, float scale) {
+// The greatest of the scores of a row that sees so many keys, which are scaled in their place.
+QUIPU_INLINE float greatestOf(float* scores, size_t visible, float scale) {
   const f32x16 hidden = broadcast(-__builtin_inff());
-  f32x16 greatest = hidden, total = zero();
+  f32x16 greatest = hidden;
   for (size_t j = 0; j < visible; j += 16) {
     const f32x16 score = mul(load(scores + j), broadcast(scale));
     greatest = max(visible - j >= 16 ? score : select(firstLanes(visible - j), score, hidden), greatest);
     store(scores + j, score);
   }
-  const float most = maximum(greatest);
+  return maximum(greatest);
+}
+
+// The weights exp(s − greatest) in place of scaled scores; their sum.
+QUIPU_INLINE float weighRow(float* scores, size_t visible, float greatest) {
+  f32x16 total = zero();
+  const size_t whole = visible / 16 * 16;
   for (size_t j = 0; j < visible; j += 16) {
-    const f32x16 weight = weightsOfScores(load(scores + j), most, lanesBelow(visible, j));
+    const f32x16 score = load(scores + j);
+    const f32x16 weight = j < whole ? weightsOfScores(score, greatest) : weightsOfScores(score, greatest, visible - j);
     total = add(total, weight);
     store(scores + j, weight);
   }
-  return {most, 1.0f / sum(total), 0.0f};
+  return sum(total);
 }
 
 // Rows [first, first + Q) of a query head, whose run begins at `begin`: their dQ, and from there on their probabilities
@@ -93,16 +99,22 @@ static void backwardQueries(const OpCall& call, const BackwardShape& shape, cons
   productTile<Q>(dOut, shape.width, memory.values + headAt * rowPitch + begin, rowPitch, count, size, gradients, pitch);
   Terms<Q> terms = {gradients, pitch, 1, {}, {}};
   float* dQ = call[attention_backward::kDQ].as<float>() + at;
+  RowSoftmax softmax[Q];
+  // Each step for all rows before the next one: they do not wait for each other.
   for (size_t i = 0; i < Q; ++i) {
-    const size_t visible = count - (Q - 1 - i);
-    RowSoftmax softmax = softmaxOf(scores + i * pitch, visible, shape.scale);
-    softmax.along = alongOf(dOut + i * shape.width, out + i * shape.width, size);
-    memory.softmax[query * shape.rows + first + i] = softmax;
-    for (size_t j = 0; j < visible; j += 16) {
+    terms.end[i] = count - (Q - 1 - i);
+    softmax[i].greatest = greatestOf(scores + i * pitch, terms.end[i], shape.scale);
+    softmax[i].along = alongOf(dOut + i * shape.width, out + i * shape.width, size);
+  }
+  for (size_t i = 0; i < Q; ++i) {
+    softmax[i].inverse = 1.0f / weighRow(scores + i * pitch, terms.end[i], softmax[i].greatest);
+  }
+  for (size_t i = 0; i < Q; ++i) {
+    memory.softmax[query * shape.rows + first + i] = softmax[i];
+    for (size_t j = 0; j < terms.end[i]; j += 16) {
       float* weights = scores + i * pitch + j;
-      scoreGradients(softmax, shape.scale, load(weights), weights, gradients + i * pitch + j);
+      scoreGradients(softmax[i], shape.scale, load(weights), weights, gradients + i * pitch + j);
     }
-    terms.end[i] = visible;
     clear(dQ + i * shape.width, size);
   }
   mixTile<Q>(terms, call[attention_backward::kK].as<float>() + begin * shape.keyWidth + headAt, shape.keyWidth, size,

@@ -112,12 +112,9 @@ static void mixTile(const Terms<Q>& terms, const float* rows, size_t width, size
   if (c < size) mixFeatures<Q, 1, false>(terms, rows, width, c, size - c, out, outWidth);
 }
 
-// Where heads have so few features, results lie across the lanes in place of features, which would leave lanes idle.
-static constexpr size_t kFewFeatures = 16, kFeaturesAcross = 4;
+// Of heads of few features (attention_across.h) results lie across the lanes in place of features.
 static constexpr size_t kVectorsAcross = kWideRegisters >= 32 ? 4 : 1;
 static_assert(kQueries == 1 || kVectorsAcross == kTileVectors<kQueries>);
-
-QUIPU_INLINE bool hasFewFeatures(size_t size) { return size <= kFewFeatures && size % kFeaturesAcross == 0; }
 
 // out[c · outPitch + i] += Σ_j weights[j · pitch + i] · rows[j · width + c], j ascending in one chain, for c < size and
 // the results i of a tile of kVectorsAcross vectors: of them term j has those below j + 1 + `ahead`, all from `whole`

@@ -127,40 +127,64 @@ QUIPU_INLINE size_t lanesBelow(size_t end, size_t first) {
   return end - first < 16 ? end - first : 16;
 }
 
-// exp(score − most) of the first n scores and 0 for the others, whose exp is not taken: to round to 0 by way of a
-// denormal number is what processors need a hundred cycles for.
+// exp(score − most).
+QUIPU_INLINE f32x16 weightsOfScores(f32x16 scores, float most) { return expOfDifference(sub(scores, broadcast(most))); }
+
+// The same of the first n scores, and 0 for the others, whose exp is not taken: to round to 0 by way of a denormal
+// number is what processors need a hundred cycles for.
 QUIPU_INLINE f32x16 weightsOfScores(f32x16 scores, float most, size_t n) {
-  const f32x16 below = sub(scores, broadcast(most));
-  if (n == 16) return expOfDifference(below);
-  return select(firstLanes(n), expOfDifference(select(firstLanes(n), below, zero())), zero());
+  const f32x16 below = select(firstLanes(n), sub(scores, broadcast(most)), zero());
+  return select(firstLanes(n), expOfDifference(below), zero());
 }
 
-// Turns scores into exp(score − maximum), 0 for the keys that a query does not see.
-template <size_t Q>
-QUIPU_INLINE void weighScores(const PageQuery* queries, float (*scores)[kPageKeys], float (&maxima)[Q],
-                              float (&sums)[Q]) {
+// Turns the scores of `keys` keys into exp(score − maximum), 0 for those that a query does not see; kWhole: they are a
+// page, and all queries see all of it. A step is done for all queries before the next one: they do not wait for each
+// other.
+template <size_t Q, bool kWhole>
+QUIPU_INLINE void weighScoresOf(const PageQuery* queries, size_t keys, float (*scores)[kPageKeys], float (&maxima)[Q],
+                                float (&sums)[Q]) {
+  const auto seen = [&](size_t i, size_t key) { return kWhole ? size_t{16} : lanesBelow(queries[i].visible, key); };
   const f32x16 hidden = broadcast(-__builtin_inff());
+  f32x16 greatest[Q], total[Q];
+#pragma GCC unroll 8
   for (size_t i = 0; i < Q; ++i) {
-    f32x16 greatest = hidden;
-    for (size_t key = 0; key < kPageKeys; key += 16) {
-      const size_t seen = lanesBelow(queries[i].visible, key);
-      if (seen == 0) break;
-      const f32x16 score = load(scores[i] + key);
-      greatest = max(seen == 16 ? score : select(firstLanes(seen), score, hidden), greatest);
-    }
-    maxima[i] = maximum(greatest);
-  }
-  f32x16 total[Q];
-  for (size_t i = 0; i < Q; ++i) {
+    greatest[i] = hidden;
     total[i] = zero();
-    for (size_t key = 0; key < kPageKeys; key += 16) {
-      const size_t seen = lanesBelow(queries[i].visible, key);
-      const f32x16 weight = seen == 0 ? zero() : weightsOfScores(load(scores[i] + key), maxima[i], seen);
+  }
+  for (size_t key = 0; key < keys; key += 16) {
+#pragma GCC unroll 8
+    for (size_t i = 0; i < Q; ++i) {
+      const f32x16 score = load(scores[i] + key);
+      greatest[i] = max(kWhole ? score : select(firstLanes(seen(i, key)), score, hidden), greatest[i]);
+    }
+  }
+#pragma GCC unroll 8
+  for (size_t i = 0; i < Q; ++i) maxima[i] = maximum(greatest[i]);
+  for (size_t key = 0; key < keys; key += 16) {
+#pragma GCC unroll 8
+    for (size_t i = 0; i < Q; ++i) {
+      const f32x16 score = load(scores[i] + key);
+      const f32x16 weight =
+          kWhole ? weightsOfScores(score, maxima[i]) : weightsOfScores(score, maxima[i], seen(i, key));
       total[i] = add(total[i], weight);
       store(scores[i] + key, weight);
     }
   }
+#pragma GCC unroll 8
   for (size_t i = 0; i < Q; ++i) sums[i] = sum(total[i]);
+}
+
+// The same of whole vectors of keys that some query sees.
+template <size_t Q>
+QUIPU_INLINE void weighScores(const PageQuery* queries, float (*scores)[kPageKeys], float (&maxima)[Q],
+                              float (&sums)[Q]) {
+  size_t least = kPageKeys, most = 0;
+  for (size_t i = 0; i < Q; ++i) {
+    least = queries[i].visible < least ? queries[i].visible : least;
+    most = queries[i].visible > most ? queries[i].visible : most;
+  }
+  if (least == kPageKeys) return weighScoresOf<Q, true>(queries, kPageKeys, scores, maxima, sums);
+  weighScoresOf<Q, false>(queries, most, scores, maxima, sums);
 }
 
 // What the sums and the output of a query so far, and those of the next page, are multiplied by.
@@ -260,7 +284,7 @@ QUIPU_INLINE void attendTile(PageQuery* queries, const Page<E>& page, size_t siz
   float maxima[Q], sums[Q];
   weighScores(queries, scores, maxima, sums);
   if constexpr (sizeof(E) == 1) {
-    for (size_t v = 0; v < kPageKeys; v += 16) {
+    for (size_t v = 0; v < most; v += 16) {
       for (size_t i = 0; i < Q; ++i) store(scores[i] + v, mul(load(scores[i] + v), load(page.valueScales + v)));
     }
   }

@@ -5,6 +5,8 @@
 //   shared    left packed in tiles of rows, [block][tile][k][row], then right in panels, [block][panel][k][kPanelRows]
 //   scratch   panels, where a task packs its own
 //
+// A side that lies k after k is used as it is where its rows are short (kInPlaceBytes): then it is about as near.
+//
 // A tile is 12 kB, and stays in L1 for all panels of a task; those are 32 kB each, and stay in L2 for all of its tiles.
 // So a task has some panels and some tiles, and goes through k block after block.
 
@@ -16,16 +18,22 @@ static constexpr size_t kPackTiles = 8;                   // of a task of packin
 static constexpr size_t kChainTasks = 8;                  // a thread, where there are as many
 static constexpr size_t kTaskProducts = size_t{1} << 27;  // multiply-adds of a task, above which there are more
 
+// Of a row of a side up to which it is not packed.
+static constexpr size_t kInPlaceBytes = 256;
+
 struct ChainShape {
   size_t rows, width, depth;
+  bool byColumns;  // left lies k after k, else row by row
   bool packsOnce;  // right, for all rows; else each task packs its own panels
 
+  bool leftInPlace() const { return byColumns && rows * sizeof(float) <= kInPlaceBytes; }
+  bool rightInPlace() const { return width % kPanelRows == 0 && width * sizeof(float) <= kInPlaceBytes; }
   Tiling tiling() const { return tilingOf(rows); }
   size_t blocks() const { return (depth + kChainBlock - 1) / kChainBlock; }
   size_t panels() const { return (width + kPanelRows - 1) / kPanelRows; }
-  size_t leftFloats() const { return (rows * depth + 15) / 16 * 16; }
+  size_t leftFloats() const { return leftInPlace() ? 0 : (rows * depth + 15) / 16 * 16; }
   size_t sharedBytes() const {
-    return (leftFloats() + (packsOnce ? panels() * kPanelRows * depth : 0)) * sizeof(float);
+    return (leftFloats() + (packsOnce && !rightInPlace() ? panels() * kPanelRows * depth : 0)) * sizeof(float);
   }
 
   // Runs of panels, each of nearly as many, and of tiles.
@@ -43,8 +51,8 @@ struct ChainShape {
     return rows * width * depth == 0 ? 0 : panelRuns(threads) * tileRuns(threads);
   }
 
-  size_t leftGroups() const { return (tiling().tiles + kPackTiles - 1) / kPackTiles; }
-  size_t rightGroups() const { return packsOnce ? (panels() + kPackTiles - 1) / kPackTiles : 0; }
+  size_t leftGroups() const { return leftInPlace() ? 0 : (tiling().tiles + kPackTiles - 1) / kPackTiles; }
+  size_t rightGroups() const { return packsOnce && !rightInPlace() ? (panels() + kPackTiles - 1) / kPackTiles : 0; }
   size_t packTasks() const { return blocks() * (leftGroups() + rightGroups()); }
 };
 
@@ -103,10 +111,16 @@ static void packPanels(const float* right, size_t width, size_t first, size_t la
   }
 }
 
+// Where a side's k of a block lie, `pitch` floats one after another.
+struct ChainSide {
+  const float* at;
+  size_t pitch;
+};
+
 // One tile: the sums of a block for kColumns rows and a panel, stored to or added to out[row][column].
 template <int kColumns>
-static void chainTile(const float* panel, const float* rows, size_t count, float* out, size_t pitch,
-                      size_t validColumns, bool adds) {
+static void chainTile(ChainSide panel, ChainSide rows, size_t count, float* out, size_t pitch, size_t validColumns,
+                      bool adds) {
   f32x16 tile[kColumns][kPanelVectors];
 #pragma GCC unroll 16
   for (int r = 0; r < kColumns; ++r) {
@@ -119,27 +133,29 @@ static void chainTile(const float* panel, const float* rows, size_t count, float
   for (size_t k = 0; k < count; ++k) {
     f32x16 columns[kPanelVectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < kPanelVectors; ++v) columns[v] = load(panel + v * 16);
+    for (int v = 0; v < kPanelVectors; ++v) columns[v] = load(panel.at + v * 16);
 #pragma GCC unroll 16
     for (int r = 0; r < kColumns; ++r) {
-      const f32x16 x = broadcast(rows[r]);
+      const f32x16 x = broadcast(rows.at[r]);
 #pragma GCC unroll 4
       for (int v = 0; v < kPanelVectors; ++v) tile[r][v] = fma(x, columns[v], tile[r][v]);
     }
-    panel += kPanelRows;
-    rows += kColumns;
+    panel.at += panel.pitch;
+    rows.at += rows.pitch;
   }
   storeTile<kColumns>(tile, out, pitch, validColumns, adds);
 }
 
+using ChainTile = void (*)(ChainSide, ChainSide, size_t, float*, size_t, size_t, bool);
+
 template <int kColumns>
-static constexpr void fillChainTiles(PanelTile* tiles) {
+static constexpr void fillChainTiles(ChainTile* tiles) {
   tiles[kColumns] = chainTile<kColumns>;
   if constexpr (kColumns > 1) fillChainTiles<kColumns - 1>(tiles);
 }
 
 struct ChainTiles {
-  PanelTile ofHeight[kPanelColumns + 1] = {};
+  ChainTile ofHeight[kPanelColumns + 1] = {};
   constexpr ChainTiles() { fillChainTiles<kPanelColumns>(ofHeight); }
 };
 
@@ -168,10 +184,11 @@ QUIPU_INLINE void chainPack(const ChainShape& shape, const float* right, Worker&
 }
 
 // The second: out[row · width + column], added to what is there where `adds`.
-static void chainRun(const ChainShape& shape, const float* right, float* out, bool adds, Worker& worker) {
+static void chainRun(const ChainShape& shape, const float* left, const float* right, float* out, bool adds,
+                     Worker& worker) {
   static constexpr ChainTiles kTiles;
   const Tiling tiling = shape.tiling();
-  const float* left = reinterpret_cast<const float*>(worker.shared);
+  const float* packed = reinterpret_cast<const float*>(worker.shared);
   const size_t panelRuns = shape.panelRuns(worker.threads), tileRuns = shape.tileRuns(worker.threads);
   for (size_t task; worker.next(task);) {
     const size_t run = task / tileRuns, part = task % tileRuns;
@@ -179,18 +196,24 @@ static void chainRun(const ChainShape& shape, const float* right, float* out, bo
     const size_t firstTile = part * tiling.tiles / tileRuns, lastTile = (part + 1) * tiling.tiles / tileRuns;
     for (size_t begin = 0; begin < shape.depth; begin += kChainBlock) {
       const size_t count = chainLength(begin, shape.depth);
-      const float* panels = left + shape.leftFloats() + (begin * shape.panels() + firstPanel * count) * kPanelRows;
-      if (!shape.packsOnce) {
+      ChainSide panels = {packed + shape.leftFloats() + (begin * shape.panels() + firstPanel * count) * kPanelRows,
+                          kPanelRows};
+      size_t panelFloats = count * kPanelRows;  // from a panel to the next
+      if (shape.rightInPlace()) {
+        panels = {right + begin * shape.width + firstPanel * kPanelRows, shape.width};
+        panelFloats = kPanelRows;
+      } else if (!shape.packsOnce) {
         float* own = reinterpret_cast<float*>(worker.scratch);
         packPanels(right, shape.width, firstPanel, lastPanel, begin, count, own);
-        panels = own;
+        panels.at = own;
       }
       for (size_t tile = firstTile; tile < lastTile; ++tile) {
         const size_t row = tiling.begin(tile), height = tiling.begin(tile + 1) - row;
-        const float* rows = left + begin * shape.rows + row * count;
+        const ChainSide rows = shape.leftInPlace() ? ChainSide{left + begin * shape.rows + row, shape.rows}
+                                                   : ChainSide{packed + begin * shape.rows + row * count, height};
         for (size_t panel = firstPanel; panel < lastPanel; ++panel) {
           const size_t column = panel * kPanelRows;
-          kTiles.ofHeight[height](panels + (panel - firstPanel) * count * kPanelRows, rows, count,
+          kTiles.ofHeight[height]({panels.at + (panel - firstPanel) * panelFloats, panels.pitch}, rows, count,
                                   out + row * shape.width + column, shape.width, shape.width - column,
                                   adds || begin > 0);
         }

@@ -3,7 +3,7 @@
 
 QUIPU_INLINE ChainShape overRowsShape(const OpCall& call) {
   const View &a = call[matmul_over_rows::kA], &b = call[matmul_over_rows::kB];
-  return {a.dims[1], b.dims[1], a.dims[0], true};
+  return {a.dims[1], b.dims[1], a.dims[0], true, true};
 }
 
 static size_t overRowsSharedBytes(const OpCall& call) { return overRowsShape(call).sharedBytes(); }
@@ -22,6 +22,6 @@ static void overRowsPack(const OpCall& call, Worker& worker) {
 static size_t overRowsTasks(const OpCall& call, uint32_t threads) { return overRowsShape(call).tasks(threads); }
 
 static void overRowsRun(const OpCall& call, Worker& worker) {
-  chainRun(overRowsShape(call), call[matmul_over_rows::kB].as<float>(), call[matmul_over_rows::kSum].as<float>(), true,
-           worker);
+  chainRun(overRowsShape(call), call[matmul_over_rows::kA].as<float>(), call[matmul_over_rows::kB].as<float>(),
+           call[matmul_over_rows::kSum].as<float>(), true, worker);
 }

@@ -3,7 +3,7 @@
 
 QUIPU_INLINE ChainShape plainShape(const OpCall& call) {
   const View &a = call[matmul_plain::kA], &b = call[matmul_plain::kB];
-  return {a.dims[0], b.dims[1], b.dims[0], b.dims[1] <= a.dims[0]};
+  return {a.dims[0], b.dims[1], b.dims[0], false, b.dims[1] <= a.dims[0]};
 }
 
 static size_t chainScratchBytes(const OpCall&) { return kChainScratchBytes; }
@@ -24,5 +24,6 @@ static void plainPack(const OpCall& call, Worker& worker) {
 static size_t plainTasks(const OpCall& call, uint32_t threads) { return plainShape(call).tasks(threads); }
 
 static void plainRun(const OpCall& call, Worker& worker) {
-  chainRun(plainShape(call), call[matmul_plain::kB].as<float>(), call[matmul_plain::kOut].as<float>(), false, worker);
+  chainRun(plainShape(call), call[matmul_plain::kA].as<float>(), call[matmul_plain::kB].as<float>(),
+           call[matmul_plain::kOut].as<float>(), false, worker);
 }

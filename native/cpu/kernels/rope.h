@@ -21,8 +21,37 @@ QUIPU_INLINE void unzipAngles(const float* angles, size_t half, float* cosines) 
   }
 }
 
+// Heads of at most 16 features, as many of them in a vector as it holds: each feature's other one is swapped into its
+// lane, with the sine's sign the first one's.
+template <int kHalf>
+static void ropeSmallHeads(const float* in, float* out, size_t width, const float* cosines) {
+  alignas(64) float cosineLanes[16], sineLanes[16];
+  for (size_t l = 0; l < 16; ++l) {
+    const float sine = cosines[kHalf + l % kHalf];
+    cosineLanes[l] = cosines[l % kHalf];
+    sineLanes[l] = l % (2 * kHalf) < kHalf ? -sine : sine;
+  }
+  const f32x16 cosine = load(cosineLanes), sine = load(sineLanes);
+  const auto turned = [&](f32x16 v) { return fma(swapped<kHalf>(v), sine, mul(v, cosine)); };
+  size_t c = 0;
+  for (; c + 16 <= width; c += 16) store(out + c, turned(load(in + c)));
+  if (c < width) storePart(out + c, turned(loadPart(in + c, width - c)), width - c);
+}
+
 // The heads of a row, or some of them, `width` features together; `out` may be `in`.
 QUIPU_INLINE void ropeHeads(const float* in, float* out, size_t width, const float* cosines, size_t half) {
+  switch (half) {
+    case 1:
+      return ropeSmallHeads<1>(in, out, width, cosines);
+    case 2:
+      return ropeSmallHeads<2>(in, out, width, cosines);
+    case 4:
+      return ropeSmallHeads<4>(in, out, width, cosines);
+    case 8:
+      return ropeSmallHeads<8>(in, out, width, cosines);
+    default:
+      break;
+  }
   const float* sines = cosines + half;
   for (size_t head = 0; head < width; head += 2 * half) {
     const float *first = in + head, *second = first + half;

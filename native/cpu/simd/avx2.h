@@ -200,13 +200,29 @@ QUIPU_INLINE f32x16 scaleByPowerOfTwo(f32x16 v, f32x16 n) {
   return {scaleEight(v.low, n.low), scaleEight(v.high, n.high)};
 }
 
+template <int kApart>
+QUIPU_INLINE __m256 swappedOfEight(__m256 v) {
+  if constexpr (kApart == 1) return _mm256_permute_ps(v, 0xb1);
+  if constexpr (kApart == 2) return _mm256_permute_ps(v, 0x4e);
+  if constexpr (kApart == 4) return _mm256_permute2f128_ps(v, v, 0x01);
+}
+
+template <int kApart>
+QUIPU_INLINE f32x16 swapped(f32x16 v) {
+  if constexpr (kApart == 8) {
+    return {v.high, v.low};
+  } else {
+    return {swappedOfEight<kApart>(v.low), swappedOfEight<kApart>(v.high)};
+  }
+}
+
 // The butterflies of lanes 1, 2 and 4 apart.
 QUIPU_INLINE __m256 hadamardOfEight(__m256 v) {
-  __m256 other = _mm256_permute_ps(v, 0xb1);
+  __m256 other = swappedOfEight<1>(v);
   v = _mm256_blend_ps(_mm256_add_ps(v, other), _mm256_sub_ps(other, v), 0xaa);
-  other = _mm256_permute_ps(v, 0x4e);
+  other = swappedOfEight<2>(v);
   v = _mm256_blend_ps(_mm256_add_ps(v, other), _mm256_sub_ps(other, v), 0xcc);
-  other = _mm256_permute2f128_ps(v, v, 0x01);
+  other = swappedOfEight<4>(v);
   return _mm256_blend_ps(_mm256_add_ps(v, other), _mm256_sub_ps(other, v), 0xf0);
 }
 

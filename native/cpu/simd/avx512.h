@@ -110,11 +110,19 @@ QUIPU_INLINE __m512 butterfly(__m512 v, __m512 other, m16 seconds) {
   return _mm512_mask_blend_ps(seconds, _mm512_add_ps(v, other), _mm512_sub_ps(other, v));
 }
 
+template <int kApart>
+QUIPU_INLINE f32x16 swapped(f32x16 v) {
+  if constexpr (kApart == 1) return {_mm512_shuffle_ps(v.v, v.v, 0xb1)};
+  if constexpr (kApart == 2) return {_mm512_shuffle_ps(v.v, v.v, 0x4e)};
+  if constexpr (kApart == 4) return {_mm512_shuffle_f32x4(v.v, v.v, 0xb1)};
+  if constexpr (kApart == 8) return {_mm512_shuffle_f32x4(v.v, v.v, 0x4e)};
+}
+
 QUIPU_INLINE f32x16 hadamard(f32x16 v) {
-  v.v = butterfly(v.v, _mm512_shuffle_ps(v.v, v.v, 0xb1), 0xaaaa);
-  v.v = butterfly(v.v, _mm512_shuffle_ps(v.v, v.v, 0x4e), 0xcccc);
-  v.v = butterfly(v.v, _mm512_shuffle_f32x4(v.v, v.v, 0xb1), 0xf0f0);
-  return {butterfly(v.v, _mm512_shuffle_f32x4(v.v, v.v, 0x4e), 0xff00)};
+  v.v = butterfly(v.v, swapped<1>(v).v, 0xaaaa);
+  v.v = butterfly(v.v, swapped<2>(v).v, 0xcccc);
+  v.v = butterfly(v.v, swapped<4>(v).v, 0xf0f0);
+  return {butterfly(v.v, swapped<8>(v).v, 0xff00)};
 }
 
 QUIPU_INLINE void transpose(f32x16 (&rows)[16]) {

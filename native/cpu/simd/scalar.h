@@ -17,6 +17,7 @@
 //   less(a, b) lessEqual equal isNan(v) → m16; select(m, a, b) is a where m is set; any(m)
 //   both(m, n) either(m, n) bits(m)     bits: lane l is bit l of a uint32_t; firstLanes(n): the first n ≤ 16 lanes
 //   scaleByPowerOfTwo(v, n)             v · 2ⁿ, rounded once, for v of ½ … 2 and n with integral lanes, |n| ≤ 160
+//   swapped<n>(v)                       lanes l and l ^ n change places; n is 1, 2, 4 or 8
 //   hadamard(v)                         butterflies (a, b) → (a + b, a − b) of lanes 1 apart, then 2, 4 and 8
 //   transpose(rows[16])                 in place, 16 × 16
 //   u64x16 wholes(v)                    each lane to the nearest whole number, ties to even; lanes lie in [0, 2⁵¹]
@@ -238,6 +239,13 @@ QUIPU_INLINE f32x16 scaleByPowerOfTwo(f32x16 v, f32x16 n) {
     v.lane[l] *= floatOfBits(uint32_t(power - half + 127) << 23);
   }
   return v;
+}
+
+template <int kApart>
+QUIPU_INLINE f32x16 swapped(f32x16 v) {
+  f32x16 r;
+  for (int l = 0; l < 16; ++l) r.lane[l] = v.lane[l ^ kApart];
+  return r;
 }
 
 QUIPU_INLINE f32x16 hadamard(f32x16 v) {

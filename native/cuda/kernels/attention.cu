@@ -127,6 +127,8 @@ __global__ __launch_bounds__(kChunkPages* kWarp) void chunkKernel(AttentionCall 
 template <int kSize>
 __global__ __launch_bounds__(kAttentionWarps* kWarp) void promptKernel(AttentionCall call) {
   constexpr int kDims = 64;
+  using Rooms = typename StoredQueries<kSize>::Room[kAttentionWarps];
+  SHARED(Rooms, rooms);
   waitForPredecessor();
   letSuccessorStart();
   const uint32_t part = blockIdx.z;
@@ -141,8 +143,9 @@ __global__ __launch_bounds__(kAttentionWarps* kWarp) void promptKernel(Attention
   const auto rowOf = [&](uint32_t row) {
     return call.rowAt(row / call.group, keyHead * call.group + row % call.group);
   };
-  TileQueries<kSize> queries;
-  queries.load(lowThere ? call.q + rowOf(low) : nullptr, highThere ? call.q + rowOf(high) : nullptr, lane);
+  TileQueries<kSize> loaded;
+  loaded.load(lowThere ? call.q + rowOf(low) : nullptr, highThere ? call.q + rowOf(high) : nullptr, lane);
+  const StoredQueries<kSize> queries(rooms[threadIdx.x / kWarp], loaded, lane);
   TileSums<kDims> total;
   const uint32_t firstToken = tile * 16 / call.group;
   const uint32_t lastToken = (tile * 16 + 15 < rows ? tile * 16 + 15 : rows - 1) / call.group;

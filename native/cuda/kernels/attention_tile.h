@@ -21,10 +21,16 @@ __device__ __forceinline__ void pairUp(const uint4& first, const uint4& second, 
   }
 }
 
+struct Fragment {
+  uint32_t words[4];
+};
+
 // The queries of a tile, d / 16 fragments.
 template <int kSize>
 struct TileQueries {
-  uint32_t fragments[kSize / 16][4];
+  Fragment fragments[kSize / 16];
+
+  __device__ __forceinline__ const Fragment& at(uint32_t step) const { return fragments[step]; }
 
   // `low` and `high`: the queries of the lane's two rows; null: zeros.
   __device__ __forceinline__ void load(const float* low, const float* high, uint32_t lane) {
@@ -32,11 +38,32 @@ struct TileQueries {
 #pragma unroll
     for (int step = 0; step < kSize / 16; ++step) {
       const uint32_t c = uint32_t(step) * 16 + lane % 4 * 2;
-      fragments[step][0] = pairAt(low, c);
-      fragments[step][1] = pairAt(high, c);
-      fragments[step][2] = pairAt(low, c + 8);
-      fragments[step][3] = pairAt(high, c + 8);
+      fragments[step].words[0] = pairAt(low, c);
+      fragments[step].words[1] = pairAt(high, c);
+      fragments[step].words[2] = pairAt(low, c + 8);
+      fragments[step].words[3] = pairAt(high, c + 8);
     }
+  }
+};
+
+// The same in shared memory, where they would take registers that there are not: each lane its own, 16 bytes a step.
+template <int kSize>
+struct StoredQueries {
+  using Room = uint4[kSize / 16][kWarp];
+
+  uint4* own;
+
+  __device__ __forceinline__ StoredQueries(Room& room, const TileQueries<kSize>& queries, uint32_t lane)
+      : own(&room[0][lane]) {
+#pragma unroll
+    for (uint32_t step = 0; step < kSize / 16; ++step) {
+      const auto& words = queries.at(step).words;
+      own[step * kWarp] = {words[0], words[1], words[2], words[3]};
+    }
+  }
+  __device__ __forceinline__ Fragment at(uint32_t step) const {
+    const uint4 words = own[step * kWarp];
+    return {{words.x, words.y, words.z, words.w}};
   }
 };
 
@@ -144,10 +171,10 @@ struct StagedPage {
 // What a page gives: keys [d, 64] and values [64, d] of one key/value head, of which dims from kDims · part on. The
 // rows see its first visibleLow and visibleHigh keys, ≤ 64, of which there may be none; no row sees more than
 // `visible`.
-template <int kSize, int kDims, typename Page>
-__device__ __forceinline__ TileSums<kDims> sumsOfPage(const TileQueries<kSize>& queries, const Page& page,
-                                                      uint32_t part, int32_t visibleLow, int32_t visibleHigh,
-                                                      int32_t visible, float scale, uint32_t lane) {
+template <int kSize, int kDims, typename Queries, typename Page>
+__device__ __forceinline__ TileSums<kDims> sumsOfPage(const Queries& queries, const Page& page, uint32_t part,
+                                                      int32_t visibleLow, int32_t visibleHigh, int32_t visible,
+                                                      float scale, uint32_t lane) {
   const uint32_t group = lane / 4, quad = lane % 4;
   float scores[8][4] = {};
   page.awaitKeys();
@@ -157,10 +184,11 @@ __device__ __forceinline__ TileSums<kDims> sumsOfPage(const TileQueries<kSize>& 
     uint32_t first[8], second[8];
     pairUp(rowAt(0), rowAt(1), first);
     pairUp(rowAt(8), rowAt(9), second);
+    const Fragment query = queries.at(step);
 #pragma unroll
     for (int j = 0; j < 8; ++j) {
       const uint32_t b[2] = {first[j], second[j]};
-      mmaHalf(scores[j], queries.fragments[step], b);
+      mmaHalf(scores[j], query.words, b);
     }
   }
   page.keysDone();

@@ -6,8 +6,9 @@ namespace quipu::cuda {
 
 namespace {
 
+// (A number of blocks, as ptxas spills registers for one more without it.)
 template <Narrow kNarrow>
-__global__ __launch_bounds__(kRowThreads) void narrowKernel(Activations from, uint32_t depth, std::byte* to) {
+__global__ __launch_bounds__(kRowThreads, 2) void narrowKernel(Activations from, uint32_t depth, std::byte* to) {
   using Words = float[kSections];
   SHARED(Words, words);
   waitForPredecessor();

@@ -41,6 +41,8 @@ struct ProductShape {
   static constexpr bool kStaged = !kInline && kTiles <= 2 && !Format::kPacked;
   static constexpr uint32_t kTokenBytes = kStaged ? kTiles * Format::kSteps * kWarp * 16 : 0;
   static constexpr uint32_t kStageBytes = Format::kStageBytes + kTokenBytes;
+  // Steps in one piece: of eight by two tiles ptxas fetches more ahead than two blocks have registers for, and spills.
+  static constexpr uint32_t kUnrolled = kTiles == 2 && Format::kPacked && !Format::kSummed ? 4 : Format::kSteps;
   static constexpr uint32_t kFit = 72 * 1024 / (kSections * kStageBytes);
   static constexpr uint32_t kStages = kFit < 2 ? 2 : kFit > 6 ? 6 : kFit;
   static constexpr size_t kRingBytes = size_t(kSections) * kStages * kStageBytes;
@@ -116,11 +118,12 @@ __global__ __launch_bounds__(kRowThreads,
     narrow = inlineRows;
   }
   op.begin(firstToken, tokens);
-  const std::byte* tokenRows[kTiles];
+  const std::byte* blockTokens = narrow + firstToken * rowBytes;
+  uint32_t tokenRows[kTiles];  // where there is no such token another's, whose sums are not stored
 #pragma unroll
   for (uint32_t i = 0; i < kTiles; ++i) {
-    const uint32_t token = firstToken + i * 8 + lane / 4;
-    tokenRows[i] = token < tokens ? narrow + token * rowBytes : nullptr;
+    const uint32_t token = i * 8 + lane / 4;
+    tokenRows[i] = (firstToken + token < tokens ? token : 0) * uint32_t(rowBytes);
   }
 
   uint32_t slot = 0;
@@ -141,30 +144,23 @@ __global__ __launch_bounds__(kRowThreads,
       const auto side = Format::side(stage, lane);
       float parts[Format::kSummed ? kTiles : 1][4] = {};
       typename Format::Codes codes;
-#pragma unroll
+#pragma unroll(Shape::kUnrolled)
       for (uint32_t index = 0; index < Format::kSteps; ++index) {
         if (index % Format::kLoaded == 0) codes = Format::codes(stage, index, lane);
         const typename Format::Step step = Format::step(codes, side, index);
 #pragma unroll
         for (uint32_t i = 0; i < kTiles; ++i) {
-          uint4 b = {0, 0, 0, 0};
-          if constexpr (Shape::kStaged) {
-            b = *reinterpret_cast<const uint4*>(stage + Format::kStageBytes +
-                                                ((i * Format::kSteps + index) * kWarp + lane) * 16);
-          } else {
-            const size_t at = size_t(k + index * 32 + lane % 4 * 8) * 2;
-            if (tokenRows[i] != nullptr) b = *reinterpret_cast<const uint4*>(tokenRows[i] + at);
-          }
-          Format::multiply(Format::kSummed ? parts[i] : sums[i], step, b);
+          const std::byte* at = Shape::kStaged
+                                    ? stage + Format::kStageBytes + ((i * Format::kSteps + index) * kWarp + lane) * 16
+                                    : blockTokens + (tokenRows[i] + (k + index * 32 + lane % 4 * 8) * 2);
+          Format::multiply(Format::kSummed ? parts[i] : sums[i], step, *reinterpret_cast<const uint4*>(at));
         }
       }
       if constexpr (Format::kSummed) {
         const auto end = Format::end(side, lane);
 #pragma unroll
         for (uint32_t i = 0; i < kTiles; ++i) {
-          uint2 blockSums = {0, 0};
-          if (tokenRows[i] != nullptr) blockSums = blockSumsOf(tokenRows[i], depth, k, lane);
-          Format::finish(sums[i], parts[i], end, blockSums);
+          Format::finish(sums[i], parts[i], end, blockSumsOf(blockTokens + tokenRows[i], depth, k, lane));
         }
       }
       slot = slot + 1 == Shape::kStages ? 0 : slot + 1;
@@ -178,15 +174,15 @@ __global__ __launch_bounds__(kRowThreads,
     }
     __syncthreads();
     for (uint32_t i = threadIdx.x; i < kTiles * 64; i += kRowThreads) {
-      const uint32_t at = i % 8, place = i / 8, token = firstToken + tokenOf(place);
-      if (token >= tokens) continue;
+      const uint32_t at = i % 8, place = i / 8, token = tokenOf(place);
+      if (firstToken + token >= tokens) continue;
       float low = partials[partialAt<kTiles>(0, at, place)], high = partials[partialAt<kTiles>(0, at + 8, place)];
       for (uint32_t s = 1; s < kSections && s * section < depth; ++s) {
         low += partials[partialAt<kTiles>(s, at, place)];
         high += partials[partialAt<kTiles>(s, at + 8, place)];
       }
-      const float scale = narrowScale(narrow + token * rowBytes, depth);
-      op.store(tile, at, token, low * scale * lowScale, high * scale * highScale);
+      const float scale = narrowScale(blockTokens + token * rowBytes, depth);
+      op.store(tile, at, firstToken + token, low * scale * lowScale, high * scale * highScale);
     }
     __syncthreads();  // before the next tile's
   }

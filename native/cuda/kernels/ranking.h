@@ -46,6 +46,7 @@ struct RankScratch {
   uint32_t bin;
   uint32_t counter;
   unsigned long long need;
+  double logSum;  // of the row, kept here for want of registers
 };
 
 template <typename T, typename Combine>
@@ -79,7 +80,8 @@ __device__ inline uint32_t findBin(RankScratch& scratch, uint32_t lastBin, unsig
   if (threadIdx.x < kWarp) {
     constexpr uint32_t kEach = kBins / kWarp;
     unsigned long long own = 0;
-    for (uint32_t i = 0; i < kEach; ++i) own += scratch.bins[threadIdx.x * kEach + i];
+    // Each lane begins at another of its own, so that no two meet in a bank.
+    for (uint32_t i = 0; i < kEach; ++i) own += scratch.bins[threadIdx.x * kEach + (i + threadIdx.x) % kEach];
     unsigned long long before = own;
     for (uint32_t apart = 1; apart < kWarp; apart *= 2) {
       const unsigned long long other = __shfl_up_sync(kEveryLane, before, apart);

@@ -108,32 +108,35 @@ __global__ __launch_bounds__(kRowThreads) void sumKernel(View logits, SampleRoom
 __global__ __launch_bounds__(kSampleThreads) void sampleKernel(SampleViews v, SampleRoom room, RunState* state,
                                                                uint32_t op) {
   SHARED(RankScratch, scratch);
+  SHARED(SampleRow, request);  // as logSum, for want of registers
   waitForPredecessor();
   const uint32_t row = blockIdx.x, vocabulary = v.logits.dims[1], k = v.bestIds.dims[1];
   int32_t *id = v.ids.as<int32_t>() + row, *bestIds = v.bestIds.as<int32_t>() + size_t(row) * k;
   float *logprob = v.logprobs.as<float>() + row, *bestLogprobs = v.bestLogprobs.as<float>() + size_t(row) * k;
+  const int32_t stepRow = v.outputRows.as<int32_t>()[row];
+  const int32_t slot = stepRow < 0 ? -1 : v.slots.as<int32_t>()[stepRow];
+  const int32_t position = stepRow < 0 ? -1 : v.positions.as<int32_t>()[stepRow];
+  const bool there = slot >= 0 && position >= 0;
   if (threadIdx.x == 0) {
     *id = -1;
     *logprob = 0;
+    const uint32_t biases = v.biasIds.dims[1];
+    const auto at = size_t(there ? slot : 0);
+    request = {v.history.as<int32_t>() + at * v.history.dims[1],
+               v.floats.as<float>() + at * sample::kFloatSettings,
+               v.ints.as<int32_t>() + at * sample::kIntSettings,
+               v.biasIds.as<int32_t>() + at * biases,
+               v.biases.as<float>() + at * biases,
+               biases,
+               uint32_t(position),
+               vocabulary};
   }
   for (uint32_t i = threadIdx.x; i < k; i += kSampleThreads) {
     bestIds[i] = -1;
     bestLogprobs[i] = 0;
   }
   __syncthreads();
-  const int32_t stepRow = v.outputRows.as<int32_t>()[row];
-  const int32_t slot = stepRow < 0 ? -1 : v.slots.as<int32_t>()[stepRow];
-  const int32_t position = stepRow < 0 ? -1 : v.positions.as<int32_t>()[stepRow];
-  if (slot < 0 || position < 0) return;
-  const uint32_t biases = v.biasIds.dims[1];
-  const SampleRow request = {v.history.as<int32_t>() + size_t(slot) * v.history.dims[1],
-                             v.floats.as<float>() + size_t(slot) * sample::kFloatSettings,
-                             v.ints.as<int32_t>() + size_t(slot) * sample::kIntSettings,
-                             v.biasIds.as<int32_t>() + size_t(slot) * biases,
-                             v.biases.as<float>() + size_t(slot) * biases,
-                             biases,
-                             uint32_t(position),
-                             vocabulary};
+  if (!there) return;
   const float* logits = v.logits.as<float>() + size_t(row) * vocabulary;
   const RowBlocks blocks = room.rowBlocks(row);
   const Extent extent = extentOf(blocks, vocabulary, scratch);
@@ -143,6 +146,7 @@ __global__ __launch_bounds__(kSampleThreads) void sampleKernel(SampleViews v, Sa
   }
   unsigned long long* masses = room.masses(row);
   const double logSum = logOfSum(blocks, vocabulary);
+  if (threadIdx.x == 0) scratch.logSum = logSum;
   reportBest(logits, blocks, vocabulary, extent, logSum, k, bestIds, bestLogprobs, room.ranks(row), scratch);
   const float* chosenFrom = logits;
   Extent changed = extent;
@@ -168,7 +172,7 @@ __global__ __launch_bounds__(kSampleThreads) void sampleKernel(SampleViews v, Sa
                                 : bestOf(chosenFrom, blocks, vocabulary, changed.greatest, scratch);
   if (threadIdx.x == 0) {
     *id = int32_t(picked);
-    *logprob = float(double(logits[picked]) - double(extent.greatest) - logSum);
+    *logprob = float(double(logits[picked]) - double(extent.greatest) - scratch.logSum);
   }
 }
 

@@ -8,6 +8,7 @@ arrives when its group is waited for, and not before. This is one schedule of ma
 import numpy as np
 
 import arithmetic as num
+from claims import COUNTS
 from memory import LOCAL_WINDOW, SHARED_WINDOW, UNSIGNED, WINDOW_BITS, Parts, of_lanes
 from memory_instructions import MemoryInstructions
 from operations import KINDS, operation
@@ -47,6 +48,7 @@ class Machine(MemoryInstructions, WarpInstructions):
         self.waiting = np.full(self.count, -1)  # at a barrier: which
         self.steps = 0
         self.wavefronts = np.zeros(2, np.int64)  # of shared memory, and the fewest that its accesses could take
+        self.counts = dict.fromkeys(COUNTS, 0)
         self.code = [self._bind(instruction) for instruction in entry.code]
 
     def _place(self, dynamic_shared, blocks):

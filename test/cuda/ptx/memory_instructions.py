@@ -57,6 +57,8 @@ class MemoryInstructions:
             flat, offsets = self._offsets(space, lanes, address(lanes), width * vector)
             if flat is self.shared:
                 self._count_wavefronts(lanes, offsets, width * vector)
+            elif flat is self.memory:
+                self.counts["loaded"] += len(offsets) * width * vector
             for i, write in enumerate(targets):
                 write(lanes, flat.load(offsets + i * width, width).astype(unsigned, copy=False).view(dtype))
 
@@ -76,6 +78,8 @@ class MemoryInstructions:
             flat, offsets = self._offsets(space, lanes, address(lanes), width * vector)
             if flat is self.shared:
                 self._count_wavefronts(lanes, offsets, width * vector)
+            elif flat is self.memory:
+                self.counts["stored"] += len(offsets) * width * vector
             for i, part in enumerate(sources):
                 flat.store(offsets + i * width, width, part(lanes))
 
@@ -133,6 +137,7 @@ class MemoryInstructions:
                 raise Fault("an async copy of a part of its bytes")
             data = np.zeros((len(lanes), 2), np.uint64)
             there = sizes == 16
+            self.counts["copied"] += 16 * int(there.sum())
             if there.any():
                 places = self.memory.offsets(source(lanes)[there], 16)
                 data[there] = np.stack([self.memory.load(places + 8 * i, 8) for i in (0, 1)], 1)

@@ -1,5 +1,5 @@
 """Runs launches that the emulator has recorded (native/simt/recording.h) as the PTX that nvcc has made of the same kernels, and expects
-the same memory, bit for bit.
+the same memory, bit for bit, and as many bytes and flops as docs/cuda-kernels.md says (claims.py).
 
     replay.py LAUNCHES ARCH=FOLDER… [--only WORD]
 
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from claims import COUNTS, claimed
 from machine import Machine
 from memory import Global
 from parse import Fault, entries_of, parse
@@ -75,19 +76,35 @@ def contents(folder, piece, when):
 
 
 def replay(folder, launch, entry):
-    """The memory that the PTX leaves, and the wavefronts of shared memory: of its accesses, and the fewest there could be."""
+    """The memory that the PTX leaves; the wavefronts of shared memory: of its accesses, and the fewest there could be; counts."""
     memory = Global([(piece["address"], contents(folder, piece, "before")) for piece in launch["memory"]])
     arguments = [bytes.fromhex(text) for text in launch["arguments"]]
     grid, block = launch["grid"], launch["block"]
     blocks = grid[0] * grid[1] * grid[2]
-    wavefronts = np.zeros(2, np.int64)
+    wavefronts, counts = np.zeros(2, np.int64), dict.fromkeys(COUNTS, 0)
     at_once = max(1, MOST_LANES // max(32, block[0]))
     for first in range(0, blocks, at_once):
         count = min(at_once, blocks - first)
         machine = Machine(entry, arguments, grid, block, launch["shared"], memory, first, count)
         machine.run()
         wavefronts += machine.wavefronts
-    return memory, wavefronts
+        counts = {name: count + machine.counts[name] for name, count in counts.items()}
+    return memory, wavefronts, counts
+
+
+def unclaimed(folder, launch, counts):
+    """What is counted and is not what is claimed; None where all of it is."""
+
+    def before(address, count):
+        for piece in launch["memory"]:
+            if piece["address"] <= address < piece["address"] + piece["bytes"]:
+                at = address - piece["address"]
+                return contents(folder, piece, "before")[at : at + count].tobytes()
+        raise Fault(f"{address:#x} belongs to nothing")
+
+    claims = claimed(plain(launch["kernel"]), launch, before) or {}
+    wrong = [f"{name}: {count} by its claim, counted {counts[name]}" for name, count in claims.items() if counts[name] != count]
+    return "; ".join(wrong) or None
 
 
 def difference(folder, launch, memory):
@@ -120,8 +137,8 @@ def run(task):
     try:
         if name not in entries_in(ptx):
             raise Fault("there is no such entry in the PTX")
-        memory, wavefronts = replay(folder, launch, entry_of(ptx, name))
-        wrong = difference(folder, launch, memory)
+        memory, wavefronts, counts = replay(folder, launch, entry_of(ptx, name))
+        wrong = difference(folder, launch, memory) or unclaimed(folder, launch, counts)
     except Fault as fault:
         wrong = str(fault)
     return name, wrong, wavefronts, time.monotonic() - started

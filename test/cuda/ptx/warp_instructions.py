@@ -78,6 +78,7 @@ class WarpInstructions:
         added, decode = [self._source(part, "f32") for part in c], decoders[instruction.op]
 
         def run(lanes):
+            self.counts["mma"] += len(lanes) // WARP
             left, right = ([np.broadcast_to(x(lanes), lanes.shape).reshape(-1, WARP) for x in xs] for xs in (a, b))
             sums = [
                 before(lanes) + product.reshape(-1) for before, product in zip(added, num.product_16_8_16(left, right, decode), strict=True)
