@@ -129,6 +129,7 @@ describe.each(CACHE_DTYPES)("attention over a cache of %s", (dtype) => {
       [-1, -1],
       [3, 65],
       [4, 200],
+      [5, 300],
     ];
     await expectAttention({ dtype, ...heads, places }, 12);
   });
@@ -147,6 +148,8 @@ describe.each(CACHE_DTYPES)("attention over a cache of %s", (dtype) => {
     { heads: 2, group: 2, size: 8 },
     { heads: 3, group: 1, size: 12 },
     { heads: 4, group: 13, size: 1 },
+    { heads: 1, group: 2, size: 64 },
+    { heads: 1, group: 1, size: 128 },
   ])("%j: many rows of several slots with padding between", async (shape) => {
     const chunk = (slot: number, first: number, count: number) =>
       Array.from({ length: count }, (_, i): Place => [slot, first + i]);
@@ -318,6 +321,22 @@ describe.each([
     const { outputs } = await runEverywhere(inputs, recordWith(size));
     expectSameBits(outputs[0]!, clean.outputs[0]!, "out");
   });
+});
+
+// A GPU may begin a kernel before the one before it has ended.
+test.each([
+  { rows: 5, size: 64 },
+  { rows: 20, size: 64 },
+  { rows: 5, size: 32 },
+])("of queries that the op before has made: %j", async ({ rows, size }) => {
+  const places = Array.from({ length: rows }, (_, t): Place => [0, 300 + t]);
+  const { inputs, q } = contentsOf({ dtype: "f16", heads: 2, group: 2, size, places });
+  const zero = { ...q, data: new Float32Array(q.data.length) };
+  const made = await runEverywhere({ ...inputs, zero }, (r, { zero, ...values }) =>
+    recordWith(size)(r, { ...values, q: r.add(values.q, zero) }),
+  );
+  const given = await runEverywhere(inputs, recordWith(size));
+  expectSameBits(made.outputs[0]!, given.outputs[0]!, "out");
 });
 
 test("scores far apart: the online maximum loses nothing, and far keys weigh nothing", async () => {
