@@ -1,12 +1,12 @@
 // What can be proven of the CUDA kernels without a GPU, of what `npm run build:cuda` has made of them for sm_80, sm_89 and sm_90:
 //
-//   node scripts/check-cuda.js [resources] [ptx] [races] [--write] [--all]
+//   node scripts/check-cuda.js [resources] [ptx] [races] [--write] [--shapes] [--all]
 //
 //   resources   registers, stacks, shared memory, occupancy, tensor-core instructions, loads of 16 bytes and bank conflicts of every
 //               kernel, against the table of docs/cuda-kernels.md, which --write makes anew, with its essentials in docs/cuda.md (test/cuda/resources.js)
 //   ptx         the PTX that nvcc emitted, run by an interpreter over launches that the emulator records: the same memory (test/cuda/ptx)
-//   races       that of sm_80, proven free of races over all schedules (test/cuda/prove_races.py): some kernels; --all takes every one that
-//               can be proven in all of its launches, of sm_90 too, which takes hours
+//   races       that of sm_80, proven free of races over all schedules (test/cuda/prove_races.py): some kernels; --shapes takes three shapes of
+//               each, of sm_90 too (a quarter of an hour), --all every kernel that can be proven, which takes hours
 //
 // Installs NVIDIA's disassemblers, numpy and sentryward from PyPI into build/cuda-venv first. Exit status 1 where anything is wrong.
 import { execFileSync, spawnSync } from "node:child_process";
@@ -45,9 +45,10 @@ const TIERS = ["resources", "ptx", "races"];
 const asked = process.argv.slice(2);
 const write = asked.includes("--write");
 const all = asked.includes("--all");
-const named = asked.filter((arg) => arg !== "--write" && arg !== "--all");
+const shapes = all || asked.includes("--shapes") ? 3 : 1;
+const named = asked.filter((arg) => !["--write", "--shapes", "--all"].includes(arg));
 const wrong = named.find((arg) => !TIERS.includes(arg));
-if (wrong !== undefined) stop(2, `${wrong}: expected some of ${TIERS.join(", ")}, --write, --all`);
+if (wrong !== undefined) stop(2, `${wrong}: expected some of ${TIERS.join(", ")}, --write, --shapes, --all`);
 const tiers = named.length > 0 ? named : TIERS;
 
 if (!existsSync(module)) stop(1, `there is no ${module}: npm run build:cuda -- ${ARCHITECTURES.join(" ")}`);
@@ -58,8 +59,11 @@ let failed = false;
 if (tiers.includes("ptx") || tiers.includes("resources")) replayLaunches();
 if (tiers.includes("resources")) checkResources();
 if (tiers.includes("races")) {
-  for (const architecture of all ? ["80", "90"] : ["80"])
-    python("test/cuda/prove_races.py", launches, join(images, architecture), ...(all ? ["--all"] : []));
+  for (const architecture of shapes > 1 ? ["80", "90"] : ["80"])
+    python(
+      "test/cuda/prove_races.py",
+      ...[launches, join(images, architecture), "--shapes", String(shapes), ...(all ? ["--all"] : [])],
+    );
 }
 process.exit(failed ? 1 : 0);
 
@@ -107,6 +111,7 @@ function recordLaunches() {
   mkdirSync(launches);
   run(process.execPath, [join(build, "test", "cuda", "launches.js")], {
     QUIPU_SIMT_RECORD: launches,
+    QUIPU_LAUNCH_SHAPES: String(shapes),
     QUIPU_SIMT_CHECKS: "none",
     QUIPU_SIMT_SEED: "0",
   });

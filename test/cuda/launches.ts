@@ -1,5 +1,6 @@
 // Runs every kernel of native/cuda on the emulator at small shapes, for QUIPU_SIMT_RECORD to keep the launches (native/simt/recording.h): what
 // scripts/check-cuda.js has the PTX of nvcc do again. Shapes have parts of everything: of a section, of a tile, of a page, of a superblock.
+// QUIPU_LAUNCH_SHAPES=3 is for proofs: of everything that does not go by contents two shapes more.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,8 +22,23 @@ type Inputs = Readonly<Record<string, Contents | Tensor>>;
 type RecordOps = (r: Recorder, values: Readonly<Record<string, Value>>) => unknown;
 
 const EPSILON = 1e-5;
-/** Five sections of dense weights, the last a part; three superblocks, the last a part with a part of a block. */
-const DEPTH = 600;
+const SHAPES = Number(process.env.QUIPU_LAUNCH_SHAPES ?? 1);
+/**
+ * Depths, and rows of products: five sections of dense weights, the last a part; three superblocks, the last a part with a part of a block. Ten
+ * tiles, so that blocks have two: the emulator's GPU has room for eight blocks.
+ */
+const PRODUCTS = [
+  { depth: 600, features: 149 },
+  { depth: 264, features: 40 },
+  { depth: 1104, features: 83 },
+].slice(0, SHAPES);
+const VOCABULARIES = [1300, 700, 2100].slice(0, SHAPES);
+/** Rows and their elements. */
+const ROWS = [
+  [7, 300],
+  [3, 640],
+  [2, 1040],
+].slice(0, SHAPES) as [number, number][];
 /** Tokens: narrowed by every block, then tiles of 8, 16 and 32, then blocks of 64. */
 const TOKENS = [2, 5, 12, 20, 70];
 
@@ -83,27 +99,26 @@ function placed(dtype: CacheDType, heads: number, size: number, places: readonly
   return { ...rowContents(places, table, 12), ...randomCache({ dtype, pages: 12, heads, size }, next) };
 }
 
-async function products(format: Format, tokens: number): Promise<void> {
-  // Ten tiles, so that blocks have two: the emulator's GPU has room for eight blocks.
-  const [features, gates, heads, half] = [149, 75, 1, 16];
+async function products(format: Format, tokens: number, { depth, features } = PRODUCTS[0]!): Promise<void> {
+  const [gates, heads, half] = [Math.ceil(features / 2), 1, 16];
   await run(
     {
-      a: randomF32(next, [tokens, DEPTH]),
-      b: await matrix(format, features, DEPTH),
+      a: randomF32(next, [tokens, depth]),
+      b: await matrix(format, features, depth),
       x: randomF32(next, [tokens, features]),
     },
     (r, { a, b, x }) => r.output(r.record("matmulAdd", { a: a!, b: b!, residual: x! }).out!),
   );
-  const [gate, up] = [await matrix(format, gates, DEPTH), await matrix(format, gates, DEPTH)];
-  await run({ x: randomF32(next, [tokens, DEPTH], 3), norm: norm(DEPTH), gate, up }, (r, values) =>
+  const [gate, up] = [await matrix(format, gates, depth), await matrix(format, gates, depth)];
+  await run({ x: randomF32(next, [tokens, depth], 3), norm: norm(depth), gate, up }, (r, values) =>
     r.output(r.record("normMatmulSwiglu", values, { epsilon: EPSILON }).out!),
   );
   const inputs = {
-    x: randomF32(next, [tokens, DEPTH], 3),
-    norm: norm(DEPTH),
-    query: await matrix(format, 3 * heads * 2 * half, DEPTH),
-    key: await matrix(format, heads * 2 * half, DEPTH),
-    value: await matrix(format, heads * 2 * half, DEPTH),
+    x: randomF32(next, [tokens, depth], 3),
+    norm: norm(depth),
+    query: await matrix(format, 3 * heads * 2 * half, depth),
+    key: await matrix(format, heads * 2 * half, depth),
+    value: await matrix(format, heads * 2 * half, depth),
     angles: randomF32(next, [tokens, half, 2]),
     ...placed("f16", heads, 2 * half, placesOf(tokens, 40)),
   };
@@ -141,8 +156,7 @@ async function cacheRows(dtype: CacheDType): Promise<void> {
   await run(inputs as Inputs, (r, values) => r.appendKv(values.k!, values.v!, cacheIn(values), values as never));
 }
 
-async function samples(): Promise<void> {
-  const vocabulary = 1300;
+async function samples(vocabulary: number): Promise<void> {
   const requests: (Partial<Settings> | null)[] = [
     {},
     { temperature: 0.8, topK: 20, seedLow: 7 },
@@ -165,15 +179,15 @@ async function samples(): Promise<void> {
     );
 }
 
-async function elementwise(): Promise<void> {
-  const [rows, width, half] = [7, 300, 30];
+async function elementwise([rows, width]: [number, number]): Promise<void> {
+  const half = width / 10;
   const x = randomF32(next, [rows, width]);
   await run({ x, y: randomF32(next, [rows, width]) }, (r, { x, y }) => {
     r.output(r.add(x!, y!));
     r.output(r.swiglu(x!, y!));
   });
   await run({ x, weight: norm(width) }, (r, { x, weight }) => r.output(r.rmsNorm(x!, weight!, EPSILON)));
-  const positions = i32([rows], [0, 1, 2, 77, 131071, -1, 5]);
+  const positions = i32([rows], [0, 1, 2, 77, 131071, -1, 5].slice(0, rows));
   const frequencies = {
     dtype: "f32",
     shape: [half],
@@ -224,7 +238,8 @@ async function steps(): Promise<void> {
 }
 
 for (const format of FORMATS) {
-  for (const tokens of format === "f32" ? [11] : TOKENS) await products(format, tokens);
+  for (const shape of PRODUCTS)
+    for (const tokens of format === "f32" ? [11] : TOKENS) await products(format, tokens, shape);
   if (format !== "f32") await deep(format);
 }
 for (const rows of [5, 20]) for (const size of [64, 128]) await attention("f16", size, rows === 5 ? 3 : 2, rows);
@@ -232,8 +247,8 @@ for (const dtype of CACHE_DTYPES) {
   await attention(dtype, 32, 2, 5);
   await cacheRows(dtype);
 }
-await samples();
-await elementwise();
+for (const vocabulary of VOCABULARIES) await samples(vocabulary);
+for (const shape of ROWS) await elementwise(shape);
 await steps();
 rmSync(folder, { recursive: true });
 await simt.dispose();

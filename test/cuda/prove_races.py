@@ -1,11 +1,12 @@
 """Proves with sentryward that kernels have no race in memory, in any schedule: of the PTX that nvcc has made, for launches that the emulator
 has recorded (native/simt/recording.h).
 
-    prove_races.py LAUNCHES FOLDER [--all | --without] [--only WORD] [--timeout SECONDS]
+    prove_races.py LAUNCHES FOLDER [--shapes N] [--all | --without] [--only WORD] [--timeout SECONDS]
 
 sentryward takes scalars, and kernels here take structs: what a launch passes is put into the PTX, but for pointers, each of which becomes a
-parameter, and is taken to lie in memory of its own. The kernels of PROVEN have to be free of races, each in its smallest launch; --all
-proves every kernel in every launch, but for those of UNSUPPORTED, which sentryward can not follow. Exit status 1 where one is not proven.
+parameter, and is taken to lie in memory of its own. The kernels of PROVEN have to be free of races, each in its smallest launch, or as many
+shapes as --shapes says; --all proves every kernel, but for those of UNSUPPORTED, which sentryward can not follow. Exit status 1 where one is
+not proven.
 
 --without takes the barriers and waits out of the kernels of PROVEN, one at a time, and says which of them are missed; none has a status.
 """
@@ -194,6 +195,16 @@ def reason_against(name):
     return next((why for key, why in UNSUPPORTED.items() if name.startswith(key) or name.endswith(key)), None)
 
 
+def shape_of(launch):
+    """What proofs of a kernel differ by: its grid, its shared memory, and what is passed but for pointers."""
+    ranges = [(piece["address"], piece["address"] + piece["bytes"]) for piece in launch["memory"]]
+    passed = []
+    for given in (bytes.fromhex(text) for text in launch["arguments"]):
+        words = [int.from_bytes(given[i : i + 8], "little") for i in range(0, len(given), 8)]
+        passed.append([0 if any(low <= word < high for low, high in ranges) else word for word in words])
+    return json.dumps([launch["grid"], launch["shared"], passed])
+
+
 def miss_barriers(given, launches):
     """Takes what orders accesses out, one at a time."""
     tasks = [
@@ -216,14 +227,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("launches")
     parser.add_argument("ptx")
-    parser.add_argument("--all", action="store_true", help="every kernel that can be proven, in every launch")
+    parser.add_argument("--all", action="store_true", help="every kernel that can be proven")
+    parser.add_argument("--shapes", type=int, default=1, help="of each kernel, as many as were recorded")
     parser.add_argument("--only", default="", help="kernels whose names have this in them")
     parser.add_argument("--timeout", type=int, default=SECONDS, help="for each launch")
     parser.add_argument("--without", action="store_true", help="barriers and waits, one at a time: which are missed")
     given = parser.parse_args()
     launches = {}
     for launch in sorted(launches_in(given.launches), key=lambda each: each["grid"][0] * each["grid"][1] * each["grid"][2]):
-        launches.setdefault(plain(launch["kernel"]), []).append(launch)
+        launches.setdefault(plain(launch["kernel"]), {}).setdefault(shape_of(launch), launch)
+    launches = {name: list(of.values()) for name, of in launches.items()}
     if given.without:
         return miss_barriers(given, launches)
     for key, why in UNSUPPORTED.items():
@@ -233,7 +246,7 @@ def main():
         (name, launch)
         for name, of in sorted(launches.items())
         if given.only in name and (reason_against(name) is None if given.all else name in PROVEN)
-        for launch in (of if given.all else of[:1])
+        for launch in of[: given.shapes]
     ]
     failures = [f"{name}: no launch of it was recorded" for name in PROVEN if name not in launches]
     with ThreadPoolExecutor(2) as pool:

@@ -246,12 +246,14 @@ describe.each([
   ["pages", few, 20],
   ["rows", many, 20],
   ["rows, queries across the lanes", many, 8],
+  ["pages, tensor cores of a GPU", few, 64],
+  ["rows, tensor cores of a GPU", many, 64],
 ] as const)("in the form of %s", (_, places, size) => {
   const base = { heads: 1, group: 3, size, places };
 
   test.each(CACHE_DTYPES)("what no row sees may be anything: %s", async (dtype) => {
     const { inputs, table, shape, cache } = contentsOf({ ...base, dtype });
-    const clean = await runEverywhere(inputs, recordWith(size));
+    const clean = await runOnEveryDevice(inputs, recordWith(size));
     const last = table.map((_, slot) => max(...places.filter(([s]) => s === slot).map(([, position]) => position)));
     for (let page = 0; page < shape.pages; page++) {
       const slot = table.findIndex((row) => row.includes(page));
@@ -265,8 +267,8 @@ describe.each([
           scales?.data.fill(Number.NaN, at.scale, at.scale + 1);
       }
     }
-    const { outputs } = await runEverywhere(inputs, recordWith(size));
-    expectSameBits(outputs[0]!, clean.outputs[0]!, "out");
+    for (const [i, { device, outputs }] of (await runOnEveryDevice(inputs, recordWith(size))).entries())
+      expectSameBits(outputs[0]!, clean[i]!.outputs[0]!, device);
   });
 
   test.each(
@@ -332,11 +334,11 @@ test.each([
   const places = Array.from({ length: rows }, (_, t): Place => [0, 300 + t]);
   const { inputs, q } = contentsOf({ dtype: "f16", heads: 2, group: 2, size, places });
   const zero = { ...q, data: new Float32Array(q.data.length) };
-  const made = await runEverywhere({ ...inputs, zero }, (r, { zero, ...values }) =>
+  const made = await runOnEveryDevice({ ...inputs, zero }, (r, { zero, ...values }) =>
     recordWith(size)(r, { ...values, q: r.add(values.q, zero) }),
   );
-  const given = await runEverywhere(inputs, recordWith(size));
-  expectSameBits(made.outputs[0]!, given.outputs[0]!, "out");
+  for (const [i, { device, outputs }] of (await runOnEveryDevice(inputs, recordWith(size))).entries())
+    expectSameBits(made[i]!.outputs[0]!, outputs[0]!, device);
 });
 
 test("scores far apart: the online maximum loses nothing, and far keys weigh nothing", async () => {

@@ -171,13 +171,6 @@ export const mutants = [
     tests: append,
   },
   {
-    fault: "values are written over keys whose codes are still made",
-    file: APPEND,
-    from: "= scale;\n  __syncthreads();",
-    to: "= scale;\n  if (!(MUTANT)) __syncthreads();",
-    tests: append,
-  },
-  {
     fault: "keys are appended from what the kernel before may still write",
     file: APPEND,
     from: "  waitForPredecessor();\n  const uint32_t row = blockIdx.x, head = blockIdx.y, size = cache.size();\n  const int32_t place = placeOrFail(cache, row, head, state, op);\n  if (place < 0) return;\n  const uint32_t page = uint32_t(place) / kPageKeys, key = uint32_t(place) % kPageKeys;\n  const size_t first = (size_t(row) * cache.heads() + head) * size;\n  for",

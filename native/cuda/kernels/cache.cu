@@ -28,7 +28,8 @@ __global__ void appendKernel(const float* k, const float* v, Cache cache, RunSta
   }
 }
 
-// A vector as codes of −127 … 127 with one scale, by a whole block; the steps of docs/numerics.md to the bit.
+// A vector as codes of −127 … 127 with one scale, by a whole block; the steps of docs/numerics.md to the bit. Behind
+// the last barrier a thread takes of x what it has written itself, or what it writes next.
 __device__ void storeCodes(const float* vector, uint32_t size, float* x, float* words, int8_t* codes, float* scaleTo,
                            const Cache& cache, uint32_t page, uint32_t head, uint32_t key, bool isKey) {
   for (uint32_t c = threadIdx.x; c < size; c += kAppendThreads) x[c] = vector[c];
@@ -49,7 +50,6 @@ __device__ void storeCodes(const float* vector, uint32_t size, float* x, float* 
     codes[isKey ? cache.keyAt(page, head, key, c) : cache.valueAt(page, head, key, c)] = int8_t(int(code));
   }
   if (threadIdx.x == 0) scaleTo[cache.scaleAt(page, head, key)] = scale;
-  __syncthreads();
 }
 
 __global__ __launch_bounds__(kAppendThreads) void appendCodesKernel(const float* k, const float* v, Cache cache,

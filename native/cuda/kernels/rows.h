@@ -113,8 +113,10 @@ __device__ __forceinline__ void storeFour(std::byte* to, uint32_t k, uint32_t wi
   const uint32_t first = halfPair(v.x * by, v.y * by), second = halfPair(v.z * by, v.w * by);
   const uint32_t pair = k % 32 / 2;
   auto* words = reinterpret_cast<uint32_t*>(to) + k / 32 * 16 + pair % 4 * 4 + pair / 4;
-  words[0] = first;
-  words[4] = second;
+  // The upper half of a warp stores its second word first: what is stored at once lies in all banks.
+  const uint32_t at = k % 128 < 64 ? 0 : 4;
+  words[at] = at == 0 ? first : second;
+  words[4 - at] = at == 0 ? second : first;
   if constexpr (kNarrow == Narrow::kSummedHalf) {
     float sum = sumOfPair(first) + sumOfPair(second);
     for (uint32_t apart = 1; apart <= 4; apart *= 2) sum += __shfl_xor_sync(kEveryLane, sum, int(apart));
