@@ -62,7 +62,14 @@ if (tiers.includes("races")) {
   for (const architecture of shapes > 1 ? ["80", "90"] : ["80"])
     python(
       "test/cuda/prove_races.py",
-      ...[launches, join(images, architecture), "--shapes", String(shapes), ...(all ? ["--all"] : [])],
+      ...[
+        launches,
+        join(images, architecture),
+        "--shapes",
+        String(shapes),
+        ...(shapes > 1 ? ["--timeout", "900"] : []),
+        ...(all ? ["--all"] : []),
+      ],
     );
 }
 process.exit(failed ? 1 : 0);

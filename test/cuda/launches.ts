@@ -30,14 +30,14 @@ const SHAPES = Number(process.env.QUIPU_LAUNCH_SHAPES ?? 1);
 const PRODUCTS = [
   { depth: 600, features: 149 },
   { depth: 264, features: 40 },
-  { depth: 1104, features: 83 },
+  { depth: 72, features: 83 },
 ].slice(0, SHAPES);
-const VOCABULARIES = [1300, 700, 2100].slice(0, SHAPES);
+const VOCABULARIES = [1300, 700, 513].slice(0, SHAPES);
 /** Rows and their elements. */
 const ROWS = [
   [7, 300],
   [3, 640],
-  [2, 1040],
+  [2, 60],
 ].slice(0, SHAPES) as [number, number][];
 /** Tokens: narrowed by every block, then tiles of 8, 16 and 32, then blocks of 64. */
 const TOKENS = [2, 5, 12, 20, 70];

@@ -52,6 +52,9 @@ function cases(): Case[] {
     { rows: 64 + k, depth: 33, features: 1003, dtype },
     { rows: 7 + 2 * k, depth: 1025, features: 420, dtype },
     { rows: 5 + 4 * k, depth: 5000, features: 51, dtype }, // sixteen rows of it are more than is fetched ahead
+    { rows: 2, depth: 424, features: 300, dtype }, // as many tiles as blocks of a GPU have several of
+    { rows: 12, depth: 136, features: 300, dtype },
+    { rows: 70, depth: 680, features: 150, dtype },
   ]);
   return [...byDepth, ...byRows, ...wide];
 }
