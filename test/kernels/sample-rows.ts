@@ -3,7 +3,7 @@ import { SAMPLE_FLOATS, SAMPLE_INTS } from "#quipu/graph/ops.js";
 import type { Recorder } from "#quipu/graph/recorder.js";
 import type { Value } from "#quipu/graph/recording.js";
 import { type Contents, f32, i32 } from "./contents.js";
-import { runEverywhere, runOp, type Setup } from "./run-op.js";
+import { expectSameBits, isCuda, OTHER_DEVICES, runEverywhere, runOp, type Setup } from "./run-op.js";
 import { PLAIN, type Settings } from "./sample-reference.js";
 
 /** A wanted row: its logits, and its request; slot −1 where that is null. */
@@ -80,12 +80,18 @@ export function sampleInputs(rows: readonly SampleRow[]): SampleInputs {
   };
 }
 
-/** Samples everywhere (or on one setup), the same bits everywhere. */
+/** Samples everywhere (or on one setup), the same bits everywhere: a GPU has the CPU's, too. */
 export async function sampled(rows: readonly SampleRow[], best = 1, setup?: Setup): Promise<SampledRow[]> {
   const inputs = sampleInputs(rows);
   const { outputs } = await (setup === undefined
     ? runEverywhere(inputs, recordSample(best))
     : runOp(setup, inputs, recordSample(best)));
+  for (const device of setup === undefined ? OTHER_DEVICES.filter(isCuda) : []) {
+    const own = await runOp({ device }, inputs, recordSample(best));
+    own.outputs.forEach((output, i) => {
+      expectSameBits(output, outputs[i]!, `output ${i} (${device})`);
+    });
+  }
   const [ids, logprobs, bestIds, bestLogprobs] = outputs as [Int32Array, Float32Array, Int32Array, Float32Array];
   return rows.map((_, r) => ({
     id: ids[r]!,

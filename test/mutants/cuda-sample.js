@@ -40,8 +40,8 @@ export const mutants = [
   {
     fault: "words of the ranking are written while the ones before are still read",
     file: RANKING,
-    from: "reinterpret_cast<T*>(scratch.words);\n  __syncthreads();",
-    to: "reinterpret_cast<T*>(scratch.words);\n  if (!(MUTANT)) __syncthreads();",
+    from: "value = combine(value, words[warp]);\n  __syncthreads();",
+    to: "value = combine(value, words[warp]);\n  if (!(MUTANT)) __syncthreads();",
     tests: sample,
   },
   {

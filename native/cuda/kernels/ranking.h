@@ -54,8 +54,7 @@ __device__ __forceinline__ T ofSampleBlock(T value, RankScratch& scratch, Combin
   for (uint32_t apart = kWarp / 2; apart > 0; apart /= 2) {
     value = combine(value, __shfl_xor_sync(kEveryLane, value, int(apart)));
   }
-  auto* words = reinterpret_cast<T*>(scratch.words);
-  __syncthreads();
+  auto* words = reinterpret_cast<T*>(scratch.words);  // free since the last barrier of the call before
   if (threadIdx.x % kWarp == 0) words[threadIdx.x / kWarp] = value;
   __syncthreads();
   value = words[0];
