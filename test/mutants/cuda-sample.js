@@ -115,10 +115,10 @@ export const mutants = [
     tests: sample,
   },
   {
-    fault: "what is drawn is the id before",
+    fault: "what is drawn begins with the second of a thread's ids",
     file: DRAW,
-    from: "left >= (counts = kept.countsOf(ranked, id)); ++id) left -= counts;",
-    to: "left >= (counts = kept.countsOf(ranked, id)) + (MUTANT ? 1 : 0); ++id) left -= counts;",
+    from: "uint32_t id = first;",
+    to: "uint32_t id = first + (MUTANT ? 1 : 0);",
     tests: sample,
   },
   {
@@ -133,13 +133,6 @@ export const mutants = [
     file: SAMPLE,
     from: "rankOf(logits[id], id);\n  }\n  __syncthreads();",
     to: "rankOf(logits[id], id);\n  }\n  if (!(MUTANT)) __syncthreads();",
-    tests: sample,
-  },
-  {
-    fault: "penalties go to logits that are still copied",
-    file: SAMPLE,
-    from: "processed[i] = logits[i];\n    __syncthreads();",
-    to: "processed[i] = logits[i];\n    if (!(MUTANT)) __syncthreads();",
     tests: sample,
   },
   {

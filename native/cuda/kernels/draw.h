@@ -121,6 +121,7 @@ struct SampleRow {
   __device__ bool hasBiases() const { return biasCount > 0 && biasIds[0] >= 0; }
 };
 
+// Penalties, then biases, on a row that the block has just written: either has a barrier before it changes a logit.
 __device__ inline void penalize(const SampleRow& row, float* logits, uint32_t* counts, RankScratch& scratch) {
   constexpr uint32_t kSeen = 0x80000000;  // beside the count of its places in the completion
   const float repeat = row.floats[sample::kRepeatPenalty], presence = row.floats[sample::kPresencePenalty];

@@ -153,7 +153,6 @@ __global__ __launch_bounds__(kSampleThreads) void sampleKernel(SampleViews v, Sa
   if (request.penalizes() || request.hasBiases()) {
     float* processed = room.processed(row);
     for (uint32_t i = threadIdx.x; i < vocabulary; i += kSampleThreads) processed[i] = logits[i];
-    __syncthreads();
     penalize(request, processed, room.counts(row), scratch);
     for (uint32_t block = threadIdx.x / kWarp; block < room.blocks(); block += kSampleThreads / kWarp) {
       scanBlock(processed, vocabulary, block, blocks);
