@@ -67,7 +67,7 @@ if (tiers.includes("races")) {
         join(images, architecture),
         "--shapes",
         String(shapes),
-        ...(shapes > 1 ? ["--timeout", "900"] : []),
+        ...(shapes > 1 ? ["--timeout", "900", "--memory", "9000"] : []),
         ...(all ? ["--all"] : []),
       ],
     );

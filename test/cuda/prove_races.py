@@ -1,7 +1,7 @@
 """Proves with sentryward that kernels have no race in memory, in any schedule: of the PTX that nvcc has made, for launches that the emulator
 has recorded (native/simt/recording.h).
 
-    prove_races.py LAUNCHES FOLDER [--shapes N] [--all | --without] [--only WORD] [--timeout SECONDS]
+    prove_races.py LAUNCHES FOLDER [--shapes N] [--all | --without] [--only WORD] [--timeout SECONDS] [--memory MIB]
 
 sentryward takes scalars, and kernels here take structs: what a launch passes is put into the PTX, but for pointers, each of which becomes a
 parameter, and is taken to lie in memory of its own. The kernels of PROVEN have to be free of races, each in its smallest launch, or as many
@@ -159,7 +159,7 @@ def orders_in(folder, name):
     return [" ".join(match[0].split()) for match in _ORDER.finditer(entries_in(folder)[name][2])]
 
 
-def prove(folder, name, launch, seconds, without=None):
+def prove(folder, name, launch, given, without=None):
     """(result, reason, seconds); `without`: the number of a barrier or wait that is left out."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
@@ -180,7 +180,7 @@ def prove(folder, name, launch, seconds, without=None):
                 }
             )
         )
-        command = [str(SENTRYWARD), str(ptx), "--input", str(config), "--timeout", str(seconds), "--memory-limit-mib", "4000"]
+        command = [str(SENTRYWARD), str(ptx), "--input", str(config), "--timeout", str(given.timeout), "--memory-limit-mib", str(given.memory)]
         told = subprocess.run(command, capture_output=True, text=True)
         try:
             report = json.loads(told.stdout)
@@ -215,7 +215,7 @@ def miss_barriers(given, launches):
     ]
     missed = 0
     with ThreadPoolExecutor(2) as pool:
-        results = pool.map(lambda task: prove(given.ptx, task[0], task[1], given.timeout, task[2]), tasks)
+        results = pool.map(lambda task: prove(given.ptx, task[0], task[1], given, task[2]), tasks)
         for (name, _, i, order), (result, _, seconds) in zip(tasks, results):
             missed += result != "race_free"
             print(f"{result:15} {seconds:6.1f} s  {name} without its {i + 1}. {order}", flush=True)
@@ -231,6 +231,7 @@ def main():
     parser.add_argument("--shapes", type=int, default=1, help="of each kernel, as many as were recorded")
     parser.add_argument("--only", default="", help="kernels whose names have this in them")
     parser.add_argument("--timeout", type=int, default=SECONDS, help="for each launch")
+    parser.add_argument("--memory", type=int, default=4000, help="MiB for each launch; two are proven at a time")
     parser.add_argument("--without", action="store_true", help="barriers and waits, one at a time: which are missed")
     given = parser.parse_args()
     launches = {}
@@ -250,7 +251,7 @@ def main():
     ]
     failures = [f"{name}: no launch of it was recorded" for name in PROVEN if name not in launches]
     with ThreadPoolExecutor(2) as pool:
-        results = pool.map(lambda each: prove(given.ptx, *each, given.timeout), chosen)
+        results = pool.map(lambda each: prove(given.ptx, *each, given), chosen)
         for (name, _), (result, reason, seconds) in zip(chosen, results):
             print(f"{result:12} {seconds:6.1f} s  {name}", flush=True)
             if result != "race_free":
