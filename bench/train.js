@@ -13,16 +13,10 @@ import { openDevice } from "../dist/device/device.js";
 import { describeMachine, measureRoofs } from "../dist/index.js";
 import { createTrainingRuntime } from "../dist/train/training-runtime.js";
 import { markdown } from "./measure.js";
+import { MODELS, SEQUENCE, TOKENS, trainingOf } from "./training-step.js";
 
-const [TOKENS, SEQUENCE, ROUNDS, STEPS] = [2048, 256, 3, 5];
+const [ROUNDS, STEPS] = [3, 5];
 const THREADS = Number(process.env.QUIPU_BENCH_THREADS ?? 2);
-/** Vocabulary, hidden, feed-forward, layers, heads, key/value heads; all tied. */
-const MODELS = {
-  "0.26 M": [512, 64, 172, 5, 8, 4],
-  "2 M": [2048, 192, 512, 4, 6, 3],
-  "7 M": [4096, 288, 768, 6, 6, 6],
-  "15 M": [4096, 384, 1024, 8, 6, 6],
-};
 
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
@@ -33,46 +27,18 @@ function operations([vocabSize, hiddenSize, intermediateSize, layers, heads, kvH
   return TOKENS * (6 * weights + (layers * 14 * hiddenSize * (SEQUENCE + 1)) / 2);
 }
 
-/** Rows that predict the row behind them. */
-function batchOf(vocabSize) {
-  const each = (of) => Int32Array.from({ length: TOKENS }, (_, i) => of(i));
-  return {
-    ids: each((i) => (i * 7919) % vocabSize),
-    targets: each((i) => ((i + 1) * 7919) % vocabSize),
-    weights: new Float32Array(TOKENS).fill(1),
-    slots: each((i) => Math.floor(i / SEQUENCE)),
-    positions: each((i) => i % SEQUENCE),
-  };
-}
-
 /** Seconds of a step, and bytes. */
-async function quipu([vocabSize, hiddenSize, intermediateSize, layers, heads, kvHeads]) {
-  const device = openDevice({ threads: THREADS });
-  const config = {
-    ...{ modelType: "llama", vocabSize, hiddenSize, intermediateSize, layers, heads, kvHeads, normEps: 1e-5 },
-    ...{
-      headSize: hiddenSize / heads,
-      maxPositions: SEQUENCE,
-      tiedEmbeddings: true,
-      rope: { theta: 10000 },
-      eosIds: [],
-    },
-  };
-  const shape = { batchTokens: TOKENS, maxDocuments: TOKENS / SEQUENCE, contextLength: SEQUENCE };
-  const runtime = await createTrainingRuntime(device, config, shape);
-  await runtime.initialise(1);
-  const batch = batchOf(vocabSize);
+async function quipu(model) {
+  const training = await trainingOf({ openDevice, createTrainingRuntime }, model, THREADS);
   const times = [];
   for (let step = 1; step <= STEPS + 2; step++) {
     const started = performance.now();
-    runtime.accumulate(batch);
-    await runtime.step({ step, rate: 1e-3, weightDecay: 0.1 });
+    await training.step();
     if (step > 2) times.push((performance.now() - started) / 1000);
   }
-  const { state, arena } = device.memory();
-  runtime.dispose();
-  await device.dispose();
-  return { seconds: median(times), bytes: state + arena };
+  const bytes = training.bytes();
+  await training.dispose();
+  return { seconds: median(times), bytes };
 }
 
 /** Undefined where it does not work, which is said: torch.compile wants a compiler, and not every version compiles every model. */

@@ -37,8 +37,9 @@ struct AttentionShape {
   // want the same lines of L1.
   size_t runBytes() const {
     const size_t queries = runRows() * group, tiles = (queries + kAcrossQueries - 1) / kAcrossQueries;
+    const size_t tiled = queryBytes(queries) + 2 * queries * size * sizeof(float) + 64;
     const size_t across = !coded && hasFewFeatures(size) ? tiles * sizeof(AcrossTile) : 0;
-    return queryBytes(queries) + 2 * queries * size * sizeof(float) + 64 + across;
+    return across > tiled ? across : tiled;
   }
   // Floats of a page's result: maximum, sum, then out [d], kept to whole cache lines.
   size_t partial() const { return (2 + size + 15) / 16 * 16; }
@@ -136,8 +137,8 @@ QUIPU_INLINE uint32_t visibleKeys(uint32_t position, size_t block) {
 // --- rows: a run of rows of one slot against all its pages ---------------------------------------------------------
 
 template <typename E>
-static void attendRun(const OpCall& call, Worker& worker, const AttentionShape& shape, const CachePlaces& places,
-                      size_t head, size_t first, size_t end) {
+static void attendRunTiled(const OpCall& call, Worker& worker, const AttentionShape& shape, const CachePlaces& places,
+                           size_t head, size_t first, size_t end) {
   const size_t size = shape.size, count = (end - first) * shape.group;
   auto* queries = reinterpret_cast<PageQuery*>(worker.scratch);
   auto* outs = reinterpret_cast<float*>(worker.scratch + wholeLines(shape.queryBytes(count)));
@@ -213,6 +214,17 @@ static void attendRunAcross(const OpCall& call, Worker& worker, const AttentionS
 }
 
 template <typename E>
+static void attendRun(const OpCall& call, Worker& worker, const AttentionShape& shape, const CachePlaces& places,
+                      size_t head, size_t first, size_t end) {
+  if constexpr (sizeof(E) > 1) {
+    if (hasFewFeatures(shape.size) && (end - first) * shape.group >= kLeastAcross) {
+      return attendRunAcross<E>(call, worker, shape, places, head, first, end);
+    }
+  }
+  attendRunTiled<E>(call, worker, shape, places, head, first, end);
+}
+
+template <typename E>
 static void attentionByRows(const OpCall& call, Worker& worker, const AttentionShape& shape,
                             const CachePlaces& places) {
   const size_t runRows = shape.runRows(), runs = shape.runs();
@@ -230,12 +242,7 @@ static void attentionByRows(const OpCall& call, Worker& worker, const AttentionS
                places.positions[next] >= places.positions[next - 1]) {
           ++next;
         }
-        bool across = false;
-        if constexpr (sizeof(E) > 1) {
-          across = hasFewFeatures(shape.size) && (next - first) * shape.group >= kLeastAcross;
-          if (across) attendRunAcross<E>(call, worker, shape, places, head, first, next);
-        }
-        if (!across) attendRun<E>(call, worker, shape, places, head, first, next);
+        attendRun<E>(call, worker, shape, places, head, first, next);
       }
       first = next;
     }

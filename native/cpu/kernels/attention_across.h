@@ -1,7 +1,6 @@
 // Attention of heads of few features, sixteen queries of a key/value head against a page of f32 or f16: queries lie
 // across the lanes, in place of keys and then features, of which eight would leave half of them idle; what is a maximum
 // or a sum over keys is lane by lane. The same numbers in the same order as attention_page.h (docs/numerics.md).
-// By processor time of a step of 0.26 M parameters, whose heads have 8 features, attention takes half as long.
 
 static constexpr size_t kFewFeatures = 16, kFeaturesAcross = 4;
 QUIPU_INLINE bool hasFewFeatures(size_t size) { return size <= kFewFeatures && size % kFeaturesAcross == 0; }

@@ -119,12 +119,15 @@ __global__ __launch_bounds__(kRowThreads,
   }
   op.begin(firstToken, tokens);
   const std::byte* blockTokens = narrow + firstToken * rowBytes;
-  uint32_t tokenRows[kTiles];  // where there is no such token another's, whose sums are not stored
+  // Rows of the lane's tokens, in units that fit a register whatever K is; where there is no such token another's,
+  // whose sums are not stored.
+  uint32_t tokenRows[kTiles];
 #pragma unroll
   for (uint32_t i = 0; i < kTiles; ++i) {
     const uint32_t token = i * 8 + lane / 4;
-    tokenRows[i] = (firstToken + token < tokens ? token : 0) * uint32_t(rowBytes);
+    tokenRows[i] = (firstToken + token < tokens ? token : 0) * uint32_t(rowBytes / kNarrowUnit);
   }
+  const auto tokenRow = [&](uint32_t i) { return blockTokens + size_t(tokenRows[i]) * kNarrowUnit; };
 
   uint32_t slot = 0;
   for (uint32_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
@@ -152,7 +155,7 @@ __global__ __launch_bounds__(kRowThreads,
         for (uint32_t i = 0; i < kTiles; ++i) {
           const std::byte* at = Shape::kStaged
                                     ? stage + Format::kStageBytes + ((i * Format::kSteps + index) * kWarp + lane) * 16
-                                    : blockTokens + (tokenRows[i] + (k + index * 32 + lane % 4 * 8) * 2);
+                                    : tokenRow(i) + size_t(k + index * 32 + lane % 4 * 8) * 2;
           Format::multiply(Format::kSummed ? parts[i] : sums[i], step, *reinterpret_cast<const uint4*>(at));
         }
       }
@@ -160,7 +163,7 @@ __global__ __launch_bounds__(kRowThreads,
         const auto end = Format::end(side, lane);
 #pragma unroll
         for (uint32_t i = 0; i < kTiles; ++i) {
-          Format::finish(sums[i], parts[i], end, blockSumsOf(blockTokens + tokenRows[i], depth, k, lane));
+          Format::finish(sums[i], parts[i], end, blockSumsOf(tokenRow(i), depth, k, lane));
         }
       }
       slot = slot + 1 == Shape::kStages ? 0 : slot + 1;

@@ -44,9 +44,11 @@ __host__ __device__ constexpr size_t narrowSums(uint32_t depth) {
 // of a lane l are what two mma take of it (product.h), those of pairs l % 4, l % 4 + 4 … Then room for the sums, and 16
 // bytes whose first four are what products are multiplied by at last. With the 64 bytes more, rows of a multiple of 128
 // do not all begin in one bank of shared memory.
+constexpr size_t kNarrowUnit = 64;  // all lengths are of whole ones
 __host__ __device__ constexpr size_t narrowBytes(uint32_t depth) {
-  return size_t(narrowWidth(depth)) * 2 + narrowSums(depth) + 64;
+  return size_t(narrowWidth(depth)) * 2 + narrowSums(depth) + kNarrowUnit;
 }
+static_assert(narrowBytes(1) % kNarrowUnit == 0 && narrowBytes(kRowUnit + 1) % kNarrowUnit == 0);
 
 // Four elements from k on; zeros beyond the row. `whole`: four are always there, at a multiple of 16 bytes.
 __device__ __forceinline__ float4 fourOf(const Activations& from, const float* x, uint32_t k, uint32_t depth,
