@@ -1,12 +1,12 @@
 // What can be proven of the CUDA kernels without a GPU, of what `npm run build:cuda` has made of them for sm_80, sm_89 and sm_90:
 //
-//   node scripts/check-cuda.js [resources] [ptx] [races] [--write] [--shapes] [--all]
+//   node scripts/check-cuda.js [resources] [ptx] [races] [--write] [--shapes]
 //
 //   resources   registers, stacks, shared memory, occupancy, tensor-core instructions, loads of 16 bytes and bank conflicts of every
 //               kernel, against the table of docs/cuda-kernels.md, which --write makes anew, with its essentials in docs/cuda.md (test/cuda/resources.js)
 //   ptx         the PTX that nvcc emitted, run by an interpreter over launches that the emulator records: the same memory (test/cuda/ptx)
-//   races       that of sm_80, proven free of races over all schedules (test/cuda/prove_races.py): some kernels; --shapes takes three shapes of
-//               each, of sm_90 too (a quarter of an hour), --all every kernel that can be proven, which takes hours
+//   races       that of sm_80, proven free of races over all schedules (test/cuda/prove_races.py), of every kernel a launch; --shapes takes
+//               three shapes of each, of sm_90 too
 //
 // Installs NVIDIA's disassemblers, numpy and sentryward from PyPI into build/cuda-venv first. Exit status 1 where anything is wrong.
 import { execFileSync, spawnSync } from "node:child_process";
@@ -31,6 +31,7 @@ const build = join(root, "build");
 const module = join(build, "Release", "quipu-cuda.node");
 const venv = join(build, "cuda-venv");
 const launches = join(build, "cuda-launches");
+const shaped = join(build, "cuda-launches-shaped");
 const images = join(build, "cuda-images");
 const wavefronts = join(launches, "wavefronts.json");
 const [table, guide] = ["cuda-kernels.md", "cuda.md"].map((name) => join(root, "docs", name));
@@ -41,36 +42,30 @@ const PACKAGES = [
   "sentryward==0.1.1",
 ];
 const TIERS = ["resources", "ptx", "races"];
+const SHAPES = 3;
 
 const asked = process.argv.slice(2);
 const write = asked.includes("--write");
-const all = asked.includes("--all");
-const shapes = all || asked.includes("--shapes") ? 3 : 1;
-const named = asked.filter((arg) => !["--write", "--shapes", "--all"].includes(arg));
+const shapes = asked.includes("--shapes");
+const named = asked.filter((arg) => !["--write", "--shapes"].includes(arg));
 const wrong = named.find((arg) => !TIERS.includes(arg));
-if (wrong !== undefined) stop(2, `${wrong}: expected some of ${TIERS.join(", ")}, --write, --shapes, --all`);
+if (wrong !== undefined) stop(2, `${wrong}: expected some of ${TIERS.join(", ")}, --write, --shapes`);
 const tiers = named.length > 0 ? named : TIERS;
 
 if (!existsSync(module)) stop(1, `there is no ${module}: npm run build:cuda -- ${ARCHITECTURES.join(" ")}`);
 installTools();
-recordLaunches();
+buildEmulator();
 extractPtx();
 let failed = false;
-if (tiers.includes("ptx") || tiers.includes("resources")) replayLaunches();
+if (tiers.includes("ptx") || tiers.includes("resources")) {
+  recordLaunches(launches, 1);
+  replayLaunches();
+}
 if (tiers.includes("resources")) checkResources();
 if (tiers.includes("races")) {
-  for (const architecture of shapes > 1 ? ["80", "90"] : ["80"])
-    python(
-      "test/cuda/prove_races.py",
-      ...[
-        launches,
-        join(images, architecture),
-        "--shapes",
-        String(shapes),
-        ...(shapes > 1 ? ["--timeout", "900", "--memory", "9000"] : []),
-        ...(all ? ["--all"] : []),
-      ],
-    );
+  recordLaunches(shaped, SHAPES);
+  for (const architecture of shapes ? ["80", "90"] : ["80"])
+    python("test/cuda/prove_races.py", shaped, join(images, architecture), "--shapes", String(shapes ? SHAPES : 1));
 }
 process.exit(failed ? 1 : 0);
 
@@ -108,16 +103,19 @@ function cuobjdump(args, cwd = root) {
   return execFileSync(join(tools, "cuobjdump"), [...args, module], { cwd, env, encoding: "utf8", maxBuffer: 2 ** 30 });
 }
 
-/** Every kernel once or more on the emulator, with what was in memory before and after. */
-function recordLaunches() {
+function buildEmulator() {
   const variables = { QUIPU_SIMT: "ON", QUIPU_OUTPUT: join(build, "Release") };
   const { status, stdout, stderr } = cmake(join(build, "simt"), { target: "quipu-simt", variables });
   if (status !== 0) stop(1, `${stdout}${stderr}\nquipu-simt.node: exit status ${status}`);
   run("npm", ["run", "--silent", "pretest"]);
-  rmSync(launches, { recursive: true, force: true });
-  mkdirSync(launches);
+}
+
+/** Every kernel once or more on the emulator, with what was in memory before and after; of everything that does not go by contents more shapes. */
+function recordLaunches(folder, shapes) {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder);
   run(process.execPath, [join(build, "test", "cuda", "launches.js")], {
-    QUIPU_SIMT_RECORD: launches,
+    QUIPU_SIMT_RECORD: folder,
     QUIPU_LAUNCH_SHAPES: String(shapes),
     QUIPU_SIMT_CHECKS: "none",
     QUIPU_SIMT_SEED: "0",

@@ -4,8 +4,9 @@
 //   SHARED(type, name)      shared memory of the block; an array by an alias of its type
 //   DYNAMIC_SHARED(name)    that of the launch, as std::byte*, aligned to 128
 //   mmaHalf(d, a, b)        d += a · b of 16 × 8 by 16 (mma.m16n8k16), a and b of f16, d of f32
-//   ldmatrix4(r, row)       four matrices of 8 × 8 halves from shared memory: row l % 8 of matrix l / 8 is at lane l's
-//   `row` copyAsync16(to, from, there)    16 bytes of global memory to shared memory, or zeros, beside the thread
+//   ldmatrix4(r, row)       four matrices of 8 × 8 halves from shared memory; row l % 8 of matrix l / 8 is where lane l
+//                           says
+//   copyAsync16(to, from, there)    16 bytes of global memory to shared memory, or zeros, beside the thread
 //   copyAsyncCommit()       what was copied since the last commit is a group
 //   copyAsyncWait<n>()      until but the last n groups of this thread are there
 //   halfPair                two f32 rounded to nearest even, the first in the lower half

@@ -63,4 +63,9 @@ void completeCopies(Thread& t, uint32_t groupsLeft) {
   t.copies.erase(t.copies.begin(), landed);
 }
 
+void expectNoCopies(const Thread& t) {
+  if (t.copies.empty()) return;
+  fail(finding::kInFlight, "the thread ends with an async copy on its way", placeOf(t.copies.front().site));
+}
+
 }  // namespace quipu::simt

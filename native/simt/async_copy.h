@@ -7,5 +7,7 @@ namespace quipu::simt {
 
 // Lands all copies of the thread but those of its last `groupsLeft` committed groups.
 void completeCopies(Thread& thread, uint32_t groupsLeft);
+// At the end of a thread: one that leaves copies on their way has not waited for them.
+void expectNoCopies(const Thread& thread);
 
 }  // namespace quipu::simt

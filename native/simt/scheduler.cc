@@ -203,7 +203,7 @@ void Scheduler::main() {
   Thread& t = *current;
   t.block->grid->launch->call->run();
   t.inLibrary = true;
-  completeCopies(t, 0);
+  expectNoCopies(t);
   t.state = State::kDone;
   --t.block->live;
   leaveWarp(t);

@@ -1,6 +1,6 @@
 // Runs every kernel of native/cuda on the emulator at small shapes, for QUIPU_SIMT_RECORD to keep the launches (native/simt/recording.h): what
 // scripts/check-cuda.js has the PTX of nvcc do again. Shapes have parts of everything: of a section, of a tile, of a page, of a superblock.
-// QUIPU_LAUNCH_SHAPES=3 is for proofs: of everything that does not go by contents two shapes more.
+// QUIPU_LAUNCH_SHAPES=3 is for proofs: of everything that does not go by contents smaller shapes, too.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -3,33 +3,11 @@ const ATTENTION = "native/cuda/kernels/attention.cu";
 const CHUNK = "native/cuda/kernels/attention_chunk.h";
 const TILE = "native/cuda/kernels/attention_tile.h";
 const CACHE = "native/cuda/kernels/cache.h";
-const APPEND = "native/cuda/kernels/cache.cu";
 
 const attention = ["kernels/attention.test"];
 const append = ["kernels/append-kv"];
 
 export const mutants = [
-  {
-    fault: "a chunk's sums are stored over pages that a warp still reads",
-    file: ATTENTION,
-    from: "  __syncthreads();\n  if (warp < pages) {\n    forEachSum",
-    to: "  if (!(MUTANT)) __syncthreads();\n  if (warp < pages) {\n    forEachSum",
-    tests: attention,
-  },
-  {
-    fault: "a chunk's sums are joined before they are all there",
-    file: ATTENTION,
-    from: "  __syncthreads();\n  const bool whole",
-    to: "  if (!(MUTANT)) __syncthreads();\n  const bool whole",
-    tests: attention,
-  },
-  {
-    fault: "a chunk reads what the kernel before may still write",
-    file: ATTENTION,
-    from: "  waitForPredecessor();\n  letSuccessorStart();\n  const uint32_t lane = threadIdx.x % kWarp, warp",
-    to: "  if (!(MUTANT)) waitForPredecessor();\n  letSuccessorStart();\n  const uint32_t lane = threadIdx.x % kWarp, warp",
-    tests: attention,
-  },
   {
     fault: "a decoded row sees the key behind its own",
     file: ATTENTION,
@@ -52,13 +30,6 @@ export const mutants = [
     tests: attention,
   },
   {
-    fault: "plain attention reads queries before they are all there",
-    file: ATTENTION,
-    from: "  __syncthreads();\n  for (uint32_t p = 0; p * kPageKeys < keys; ++p) {",
-    to: "  if (!(MUTANT)) __syncthreads();\n  for (uint32_t p = 0; p * kPageKeys < keys; ++p) {",
-    tests: attention,
-  },
-  {
     fault: "rows of one chunk are merged from what nobody has left",
     file: ATTENTION,
     from: "if (few && position < int32_t(kChunkKeys)) return;",
@@ -77,34 +48,6 @@ export const mutants = [
     file: CHUNK,
     from: "mass.sum = fmaf(mass.sum, before, next.sum * after);",
     to: "mass.sum = fmaf(mass.sum, MUTANT ? 1.0f : before, next.sum * after);",
-    tests: attention,
-  },
-  {
-    fault: "keys are read before their copy has been waited for",
-    file: TILE,
-    from: "copyAsyncWait<kBoth ? 1 : 0>();",
-    to: "if (!(MUTANT)) copyAsyncWait<kBoth ? 1 : 0>();",
-    tests: attention,
-  },
-  {
-    fault: "a lane reads keys that another one has copied, with no barrier between",
-    file: TILE,
-    from: "copyAsyncWait<kBoth ? 1 : 0>();\n    __syncwarp();",
-    to: "copyAsyncWait<kBoth ? 1 : 0>();\n    if (!(MUTANT)) __syncwarp();",
-    tests: attention,
-  },
-  {
-    fault: "values are fetched over keys that a lane still reads",
-    file: TILE,
-    from: "if (kBoth) return;\n    __syncwarp();",
-    to: "if (kBoth) return;\n    if (!(MUTANT)) __syncwarp();",
-    tests: attention,
-  },
-  {
-    fault: "values are read before their copy has been waited for",
-    file: TILE,
-    from: "copyAsyncWait<0>();\n    __syncwarp();",
-    to: "if (!(MUTANT)) copyAsyncWait<0>();\n    __syncwarp();",
     tests: attention,
   },
   {
@@ -150,31 +93,10 @@ export const mutants = [
     tests: attention,
   },
   {
-    fault: "a vector is rotated while a step of it is still written",
-    file: CACHE,
-    from: "  for (uint32_t apart = 1; apart < size; apart *= 2) {\n    __syncthreads();",
-    to: "  for (uint32_t apart = 1; apart < size; apart *= 2) {\n    if (!(MUTANT)) __syncthreads();",
-    tests: append,
-  },
-  {
-    fault: "a rotated vector is read before its last step is done",
-    file: CACHE,
-    from: "    }\n  }\n  __syncthreads();\n}",
-    to: "    }\n  }\n  if (!(MUTANT)) __syncthreads();\n}",
-    tests: append,
-  },
-  {
     fault: "codes that are no four lie as if they were",
     file: CACHE,
     from: "c < size() / 4 * 4) return",
     to: "(c < size() / 4 * 4 || MUTANT)) return",
     tests: append,
-  },
-  {
-    fault: "keys are appended from what the kernel before may still write",
-    file: APPEND,
-    from: "  waitForPredecessor();\n  const uint32_t row = blockIdx.x, head = blockIdx.y, size = cache.size();\n  const int32_t place = placeOrFail(cache, row, head, state, op);\n  if (place < 0) return;\n  const uint32_t page = uint32_t(place) / kPageKeys, key = uint32_t(place) % kPageKeys;\n  const size_t first = (size_t(row) * cache.heads() + head) * size;\n  for",
-    to: "  if (!(MUTANT)) waitForPredecessor();\n  const uint32_t row = blockIdx.x, head = blockIdx.y, size = cache.size();\n  const int32_t place = placeOrFail(cache, row, head, state, op);\n  if (place < 0) return;\n  const uint32_t page = uint32_t(place) / kPageKeys, key = uint32_t(place) % kPageKeys;\n  const size_t first = (size_t(row) * cache.heads() + head) * size;\n  for",
-    tests: ["model/cuda", "kernels/norm-qkv"],
   },
 ];

@@ -2,27 +2,12 @@
 const ELEMENTS = "native/cuda/kernels/elements.h";
 const RANKING = "native/cuda/kernels/ranking.h";
 const DRAW = "native/cuda/kernels/draw.h";
-const SAMPLE = "native/cuda/kernels/sample.cu";
 const SIMPLE = "native/cuda/kernels/simple.cu";
 
 const sample = ["kernels/sample.test"];
 const norm = ["kernels/rms-norm"];
 
 export const mutants = [
-  {
-    fault: "a block's words are written while the sum before is still read",
-    file: ELEMENTS,
-    from: "  value = ofWarp(value, combine);\n  __syncthreads();",
-    to: "  value = ofWarp(value, combine);\n  if (!(MUTANT)) __syncthreads();",
-    tests: ["kernels/append-kv", "kernels/matmul.test"],
-  },
-  {
-    fault: "a block's sum is taken before all warps have theirs",
-    file: ELEMENTS,
-    from: "shared[threadIdx.x / kWarp] = value;\n  __syncthreads();",
-    to: "shared[threadIdx.x / kWarp] = value;\n  if (!(MUTANT)) __syncthreads();",
-    tests: norm,
-  },
   {
     fault: "a warp's sum leaves half of its lanes out",
     file: ELEMENTS,
@@ -38,45 +23,10 @@ export const mutants = [
     tests: sample,
   },
   {
-    fault: "words of the ranking are written while the ones before are still read",
-    file: RANKING,
-    from: "value = combine(value, words[warp]);\n  __syncthreads();",
-    to: "value = combine(value, words[warp]);\n  if (!(MUTANT)) __syncthreads();",
-    tests: sample,
-  },
-  {
-    fault: "words of the ranking are read before they are there",
-    file: RANKING,
-    from: "words[threadIdx.x / kWarp] = value;\n  __syncthreads();",
-    to: "words[threadIdx.x / kWarp] = value;\n  if (!(MUTANT)) __syncthreads();",
-    tests: sample,
-  },
-  {
-    fault: "bins are counted in while they are still emptied",
-    file: RANKING,
-    from: "scratch.bins[bin] = 0;\n    __syncthreads();",
-    to: "scratch.bins[bin] = 0;\n    if (!(MUTANT)) __syncthreads();",
-    tests: sample,
-  },
-  {
-    fault: "bins are added up while they are still counted in",
-    file: RANKING,
-    from: "    __syncthreads();\n    const uint32_t bin = findBin",
-    to: "    if (!(MUTANT)) __syncthreads();\n    const uint32_t bin = findBin",
-    tests: sample,
-  },
-  {
     fault: "bins are counted in without atomics",
     file: RANKING,
     from: "if (counts > 0) atomicAdd(&scratch.bins[(top - keyOf(logit)) >> shift], counts);",
     to: "if (counts == 0) continue;\n      auto& bin = scratch.bins[(top - keyOf(logit)) >> shift];\n      if (MUTANT) bin += counts;\n      else atomicAdd(&bin, counts);",
-    tests: sample,
-  },
-  {
-    fault: "the bin that was found is read before it is there",
-    file: RANKING,
-    from: "      scratch.need = left;\n    }\n  }\n  __syncthreads();",
-    to: "      scratch.need = left;\n    }\n  }\n  if (!(MUTANT)) __syncthreads();",
     tests: sample,
   },
   {
@@ -101,53 +51,11 @@ export const mutants = [
     tests: sample,
   },
   {
-    fault: "counts of ids that were seen are made while they are emptied",
-    file: DRAW,
-    from: "visit(p, id);\n      }\n      __syncthreads();",
-    to: "visit(p, id);\n      }\n      if (!(MUTANT)) __syncthreads();",
-    tests: sample,
-  },
-  {
-    fault: "biases are read before the block has them",
-    file: DRAW,
-    from: "row.biasIds[from + threadIdx.x] : -1;\n    __syncthreads();",
-    to: "row.biasIds[from + threadIdx.x] : -1;\n    if (!(MUTANT)) __syncthreads();",
-    tests: sample,
-  },
-  {
     fault: "what is drawn begins with the second of a thread's ids",
     file: DRAW,
     from: "uint32_t id = first;",
     to: "uint32_t id = first + (MUTANT ? 1 : 0);",
     tests: sample,
-  },
-  {
-    fault: "what is drawn is read before it is there",
-    file: DRAW,
-    from: "      scratch.bin = id;\n    }\n  }\n  __syncthreads();",
-    to: "      scratch.bin = id;\n    }\n  }\n  if (!(MUTANT)) __syncthreads();",
-    tests: sample,
-  },
-  {
-    fault: "the best are sorted before they are all there",
-    file: SAMPLE,
-    from: "rankOf(logits[id], id);\n  }\n  __syncthreads();",
-    to: "rankOf(logits[id], id);\n  }\n  if (!(MUTANT)) __syncthreads();",
-    tests: sample,
-  },
-  {
-    fault: "logits are scanned while the kernel before may still write them",
-    file: SAMPLE,
-    from: "  waitForPredecessor();\n  letSuccessorStart();\n  const uint32_t block = blockIdx.x",
-    to: "  if (!(MUTANT)) waitForPredecessor();\n  letSuccessorStart();\n  const uint32_t block = blockIdx.x",
-    tests: ["kernels/matmul-sample"],
-  },
-  {
-    fault: "a row is normed before all of it is there",
-    file: SIMPLE,
-    from: "return tableElement(table, id, k); });\n  __syncthreads();",
-    to: "return tableElement(table, id, k); });\n  if (!(MUTANT)) __syncthreads();",
-    tests: ["kernels/gather-norm"],
   },
   {
     fault: "a pair is turned the other way",

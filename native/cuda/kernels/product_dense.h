@@ -138,7 +138,6 @@ __global__ __launch_bounds__(DenseShape::kThreads, 2) void denseKernel(Op op, co
       sum = 0;
     }
   }
-  copyAsyncWait<0>();
 
 #pragma unroll
   for (uint32_t i = 0; i < kTiles; ++i) {

@@ -189,7 +189,6 @@ __global__ __launch_bounds__(kRowThreads,
     }
     __syncthreads();  // before the next tile's
   }
-  copyAsyncWait<0>();
 }
 
 // Weights of f32, of bf16 that was not laid out, and rows that are not aligned: a warp for a row of both octets, lanes

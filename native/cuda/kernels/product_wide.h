@@ -97,7 +97,6 @@ __global__ __launch_bounds__(kRowThreads) void wideKernel(Op op, const std::byte
     }
     begun = true;
   }
-  copyAsyncWait<0>();
   if (ownTile >= tiles) return;
 #pragma unroll
   for (uint32_t i = 0; i < kTokenTiles * 2; ++i) {

@@ -103,7 +103,7 @@ __global__ void repackKernel(CpuMatrix from, uint32_t rows, std::byte* to) {
       const uint32_t bit = block / 2 * 24 + block % 2 * 6, word = 1 + bit / 32;
       const uint64_t bits = uint64_t(q4SideOf(from, row, super, block)) << bit % 32;
       side[word] |= uint32_t(bits);
-      if (bits >> 32 != 0) side[word + 1] |= uint32_t(bits >> 32);
+      if (bit % 32 > 32 - 18) side[word + 1] |= uint32_t(bits >> 32);
     }
   } else {
     constexpr uint32_t kBytes = kType == DType::kQ8 ? 544 : 416, kScales = kBytes - 32;

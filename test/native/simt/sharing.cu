@@ -130,6 +130,16 @@ __global__ void copied(const uint32_t* in, uint32_t* out) {
 }
 
 template <Fault kFault>
+__global__ void endsWithCopies(const uint32_t* in, uint32_t* out) {
+  SHARED(Chunk, stage);
+  copyAsync16(&stage[0][threadIdx.x * 4], in + threadIdx.x * 4, true);  // seeded: on its way at the end
+  copyAsyncCommit();
+  if (kFault == kNone) copyAsyncWait<0>();
+  copyAsyncCommit();  // an empty group needs no wait
+  out[threadIdx.x] = threadIdx.x;
+}
+
+template <Fault kFault>
 __global__ void copiedWithoutBarrier(const uint32_t* in, uint32_t* out) {
   SHARED(Chunk, stage);
   copyAsync16(&stage[0][threadIdx.x * 4], in + threadIdx.x * 4, threadIdx.x < 31);
@@ -193,6 +203,7 @@ void testSharing() {
   both("a group not waited for", finding::kInFlight, with(copied<kSeeded>, 32), with(copied<kNone>, 32));
   both("a copy in flight behind a barrier", finding::kInFlight, with(copiedWithoutBarrier<kSeeded>, 32),
        with(copiedWithoutBarrier<kNone>, 32));
+  both("on its way at the end", finding::kInFlight, with(endsWithCopies<kSeeded>, 32), with(endsWithCopies<kNone>, 32));
   const auto bounds = [](uint32_t floats) {
     return [floats] {
       Buffer in(124 * sizeof(uint32_t)), out(32 * sizeof(uint32_t));
