@@ -2,16 +2,17 @@
 // (test/native/simt, built into build/simt-tests), and finds none in native/cuda, whose sources it runs under the kernels' tests.
 //
 //   node scripts/test-simt.js            all of it; with arguments of jest, those tests alone
+//   node scripts/test-simt.js --quick    what takes less than a minute, for who changes a kernel
 import { spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { EXCHANGING, MODELS, OPS } from "../test/cuda/suites.js";
+import { EXCHANGING, MODELS, OPS, QUICK } from "../test/cuda/suites.js";
 import { cmake } from "./cmake.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const build = join(root, "build");
 const out = join(build, "simt-tests");
-const asked = process.argv.slice(2);
+const asked = process.argv.slice(2).flatMap((arg) => (arg === "--quick" ? QUICK : [arg]));
 
 /** Of ops, of whole models, and of devices that are not as they should be. */
 const TESTS = [...OPS, ...MODELS, "test/lifecycle/cuda"];

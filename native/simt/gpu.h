@@ -58,6 +58,9 @@ inline void ldmatrix4Transposed(uint32_t (&r)[4], const void* shared, SimtSite s
 inline void copyAsync16(void* shared, const void* global, bool present, SimtSite site = SimtSite::here()) {
   quipu::simt::copyAsync(shared, global, present, site);
 }
+inline void copyAsync16Once(void* shared, const void* global, bool present, SimtSite site = SimtSite::here()) {
+  quipu::simt::copyAsync(shared, global, present, site);
+}
 inline void copyAsyncCommit() { quipu::simt::commitCopies(); }
 template <int N>
 void copyAsyncWait() {

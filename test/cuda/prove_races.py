@@ -73,11 +73,17 @@ def specialised(head, entry, launch):
                 moves.append(f"mov.{'u16' if width < 4 else f'u{8 * width}'} {register}, {value};")
         return "\n".join(moves)
 
-    body = _fields_spelled_out(_addresses_known(_PARAM_LOAD.sub(load, body), pointers))
+    body = _fields_spelled_out(_addresses_known(_PARAM_LOAD.sub(load, _without_hints(body)), pointers))
     declared = ",\n".join(f".param .u64 .ptr .global .align 16 {pointer}" for pointer, _ in pointers.values())
     dynamic = [f".extern .shared .align {v.align} .b8 {n}[];" for n, v in shared.items() if v.size is None]
     fixed = [f".shared .align {v.align} .b8 {n}[{v.size}];" for n, v in shared.items() if v.size is not None]
     return "\n".join([*head, *dynamic, *fixed, f".visible .entry kernel(\n{declared}\n)\n{{{body}}}\n"])
+
+
+def _without_hints(body):
+    """Async copies without what the L2 cache is told of them."""
+    body = re.sub(r"createpolicy\.[^;]+;", "", body)
+    return re.sub(r"(cp\.async\.\S+)\.L2::cache_hint ([^;]+), %\w+;", r"\1 \2;", body)
 
 
 def _addresses_known(body, pointers):

@@ -120,6 +120,17 @@ test.each(VOCABULARIES)("vocabulary of %i: any settings, any logits, without sho
   );
 });
 
+test("more biases than a GPU takes at once, the same ids among them again and again", async () => {
+  const [vocabulary, count] = [1500, 2600];
+  const biases = Array.from({ length: count }, (_, i) => [(i * 7) % vocabulary, ((i % 33) - 16) / 8] as const);
+  const settings = [{ temperature: 0 }, { temperature: 0.7, topP: 0.9 }, { temperature: 1, repeatPenalty: 1.3 }];
+  const rows = settings.map((of, seed) => row(logitsOf("normal", vocabulary, 2, seed), { ...of, biases }, 3));
+  const got = await sampled(rows, 3);
+  rows.forEach((each, r) => {
+    expectRow(got[r]!, each);
+  });
+});
+
 test("a real vocabulary, filters one by one and together", async () => {
   const vocabulary = 50_257;
   const filters: Partial<Settings>[] = [

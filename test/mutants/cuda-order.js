@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 
 const FOLDER = "native/cuda/kernels";
 const ORDER = /\b(?:__syncthreads\(\)|__syncwarp\(\)|copyAsyncWait<[^>]+>\(\)|waitForPredecessor\(\));/g;
-const product = ["kernels/matmul.test", "kernels/norm-matmul-swiglu", "model/cuda"];
+const product = ["kernels/matmul.test", "kernels/norm-matmul-swiglu", "model/cuda-bound"];
 /** The tests of a file's kernels. */
 const TESTS = {
   "attention.cu": ["kernels/attention.test"],
@@ -13,11 +13,11 @@ const TESTS = {
   "cache.cu": ["kernels/append-kv"],
   "cache.h": ["kernels/append-kv"],
   "draw.h": ["kernels/sample.test"],
-  "elements.h": ["kernels/rms-norm.test", "kernels/gather-norm"],
+  "elements.h": ["kernels/rms-norm.test", "kernels/gather-norm", "kernels/norm-matmul-swiglu"],
   "product.cu": product,
-  "product_dense.h": product,
+  "product_dense.h": ["model/cuda-bound"],
   "product_kernel.h": product,
-  "product_wide.h": ["model/cuda"],
+  "product_wide.h": ["model/cuda-bound"],
   "ranking.h": ["kernels/sample.test"],
   "sample.cu": ["kernels/sample.test"],
   "simple.cu": ["add.test", "advance", "gather", "resume", "rms-norm.test", "rope.test", "rope-angles"].map(

@@ -225,7 +225,6 @@ __device__ inline unsigned long long weighKept(const Ranked& ranked, const Kept&
                                                RankScratch& scratch) {
   const uint32_t blocks = (ranked.count + kSampleBlock - 1) / kSampleBlock, lane = threadIdx.x % kWarp;
   unsigned long long total = 0;
-  __syncthreads();
   for (uint32_t block = threadIdx.x / kWarp; block < blocks; block += kSampleThreads / kWarp) {
     unsigned long long mass = 0;
     for (uint32_t i = lane; i < kSampleBlock; i += kWarp) {

@@ -32,7 +32,15 @@ struct RowPair {
 // A stage is what a warp fetches at a time: kStage k of its two octets, kStageBytes in shared memory. Side is what a
 // lane knows of a whole stage, Codes what it loads at once, for kLoaded steps of 32 k; multiply() adds what a step
 // gives with the lane's eight activations of a token. Where kSummed, steps are added up by themselves, and finish()
-// adds a stage's to the sums, with the lane's sums of the token's blocks.
+// adds a stage's to the sums, with the lane's sums of the token's blocks. copy<kOnce>(): no other block reads it.
+template <bool kOnce>
+__device__ __forceinline__ void copyWeights(std::byte* to, const std::byte* from, bool there) {
+  if constexpr (kOnce) {
+    copyAsync16Once(to, from, there);
+  } else {
+    copyAsync16(to, from, there);
+  }
+}
 
 // Where octet `octet` of 8 k of row `row` of eight stands in the 512 bytes of 32 k, so that neither what a warp copies
 // there nor what ldmatrix reads meets in a bank.
@@ -48,6 +56,7 @@ struct DenseFormat {
   static constexpr uint32_t kStage = 64, kSteps = kStage / 32, kStageBytes = kSteps * 2 * kWarp * 16, kLoaded = 1;
 
   // [step][octet of rows], swizzled
+  template <bool kOnce>
   static __device__ __forceinline__ void copy(std::byte* stage, const RowPair& rows, uint32_t k, uint32_t lane,
                                               uint32_t depth) {
     std::byte* to = stage + swizzled(lane / 4, lane % 4);
@@ -56,8 +65,8 @@ struct DenseFormat {
       const uint32_t at = k + step * 32 + lane % 4 * 8;
       const bool there = at < depth;
       const size_t offset = there ? size_t(at) * 2 : 0;
-      copyAsync16(to + (step * 2 + 0) * kWarp * 16, rows.low + offset, there);
-      copyAsync16(to + (step * 2 + 1) * kWarp * 16, rows.high + offset, there);
+      copyWeights<kOnce>(to + (step * 2 + 0) * kWarp * 16, rows.low + offset, there);
+      copyWeights<kOnce>(to + (step * 2 + 1) * kWarp * 16, rows.high + offset, there);
     }
   }
 
@@ -119,6 +128,7 @@ struct PackedFormat {
   static constexpr uint32_t kStage = kSuper, kSteps = kSuperBlocks, kStageBytes = 2 * superBytes(kType);
   static constexpr uint32_t kLoaded = kType == DType::kQ8 ? 2 : 4;
 
+  template <bool kOnce>
   static __device__ __forceinline__ void copy(std::byte* stage, const RowPair& rows, uint32_t k, uint32_t lane,
                                               uint32_t) {
     constexpr uint32_t kPieces = superBytes(kType) / 16;
@@ -127,8 +137,8 @@ struct PackedFormat {
     for (uint32_t first = 0; first < kPieces; first += kWarp) {
       const uint32_t piece = first + lane;
       if (piece >= kPieces) break;
-      copyAsync16(stage + piece * 16, rows.low + from + piece * 16, true);
-      copyAsync16(stage + superBytes(kType) + piece * 16, rows.high + from + piece * 16, true);
+      copyWeights<kOnce>(stage + piece * 16, rows.low + from + piece * 16, true);
+      copyWeights<kOnce>(stage + superBytes(kType) + piece * 16, rows.high + from + piece * 16, true);
     }
   }
 

@@ -89,7 +89,7 @@ __global__ __launch_bounds__(kRowThreads,
   const auto fetch = [&](uint32_t slot, bool withTokens) {
     if (fetchTile >= tiles) return;
     std::byte* stage = ring + slot * Shape::kStageBytes;
-    Format::copy(stage, fetchRows, fetchK, lane, depth);
+    Format::template copy<true>(stage, fetchRows, fetchK, lane, depth);
     if (withTokens) fetchTokens(stage, fetchK);
     fetchK += Format::kStage;
     if (fetchK < last) return;

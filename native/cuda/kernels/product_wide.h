@@ -34,7 +34,7 @@ __global__ __launch_bounds__(kRowThreads) void wideKernel(Op op, const std::byte
   const auto fetch = [&](uint32_t slot, uint32_t k) {
     if (k < depth) {
       std::byte* stage = shared + slot * Shape::kStageBytes;
-      Format::copy(stage + warp * Format::kStageBytes, rows, k, lane, depth);
+      Format::template copy<false>(stage + warp * Format::kStageBytes, rows, k, lane, depth);
       // A warp copies the activations of eight tokens.
       const uint32_t token = firstToken + warp * 8 + lane / 4;
       const std::byte* row = narrow + size_t(token < tokens ? token : 0) * rowBytes;

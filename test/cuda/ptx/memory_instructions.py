@@ -124,7 +124,7 @@ class MemoryInstructions:
         if op in ("cp.async.wait_group", "cp.async.wait_all"):
             left = operands[0].value if operands else 0
             return "lanes", lambda lanes: self._arrive(lanes, left)
-        if op != "cp.async.cg.shared.global" or operands[2].value != 16:
+        if op.removesuffix(".L2::cache_hint") != "cp.async.cg.shared.global" or operands[2].value != 16:
             raise Fault("no instruction that is known here")
         to, source, size = self._address(operands[0]), self._address(operands[1]), self._source(operands[3], "u32")
 

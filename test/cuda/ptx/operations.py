@@ -58,6 +58,8 @@ def _integers():
     for bits in (32, 64):
         define(f"popc.b{bits}", "u32", (f"b{bits}",), lambda a: np.bitwise_count(a).astype(np.uint32))
         define(f"clz.b{bits}", "u32", (f"b{bits}",), lambda a, n=bits: num.leading_zeros(a, n))
+    # What a cache is told of an access changes nothing that is computed.
+    define("createpolicy.fractional.L2::evict_first.b64", "b64", ("f32",), lambda share: np.zeros_like(share, np.uint64))
     define("brev.b32", "b32", ("b32",), num.reversed_bits)
     define("prmt.b32", "b32", ("b32", "b32", "b32"), num.permute)
     define("bfe.u32", "u32", ("u32", "u32", "u32"), lambda a, b, c: a >> (b & 31) & _mask(c))
