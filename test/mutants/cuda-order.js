@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 
 const FOLDER = "native/cuda/kernels";
 const ORDER = /\b(?:__syncthreads\(\)|__syncwarp\(\)|copyAsyncWait<[^>]+>\(\)|waitForPredecessor\(\));/g;
-const product = ["kernels/matmul.test", "kernels/norm-matmul-swiglu", "model/cuda-bound"];
+const product = ["kernels/matmul.test", "kernels/norm-matmul-swiglu", "kernels/norm-qkv", "model/cuda-bound"];
 /** The tests of a file's kernels. */
 const TESTS = {
   "attention.cu": ["kernels/attention.test"],

@@ -39,7 +39,8 @@ struct Ranked {
   }
 };
 
-// A block's memory for all this.
+// A block's memory for all this. Bins are free at the end of whatever uses them; before `bin` is written there has been
+// a barrier since it was read.
 struct RankScratch {
   unsigned long long bins[kBins];
   unsigned long long words[kSampleThreads / kWarp + 1];
@@ -133,9 +134,7 @@ __device__ inline uint32_t lastOf(const Ranked& ranked, float logit, unsigned lo
     }
   }
   __syncthreads();
-  const uint32_t found = scratch.bin;
-  __syncthreads();
-  return found;
+  return scratch.bin;
 }
 
 // The shortest beginning that counts `need` ≥ 1 or more, of the logits of [low, high]; all of them where none does.
@@ -144,7 +143,6 @@ __device__ inline Cut findCut(const Ranked& ranked, float low, float high, unsig
   uint32_t bottom = keyOf(low), top = keyOf(high);
   while (bottom < top) {
     const uint32_t bits = 32 - uint32_t(__clz(int(top - bottom))), shift = bits > kBinBits ? bits - kBinBits : 0;
-    __syncthreads();
     for (uint32_t bin = threadIdx.x; bin < kBins; bin += kSampleThreads) scratch.bins[bin] = 0;
     __syncthreads();
     const float least = logitOf(bottom), most = logitOf(top);
@@ -160,7 +158,6 @@ __device__ inline Cut findCut(const Ranked& ranked, float low, float high, unsig
     top -= bin << shift;
     const uint32_t width = (1u << shift) - 1;
     if (top - bottom > width) bottom = top - width;
-    __syncthreads();
   }
   return {logitOf(top), lastOf(ranked, logitOf(top), need, scratch)};
 }

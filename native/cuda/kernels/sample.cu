@@ -64,7 +64,6 @@ __device__ void reportBest(const float* logits, const RowBlocks& blocks, uint32_
   }
   const Ranked ranked = {logits, vocabulary, false, 0, 1, 1};
   const Cut cut = cutOfBest(ranked, blocks, extent, extent.least, k, scratch);
-  __syncthreads();
   if (threadIdx.x == 0) scratch.counter = 0;
   __syncthreads();
   for (uint32_t id = threadIdx.x; id < vocabulary; id += kSampleThreads) {
@@ -76,7 +75,6 @@ __device__ void reportBest(const float* logits, const RowBlocks& blocks, uint32_
     for (uint32_t j = 0; j < k; ++j) place += ranks[j] > ranks[i];
     report(place, ~uint32_t(ranks[i]));
   }
-  __syncthreads();
 }
 
 // A warp: a block of 512 of a row.
@@ -135,11 +133,10 @@ __global__ __launch_bounds__(kSampleThreads) void sampleKernel(SampleViews v, Sa
     bestIds[i] = -1;
     bestLogprobs[i] = 0;
   }
-  __syncthreads();
   if (!there) return;
   const float* logits = v.logits.as<float>() + size_t(row) * vocabulary;
   const RowBlocks blocks = room.rowBlocks(row);
-  const Extent extent = extentOf(blocks, vocabulary, scratch);
+  const Extent extent = extentOf(blocks, vocabulary, scratch);  // barriers, behind which the request is there
   if (extent.greatest - extent.greatest != 0) {
     if (threadIdx.x == 0) fail(state, op, ErrorCode::kNotANumber, row);
     return;
