@@ -10,6 +10,8 @@ import { begin, difference, logitsOf, rowAt, rows, someIds, tokenOf, withRuntime
  * attends to one key or another by scores far apart, and errors of scores are errors of weights. About twice what was seen.
  */
 const BOUNDS = { f32: 1e-5, bf16: 0.006, f16: 0.006, packed: 0.01 } as const;
+/** What a margin of the two best is beside, twice: ids are the same wherever it is greater. */
+const TOLERANCES = { f32: 1e-5, bf16: 2e-3, f16: 2e-3 } as const;
 /** Over a cache of f16 queries and weights of attention are of f16, too, where heads have 64 or 128 features. */
 const F16_CACHE = 2e-4;
 const LENGTH = 70; // a page and a part, and more rows than one block's
@@ -47,7 +49,7 @@ describeCuda.each(devices.length > 0 ? devices : ["cuda" as const])("%s", (devic
     const uncertain = greedy.ids.filter((id, i) => {
       const row = rowAt(logits, ids.length - 1 + i, vocabSize);
       const wrong = row[id] !== row.reduce((greatest, logit) => Math.max(greatest, logit));
-      if (wrong) expect(greedy.margins[i]).toBeLessThanOrEqual(2 * BOUNDS[stored] * greedy.maxAbsLogit[i]!);
+      if (wrong) expect(greedy.margins[i]).toBeLessThanOrEqual(2 * TOLERANCES[stored] * greedy.maxAbsLogit[i]!);
       return wrong;
     });
     expect(uncertain.length).toBeLessThanOrEqual(stored === "f32" ? 0 : 2);
