@@ -6,8 +6,8 @@
 //   mmaHalf(d, a, b)        d += a · b of 16 × 8 by 16 (mma.m16n8k16), a and b of f16, d of f32
 //   ldmatrix4(r, row)       four matrices of 8 × 8 halves from shared memory; row l % 8 of matrix l / 8 is where lane l
 //                           says
-//   copyAsync16(to, from, there)    16 bytes of global memory to shared memory, or zeros, beside the thread
-//   copyAsync16Once         the same of what nobody reads again: the first that L2 evicts
+//   copyAsync16<kOnce>(to, from, there)   16 bytes of global memory to shared memory, or zeros, beside the thread;
+//                           kOnce: nobody reads them again, and L2 may evict them first
 //   copyAsyncCommit()       what was copied since the last commit is a group
 //   copyAsyncWait<n>()      until but the last n groups of this thread are there
 //   halfPair                two f32 rounded to nearest even, the first in the lower half
@@ -47,19 +47,18 @@ __device__ __forceinline__ void ldmatrix4(uint32_t (&r)[4], const void* row) {
                : "memory");
 }
 
+template <bool kOnce = false>
 __device__ __forceinline__ void copyAsync16(void* to, const void* from, bool there) {
   const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(to));
   const int bytes = there ? 16 : 0;
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(from), "r"(bytes));
-}
-
-__device__ __forceinline__ void copyAsync16Once(void* to, const void* from, bool there) {
-  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(to));
-  const int bytes = there ? 16 : 0;
-  uint64_t policy;
-  asm("createpolicy.fractional.L2::evict_first.b64 %0, 0f3F800000;" : "=l"(policy));
-  asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2, %3;" ::"r"(address), "l"(from), "r"(bytes),
-               "l"(policy));
+  if constexpr (kOnce) {
+    uint64_t policy;
+    asm("createpolicy.fractional.L2::evict_first.b64 %0, 0f3F800000;" : "=l"(policy));
+    asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2, %3;" ::"r"(address), "l"(from),
+                 "r"(bytes), "l"(policy));
+  } else {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(from), "r"(bytes));
+  }
 }
 
 __device__ __forceinline__ void copyAsyncCommit() { asm volatile("cp.async.commit_group;"); }

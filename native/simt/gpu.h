@@ -55,10 +55,8 @@ inline void ldmatrix4(uint32_t (&r)[4], const void* shared, SimtSite site = Simt
 inline void ldmatrix4Transposed(uint32_t (&r)[4], const void* shared, SimtSite site = SimtSite::here()) {
   quipu::simt::loadMatrices(r, shared, true, site);
 }
+template <bool kOnce = false>
 inline void copyAsync16(void* shared, const void* global, bool present, SimtSite site = SimtSite::here()) {
-  quipu::simt::copyAsync(shared, global, present, site);
-}
-inline void copyAsync16Once(void* shared, const void* global, bool present, SimtSite site = SimtSite::here()) {
   quipu::simt::copyAsync(shared, global, present, site);
 }
 inline void copyAsyncCommit() { quipu::simt::commitCopies(); }

@@ -9,7 +9,7 @@ export const OPS = kernels([
   ...["matmul.test", "norm-", "placed", "resume", "rms-norm.test", "rope.test", "rope-angles"],
   ...["sample.test", "swiglu.test"],
 ]);
-/** Of those, what the emulator does within a minute: every kernel but those of packed weights and of sampling. */
+/** Of those, what the emulator does within a minute: without sampling, gates, and products of many rows. */
 export const QUICK = kernels([
   ...["add.test", "advance", "append-kv", "attention.test", "gather", "matmul.test", "norm-qkv"],
   ...["placed", "resume", "rms-norm.test", "rope.test", "rope-angles", "swiglu.test"],

@@ -81,8 +81,8 @@ export const mutants = [
   {
     fault: "weights are fetched twice",
     file: KERNEL,
-    from: "    Format::template copy<true>(stage, fetchRows, fetchK, lane, depth);\n",
-    to: "    Format::template copy<true>(stage, fetchRows, fetchK, lane, depth);\n    Format::template copy<true>(stage, fetchRows, fetchK, lane, depth);\n",
+    from: "    Format::template copy<Shape::kOnce>(stage, fetchRows, fetchK, lane, depth);\n",
+    to: "    Format::template copy<Shape::kOnce>(stage, fetchRows, fetchK, lane, depth);\n    Format::template copy<Shape::kOnce>(stage, fetchRows, fetchK, lane, depth);\n",
     ptx: dense,
   },
 ];

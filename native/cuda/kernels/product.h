@@ -33,14 +33,6 @@ struct RowPair {
 // lane knows of a whole stage, Codes what it loads at once, for kLoaded steps of 32 k; multiply() adds what a step
 // gives with the lane's eight activations of a token. Where kSummed, steps are added up by themselves, and finish()
 // adds a stage's to the sums, with the lane's sums of the token's blocks. copy<kOnce>(): no other block reads it.
-template <bool kOnce>
-__device__ __forceinline__ void copyWeights(std::byte* to, const std::byte* from, bool there) {
-  if constexpr (kOnce) {
-    copyAsync16Once(to, from, there);
-  } else {
-    copyAsync16(to, from, there);
-  }
-}
 
 // Where octet `octet` of 8 k of row `row` of eight stands in the 512 bytes of 32 k, so that neither what a warp copies
 // there nor what ldmatrix reads meets in a bank.
@@ -65,8 +57,8 @@ struct DenseFormat {
       const uint32_t at = k + step * 32 + lane % 4 * 8;
       const bool there = at < depth;
       const size_t offset = there ? size_t(at) * 2 : 0;
-      copyWeights<kOnce>(to + (step * 2 + 0) * kWarp * 16, rows.low + offset, there);
-      copyWeights<kOnce>(to + (step * 2 + 1) * kWarp * 16, rows.high + offset, there);
+      copyAsync16<kOnce>(to + (step * 2 + 0) * kWarp * 16, rows.low + offset, there);
+      copyAsync16<kOnce>(to + (step * 2 + 1) * kWarp * 16, rows.high + offset, there);
     }
   }
 
@@ -137,8 +129,8 @@ struct PackedFormat {
     for (uint32_t first = 0; first < kPieces; first += kWarp) {
       const uint32_t piece = first + lane;
       if (piece >= kPieces) break;
-      copyWeights<kOnce>(stage + piece * 16, rows.low + from + piece * 16, true);
-      copyWeights<kOnce>(stage + superBytes(kType) + piece * 16, rows.high + from + piece * 16, true);
+      copyAsync16<kOnce>(stage + piece * 16, rows.low + from + piece * 16, true);
+      copyAsync16<kOnce>(stage + superBytes(kType) + piece * 16, rows.high + from + piece * 16, true);
     }
   }
 

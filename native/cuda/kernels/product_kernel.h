@@ -39,6 +39,9 @@ struct ProductShape {
   // Activations come with each stage where those of up to 16 tokens are no more than the weights; else they are read as
   // they are multiplied.
   static constexpr bool kStaged = !kInline && kTiles <= 2 && !Format::kPacked;
+  // Whether a weight is read by one block alone: tokens in several blocks are of packed weights, where a GPU has too
+  // little shared memory for wideKernel.
+  static constexpr bool kOnce = kTiles <= 2 || !Format::kPacked;
   static constexpr uint32_t kTokenBytes = kStaged ? kTiles * Format::kSteps * kWarp * 16 : 0;
   static constexpr uint32_t kStageBytes = Format::kStageBytes + kTokenBytes;
   // Steps in one piece: of eight by two tiles ptxas fetches more ahead than two blocks have registers for, and spills.
@@ -89,7 +92,7 @@ __global__ __launch_bounds__(kRowThreads,
   const auto fetch = [&](uint32_t slot, bool withTokens) {
     if (fetchTile >= tiles) return;
     std::byte* stage = ring + slot * Shape::kStageBytes;
-    Format::template copy<true>(stage, fetchRows, fetchK, lane, depth);
+    Format::template copy<Shape::kOnce>(stage, fetchRows, fetchK, lane, depth);
     if (withTokens) fetchTokens(stage, fetchK);
     fetchK += Format::kStage;
     if (fetchK < last) return;

@@ -99,11 +99,12 @@ __global__ void repackKernel(CpuMatrix from, uint32_t rows, std::byte* to) {
   if constexpr (kType == DType::kQ4) {
     const uint8_t* heads = from.super(row, super) + from.pairsOf(super) * 560 + row % 16 * 2;
     side[0] = wordAt(heads) | uint32_t(wordAt(heads + 32)) << 16;
+    constexpr uint32_t kBits = 18;  // of q4SideOf
     for (uint32_t block = 0; block < kSuperBlocks; ++block) {
       const uint32_t bit = block / 2 * 24 + block % 2 * 6, word = 1 + bit / 32;
       const uint64_t bits = uint64_t(q4SideOf(from, row, super, block)) << bit % 32;
       side[word] |= uint32_t(bits);
-      if (bit % 32 > 32 - 18) side[word + 1] |= uint32_t(bits >> 32);
+      if (bit % 32 + kBits > 32) side[word + 1] |= uint32_t(bits >> 32);
     }
   } else {
     constexpr uint32_t kBytes = kType == DType::kQ8 ? 544 : 416, kScales = kBytes - 32;
