@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "cuda/gpus.h"
+#include "cuda/kernels/kernels.h"
 #include "cuda/kernels/repack.h"
 #include "cuda/kernels/scaled_half.h"
 
@@ -32,15 +33,23 @@ Status CudaBackend::start() {
   for (cudaEvent_t* event : {&flights_[0].done, &flights_[1].done, &uploaded_[0], &uploaded_[1]}) {
     if (error == cudaSuccess) error = cudaEventCreateWithFlags(event, cudaEventDisableTiming);
   }
-  int processors = 0, sharedBytes = 0;
+  int processors = 0, sharedBytes = 0, major = 0, minor = 0;
   const auto ask = [&](int& answer, cudaDeviceAttr attribute) {
     if (error == cudaSuccess) error = cudaDeviceGetAttribute(&answer, attribute, static_cast<int>(index_));
   };
   ask(processors, cudaDevAttrMultiProcessorCount);
   ask(sharedBytes, cudaDevAttrMaxSharedMemoryPerBlockOptin);
   gpu_ = {static_cast<uint32_t>(std::max(processors, 1)), static_cast<size_t>(std::max(sharedBytes, 0))};
-  if (error == cudaErrorNoKernelImageForDevice)
-    return Status::error(ErrorCode::kDeviceUnavailable, "this build has no kernels for that GPU");
+  ask(major, cudaDevAttrComputeCapabilityMajor);
+  ask(minor, cudaDevAttrComputeCapabilityMinor);
+  if (error == cudaSuccess) error = findKernels();
+  if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorInvalidDeviceFunction) {
+    (void)cudaGetLastError();
+    return Status::error(ErrorCode::kDeviceUnavailable,
+                         "this build has no kernels for a GPU of compute capability " + std::to_string(major) + "." +
+                             std::to_string(minor) +
+                             ": 8.0 and newer can have them (npm run build:cuda -- 80 … in the package's folder)");
+  }
   if (error != cudaSuccess) {
     return Status::error(ErrorCode::kDeviceUnavailable,
                          std::string("the GPU cannot be used: ") + cudaGetErrorString(error));

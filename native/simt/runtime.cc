@@ -364,6 +364,17 @@ cudaError_t cudaPeekAtLastError() {
 const char* cudaGetErrorString(cudaError_t error) { return nameOfError(error).text; }
 const char* cudaGetErrorName(cudaError_t error) { return nameOfError(error).name; }
 
+// A GPU older than 8.0 has no image of a kernel.
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* kernel) {
+  return call([&] {
+    if (kernel == nullptr) return cudaErrorInvalidDeviceFunction;
+    if (settings().major < 8) return cudaErrorNoKernelImageForDevice;
+    *attributes = {};
+    attributes->maxThreadsPerBlock = 1024;
+    return cudaSuccess;
+  });
+}
+
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value) {
   return call([&] {
     if (kernel == nullptr) return cudaErrorInvalidDeviceFunction;

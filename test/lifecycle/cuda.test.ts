@@ -46,6 +46,13 @@ onEmulator("a driver that is older than the build", () => {
   ]);
 });
 
+onEmulator("a GPU that this build has no kernels for", () => {
+  expect(compute(1, { QUIPU_SIMT_ARCH: "75" })).toEqual([
+    "ERR_DEVICE_UNAVAILABLE this build has no kernels for a GPU of compute capability 7.5: " +
+      "8.0 and newer can have them (npm run build:cuda -- 80 … in the package's folder)",
+  ]);
+});
+
 onEmulator("no driver, and no GPU", () => {
   expect(compute(1, { QUIPU_SIMT_DRIVER: "0" })).toEqual([
     expect.stringMatching(/^ERR_DEVICE_UNAVAILABLE no NVIDIA driver answers/),

@@ -7,6 +7,8 @@
 namespace quipu::cuda {
 
 // simple.cu
+// An error where the build has no kernels for the thread's device, neither images nor PTX.
+cudaError_t findKernels();
 void gatherRows(const OpCall& call, Launches& launches);
 void rmsNorm(const OpCall& call, Launches& launches);
 void gatherNorm(const OpCall& call, Launches& launches);

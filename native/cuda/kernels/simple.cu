@@ -242,6 +242,11 @@ void resume(const OpCall& call, Launches& launches) {
   launches(dim3(blocksOf(call[kRowSlots].dims[0], 128)), 128, 0, resumeKernel, views, call.state);
 }
 
+cudaError_t findKernels() {
+  cudaFuncAttributes attributes;
+  return cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(advanceKernel));
+}
+
 void advance(const OpCall& call, Launches& launches) {
   using namespace quipu::advance;
   const AdvanceViews views = {call[kSampled], call[kOutputRows], call[kSlots],         call[kPositions],
