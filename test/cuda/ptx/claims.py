@@ -78,6 +78,26 @@ def wide(launch, match):
     }
 
 
+def plain_product(launch, match):
+    """Of StoreOp {b, residual, out} and SwigluOp {gate, up, out}: a Matrix has data, dtype, rows, depth and scales, in 32 bytes."""
+    (tiles, groups, _), (depth, tokens), rows = launch.grid, launch.last(2), launch.number(0, 12)
+    weights = tiles * groups * 16 * depth * DTYPE_BYTES[launch.number(0, 8, 1)]
+    residual = tokens * rows * 4 if match["op"] == "StoreOp" and launch.number(0, 32, 8) else 0
+    return {"loaded": weights + tiles * 8 * tokens * depth * 4 + residual, "stored": tokens * rows * 4}
+
+
+def scaled_half(launch, _):
+    (rows, *_), columns = launch.grid, launch.number(1)
+    return {"loaded": rows * columns * 4, "stored": rows * (columns * 2 + 4)}
+
+
+def repack(launch, match):
+    (supers, octets, _), depth, dtype = launch.grid, launch.number(0, 8), int(match["format"])
+    if dtype == Q4:
+        return {"stored": octets * supers * (1024 + 17 * 32)}
+    return {"stored": octets * (supers * (2048 + 128) + up(depth, 32) * 32)}
+
+
 def narrow(launch, match):
     (tokens, *_), depth = launch.grid, launch.number(1)
     width, norm = up(depth, 256) * 256, launch.number(0, 8, 8)
@@ -134,6 +154,12 @@ def append(launch, _):
     return {"stored": rows * heads * size * 2 * width}
 
 
+def append_codes(launch, _):
+    heads, size, _, slots, positions = cached(launch, 2, 0, launch.grid[0])
+    rows = int(((slots >= 0) & (positions >= 0)).sum())
+    return {"stored": rows * heads * 2 * (size + 4)}
+
+
 def attention_of(launch):
     """Of an AttentionCall: tokens, query heads to a key/value head, and its cache."""
     tokens, group = launch.number(0, 16 + 7 * VIEW_BYTES), launch.number(0, 20 + 7 * VIEW_BYTES)
@@ -168,6 +194,18 @@ def merge(launch, _):
     return {"stored": rows * heads * group * size * 4}
 
 
+def plain_attention(launch, _):
+    tokens, group, heads, size, _, slots, positions = attention_of(launch)
+    if launch.grid[2] != tokens:
+        return None  # a part of the rows: the others are another launch's
+    chunks = sum(int(p) // CHUNK_KEYS + 1 for s, p in zip(slots, positions) if s >= 0 and p >= 0)
+    return {"stored": chunks * heads * group * (size * 4 + 8)}
+
+
+def resume(launch, _):
+    return {"stored": launch.dims(0, VIEW_BYTES)[0] * 12}
+
+
 def scan(launch, _):
     rows, vocabulary = launch.dims(0)[:2]
     blocks = up(vocabulary, SAMPLE_BLOCK)
@@ -184,6 +222,9 @@ CLAIMS = {
     rf"productKernel<{FORMAT}, (?P<tiles>\d), (?P<inline>\w+), \w+>": product,
     r"denseKernel<\w+>": dense,
     rf"wideKernel<{FORMAT}, \w+>": wide,
+    r"plainProductKernel<(?P<op>StoreOp|SwigluOp)>": plain_product,
+    r"repackKernel<\(DType\)(?P<format>\d)>": repack,
+    r"scaledHalfKernel": scaled_half,
     r"narrowKernel<\(Narrow\)(?P<narrow>\d)>": narrow,
     r"normedKernel": normed,
     r"normKernel": norm,
@@ -193,6 +234,9 @@ CLAIMS = {
     r"gatherKernel": gather,
     r"gatherNormKernel": gather_norm,
     r"appendKernel": append,
+    r"appendCodesKernel": append_codes,
+    r"plainKernel": plain_attention,
+    r"resumeKernel": resume,
     r"chunkKernel<\d+>": chunks,
     r"promptKernel<\d+>": prompt,
     r"mergeKernel": merge,
